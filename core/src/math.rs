@@ -1,0 +1,197 @@
+//! The numeric source: the only file that imports `libm`, and the only one that defines a transcendental.
+//!
+//! Every target must produce the same bits. IEEE 754 already fixes `+ − × ÷ √` on `f32` and `f64`; it does not fix
+//! `exp`, `ln` or `cos`, and the standard library's differ from one platform to the next. So every transcendental of
+//! the project comes from here, on the desktop too, and nothing is ever fused or reassociated.
+
+use core::fmt::Debug;
+use core::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
+
+/// The arithmetic of the mathematics: [`f32`] wherever a model runs, [`f64`] where its gradients are checked.
+///
+/// Each layer is written once over `Real`, so the code whose derivatives are verified in double precision is the
+/// very code that trains and samples in single precision.
+pub trait Real:
+    Copy
+    + Debug
+    + PartialOrd
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + AddAssign
+    + Stored<Self>
+{
+    /// 0.
+    const ZERO: Self;
+    /// 1.
+    const ONE: Self;
+    /// −∞, the logit of an excluded symbol.
+    const NEG_INFINITY: Self;
+
+    /// The nearest representable value to `value`.
+    fn of(value: f64) -> Self;
+    /// `self` as an `f64`, exactly.
+    fn to_f64(self) -> f64;
+    /// e^`self`; see [`exp`] for the domain and accuracy in `f32`.
+    fn exp(self) -> Self;
+    /// The natural logarithm.
+    fn ln(self) -> Self;
+    /// The square root, correctly rounded.
+    fn sqrt(self) -> Self;
+}
+
+/// A number as it is stored: a float in memory, or the four little-endian bytes of one in a file or in flash.
+///
+/// Kernels read weights through this trait, so a model file is used where it lies, at any alignment.
+pub trait Stored<R>: Copy {
+    /// The stored value.
+    fn real(self) -> R;
+}
+
+impl Stored<f32> for f32 {
+    #[inline(always)]
+    fn real(self) -> f32 {
+        self
+    }
+}
+
+impl Stored<f64> for f64 {
+    #[inline(always)]
+    fn real(self) -> f64 {
+        self
+    }
+}
+
+impl Stored<f32> for [u8; 4] {
+    #[inline(always)]
+    fn real(self) -> f32 {
+        f32::from_le_bytes(self)
+    }
+}
+
+impl Real for f32 {
+    const ZERO: Self = 0.0;
+    const ONE: Self = 1.0;
+    const NEG_INFINITY: Self = f32::NEG_INFINITY;
+
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "rounding to the nearest f32 is the contract")]
+    fn of(value: f64) -> Self {
+        value as f32
+    }
+
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        f64::from(self)
+    }
+
+    #[inline(always)]
+    fn exp(self) -> Self {
+        exp(self)
+    }
+
+    #[inline(always)]
+    fn ln(self) -> Self {
+        libm::logf(self)
+    }
+
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        libm::sqrtf(self)
+    }
+}
+
+impl Real for f64 {
+    const ZERO: Self = 0.0;
+    const ONE: Self = 1.0;
+    const NEG_INFINITY: Self = f64::NEG_INFINITY;
+
+    #[inline(always)]
+    fn of(value: f64) -> Self {
+        value
+    }
+
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        self
+    }
+
+    #[inline(always)]
+    fn exp(self) -> Self {
+        libm::exp(self)
+    }
+
+    #[inline(always)]
+    fn ln(self) -> Self {
+        libm::log(self)
+    }
+
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        libm::sqrt(self)
+    }
+}
+
+/// Below this [`exp`] returns 0: e^−87 is the last power of e above the smallest normal `f32`.
+pub const EXP_UNDERFLOW: f32 = -87.0;
+/// Above this [`exp`] returns ∞: ln of the largest finite `f32`, rounded down.
+pub const EXP_OVERFLOW: f32 = 88.722_83;
+
+/// e^x in `f32`, without a branch or a table, so that loops over it vectorise.
+///
+/// With `n` the integer nearest to x / ln 2 and `r = x − n·ln 2`, e^x = 2ⁿ·e^r and |r| ≤ ½ ln 2 = 0.3466.
+/// e^r is its Taylor polynomial of degree 7, whose remainder is below r⁸/8!·e^r < 8·10⁻⁹, an eighth of half a unit in the
+/// last place. `ln 2` is subtracted in two parts (Cody and Waite): the high part has 9 significant bits, so that `n·high`
+/// is exact for every |n| < 2¹⁵. `n` is found by adding 1.5·2²³, where the unit in the last place is 1.
+///
+/// Accuracy: within 1.1 units in the last place of the exact value on the whole domain, found by trying every `f32`.
+/// Special cases: x < −87 gives 0 (no denormals, so flush-to-zero hardware agrees), x > 88.72283 gives ∞, NaN gives NaN.
+///
+/// Source: W. J. Cody and W. Waite, *Software Manual for the Elementary Functions*, 1980, chapter 6.
+#[inline(always)]
+pub fn exp(x: f32) -> f32 {
+    const ROUND: f32 = 12_582_912.0;
+    const LN_2_HIGH: f32 = 0.693_359_4;
+    const LN_2_LOW: f32 = -2.121_944_4e-4;
+
+    let shifted = x * core::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
+    let r = (x - n * LN_2_HIGH) - n * LN_2_LOW;
+    let mut polynomial = 1.0 / 5040.0;
+    for coefficient in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
+        polynomial = polynomial * r + coefficient;
+    }
+    // 2ⁿ⁻¹ then twice that: 2¹²⁸ itself, needed just below the overflow, is not a float.
+    let half_power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(126 << 23));
+    let value = polynomial * half_power * 2.0;
+    let value = if x < EXP_UNDERFLOW { 0.0 } else { value };
+    if x > EXP_OVERFLOW { f32::INFINITY } else { value }
+}
+
+/// cos x in `f32`; used by the reference's noise schedule only, which firmware need not link.
+pub fn cos(x: f32) -> f32 {
+    libm::cosf(x)
+}
+
+/// The integer nearest to `x`, saturating at the ends of `i32`; halves round away from zero, NaN gives 0.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "`as` saturates, which is the contract")]
+pub fn round_to_i32(x: f32) -> i32 {
+    let half = if x < 0.0 { -0.5 } else { 0.5 };
+    (x + half) as i32
+}
+
+/// base^exponent by repeated squaring: exact products only, so the same bits everywhere.
+pub fn power(base: f64, exponent: u32) -> f64 {
+    let (mut result, mut square, mut left) = (1.0, base, exponent);
+    while left > 0 {
+        if left & 1 == 1 {
+            result *= square;
+        }
+        square *= square;
+        left >>= 1;
+    }
+    result
+}

@@ -1,0 +1,88 @@
+//! Fixed-size tensors: nested arrays, and typed views of a flat slice.
+//!
+//! A model's parameters are one flat slice. A view splits it into references to arrays whose types carry the shapes,
+//! without copying, so that the same view serves weights in memory, gradients and a file in flash, and no large array
+//! is ever a value on the stack.
+
+/// One parameter tensor: its name and its dimensions, outermost first. A model lists its tensors in flat order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tensor {
+    /// Name in checkpoints and reports.
+    pub name: &'static str,
+    /// Dimensions, outermost first, row-major.
+    pub dimensions: &'static [usize],
+}
+
+impl Tensor {
+    /// How many numbers the tensor holds: the product of its dimensions.
+    pub const fn len(&self) -> usize {
+        let (mut product, mut rest) = (1usize, self.dimensions);
+        while let [first, tail @ ..] = rest {
+            product = product.saturating_mul(*first);
+            rest = tail;
+        }
+        product
+    }
+
+    /// Whether the tensor holds nothing.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many outermost rows the tensor has: its first dimension.
+    pub const fn rows(&self) -> usize {
+        match self.dimensions {
+            [first, ..] => *first,
+            [] => 1,
+        }
+    }
+}
+
+/// How many numbers `tensors` hold together.
+pub const fn total_len(tensors: &[Tensor]) -> usize {
+    let (mut sum, mut rest) = (0usize, tensors);
+    while let [first, tail @ ..] = rest {
+        sum = sum.saturating_add(first.len());
+        rest = tail;
+    }
+    sum
+}
+
+/// Splits `[T; N]` off the front of `flat`; `None` where it is too short.
+pub fn vector<'a, T, const N: usize>(flat: &mut &'a [T]) -> Option<&'a [T; N]> {
+    let (head, tail) = flat.split_first_chunk()?;
+    *flat = tail;
+    Some(head)
+}
+
+/// Splits `[[T; N]; M]` off the front of `flat`; `None` where it is too short.
+pub fn matrix<'a, T, const N: usize, const M: usize>(flat: &mut &'a [T]) -> Option<&'a [[T; N]; M]> {
+    let (head, tail) = flat.split_at_checked(M.checked_mul(N)?)?;
+    *flat = tail;
+    head.as_chunks().0.try_into().ok()
+}
+
+/// Splits `[[[T; N]; M]; K]` off the front of `flat`; `None` where it is too short.
+pub fn cube<'a, T, const N: usize, const M: usize, const K: usize>(
+    flat: &mut &'a [T],
+) -> Option<&'a [[[T; N]; M]; K]> {
+    let (head, tail) = flat.split_at_checked(K.checked_mul(M)?.checked_mul(N)?)?;
+    *flat = tail;
+    head.as_chunks().0.as_chunks().0.try_into().ok()
+}
+
+/// Splits a mutable `[T; N]` off the front of `flat`; `None` where it is too short.
+pub fn vector_mut<'a, T, const N: usize>(flat: &mut &'a mut [T]) -> Option<&'a mut [T; N]> {
+    let (head, tail) = core::mem::take(flat).split_first_chunk_mut()?;
+    *flat = tail;
+    Some(head)
+}
+
+/// Splits a mutable `[[T; N]; M]` off the front of `flat`; `None` where it is too short.
+pub fn matrix_mut<'a, T, const N: usize, const M: usize>(
+    flat: &mut &'a mut [T],
+) -> Option<&'a mut [[T; N]; M]> {
+    let (head, tail) = core::mem::take(flat).split_at_mut_checked(M.checked_mul(N)?)?;
+    *flat = tail;
+    head.as_chunks_mut().0.try_into().ok()
+}
