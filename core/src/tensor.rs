@@ -4,13 +4,16 @@
 //! without copying, so that the same view serves weights in memory, gradients and a file in flash, and no large array
 //! is ever a value on the stack.
 
-/// One parameter tensor: its name and its dimensions, outermost first. A model lists its tensors in flat order.
+/// One parameter tensor: its name, its dimensions, and how training may split it. A model lists its tensors in flat
+/// order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tensor {
     /// Name in checkpoints and reports.
     pub name: &'static str,
     /// Dimensions, outermost first, row-major.
     pub dimensions: &'static [usize],
+    /// Into how many equal, contiguous parts its gradient can be split; each is computed alone.
+    pub parts: usize,
 }
 
 impl Tensor {
@@ -29,11 +32,11 @@ impl Tensor {
         self.len() == 0
     }
 
-    /// How many outermost rows the tensor has: its first dimension.
-    pub const fn rows(&self) -> usize {
-        match self.dimensions {
-            [first, ..] => *first,
-            [] => 1,
+    /// How many numbers one part holds.
+    pub const fn part_len(&self) -> usize {
+        match self.len().checked_div(self.parts) {
+            Some(len) => len,
+            None => 0,
         }
     }
 }

@@ -1,0 +1,90 @@
+//! Adam with decoupled weight decay, and its learning rate.
+//!
+//! With gradient g at step t = 1, 2, …: m = β₁·m + (1 − β₁)·g, v = β₂·v + (1 − β₂)·g², and
+//! w = w − η·(m̂ / (√v̂ + ε) + λ·w), with m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ), which undo the bias of starting at 0.
+//!
+//! Every element is on its own, so any split of the parameters gives the same bits.
+//!
+//! Source: D. Kingma and J. Ba, "Adam: A Method for Stochastic Optimization", 2015, algorithm 1; I. Loshchilov and
+//! F. Hutter, "Decoupled Weight Decay Regularization", 2019, algorithm 2.
+
+use crate::math::{Real, power};
+
+/// The settings of Adam that stay the same during a run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Adam {
+    /// β₁: how much of the mean gradient is kept.
+    pub beta_1: f64,
+    /// β₂: how much of the mean squared gradient is kept.
+    pub beta_2: f64,
+    /// ε: keeps the division finite.
+    pub epsilon: f64,
+    /// λ: weight decay for each unit of learning rate.
+    pub weight_decay: f64,
+}
+
+impl Default for Adam {
+    /// The paper's β₁ 0.9, β₂ 0.999, ε 10⁻⁸, and no weight decay.
+    fn default() -> Self {
+        Self { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8, weight_decay: 0.0 }
+    }
+}
+
+/// The coefficients of one step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamStep<R> {
+    beta_1: R,
+    beta_2: R,
+    rest_1: R,
+    rest_2: R,
+    epsilon: R,
+    /// η / (1 − β₁ᵗ).
+    rate: R,
+    /// 1 / (1 − β₂ᵗ).
+    correction: R,
+    /// 1 − η·λ.
+    keep: R,
+}
+
+impl Adam {
+    /// The coefficients of step `step`, counted from 0, at learning rate `learning_rate`.
+    pub fn step<R: Real>(&self, step: u32, learning_rate: f64) -> AdamStep<R> {
+        let t = step.saturating_add(1);
+        AdamStep {
+            beta_1: R::of(self.beta_1),
+            beta_2: R::of(self.beta_2),
+            rest_1: R::of(1.0 - self.beta_1),
+            rest_2: R::of(1.0 - self.beta_2),
+            epsilon: R::of(self.epsilon),
+            rate: R::of(learning_rate / (1.0 - power(self.beta_1, t))),
+            correction: R::of(1.0 / (1.0 - power(self.beta_2, t))),
+            keep: R::of(1.0 - learning_rate * self.weight_decay),
+        }
+    }
+}
+
+impl<R: Real> AdamStep<R> {
+    /// Updates `weights` and the moments `m` and `v` from `gradient`; all four have one length.
+    ///
+    /// `sqrt` is the correctly rounded square root. IEEE 754 fixes its bits, so the caller may pass one that the compiler
+    /// can vectorise.
+    #[inline(always)]
+    pub fn update(&self, weights: &mut [R], gradient: &[R], m: &mut [R], v: &mut [R], sqrt: impl Fn(R) -> R) {
+        for (((w, g), m), v) in weights.iter_mut().zip(gradient).zip(m).zip(v) {
+            *m = self.beta_1 * *m + self.rest_1 * *g;
+            *v = self.beta_2 * *v + self.rest_2 * (*g * *g);
+            *w = *w * self.keep - self.rate * *m / (sqrt(*v * self.correction) + self.epsilon);
+        }
+    }
+}
+
+/// The learning rate of step `step` of `steps`, counted from 0: linear warm-up to `peak` over `warm_up` steps, then
+/// linear decay to `floor`·`peak`, which the last step reaches.
+pub fn learning_rate(step: u32, steps: u32, peak: f64, warm_up: u32, floor: f64) -> f64 {
+    if step < warm_up {
+        return peak * (f64::from(step) + 1.0) / f64::from(warm_up);
+    }
+    let length = steps.saturating_sub(warm_up).saturating_sub(1).max(1);
+    let done = f64::from(step.saturating_sub(warm_up)) / f64::from(length);
+    peak * (1.0 + (floor - 1.0) * done.min(1.0))
+}

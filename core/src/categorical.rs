@@ -1,0 +1,201 @@
+//! A categorical distribution in integers: softmax, temperature and the draw.
+//!
+//! Scores s_v are logarithms of probabilities in 1/65536 nat ([`Score`]). At temperature T,
+//! p_v = e^(s_v/T) / Σ_u e^(s_u/T), and with the largest score s_max each weight is
+//! w_v = 2²³·e^((s_v − s_max)/T) = 2²³·2^(−x_v), x_v = (s_max − s_v)·log₂e/T. The largest weight is exactly 2²³,
+//! so the total lies in 2²³ … V·2²³ and fits 32 bits for V up to 256. p_v = w_v / total; a probability below about
+//! 2⁻²³ of the largest becomes 0.
+//!
+//! A draw takes r uniform in 0 … total − 1 and returns the first v whose cumulated weight exceeds r, the inverse of the
+//! distribution function over a half-open interval: a weight of 0 is never drawn, at either end.
+
+use crate::denoiser::Score;
+use crate::rng::below;
+
+/// The weight of the likeliest symbol: 2²³.
+pub const UNIT: u32 = 1 << 23;
+
+/// log₂e in 1/65536.
+const LOG2_E: f64 = core::f64::consts::LOG2_E * 65_536.0;
+
+/// How sharp the distribution is drawn from: scores are divided by the temperature.
+///
+/// 1 draws from the model's own distribution, less prefers the likely, 0 always takes the likeliest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Temperature {
+    /// log₂e/T in 1/65536; `None` is T = 0.
+    factor: Option<u32>,
+}
+
+impl Temperature {
+    /// T = 0: the likeliest symbol, the first of equals.
+    pub const GREEDY: Self = Self { factor: None };
+    /// T = 1.
+    pub const ONE: Self = Self::from_milli(1000);
+
+    /// A temperature in thousandths, for constants in firmware: `from_milli(800)` is 0.8.
+    pub const fn from_milli(milli: u32) -> Self {
+        Self { factor: 94_548_462_u32.checked_div(milli) }
+    }
+
+    /// A temperature of at least 0; `None` for a negative one, an infinite one or NaN.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "`as` saturates: T near 0 is greedy"
+    )]
+    pub fn new(temperature: f64) -> Option<Self> {
+        if temperature == 0.0 {
+            return Some(Self::GREEDY);
+        }
+        let valid = temperature > 0.0 && temperature < f64::INFINITY;
+        valid.then_some(Self { factor: Some((LOG2_E / temperature) as u32) })
+    }
+}
+
+/// A set of symbols.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SymbolSet {
+    bits: [u32; 8],
+}
+
+impl SymbolSet {
+    /// The empty set.
+    pub const EMPTY: Self = Self { bits: [0; 8] };
+
+    /// The symbols 0 … `symbols` − 1.
+    pub const fn first(symbols: usize) -> Self {
+        let (mut set, mut symbol) = (Self::EMPTY, 0);
+        while symbol < symbols && symbol < 256 {
+            #[expect(clippy::cast_possible_truncation, reason = "symbol < 256")]
+            let next = set.with(symbol as u8);
+            set = next;
+            symbol = symbol.saturating_add(1);
+        }
+        set
+    }
+
+    /// One symbol alone.
+    pub const fn only(symbol: u8) -> Self {
+        Self::EMPTY.with(symbol)
+    }
+
+    /// This set and `symbol`.
+    #[expect(clippy::indexing_slicing, reason = "symbol >> 5 is below 8 for every u8")]
+    pub const fn with(mut self, symbol: u8) -> Self {
+        self.bits[(symbol >> 5) as usize] |= 1 << (symbol & 31);
+        self
+    }
+
+    /// This set less `symbol`.
+    #[expect(clippy::indexing_slicing, reason = "symbol >> 5 is below 8 for every u8")]
+    pub const fn without(mut self, symbol: u8) -> Self {
+        self.bits[(symbol >> 5) as usize] &= !(1 << (symbol & 31));
+        self
+    }
+
+    /// Whether `symbol` is in the set.
+    #[expect(clippy::indexing_slicing, reason = "symbol >> 5 is below 8 for every u8")]
+    pub const fn contains(&self, symbol: u8) -> bool {
+        self.bits[(symbol >> 5) as usize] >> (symbol & 31) & 1 == 1
+    }
+
+    /// The symbols of the set below `limit`, in ascending order.
+    pub fn iter_below(&self, limit: usize) -> impl Iterator<Item = u8> {
+        (0..=u8::MAX).take(limit).filter(|symbol| self.contains(*symbol))
+    }
+}
+
+/// The weights of one position's symbols.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Weights<const V: usize> {
+    weights: [u32; V],
+    total: u32,
+    likeliest: u8,
+    greedy: bool,
+}
+
+impl<const V: usize> Weights<V> {
+    /// The weights of the `allowed` symbols with `scores`, at `temperature`.
+    ///
+    /// At temperature 0 the weights are those of temperature 1, so that [`total`](Self::total) still says how sure the
+    /// model is, and [`draw`](Self::draw) takes the likeliest.
+    pub fn new(scores: &[Score; V], allowed: &SymbolSet, temperature: Temperature) -> Self {
+        const { assert!(V <= 256, "a symbol is a u8, and V weights of 2²³ must fit 32 bits") };
+        let (mut likeliest, mut largest) = (0, None);
+        for (symbol, score) in (0..=u8::MAX).zip(scores) {
+            if allowed.contains(symbol) && largest.is_none_or(|largest| *score > largest) {
+                (likeliest, largest) = (symbol, Some(*score));
+            }
+        }
+        let largest = largest.unwrap_or(Score::MAX);
+        let factor = temperature.factor.or(Temperature::ONE.factor).unwrap_or(0);
+        let (mut weights, mut total) = ([0; V], 0_u32);
+        for ((symbol, weight), score) in (0..=u8::MAX).zip(&mut weights).zip(scores) {
+            if allowed.contains(symbol) {
+                *weight = power_of_two(scale(largest.abs_diff(*score), factor));
+                total = total.saturating_add(*weight);
+            }
+        }
+        Self { weights, total, likeliest, greedy: temperature.factor.is_none() }
+    }
+
+    /// The sum of the weights: 2²³ when the model is sure of one symbol, V·2²³ when all are equally likely.
+    ///
+    /// The largest probability is 2²³/total, so a smaller total is a greater confidence, without a division.
+    pub fn total(&self) -> u32 {
+        self.total
+    }
+
+    /// The largest probability, 2²³/total, in 1/65536; 1 is 65535.
+    pub fn confidence(&self) -> u16 {
+        let share = (1_u32 << 31).checked_div(self.total >> 8).unwrap_or(0);
+        u16::try_from(share).unwrap_or(u16::MAX)
+    }
+
+    /// The symbol that the random `word` draws; at temperature 0 the likeliest.
+    pub fn draw(&self, word: u32) -> u8 {
+        if self.greedy {
+            return self.likeliest;
+        }
+        let mut left = below(word, self.total);
+        for (symbol, weight) in (0..=u8::MAX).zip(self.weights) {
+            match left.checked_sub(weight) {
+                Some(rest) => left = rest,
+                None => return symbol,
+            }
+        }
+        self.likeliest
+    }
+}
+
+/// ⌊distance·factor / 65536⌋, at most `u32::MAX`.
+fn scale(distance: u32, factor: u32) -> u32 {
+    // The product of two u32 fits 64 bits.
+    let product = u64::from(distance).wrapping_mul(u64::from(factor)) >> 16;
+    u32::try_from(product).unwrap_or(u32::MAX)
+}
+
+/// 2²³·2^(−x) for x in 1/65536: the integer part shifts, the fraction is looked up and interpolated.
+///
+/// Between two of the 65 entries the chord lies above the curve by at most (ln 2/64)²/8 = 1.5·10⁻⁵ of the value, which
+/// with the rounding of the entries bounds the error by 1.6·10⁻⁵ before the shift, whose own is below 1.
+pub fn power_of_two(x: u32) -> u32 {
+    let entry = (x >> 10 & 63) as usize;
+    let (Some(high), Some(low)) = (POWERS.get(entry), POWERS.get(entry.saturating_add(1))) else { return 0 };
+    // high − low < 2¹⁷ and the fraction < 2¹⁰, so the product fits 32 bits.
+    let between = high.saturating_sub(*low).saturating_mul(x & 1023) >> 10;
+    high.saturating_sub(between).checked_shr(x >> 16).unwrap_or(0)
+}
+
+/// 2²³·2^(−i/64), rounded, for i = 0 … 64.
+#[rustfmt::skip]
+const POWERS: [u32; 65] = [
+    8_388_608, 8_298_246, 8_208_857, 8_120_432, 8_032_959, 7_946_428, 7_860_829, 7_776_152, 7_692_387, 7_609_525,
+    7_527_555, 7_446_469, 7_366_255, 7_286_906, 7_208_412, 7_130_763, 7_053_950, 6_977_965, 6_902_799, 6_828_442,
+    6_754_886, 6_682_122, 6_610_143, 6_538_938, 6_468_501, 6_398_822, 6_329_894, 6_261_709, 6_194_258, 6_127_533,
+    6_061_528, 5_996_233, 5_931_642, 5_867_746, 5_804_539, 5_742_012, 5_680_159, 5_618_973, 5_558_445, 5_498_570,
+    5_439_339, 5_380_747, 5_322_786, 5_265_449, 5_208_729, 5_152_621, 5_097_117, 5_042_211, 4_987_896, 4_934_167,
+    4_881_016, 4_828_438, 4_776_426, 4_724_974, 4_674_077, 4_623_728, 4_573_921, 4_524_651, 4_475_911, 4_427_697,
+    4_380_002, 4_332_820, 4_286_147, 4_239_977, 4_194_304,
+];

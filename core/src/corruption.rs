@@ -1,0 +1,63 @@
+//! The forward process: a clean text loses symbols to MASK.
+//!
+//! Masked diffusion keeps each symbol with probability α_t or replaces it by MASK, independently:
+//! q(x_t | x_0) = Π_l (α_t if shown, 1 − α_t if masked). Given how many are masked, every set of that size is equally
+//! likely, so drawing the number k first and then k positions uniformly is the same process with its time integrated out.
+//!
+//! Source: J. Austin et al., "Structured Denoising Diffusion Models in Discrete State-Spaces", NeurIPS 2021, section 3.1.
+
+use crate::denoiser::Example;
+use crate::rng::{Stream, below};
+
+/// `clean` with exactly `count` positions masked, every set of positions being equally likely.
+///
+/// Walks the positions and masks each with probability (still to mask)/(still to come), by draw (position, 0) of
+/// `stream`; a `count` above `L` masks everything. Source: D. Knuth, *The Art of Computer Programming*, volume 2,
+/// section 3.4.2, algorithm S.
+pub fn mask_count<const L: usize>(clean: &[u8; L], count: u32, stream: Stream) -> [Option<u8>; L] {
+    let mut noisy = clean.map(Some);
+    let mut left = count;
+    let mut to_come = u32::try_from(L).unwrap_or(u32::MAX);
+    for (position, symbol) in (0..).zip(&mut noisy) {
+        let [word, _] = stream.draw(position, 0);
+        if below(word, to_come) < left {
+            *symbol = None;
+            left = left.saturating_sub(1);
+        }
+        to_come = to_come.saturating_sub(1);
+    }
+    noisy
+}
+
+/// `clean` with each position masked with probability `rate`, independently, by draw (position, 0) of `stream`.
+///
+/// A `rate` of 0 masks nothing, 1 everything.
+pub fn mask_rate<const L: usize>(clean: &[u8; L], rate: f32, stream: Stream) -> [Option<u8>; L] {
+    let mut noisy = clean.map(Some);
+    for (position, symbol) in (0..).zip(&mut noisy) {
+        let [word, _] = stream.draw(position, 0);
+        // 24 bits, exact in f32, in [0, 1).
+        if ((word >> 8) as f32) / 16_777_216.0 < rate {
+            *symbol = None;
+        }
+    }
+    noisy
+}
+
+impl<const L: usize> Example<L> {
+    /// The example of the likelihood bound: `count` positions masked, each with weight `scale`·L/count.
+    ///
+    /// With `count` uniform in 1 … L and `scale` 1 its expected loss is the bound on −ln p(clean), in nats.
+    pub fn bound(clean: &[u8; L], count: u32, scale: f32, stream: Stream) -> Self {
+        let noisy = mask_count(clean, count, stream);
+        let weight = scale * L as f32 / count.max(1) as f32;
+        let weights = noisy.map(|symbol| if symbol.is_none() { weight } else { 0.0 });
+        Self { clean: *clean, noisy, weights }
+    }
+
+    /// The reference's example: each position masked with probability `rate`, and all positions, shown ones too, count
+    /// `scale` each.
+    pub fn reference(clean: &[u8; L], rate: f32, scale: f32, stream: Stream) -> Self {
+        Self { clean: *clean, noisy: mask_rate(clean, rate, stream), weights: [scale; L] }
+    }
+}

@@ -1,0 +1,159 @@
+//! The two faces of a model: [`Denoiser`], all that sampling and scoring know of it, and [`Model`], what training
+//! needs besides.
+//!
+//! A denoiser is given a text in which some positions are masked and returns, for each masked position, the logarithm
+//! of the probability of every symbol there. It is not told the time: how many positions are masked already says it
+//! (J. Ou et al., "Your Absorbing Discrete Diffusion Secretly Models the Conditional Distributions of Clean Data", 2024).
+
+use crate::math::{Real, Stored, round_to_i32};
+use crate::rng::{Stream, symmetric};
+use crate::tensor::Tensor;
+
+/// A logarithm of a probability plus any constant, in 1/65536 nat.
+///
+/// Fixed point, so that softmax, temperature and the draw are computed once, in integers, for every kind of denoiser.
+pub type Score = i32;
+
+/// One nat as a [`Score`].
+pub const NAT: Score = 1 << 16;
+
+/// Predicts the symbols of masked positions: all that the sampler and the scorer know of a model.
+///
+/// Symbol 0 is PAD, which fills a text to `L` positions; `None` is MASK, which is never an output.
+pub trait Denoiser<const L: usize, const V: usize> {
+    /// Puts `symbol` at `position`; `None` masks it. A position outside the text is ignored.
+    fn set(&mut self, position: usize, symbol: Option<u8>);
+
+    /// Computes what all positions share, once the symbols are set.
+    fn evaluate(&mut self);
+
+    /// Writes the score of each symbol at `position` as of the last [`evaluate`](Self::evaluate).
+    fn scores(&self, position: usize, out: &mut [Score; V]);
+}
+
+/// One training example: a text, what the denoiser sees of it, and what each position's loss counts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Example<const L: usize> {
+    /// The text, x₀.
+    pub clean: [u8; L],
+    /// What the denoiser sees, x_t: `None` is MASK.
+    pub noisy: [Option<u8>; L],
+    /// The weight of each position's cross-entropy; a position of weight 0 is not computed.
+    pub weights: [f32; L],
+}
+
+impl<const L: usize> Example<L> {
+    /// An example that counts nothing.
+    pub const EMPTY: Self = Self { clean: [0; L], noisy: [None; L], weights: [0.0; L] };
+}
+
+/// Which kind of network a model is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Architecture {
+    /// One hidden layer.
+    Mlp,
+    /// Two hidden layers with a skip connection.
+    Residual,
+    /// A bidirectional transformer.
+    Transformer,
+}
+
+/// What fixes a model's tensors: the kind of network and its sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// The kind of network.
+    pub architecture: Architecture,
+    /// L: positions of a text.
+    pub positions: usize,
+    /// V: symbols a position can hold, PAD among them; an alphabet may use fewer.
+    pub symbols: usize,
+    /// H, or D of a transformer: width.
+    pub width: usize,
+    /// N: blocks of a transformer, else 0.
+    pub blocks: usize,
+    /// A: attention heads of a transformer, else 0.
+    pub heads: usize,
+}
+
+/// A denoiser that can be trained.
+///
+/// One training step has two phases, and both can be split among threads without changing a bit:
+/// [`forward_backward`](Self::forward_backward) over any ranges of the batch, which fills one record for each example,
+/// then [`gradient`](Self::gradient) over any parts of any tensor, which sums over the records in the order of the batch.
+/// Both are generic over [`Real`], so that derivatives are checked in `f64` on the code that trains in `f32`.
+pub trait Model<const L: usize, const V: usize> {
+    /// Kind and sizes.
+    const SHAPE: Shape;
+    /// Names and dimensions of the parameter tensors, in flat order.
+    const TENSORS: &'static [Tensor];
+    /// How many parameters there are.
+    const PARAMETERS: usize = crate::tensor::total_len(Self::TENSORS);
+    /// Length of one example's record, in numbers.
+    const RECORD: usize;
+    /// Length of the buffer that a [`denoiser`](Self::denoiser) works in, in numbers.
+    const MEMORY: usize;
+
+    /// The typed view of the flat parameters.
+    type View<'a, T: Copy + 'a>: Copy;
+    /// The model at work.
+    type Denoiser<'a, W: Stored<f32> + 'a>: Denoiser<L, V>;
+
+    /// Views `flat`, the parameters in flat order; `None` where it is not [`PARAMETERS`](Self::PARAMETERS) long.
+    fn view<T: Copy>(flat: &[T]) -> Option<Self::View<'_, T>>;
+
+    /// Writes the initial parameters, drawn from `stream`.
+    fn initialise(parameters: &mut [f32], stream: Stream);
+
+    /// Forward and backward through the activations, for each example of `batch`.
+    ///
+    /// `records` holds [`RECORD`](Self::RECORD) numbers for each example, in any state; they are overwritten.
+    /// `losses` receives each example's Σ_l weight_l · −ln p(clean_l | noisy), in nats. Symbols from `symbols` on are
+    /// outside the alphabet and get probability 0.
+    fn forward_backward<R: Real>(
+        parameters: Self::View<'_, R>,
+        batch: &[Example<L>],
+        symbols: usize,
+        records: &mut [R],
+        losses: &mut [R],
+    );
+
+    /// The gradient of the summed losses in part `part` of tensor number `tensor`, from the batch's records.
+    ///
+    /// `out` is that part of the gradient, [`Tensor::part_len`] numbers, and is overwritten.
+    fn gradient<R: Real>(tensor: usize, part: usize, batch: &[Example<L>], records: &[R], out: &mut [R]);
+
+    /// The model as a [`Denoiser`] with everything masked; `memory` is [`MEMORY`](Self::MEMORY) numbers or more
+    /// (`None` where it is fewer), in any state.
+    fn denoiser<'a, W: Stored<f32>>(
+        parameters: Self::View<'a, W>,
+        memory: &'a mut [f32],
+    ) -> Option<Self::Denoiser<'a, W>>;
+}
+
+/// Logits, in nats, as scores: the nearest 1/65536 nat, saturating at ±32768 nats.
+#[inline(always)]
+pub fn to_scores<const V: usize>(logits: &[f32; V], scores: &mut [Score; V]) {
+    for (score, logit) in scores.iter_mut().zip(logits) {
+        *score = round_to_i32(*logit * NAT_F32);
+    }
+}
+
+/// [`NAT`] as a float, exactly.
+const NAT_F32: f32 = 65_536.0;
+
+/// Writes initial parameters: each tensor uniform in ±√(3/fan-in), or 0 where `fan_ins` says 0.
+///
+/// Element i of tensor t comes from draw (i, 0) of child (t, 0) of `stream`.
+pub(crate) fn initialise(tensors: &[Tensor], fan_ins: &[usize], parameters: &mut [f32], stream: Stream) {
+    let mut rest = parameters;
+    for ((number, tensor), fan_in) in (0..).zip(tensors).zip(fan_ins) {
+        let Some((head, tail)) = rest.split_at_mut_checked(tensor.len()) else { return };
+        rest = tail;
+        let stream = stream.child(number, 0);
+        let limit = if *fan_in == 0 { 0.0 } else { Real::sqrt(3.0 / *fan_in as f32) };
+        for (index, parameter) in (0..).zip(head) {
+            let [word, _] = stream.draw(index, 0);
+            *parameter = limit * symmetric(word);
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Affine maps: the lookup layer that reads symbols, and the dense layer that writes scores.
+//!
+//! | letter | meaning |
+//! |---|---|
+//! | `L` `V` `H` | positions, symbols, hidden width |
+//! | `I` | inputs of one dense map |
+//! | `W` | how a weight is stored: a float, or four bytes of a file |
+//!
+//! **Dense**: y_v = b_v + Σ_i w_vi·x_i. By the chain rule ∂loss/∂x_i = Σ_v ∂loss/∂y_v·w_vi, ∂loss/∂w_vi = ∂loss/∂y_v·x_i,
+//! ∂loss/∂b_v = ∂loss/∂y_v.
+//!
+//! **Lookup** is the dense map of a one-hot input: y = b + Σ_l table\[l\]\[symbol_l\]. A masked position is all zeros and
+//! adds nothing: its row is part of the bias.
+//!
+//! **Order of sums** (the same for every vector width and thread count):
+//! - a dot product keeps [`LANES`] partial sums; element i goes to lane i mod 16, in ascending order, and the lanes
+//!   are added by halves: i with i + 8, then + 4, + 2, + 1 ([`sum_lanes`]);
+//! - a sum over symbols, positions or examples runs in ascending order, one term at a time, into one accumulator for
+//!   each output element, so that vectors run across outputs.
+
+use crate::math::{Real, Stored};
+
+/// Partial sums of a dot product: one AVX-512 register, two of AVX2, four of SSE2 or NEON.
+pub const LANES: usize = 16;
+
+/// The sum of the lanes, by halves.
+#[inline(always)]
+pub fn sum_lanes<R: Real>(lanes: [R; LANES]) -> R {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = lanes;
+    let (a, b, c, d) = (a + i, b + j, c + k, d + l);
+    let (e, f, g, h) = (e + m, f + n, g + o, h + p);
+    let (a, b, c, d) = (a + e, b + f, c + g, d + h);
+    (a + c) + (b + d)
+}
+
+/// The dot products of each of `weights` with each of `inputs`, every sum in the order of this file's head.
+///
+/// Computing several at once changes no bit of any: each loaded number is used `ROWS` or `COLUMNS` times.
+#[inline(always)]
+fn dots<R: Real, W: Stored<R>, const I: usize, const COLUMNS: usize, const ROWS: usize>(
+    weights: &[[W; I]; COLUMNS],
+    inputs: [&[R; I]; ROWS],
+) -> [[R; COLUMNS]; ROWS] {
+    let mut lanes = [[[R::ZERO; LANES]; COLUMNS]; ROWS];
+    let weights = weights.each_ref().map(|row| row.as_chunks::<LANES>());
+    let inputs = inputs.map(|row| row.as_chunks::<LANES>());
+    for chunk in 0..I / LANES {
+        for (lanes, (input, _)) in lanes.iter_mut().zip(inputs) {
+            for (lanes, (weight, _)) in lanes.iter_mut().zip(weights) {
+                if let (Some(weight), Some(input)) = (weight.get(chunk), input.get(chunk)) {
+                    add_products(lanes, weight, input);
+                }
+            }
+        }
+    }
+    for (lanes, (_, input)) in lanes.iter_mut().zip(inputs) {
+        for (lanes, (_, weight)) in lanes.iter_mut().zip(weights) {
+            add_products(lanes, weight, input);
+        }
+    }
+    lanes.map(|row| row.map(sum_lanes))
+}
+
+/// lane_i += w_i·x_i.
+#[inline(always)]
+fn add_products<R: Real, W: Stored<R>>(lanes: &mut [R; LANES], w: &[W], x: &[R]) {
+    for ((lane, w), x) in lanes.iter_mut().zip(w).zip(x) {
+        *lane += w.real() * *x;
+    }
+}
+
+/// y_v = b_v + Σ_i w_vi·x_i for every v, for each of `ROWS` inputs.
+#[inline(always)]
+pub fn linear_forward<R: Real, W: Stored<R>, const I: usize, const V: usize, const ROWS: usize>(
+    weight: &[[W; I]; V],
+    bias: &[W; V],
+    x: [&[R; I]; ROWS],
+    y: &mut [[R; V]; ROWS],
+) {
+    const COLUMNS: usize = 3;
+    let (blocks, tail) = weight.as_chunks::<COLUMNS>();
+    for (first, block) in (0..V).step_by(COLUMNS).zip(blocks) {
+        add_bias(bias, first, dots(block, x), y);
+    }
+    for (first, row) in (V.saturating_sub(tail.len())..V).zip(tail) {
+        add_bias(bias, first, dots(core::array::from_ref(row), x), y);
+    }
+}
+
+/// y_v = b_v + sum_v, for the `COLUMNS` outputs v from `first` on.
+#[inline(always)]
+fn add_bias<R: Real, W: Stored<R>, const V: usize, const COLUMNS: usize, const ROWS: usize>(
+    bias: &[W; V],
+    first: usize,
+    sums: [[R; COLUMNS]; ROWS],
+    y: &mut [[R; V]; ROWS],
+) {
+    for (y, sums) in y.iter_mut().zip(sums) {
+        for ((y, b), sum) in y.iter_mut().zip(bias).skip(first).zip(sums) {
+            *y = b.real() + sum;
+        }
+    }
+}
+
+/// d_x_i += Σ_v d_y_v·w_vi, v ascending. Forward was `y_v = b_v + Σ_i w_vi·x_i`.
+#[expect(clippy::indexing_slicing, reason = "a training kernel; index < I / CHUNK")]
+#[inline(always)]
+pub fn linear_backward_input<R: Real, const I: usize, const V: usize>(
+    weight: &[[R; I]; V],
+    d_y: &[R; V],
+    d_x: &mut [R; I],
+) {
+    // The sums of one chunk stay in registers while v runs.
+    const CHUNK: usize = 64;
+    let (chunks, tail) = d_x.as_chunks_mut::<CHUNK>();
+    for (index, chunk) in chunks.iter_mut().enumerate() {
+        let mut sums = *chunk;
+        for (w, d_y) in weight.iter().zip(d_y) {
+            add_scaled(&mut sums, *d_y, &w.as_chunks::<CHUNK>().0[index]);
+        }
+        *chunk = sums;
+    }
+    for (w, d_y) in weight.iter().zip(d_y) {
+        add_scaled(tail, *d_y, w.as_chunks::<CHUNK>().1);
+    }
+}
+
+/// d_w_vi += Σ_e d_y_ev·x_ei over the examples e of `pairs`, (x, d_y) of each, in its order.
+///
+/// Forward was `y_v = b_v + Σ_i w_vi·x_i`.
+#[expect(clippy::arithmetic_side_effects, reason = "a training kernel; products of block numbers below V")]
+#[inline(always)]
+pub fn linear_backward_weight<R: Real, const I: usize, const V: usize>(
+    pairs: &[(&[R; I], &[R; V])],
+    d_weight: &mut [[R; I]; V],
+) {
+    // ROWS × CHUNK sums stay in registers while the examples run.
+    const ROWS: usize = 3;
+    const CHUNK: usize = 32;
+    for chunk in 0..I / CHUNK {
+        let (blocks, tail) = d_weight.as_chunks_mut::<ROWS>();
+        let rest = blocks.len() * ROWS;
+        for (index, block) in blocks.iter_mut().enumerate() {
+            outer_products::<R, I, V, ROWS, CHUNK>(pairs, index * ROWS, chunk, block);
+        }
+        for (index, row) in tail.iter_mut().enumerate() {
+            outer_products::<R, I, V, 1, CHUNK>(pairs, rest + index, chunk, core::array::from_mut(row));
+        }
+    }
+    for (x, d_y) in pairs {
+        for (d_weight, d_y) in d_weight.iter_mut().zip(*d_y) {
+            add_scaled(d_weight.as_chunks_mut::<CHUNK>().1, *d_y, x.as_chunks::<CHUNK>().1);
+        }
+    }
+}
+
+/// d_w_vi += Σ_e d_y_ev·x_ei for the `ROWS` outputs v from `first` on, and the `CHUNK` inputs i of chunk `chunk`.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a training kernel; chunk < I / CHUNK and first + ROWS ≤ V"
+)]
+#[inline(always)]
+fn outer_products<R: Real, const I: usize, const V: usize, const ROWS: usize, const CHUNK: usize>(
+    pairs: &[(&[R; I], &[R; V])],
+    first: usize,
+    chunk: usize,
+    d_weight: &mut [[R; I]; ROWS],
+) {
+    let mut sums: [[R; CHUNK]; ROWS] = core::array::from_fn(|row| d_weight[row].as_chunks().0[chunk]);
+    for (x, d_y) in pairs {
+        let x = &x.as_chunks::<CHUNK>().0[chunk];
+        for (sums, d_y) in sums.iter_mut().zip(&d_y[first..first + ROWS]) {
+            add_scaled(sums, *d_y, x);
+        }
+    }
+    for (d_weight, sums) in d_weight.iter_mut().zip(sums) {
+        d_weight.as_chunks_mut().0[chunk] = sums;
+    }
+}
+
+/// d_b_v += Σ_e d_y_ev over the examples e, in their order. Forward was `y_v = b_v + Σ_i w_vi·x_i`.
+#[inline(always)]
+pub fn linear_backward_bias<'a, R: Real + 'a, const V: usize>(
+    d_ys: impl Iterator<Item = &'a [R; V]>,
+    d_bias: &mut [R; V],
+) {
+    for d_y in d_ys {
+        add_scaled(d_bias, R::ONE, d_y);
+    }
+}
+
+/// y_i += a·x_i.
+#[inline(always)]
+pub fn add_scaled<R: Real>(y: &mut [R], a: R, x: &[R]) {
+    for (y, x) in y.iter_mut().zip(x) {
+        *y += a * *x;
+    }
+}
+
+/// y = b + Σ_l table\[l\]\[symbol_l\], l ascending; a masked position (`None`) adds nothing.
+///
+/// A symbol outside the table adds nothing either; the sampler and the loaders admit none.
+#[inline(always)]
+pub fn lookup_forward<R: Real, W: Stored<R>, const L: usize, const V: usize, const H: usize>(
+    table: &[[[W; H]; V]; L],
+    bias: &[W; H],
+    symbols: &[Option<u8>; L],
+    y: &mut [R; H],
+) {
+    for (y, b) in y.iter_mut().zip(bias) {
+        *y = b.real();
+    }
+    for (rows, symbol) in table.iter().zip(symbols) {
+        let row = symbol.and_then(|symbol| rows.get(usize::from(symbol)));
+        for (y, w) in y.iter_mut().zip(row.into_iter().flatten()) {
+            *y += w.real();
+        }
+    }
+}
+
+/// d_table\[l\]\[symbol_l\] += d_y for the one position whose rows are `d_rows`.
+///
+/// Forward was `y = b + Σ_l table[l][symbol_l]`.
+#[inline(always)]
+pub fn lookup_backward<R: Real, const V: usize, const H: usize>(
+    symbol: Option<u8>,
+    d_y: &[R; H],
+    d_rows: &mut [[R; H]; V],
+) {
+    if let Some(row) = symbol.and_then(|symbol| d_rows.get_mut(usize::from(symbol))) {
+        add_scaled(row, R::ONE, d_y);
+    }
+}

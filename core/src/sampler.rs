@@ -1,0 +1,198 @@
+//! The reverse process: a text emerges from masks.
+//!
+//! A text starts as all MASK. Each [`step`](Sampler::step) asks the denoiser for every masked position's distribution
+//! and reveals some of them; a shown symbol never changes. How many is the schedule's business, which is the caller's;
+//! which ones is the [`Order`]:
+//!
+//! - [`Order::Random`] reveals positions in uniformly random order and draws a symbol only there. One position at a time,
+//!   this draws exactly from the any-order autoregressive distribution that training bounds.
+//! - [`Order::Confidence`] draws a symbol at every masked position and reveals those whose distribution is the most
+//!   certain (the largest probability of any symbol), as the reference does. It is sharper than the learned distribution.
+//!
+//! Randomness is addressed, not consumed: evaluation e and position l use draw (e, l) of the text's stream, word 0 for
+//! the symbol and word 1 for the order. A step that reveals nothing evaluates nothing and uses up no evaluation, so the
+//! text does not depend on how many empty steps a schedule has.
+//!
+//! Source: the reference's loop, and E. Hoogeboom et al., "Autoregressive Diffusion Models", ICLR 2022, algorithm 1.
+
+use crate::categorical::{SymbolSet, Temperature, Weights};
+use crate::denoiser::Denoiser;
+use crate::rng::Stream;
+use crate::schedule::linear_remaining;
+
+/// Which masked positions a step reveals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Uniformly random ones.
+    Random,
+    /// The most certain ones, the first of equals.
+    Confidence,
+}
+
+/// How texts are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Which positions a step reveals.
+    pub order: Order,
+    /// How sharp each draw is.
+    pub temperature: Temperature,
+}
+
+/// No allowed symbol at a position, so that nothing can be drawn there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NothingAllowed {
+    /// The first such position, from 0.
+    pub position: usize,
+}
+
+/// One text being unmasked.
+#[derive(Clone, Debug)]
+pub struct Sampler<'a, const L: usize, const V: usize> {
+    symbols: [Option<u8>; L],
+    confidence: [u16; L],
+    allowed: &'a [SymbolSet; L],
+    settings: Settings,
+    stream: Stream,
+    evaluations: u32,
+}
+
+impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
+    /// A text of masks, at each position of which only `allowed` symbols can be drawn. Where that is a single symbol, it
+    /// is shown from the start.
+    ///
+    /// `stream` is the text's own: `Stream::new(seed, Purpose::Sample).child(index, 0)`.
+    ///
+    /// # Errors
+    /// [`NothingAllowed`] where a position allows none of the `V` symbols.
+    pub fn new(
+        allowed: &'a [SymbolSet; L],
+        settings: Settings,
+        stream: Stream,
+    ) -> Result<Self, NothingAllowed> {
+        let (mut symbols, mut confidence) = ([None; L], [0; L]);
+        let slots = allowed.iter().zip(&mut symbols).zip(&mut confidence);
+        for (position, ((set, symbol), confidence)) in slots.enumerate() {
+            let mut members = set.iter_below(V);
+            match (members.next(), members.next()) {
+                (None, _) => return Err(NothingAllowed { position }),
+                (given, None) => (*symbol, *confidence) = (given, u16::MAX),
+                _ => {}
+            }
+        }
+        Ok(Self { symbols, confidence, allowed, settings, stream, evaluations: 0 })
+    }
+
+    /// The text so far; `None` is MASK.
+    pub fn symbols(&self) -> &[Option<u8>; L] {
+        &self.symbols
+    }
+
+    /// For each shown position, the largest probability of any symbol there when it was drawn, in 1/65536.
+    pub fn confidence(&self) -> &[u16; L] {
+        &self.confidence
+    }
+
+    /// How many positions are masked.
+    pub fn masked(&self) -> usize {
+        self.symbols.iter().filter(|symbol| symbol.is_none()).count()
+    }
+
+    /// How many times the denoiser has been evaluated.
+    pub fn evaluations(&self) -> u32 {
+        self.evaluations
+    }
+
+    /// Reveals positions until `remaining` are masked, all from one evaluation of `denoiser`; returns how many.
+    ///
+    /// Where no more than `remaining` are masked, nothing happens and the denoiser does not run.
+    pub fn step<D: Denoiser<L, V>>(&mut self, denoiser: &mut D, remaining: usize) -> usize {
+        let reveal = self.masked().saturating_sub(remaining);
+        if reveal == 0 {
+            return 0;
+        }
+        if self.evaluations == 0 {
+            for (position, symbol) in self.symbols.iter().enumerate() {
+                denoiser.set(position, *symbol);
+            }
+        }
+        denoiser.evaluate();
+        let mut candidates = [None; L];
+        for position in 0..L {
+            let candidate = self.candidate(denoiser, position);
+            if let Some(slot) = candidates.get_mut(position) {
+                *slot = candidate;
+            }
+        }
+        for _ in 0..reveal {
+            let first = candidates.iter().enumerate().filter_map(|(position, candidate)| {
+                candidate.as_ref().map(|candidate| (candidate.rank, position))
+            });
+            let Some((_, position)) = first.min() else { break };
+            let Some(candidate) = candidates.get_mut(position).and_then(Option::take) else { break };
+            let (symbol, confidence) = match candidate.drawn {
+                Some(drawn) => drawn,
+                None => self.draw(denoiser, position).1,
+            };
+            self.show(denoiser, position, symbol, confidence);
+        }
+        self.evaluations = self.evaluations.saturating_add(1);
+        reveal
+    }
+
+    /// Unmasks the whole text in at most `steps` steps that each reveal about as many positions.
+    pub fn run<D: Denoiser<L, V>>(&mut self, denoiser: &mut D, steps: usize) {
+        let masked = self.masked();
+        for step in 1..=steps.max(1) {
+            self.step(denoiser, linear_remaining(masked, step, steps));
+        }
+    }
+}
+
+/// A masked position that a step may reveal; the lowest ranks are revealed.
+#[derive(Clone, Copy)]
+struct Candidate {
+    rank: u32,
+    /// The symbol and its confidence, where the order had to look at the distribution.
+    drawn: Option<(u8, u16)>,
+}
+
+impl<const L: usize, const V: usize> Sampler<'_, L, V> {
+    /// Position `position` as a candidate; `None` where it is shown.
+    fn candidate<D: Denoiser<L, V>>(&self, denoiser: &D, position: usize) -> Option<Candidate> {
+        if self.symbols.get(position)?.is_some() {
+            return None;
+        }
+        Some(match self.settings.order {
+            Order::Random => Candidate { rank: self.words(position)[1], drawn: None },
+            Order::Confidence => {
+                let (total, drawn) = self.draw(denoiser, position);
+                Candidate { rank: total, drawn: Some(drawn) }
+            }
+        })
+    }
+
+    /// The two random words of `position` in this evaluation.
+    fn words(&self, position: usize) -> [u32; 2] {
+        self.stream.draw(self.evaluations, u32::try_from(position).unwrap_or(u32::MAX))
+    }
+
+    /// Draws a symbol at `position`: the total of its weights, the symbol and the confidence.
+    fn draw<D: Denoiser<L, V>>(&self, denoiser: &D, position: usize) -> (u32, (u8, u16)) {
+        let mut scores = [0; V];
+        denoiser.scores(position, &mut scores);
+        let allowed = self.allowed.get(position).unwrap_or(&SymbolSet::EMPTY);
+        let weights = Weights::new(&scores, allowed, self.settings.temperature);
+        let [word, _] = self.words(position);
+        (weights.total(), (weights.draw(word), weights.confidence()))
+    }
+
+    fn show<D: Denoiser<L, V>>(&mut self, denoiser: &mut D, position: usize, symbol: u8, confidence: u16) {
+        denoiser.set(position, Some(symbol));
+        if let Some(slot) = self.symbols.get_mut(position) {
+            *slot = Some(symbol);
+        }
+        if let Some(slot) = self.confidence.get_mut(position) {
+            *slot = confidence;
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Softmax and cross-entropy, in floating point, for training.
+//!
+//! With logits z and the clean symbol c: p_v = e^z_v / Σ_u e^z_u and loss = −w·ln p_c, in nats.
+//! Since ln p_c = z_c − ln Σ_u e^z_u and ∂/∂z_v ln Σ_u e^z_u = p_v, the gradient is ∂loss/∂z_v = w·(p_v − \[v = c\]).
+//!
+//! The largest logit m is subtracted first, which changes nothing in exact arithmetic and keeps every exponential in
+//! 0 … 1: p_v = e^(z_v − m) / Σ_u e^(z_u − m), loss = w·(m − z_c + ln Σ_u e^(z_u − m)). The sum is at least 1, so neither
+//! the division nor the logarithm can fail.
+//!
+//! Source: I. Goodfellow, Y. Bengio, A. Courville, *Deep Learning*, 2016, equations 4.1 and 6.29.
+
+use crate::linear::{LANES, sum_lanes};
+use crate::math::Real;
+
+/// Σ x_i in 16 lanes: element i goes to lane i mod 16, the lanes are added by halves.
+#[inline(always)]
+pub fn sum<R: Real>(x: &[R]) -> R {
+    let mut lanes = [R::ZERO; LANES];
+    let (chunks, tail) = x.as_chunks::<LANES>();
+    for chunk in chunks.iter().map(|chunk| chunk.as_slice()).chain([tail]) {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *lane += *x;
+        }
+    }
+    sum_lanes(lanes)
+}
+
+/// x becomes its softmax; returns ln Σ e^(x_v) of what it was.
+///
+/// An x_v of −∞ gets probability 0. At least one must be finite and none NaN or +∞.
+#[inline(always)]
+pub fn softmax_forward<R: Real>(x: &mut [R]) -> R {
+    let mut largest = R::NEG_INFINITY;
+    for x in x.iter() {
+        largest = if *x > largest { *x } else { largest };
+    }
+    for x in x.iter_mut() {
+        *x = (*x - largest).exp();
+    }
+    let total = sum(x);
+    let scale = R::ONE / total;
+    for x in x.iter_mut() {
+        *x = *x * scale;
+    }
+    largest + total.ln()
+}
+
+/// Returns loss = w·(ln Σ_v e^z_v − z_c), in nats, and turns the logits into its gradient, d_z_v = w·(p_v − \[v = c\]).
+///
+/// Only the first `symbols` of the `V` logits take part: the others are set to −∞ first and get gradient 0. `clean`
+/// is c and must be below `symbols`.
+#[expect(clippy::indexing_slicing, reason = "a training kernel; clean < symbols ≤ V is the contract")]
+#[inline(always)]
+pub fn cross_entropy<R: Real, const V: usize>(z: &mut [R; V], symbols: usize, clean: u8, weight: R) -> R {
+    for z in z.iter_mut().skip(symbols) {
+        *z = R::NEG_INFINITY;
+    }
+    let z_clean = z[usize::from(clean)];
+    let log_sum = softmax_forward(z);
+    z[usize::from(clean)] = z[usize::from(clean)] - R::ONE;
+    for p in z.iter_mut() {
+        *p = *p * weight;
+    }
+    weight * (log_sum - z_clean)
+}
