@@ -1,0 +1,144 @@
+//! Checkpoints: safetensors files with the weights, Adam's moments and the losses, which PyTorch, candle and NumPy open.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use micro_diffusion::tensor::{Tensor, total_len};
+use safetensors::{Dtype, SafeTensors, View};
+use serde::{Deserialize, Serialize};
+
+use crate::config;
+use crate::settings::Settings;
+use crate::trainer::State;
+
+/// The version of this layout of tensors and metadata.
+const VERSION: u32 = 1;
+/// The one entry of the metadata.
+const METADATA: &str = "micro_diffusion";
+/// The tensor that holds the loss of each step.
+const LOSSES: &str = "losses";
+
+/// What a checkpoint says besides its tensors.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Metadata {
+    pub(crate) version: u32,
+    pub(crate) alphabet: String,
+    pub(crate) settings: Settings,
+}
+
+/// A run that can go on.
+pub(crate) struct Checkpoint {
+    pub(crate) metadata: Metadata,
+    pub(crate) state: State,
+}
+
+/// One tensor to write.
+struct Floats<'a> {
+    shape: Vec<usize>,
+    values: &'a [f32],
+}
+
+impl View for Floats<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        self.values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    }
+
+    fn data_len(&self) -> usize {
+        size_of_val(self.values)
+    }
+}
+
+/// The three flat slices of a state, each under its name in the file.
+fn groups(state: &State) -> [(&'static str, &Vec<f32>); 3] {
+    [("weights", &state.weights), ("m", &state.m), ("v", &state.v)]
+}
+
+/// The bytes of a checkpoint.
+pub(crate) fn to_bytes(
+    state: &State,
+    tensors: &[Tensor],
+    alphabet: &str,
+    settings: &Settings,
+) -> anyhow::Result<Vec<u8>> {
+    let mut views = Vec::new();
+    for (group, values) in groups(state) {
+        let mut rest = values.as_slice();
+        for tensor in tensors {
+            let (values, tail) = rest.split_at(tensor.len());
+            rest = tail;
+            views.push((
+                format!("{group}.{}", tensor.name),
+                Floats { shape: tensor.dimensions.to_vec(), values },
+            ));
+        }
+    }
+    views.push((LOSSES.to_owned(), Floats { shape: vec![state.losses.len()], values: &state.losses }));
+    let metadata = Metadata { version: VERSION, alphabet: alphabet.to_owned(), settings: settings.clone() };
+    let metadata = HashMap::from([(METADATA.to_owned(), serde_json::to_string(&metadata)?)]);
+    Ok(safetensors::serialize(views, Some(metadata))?)
+}
+
+/// Reads the checkpoint at `path`.
+pub(crate) fn load(path: &Path) -> anyhow::Result<Checkpoint> {
+    let name = path.display();
+    let bytes = fs::read(path).with_context(|| format!("cannot read {name}"))?;
+    from_bytes(&bytes).with_context(|| format!("{name} is not a usable checkpoint"))
+}
+
+fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
+    let (_, header) = SafeTensors::read_metadata(bytes)?;
+    let json = header.metadata().as_ref().and_then(|entries| entries.get(METADATA));
+    let json = json.context("it was not written by this program")?;
+    let version: serde_json::Value = serde_json::from_str(json)?;
+    if version["version"] != VERSION {
+        bail!("it is version {}, and this program reads version {VERSION}", version["version"]);
+    }
+    let metadata: Metadata = serde_json::from_str(json)?;
+    let config = config::by_name(&metadata.settings.config);
+    let config = config.with_context(|| format!("no configuration “{}”", metadata.settings.config))?;
+    let file = SafeTensors::deserialize(bytes)?;
+    let group = |group: &str| -> anyhow::Result<Vec<f32>> {
+        let tensors = config.network.tensors();
+        let mut flat = Vec::with_capacity(total_len(tensors));
+        for tensor in tensors {
+            let name = format!("{group}.{}", tensor.name);
+            flat.extend(floats(&file, &name, Some(tensor.dimensions))?);
+        }
+        Ok(flat)
+    };
+    let state = State {
+        weights: group("weights")?,
+        m: group("m")?,
+        v: group("v")?,
+        losses: floats(&file, LOSSES, None)?,
+    };
+    if state.losses.len() > metadata.settings.steps as usize {
+        bail!("it has more steps than its settings");
+    }
+    Ok(Checkpoint { metadata, state })
+}
+
+/// The tensor `name`, which must be finite f32 of `shape`.
+fn floats(file: &SafeTensors, name: &str, shape: Option<&[usize]>) -> anyhow::Result<Vec<f32>> {
+    let tensor = file.tensor(name)?;
+    if tensor.dtype() != Dtype::F32 || shape.is_some_and(|shape| shape != tensor.shape()) {
+        bail!("tensor {name} is {:?} of shape {:?}, not F32 of {shape:?}", tensor.dtype(), tensor.shape());
+    }
+    let values: Vec<f32> =
+        tensor.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    if values.iter().any(|value| !value.is_finite()) {
+        bail!("tensor {name} holds a number that is not finite");
+    }
+    Ok(values)
+}

@@ -1,0 +1,235 @@
+//! The command line: verbs, options, defaults and their ranges.
+
+use std::path::PathBuf;
+
+use anstyle::{AnsiColor, Style};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use micro_diffusion::categorical::Temperature;
+use micro_diffusion::sampler::Order;
+
+use crate::corpus::Split;
+
+/// How `error:` is shown.
+pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
+
+/// Masked text diffusion: every letter of a name at once, by iterative unmasking.
+#[derive(Parser)]
+#[command(name = "micro-diffusion", version, arg_required_else_help = true, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+    /// Worker threads [default: one for each core]; the results do not depend on it
+    #[arg(long, global = true, value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+}
+
+impl Arguments {
+    pub(crate) fn threads(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.threads.map_or_else(cores, usize::from)
+    }
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Verb {
+    /// Train a model on a text file, one example a line
+    #[command(
+        after_help = "Examples:\n  micro-diffusion train\n  micro-diffusion train --input words.txt --out runs/words\n  micro-diffusion train --out runs/words --resume"
+    )]
+    Train(TrainOptions),
+    /// Print names drawn from a model
+    #[command(after_help = "Example:\n  micro-diffusion sample --num 5 --temperature 0.9 --seed 7")]
+    Sample(SampleOptions),
+    /// Score a model on held-out lines
+    #[command(after_help = "Example:\n  micro-diffusion eval --model runs/names --json")]
+    Eval(EvalOptions),
+    /// Show a text at rising noise levels: the forward process
+    #[command(after_help = "Example:\n  micro-diffusion noise josephine")]
+    Noise(NoiseOptions),
+    /// Print names at several temperatures side by side
+    #[command(after_help = "Example:\n  micro-diffusion sweep --num 8")]
+    Sweep(SweepOptions),
+    /// Say what a model file, checkpoint or run folder is
+    #[command(after_help = "Example:\n  micro-diffusion inspect runs/names/model.mdm")]
+    Inspect(InspectOptions),
+}
+
+/// What the loss counts and how noise is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Objective {
+    /// The likelihood bound: a number of masks for each line, loss at masked positions only
+    Nelbo,
+    /// The Python reference's: one cosine noise level for the whole batch, loss at all positions
+    Reference,
+}
+
+#[derive(Args)]
+pub(crate) struct TrainOptions {
+    /// Text file, one example a line [default: data/names.txt]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+    /// Run folder for the model, settings, loss and checkpoint [default: runs/ and the input's name]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) out: Option<PathBuf>,
+    /// Which network [default: micro]
+    #[arg(long, value_parser = crate::config::names())]
+    pub(crate) config: Option<String>,
+    /// Optimiser steps [default: the configuration's]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) steps: Option<u32>,
+    /// Lines in each step [default: the configuration's]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(crate) batch: Option<u32>,
+    /// Peak learning rate [default: the configuration's]
+    #[arg(long, value_parser = positive)]
+    pub(crate) lr: Option<f64>,
+    /// Seed of weights, order and noise [default: 1]
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// What is learned [default: nelbo]
+    #[arg(long, value_enum)]
+    pub(crate) objective: Option<Objective>,
+    /// Hold out every tenth training line instead of the held-out ones: for choosing settings
+    #[arg(long)]
+    pub(crate) development: bool,
+    /// Go on with the run in the run folder from its last checkpoint
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Save a checkpoint every so many steps
+    #[arg(long, value_name = "STEPS", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) save_every: u32,
+    /// Skip the held-out score and the names at the end
+    #[arg(long)]
+    pub(crate) no_eval: bool,
+    /// Skip what is only there to be looked at: the forward process and the unmasking
+    #[arg(long)]
+    pub(crate) no_pictures: bool,
+    /// Print nothing but results
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+impl EvalOptions {
+    pub(crate) fn split(&self) -> Split {
+        if self.development { Split::Development } else { Split::Record }
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct ModelOption {
+    /// Model file or run folder [default: the newest run in runs/, else the built-in model]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) model: Option<PathBuf>,
+}
+
+/// Which masked positions are revealed first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SamplerName {
+    /// Random positions: draws from the learned distribution
+    Random,
+    /// The most certain positions: sharper, and shorter names
+    Confidence,
+}
+
+impl SamplerName {
+    pub(crate) fn order(self) -> Order {
+        match self {
+            Self::Random => Order::Random,
+            Self::Confidence => Order::Confidence,
+        }
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct SampleOptions {
+    #[command(flatten)]
+    pub(crate) model: ModelOption,
+    /// How many names
+    #[arg(long, short, default_value_t = 20)]
+    pub(crate) num: u32,
+    /// Below 1 prefers the likely, 0 always takes the likeliest
+    #[arg(long, short, default_value_t = crate::sample::TEMPERATURE, value_parser = temperature)]
+    pub(crate) temperature: f64,
+    /// Which positions are revealed first
+    #[arg(long, value_enum, default_value_t = SamplerName::Random)]
+    pub(crate) sampler: SamplerName,
+    /// Unmasking steps, 1 to as many as there are positions [default: one for each position]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) steps: Option<u16>,
+    /// Seed; name number n of a seed is always the same
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Show how each name emerges, a line for each step
+    #[arg(long)]
+    pub(crate) trace: bool,
+    /// Print one JSON object instead
+    #[arg(long, conflicts_with = "trace")]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct EvalOptions {
+    #[command(flatten)]
+    pub(crate) model: ModelOption,
+    /// Text file whose every tenth line is scored [default: data/names.txt]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+    /// Score every tenth training line instead, as train --development holds out
+    #[arg(long)]
+    pub(crate) development: bool,
+    /// Mask draws for each number of masks
+    #[arg(long, default_value_t = crate::eval::DRAWS, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) draws: u32,
+    /// Seed of the masks
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Print one JSON object instead
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct NoiseOptions {
+    /// The text
+    #[arg(default_value = "josephine")]
+    pub(crate) text: String,
+    /// Seed of the masks
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Args)]
+pub(crate) struct SweepOptions {
+    #[command(flatten)]
+    pub(crate) model: ModelOption,
+    /// How many names at each temperature
+    #[arg(long, short, default_value_t = 10)]
+    pub(crate) num: u32,
+    /// Which positions are revealed first
+    #[arg(long, value_enum, default_value_t = SamplerName::Random)]
+    pub(crate) sampler: SamplerName,
+    /// Seed, the same for every temperature
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Args)]
+pub(crate) struct InspectOptions {
+    /// Model file (.mdm), checkpoint (.safetensors) or run folder [default: the model that sample uses]
+    pub(crate) file: Option<PathBuf>,
+    /// Print one JSON object instead
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn temperature(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    Temperature::new(value).map(|_| value).ok_or_else(|| "a temperature is a number from 0 up".to_owned())
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    (value > 0.0 && value.is_finite()).then_some(value).ok_or_else(|| "must be a number above 0".to_owned())
+}

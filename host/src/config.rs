@@ -1,0 +1,53 @@
+//! The configurations by name, each with the recipe that trains it well.
+
+use micro_diffusion::config::{Micro, Tiny};
+use micro_diffusion::denoiser::Shape;
+
+use crate::network::{Compiled, Network};
+
+/// A compiled network and how to train it.
+pub(crate) struct Config {
+    pub(crate) name: &'static str,
+    pub(crate) network: &'static dyn Network,
+    pub(crate) recipe: Recipe,
+}
+
+/// The default settings of a configuration, chosen on the development split.
+#[derive(Clone, Copy)]
+pub(crate) struct Recipe {
+    pub(crate) steps: u32,
+    pub(crate) batch: u32,
+    pub(crate) learning_rate: f64,
+}
+
+/// The one that is used when none is named.
+pub(crate) const DEFAULT: &str = "micro";
+
+/// All of them.
+pub(crate) static CONFIGS: [Config; 2] = [
+    Config {
+        name: "micro",
+        network: &Compiled::<Micro, 12, 27>::NEW,
+        recipe: Recipe { steps: 5000, batch: 64, learning_rate: 4e-3 },
+    },
+    Config {
+        name: "tiny",
+        network: &Compiled::<Tiny, 12, 27>::NEW,
+        recipe: Recipe { steps: 5000, batch: 64, learning_rate: 8e-3 },
+    },
+];
+
+/// Their names, for the command line.
+pub(crate) fn names() -> Vec<&'static str> {
+    CONFIGS.iter().map(|config| config.name).collect()
+}
+
+/// The configuration called `name`.
+pub(crate) fn by_name(name: &str) -> Option<&'static Config> {
+    CONFIGS.iter().find(|config| config.name == name)
+}
+
+/// The configuration of a model of `shape`.
+pub(crate) fn by_shape(shape: Shape) -> Option<&'static Config> {
+    CONFIGS.iter().find(|config| config.network.shape() == shape)
+}

@@ -1,0 +1,100 @@
+//! The run folder: what a training run leaves, written so that nothing is ever half there.
+//!
+//! `model.mdm`, `settings.json`, `loss.csv` and `checkpoint.safetensors`; `lock` is held by the process that writes.
+
+use std::fs::{self, File, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+/// Where runs go when nobody says where.
+pub(crate) const RUNS: &str = "runs";
+/// The trained model.
+pub(crate) const MODEL: &str = "model.mdm";
+/// The settings, for people.
+pub(crate) const SETTINGS: &str = "settings.json";
+/// The loss of each step.
+pub(crate) const LOSS: &str = "loss.csv";
+/// What `--resume` goes on from.
+pub(crate) const CHECKPOINT: &str = "checkpoint.safetensors";
+
+const LOCK: &str = "lock";
+
+/// A run folder that this process alone writes to.
+pub(crate) struct RunFolder {
+    path: PathBuf,
+    /// Held until the process ends, however it ends.
+    _lock: File,
+}
+
+impl RunFolder {
+    /// Creates or opens the folder and locks it.
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
+        let name = path.display();
+        fs::create_dir_all(path).with_context(|| format!("cannot create the run folder {name}"))?;
+        let lock = File::create(path.join(LOCK))
+            .with_context(|| format!("cannot write in the run folder {name}"))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => {
+                bail!("another process is writing to {name}; wait for it or choose another --out")
+            }
+            Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {name}")),
+        }
+    }
+
+    /// The file `name` in the folder.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Moves an earlier run's files to a folder beside this one; returns where, if there was one.
+    pub(crate) fn keep_earlier(&self) -> anyhow::Result<Option<PathBuf>> {
+        if ![MODEL, CHECKPOINT, SETTINGS].iter().any(|name| self.file(name).exists()) {
+            return Ok(None);
+        }
+        let aside = (1..)
+            .map(|number| PathBuf::from(format!("{}.{number}", self.path.display())))
+            .find(|path| !path.exists())
+            .context("no free name for the earlier run")?;
+        let failed = || format!("cannot move the earlier run in {} aside", self.path.display());
+        fs::create_dir(&aside).with_context(failed)?;
+        for entry in fs::read_dir(&self.path).with_context(failed)? {
+            let name = entry.with_context(failed)?.file_name();
+            if name != LOCK {
+                fs::rename(self.path.join(&name), aside.join(&name)).with_context(failed)?;
+            }
+        }
+        Ok(Some(aside))
+    }
+
+    /// Replaces the file `name` by `bytes`, whole or not at all, even if the power fails.
+    pub(crate) fn save(&self, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
+        let path = self.file(name);
+        let temporary = self.file(&format!("{name}.tmp"));
+        let write = || {
+            let mut file = File::create(&temporary)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            fs::rename(&temporary, &path)?;
+            // The new name itself must reach the disk; some systems cannot sync a folder, and need not.
+            File::open(&self.path).and_then(|folder| folder.sync_all()).or(Ok(()))
+        };
+        write().map_err(|error: std::io::Error| {
+            let _ = fs::remove_file(&temporary);
+            anyhow::Error::from(error)
+                .context(format!("cannot save {}; what was there is unchanged", path.display()))
+        })
+    }
+}
+
+/// The newest model of any run in the runs folder.
+pub(crate) fn newest_model() -> Option<PathBuf> {
+    let folders = fs::read_dir(RUNS).ok()?.filter_map(Result::ok);
+    let models = folders.map(|folder| folder.path().join(MODEL));
+    models
+        .filter_map(|path| Some((fs::metadata(&path).ok()?.modified().ok()?, path)))
+        .max()
+        .map(|(_, path)| path)
+}

@@ -1,0 +1,35 @@
+//! `sweep`: names at several temperatures side by side.
+
+use std::io::Write;
+
+use crate::Outcome;
+use crate::cli::SweepOptions;
+use crate::model::Model;
+use crate::picture::HEADING;
+use crate::sample::request;
+
+/// From always the same to anything goes.
+const TEMPERATURES: [f64; 6] = [0.0, 0.4, 0.6, 0.8, 1.0, 1.5];
+
+pub(crate) fn run(options: &SweepOptions) -> anyhow::Result<Outcome> {
+    let model = Model::load(options.model.model.as_deref())?;
+    let (file, network) = (model.file()?, model.config()?.network);
+    let mut columns = Vec::new();
+    for temperature in TEMPERATURES {
+        let request = request(options.sampler, temperature, None, options.seed);
+        columns.push(network.generate(&file, &request, 0..options.num)?);
+    }
+    let width = file.shape().positions + 2;
+    let mut out = anstream::AutoStream::auto(std::io::stdout().lock());
+    let headings: String = TEMPERATURES.iter().map(|t| format!("{:<width$}", format!("T = {t}"))).collect();
+    writeln!(out, "{}{}{}", HEADING.render(), headings.trim_end(), HEADING.render_reset())?;
+    for row in 0..options.num as usize {
+        let line: String = columns.iter().map(|column| format!("{:<width$}", column[row].text)).collect();
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    out.flush()?;
+    anstream::eprintln!(
+        "The higher the temperature, the bolder the names; at 0 every name is the likeliest."
+    );
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,205 @@
+//! Training: which examples a step sees, and the two parallel phases of a step.
+//!
+//! Example n of a run is row n mod B of step n / B; the order of the texts is a fresh permutation for each epoch. All
+//! of it is a function of seed and step, so a run can stop after any step and go on.
+
+use std::cell::RefCell;
+use std::marker::PhantomData;
+
+use micro_diffusion::adam::{Adam, learning_rate};
+use micro_diffusion::denoiser::{Example, Model};
+use micro_diffusion::rng::{Purpose, Stream, below};
+use micro_diffusion::schedule::{cosine_mask_rate, stratified_count, uniform_time};
+use micro_diffusion::text::Alphabet;
+use rayon::prelude::*;
+
+use crate::cli::Objective;
+use crate::settings::Settings;
+use crate::vector;
+
+/// What a run is made of.
+pub(crate) struct Plan<'a> {
+    pub(crate) texts: &'a [String],
+    pub(crate) alphabet: Alphabet<'a>,
+    pub(crate) settings: &'a Settings,
+}
+
+/// A run in progress, whatever its network.
+pub(crate) trait Training {
+    /// One step; returns its loss, in nats for each text.
+    fn step(&mut self) -> f32;
+    /// What a checkpoint holds.
+    fn state(&self) -> &State;
+    /// Goes on from a checkpoint.
+    fn restore(&mut self, state: State);
+}
+
+/// All that changes during a run.
+#[derive(Clone, PartialEq)]
+pub(crate) struct State {
+    /// Parameters, flat.
+    pub(crate) weights: Vec<f32>,
+    /// Adam's mean of the gradient.
+    pub(crate) m: Vec<f32>,
+    /// Adam's mean of the squared gradient.
+    pub(crate) v: Vec<f32>,
+    /// The loss of each step so far, in nats for each text; its length is the number of steps done.
+    pub(crate) losses: Vec<f32>,
+}
+
+/// The times T of the reference's schedule.
+const REFERENCE_TIMES: u32 = 40;
+
+/// A run of model `M`.
+pub(crate) struct Trainer<'a, M, const L: usize, const V: usize> {
+    texts: Vec<[u8; L]>,
+    symbols: usize,
+    settings: &'a Settings,
+    state: State,
+    /// The order of the texts in epoch `epoch`.
+    order: Vec<u32>,
+    epoch: Option<u32>,
+    batch: Vec<Example<L>>,
+    records: Vec<f32>,
+    losses: Vec<f32>,
+    model: PhantomData<fn() -> M>,
+}
+
+impl<'a, M: Model<L, V>, const L: usize, const V: usize> Trainer<'a, M, L, V> {
+    pub(crate) fn new(texts: Vec<[u8; L]>, plan: Plan<'a>) -> Self {
+        let settings = plan.settings;
+        let rows = settings.batch as usize;
+        let mut weights = vec![0.0; M::PARAMETERS];
+        M::initialise(&mut weights, Stream::new(settings.seed, Purpose::Weights));
+        let moments = vec![0.0; M::PARAMETERS];
+        Self {
+            texts,
+            symbols: plan.alphabet.symbols(),
+            settings,
+            state: State { weights, m: moments.clone(), v: moments, losses: Vec::new() },
+            order: Vec::new(),
+            epoch: None,
+            batch: vec![Example::EMPTY; rows],
+            records: vec![0.0; rows * M::RECORD],
+            losses: vec![0.0; rows],
+            model: PhantomData,
+        }
+    }
+
+    /// The text that example `number` of the run shows.
+    fn text(&mut self, number: u64) -> [u8; L] {
+        let length = self.texts.len() as u64;
+        let epoch = (number / length) as u32;
+        if self.epoch != Some(epoch) {
+            let stream = Stream::new(self.settings.seed, Purpose::Order).child(epoch, 0);
+            self.order = (0..self.texts.len() as u32).collect();
+            // Fisher and Yates, from the end.
+            for last in (1..self.order.len()).rev() {
+                let [word, _] = stream.draw(last as u32, 0);
+                self.order.swap(last, below(word, last as u32 + 1) as usize);
+            }
+            self.epoch = Some(epoch);
+        }
+        self.texts[self.order[(number % length) as usize] as usize]
+    }
+
+    /// Draws the examples of step `step`.
+    fn fill_batch(&mut self, step: u32) {
+        let noise = Stream::new(self.settings.seed, Purpose::Noise);
+        let [shared, _] = noise.child(step, u32::MAX).draw(0, 0);
+        let rows = self.settings.batch;
+        for row in 0..rows {
+            let clean = self.text(u64::from(step) * u64::from(rows) + u64::from(row));
+            let stream = noise.child(step, row);
+            self.batch[row as usize] = match self.settings.objective {
+                Objective::Nelbo => {
+                    let count = stratified_count(shared, row, rows, L as u32);
+                    Example::bound(&clean, count, 1.0 / rows as f32, stream)
+                }
+                Objective::Reference => {
+                    let rate = cosine_mask_rate(uniform_time(shared, REFERENCE_TIMES), REFERENCE_TIMES);
+                    Example::reference(&clean, rate, 1.0 / (rows as f32 * L as f32), stream)
+                }
+            };
+        }
+    }
+}
+
+thread_local! {
+    /// One part's gradient, on the worker that computes it.
+    static GRADIENT: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// One part of one tensor, and all that Adam changes of it.
+struct Part<'a> {
+    tensor: usize,
+    part: usize,
+    weights: &'a mut [f32],
+    m: &'a mut [f32],
+    v: &'a mut [f32],
+}
+
+/// Takes `length` numbers off the front of `flat`.
+fn split_off<'a>(flat: &mut &'a mut [f32], length: usize) -> &'a mut [f32] {
+    flat.split_off_mut(..length).unwrap_or_default()
+}
+
+/// All parts of all tensors.
+fn parts<M: Model<L, V>, const L: usize, const V: usize>(state: &mut State) -> Vec<Part<'_>> {
+    let (mut weights, mut m, mut v) = (&mut state.weights[..], &mut state.m[..], &mut state.v[..]);
+    let mut parts = Vec::new();
+    for (tensor, shape) in M::TENSORS.iter().enumerate() {
+        for part in 0..shape.parts {
+            let length = shape.part_len();
+            parts.push(Part {
+                tensor,
+                part,
+                weights: split_off(&mut weights, length),
+                m: split_off(&mut m, length),
+                v: split_off(&mut v, length),
+            });
+        }
+    }
+    parts
+}
+
+impl<M: Model<L, V>, const L: usize, const V: usize> Training for Trainer<'_, M, L, V> {
+    fn step(&mut self) -> f32 {
+        let step = self.state.losses.len() as u32;
+        self.fill_batch(step);
+        let (batch, symbols) = (&self.batch, self.symbols);
+        let weights = &self.state.weights;
+        let share = batch.len().div_ceil(rayon::current_num_threads());
+        batch
+            .par_chunks(share)
+            .zip(self.records.par_chunks_mut(share * M::RECORD))
+            .zip(self.losses.par_chunks_mut(share))
+            .for_each(|((batch, records), losses)| {
+                if let Some(view) = M::view(weights) {
+                    vector::forward_backward::<M, L, V>(view, batch, symbols, records, losses);
+                }
+            });
+        let Settings { steps, learning_rate: peak, warm_up, final_rate, .. } = *self.settings;
+        let adam = Adam { weight_decay: self.settings.weight_decay, ..Adam::default() };
+        let update = adam.step(step, learning_rate(step, steps, peak, warm_up, final_rate));
+        let records = &self.records;
+        parts::<M, L, V>(&mut self.state).into_par_iter().with_max_len(1).for_each(|part| {
+            GRADIENT.with_borrow_mut(|gradient| {
+                gradient.resize(part.weights.len(), 0.0);
+                vector::gradient::<M, L, V>(part.tensor, part.part, batch, records, gradient);
+                vector::adam(&update, part.weights, gradient, part.m, part.v);
+            });
+        });
+        let loss = self.losses.iter().sum();
+        self.state.losses.push(loss);
+        loss
+    }
+
+    fn state(&self) -> &State {
+        &self.state
+    }
+
+    fn restore(&mut self, state: State) {
+        self.state = state;
+    }
+}

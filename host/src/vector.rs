@@ -1,0 +1,75 @@
+//! Core's kernels compiled for each instruction set, chosen at run time.
+//!
+//! The kernels are plain loops that are inlined here; AVX2 and AVX-512 compute the same bits as SSE2, only faster,
+//! because every sum's order is fixed in the source and nothing is fused.
+
+use micro_diffusion::adam::AdamStep;
+use micro_diffusion::denoiser::{Denoiser, Example, Model, Score};
+use multiversion::multiversion;
+
+/// [`Model::forward_backward`] at the machine's vector width.
+#[multiversion(targets("x86_64+avx2"))]
+pub(crate) fn forward_backward<M: Model<L, V>, const L: usize, const V: usize>(
+    parameters: M::View<'_, f32>,
+    batch: &[Example<L>],
+    symbols: usize,
+    records: &mut [f32],
+    losses: &mut [f32],
+) {
+    M::forward_backward(parameters, batch, symbols, records, losses);
+}
+
+/// [`Model::gradient`] at the machine's vector width.
+#[multiversion(targets("x86_64+avx2"))]
+pub(crate) fn gradient<M: Model<L, V>, const L: usize, const V: usize>(
+    tensor: usize,
+    part: usize,
+    batch: &[Example<L>],
+    records: &[f32],
+    out: &mut [f32],
+) {
+    M::gradient(tensor, part, batch, records, out);
+}
+
+/// [`AdamStep::update`] at the machine's vector width.
+#[multiversion(targets("x86_64+avx2"))]
+pub(crate) fn adam(
+    step: &AdamStep<f32>,
+    weights: &mut [f32],
+    gradient: &[f32],
+    m: &mut [f32],
+    v: &mut [f32],
+) {
+    step.update(weights, gradient, m, v, f32::sqrt);
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn evaluate<D: Denoiser<L, V>, const L: usize, const V: usize>(denoiser: &mut D) {
+    denoiser.evaluate();
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn scores<D: Denoiser<L, V>, const L: usize, const V: usize>(
+    denoiser: &D,
+    position: usize,
+    out: &mut [Score; V],
+) {
+    denoiser.scores(position, out);
+}
+
+/// A denoiser at the machine's vector width.
+pub(crate) struct Vectorised<D>(pub(crate) D);
+
+impl<D: Denoiser<L, V>, const L: usize, const V: usize> Denoiser<L, V> for Vectorised<D> {
+    fn set(&mut self, position: usize, symbol: Option<u8>) {
+        self.0.set(position, symbol);
+    }
+
+    fn evaluate(&mut self) {
+        evaluate(&mut self.0);
+    }
+
+    fn scores(&self, position: usize, out: &mut [Score; V]) {
+        scores(&self.0, position, out);
+    }
+}
