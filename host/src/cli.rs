@@ -82,7 +82,7 @@ pub(crate) struct TrainOptions {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) batch: Option<u32>,
     /// Peak learning rate [default: the configuration's]
-    #[arg(long, value_parser = positive)]
+    #[arg(long, value_parser = positive, allow_negative_numbers = true)]
     pub(crate) lr: Option<f64>,
     /// Seed of weights, order and noise [default: 1]
     #[arg(long)]
@@ -150,7 +150,7 @@ pub(crate) struct SampleOptions {
     #[arg(long, short, default_value_t = 20)]
     pub(crate) num: u32,
     /// Below 1 prefers the likely, 0 always takes the likeliest
-    #[arg(long, short, default_value_t = crate::sample::TEMPERATURE, value_parser = temperature)]
+    #[arg(long, short, default_value_t = crate::sample::TEMPERATURE, value_parser = temperature, allow_negative_numbers = true)]
     pub(crate) temperature: f64,
     /// Which positions are revealed first
     #[arg(long, value_enum, default_value_t = SamplerName::Random)]
