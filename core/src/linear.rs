@@ -13,24 +13,49 @@
 //! adds nothing: its row is part of the bias.
 //!
 //! **Order of sums** (the same for every vector width and thread count):
-//! - a dot product keeps [`LANES`] partial sums; element i goes to lane i mod 16, in ascending order, and the lanes
-//!   are added by halves: i with i + 8, then + 4, + 2, + 1 ([`sum_lanes`]);
+//! - a dot product keeps [`LANES`] partial sums; element i goes to lane i mod 8, in ascending order, and the lanes
+//!   are added by halves: i with i + 4, then + 2, + 1 ([`sum_lanes`]);
 //! - a sum over symbols, positions or examples runs in ascending order, one term at a time, into one accumulator for
 //!   each output element, so that vectors run across outputs.
 
 use crate::math::{Real, Stored};
 
-/// Partial sums of a dot product: one AVX-512 register, two of AVX2, four of SSE2 or NEON.
-pub const LANES: usize = 16;
+/// Partial sums of a dot product: one AVX register, two of SSE2 or NEON.
+pub const LANES: usize = 8;
 
-/// The sum of the lanes, by halves.
+/// The sum of the lanes, a power of two of them, by halves: lane i and lane i + N/2, then + N/4, … + 1.
+///
+/// Not inlined, so that the compiler arranges the loops around it for their own sake and not for this sum's.
+#[inline(never)]
+pub fn sum_lanes<R: Real, const N: usize>(mut lanes: [R; N]) -> R {
+    const { assert!(N.is_power_of_two(), "lanes are added by halves") };
+    let mut half = N >> 1;
+    while half > 0 {
+        let (low, high) = lanes.split_at_mut(half);
+        for (low, high) in low.iter_mut().zip(high) {
+            *low += *high;
+        }
+        half >>= 1;
+    }
+    lanes.first().copied().unwrap_or(R::ZERO)
+}
+
+/// sums + a·x. By value, the form in which the compiler keeps the sums in vector registers.
 #[inline(always)]
-pub fn sum_lanes<R: Real>(lanes: [R; LANES]) -> R {
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = lanes;
-    let (a, b, c, d) = (a + i, b + j, c + k, d + l);
-    let (e, f, g, h) = (e + m, f + n, g + o, h + p);
-    let (a, b, c, d) = (a + e, b + f, c + g, d + h);
-    (a + c) + (b + d)
+pub fn plus_scaled<R: Real, const N: usize>(mut sums: [R; N], a: R, x: &[R; N]) -> [R; N] {
+    for (sum, x) in sums.iter_mut().zip(x) {
+        *sum += a * *x;
+    }
+    sums
+}
+
+/// sums + w·x, element by element.
+#[inline(always)]
+fn plus_products<R: Real, W: Stored<R>>(mut sums: [R; LANES], w: &[W], x: &[R]) -> [R; LANES] {
+    for ((sum, w), x) in sums.iter_mut().zip(w).zip(x) {
+        *sum += w.real() * *x;
+    }
+    sums
 }
 
 /// The dot products of each of `weights` with each of `inputs`, every sum in the order of this file's head.
@@ -48,25 +73,17 @@ fn dots<R: Real, W: Stored<R>, const I: usize, const COLUMNS: usize, const ROWS:
         for (lanes, (input, _)) in lanes.iter_mut().zip(inputs) {
             for (lanes, (weight, _)) in lanes.iter_mut().zip(weights) {
                 if let (Some(weight), Some(input)) = (weight.get(chunk), input.get(chunk)) {
-                    add_products(lanes, weight, input);
+                    *lanes = plus_products(*lanes, weight, input);
                 }
             }
         }
     }
     for (lanes, (_, input)) in lanes.iter_mut().zip(inputs) {
         for (lanes, (_, weight)) in lanes.iter_mut().zip(weights) {
-            add_products(lanes, weight, input);
+            *lanes = plus_products(*lanes, weight, input);
         }
     }
     lanes.map(|row| row.map(sum_lanes))
-}
-
-/// lane_i += w_i·x_i.
-#[inline(always)]
-fn add_products<R: Real, W: Stored<R>>(lanes: &mut [R; LANES], w: &[W], x: &[R]) {
-    for ((lane, w), x) in lanes.iter_mut().zip(w).zip(x) {
-        *lane += w.real() * *x;
-    }
 }
 
 /// y_v = b_v + Σ_i w_vi·x_i for every v, for each of `ROWS` inputs.
@@ -77,7 +94,29 @@ pub fn linear_forward<R: Real, W: Stored<R>, const I: usize, const V: usize, con
     x: [&[R; I]; ROWS],
     y: &mut [[R; V]; ROWS],
 ) {
-    const COLUMNS: usize = 3;
+    // As many sums as registers hold: nine for one input, four for each of two.
+    if ROWS == 1 {
+        linear_blocks::<R, W, I, V, ROWS, 9>(weight, bias, x, y);
+    } else {
+        linear_blocks::<R, W, I, V, ROWS, 4>(weight, bias, x, y);
+    }
+}
+
+/// [`linear_forward`], `COLUMNS` outputs at once.
+#[inline(always)]
+fn linear_blocks<
+    R: Real,
+    W: Stored<R>,
+    const I: usize,
+    const V: usize,
+    const ROWS: usize,
+    const COLUMNS: usize,
+>(
+    weight: &[[W; I]; V],
+    bias: &[W; V],
+    x: [&[R; I]; ROWS],
+    y: &mut [[R; V]; ROWS],
+) {
     let (blocks, tail) = weight.as_chunks::<COLUMNS>();
     for (first, block) in (0..V).step_by(COLUMNS).zip(blocks) {
         add_bias(bias, first, dots(block, x), y);
@@ -116,7 +155,7 @@ pub fn linear_backward_input<R: Real, const I: usize, const V: usize>(
     for (index, chunk) in chunks.iter_mut().enumerate() {
         let mut sums = *chunk;
         for (w, d_y) in weight.iter().zip(d_y) {
-            add_scaled(&mut sums, *d_y, &w.as_chunks::<CHUNK>().0[index]);
+            sums = plus_scaled(sums, *d_y, &w.as_chunks::<CHUNK>().0[index]);
         }
         *chunk = sums;
     }
@@ -135,8 +174,8 @@ pub fn linear_backward_weight<R: Real, const I: usize, const V: usize>(
     d_weight: &mut [[R; I]; V],
 ) {
     // ROWS × CHUNK sums stay in registers while the examples run.
-    const ROWS: usize = 3;
-    const CHUNK: usize = 32;
+    const ROWS: usize = 9;
+    const CHUNK: usize = 16;
     for chunk in 0..I / CHUNK {
         let (blocks, tail) = d_weight.as_chunks_mut::<ROWS>();
         let rest = blocks.len() * ROWS;
@@ -170,8 +209,8 @@ fn outer_products<R: Real, const I: usize, const V: usize, const ROWS: usize, co
     let mut sums: [[R; CHUNK]; ROWS] = core::array::from_fn(|row| d_weight[row].as_chunks().0[chunk]);
     for (x, d_y) in pairs {
         let x = &x.as_chunks::<CHUNK>().0[chunk];
-        for (sums, d_y) in sums.iter_mut().zip(&d_y[first..first + ROWS]) {
-            add_scaled(sums, *d_y, x);
+        for (row, sums) in sums.iter_mut().enumerate() {
+            *sums = plus_scaled(*sums, d_y[first + row], x);
         }
     }
     for (d_weight, sums) in d_weight.iter_mut().zip(sums) {

@@ -12,7 +12,7 @@
 use crate::linear::{LANES, sum_lanes};
 use crate::math::Real;
 
-/// Σ x_i in 16 lanes: element i goes to lane i mod 16, the lanes are added by halves.
+/// Σ x_i in lanes: element i goes to lane i mod 8, the lanes are added by halves.
 #[inline(always)]
 pub fn sum<R: Real>(x: &[R]) -> R {
     let mut lanes = [R::ZERO; LANES];
