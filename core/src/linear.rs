@@ -118,26 +118,28 @@ fn linear_blocks<
     y: &mut [[R; V]; ROWS],
 ) {
     let (blocks, tail) = weight.as_chunks::<COLUMNS>();
-    for (first, block) in (0..V).step_by(COLUMNS).zip(blocks) {
-        add_bias(bias, first, dots(block, x), y);
+    let (bias, bias_tail) = bias.as_chunks::<COLUMNS>();
+    for (index, (block, bias)) in blocks.iter().zip(bias).enumerate() {
+        for (y, sums) in y.iter_mut().zip(dots(block, x)) {
+            if let Some(y) = y.as_chunks_mut::<COLUMNS>().0.get_mut(index) {
+                add_bias(bias, sums, y);
+            }
+        }
     }
-    for (first, row) in (V.saturating_sub(tail.len())..V).zip(tail) {
-        add_bias(bias, first, dots(core::array::from_ref(row), x), y);
+    for (index, (row, bias)) in tail.iter().zip(bias_tail).enumerate() {
+        for (y, sums) in y.iter_mut().zip(dots(core::array::from_ref(row), x)) {
+            if let Some(y) = y.as_chunks_mut::<COLUMNS>().1.get_mut(index) {
+                add_bias(core::array::from_ref(bias), sums, core::array::from_mut(y));
+            }
+        }
     }
 }
 
-/// y_v = b_v + sum_v, for the `COLUMNS` outputs v from `first` on.
+/// y_v = b_v + sum_v.
 #[inline(always)]
-fn add_bias<R: Real, W: Stored<R>, const V: usize, const COLUMNS: usize, const ROWS: usize>(
-    bias: &[W; V],
-    first: usize,
-    sums: [[R; COLUMNS]; ROWS],
-    y: &mut [[R; V]; ROWS],
-) {
-    for (y, sums) in y.iter_mut().zip(sums) {
-        for ((y, b), sum) in y.iter_mut().zip(bias).skip(first).zip(sums) {
-            *y = b.real() + sum;
-        }
+fn add_bias<R: Real, W: Stored<R>, const N: usize>(bias: &[W; N], sums: [R; N], y: &mut [R; N]) {
+    for ((y, b), sum) in y.iter_mut().zip(bias).zip(sums) {
+        *y = b.real() + sum;
     }
 }
 
@@ -251,9 +253,10 @@ pub fn lookup_forward<R: Real, W: Stored<R>, const L: usize, const V: usize, con
         *y = b.real();
     }
     for (rows, symbol) in table.iter().zip(symbols) {
-        let row = symbol.and_then(|symbol| rows.get(usize::from(symbol)));
-        for (y, w) in y.iter_mut().zip(row.into_iter().flatten()) {
-            *y += w.real();
+        if let Some(row) = symbol.and_then(|symbol| rows.get(usize::from(symbol))) {
+            for (y, w) in y.iter_mut().zip(row) {
+                *y += w.real();
+            }
         }
     }
 }

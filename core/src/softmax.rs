@@ -12,37 +12,46 @@
 use crate::linear::{LANES, sum_lanes};
 use crate::math::Real;
 
-/// Σ x_i in lanes: element i goes to lane i mod 8, the lanes are added by halves.
-#[inline(always)]
-pub fn sum<R: Real>(x: &[R]) -> R {
-    let mut lanes = [R::ZERO; LANES];
-    let (chunks, tail) = x.as_chunks::<LANES>();
-    for chunk in chunks.iter().map(|chunk| chunk.as_slice()).chain([tail]) {
-        for (lane, x) in lanes.iter_mut().zip(chunk) {
-            *lane += *x;
-        }
-    }
-    sum_lanes(lanes)
-}
-
 /// x becomes its softmax; returns ln Σ e^(x_v) of what it was.
 ///
-/// An x_v of −∞ gets probability 0. At least one must be finite and none NaN or +∞.
+/// An x_v of −∞ gets probability 0. At least one must be finite and none NaN or +∞. The sum runs in lanes: element v goes
+/// to lane v mod 8, in ascending order, and the lanes are added by halves.
 #[inline(always)]
 pub fn softmax_forward<R: Real>(x: &mut [R]) -> R {
-    let mut largest = R::NEG_INFINITY;
-    for x in x.iter() {
-        largest = if *x > largest { *x } else { largest };
+    let mut largest = [R::NEG_INFINITY; LANES];
+    for chunk in x.chunks(LANES) {
+        for (largest, x) in largest.iter_mut().zip(chunk) {
+            *largest = maximum(*largest, *x);
+        }
     }
-    for x in x.iter_mut() {
-        *x = (*x - largest).exp();
+    let largest = largest.into_iter().fold(R::NEG_INFINITY, maximum);
+    let mut total = [R::ZERO; LANES];
+    for chunk in x.chunks_mut(LANES) {
+        // A short last chunk is filled with −∞, whose exponential adds 0.
+        let mut lanes = [R::NEG_INFINITY; LANES];
+        for (lane, x) in lanes.iter_mut().zip(chunk.iter()) {
+            *lane = *x - largest;
+        }
+        let lanes = lanes.map(R::exp);
+        for (total, lane) in total.iter_mut().zip(lanes) {
+            *total += lane;
+        }
+        for (x, lane) in chunk.iter_mut().zip(lanes) {
+            *x = lane;
+        }
     }
-    let total = sum(x);
+    let total = sum_lanes(total);
     let scale = R::ONE / total;
     for x in x.iter_mut() {
         *x = *x * scale;
     }
     largest + total.ln()
+}
+
+/// The greater of two numbers.
+#[inline(always)]
+fn maximum<R: Real>(a: R, b: R) -> R {
+    if b > a { b } else { a }
 }
 
 /// Returns loss = w·(ln Σ_v e^z_v − z_c), in nats, and turns the logits into its gradient, d_z_v = w·(p_v − \[v = c\]).
