@@ -5,13 +5,13 @@
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
+use std::sync::Mutex;
 
 use micro_diffusion::adam::{Adam, learning_rate};
 use micro_diffusion::denoiser::{Example, Model};
 use micro_diffusion::rng::{Purpose, Stream, below};
 use micro_diffusion::schedule::{cosine_mask_rate, stratified_count, uniform_time};
 use micro_diffusion::text::Alphabet;
-use rayon::prelude::*;
 
 use crate::cli::Objective;
 use crate::settings::Settings;
@@ -103,26 +103,59 @@ impl<'a, M: Model<L, V>, const L: usize, const V: usize> Trainer<'a, M, L, V> {
         self.texts[self.order[(number % length) as usize] as usize]
     }
 
-    /// Draws the examples of step `step`.
+    /// Looks up the texts of step `step`.
     fn fill_batch(&mut self, step: u32) {
-        let noise = Stream::new(self.settings.seed, Purpose::Noise);
-        let [shared, _] = noise.child(step, u32::MAX).draw(0, 0);
         let rows = self.settings.batch;
         for row in 0..rows {
             let clean = self.text(u64::from(step) * u64::from(rows) + u64::from(row));
-            let stream = noise.child(step, row);
-            self.batch[row as usize] = match self.settings.objective {
-                Objective::Nelbo => {
-                    let count = stratified_count(shared, row, rows, L as u32);
-                    Example::bound(&clean, count, 1.0 / rows as f32, stream)
-                }
-                Objective::Reference => {
-                    let rate = cosine_mask_rate(uniform_time(shared, REFERENCE_TIMES), REFERENCE_TIMES);
-                    Example::reference(&clean, rate, 1.0 / (rows as f32 * L as f32), stream)
-                }
-            };
+            self.batch[row as usize].clean = clean;
         }
     }
+}
+
+/// The noise of one step.
+struct Noise<'a> {
+    settings: &'a Settings,
+    stream: Stream,
+    step: u32,
+    /// The word that all rows share.
+    shared: u32,
+}
+
+impl<'a> Noise<'a> {
+    fn new(settings: &'a Settings, step: u32) -> Self {
+        let stream = Stream::new(settings.seed, Purpose::Noise);
+        let [shared, _] = stream.child(step, u32::MAX).draw(0, 0);
+        Self { settings, stream, step, shared }
+    }
+
+    /// `clean` as row `row` of the batch.
+    fn example<const L: usize>(&self, clean: &[u8; L], row: u32) -> Example<L> {
+        let rows = self.settings.batch;
+        let stream = self.stream.child(self.step, row);
+        match self.settings.objective {
+            Objective::Nelbo => {
+                let count = stratified_count(self.shared, row, rows, L as u32);
+                Example::bound(clean, count, 1.0 / rows as f32, stream)
+            }
+            Objective::Reference => {
+                let rate = cosine_mask_rate(uniform_time(self.shared, REFERENCE_TIMES), REFERENCE_TIMES);
+                Example::reference(clean, rate, 1.0 / (rows as f32 * L as f32), stream)
+            }
+        }
+    }
+}
+
+/// Runs `work` on each share, the first on the first thread and so on: a thread gets the same part of the parameters in
+/// each step, and finds it in its cache.
+fn on_each_thread<T: Send>(shares: impl Iterator<Item = T>, work: impl Fn(T) + Sync) {
+    let shares: Vec<Mutex<Option<T>>> = shares.map(|share| Mutex::new(Some(share))).collect();
+    rayon::broadcast(|thread| {
+        let share = shares.get(thread.index()).and_then(|share| share.lock().ok()?.take());
+        if let Some(share) = share {
+            work(share);
+        }
+    });
 }
 
 thread_local! {
@@ -167,27 +200,34 @@ impl<M: Model<L, V>, const L: usize, const V: usize> Training for Trainer<'_, M,
     fn step(&mut self) -> f32 {
         let step = self.state.losses.len() as u32;
         self.fill_batch(step);
-        let (batch, symbols) = (&self.batch, self.symbols);
-        let weights = &self.state.weights;
-        let share = batch.len().div_ceil(rayon::current_num_threads());
-        batch
-            .par_chunks(share)
-            .zip(self.records.par_chunks_mut(share * M::RECORD))
-            .zip(self.losses.par_chunks_mut(share))
-            .for_each(|((batch, records), losses)| {
-                if let Some(view) = M::view(weights) {
-                    vector::forward_backward::<M, L, V>(view, batch, symbols, records, losses);
-                }
-            });
+        let (symbols, threads) = (self.symbols, rayon::current_num_threads());
+        let (noise, weights) = (Noise::new(self.settings, step), &self.state.weights);
+        let rows = self.batch.len().div_ceil(threads);
+        let batch = self.batch.chunks_mut(rows);
+        let records = self.records.chunks_mut(rows * M::RECORD).zip(self.losses.chunks_mut(rows));
+        on_each_thread(batch.zip(records).enumerate(), |(share, (batch, (records, losses)))| {
+            for (row, example) in (share * rows..).zip(batch.iter_mut()) {
+                *example = noise.example(&example.clean, row as u32);
+            }
+            if let Some(view) = M::view(weights) {
+                vector::forward_backward::<M, L, V>(view, batch, symbols, records, losses);
+            }
+        });
         let Settings { steps, learning_rate: peak, warm_up, final_rate, .. } = *self.settings;
         let adam = Adam { weight_decay: self.settings.weight_decay, ..Adam::default() };
         let update = adam.step(step, learning_rate(step, steps, peak, warm_up, final_rate));
-        let records = &self.records;
-        parts::<M, L, V>(&mut self.state).into_par_iter().with_max_len(1).for_each(|part| {
+        let (batch, records) = (&self.batch, &self.records);
+        let mut shares: Vec<Vec<Part>> = (0..threads).map(|_| Vec::new()).collect();
+        for (index, part) in parts::<M, L, V>(&mut self.state).into_iter().enumerate() {
+            shares[index % threads].push(part);
+        }
+        on_each_thread(shares.into_iter(), |share| {
             GRADIENT.with_borrow_mut(|gradient| {
-                gradient.resize(part.weights.len(), 0.0);
-                vector::gradient::<M, L, V>(part.tensor, part.part, batch, records, gradient);
-                vector::adam(&update, part.weights, gradient, part.m, part.v);
+                for part in share {
+                    gradient.resize(part.weights.len(), 0.0);
+                    vector::gradient::<M, L, V>(part.tensor, part.part, batch, records, gradient);
+                    vector::adam(&update, part.weights, gradient, part.m, part.v);
+                }
             });
         });
         let loss = self.losses.iter().sum();

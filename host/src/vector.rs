@@ -8,7 +8,7 @@ use micro_diffusion::denoiser::{Denoiser, Example, Model, Score};
 use multiversion::multiversion;
 
 /// [`Model::forward_backward`] at the machine's vector width.
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2"))]
 pub(crate) fn forward_backward<M: Model<L, V>, const L: usize, const V: usize>(
     parameters: M::View<'_, f32>,
     batch: &[Example<L>],
@@ -20,7 +20,7 @@ pub(crate) fn forward_backward<M: Model<L, V>, const L: usize, const V: usize>(
 }
 
 /// [`Model::gradient`] at the machine's vector width.
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2"))]
 pub(crate) fn gradient<M: Model<L, V>, const L: usize, const V: usize>(
     tensor: usize,
     part: usize,
@@ -32,7 +32,7 @@ pub(crate) fn gradient<M: Model<L, V>, const L: usize, const V: usize>(
 }
 
 /// [`AdamStep::update`] at the machine's vector width.
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2"))]
 pub(crate) fn adam(
     step: &AdamStep<f32>,
     weights: &mut [f32],
@@ -43,12 +43,12 @@ pub(crate) fn adam(
     step.update(weights, gradient, m, v, f32::sqrt);
 }
 
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2"))]
 fn evaluate<D: Denoiser<L, V>, const L: usize, const V: usize>(denoiser: &mut D) {
     denoiser.evaluate();
 }
 
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2"))]
 fn scores<D: Denoiser<L, V>, const L: usize, const V: usize>(
     denoiser: &D,
     position: usize,
