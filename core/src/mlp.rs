@@ -111,9 +111,10 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H
         flat.is_empty().then_some(view)
     }
 
-    /// The tables are uniform in ±√(3/fan-in), which keeps the variance of a sum of `fan-in` terms; biases are 0.
+    /// The tables are uniform in ±√(3/fan-in), a table's fan-in being that of the dense map of a one-hot input, L·V;
+    /// biases are 0.
     fn initialise(parameters: &mut [f32], stream: Stream) {
-        initialise(Self::TENSORS, &[L, 0, H, 0], parameters, stream);
+        initialise(Self::TENSORS, &[L.saturating_mul(V), 0, H, 0], parameters, stream);
     }
 
     #[expect(clippy::indexing_slicing, reason = "training; position < L, clean < symbols ≤ V")]

@@ -28,7 +28,7 @@ pub(crate) static CONFIGS: [Config; 2] = [
     Config {
         name: "micro",
         network: &Compiled::<Micro, 12, 27>::NEW,
-        recipe: Recipe { steps: 5000, batch: 64, learning_rate: 4e-3 },
+        recipe: Recipe { steps: 5000, batch: 64, learning_rate: 6e-3 },
     },
     Config {
         name: "tiny",

@@ -37,6 +37,8 @@ const SEED: u64 = 1;
 const WARM_UP: u32 = 200;
 /// Share of the peak learning rate that the last step has.
 const FINAL_RATE: f64 = 0.01;
+/// Adam’s weight decay for each unit of learning rate.
+const WEIGHT_DECAY: f64 = 0.01;
 
 impl Settings {
     /// The configuration's own settings.
@@ -50,7 +52,7 @@ impl Settings {
             learning_rate,
             warm_up: WARM_UP,
             final_rate: FINAL_RATE,
-            weight_decay: 0.0,
+            weight_decay: WEIGHT_DECAY,
             seed: SEED,
             development: false,
             data_sha256: String::new(),
