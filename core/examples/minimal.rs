@@ -1,0 +1,118 @@
+//! Masked text diffusion from end to end, in one sitting: `cargo run --release --example minimal`.
+//!
+//! A diffusion model learns to undo noise. Here the text is a name and the noise is forgetting: letters are replaced by
+//! MASK. Nothing else is learned but to fill masks in, and that is enough to write new names: start from masks alone and
+//! fill in one position after the other.
+
+use std::error::Error;
+
+use micro_diffusion::adam::{Adam, learning_rate};
+use micro_diffusion::categorical::{SymbolSet, Temperature};
+use micro_diffusion::denoiser::{Example, Model};
+use micro_diffusion::mlp::Mlp;
+use micro_diffusion::rng::{Purpose, Stream, below};
+use micro_diffusion::sampler::{Order, Sampler, Settings};
+use micro_diffusion::schedule::{linear_remaining, stratified_count};
+use micro_diffusion::text::Alphabet;
+
+// The shapes: 12 positions, 27 symbols (the letters and PAD, which fills a short name), 128 hidden units.
+const L: usize = 12;
+const V: usize = 27;
+type Net = Mlp<L, V, 128>;
+
+const STEPS: u32 = 3000;
+const BATCH: u32 = 64;
+const SEED: u64 = 1;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let alphabet = Alphabet::new("abcdefghijklmnopqrstuvwxyz").map_err(|error| format!("{error:?}"))?;
+    let text = std::fs::read_to_string("data/names.txt")?;
+    // Every tenth name is held out, here as everywhere, so that scores mean something.
+    let training = (1..).zip(text.lines()).filter(|(number, _)| number % 10 != 0);
+    let names: Vec<[u8; L]> = training.filter_map(|(_, name)| alphabet.encode(name).ok()).collect();
+    println!("{} names, {} parameters", names.len(), Net::PARAMETERS);
+
+    // All memory is the caller's: the parameters as one flat slice, Adam's two moments, the gradient, and a record of
+    // each example of a batch, in which the forward pass leaves what the backward pass needs.
+    let mut weights = vec![0.0; Net::PARAMETERS];
+    Net::initialise(&mut weights, Stream::new(SEED, Purpose::Weights));
+    let (mut m, mut v) = (vec![0.0; Net::PARAMETERS], vec![0.0; Net::PARAMETERS]);
+    let mut gradient = vec![0.0; Net::PARAMETERS];
+    let mut records = vec![0.0; BATCH as usize * Net::RECORD];
+    let mut losses = vec![0.0; BATCH as usize];
+
+    for step in 0..STEPS {
+        // 1. Corrupt: each name of the batch loses k of its positions, k spread evenly over 1 … L.
+        let batch: Vec<Example<L>> = (0..BATCH).map(|row| corrupt(&names, step, row)).collect();
+
+        // 2. Denoise and go back: predict the masked symbols, and carry the error of the prediction backwards. The loss
+        //    is a bound on −ln p(name), in nats: the expected cost of writing the name in any order.
+        let view = Net::view(&weights).ok_or("the parameters are as long as the view asks")?;
+        Net::forward_backward(view, &batch, alphabet.symbols(), &mut records, &mut losses);
+        backward(&batch, &records, &mut gradient);
+
+        // 3. Learn: one step of Adam against the gradient.
+        let rate = learning_rate(step, STEPS, 6e-3, 100, 0.01);
+        Adam::default().step(step, rate).update(&mut weights, &gradient, &mut m, &mut v, f32::sqrt);
+
+        if step % 500 == 0 || step + 1 == STEPS {
+            println!("step {step:>5}  loss {:.2} nats a name", losses.iter().sum::<f32>());
+        }
+    }
+
+    // 4. Unmask: new names emerge from masks alone.
+    for index in 0..10 {
+        println!("{}", unmask(&weights, alphabet, index)?);
+    }
+    Ok(())
+}
+
+/// The forward process: a random name with k random positions masked, weighted so that the batch's losses add up to
+/// the bound.
+fn corrupt(names: &[[u8; L]], step: u32, row: u32) -> Example<L> {
+    // Randomness is addressed, not consumed: every draw has a stream of its own, named by what it is for.
+    let [word, _] = Stream::new(SEED, Purpose::Order).draw(step, row);
+    let name = &names[below(word, names.len() as u32) as usize];
+    let noise = Stream::new(SEED, Purpose::Noise);
+    let [shared, _] = noise.child(step, u32::MAX).draw(0, 0);
+    let count = stratified_count(shared, row, BATCH, L as u32);
+    Example::bound(name, count, 1.0 / BATCH as f32, noise.child(step, row))
+}
+
+/// The gradient of the summed losses, tensor by tensor and part by part; a program with threads would share the parts.
+fn backward(batch: &[Example<L>], records: &[f32], gradient: &mut [f32]) {
+    let mut rest = gradient;
+    for (number, tensor) in Net::TENSORS.iter().enumerate() {
+        for part in 0..tensor.parts {
+            let (out, tail) = rest.split_at_mut(tensor.part_len());
+            Net::gradient(number, part, batch, records, out);
+            rest = tail;
+        }
+    }
+}
+
+/// The reverse process: one more symbol at each step, drawn from what the network predicts for its position. The line
+/// shows the name every third step.
+fn unmask(weights: &[f32], alphabet: Alphabet, index: u32) -> Result<String, Box<dyn Error>> {
+    let mut memory = vec![0.0; Net::MEMORY];
+    let view = Net::view(weights).ok_or("the parameters are as long as the view asks")?;
+    let mut denoiser = Net::denoiser(view, &mut memory).ok_or("the memory is as long as the model asks")?;
+    let allowed = [SymbolSet::first(alphabet.symbols()); L];
+    let settings = Settings { order: Order::Random, temperature: Temperature::from_milli(700) };
+    let stream = Stream::new(SEED, Purpose::Sample).child(index, 0);
+    let mut sampler =
+        Sampler::<L, V>::new(&allowed, settings, stream).map_err(|error| format!("{error:?}"))?;
+    let mut line = String::new();
+    for step in 1..=L {
+        sampler.step(&mut denoiser, linear_remaining(L, step, L));
+        if step % 3 == 0 {
+            let show = |symbol: &Option<u8>| match symbol {
+                None => '_',
+                Some(symbol) => alphabet.character(*symbol).unwrap_or('·'),
+            };
+            let shown: String = sampler.symbols().iter().map(show).collect();
+            line.push_str(&format!("{shown}  "));
+        }
+    }
+    Ok(line + &alphabet.decode::<{ 4 * L }>(sampler.symbols(), '_'))
+}
