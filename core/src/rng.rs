@@ -16,7 +16,7 @@ const PARITY: u32 = 0x1BD1_1BDA;
 /// The Threefry-2×32 block function with 20 rounds: two random words for each (key, counter).
 ///
 /// Four rounds of `x0 += x1; x1 = rotl(x1, r) ^ x0` alternate with the addition of the next two of the three key words
-/// k0, k1, k0 ^ k1 ^ [parity](PARITY), and of the number of the injection, so that no two blocks of rounds are alike.
+/// k0, k1, k0 ^ k1 ^ parity, and of the number of the injection, so that no two blocks of rounds are alike.
 pub const fn threefry2x32(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
     let [k0, k1] = key;
     let k2 = PARITY ^ k0 ^ k1;
