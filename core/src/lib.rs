@@ -1,26 +1,34 @@
-//! Masked text diffusion that runs on a desktop CPU, in microcontroller firmware, and under an auditor's eye.
-//!
-//! The modules in reading order; each uses only those above it.
+#![doc = include_str!("../README.md")]
 #![no_std]
 
+// Each file uses only those above it.
+
+// 1. Numbers, randomness, shapes.
 pub mod math;
 pub mod rng;
 pub mod tensor;
 
-pub mod activation;
+// 2. Layers: each forward with its backward.
 pub mod linear;
+pub mod activation;
 pub mod softmax;
 
+// 3. Networks.
 pub mod denoiser;
 pub mod mlp;
 
+// 4. The optimiser.
 pub mod adam;
-pub mod bound;
-pub mod categorical;
-pub mod corruption;
-pub mod sampler;
-pub mod schedule;
 
-pub mod config;
-pub mod file;
+// 5. Diffusion: how much is masked, the forward process, the reverse process, and its score.
+pub mod schedule;
+pub mod corruption;
+pub mod categorical;
+pub mod sampler;
+pub mod bound;
+
+// 6. Texts and files.
 pub mod text;
+pub mod pattern;
+pub mod file;
+pub mod config;

@@ -1,19 +1,25 @@
 //! The reverse process: a text emerges from masks.
 //!
-//! A text starts as all MASK. Each [`step`](Sampler::step) asks the denoiser for every masked position's distribution
-//! and reveals some of them; a shown symbol never changes. How many is the schedule's business, which is the caller's;
-//! which ones is the [`Order`]:
+//! A text starts as all MASK. Each [`step`](Sampler::step) asks the denoiser for the masked positions' distributions and
+//! reveals some of them. How many is the schedule's business, which is the caller's; which ones is the [`Order`]:
 //!
 //! - [`Order::Random`] reveals positions in uniformly random order and draws a symbol only there. One position at a time,
 //!   this draws exactly from the any-order autoregressive distribution that training bounds.
 //! - [`Order::Confidence`] draws a symbol at every masked position and reveals those whose distribution is the most
 //!   certain (the largest probability of any symbol), as the reference does. It is sharper than the learned distribution.
+//! - [`Order::Entropy`] does the same with the entropy of the distribution instead of its largest probability.
+//! - [`Order::Remask`] is [`Order::Random`], but each step first hides one symbol drawn before, to be drawn anew among
+//!   its present neighbours. Only here can a shown symbol change, and steps beyond one for each position go on improving
+//!   the text. It draws from no distribution known in closed form.
+//!
+//! Several positions revealed in one step are drawn independently of each other: that is the price of fewer steps.
 //!
 //! Randomness is addressed, not consumed: evaluation e and position l use draw (e, l) of the text's stream, word 0 for
 //! the symbol and word 1 for the order. A step that reveals nothing evaluates nothing and uses up no evaluation, so the
 //! text does not depend on how many empty steps a schedule has.
 //!
-//! Source: the reference's loop, and E. Hoogeboom et al., "Autoregressive Diffusion Models", ICLR 2022, algorithm 1.
+//! Source: the reference's loop; E. Hoogeboom et al., "Autoregressive Diffusion Models", ICLR 2022, algorithm 1;
+//! G. Wang et al., "Remasking Discrete Diffusion Models with Inference-Time Scaling", 2025.
 
 use crate::categorical::{SymbolSet, Temperature, Weights};
 use crate::denoiser::Denoiser;
@@ -25,8 +31,12 @@ use crate::schedule::linear_remaining;
 pub enum Order {
     /// Uniformly random ones.
     Random,
-    /// The most certain ones, the first of equals.
+    /// Those with the largest probability of any symbol, the first of equals.
     Confidence,
+    /// Those whose distribution has the lowest entropy, the first of equals.
+    Entropy,
+    /// Uniformly random ones, after one shown symbol is hidden again.
+    Remask,
 }
 
 /// How texts are drawn.
@@ -36,7 +46,21 @@ pub struct Settings {
     pub order: Order,
     /// How sharp each draw is.
     pub temperature: Temperature,
+    /// How many of the likeliest symbols can be drawn; 256 for all.
+    pub top_k: u16,
+    /// How much of the probability, in 1/65536, the symbols that can be drawn hold; 65536 for all.
+    pub top_p: u32,
 }
+
+impl Settings {
+    /// These settings with every symbol open to be drawn.
+    pub const fn new(order: Order, temperature: Temperature) -> Self {
+        Self { order, temperature, top_k: ALL_SYMBOLS, top_p: ALL_PROBABILITY }
+    }
+}
+
+const ALL_SYMBOLS: u16 = 256;
+const ALL_PROBABILITY: u32 = 1 << 16;
 
 /// No allowed symbol at a position, so that nothing can be drawn there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,11 +126,14 @@ impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
         self.evaluations
     }
 
-    /// Reveals positions until `remaining` are masked, all from one evaluation of `denoiser`; returns how many.
+    /// Reveals positions until `remaining` are masked, all from one evaluation of `denoiser`; returns how many symbols
+    /// were drawn.
     ///
-    /// Where no more than `remaining` are masked, nothing happens and the denoiser does not run.
+    /// Where none is to be drawn, nothing happens and the denoiser does not run: where no more than `remaining` are masked
+    /// already, except that [`Order::Remask`] draws one anew.
     pub fn step<D: Denoiser<L, V>>(&mut self, denoiser: &mut D, remaining: usize) -> usize {
-        let reveal = self.masked().saturating_sub(remaining);
+        let hidden = if self.settings.order == Order::Remask { self.to_hide() } else { None };
+        let reveal = self.masked().saturating_sub(remaining).saturating_add(usize::from(hidden.is_some()));
         if reveal == 0 {
             return 0;
         }
@@ -114,6 +141,9 @@ impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
             for (position, symbol) in self.symbols.iter().enumerate() {
                 denoiser.set(position, *symbol);
             }
+        }
+        if let Some(position) = hidden {
+            self.put(denoiser, position, None, 0);
         }
         denoiser.evaluate();
         let mut candidates = [None; L];
@@ -133,7 +163,7 @@ impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
                 Some(drawn) => drawn,
                 None => self.draw(denoiser, position).1,
             };
-            self.show(denoiser, position, symbol, confidence);
+            self.put(denoiser, position, Some(symbol), confidence);
         }
         self.evaluations = self.evaluations.saturating_add(1);
         reveal
@@ -162,13 +192,25 @@ impl<const L: usize, const V: usize> Sampler<'_, L, V> {
         if self.symbols.get(position)?.is_some() {
             return None;
         }
-        Some(match self.settings.order {
-            Order::Random => Candidate { rank: self.words(position)[1], drawn: None },
-            Order::Confidence => {
-                let (total, drawn) = self.draw(denoiser, position);
-                Candidate { rank: total, drawn: Some(drawn) }
-            }
-        })
+        let order = self.settings.order;
+        if matches!(order, Order::Random | Order::Remask) {
+            return Some(Candidate { rank: self.words(position)[1], drawn: None });
+        }
+        let (weights, drawn) = self.draw(denoiser, position);
+        let rank = if order == Order::Entropy { weights.entropy() } else { weights.total() };
+        Some(Candidate { rank, drawn: Some(drawn) })
+    }
+
+    /// The shown position, chosen at random among those that were drawn, that is to be drawn anew.
+    fn to_hide(&self) -> Option<usize> {
+        // Draws of the symbols use counters below this bit.
+        const HIDE: u32 = 1 << 31;
+        let drawn = (0..)
+            .zip(self.symbols.iter().zip(self.allowed))
+            .filter(|(_, (symbol, allowed))| symbol.is_some() && allowed.iter_below(V).nth(1).is_some());
+        let ranked =
+            drawn.map(|(position, _)| (self.stream.draw(self.evaluations, position | HIDE), position));
+        ranked.min().and_then(|(_, position)| usize::try_from(position).ok())
     }
 
     /// The two random words of `position` in this evaluation.
@@ -176,20 +218,31 @@ impl<const L: usize, const V: usize> Sampler<'_, L, V> {
         self.stream.draw(self.evaluations, u32::try_from(position).unwrap_or(u32::MAX))
     }
 
-    /// Draws a symbol at `position`: the total of its weights, the symbol and the confidence.
-    fn draw<D: Denoiser<L, V>>(&self, denoiser: &D, position: usize) -> (u32, (u8, u16)) {
+    /// Draws a symbol at `position`: its weights, the symbol and the confidence.
+    fn draw<D: Denoiser<L, V>>(&self, denoiser: &D, position: usize) -> (Weights<V>, (u8, u16)) {
         let mut scores = [0; V];
         denoiser.scores(position, &mut scores);
         let allowed = self.allowed.get(position).unwrap_or(&SymbolSet::EMPTY);
-        let weights = Weights::new(&scores, allowed, self.settings.temperature);
+        let Settings { temperature, top_k, top_p, .. } = self.settings;
+        let mut weights = Weights::new(&scores, allowed, temperature);
+        if top_k < ALL_SYMBOLS || top_p < ALL_PROBABILITY {
+            weights = weights.truncated(top_k, top_p);
+        }
         let [word, _] = self.words(position);
-        (weights.total(), (weights.draw(word), weights.confidence()))
+        (weights, (weights.draw(word), weights.confidence()))
     }
 
-    fn show<D: Denoiser<L, V>>(&mut self, denoiser: &mut D, position: usize, symbol: u8, confidence: u16) {
-        denoiser.set(position, Some(symbol));
+    /// Puts `symbol` at `position`, or masks it again.
+    fn put<D: Denoiser<L, V>>(
+        &mut self,
+        denoiser: &mut D,
+        position: usize,
+        symbol: Option<u8>,
+        confidence: u16,
+    ) {
+        denoiser.set(position, symbol);
         if let Some(slot) = self.symbols.get_mut(position) {
-            *slot = Some(symbol);
+            *slot = symbol;
         }
         if let Some(slot) = self.confidence.get_mut(position) {
             *slot = confidence;

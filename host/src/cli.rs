@@ -38,7 +38,9 @@ pub(crate) enum Verb {
     )]
     Train(TrainOptions),
     /// Print names drawn from a model
-    #[command(after_help = "Example:\n  micro-diffusion sample --num 5 --temperature 0.9 --seed 7")]
+    #[command(
+        after_help = "Examples:\n  micro-diffusion sample --num 5 --temperature 0.9 --seed 7\n  micro-diffusion sample --pattern 'm?r?a'\n  micro-diffusion sample --pattern 'jo*' --length 6"
+    )]
     Sample(SampleOptions),
     /// Score a model on held-out lines
     #[command(after_help = "Example:\n  micro-diffusion eval --model runs/names --json")]
@@ -129,8 +131,12 @@ pub(crate) struct ModelOption {
 pub(crate) enum SamplerName {
     /// Random positions: draws from the learned distribution
     Random,
-    /// The most certain positions: sharper, and shorter names
+    /// The positions whose likeliest symbol is the most probable: sharper, and shorter names
     Confidence,
+    /// The positions of lowest entropy
+    Entropy,
+    /// Random positions, and one shown letter drawn anew at each step
+    Remask,
 }
 
 impl SamplerName {
@@ -138,8 +144,30 @@ impl SamplerName {
         match self {
             Self::Random => Order::Random,
             Self::Confidence => Order::Confidence,
+            Self::Entropy => Order::Entropy,
+            Self::Remask => Order::Remask,
         }
     }
+}
+
+/// How names are drawn.
+#[derive(Args)]
+pub(crate) struct DrawOptions {
+    /// Below 1 prefers the likely, 0 always takes the likeliest
+    #[arg(long, short, default_value_t = crate::sample::TEMPERATURE, value_parser = temperature, allow_negative_numbers = true)]
+    pub(crate) temperature: f64,
+    /// Which positions are revealed first
+    #[arg(long, value_enum, default_value_t = crate::sample::SAMPLER)]
+    pub(crate) sampler: SamplerName,
+    /// Unmasking steps; fewer are faster and coarser [default: one for each position]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) steps: Option<u16>,
+    /// Draw only from so many of the likeliest symbols [default: all]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) top_k: Option<u16>,
+    /// Draw only from the likeliest symbols that hold this share of the probability, above 0 and at most 1 [default: 1]
+    #[arg(long, value_parser = share, allow_negative_numbers = true)]
+    pub(crate) top_p: Option<f64>,
 }
 
 #[derive(Args)]
@@ -149,15 +177,14 @@ pub(crate) struct SampleOptions {
     /// How many names
     #[arg(long, short, default_value_t = 20)]
     pub(crate) num: u32,
-    /// Below 1 prefers the likely, 0 always takes the likeliest
-    #[arg(long, short, default_value_t = crate::sample::TEMPERATURE, value_parser = temperature, allow_negative_numbers = true)]
-    pub(crate) temperature: f64,
-    /// Which positions are revealed first
-    #[arg(long, value_enum, default_value_t = SamplerName::Random)]
-    pub(crate) sampler: SamplerName,
-    /// Unmasking steps, 1 to as many as there are positions [default: one for each position]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) steps: Option<u16>,
+    #[command(flatten)]
+    pub(crate) draw: DrawOptions,
+    /// What the names must look like: letters stand for themselves, ? for any one letter, * for any number of them
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(crate) pattern: Option<String>,
+    /// How many letters the names must have
+    #[arg(long)]
+    pub(crate) length: Option<usize>,
     /// Seed; name number n of a seed is always the same
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
@@ -176,13 +203,18 @@ pub(crate) struct EvalOptions {
     /// Text file whose every tenth line is scored [default: data/names.txt]
     #[arg(long, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
+    /// Names to draw for the statistics; 0 leaves them out
+    #[arg(long, short, default_value_t = 10_000)]
+    pub(crate) num: u32,
+    #[command(flatten)]
+    pub(crate) draw: DrawOptions,
     /// Score every tenth training line instead, as train --development holds out
     #[arg(long)]
     pub(crate) development: bool,
     /// Mask draws for each number of masks
     #[arg(long, default_value_t = crate::eval::DRAWS, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) draws: u32,
-    /// Seed of the masks
+    /// Seed of the masks and the names
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
     /// Print one JSON object instead
@@ -208,7 +240,7 @@ pub(crate) struct SweepOptions {
     #[arg(long, short, default_value_t = 10)]
     pub(crate) num: u32,
     /// Which positions are revealed first
-    #[arg(long, value_enum, default_value_t = SamplerName::Random)]
+    #[arg(long, value_enum, default_value_t = crate::sample::SAMPLER)]
     pub(crate) sampler: SamplerName,
     /// Seed, the same for every temperature
     #[arg(long, default_value_t = 1)]
@@ -227,6 +259,13 @@ pub(crate) struct InspectOptions {
 fn temperature(text: &str) -> Result<f64, String> {
     let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     Temperature::new(value).map(|_| value).ok_or_else(|| "a temperature is a number from 0 up".to_owned())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    (value > 0.0 && value <= 1.0)
+        .then_some(value)
+        .ok_or_else(|| "a share is above 0 and at most 1".to_owned())
 }
 
 fn positive(text: &str) -> Result<f64, String> {

@@ -13,6 +13,7 @@ mod picture;
 mod run;
 mod sample;
 mod settings;
+mod statistics;
 mod sweep;
 mod train;
 mod trainer;

@@ -7,13 +7,14 @@ use std::ops::Range;
 use anyhow::{Context, bail};
 use micro_diffusion::bound;
 use micro_diffusion::categorical::SymbolSet;
-use micro_diffusion::denoiser::{Model, Shape};
+use micro_diffusion::denoiser::{Denoiser, Model, Shape};
 use micro_diffusion::file::{FileError, ModelFile};
+use micro_diffusion::pattern::{self, PatternError};
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Sampler, Settings};
 use micro_diffusion::schedule::linear_remaining;
 use micro_diffusion::tensor::Tensor;
-use micro_diffusion::text::Alphabet;
+use micro_diffusion::text::{Alphabet, PAD};
 use rayon::prelude::*;
 
 use crate::trainer::{Plan, Trainer, Training};
@@ -49,12 +50,16 @@ pub(crate) trait Network: Sync {
 }
 
 /// How texts are to be drawn.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Request {
     pub(crate) settings: Settings,
     /// Unmasking steps; `None` is one for each position.
     pub(crate) steps: Option<u16>,
     pub(crate) seed: u64,
+    /// What the texts must look like; see [`micro_diffusion::pattern`].
+    pub(crate) pattern: String,
+    /// How many characters they must have.
+    pub(crate) length: Option<usize>,
     /// Whether the intermediate states are wanted.
     pub(crate) trace: bool,
 }
@@ -62,6 +67,8 @@ pub(crate) struct Request {
 /// A drawn text.
 pub(crate) struct Drawn {
     pub(crate) text: String,
+    /// Whether a symbol other than PAD was drawn after the first PAD, where the text ends.
+    pub(crate) letters_after_pad: bool,
     /// Every state from all masks on, if asked for.
     pub(crate) frames: Vec<Frame>,
 }
@@ -113,24 +120,11 @@ impl<M: Model<L, V> + 'static, const L: usize, const V: usize> Network for Compi
         indices: Range<u32>,
     ) -> anyhow::Result<Vec<Drawn>> {
         let parameters = file.parameters::<M, L, V>().map_err(|error| describe(&error))?;
-        let allowed = [SymbolSet::first(file.alphabet().symbols()); L];
-        let stream = Stream::new(request.seed, Purpose::Sample);
+        let artist = Artist::<L> { alphabet: file.alphabet(), request, free: free(file.alphabet()) };
         let draw = |memory: &mut Vec<f32>, index: u32| -> anyhow::Result<Drawn> {
             let view = M::view(parameters).context("parameters do not fit")?;
             let mut denoiser = Vectorised(M::denoiser(view, memory).context("memory does not fit")?);
-            let sampler = Sampler::<L, V>::new(&allowed, request.settings, stream.child(index, 0));
-            let mut sampler = sampler.map_err(|_| anyhow::anyhow!("nothing is allowed at a position"))?;
-            let mut frames = Vec::new();
-            let steps = request.steps.map_or(L, usize::from);
-            for step in 0..=steps {
-                let revealed = sampler.step(&mut denoiser, linear_remaining(L, step, steps));
-                if request.trace && (step == 0 || revealed > 0) {
-                    let confidence = sampler.confidence().to_vec();
-                    frames.push(Frame { symbols: sampler.symbols().to_vec(), confidence });
-                }
-            }
-            let text = decode(file.alphabet(), sampler.symbols());
-            Ok(Drawn { text, frames })
+            artist.draw::<_, V>(&mut denoiser, index)
         };
         indices.into_par_iter().with_min_len(SHARE).map_init(|| vec![0.0; M::MEMORY], draw).collect()
     }
@@ -162,6 +156,91 @@ impl<M: Model<L, V> + 'static, const L: usize, const V: usize> Network for Compi
         let shares = texts.par_iter().enumerate().with_min_len(SHARE);
         shares.map_init(|| vec![0.0; M::MEMORY], score).collect()
     }
+}
+
+/// Draws texts as a request asks.
+struct Artist<'a, const L: usize> {
+    alphabet: Alphabet<'a>,
+    request: &'a Request,
+    /// Every symbol at every position.
+    free: [SymbolSet; L],
+}
+
+/// Every symbol of the alphabet at every position.
+fn free<const L: usize>(alphabet: Alphabet) -> [SymbolSet; L] {
+    [SymbolSet::first(alphabet.symbols()); L]
+}
+
+/// Free texts looked at for the length of one whose pattern leaves it open.
+const LENGTH_TRIES: u32 = 32;
+
+impl<const L: usize> Artist<'_, L> {
+    /// Text number `index`.
+    fn draw<D: Denoiser<L, V>, const V: usize>(&self, denoiser: &mut D, index: u32) -> anyhow::Result<Drawn> {
+        let Request { pattern, length, .. } = self.request;
+        let stream = Stream::new(self.request.seed, Purpose::Sample);
+        let mut allowed = pattern::allowed(pattern, *length, self.alphabet);
+        if allowed == Err(PatternError::LengthNeeded) {
+            // The length is that of a free text of the model, the first that is long enough.
+            let (shortest, _) =
+                pattern::shortest(pattern, self.alphabet).map_err(|error| unmet(&error, pattern, L))?;
+            let free = (1..=LENGTH_TRIES).map(|attempt| {
+                let drawn = self.unmask::<D, V>(denoiser, &self.free, stream.child(index, attempt))?;
+                anyhow::Ok(drawn.text.chars().count())
+            });
+            let mut lengths =
+                free.filter(|length| length.as_ref().map_or(true, |length| *length >= shortest));
+            let length = lengths.next().transpose()?.unwrap_or(shortest);
+            allowed = pattern::allowed(pattern, Some(length), self.alphabet);
+        }
+        let allowed = allowed.map_err(|error| unmet(&error, pattern, L))?;
+        self.unmask::<D, V>(denoiser, &allowed, stream.child(index, 0))
+    }
+
+    /// Unmasks one text under `allowed`.
+    fn unmask<D: Denoiser<L, V>, const V: usize>(
+        &self,
+        denoiser: &mut D,
+        allowed: &[SymbolSet; L],
+        stream: Stream,
+    ) -> anyhow::Result<Drawn> {
+        let sampler = Sampler::<L, V>::new(allowed, self.request.settings, stream);
+        let mut sampler =
+            sampler.map_err(|error| anyhow::anyhow!("nothing fits at position {}", error.position))?;
+        let (masked, steps) = (sampler.masked(), self.request.steps.map_or(L, usize::from));
+        let mut frames = Vec::new();
+        for step in 0..=steps {
+            // Step 0 is the state before the first.
+            let drawn = step > 0 && sampler.step(denoiser, linear_remaining(masked, step, steps)) > 0;
+            if self.request.trace && (step == 0 || drawn) {
+                let confidence = sampler.confidence().to_vec();
+                frames.push(Frame { symbols: sampler.symbols().to_vec(), confidence });
+            }
+        }
+        let mut after = sampler.symbols().iter().skip_while(|symbol| **symbol != Some(PAD));
+        let letters_after_pad = after.any(|symbol| *symbol != Some(PAD));
+        Ok(Drawn { text: decode(self.alphabet, sampler.symbols()), letters_after_pad, frames })
+    }
+}
+
+/// Why no text can meet a pattern, for people.
+fn unmet(error: &PatternError, pattern: &str, positions: usize) -> anyhow::Error {
+    let reason = match error {
+        PatternError::UnknownCharacter(character) => {
+            format!("the model does not know the character “{character}”")
+        }
+        PatternError::TwoStars => "there can be one * only".to_owned(),
+        PatternError::NothingEscaped => "a backslash needs a character after it".to_owned(),
+        PatternError::TooLong { needed } => {
+            format!("it needs {needed} letters, and the model writes at most {positions}")
+        }
+        PatternError::Length { shortest } => {
+            let (least, exact) = (if pattern.contains('*') { "at least " } else { "" }, shortest);
+            format!("its texts have {least}{exact} letters; give another --length")
+        }
+        PatternError::LengthNeeded => "it leaves the length open; give --length".to_owned(),
+    };
+    anyhow::anyhow!("no text can meet the pattern “{pattern}”: {reason}")
 }
 
 /// `texts` as symbols.

@@ -7,15 +7,25 @@ use micro_diffusion::sampler::Settings;
 use serde::Serialize;
 
 use crate::Outcome;
-use crate::cli::{SampleOptions, SamplerName};
+use crate::cli::{DrawOptions, SampleOptions, SamplerName};
 use crate::model::Model;
 use crate::network::Request;
 use crate::picture;
 
 /// The temperature names are drawn at by default.
 pub(crate) const TEMPERATURE: f64 = 0.7;
+/// The sampler they are drawn with by default.
+pub(crate) const SAMPLER: SamplerName = SamplerName::Random;
+/// The pattern of any text.
+const ANYTHING: &str = "*";
 /// Names drawn at once, so that the first appear while the rest are drawn and memory does not grow with their number.
 const CHUNK: u32 = 4096;
+
+impl Default for DrawOptions {
+    fn default() -> Self {
+        Self { temperature: TEMPERATURE, sampler: SAMPLER, steps: None, top_k: None, top_p: None }
+    }
+}
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -28,19 +38,25 @@ struct Report<'a> {
     names: Vec<String>,
 }
 
-/// How the core is asked for texts.
-pub(crate) fn request(sampler: SamplerName, temperature: f64, steps: Option<u16>, seed: u64) -> Request {
-    // The command line admits valid temperatures only.
-    let temperature = Temperature::new(temperature).unwrap_or(Temperature::ONE);
-    Request { settings: Settings { order: sampler.order(), temperature }, steps, seed, trace: false }
+/// How the core is asked for free texts.
+pub(crate) fn request(draw: &DrawOptions, seed: u64) -> Request {
+    // The command line admits valid numbers only.
+    let temperature = Temperature::new(draw.temperature).unwrap_or(Temperature::ONE);
+    let mut settings = Settings::new(draw.sampler.order(), temperature);
+    settings.top_k = draw.top_k.unwrap_or(settings.top_k);
+    settings.top_p =
+        draw.top_p.map_or(settings.top_p, |share| (share * f64::from(settings.top_p)).ceil() as u32);
+    Request { settings, steps: draw.steps, seed, pattern: ANYTHING.to_owned(), length: None, trace: false }
 }
 
 pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
     let model = Model::load(options.model.model.as_deref())?;
     let (file, network) = (model.file()?, model.config()?.network);
     let request = Request {
+        pattern: options.pattern.clone().unwrap_or_else(|| ANYTHING.to_owned()),
+        length: options.length,
         trace: options.trace,
-        ..request(options.sampler, options.temperature, options.steps, options.seed)
+        ..request(&options.draw, options.seed)
     };
     let mut out = anstream::AutoStream::auto(std::io::stdout().lock());
     let mut names = Vec::new();
@@ -64,9 +80,9 @@ pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
         let report = Report {
             model: &model.source,
             seed: options.seed,
-            temperature: options.temperature,
-            sampler: options.sampler,
-            steps: options.steps.map_or(file.shape().positions, usize::from),
+            temperature: options.draw.temperature,
+            sampler: options.draw.sampler,
+            steps: options.draw.steps.map_or(file.shape().positions, usize::from),
             names,
         };
         writeln!(out, "{}", serde_json::to_string(&report)?)?;

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use crate::Outcome;
-use crate::cli::SweepOptions;
+use crate::cli::{DrawOptions, SweepOptions};
 use crate::model::Model;
 use crate::picture::HEADING;
 use crate::sample::request;
@@ -16,7 +16,8 @@ pub(crate) fn run(options: &SweepOptions) -> anyhow::Result<Outcome> {
     let (file, network) = (model.file()?, model.config()?.network);
     let mut columns = Vec::new();
     for temperature in TEMPERATURES {
-        let request = request(options.sampler, temperature, None, options.seed);
+        let draw = DrawOptions { temperature, sampler: options.sampler, ..DrawOptions::default() };
+        let request = request(&draw, options.seed);
         columns.push(network.generate(&file, &request, 0..options.num)?);
     }
     let width = file.shape().positions + 2;

@@ -14,7 +14,7 @@ use micro_diffusion::text::Alphabet;
 
 use crate::Outcome;
 use crate::checkpoint::{self, Checkpoint};
-use crate::cli::{SamplerName, TrainOptions};
+use crate::cli::{DrawOptions, TrainOptions};
 use crate::config::{self, Config};
 use crate::corpus::{Corpus, DEFAULT_INPUT};
 use crate::eval;
@@ -23,7 +23,7 @@ use crate::network::{Request, shape_name};
 use crate::noise;
 use crate::picture::{self, HEADING};
 use crate::run::{self as folder, RunFolder};
-use crate::sample::{TEMPERATURE, request};
+use crate::sample::request;
 use crate::settings::Settings;
 use crate::trainer::{Plan, State, Training};
 
@@ -219,7 +219,7 @@ fn finale(
         ));
     }
     let (file, network) = (model.file()?, model.config()?.network);
-    let request = request(SamplerName::Random, TEMPERATURE, None, settings.seed);
+    let request = request(&DrawOptions::default(), settings.seed);
     let pictured = Request { trace: !options.no_pictures, ..request };
     let names = network.generate(&file, &pictured, 0..NAMES)?;
     if let (false, Some(first)) = (options.no_pictures, names.first()) {
