@@ -98,7 +98,7 @@ fn unmask(weights: &[f32], alphabet: Alphabet, index: u32) -> Result<String, Box
     let view = Net::view(weights).ok_or("the parameters are as long as the view asks")?;
     let mut denoiser = Net::denoiser(view, &mut memory).ok_or("the memory is as long as the model asks")?;
     let allowed = [SymbolSet::first(alphabet.symbols()); L];
-    let settings = Settings { order: Order::Random, temperature: Temperature::from_milli(700) };
+    let settings = Settings::new(Order::Random, Temperature::from_milli(700));
     let stream = Stream::new(SEED, Purpose::Sample).child(index, 0);
     let mut sampler =
         Sampler::<L, V>::new(&allowed, settings, stream).map_err(|error| format!("{error:?}"))?;
