@@ -4,6 +4,9 @@
 //! MASK. Nothing else is learned but to fill masks in, and that is enough to write new names: start from masks alone and
 //! fill in one position after the other.
 
+// The core's lints are for firmware; an essay may index.
+#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
+
 use std::error::Error;
 
 use micro_diffusion::adam::{Adam, learning_rate};
