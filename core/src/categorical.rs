@@ -39,17 +39,15 @@ impl Temperature {
     }
 
     /// A temperature of at least 0; `None` for a negative one, an infinite one or NaN.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "`as` saturates: T near 0 is greedy"
-    )]
+    ///
+    /// Below 2.2·10⁻⁵ it is 0: the likeliest symbol wins by any difference that scores can show.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 ≤ factor < 2³²")]
     pub fn new(temperature: f64) -> Option<Self> {
-        if temperature == 0.0 {
-            return Some(Self::GREEDY);
+        if !(0.0..f64::INFINITY).contains(&temperature) {
+            return None;
         }
-        let valid = temperature > 0.0 && temperature < f64::INFINITY;
-        valid.then_some(Self { factor: Some((LOG2_E / temperature) as u32) })
+        let factor = LOG2_E / temperature;
+        Some(if factor < f64::from(u32::MAX) { Self { factor: Some(factor as u32) } } else { Self::GREEDY })
     }
 }
 

@@ -1,0 +1,104 @@
+//! What several test files share.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+pub(crate) mod tolerance;
+
+use micro_diffusion::denoiser::{Denoiser, Example, Model, Score};
+use micro_diffusion::rng::{Purpose, Stream, symmetric};
+
+/// `count` numbers in ±1, fixed by `seed`.
+pub(crate) fn numbers(seed: u64, count: usize) -> Vec<f64> {
+    let stream = Stream::new(seed, Purpose::Weights);
+    (0..count as u32).map(|index| f64::from(symmetric(stream.draw(index, 0)[0]))).collect()
+}
+
+/// `M` numbers in ±1 as an array.
+pub(crate) fn vector<const M: usize>(seed: u64) -> [f64; M] {
+    numbers(seed, M).try_into().unwrap()
+}
+
+/// An `N` × `M` matrix of numbers in ±1.
+pub(crate) fn matrix<const N: usize, const M: usize>(seed: u64) -> [[f64; M]; N] {
+    std::array::from_fn(|row| vector(seed * 1000 + row as u64))
+}
+
+/// A batch with every kind of example: some masks, all masks, none that count, shown positions that count.
+pub(crate) fn batch<const L: usize>(rows: usize, symbols: u8) -> Vec<Example<L>> {
+    let stream = Stream::new(9, Purpose::Order);
+    (0..rows as u32)
+        .map(|row| {
+            let word = |position: usize, b: u32| stream.child(row, 0).draw(position as u32, b)[0];
+            let clean = std::array::from_fn(|l| (word(l, 0) % u32::from(symbols)) as u8);
+            let noisy = std::array::from_fn(|l| (word(l, 1) % 5 < 2 && row != 1).then_some(clean[l]));
+            let weights = std::array::from_fn(|l| match (row, noisy[l]) {
+                (2, _) => 0.5,
+                (_, None) => 0.25 + l as f32 / 8.0,
+                _ => 0.0,
+            });
+            Example { clean, noisy, weights }
+        })
+        .collect()
+}
+
+/// The summed losses of a batch, and with them the gradient of every parameter, tensor by tensor and part by part.
+pub(crate) fn loss_and_gradient<M: Model<L, V>, const L: usize, const V: usize>(
+    parameters: &[f64],
+    batch: &[Example<L>],
+    symbols: usize,
+) -> (Vec<f64>, Vec<f64>) {
+    let mut records = vec![f64::NAN; batch.len() * M::RECORD];
+    let mut losses = vec![f64::NAN; batch.len()];
+    M::forward_backward(M::view(parameters).unwrap(), batch, symbols, &mut records, &mut losses);
+    let mut gradient = Vec::new();
+    for (number, tensor) in M::TENSORS.iter().enumerate() {
+        for part in 0..tensor.parts {
+            let mut out = vec![f64::NAN; tensor.part_len()];
+            M::gradient(number, part, batch, &records, &mut out);
+            gradient.extend(out);
+        }
+    }
+    (losses, gradient)
+}
+
+/// A denoiser that a table defines: what it says depends on how many positions are masked and on the first shown symbol.
+/// It counts how often it is evaluated.
+#[derive(Clone)]
+pub(crate) struct Table<const L: usize, const V: usize> {
+    pub(crate) symbols: [Option<u8>; L],
+    pub(crate) evaluations: usize,
+    pub(crate) seed: u64,
+}
+
+impl<const L: usize, const V: usize> Table<L, V> {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { symbols: [None; L], evaluations: 0, seed }
+    }
+
+    /// The scores at `position` of the text `symbols`.
+    pub(crate) fn scores_of(seed: u64, symbols: &[Option<u8>; L], position: usize) -> [Score; V] {
+        let code = symbols.iter().fold(1_u32, |code, s| code * 7 + s.map_or(0, |s| u32::from(s) + 1));
+        let stream = Stream::new(seed, Purpose::Weights).child(code, position as u32);
+        std::array::from_fn(|v| (f64::from(symmetric(stream.draw(v as u32, 0)[0])) * 2.0 * 65_536.0) as Score)
+    }
+}
+
+impl<const L: usize, const V: usize> Denoiser<L, V> for Table<L, V> {
+    fn set(&mut self, position: usize, symbol: Option<u8>) {
+        self.symbols[position] = symbol;
+    }
+
+    fn evaluate(&mut self) {
+        self.evaluations += 1;
+    }
+
+    fn scores(&self, position: usize, out: &mut [Score; V]) {
+        *out = Self::scores_of(self.seed, &self.symbols, position);
+    }
+}
+
+/// e^(s/65536) normalised, in f64: what the integers should compute.
+pub(crate) fn probabilities(scores: &[Score], temperature: f64) -> Vec<f64> {
+    let weights: Vec<f64> = scores.iter().map(|s| (f64::from(*s) / 65_536.0 / temperature).exp()).collect();
+    let total: f64 = weights.iter().sum();
+    weights.into_iter().map(|weight| weight / total).collect()
+}

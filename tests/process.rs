@@ -1,0 +1,218 @@
+//! The forward process, the schedules, the learning rate and the bound, against what they promise.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may panic: that is how it fails"
+)]
+
+mod common;
+
+use common::tolerance::{CHI_SQUARE_SIGMAS, assert_close};
+use common::{Table, probabilities};
+use micro_diffusion::adam::learning_rate;
+use micro_diffusion::bound::{negative_log_probability, term};
+use micro_diffusion::corruption::{mask_count, mask_rate};
+use micro_diffusion::denoiser::Example;
+use micro_diffusion::rng::{Purpose, Stream};
+use micro_diffusion::schedule::{
+    cosine_mask_rate, cosine_remaining, linear_remaining, stratified_count, uniform_time,
+};
+
+fn stream(index: u32) -> Stream {
+    Stream::new(11, Purpose::Noise).child(index, 0)
+}
+
+#[test]
+fn mask_count_masks_exactly_so_many_and_every_set_alike() {
+    const TRIALS: u32 = 30_000;
+    let clean = [1, 2, 3, 4, 5];
+    for count in 0..=5_u32 {
+        let mut sets = std::collections::HashMap::new();
+        for trial in 0..TRIALS {
+            let noisy = mask_count(&clean, count, stream(trial));
+            assert_eq!(noisy.iter().filter(|symbol| symbol.is_none()).count() as u32, count);
+            assert!(
+                noisy.iter().zip(clean).all(|(symbol, clean)| symbol.is_none_or(|symbol| symbol == clean))
+            );
+            *sets.entry(noisy.map(|symbol| symbol.is_none())).or_insert(0_u32) += 1;
+        }
+        let choices = [1, 5, 10, 10, 5, 1][count as usize];
+        assert_eq!(sets.len(), choices, "every set of {count} occurs");
+        let expected = f64::from(TRIALS) / choices as f64;
+        let chi_square: f64 = sets.values().map(|n| (f64::from(*n) - expected).powi(2) / expected).sum();
+        let freedom = choices as f64 - 1.0;
+        assert!(chi_square <= freedom + CHI_SQUARE_SIGMAS * (2.0 * freedom).sqrt(), "{count}: {chi_square}");
+    }
+    assert_eq!(mask_count(&clean, 99, stream(0)), [None; 5]);
+}
+
+#[test]
+fn mask_rate_masks_each_position_at_the_rate() {
+    const TRIALS: u32 = 20_000;
+    for time in [0, 1, 10, 25, 39, 40] {
+        let rate = cosine_mask_rate(time, 40);
+        let masked: u32 = (0..TRIALS)
+            .map(|trial| {
+                mask_rate(&[7; 6], rate, stream(trial)).iter().filter(|s| s.is_none()).count() as u32
+            })
+            .sum();
+        let (n, p) = (f64::from(TRIALS) * 6.0, f64::from(rate));
+        let sigma = (n * p * (1.0 - p)).sqrt();
+        assert!(
+            (f64::from(masked) - n * p).abs() <= CHI_SQUARE_SIGMAS * sigma + 1e-6,
+            "time {time}: {masked} of {n}"
+        );
+    }
+    assert_eq!(mask_rate(&[7; 6], 0.0, stream(1)), [Some(7); 6]);
+    assert_eq!(mask_rate(&[7; 6], 1.0, stream(1)), [None; 6]);
+}
+
+#[test]
+fn cosine_schedule_is_its_formula_and_rises() {
+    for times in [1, 40, 50] {
+        for time in 0..=times {
+            let angle = (f64::from(time) / f64::from(times) + 0.008) / 1.008 * std::f64::consts::FRAC_PI_2;
+            assert_close(f64::from(cosine_mask_rate(time, times)), 1.0 - angle.cos().powi(2), 1e-6, "rate");
+            assert!(time == 0 || cosine_mask_rate(time, times) > cosine_mask_rate(time - 1, times));
+        }
+    }
+    assert!(cosine_mask_rate(0, 0).is_finite());
+    for masked in 0..=12 {
+        assert_eq!(cosine_remaining(masked, 1, 40), 0, "the last step reveals all");
+        for time in 2..=40 {
+            let exact = f64::from(cosine_mask_rate(time - 1, 40)) / f64::from(cosine_mask_rate(time, 40));
+            assert_eq!(cosine_remaining(masked, time, 40), (masked as f64 * exact).floor() as usize);
+        }
+    }
+}
+
+#[test]
+fn linear_schedule_reveals_evenly_and_ends_at_nothing() {
+    for (masked, steps) in (0..=32).flat_map(|masked| (1..=70).map(move |steps| (masked, steps))) {
+        let mut before = masked;
+        for step in 1..=steps {
+            let remaining = linear_remaining(masked, step, steps);
+            assert!(
+                remaining <= before && before - remaining <= masked.div_ceil(steps),
+                "never more than its share"
+            );
+            before = remaining;
+        }
+        assert_eq!(before, 0);
+    }
+    assert_eq!(linear_remaining(12, 0, 4), 12);
+    assert_eq!(linear_remaining(12, 9, 4), 0);
+    assert_eq!(linear_remaining(12, 1, 0), 0);
+}
+
+#[test]
+fn stratified_counts_are_even_over_a_batch_and_uniform_over_draws() {
+    for (rows, positions) in [(64, 12), (1, 12), (7, 3), (12, 12), (64, 16), (5, 1)] {
+        let mut totals = vec![0_u32; positions as usize + 1];
+        for draw in 0..2000_u32 {
+            let mut counts = vec![0; positions as usize + 1];
+            for row in 0..rows {
+                counts[stratified_count(draw * 2_147_483 + 999, row, rows, positions) as usize] += 1;
+            }
+            assert_eq!(counts[0], 0, "at least one position is masked");
+            let share = f64::from(rows) / f64::from(positions);
+            assert!(
+                counts[1..]
+                    .iter()
+                    .all(|n| f64::from(*n) >= share.floor() - 1.0 && f64::from(*n) <= share.ceil() + 1.0)
+            );
+            totals.iter_mut().zip(counts).for_each(|(total, n)| *total += n);
+        }
+        let expected = 2000.0 * f64::from(rows) / f64::from(positions);
+        assert!(
+            totals[1..].iter().all(|total| (f64::from(*total) / expected - 1.0).abs() < 0.02),
+            "{totals:?}"
+        );
+    }
+    assert_eq!(stratified_count(0, 0, 64, 12), 1);
+    assert_eq!(stratified_count(u32::MAX, 1, 64, 12), 12, "the second row has the last stratum");
+    assert_eq!(stratified_count(u32::MAX, 0, 0, 5), 5);
+}
+
+#[test]
+fn halves_of_a_batch_carry_equal_work() {
+    let work =
+        |rows: std::ops::Range<u32>| rows.map(|row| stratified_count(1 << 31, row, 64, 12)).sum::<u32>();
+    assert!(work(0..32).abs_diff(work(32..64)) <= 1);
+}
+
+#[test]
+fn times_reach_both_ends() {
+    assert_eq!(uniform_time(0, 40), 1);
+    assert_eq!(uniform_time(u32::MAX, 40), 40);
+}
+
+#[test]
+fn learning_rate_rises_then_falls_to_its_floor() {
+    let rate = |step| learning_rate(step, 1000, 4e-3, 100, 0.1);
+    assert_close(rate(0), 4e-5, 1e-15, "first");
+    assert_close(rate(99), 4e-3, 1e-15, "end of the warm-up");
+    assert_close(rate(100), 4e-3, 1e-15, "peak");
+    assert_close(rate(999), 4e-4, 1e-12, "last");
+    assert_close(rate(5000), 4e-4, 1e-12, "past the end");
+    assert!((100..999).all(|step| rate(step + 1) < rate(step)));
+    assert_eq!(learning_rate(0, 1, 1.0, 0, 0.5), 1.0, "one step, no warm-up");
+    assert!(learning_rate(0, 0, 1.0, 0, 0.5).is_finite());
+}
+
+#[test]
+fn negative_log_probability_is_that_of_the_softmax() {
+    let scores = Table::<3, 9>::scores_of(5, &[None; 3], 2);
+    for symbols in [9, 6, 1] {
+        let exact = probabilities(&scores[..symbols], 1.0);
+        for (symbol, p) in (0..).zip(exact) {
+            let found = negative_log_probability(&scores, symbols, symbol);
+            assert_close(f64::from(found), -p.ln(), 2e-6, "−ln p");
+        }
+        assert_eq!(negative_log_probability(&scores, symbols, symbols as u8), f32::INFINITY);
+    }
+}
+
+/// −ln p of the masked positions of one text under one mask.
+fn exact_loss(clean: [u8; 3], masked: [bool; 3]) -> f64 {
+    let symbols = std::array::from_fn(|l| (!masked[l]).then_some(clean[l]));
+    let loss =
+        |l: usize| -probabilities(&Table::<3, 3>::scores_of(2, &symbols, l), 1.0)[usize::from(clean[l])].ln();
+    (0..3).filter(|l| masked[*l]).map(loss).sum()
+}
+
+#[test]
+fn the_estimate_of_the_bound_has_the_exact_mean() {
+    let clean = [2, 0, 1];
+    let masks: Vec<[bool; 3]> = (1..8).map(|bits| std::array::from_fn(|l| bits >> l & 1 == 1)).collect();
+    let mut exact = 0.0;
+    for count in 1..=3 {
+        let sets: Vec<_> = masks.iter().filter(|m| m.iter().filter(|b| **b).count() == count).collect();
+        let sum: f64 = sets.iter().map(|mask| exact_loss(clean, **mask)).sum();
+        exact += sum / sets.len() as f64 / count as f64;
+    }
+    let draws = 4000;
+    let estimate: f64 = (1..=3)
+        .flat_map(|count| (0..draws).map(move |draw| (count, draw)))
+        .map(|(count, draw)| {
+            let stream = stream(draw).child(count, 0);
+            f64::from(term(&mut Table::<3, 3>::new(2), 3, &clean, count, stream))
+        })
+        .sum();
+    assert_close(estimate / f64::from(draws), exact, 0.01, "NELBO");
+}
+
+#[test]
+fn examples_weigh_the_bound_and_the_reference_as_documented() {
+    let example = Example::bound(&[1, 2, 3, 4], 2, 0.5, stream(3));
+    let masked = example.noisy.map(|symbol| symbol.is_none());
+    assert_eq!(example.weights, masked.map(|masked| if masked { 0.5 * 4.0 / 2.0 } else { 0.0 }));
+    let example = Example::reference(&[1, 2, 3, 4], 0.5, 0.25, stream(3));
+    assert_eq!((example.weights, example.clean), ([0.25; 4], [1, 2, 3, 4]));
+}

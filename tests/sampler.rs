@@ -1,0 +1,322 @@
+//! The sampler in a world small enough to try everything: 3 positions, 3 symbols.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may panic: that is how it fails"
+)]
+
+mod common;
+
+use std::collections::HashMap;
+
+use common::tolerance::{CATEGORICAL, CHI_SQUARE_SIGMAS, assert_close};
+use common::{Table, probabilities};
+use micro_diffusion::categorical::{SymbolSet, Temperature, UNIT, Weights, log_of, power_of_two};
+use micro_diffusion::denoiser::{Denoiser, Score};
+use micro_diffusion::rng::{Purpose, Stream};
+use micro_diffusion::sampler::{NothingAllowed, Order, Sampler, Settings};
+use micro_diffusion::schedule::linear_remaining;
+
+const ORDERS: [Order; 4] = [Order::Random, Order::Confidence, Order::Entropy, Order::Remask];
+
+/// Every set of symbols a position of the tiny world can allow.
+fn sets() -> Vec<SymbolSet> {
+    (1..8_u8)
+        .map(|bits| (0..3).filter(|s| bits >> s & 1 == 1).fold(SymbolSet::EMPTY, SymbolSet::with))
+        .collect()
+}
+
+#[test]
+fn every_pattern_and_step_count_of_the_tiny_world() {
+    let mut tried = 0;
+    let sets = sets();
+    for (index, a) in sets.iter().enumerate() {
+        for (b, c) in sets.iter().flat_map(|b| sets.iter().map(move |c| (b, c))) {
+            for (order, steps) in
+                ORDERS.into_iter().flat_map(|order| (1..=5).map(move |steps| (order, steps)))
+            {
+                for temperature in [Temperature::GREEDY, Temperature::from_milli(300), Temperature::ONE] {
+                    let allowed = [*a, *b, *c];
+                    check_run(&allowed, Settings::new(order, temperature), steps, index as u32);
+                    tried += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(tried, 7 * 7 * 7 * 4 * 5 * 3);
+}
+
+fn check_run(allowed: &[SymbolSet; 3], settings: Settings, steps: usize, seed: u32) {
+    let stream = Stream::new(4, Purpose::Sample).child(seed, 0);
+    let mut denoiser = Table::<3, 3>::new(1);
+    let mut sampler = Sampler::<3, 3>::new(allowed, settings, stream).unwrap();
+    let given = *sampler.symbols();
+    for (set, symbol) in allowed.iter().zip(given) {
+        assert_eq!(
+            symbol.is_some(),
+            set.iter_below(3).count() == 1,
+            "single symbols are given, others masked"
+        );
+    }
+    let masked = sampler.masked();
+    for step in 1..=steps {
+        let before = *sampler.symbols();
+        let remaining = linear_remaining(masked, step, steps);
+        let (evaluations, masked_before) = (sampler.evaluations(), sampler.masked());
+        let drawn = sampler.step(&mut denoiser, remaining);
+        assert_eq!(sampler.masked(), remaining.min(masked_before), "as many are revealed as asked");
+        assert_eq!(drawn > 0, sampler.evaluations() > evaluations, "an empty step evaluates nothing");
+        let changed = (0..3).filter(|l| before[*l].is_some() && before[*l] != sampler.symbols()[*l]).count();
+        assert!(changed <= usize::from(settings.order == Order::Remask), "shown symbols stay");
+        assert_eq!(denoiser.symbols, if sampler.evaluations() > 0 { *sampler.symbols() } else { [None; 3] });
+    }
+    assert_eq!(sampler.masked(), 0, "every mask vanishes");
+    assert_eq!(sampler.evaluations() as usize, denoiser.evaluations);
+    for (position, symbol) in sampler.symbols().iter().enumerate() {
+        assert!(allowed[position].contains(symbol.unwrap()), "only allowed symbols");
+        assert!(given[position].is_none() || given[position] == *symbol, "given symbols stay");
+        assert!(sampler.confidence()[position] > 0);
+    }
+}
+
+#[test]
+fn a_position_that_allows_nothing_is_refused() {
+    let allowed = [SymbolSet::first(3), SymbolSet::EMPTY.with(7), SymbolSet::EMPTY];
+    let settings = Settings::new(Order::Random, Temperature::ONE);
+    let refused = Sampler::<3, 3>::new(&allowed, settings, Stream::new(1, Purpose::Sample));
+    assert_eq!(refused.unwrap_err(), NothingAllowed { position: 1 });
+}
+
+/// Scores that are the same everywhere, so that only ties decide.
+struct Flat;
+
+impl Denoiser<4, 3> for Flat {
+    fn set(&mut self, _: usize, _: Option<u8>) {}
+    fn evaluate(&mut self) {}
+    fn scores(&self, _: usize, out: &mut [Score; 3]) {
+        *out = [5, 5, 5];
+    }
+}
+
+#[test]
+fn ties_break_by_index() {
+    let allowed = [SymbolSet::first(3); 4];
+    for order in [Order::Confidence, Order::Entropy] {
+        let settings = Settings::new(order, Temperature::GREEDY);
+        let mut sampler = Sampler::<4, 3>::new(&allowed, settings, Stream::new(1, Purpose::Sample)).unwrap();
+        for shown in 1..=4 {
+            sampler.step(&mut Flat, 4 - shown);
+            let expected: [Option<u8>; 4] = std::array::from_fn(|l| (l < shown).then_some(0));
+            assert_eq!(*sampler.symbols(), expected, "{order:?}");
+        }
+    }
+}
+
+#[test]
+fn empty_steps_change_nothing() {
+    let allowed = [SymbolSet::first(5); 6];
+    for order in [Order::Random, Order::Confidence, Order::Entropy] {
+        let text = |steps| {
+            let stream = Stream::new(8, Purpose::Sample);
+            let settings = Settings::new(order, Temperature::ONE);
+            let mut sampler = Sampler::<6, 5>::new(&allowed, settings, stream).unwrap();
+            sampler.run(&mut Table::new(2), steps);
+            assert_eq!(sampler.evaluations(), 6);
+            *sampler.symbols()
+        };
+        assert_eq!(text(6), text(40));
+        assert_eq!(text(6), text(1000));
+    }
+}
+
+/// The probability of each text under "one position at a time, in uniformly random order", by enumeration.
+fn exact_distribution(symbols: [Option<u8>; 3], probability: f64, out: &mut HashMap<[u8; 3], f64>) {
+    let masked: Vec<usize> = (0..3).filter(|l| symbols[*l].is_none()).collect();
+    if masked.is_empty() {
+        *out.entry(symbols.map(Option::unwrap)).or_default() += probability;
+    }
+    for position in &masked {
+        let scores = Table::<3, 3>::scores_of(6, &symbols, *position);
+        for (symbol, p) in (0..).zip(probabilities(&scores, 1.0)) {
+            let mut next = symbols;
+            next[*position] = Some(symbol);
+            exact_distribution(next, probability * p / masked.len() as f64, out);
+        }
+    }
+}
+
+#[test]
+fn random_order_draws_from_the_exact_distribution() {
+    const TEXTS: u32 = 100_000;
+    let mut exact = HashMap::new();
+    exact_distribution([None; 3], 1.0, &mut exact);
+    assert_eq!(exact.len(), 27);
+    let mut counts: HashMap<[u8; 3], u32> = HashMap::new();
+    let allowed = [SymbolSet::first(3); 3];
+    let settings = Settings::new(Order::Random, Temperature::ONE);
+    for index in 0..TEXTS {
+        let stream = Stream::new(7, Purpose::Sample).child(index, 0);
+        let mut sampler = Sampler::<3, 3>::new(&allowed, settings, stream).unwrap();
+        sampler.run(&mut Table::new(6), 3);
+        *counts.entry(sampler.symbols().map(Option::unwrap)).or_default() += 1;
+    }
+    let chi_square: f64 = exact
+        .iter()
+        .map(|(text, p)| {
+            let expected = p * f64::from(TEXTS);
+            (f64::from(counts.get(text).copied().unwrap_or(0)) - expected).powi(2) / expected
+        })
+        .sum();
+    // 26 degrees of freedom: mean 26, variance 52.
+    assert!(chi_square < 26.0 + CHI_SQUARE_SIGMAS * 52.0_f64.sqrt(), "chi-square {chi_square}");
+}
+
+#[test]
+fn the_table_of_powers_is_exact_to_its_bound_everywhere() {
+    let mut largest: f64 = 0.0;
+    for x in 0..1 << 16 {
+        let exact = f64::from(UNIT) * (-f64::from(x) / 65_536.0).exp2();
+        largest = largest.max((f64::from(power_of_two(x)) - exact).abs() / exact);
+        for shift in [1, 7, 22, 23, 24, 31] {
+            assert_eq!(power_of_two(x + (shift << 16)), power_of_two(x) >> shift);
+        }
+    }
+    assert!(largest < 1.6e-5 && largest > 1e-6, "{largest}");
+    assert_eq!(power_of_two(0), UNIT);
+    assert_eq!(power_of_two(u32::MAX), 0);
+    assert_eq!(power_of_two(32 << 16), 0);
+}
+
+#[test]
+fn logarithms_are_exact_to_a_bit() {
+    for x in (1..2_000_000_u32).step_by(1237).chain([1, 2, 3, 1 << 23, 1 << 31, u32::MAX]) {
+        let exact = f64::from(x).log2() * 65_536.0;
+        assert!((f64::from(log_of(x)) - exact).abs() <= 2.0, "log of {x}");
+    }
+    assert_eq!(log_of(0), 0);
+}
+
+#[test]
+fn weights_are_the_softmax_at_a_temperature() {
+    for seed in 0..200 {
+        let scores = Table::<3, 20>::scores_of(seed, &[None; 3], 0);
+        for milli in [100, 650, 1000, 3000] {
+            let weights = Weights::new(&scores, &SymbolSet::first(20), Temperature::from_milli(milli));
+            let exact = probabilities(&scores, f64::from(milli) / 1000.0);
+            let largest = exact.iter().copied().fold(0.0, f64::max);
+            assert_close(f64::from(UNIT) / f64::from(weights.total()), largest, CATEGORICAL, "confidence");
+            assert_close(f64::from(weights.confidence()) / 65_536.0, largest, 1e-4, "confidence in 16 bits");
+            let entropy: f64 = exact.iter().map(|p| -p * p.log2()).sum();
+            assert_close(f64::from(weights.entropy()) / 65_536.0, entropy, 1e-3, "entropy");
+        }
+    }
+}
+
+/// How many of the 2³² words draw each symbol, by bisection of the ends.
+fn first_word_of<const V: usize>(weights: &Weights<V>, symbol: u8) -> u64 {
+    let (mut low, mut high) = (0_u64, 1 << 32);
+    while low < high {
+        let middle = (low + high) / 2;
+        if weights.draw(middle as u32) < symbol { low = middle + 1 } else { high = middle }
+    }
+    low
+}
+
+#[test]
+fn draws_have_their_probabilities_to_the_last_word() {
+    let scores = Table::<3, 5>::scores_of(3, &[None; 3], 1);
+    let allowed = SymbolSet::first(5).without(0).without(4);
+    let weights = Weights::new(&scores, &allowed, Temperature::ONE);
+    let exact = probabilities(&scores[1..4], 1.0);
+    assert_eq!(weights.draw(0), 1, "the lowest word draws the first that has weight");
+    assert_eq!(weights.draw(u32::MAX), 3, "the highest word draws the last that has weight");
+    for (symbol, p) in (1..).zip(exact) {
+        let words = first_word_of(&weights, symbol + 1) - first_word_of(&weights, symbol);
+        assert_close(words as f64 / 2.0_f64.powi(32), p, CATEGORICAL, "probability");
+    }
+}
+
+#[test]
+fn the_largest_alphabet_and_scores_do_not_overflow() {
+    let mut scores = [Score::MIN; 256];
+    let all = SymbolSet::first(256);
+    assert_eq!(Weights::new(&scores, &all, Temperature::ONE).total(), 256 * UNIT);
+    assert_eq!(Weights::new(&scores, &all, Temperature::ONE).confidence(), 256);
+    scores[200] = Score::MAX;
+    let sure = Weights::new(&scores, &all, Temperature::ONE);
+    assert_eq!((sure.draw(0), sure.draw(u32::MAX), sure.confidence()), (200, 200, u16::MAX));
+}
+
+#[test]
+fn temperatures() {
+    for refused in [-1.0, -0.001, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        assert_eq!(Temperature::new(refused), None, "{refused}");
+    }
+    assert_eq!(Temperature::new(0.0), Some(Temperature::GREEDY));
+    assert_eq!(Temperature::new(-0.0), Some(Temperature::GREEDY));
+    assert_eq!(Temperature::new(1.0), Some(Temperature::ONE));
+    assert_eq!(Temperature::new(1e-300), Some(Temperature::GREEDY));
+    assert_eq!(Temperature::from_milli(0), Temperature::GREEDY);
+    let scores = [3, 9, 9, 1];
+    let all = SymbolSet::first(4);
+    for word in [0, 1 << 31, u32::MAX] {
+        assert_eq!(Weights::new(&scores, &all, Temperature::GREEDY).draw(word), 1, "the first of equals");
+    }
+    let hot = Weights::new(&[0, 65_536 * 8], &SymbolSet::first(2), Temperature::new(1e300).unwrap());
+    assert_eq!(hot.draw(0), 0, "an endless temperature draws evenly");
+    let cold = Weights::new(&[65_536, 65_535], &SymbolSet::first(2), Temperature::new(1e-300).unwrap());
+    assert_eq!(cold.draw(u32::MAX), 0, "a temperature next to 0 is greedy");
+}
+
+#[test]
+fn truncation_keeps_the_likeliest() {
+    let scores = [0, 65_536, 65_536, -65_536, 3 * 65_536];
+    let weights = Weights::new(&scores, &SymbolSet::first(5), Temperature::ONE);
+    let drawn = |weights: Weights<5>| -> Vec<u8> {
+        let mut drawn: Vec<u8> = (0..=255_u32).map(|i| weights.draw(i << 24 | 0xFF_FFFF)).collect();
+        drawn.dedup();
+        drawn
+    };
+    assert_eq!(drawn(weights.truncated(256, 65_536)), [0, 1, 2, 3, 4]);
+    assert_eq!(drawn(weights.truncated(3, 65_536)), [1, 2, 4]);
+    assert_eq!(drawn(weights.truncated(2, 65_536)), [1, 4], "equals are taken in order");
+    assert_eq!(drawn(weights.truncated(1, 65_536)), [4]);
+    assert_eq!(drawn(weights.truncated(0, 1)), [4], "one always stays");
+    // p of symbol 4 is 0.74; with symbol 1 it is 0.84, with symbol 2 0.94.
+    assert_eq!(drawn(weights.truncated(256, 45_000)), [4]);
+    assert_eq!(drawn(weights.truncated(256, 50_000)), [1, 4]);
+    assert_eq!(drawn(weights.truncated(256, 60_000)), [1, 2, 4]);
+}
+
+/// A denoiser that knows one name and is surest of its middle.
+struct Noria;
+
+impl Denoiser<5, 27> for Noria {
+    fn set(&mut self, _: usize, _: Option<u8>) {}
+    fn evaluate(&mut self) {}
+    fn scores(&self, position: usize, out: &mut [Score; 27]) {
+        *out = [0; 27];
+        let sureness = [2, 5, 3, 1, 4][position];
+        out[usize::from(b"noria"[position] - b'a' + 1)] = sureness * 2 * 65_536;
+    }
+}
+
+#[test]
+fn a_trace_reads_like_a_story() {
+    let alphabet = micro_diffusion::text::Alphabet::new("abcdefghijklmnopqrstuvwxyz").unwrap();
+    let allowed = [SymbolSet::first(27); 5];
+    let settings = Settings::new(Order::Confidence, Temperature::GREEDY);
+    let mut sampler = Sampler::<5, 27>::new(&allowed, settings, Stream::new(1, Purpose::Sample)).unwrap();
+    let mut trace = vec![alphabet.decode::<20>(sampler.symbols(), '_')];
+    for step in 1..=3 {
+        sampler.step(&mut Noria, linear_remaining(5, step, 3));
+        trace.push(alphabet.decode::<20>(sampler.symbols(), '_'));
+    }
+    assert_eq!(trace.join(" → "), "_____ → _o__a → nor_a → noria");
+}
