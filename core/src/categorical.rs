@@ -46,7 +46,8 @@ impl Temperature {
         if !(0.0..f64::INFINITY).contains(&temperature) {
             return None;
         }
-        let factor = LOG2_E / temperature;
+        // −0 is 0 too.
+        let factor = LOG2_E / temperature.abs();
         Some(if factor < f64::from(u32::MAX) { Self { factor: Some(factor as u32) } } else { Self::GREEDY })
     }
 }
