@@ -1,0 +1,145 @@
+"""An independent oracle: the same mathematics in NumPy and PyTorch, in double precision.
+
+Run `python3 tests/oracle/generate.py` with NumPy and PyTorch; it rewrites `vectors.txt` beside it. Each line is
+`case/name dimensions : values`; the first line is the CRC-32 of this script, so that a test can tell stale vectors.
+"""
+
+import pathlib
+import zlib
+
+import numpy as np
+import torch
+
+torch.set_default_dtype(torch.float64)
+HERE = pathlib.Path(__file__).parent
+LINES = []
+
+
+def put(name, values):
+    array = np.asarray(values.detach() if isinstance(values, torch.Tensor) else values, dtype=np.float64)
+    dimensions = "x".join(map(str, array.shape)) or "1"
+    LINES.append(f"{name} {dimensions} : " + " ".join(repr(float(v)) for v in array.ravel()))
+
+
+def uniform(generator, *shape):
+    # Rounded to f32, so that single precision starts from the same numbers.
+    return generator.uniform(-1, 1, shape).astype(np.float32).astype(np.float64)
+
+
+def leaf(array):
+    return torch.tensor(array, requires_grad=True)
+
+
+def linear(generator, inputs, outputs, examples):
+    case = f"linear{inputs}x{outputs}"
+    w, b, x = (leaf(uniform(generator, *s)) for s in [(outputs, inputs), (outputs,), (examples, inputs)])
+    d_y = torch.tensor(uniform(generator, examples, outputs))
+    y = torch.nn.functional.linear(x, w, b)
+    y.backward(d_y)
+    for name, value in dict(w=w, b=b, x=x, y=y, d_y=d_y, d_w=w.grad, d_b=b.grad, d_x=x.grad).items():
+        put(f"{case}/{name}", value)
+
+
+def softmax(generator, symbols, kept):
+    case = f"softmax{symbols}k{kept}"
+    z = leaf(4 * uniform(generator, symbols))
+    clean, weight = 2 % kept, 1.25
+    logits = z[:kept]
+    loss = weight * torch.nn.functional.cross_entropy(logits[None], torch.tensor([clean]))
+    loss.backward()
+    put(f"{case}/z", z)
+    put(f"{case}/loss", loss)
+    put(f"{case}/d_z", z.grad)
+
+
+def relu(generator):
+    x = leaf(uniform(generator, 20))
+    d_y = torch.tensor(uniform(generator, 20))
+    y = torch.relu(x)
+    y.backward(d_y)
+    for name, value in dict(x=x, y=y, d_y=d_y, d_x=x.grad).items():
+        put(f"relu/{name}", value)
+
+
+def batch_of(generator, rows, positions, symbols):
+    """Clean symbols, which are masked, and the weight of each position's loss."""
+    clean = generator.integers(0, symbols, (rows, positions))
+    masked = generator.random((rows, positions)) < 0.6
+    masked[0] = True
+    weights = np.where(masked, (0.25 + np.arange(positions) / 8)[None, :], 0.0)
+    weights[1] = 0.5
+    return clean, masked, weights
+
+
+def masked_loss(logits, clean, weights, symbols):
+    """Weighted cross-entropy over the alphabet's symbols only; one loss for each row."""
+    log_p = torch.log_softmax(logits[..., :symbols], dim=-1)
+    picked = log_p.gather(-1, torch.tensor(clean)[..., None])[..., 0]
+    return -(torch.tensor(weights) * picked).sum(-1)
+
+
+def put_training(case, parameters, forward, clean, masked, weights, symbols, rates, weight_decay):
+    """Logits, losses, gradients, and the parameters after each of a few AdamW steps on the same batch."""
+    put(f"{case}/clean", clean)
+    put(f"{case}/masked", masked)
+    put(f"{case}/weights", weights)
+    for name, value in parameters.items():
+        put(f"{case}/{name}", value)
+    optimiser = torch.optim.AdamW(parameters.values(), lr=1.0, betas=(0.9, 0.999), eps=1e-8, weight_decay=weight_decay)
+    for step, rate in enumerate(rates):
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        optimiser.zero_grad()
+        logits = forward(parameters)
+        losses = masked_loss(logits, clean, weights, symbols)
+        losses.sum().backward()
+        if step == 0:
+            put(f"{case}/logits", logits)
+            put(f"{case}/losses", losses)
+            for name, value in parameters.items():
+                put(f"{case}/d_{name}", value.grad)
+        optimiser.step()
+        for name, value in parameters.items():
+            put(f"{case}/step{step + 1}.{name}", value)
+
+
+def rates(steps, peak, warm_up, floor):
+    """Linear warm-up to the peak, then linear decay that reaches floor·peak at the last step."""
+    rising = [peak * (s + 1) / warm_up for s in range(warm_up)]
+    return rising + [float(r) for r in np.linspace(peak, floor * peak, steps - warm_up)]
+
+
+def mlp(generator, positions, symbols, hidden, rows, kept):
+    case = f"mlp{positions}x{symbols}x{hidden}"
+    clean, masked, weights = batch_of(generator, rows, positions, kept)
+    shapes = dict(
+        input=(positions, symbols, hidden),
+        hidden_bias=(hidden,),
+        output=(positions, symbols, hidden),
+        output_bias=(positions, symbols),
+    )
+    parameters = {name: leaf(uniform(generator, *shape)) for name, shape in shapes.items()}
+
+    def forward(p):
+        # A dense layer over one-hot symbols, all zeros where a position is masked.
+        one_hot = torch.nn.functional.one_hot(torch.tensor(clean), symbols).double() * torch.tensor(~masked)[..., None]
+        h = torch.relu(torch.einsum("blv,lvh->bh", one_hot, p["input"]) + p["hidden_bias"])
+        return torch.einsum("bh,lvh->blv", h, p["output"]) + p["output_bias"]
+
+    put_training(case, parameters, forward, clean, masked, weights, kept, rates(3, 0.01, 1, 0.5), 0.1)
+
+
+def main():
+    generator = np.random.default_rng(20240601)
+    linear(generator, 37, 11, 3)
+    linear(generator, 66, 4, 2)
+    softmax(generator, 19, 19)
+    softmax(generator, 27, 20)
+    relu(generator)
+    mlp(generator, 3, 5, 7, 4, 5)
+    mlp(generator, 2, 4, 70, 3, 3)
+    checksum = zlib.crc32(pathlib.Path(__file__).read_bytes())
+    (HERE / "vectors.txt").write_text("\n".join([f"crc32 {checksum:08x}"] + LINES) + "\n")
+
+
+main()
