@@ -60,8 +60,8 @@ fn check_sizes<const I: usize, const V: usize>() {
     for v in 0..V {
         let naive = |e: usize| (bias[v] + naive_dot(&weight[v], &xs[e])).to_bits();
         assert_eq!(one[0][v].to_bits(), naive(0), "forward {I}×{V}");
-        for e in 0..3 {
-            assert_eq!(three[e][v].to_bits(), naive(e), "forward of three, {I}×{V}");
+        for (e, y) in three.iter().enumerate() {
+            assert_eq!(y[v].to_bits(), naive(e), "forward of three, {I}×{V}");
         }
     }
 

@@ -175,7 +175,7 @@ pub(crate) struct SampleOptions {
     #[command(flatten)]
     pub(crate) model: ModelOption,
     /// How many names
-    #[arg(long, short, default_value_t = 20)]
+    #[arg(long, short, default_value_t = 20, allow_negative_numbers = true)]
     pub(crate) num: u32,
     #[command(flatten)]
     pub(crate) draw: DrawOptions,
@@ -204,7 +204,7 @@ pub(crate) struct EvalOptions {
     #[arg(long, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
     /// Names to draw for the statistics; 0 leaves them out
-    #[arg(long, short, default_value_t = 10_000)]
+    #[arg(long, short, default_value_t = 10_000, allow_negative_numbers = true)]
     pub(crate) num: u32,
     #[command(flatten)]
     pub(crate) draw: DrawOptions,
@@ -237,7 +237,7 @@ pub(crate) struct SweepOptions {
     #[command(flatten)]
     pub(crate) model: ModelOption,
     /// How many names at each temperature
-    #[arg(long, short, default_value_t = 10)]
+    #[arg(long, short, default_value_t = 10, allow_negative_numbers = true)]
     pub(crate) num: u32,
     /// Which positions are revealed first
     #[arg(long, value_enum, default_value_t = crate::sample::SAMPLER)]

@@ -1,0 +1,602 @@
+//! The program as a user meets it: run as a process, in a folder of its own.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use micro_diffusion::file::crc32;
+use micro_diffusion::rng::{Purpose, Stream, below};
+use tempfile::TempDir;
+
+/// A training run of a moment.
+const SHORT: [&str; 9] =
+    ["train", "--config", "tiny", "--steps", "60", "--batch", "16", "--no-eval", "--no-pictures"];
+
+/// A folder for one test, with some names in it.
+struct Scene {
+    folder: TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let scene = Self { folder: TempDir::new().unwrap() };
+        let names: String =
+            include_str!("../data/names.txt").lines().take(400).map(|n| format!("{n}\n")).collect();
+        scene.write("names.txt", names.as_bytes());
+        scene
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        fs::write(self.path(name), bytes).unwrap();
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_micro-diffusion"));
+        command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs and expects success; stdout.
+    #[track_caller]
+    fn good(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    /// Runs and expects exit code `code`, nothing on stdout, and an explanation that holds all of `parts`.
+    #[track_caller]
+    fn bad(&self, arguments: &[&str], code: i32, parts: &[&str]) {
+        let output = self.run(arguments);
+        let explanation = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {explanation}");
+        assert_eq!(text(&output.stdout), "", "{arguments:?}");
+        for part in parts {
+            assert!(explanation.contains(part), "{arguments:?} should say “{part}”: {explanation}");
+        }
+        assert!(!explanation.contains("panicked"), "{explanation}");
+    }
+
+    /// A short run into `out`, with `more` options; stderr.
+    #[track_caller]
+    fn train(&self, out: &str, more: &[&str]) -> String {
+        let arguments = [&SHORT[..], &["--input", "names.txt", "--out", out], more].concat();
+        let output = self.run(&arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stderr)
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn sampling_works_before_any_training_and_names_keep_their_number() {
+    let scene = Scene::new();
+    let few = scene.good(&["sample", "--num", "8"]);
+    let many = scene.good(&["sample", "--num", "800"]);
+    assert_eq!((few.lines().count(), many.lines().count()), (8, 800));
+    assert!(many.starts_with(&few));
+    for threads in ["1", "2", "3", "8"] {
+        assert_eq!(scene.good(&["sample", "--num", "800", "--threads", threads]), many, "{threads} threads");
+    }
+    assert_ne!(scene.good(&["sample", "--num", "8", "--seed", "2"]), few);
+    assert_eq!(scene.good(&["sample", "--num", "0"]), "");
+    assert!(many.lines().all(|name| name.chars().all(|c| c.is_ascii_lowercase())));
+}
+
+#[test]
+fn every_sampler_and_option_gives_names() {
+    let scene = Scene::new();
+    let mut seen = std::collections::HashSet::new();
+    for sampler in ["random", "confidence", "entropy", "remask"] {
+        assert!(
+            seen.insert(scene.good(&["sample", "--sampler", sampler])),
+            "{sampler} is a sampler of its own"
+        );
+        for more in [["--steps", "3"], ["--top-k", "4"], ["--top-p", "0.9"], ["--temperature", "1.5"]] {
+            assert!(
+                seen.insert(scene.good(&[&["sample", "--sampler", sampler], &more[..]].concat())),
+                "{more:?}"
+            );
+        }
+    }
+    let greedy = scene.good(&["sample", "--temperature", "0", "--sampler", "confidence", "--num", "3"]);
+    assert_eq!(
+        greedy.lines().collect::<std::collections::HashSet<_>>().len(),
+        1,
+        "greedy names are all the same"
+    );
+}
+
+#[test]
+fn patterns_are_met_or_refused() {
+    let scene = Scene::new();
+    let names = scene.good(&["sample", "--pattern", "m?r?a"]);
+    assert!(
+        names.lines().all(|n| n.len() == 5 && n.starts_with('m') && &n[2..3] == "r" && n.ends_with('a')),
+        "{names}"
+    );
+    assert!(scene.good(&["sample", "--pattern", "jo*"]).lines().all(|name| name.starts_with("jo")));
+    assert!(scene.good(&["sample", "--pattern", "*son"]).lines().all(|name| name.ends_with("son")));
+    assert!(scene.good(&["sample", "--length", "5"]).lines().all(|name| name.len() == 5));
+    scene.bad(&["sample", "--pattern", "Jo*"], 1, &["Jo*", "“J”"]);
+    scene.bad(&["sample", "--pattern", "a*b*"], 1, &["one *"]);
+    scene.bad(&["sample", "--pattern", "abcdefghijklm"], 1, &["13 letters", "at most 12"]);
+    scene.bad(&["sample", "--pattern", "ab", "--length", "3"], 1, &["2 letters", "--length"]);
+    scene.bad(&["sample", "--pattern", ""], 2, &["--pattern"]);
+}
+
+#[test]
+fn results_go_to_stdout_and_json_is_one_line() {
+    let scene = Scene::new();
+    for (arguments, keys) in [
+        (
+            &["sample", "--json", "--num", "3"][..],
+            &["model", "seed", "temperature", "sampler", "steps", "names"][..],
+        ),
+        (
+            &["inspect", "--json"],
+            &["file", "kind", "shape", "parameters", "alphabet", "tensors", "memory_bytes"],
+        ),
+        (
+            &["eval", "--json", "--num", "50", "--draws", "1", "--input", "names.txt"],
+            &[
+                "nelbo_nats_per_name",
+                "nelbo_stderr_nats",
+                "unique",
+                "novel",
+                "hit_rate",
+                "jsd2_bits",
+                "jsd3_bits",
+                "jsd_length_bits",
+                "parameters",
+            ],
+        ),
+    ] {
+        let json = scene.good(arguments);
+        assert_eq!(json.trim_end().lines().count(), 1, "{json}");
+        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        for key in keys {
+            assert!(!value[key].is_null(), "{arguments:?} has {key}: {json}");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_coloured_or_animated_off_a_terminal() {
+    let scene = Scene::new();
+    for arguments in
+        [&["sample", "--trace"][..], &["sweep"], &["noise", "emma"], &["eval", "--num", "9"], &["inspect"]]
+    {
+        let output = scene.run(arguments);
+        assert!(
+            output.status.success() && !output.stdout.is_empty(),
+            "{arguments:?}: {}",
+            text(&output.stderr)
+        );
+        assert!(!output.stdout.contains(&0x1b) && !output.stderr.contains(&0x1b), "{arguments:?}");
+    }
+    let stderr = scene.train("run", &[]);
+    assert!(!stderr.contains('\u{1b}') && !stderr.contains('\r'), "{stderr}");
+}
+
+#[test]
+fn help_shows_defaults_and_an_example() {
+    let scene = Scene::new();
+    for verb in ["train", "sample", "eval", "noise", "sweep", "inspect"] {
+        let help = scene.good(&[verb, "--help"]);
+        assert!(help.contains("Example") && help.contains("[default: "), "{verb}: {help}");
+    }
+    scene.bad(&["frobnicate"], 2, &["frobnicate"]);
+}
+
+#[test]
+fn a_closed_pipe_ends_quietly() {
+    let scene = Scene::new();
+    let mut child = scene
+        .command(&["sample", "--num", "200000"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = [0; 16];
+    child.stdout.take().unwrap().read_exact(&mut first).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
+}
+
+#[test]
+fn bad_numbers_are_usage_errors() {
+    let scene = Scene::new();
+    for arguments in [
+        &["train", "--steps", "0"][..],
+        &["train", "--batch", "0"],
+        &["train", "--lr", "-1"],
+        &["train", "--lr", "nan"],
+        &["train", "--config", "huge"],
+        &["train", "--save-every", "0"],
+        &["sample", "--temperature", "-0.5"],
+        &["sample", "--temperature", "nan"],
+        &["sample", "--temperature", "inf"],
+        &["sample", "--top-p", "0"],
+        &["sample", "--top-p", "1.5"],
+        &["sample", "--top-k", "0"],
+        &["sample", "--steps", "0"],
+        &["sample", "--threads", "0"],
+        &["sample", "--num", "-1"],
+    ] {
+        scene.bad(arguments, 2, &[arguments[1]]);
+    }
+}
+
+/// Trains on `bytes` and expects the explanation to hold all of `parts`.
+#[track_caller]
+fn own_text(bytes: &[u8], parts: &[&str]) {
+    let scene = Scene::new();
+    scene.write("names.txt", bytes);
+    let stderr = scene.train("run", &[]);
+    for part in parts {
+        assert!(stderr.contains(part), "should say “{part}”: {stderr}");
+    }
+    let names = scene.good(&["sample", "--num", "5"]);
+    assert_eq!(names.lines().count(), 5, "the newest run is sampled from");
+}
+
+#[test]
+fn own_text_is_prepared_in_one_order_and_reported() {
+    let greek: String = ('α'..='ω').map(|c| format!("{c}λφα\n")).collect();
+    own_text(greek.as_bytes(), &["alphabet    25 characters", "23 lines to train on, 2 held out"]);
+    own_text(
+        "\u{feff}ab\r\n\r\n  ba \r\nab\r\n".as_bytes(),
+        &["2 lines to train on", "1 blank", "1 repeated", "ab"],
+    );
+    own_text("日本\n東京\n大阪\n".as_bytes(), &["longest     2 characters", "alphabet    6 characters"]);
+    own_text(b"a", &["1 lines to train on, 0 held out", "alphabet    1 characters"]);
+    own_text(
+        b"short\nmuchlongerthanthat\n",
+        &["1 lines of more than 12 characters dropped", "longest     18"],
+    );
+    let twenty: String = (0..20).map(|i| format!("{}\n", char::from(b'a' + i))).collect();
+    own_text(twenty.as_bytes(), &["18 lines to train on, 2 held out"]);
+}
+
+#[test]
+fn text_that_cannot_be_trained_on_is_refused_with_the_way_out() {
+    let scene = Scene::new();
+    let cases: [(&str, &[u8], &[&str]); 5] = [
+        ("empty.txt", b"", &["empty.txt", "one example on each line"]),
+        ("blank.txt", b"\n \n\t\n", &["blank.txt", "one example"]),
+        ("latin.txt", b"good\nbad \xe9\n", &["latin.txt", "line 2", "UTF-8"]),
+        ("long.txt", b"morethantwelveletters\n", &["12 characters", "has 21"]),
+        (
+            "rich.txt",
+            "ABCDEFGHIJ\nKLMNOPQRST\nUVWXYZabcd\n".as_bytes(),
+            &["30 different characters", "room for 26"],
+        ),
+    ];
+    for (name, bytes, parts) in cases {
+        scene.write(name, bytes);
+        scene.bad(&["train", "--config", "tiny", "--input", name, "--out", "run"], 1, parts);
+        assert!(!scene.path("run").exists(), "{name}: nothing is left behind");
+    }
+    scene.bad(&["train", "--input", "missing.txt"], 1, &["missing.txt"]);
+    scene.bad(&["train", "--input", "."], 1, &["folder"]);
+}
+
+#[test]
+fn models_that_are_none_are_refused_by_name() {
+    let scene = Scene::new();
+    let shipped = include_bytes!("../data/names.mdm");
+    let cases: [(&str, Vec<u8>, &str); 6] = [
+        ("empty.mdm", Vec::new(), "not a model file"),
+        ("text.mdm", b"names\n".to_vec(), "not a model file"),
+        ("cut.mdm", shipped[..shipped.len() / 2].to_vec(), "cut"),
+        ("long.mdm", [&shipped[..], b"x"].concat(), "1 too many"),
+        ("altered.mdm", altered(shipped, shipped.len() / 2), "checksum"),
+        ("new.mdm", altered(shipped, 4), "reads version 1"),
+    ];
+    for (name, bytes, part) in cases {
+        scene.write(name, &bytes);
+        for verb in [&["sample", "--model", name][..], &["inspect", name], &["eval", "--model", name]] {
+            scene.bad(verb, 1, &[name, part]);
+        }
+    }
+    let mut other = shipped.to_vec();
+    other[14..16].copy_from_slice(&[77, 0]);
+    let body = other.len() - 4;
+    let checksum = crc32(&other[..body]).to_le_bytes();
+    other[body..].copy_from_slice(&checksum);
+    scene.write("other.mdm", &other);
+    scene.bad(&["sample", "--model", "other.mdm"], 1, &["width 77", "width 256", "micro"]);
+    scene.bad(&["sample", "--model", "nowhere"], 1, &["nowhere"]);
+    fs::create_dir(scene.path("folder")).unwrap();
+    scene.bad(&["sample", "--model", "folder"], 1, &["folder"]);
+}
+
+fn altered(bytes: &[u8], place: usize) -> Vec<u8> {
+    let mut altered = bytes.to_vec();
+    altered[place] ^= 0x10;
+    altered
+}
+
+/// The reader's own checksum is too slow for 10,000 passes over 666 KB in a checked build, and a CRC is linear: a change
+/// of one byte changes it by an amount that depends on the place and the change alone, and is never 0. So the heavy test
+/// is for the slow script, and this one tries what it can.
+#[test]
+fn changes_of_the_shipped_model_are_refused() {
+    refuse_changes(40);
+}
+
+#[test]
+#[ignore = "a minute; run by the slow script"]
+fn ten_thousand_changes_of_the_shipped_model_are_refused() {
+    refuse_changes(10_000);
+}
+
+fn refuse_changes(count: u32) {
+    let mut bytes = include_bytes!("../data/names.mdm").to_vec();
+    assert!(micro_diffusion::file::ModelFile::parse(&bytes).is_ok());
+    for change in 0..count {
+        let [a, b] = Stream::new(5, Purpose::Order).draw(change, 0);
+        let (place, flip) = (below(a, bytes.len() as u32) as usize, 1 + below(b, 255) as u8);
+        bytes[place] ^= flip;
+        assert!(micro_diffusion::file::ModelFile::parse(&bytes).is_err(), "byte {place} changed by {flip}");
+        bytes[place] ^= flip;
+    }
+}
+
+/// What a finished run leaves, byte by byte.
+fn results(scene: &Scene, run: &str) -> [Vec<u8>; 3] {
+    ["model.mdm", "loss.csv", "checkpoint.safetensors"].map(|file| scene.read(&format!("{run}/{file}")))
+}
+
+#[test]
+fn a_run_is_the_same_on_any_number_of_threads() {
+    let scene = Scene::new();
+    scene.train("one", &["--threads", "1"]);
+    for threads in ["2", "3", "8"] {
+        scene.train("many", &["--threads", threads]);
+        assert_eq!(results(&scene, "many"), results(&scene, "one"), "{threads} threads");
+    }
+    scene.train("other", &["--seed", "2"]);
+    assert_ne!(results(&scene, "other")[0], results(&scene, "one")[0]);
+    scene.train("reference", &["--objective", "reference"]);
+    assert_ne!(results(&scene, "reference")[0], results(&scene, "one")[0]);
+}
+
+/// The bytes of a short run and of its names, the same in every build and on every machine.
+///
+/// `GOLDEN=renew cargo test --test cli golden` writes the file anew; do that only when results are meant to change.
+#[test]
+fn golden_bytes() {
+    let scene = Scene::new();
+    let mut golden = String::new();
+    for config in ["micro", "tiny"] {
+        let train = [
+            "train",
+            "--config",
+            config,
+            "--steps",
+            "60",
+            "--seed",
+            "7",
+            "--no-eval",
+            "--input",
+            "names.txt",
+        ];
+        scene.good(&[&train[..], &["--out", config]].concat());
+        let names = scene.good(&["sample", "--model", config, "--num", "50"]);
+        let model = crc32(&scene.read(&format!("{config}/model.mdm")));
+        golden += &format!("{config} model {model:08x} names {:08x}\n", crc32(names.as_bytes()));
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/checksums.txt");
+    if std::env::var("GOLDEN").is_ok_and(|value| value == "renew") {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, &golden).unwrap();
+    }
+    let expected = fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(golden, expected, "renew with GOLDEN=renew only if the results are meant to change");
+}
+
+#[test]
+fn resuming_asks_for_the_same_settings_and_data() {
+    let scene = Scene::new();
+    scene.train("run", &[]);
+    let before = results(&scene, "run");
+    let resume = |more: &[&'static str]| {
+        let arguments = ["train", "--out", "run", "--resume", "--no-eval", "--quiet"];
+        [&arguments[..], more].concat()
+    };
+    for (option, value, said) in [
+        ("--steps", "70", "steps is 70, and was 60"),
+        ("--batch", "17", "batch is 17, and was 16"),
+        ("--seed", "2", "seed is 2, and was 1"),
+        ("--lr", "0.5", "learning_rate is 0.5"),
+        ("--config", "micro", "config is \"micro\", and was \"tiny\""),
+        ("--objective", "reference", "objective is \"reference\""),
+    ] {
+        scene.bad(&resume(&[option, value]), 1, &["cannot go on", said]);
+    }
+    scene.write("other.txt", b"anna\nbob\n");
+    scene.bad(&resume(&["--input", "other.txt"]), 1, &["data_sha256"]);
+    scene.good(&resume(&["--threads", "3", "--save-every", "7"]));
+    assert_eq!(results(&scene, "run"), before, "a finished run stays as it is");
+    scene.bad(&["train", "--out", "fresh", "--resume"], 1, &["no checkpoint", "without --resume"]);
+
+    for damaged in [scene.read("run/checkpoint.safetensors")[..5000].to_vec(), b"{}".to_vec(), Vec::new()] {
+        scene.write("run/checkpoint.safetensors", &damaged);
+        scene.bad(&resume(&[]), 1, &["checkpoint.safetensors", "not a usable checkpoint"]);
+    }
+}
+
+#[test]
+fn an_earlier_run_is_kept_and_two_writers_are_not_let_in() {
+    let scene = Scene::new();
+    scene.train("run", &[]);
+    let first = results(&scene, "run");
+    let stderr = scene.train("run", &["--seed", "2"]);
+    assert!(stderr.contains("run.1"), "{stderr}");
+    assert_eq!(results(&scene, "run.1"), first);
+    assert_ne!(results(&scene, "run")[0], first[0]);
+
+    let lock = fs::File::create(scene.path("run/lock")).unwrap();
+    lock.lock().unwrap();
+    let arguments = [&SHORT[..], &["--input", "names.txt", "--out", "run"]].concat();
+    scene.bad(&arguments, 1, &["another process", "--out"]);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_said_so() {
+    let scene = Scene::new();
+    for out in ["names.txt", "names.txt/run", "/proc/run"] {
+        scene.bad(&[&SHORT[..], &["--input", "names.txt", "--out", out]].concat(), 1, &[out]);
+    }
+}
+
+/// A file size limit stands for a full disk: the system refuses to write past it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_leaves_the_last_checkpoint() {
+    let scene = Scene::new();
+    scene.train("run", &[]);
+    let before = results(&scene, "run");
+    let program = env!("CARGO_BIN_EXE_micro-diffusion");
+    // 100 blocks of 512 bytes; the signal is ignored so that the write fails as on a full disk.
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 100; exec {program} train --config tiny --steps 60 --batch 16 \
+                          --input names.txt --out full --no-eval --quiet"
+    );
+    let output = Command::new("sh").args(["-c", &script]).current_dir(scene.folder.path()).output().unwrap();
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("cannot save") && stderr.contains("checkpoint"), "{stderr}");
+    assert!(!scene.path("full/checkpoint.safetensors").exists() && !scene.path("full/model.mdm").exists());
+    assert!(!scene.path("full/checkpoint.safetensors.tmp").exists());
+    assert_eq!(results(&scene, "run"), before);
+}
+
+/// A run that can be stopped: some seconds long, saving often.
+const LONG: [&str; 14] = [
+    "train",
+    "--config",
+    "tiny",
+    "--steps",
+    "3000",
+    "--batch",
+    "16",
+    "--no-eval",
+    "--no-pictures",
+    "--input",
+    "names.txt",
+    "--save-every",
+    "50",
+    "--threads=1",
+];
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_saves_and_says_how_to_go_on() {
+    let scene = Scene::new();
+    let uninterrupted = [&LONG[..], &["--out", "whole"]].concat();
+    scene.good(&uninterrupted);
+    let mut child =
+        scene.command(&[&LONG[..], &["--out", "run"]].concat()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for(&scene.path("run/checkpoint.safetensors"));
+    std::thread::sleep(Duration::from_millis(50));
+    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(interrupt.success());
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{stderr}");
+    assert!(stderr.contains("saved") && stderr.contains("train --out run/ --resume"), "{stderr}");
+    assert!(!scene.path("run/model.mdm").exists());
+    assert!(scene.good(&["inspect", "run", "--json"]).contains("steps_done"));
+    scene.good(&["train", "--out", "run/", "--resume", "--no-eval", "--no-pictures"]);
+    assert_eq!(results(&scene, "run"), results(&scene, "whole"));
+}
+
+fn wait_for(path: &Path) {
+    for _ in 0..2000 {
+        if path.exists() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("{} does not appear", path.display());
+}
+
+/// Kills training `kills` times at random moments, resuming after each, and expects the bytes of a run left in peace.
+#[cfg(unix)]
+fn kill_and_resume(kills: u32) {
+    let scene = Scene::new();
+    scene.good(&[&LONG[..], &["--out", "whole"]].concat());
+    let mut started = false;
+    for kill in 0..kills {
+        let [word, _] = Stream::new(13, Purpose::Order).draw(kill, 0);
+        let mut command = if started {
+            scene.command(&["train", "--out", "run", "--resume", "--no-eval", "--save-every", "50"])
+        } else {
+            scene.command(&[&LONG[..], &["--out", "run"]].concat())
+        };
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_micros(u64::from(below(word, 150_000))));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if scene.path("run/checkpoint.safetensors").exists() {
+            started = true;
+            scene.good(&["inspect", "run/checkpoint.safetensors"]);
+        }
+        if scene.path("run/model.mdm").exists() {
+            scene.good(&["inspect", "run/model.mdm"]);
+        }
+    }
+    assert!(started, "at least one kill came after the first checkpoint");
+    scene.good(&["train", "--out", "run", "--resume", "--no-eval"]);
+    assert_eq!(results(&scene, "run"), results(&scene, "whole"), "after {kills} kills");
+}
+
+#[cfg(unix)]
+#[test]
+fn killed_training_goes_on_to_the_same_bytes() {
+    kill_and_resume(6);
+}
+
+#[cfg(unix)]
+#[test]
+#[ignore = "a minute; run by the slow script"]
+fn training_killed_200_times_goes_on_to_the_same_bytes() {
+    kill_and_resume(200);
+}
+
+#[test]
+fn a_run_folder_holds_what_a_run_leaves() {
+    let scene = Scene::new();
+    let stderr = scene.train("run", &[]);
+    for found in ["names.txt", "longest", "alphabet", "held out", "parameters", "threads", "seed 1"] {
+        assert!(stderr.contains(found), "{found}: {stderr}");
+    }
+    let csv = text(&scene.read("run/loss.csv"));
+    assert_eq!(csv.lines().count(), 61);
+    assert_eq!(csv.lines().next(), Some("step,loss_nats_per_name,learning_rate"));
+    let settings: serde_json::Value = serde_json::from_slice(&scene.read("run/settings.json")).unwrap();
+    assert_eq!((&settings["steps"], &settings["config"]), (&60.into(), &"tiny".into()));
+    let names = scene.good(&[&SHORT[..7], &["--input", "names.txt", "--out", "other", "--quiet"]].concat());
+    assert_eq!(names.lines().count(), 20, "training ends with names: {names}");
+    std::io::stderr().flush().unwrap();
+}
