@@ -196,7 +196,7 @@ fn nothing_is_coloured_or_animated_off_a_terminal() {
 #[test]
 fn help_shows_defaults_and_an_example() {
     let scene = Scene::new();
-    for verb in ["train", "sample", "eval", "noise", "sweep", "inspect"] {
+    for verb in ["train", "sample", "eval", "noise", "sweep", "inspect", "bench"] {
         let help = scene.good(&[verb, "--help"]);
         assert!(help.contains("Example") && help.contains("[default: "), "{verb}: {help}");
     }

@@ -51,6 +51,9 @@ pub(crate) enum Verb {
     /// Print names at several temperatures side by side
     #[command(after_help = "Example:\n  micro-diffusion sweep --num 8")]
     Sweep(SweepOptions),
+    /// Measure training and sampling on this machine
+    #[command(after_help = "Example:\n  micro-diffusion bench --threads 1")]
+    Bench(BenchOptions),
     /// Say what a model file, checkpoint or run folder is
     #[command(after_help = "Example:\n  micro-diffusion inspect runs/names/model.mdm")]
     Inspect(InspectOptions),
@@ -245,6 +248,19 @@ pub(crate) struct SweepOptions {
     /// Seed, the same for every temperature
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+}
+
+#[derive(Args)]
+pub(crate) struct BenchOptions {
+    /// Which network
+    #[arg(long, default_value = crate::config::DEFAULT, value_parser = crate::config::names())]
+    pub(crate) config: String,
+    /// Lines in each step [default: the configuration's]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(crate) batch: Option<u32>,
+    /// Print one JSON object instead
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args)]

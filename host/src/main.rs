@@ -1,5 +1,6 @@
 //! Train and sample masked text diffusion models from the command line.
 
+mod bench;
 mod checkpoint;
 mod cli;
 mod config;
@@ -58,6 +59,7 @@ fn run(verb: cli::Verb) -> anyhow::Result<Outcome> {
         cli::Verb::Eval(options) => eval::run(&options),
         cli::Verb::Noise(options) => noise::run(&options),
         cli::Verb::Sweep(options) => sweep::run(&options),
+        cli::Verb::Bench(options) => bench::run(&options),
         cli::Verb::Inspect(options) => inspect::run(&options),
     }
 }

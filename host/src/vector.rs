@@ -43,6 +43,32 @@ pub(crate) fn adam(
     step.update(weights, gradient, m, v, f32::sqrt);
 }
 
+/// Sums that [`multiply_and_add`] keeps: as many as registers hold, and enough to hide the latency of the units.
+pub(crate) const PEAK_SUMS: usize = 12 * 8;
+
+#[inline(always)]
+fn scaled_plus(mut lanes: [f32; 8], x: f32) -> [f32; 8] {
+    for lane in &mut lanes {
+        *lane = *lane * x + x;
+    }
+    lanes
+}
+
+/// `turns` times sum = sum·x + x for each of [`PEAK_SUMS`] sums, for measuring the machine.
+#[multiversion(targets("x86_64+avx2"))]
+pub(crate) fn multiply_and_add(x: f32, turns: usize) -> f32 {
+    let mut sums = [[0.0_f32; 8]; 12];
+    for (start, sum) in (1_u8..).zip(sums.as_flattened_mut()) {
+        *sum = f32::from(start);
+    }
+    for _ in 0..turns {
+        for lanes in &mut sums {
+            *lanes = scaled_plus(*lanes, x);
+        }
+    }
+    sums.as_flattened().iter().sum()
+}
+
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2"))]
 fn evaluate<D: Denoiser<L, V>, const L: usize, const V: usize>(denoiser: &mut D) {
     denoiser.evaluate();
