@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use micro_diffusion::adam::learning_rate;
 use micro_diffusion::file;
 use micro_diffusion::text::Alphabet;
@@ -305,8 +305,12 @@ impl Narrator {
         let target =
             if self.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr_with_hz(10) };
         let bar = ProgressBar::with_draw_target(Some(steps as u64), target);
-        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} steps  {msg}  {per_sec}  {eta} left");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}  {speed}  {eta} left");
+        let speed = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            // A terminal that cannot be written to is not this line's to report.
+            let _ = write!(out, "{:.0} steps/s", state.per_sec());
+        };
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).with_key("speed", speed));
         bar.set_position(done as u64);
         bar.reset_eta();
         bar
