@@ -15,14 +15,21 @@ mod common;
 
 use common::tolerance::{GRADIENT_CHECK, GRADIENT_STEP, assert_close};
 use common::{batch, loss_and_gradient, matrix, numbers, vector};
-use micro_diffusion::activation::{relu_backward, relu_forward};
+use micro_diffusion::activation::{
+    gelu_backward, gelu_forward, gelu_forward_slope, relu_backward, relu_forward,
+};
+use micro_diffusion::attention::{attention_backward, attention_forward};
 use micro_diffusion::denoiser::Model;
 use micro_diffusion::linear::{
     linear_backward_bias, linear_backward_input, linear_backward_weight, linear_forward, lookup_backward,
     lookup_forward,
 };
 use micro_diffusion::mlp::Mlp;
+use micro_diffusion::normalisation::{rms_norm_backward, rms_norm_forward};
+use micro_diffusion::product::{product, product_backward_weight, product_transposed, transpose_blocks};
+use micro_diffusion::residual::Residual;
 use micro_diffusion::softmax::cross_entropy;
+use micro_diffusion::transformer::Transformer;
 
 /// ∂f/∂x_i by central differences, for every i.
 fn numeric(x: &[f64], f: impl Fn(&[f64]) -> f64) -> Vec<f64> {
@@ -129,6 +136,126 @@ fn relu() {
 }
 
 #[test]
+fn gelu() {
+    let x: [f64; 20] = vector::<20>(1).map(|x| 3.0 * x);
+    let c: [f64; 20] = vector(2);
+    let slopes = numeric(&x, |x| {
+        let mut y = x.to_vec();
+        gelu_forward(&mut y);
+        dot(&y, &c)
+    });
+    let (mut y, mut slope) = (x, [0.0; 20]);
+    gelu_forward_slope(&mut y, &mut slope);
+    let d: Vec<f64> = slope.iter().zip(c).map(|(slope, c)| gelu_backward(*slope, c)).collect();
+    assert_gradient(&d, &slopes, "gelu_backward");
+    let mut same = x;
+    gelu_forward(&mut same);
+    assert_eq!(y, same, "with and without the slope");
+    let (mut edges, mut slope) = ([0.0, -0.0, -1e3, 1e3], [0.0; 4]);
+    gelu_forward_slope(&mut edges, &mut slope);
+    assert_eq!((edges, slope), ([0.0, 0.0, 0.0, 1e3], [0.5, 0.5, 0.0, 1.0]));
+}
+
+/// Checks both products with an `O` × `I` matrix at `L` positions under the loss Σ c_il·y_il.
+fn check_products<const I: usize, const O: usize, const L: usize>() {
+    let w: [[f64; I]; O] = matrix(1);
+    let (x, c): ([[f64; L]; I], [[f64; L]; O]) = (matrix(2), matrix(3));
+    let blocks = |x: &[[f64; L]]| {
+        let mut blocks = x.to_vec();
+        transpose_blocks(x, &mut blocks);
+        blocks
+    };
+    let forward = |w: &[[f64; I]; O], x: &[[f64; L]; I]| {
+        let mut y = [[f64::NAN; L]; O];
+        product(w, x, &mut y, |_, sum| sum);
+        dot(y.as_flattened(), c.as_flattened())
+    };
+    let mut d_x = [[0.0; L]; I];
+    product_transposed(&w, &c, &mut d_x, |d_x, sum| d_x + sum);
+    let slopes = numeric(x.as_flattened(), |x| forward(&w, x.as_chunks().0.try_into().unwrap()));
+    assert_gradient(d_x.as_flattened(), &slopes, "product_transposed");
+    let mut d_w = [[0.0; I]; O];
+    product_backward_weight(&c, blocks(&x).as_slice().try_into().unwrap(), &mut d_w);
+    let slopes = numeric(w.as_flattened(), |w| forward(w.as_chunks().0.try_into().unwrap(), &x));
+    assert_gradient(d_w.as_flattened(), &slopes, "product_backward_weight");
+
+    // The transposed product leads from c back to x's shape, so x now weighs its outputs.
+    let forward = |w: &[[f64; I]; O]| {
+        let mut y = [[f64::NAN; L]; I];
+        product_transposed(w, &c, &mut y, |_, sum| sum);
+        dot(y.as_flattened(), x.as_flattened())
+    };
+    let mut d_w = [[0.0; I]; O];
+    product_backward_weight(&c, blocks(&x).as_slice().try_into().unwrap(), &mut d_w);
+    let slopes = numeric(w.as_flattened(), |w| forward(w.as_chunks().0.try_into().unwrap()));
+    assert_gradient(d_w.as_flattened(), &slopes, "product_backward_weight of the transposed product");
+}
+
+#[test]
+fn products() {
+    check_products::<1, 1, 1>();
+    check_products::<3, 7, 5>();
+    check_products::<16, 9, 16>();
+    check_products::<21, 6, 19>();
+}
+
+fn check_rms_norm<const D: usize, const L: usize>() {
+    let gain: [f64; D] = vector(1);
+    let (x, c): ([[f64; L]; D], [[f64; L]; D]) = (matrix(2), matrix(3));
+    let loss = |gain: &[f64; D], x: &[[f64; L]; D]| {
+        let mut y = [[f64::NAN; L]; D];
+        rms_norm_forward(gain, x, &mut y);
+        dot(y.as_flattened(), c.as_flattened())
+    };
+    let (mut d, mut d_gain) = (c, [f64::NAN; D]);
+    rms_norm_backward(&gain, &x, &mut d, &mut d_gain);
+    let slopes = numeric(x.as_flattened(), |x| loss(&gain, x.as_chunks().0.try_into().unwrap()));
+    assert_gradient(d.as_flattened(), &slopes, "rms_norm_backward");
+    let slopes = numeric(&gain, |gain| loss(gain.try_into().unwrap(), &x));
+    assert_gradient(&d_gain, &slopes, "rms_norm_backward, the gain");
+}
+
+#[test]
+fn rms_norm() {
+    check_rms_norm::<3, 2>();
+    check_rms_norm::<5, 16>();
+    check_rms_norm::<8, 19>();
+    let mut y = [[f64::NAN; 2]; 3];
+    rms_norm_forward(&[1.0; 3], &[[0.0; 2]; 3], &mut y);
+    assert_eq!(y, [[0.0; 2]; 3], "zeros stay zeros");
+}
+
+fn check_attention<const K: usize, const L: usize>() {
+    let inputs: [[[f64; L]; K]; 3] =
+        [matrix(1), matrix(2), matrix(3)].map(|map: [[f64; L]; K]| map.map(|row| row.map(|x| 2.0 * x)));
+    let c: [[f64; L]; K] = matrix(4);
+    let loss = |inputs: &[f64]| {
+        let maps = inputs.as_chunks::<L>().0.as_chunks::<K>().0;
+        let (mut share, mut y) = ([[f64::NAN; L]; L], [[f64::NAN; L]; K]);
+        attention_forward(&maps[0], &maps[1], &maps[2], &mut share, &mut y);
+        dot(y.as_flattened(), c.as_flattened())
+    };
+    let [mut query, mut key, mut value] = inputs;
+    let (mut share, mut y) = ([[f64::NAN; L]; L], [[f64::NAN; L]; K]);
+    attention_forward(&query, &key, &value, &mut share, &mut y);
+    for l in 0..L {
+        let total: f64 = share.iter().map(|row| row[l]).sum();
+        assert_close(total, 1.0, 1e-14, "the shares of a position");
+    }
+    attention_backward(&mut query, &mut key, &mut value, &mut share, &mut c.clone(), &mut [[f64::NAN; L]; L]);
+    let slopes = numeric(inputs.as_flattened().as_flattened(), loss);
+    let gradient = [query, key, value];
+    assert_gradient(gradient.as_flattened().as_flattened(), &slopes, "attention_backward");
+}
+
+#[test]
+fn attention() {
+    check_attention::<2, 3>();
+    check_attention::<5, 16>();
+    check_attention::<7, 18>();
+}
+
+#[test]
 fn cross_entropy_with_and_without_excluded_symbols() {
     let z: [f64; 19] = vector(1);
     for symbols in [19, 16, 7, 1] {
@@ -161,6 +288,19 @@ fn check_model<M: Model<L, V>, const L: usize, const V: usize>(symbols: u8, name
 fn mlp() {
     check_model::<Mlp<3, 4, 5>, 3, 4>(4, "Mlp<3, 4, 5>");
     check_model::<Mlp<4, 7, 17>, 4, 7>(5, "Mlp<4, 7, 17> with 5 symbols");
+}
+
+#[test]
+fn residual() {
+    check_model::<Residual<3, 4, 16>, 3, 4>(4, "Residual<3, 4, 16>");
+    check_model::<Residual<2, 7, 16>, 2, 7>(5, "Residual<2, 7, 16> with 5 symbols");
+}
+
+#[test]
+fn transformer() {
+    check_model::<Transformer<3, 4, 4, 2, 2, 2>, 3, 4>(4, "Transformer<3, 4, 4, 2, 2, 2>");
+    check_model::<Transformer<5, 7, 6, 1, 2, 3>, 5, 7>(5, "Transformer<5, 7, 6, 1, 2, 3> with 5 symbols");
+    check_model::<Transformer<16, 3, 16, 1, 1, 16>, 16, 3>(3, "Transformer<16, 3, 16, 1, 1, 16>");
 }
 
 /// Every `*_backward` of the core is named in this file.

@@ -1,9 +1,19 @@
 //! The compiled configurations: every shape this project builds, as a type.
 
 use crate::mlp::Mlp;
+use crate::residual::Residual as ResidualOf;
+use crate::transformer::Transformer as TransformerOf;
 
 /// The default: 12 positions, the letters a–z and PAD, 256 hidden units; 166,468 parameters.
 pub type Micro = Mlp<12, 27, 256>;
 
 /// For the smallest chips: 12 positions, the letters a–z and PAD, 18 hidden units; 12,006 parameters.
 pub type Tiny = Mlp<12, 27, 18>;
+
+/// Two hidden layers with a skip connection: 12 positions, the letters a–z and PAD, twice 256 hidden units; 232,260
+/// parameters.
+pub type Residual = ResidualOf<12, 27, 256>;
+
+/// The bidirectional transformer: 16 positions, which hold every name of the data, the letters a–z and PAD; 4 blocks of
+/// width 64 with 4 heads; 201,728 parameters.
+pub type Transformer = TransformerOf<16, 27, 64, 4, 4, 16>;

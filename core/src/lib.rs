@@ -10,12 +10,17 @@ pub mod tensor;
 
 // 2. Layers: each forward with its backward.
 pub mod linear;
+pub mod product;
 pub mod activation;
 pub mod softmax;
+pub mod normalisation;
+pub mod attention;
 
 // 3. Networks.
 pub mod denoiser;
 pub mod mlp;
+pub mod residual;
+pub mod transformer;
 
 // 4. The optimiser.
 pub mod adam;

@@ -74,6 +74,15 @@ pub fn cube<'a, T, const N: usize, const M: usize, const K: usize>(
     head.as_chunks().0.as_chunks().0.try_into().ok()
 }
 
+/// Splits `[[[[T; N]; M]; K]; J]` off the front of `flat`; `None` where it is too short.
+pub fn hypercube<'a, T, const N: usize, const M: usize, const K: usize, const J: usize>(
+    flat: &mut &'a [T],
+) -> Option<&'a [[[[T; N]; M]; K]; J]> {
+    let (head, tail) = flat.split_at_checked(J.checked_mul(K)?.checked_mul(M)?.checked_mul(N)?)?;
+    *flat = tail;
+    head.as_chunks().0.as_chunks().0.as_chunks().0.try_into().ok()
+}
+
 /// Splits a mutable `[T; N]` off the front of `flat`; `None` where it is too short.
 pub fn vector_mut<'a, T, const N: usize>(flat: &mut &'a mut [T]) -> Option<&'a mut [T; N]> {
     let (head, tail) = core::mem::take(flat).split_first_chunk_mut()?;
@@ -88,4 +97,24 @@ pub fn matrix_mut<'a, T, const N: usize, const M: usize>(
     let (head, tail) = core::mem::take(flat).split_at_mut_checked(M.checked_mul(N)?)?;
     *flat = tail;
     head.as_chunks_mut().0.try_into().ok()
+}
+
+/// Splits a mutable `[[[T; N]; M]; K]` off the front of `flat`; `None` where it is too short.
+pub fn cube_mut<'a, T, const N: usize, const M: usize, const K: usize>(
+    flat: &mut &'a mut [T],
+) -> Option<&'a mut [[[T; N]; M]; K]> {
+    let length = K.checked_mul(M)?.checked_mul(N)?;
+    let (head, tail) = core::mem::take(flat).split_at_mut_checked(length)?;
+    *flat = tail;
+    head.as_chunks_mut().0.as_chunks_mut().0.try_into().ok()
+}
+
+/// Splits a mutable `[[[[T; N]; M]; K]; J]` off the front of `flat`; `None` where it is too short.
+pub fn hypercube_mut<'a, T, const N: usize, const M: usize, const K: usize, const J: usize>(
+    flat: &mut &'a mut [T],
+) -> Option<&'a mut [[[[T; N]; M]; K]; J]> {
+    let length = J.checked_mul(K)?.checked_mul(M)?.checked_mul(N)?;
+    let (head, tail) = core::mem::take(flat).split_at_mut_checked(length)?;
+    *flat = tail;
+    head.as_chunks_mut().0.as_chunks_mut().0.as_chunks_mut().0.try_into().ok()
 }

@@ -1,6 +1,6 @@
 //! The configurations by name, each with the recipe that trains it well.
 
-use micro_diffusion::config::{Micro, Tiny};
+use micro_diffusion::config::{Micro, Residual, Tiny, Transformer};
 use micro_diffusion::denoiser::Shape;
 
 use crate::network::{Compiled, Network};
@@ -24,7 +24,7 @@ pub(crate) struct Recipe {
 pub(crate) const DEFAULT: &str = "micro";
 
 /// All of them.
-pub(crate) static CONFIGS: [Config; 2] = [
+pub(crate) static CONFIGS: [Config; 4] = [
     Config {
         name: "micro",
         network: &Compiled::<Micro, 12, 27>::NEW,
@@ -34,6 +34,16 @@ pub(crate) static CONFIGS: [Config; 2] = [
         name: "tiny",
         network: &Compiled::<Tiny, 12, 27>::NEW,
         recipe: Recipe { steps: 5000, batch: 64, learning_rate: 8e-3 },
+    },
+    Config {
+        name: "residual",
+        network: &Compiled::<Residual, 12, 27>::NEW,
+        recipe: Recipe { steps: 5000, batch: 64, learning_rate: 3e-3 },
+    },
+    Config {
+        name: "transformer",
+        network: &Compiled::<Transformer, 16, 27>::NEW,
+        recipe: Recipe { steps: 8000, batch: 64, learning_rate: 3e-3 },
     },
 ];
 

@@ -1,0 +1,244 @@
+//! Products of a matrix with the columns of all positions: the linear maps of the transformer.
+//!
+//! Activations lie with the positions innermost, `x[i][l]`, so that one vector register holds one feature of many
+//! positions. A weight is then the same for the whole register, and no sum runs across its lanes.
+//!
+//! | letter | meaning |
+//! |---|---|
+//! | `L` | positions |
+//! | `I` `O` | inputs and outputs of the matrix |
+//! | `W` | how a weight is stored: a float, or four bytes of a file |
+//!
+//! **Product**: y_ol = Σ_i w_oi·x_il, or Y = W·X. By the chain rule ∂loss/∂X = Wᵀ·∂loss/∂Y, the **transposed product**
+//! d_x_il = Σ_o w_oi·d_y_ol; and ∂loss/∂W = ∂loss/∂Y·Xᵀ, d_w_oi = Σ_l d_y_ol·x_il.
+//!
+//! The last sum runs over positions. To keep it out of the lanes too, it reads X in blocks of [`LANES`] features with the
+//! positions outermost, which [`transpose_blocks`] makes.
+//!
+//! **Order of sums**: each sum has one accumulator, which starts at 0 and adds its terms in ascending order of the index
+//! it runs over: i, o, or for ∂loss/∂W the position l. The sums of a tile stay in registers.
+//!
+//! Source: the tile is that of K. Goto and R. van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008.
+
+use crate::linear::plus_scaled;
+use crate::math::{Real, Stored};
+
+/// Lanes of a tile, and features of a transposed block: two registers of AVX2.
+pub const LANES: usize = 16;
+/// Rows of a tile. With [`LANES`] that is twelve accumulators of the sixteen registers of AVX2.
+const ROWS: usize = 6;
+/// Rows of a tile where fewer are left.
+const FEW_ROWS: usize = 2;
+
+/// y_ol = finish(y_ol, Σ_i w_oi·x_il), i ascending.
+///
+/// `finish` says what becomes of a sum: `|_, sum| sum` overwrites y, `|y, sum| y + sum` adds to it.
+#[inline(always)]
+pub fn product<R: Real, W: Stored<R>, const I: usize, const O: usize, const L: usize>(
+    w: &[[W; I]; O],
+    x: &[[R; L]; I],
+    y: &mut [[R; L]; O],
+    finish: impl Fn(R, R) -> R + Copy,
+) {
+    let (w, y) = product_rows::<R, W, I, L, ROWS>(w, x, y, finish);
+    let (w, y) = product_rows::<R, W, I, L, FEW_ROWS>(w, x, y, finish);
+    product_rows::<R, W, I, L, 1>(w, x, y, finish);
+}
+
+/// [`product`], `N` rows at once; returns the rows that are left.
+#[inline(always)]
+fn product_rows<'a, R: Real, W: Stored<R>, const I: usize, const L: usize, const N: usize>(
+    w: &'a [[W; I]],
+    x: &[[R; L]; I],
+    y: &'a mut [[R; L]],
+    finish: impl Fn(R, R) -> R + Copy,
+) -> (&'a [[W; I]], &'a mut [[R; L]]) {
+    let ((blocks, w_rest), (y_blocks, y_rest)) = (w.as_chunks::<N>(), y.as_chunks_mut::<N>());
+    for (w, y) in blocks.iter().zip(y_blocks) {
+        columns(|i| w.each_ref().map(|row| element(row, i)), x, y, finish);
+    }
+    (w_rest, y_rest)
+}
+
+/// y_il = finish(y_il, Σ_o w_oi·x_ol), o ascending: the [`product`] with the transposed matrix.
+#[inline(always)]
+pub fn product_transposed<R: Real, W: Stored<R>, const I: usize, const O: usize, const L: usize>(
+    w: &[[W; I]; O],
+    x: &[[R; L]; O],
+    y: &mut [[R; L]; I],
+    finish: impl Fn(R, R) -> R + Copy,
+) {
+    let y = transposed_rows::<R, W, I, O, L, ROWS>(w, x, y, finish);
+    let y = transposed_rows::<R, W, I, O, L, FEW_ROWS>(w, x, y, finish);
+    transposed_rows::<R, W, I, O, L, 1>(w, x, y, finish);
+}
+
+/// [`product_transposed`] for the last rows of y, `N` at once; returns those that are left.
+#[inline(always)]
+fn transposed_rows<
+    'a,
+    R: Real,
+    W: Stored<R>,
+    const I: usize,
+    const O: usize,
+    const L: usize,
+    const N: usize,
+>(
+    w: &[[W; I]; O],
+    x: &[[R; L]; O],
+    y: &'a mut [[R; L]],
+    finish: impl Fn(R, R) -> R + Copy,
+) -> &'a mut [[R; L]] {
+    let first = I.saturating_sub(y.len());
+    let (blocks, rest) = y.as_chunks_mut::<N>();
+    for (i, y) in (first..I).step_by(N).zip(blocks) {
+        let weights =
+            |o: usize| w.get(o).and_then(|row| lanes(row, i)).map_or([R::ZERO; N], |row| row.map(W::real));
+        columns(weights, x, y, finish);
+    }
+    rest
+}
+
+/// y_nl = finish(y_nl, Σ_s weights(s)_n·x_sl) for every lane l.
+#[inline(always)]
+fn columns<R: Real, const S: usize, const N: usize, const L: usize>(
+    weights: impl Fn(usize) -> [R; N] + Copy,
+    x: &[[R; L]; S],
+    y: &mut [[R; L]; N],
+    finish: impl Fn(R, R) -> R + Copy,
+) {
+    let whole = L.saturating_sub(L % LANES);
+    for first in (0..whole).step_by(LANES) {
+        store(tile::<R, N, LANES>(S, weights, |s| lanes(x.get(s)?, first)), y, first, finish);
+    }
+    for lane in whole..L {
+        store(tile::<R, N, 1>(S, weights, |s| lanes(x.get(s)?, lane)), y, lane, finish);
+    }
+}
+
+/// Σ_s weights(s)_n·x(s)_l over s = 0 … `terms` − 1.
+#[inline(always)]
+fn tile<'a, R: Real + 'a, const N: usize, const WIDTH: usize>(
+    terms: usize,
+    weights: impl Fn(usize) -> [R; N],
+    x: impl Fn(usize) -> Option<&'a [R; WIDTH]>,
+) -> [[R; WIDTH]; N] {
+    let mut sums = [[R::ZERO; WIDTH]; N];
+    for s in 0..terms {
+        if let Some(x) = x(s) {
+            let mut weights = weights(s).into_iter();
+            sums = sums.map(|sums| plus_scaled(sums, weights.next().unwrap_or(R::ZERO), x));
+        }
+    }
+    sums
+}
+
+/// y_nl = finish(y_nl, sum_nl) for the lanes l from `first` on.
+#[inline(always)]
+fn store<R: Real, const N: usize, const L: usize, const WIDTH: usize>(
+    sums: [[R; WIDTH]; N],
+    y: &mut [[R; L]; N],
+    first: usize,
+    finish: impl Fn(R, R) -> R,
+) {
+    for (y, sums) in y.iter_mut().zip(sums) {
+        if let Some(y) = y.get_mut(first..).and_then(|y| y.first_chunk_mut::<WIDTH>()) {
+            for (y, sum) in y.iter_mut().zip(sums) {
+                *y = finish(*y, sum);
+            }
+        }
+    }
+}
+
+/// x_i, and 0 past the end, which no caller asks for.
+#[inline(always)]
+fn element<R: Real, W: Stored<R>>(x: &[W], i: usize) -> R {
+    x.get(i).map_or(R::ZERO, |x| x.real())
+}
+
+/// The `N` elements from `first` on.
+#[inline(always)]
+fn lanes<T, const N: usize>(x: &[T], first: usize) -> Option<&[T; N]> {
+    x.get(first..)?.first_chunk()
+}
+
+/// d_w_oi += Σ_l d_y_ol·x_il, l ascending, with x as [`transpose_blocks`] gives it.
+///
+/// Forward was `y_ol = Σ_i w_oi·x_il`. For the transposed product, `y_il = Σ_o w_oi·x_ol`, x takes the place of d_y here
+/// and d_y that of x.
+#[inline(always)]
+pub fn product_backward_weight<R: Real, const I: usize, const O: usize, const L: usize>(
+    d_y: &[[R; L]; O],
+    x: &[[R; L]; I],
+    d_w: &mut [[R; I]; O],
+) {
+    let (blocks, rest) = x.as_chunks::<LANES>();
+    for (first, block) in (0..I).step_by(LANES).zip(blocks) {
+        weight_columns::<R, I, L, LANES>(d_y, block.as_flattened().as_chunks().0, d_w, first);
+    }
+    for (first, row) in (I.saturating_sub(rest.len())..I).zip(rest) {
+        weight_columns::<R, I, L, 1>(d_y, row.as_chunks().0, d_w, first);
+    }
+}
+
+/// [`product_backward_weight`] for the `WIDTH` inputs from `first` on.
+#[inline(always)]
+fn weight_columns<R: Real, const I: usize, const L: usize, const WIDTH: usize>(
+    d_y: &[[R; L]],
+    x: &[[R; WIDTH]],
+    d_w: &mut [[R; I]],
+    first: usize,
+) {
+    let (d_y, d_w) = weight_rows::<R, I, L, ROWS, WIDTH>(d_y, x, d_w, first);
+    let (d_y, d_w) = weight_rows::<R, I, L, FEW_ROWS, WIDTH>(d_y, x, d_w, first);
+    weight_rows::<R, I, L, 1, WIDTH>(d_y, x, d_w, first);
+}
+
+/// [`product_backward_weight`] for the `WIDTH` inputs from `first` on, `N` rows at once; returns the rows that are left.
+#[inline(always)]
+fn weight_rows<'a, R: Real, const I: usize, const L: usize, const N: usize, const WIDTH: usize>(
+    d_y: &'a [[R; L]],
+    x: &[[R; WIDTH]],
+    d_w: &'a mut [[R; I]],
+    first: usize,
+) -> (&'a [[R; L]], &'a mut [[R; I]]) {
+    let ((d_ys, d_y_rest), (d_ws, d_w_rest)) = (d_y.as_chunks::<N>(), d_w.as_chunks_mut::<N>());
+    for (d_y, d_w) in d_ys.iter().zip(d_ws) {
+        let weights = |l| d_y.each_ref().map(|row| element(row, l));
+        store(tile(L, weights, |l| x.get(l)), d_w, first, |d_w, sum| d_w + sum);
+    }
+    (d_y_rest, d_w_rest)
+}
+
+/// y = x with each block of [`LANES`] features, `x[i][l]`, as the same numbers with the positions outermost.
+///
+/// Features that fill no block are copied: with one feature a block, both orders are the same.
+#[inline(always)]
+pub fn transpose_blocks<R: Real, const L: usize>(x: &[[R; L]], y: &mut [[R; L]]) {
+    let ((blocks, rest), (y_blocks, y_rest)) = (x.as_chunks::<LANES>(), y.as_chunks_mut::<LANES>());
+    for (x, y) in blocks.iter().zip(y_blocks) {
+        transpose(x, y.as_flattened_mut().as_chunks_mut().0);
+    }
+    for (x, y) in rest.iter().zip(y_rest) {
+        *y = *x;
+    }
+}
+
+/// y\[l\]\[i\] = x\[i\]\[l\].
+#[inline(always)]
+pub fn transpose<R: Real, const I: usize, const L: usize>(x: &[[R; L]; I], y: &mut [[R; I]]) {
+    for (i, x) in x.iter().enumerate() {
+        for (y, x) in y.iter_mut().zip(x) {
+            if let Some(y) = y.get_mut(i) {
+                *y = *x;
+            }
+        }
+    }
+}
+
+/// Stands in a loop over rows to keep it one: else compilers that have scatter instructions (AVX-512) put the rows in the
+/// lanes, one position after the other, which takes four times as long.
+#[inline(always)]
+pub(crate) fn row_by_row() {
+    core::hint::black_box(());
+}
