@@ -61,6 +61,48 @@ def relu(generator):
         put(f"relu/{name}", value)
 
 
+def gelu(generator):
+    x = leaf(4 * uniform(generator, 24))
+    d_y = torch.tensor(uniform(generator, 24))
+    y = torch.nn.functional.gelu(x, approximate="tanh")
+    y.backward(d_y)
+    for name, value in dict(x=x, y=y, d_y=d_y, d_x=x.grad).items():
+        put(f"gelu/{name}", value)
+
+
+# Activations of the transformer have the positions innermost: features × positions.
+
+
+def product(generator, inputs, outputs, positions):
+    case = f"product{inputs}x{outputs}x{positions}"
+    w, x = (leaf(uniform(generator, *s)) for s in [(outputs, inputs), (inputs, positions)])
+    d_y = torch.tensor(uniform(generator, outputs, positions))
+    y = w @ x
+    y.backward(d_y)
+    for name, value in dict(w=w, x=x, y=y, d_y=d_y, d_w=w.grad, d_x=x.grad).items():
+        put(f"{case}/{name}", value)
+
+
+def rms_norm(generator, width, positions):
+    case = f"rms_norm{width}x{positions}"
+    gain, x = (leaf(uniform(generator, *s)) for s in [(width,), (width, positions)])
+    d_y = torch.tensor(uniform(generator, width, positions))
+    y = torch.nn.functional.rms_norm(x.T, (width,), gain, eps=1e-5).T
+    y.backward(d_y)
+    for name, value in dict(gain=gain, x=x, y=y, d_y=d_y, d_gain=gain.grad, d_x=x.grad).items():
+        put(f"{case}/{name}", value)
+
+
+def attention(generator, width, positions):
+    case = f"attention{width}x{positions}"
+    q, k, v = (leaf(2 * uniform(generator, width, positions)) for _ in range(3))
+    d_y = torch.tensor(uniform(generator, width, positions))
+    y = torch.nn.functional.scaled_dot_product_attention(q.T[None], k.T[None], v.T[None])[0].T
+    y.backward(d_y)
+    for name, value in dict(q=q, k=k, v=v, y=y, d_y=d_y, d_q=q.grad, d_k=k.grad, d_v=v.grad).items():
+        put(f"{case}/{name}", value)
+
+
 def batch_of(generator, rows, positions, symbols):
     """Clean symbols, which are masked, and the weight of each position's loss."""
     clean = generator.integers(0, symbols, (rows, positions))
@@ -129,6 +171,69 @@ def mlp(generator, positions, symbols, hidden, rows, kept):
     put_training(case, parameters, forward, clean, masked, weights, kept, rates(3, 0.01, 1, 0.5), 0.1)
 
 
+def residual(generator, positions, symbols, hidden, rows, kept):
+    case = f"residual{positions}x{symbols}x{hidden}"
+    clean, masked, weights = batch_of(generator, rows, positions, kept)
+    shapes = dict(
+        input=(positions, symbols, hidden),
+        hidden_bias=(hidden,),
+        residual=(hidden, hidden),
+        residual_bias=(hidden,),
+        output=(positions, symbols, hidden),
+        output_bias=(positions, symbols),
+    )
+    parameters = {name: leaf(uniform(generator, *shape)) for name, shape in shapes.items()}
+
+    def forward(p):
+        one_hot = torch.nn.functional.one_hot(torch.tensor(clean), symbols).double() * torch.tensor(~masked)[..., None]
+        first = torch.relu(torch.einsum("blv,lvh->bh", one_hot, p["input"]) + p["hidden_bias"])
+        h = first + torch.relu(torch.nn.functional.linear(first, p["residual"], p["residual_bias"]))
+        return torch.einsum("bh,lvh->blv", h, p["output"]) + p["output_bias"]
+
+    put_training(case, parameters, forward, clean, masked, weights, kept, rates(3, 0.01, 1, 0.5), 0.1)
+
+
+def transformer(generator, positions, symbols, width, blocks, heads, rows, kept):
+    case = f"transformer{positions}x{symbols}x{width}x{blocks}x{heads}"
+    clean, masked, weights = batch_of(generator, rows, positions, kept)
+    shapes = dict(
+        token=(symbols, width),
+        mask=(width,),
+        position=(positions, width),
+        attention_gain=(blocks, width),
+        query_key_value=(blocks, 3, width, width),
+        attention_output=(blocks, width, width),
+        mlp_gain=(blocks, width),
+        up=(blocks, 4, width, width),
+        down=(blocks, 4, width, width),
+        final_gain=(width,),
+        output=(symbols, width),
+    )
+    parameters = {name: leaf(uniform(generator, *shape)) for name, shape in shapes.items()}
+
+    def forward(p):
+        def norm(x, gain):
+            return torch.nn.functional.rms_norm(x, (width,), gain, eps=1e-5)
+
+        def split(x):
+            return x.view(rows, positions, heads, width // heads).transpose(1, 2)
+
+        tokens = torch.cat([p["token"], p["mask"][None]])
+        x = tokens[torch.tensor(np.where(masked, symbols, clean))] + p["position"]
+        for block in range(blocks):
+            n = norm(x, p["attention_gain"][block])
+            q, k, v = (split(n @ w.T) for w in p["query_key_value"][block])
+            mixed = torch.nn.functional.scaled_dot_product_attention(q, k, v)
+            # This matrix and `down` have a row for each input.
+            x = x + mixed.transpose(1, 2).reshape(rows, positions, width) @ p["attention_output"][block]
+            n = norm(x, p["mlp_gain"][block])
+            hidden = torch.nn.functional.gelu(n @ p["up"][block].reshape(4 * width, width).T, approximate="tanh")
+            x = x + hidden @ p["down"][block].reshape(4 * width, width)
+        return norm(x, p["final_gain"]) @ p["output"].T
+
+    put_training(case, parameters, forward, clean, masked, weights, kept, rates(3, 0.01, 1, 0.5), 0.1)
+
+
 def main():
     generator = np.random.default_rng(20240601)
     linear(generator, 37, 11, 3)
@@ -138,6 +243,15 @@ def main():
     relu(generator)
     mlp(generator, 3, 5, 7, 4, 5)
     mlp(generator, 2, 4, 70, 3, 3)
+    gelu(generator)
+    product(generator, 19, 9, 18)
+    product(generator, 3, 7, 5)
+    rms_norm(generator, 6, 18)
+    attention(generator, 3, 5)
+    attention(generator, 8, 17)
+    residual(generator, 3, 5, 16, 4, 4)
+    transformer(generator, 3, 5, 4, 2, 2, 4, 5)
+    transformer(generator, 17, 4, 6, 1, 3, 3, 3)
     checksum = zlib.crc32(pathlib.Path(__file__).read_bytes())
     (HERE / "vectors.txt").write_text("\n".join([f"crc32 {checksum:08x}"] + LINES) + "\n")
 
