@@ -14,13 +14,19 @@
 mod common;
 
 use common::{batch, numbers};
-use micro_diffusion::denoiser::{Example, Model};
+use micro_diffusion::attention::attention_forward;
+use micro_diffusion::bound::negative_log_probability;
+use micro_diffusion::denoiser::{Denoiser, Example, Model};
 use micro_diffusion::linear::{
     LANES, linear_backward_bias, linear_backward_input, linear_backward_weight, linear_forward, sum_lanes,
 };
 use micro_diffusion::mlp::Mlp;
+use micro_diffusion::normalisation::{rms_norm_backward, rms_norm_forward};
+use micro_diffusion::product::{product, product_backward_weight, product_transposed, transpose_blocks};
+use micro_diffusion::residual::Residual;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::softmax::softmax_forward;
+use micro_diffusion::transformer::Transformer;
 
 fn floats(seed: u64, count: usize) -> Vec<f32> {
     numbers(seed, count).into_iter().map(|x| x as f32).collect()
@@ -136,6 +142,126 @@ fn softmax_follows_its_documented_order() {
     }
 }
 
+fn map<const N: usize, const M: usize>(seed: u64) -> [[f32; M]; N] {
+    std::array::from_fn(|row| array(seed * 1000 + row as u64))
+}
+
+fn bits<const N: usize, const M: usize>(x: &[[f32; M]; N]) -> Vec<u32> {
+    x.as_flattened().iter().map(|x| x.to_bits()).collect()
+}
+
+/// Σ a·b from 0, one term after the other.
+fn ascending(terms: impl Iterator<Item = (f32, f32)>) -> f32 {
+    terms.fold(0.0, |sum, (a, b)| sum + a * b)
+}
+
+fn check_products<const I: usize, const O: usize, const L: usize>() {
+    let (w, x, d_y): ([[f32; I]; O], [[f32; L]; I], [[f32; L]; O]) = (map(1), map(2), map(3));
+    let (y, d_x, d_w): ([[f32; L]; O], [[f32; L]; I], [[f32; I]; O]) = (map(4), map(5), map(6));
+
+    let mut ours = y;
+    product(&w, &x, &mut ours, |y, sum| y + sum);
+    let mut naive = y;
+    for (o, l) in pairs(O, L) {
+        naive[o][l] += ascending((0..I).map(|i| (w[o][i], x[i][l])));
+    }
+    assert_eq!(bits(&ours), bits(&naive), "product {O}×{I}×{L}");
+
+    let mut ours = d_x;
+    product_transposed(&w, &d_y, &mut ours, |d_x, sum| d_x * sum);
+    let mut naive = d_x;
+    for (i, l) in pairs(I, L) {
+        naive[i][l] *= ascending((0..O).map(|o| (w[o][i], d_y[o][l])));
+    }
+    assert_eq!(bits(&ours), bits(&naive), "product with the transposed {O}×{I}×{L}");
+
+    let (mut ours, mut blocks) = (d_w, x);
+    transpose_blocks(&x, &mut blocks);
+    product_backward_weight(&d_y, &blocks, &mut ours);
+    let mut naive = d_w;
+    for (o, i) in pairs(O, I) {
+        naive[o][i] += ascending((0..L).map(|l| (d_y[o][l], x[i][l])));
+    }
+    assert_eq!(bits(&ours), bits(&naive), "backward to the weight {O}×{I}×{L}");
+}
+
+fn pairs(rows: usize, columns: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..rows).flat_map(move |row| (0..columns).map(move |column| (row, column)))
+}
+
+#[test]
+fn products_follow_their_documented_order() {
+    check_products::<1, 1, 1>();
+    check_products::<5, 7, 3>();
+    check_products::<16, 16, 16>();
+    check_products::<17, 13, 12>();
+    check_products::<64, 64, 16>();
+    check_products::<48, 27, 32>();
+    check_products::<40, 8, 50>();
+}
+
+fn check_rms_norm<const D: usize, const L: usize>() {
+    let (gain, x, d_y): ([f32; D], [[f32; L]; D], [[f32; L]; D]) = (array(1), map(2), map(3));
+    let (mut y, mut d, mut d_gain) = ([[0.0; L]; D], d_y, [0.0; D]);
+    rms_norm_forward(&gain, &x, &mut y);
+    rms_norm_backward(&gain, &x, &mut d, &mut d_gain);
+    let (mut naive_y, mut naive_d, mut products) = ([[0.0; L]; D], [[0.0; L]; D], [[0.0; L]; D]);
+    let share = 1.0 / D as f32;
+    for l in 0..L {
+        let square = ascending(x.iter().map(|x| (x[l], x[l])));
+        let r = 1.0 / (square * share + 1e-5).sqrt();
+        let mean = ascending((0..D).map(|i| (gain[i] * d_y[i][l], r * x[i][l]))) * share;
+        for i in 0..D {
+            naive_y[i][l] = gain[i] * (r * x[i][l]);
+            naive_d[i][l] = r * (gain[i] * d_y[i][l] - r * x[i][l] * mean);
+            products[i][l] = d_y[i][l] * (r * x[i][l]);
+        }
+    }
+    assert_eq!(bits(&y), bits(&naive_y), "forward {D}×{L}");
+    assert_eq!(bits(&d), bits(&naive_d), "backward {D}×{L}");
+    for (d_gain, products) in d_gain.iter().zip(products) {
+        let mut lanes = vec![0.0; LANES];
+        for (l, product) in products.iter().enumerate() {
+            lanes[l % LANES] += product;
+        }
+        assert_eq!(d_gain.to_bits(), halves(lanes).to_bits(), "backward to the gain {D}×{L}");
+    }
+}
+
+#[test]
+fn normalisation_follows_its_documented_order() {
+    check_rms_norm::<1, 1>();
+    check_rms_norm::<7, 3>();
+    check_rms_norm::<64, 16>();
+    check_rms_norm::<33, 35>();
+}
+
+fn check_attention<const K: usize, const L: usize>() {
+    let [query, key, value]: [[[f32; L]; K]; 3] = [map(1), map(2), map(3)];
+    let (mut share, mut y) = ([[0.0; L]; L], [[0.0; L]; K]);
+    attention_forward(&query, &key, &value, &mut share, &mut y);
+    let scale = 1.0 / (K as f32).sqrt();
+    for l in 0..L {
+        let scores = (0..L).map(|i| ascending((0..K).map(|f| (key[f][i], query[f][l]))) * scale);
+        let scores: Vec<f32> = scores.collect();
+        let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let powers: Vec<f32> = scores.iter().map(|s| micro_diffusion::math::exp(s - largest)).collect();
+        let inverse = 1.0 / powers.iter().fold(0.0, |sum, power| sum + power);
+        for f in 0..K {
+            let naive = ascending((0..L).map(|i| (value[f][i], powers[i] * inverse)));
+            assert_eq!(y[f][l].to_bits(), naive.to_bits(), "attention {K}×{L}");
+        }
+    }
+}
+
+#[test]
+fn attention_follows_its_documented_order() {
+    check_attention::<1, 1>();
+    check_attention::<3, 5>();
+    check_attention::<16, 16>();
+    check_attention::<8, 35>();
+}
+
 /// Records, losses and gradient of a batch, by one call over all rows or by several over parts of them.
 fn run<M: Model<L, V>, const L: usize, const V: usize>(
     batch: &[Example<L>],
@@ -185,4 +311,47 @@ fn check_splits<M: Model<L, V>, const L: usize, const V: usize>(symbols: u8) {
 fn a_split_batch_gives_the_same_bits() {
     check_splits::<Mlp<5, 6, 33>, 5, 6>(6);
     check_splits::<Mlp<3, 9, 16>, 3, 9>(7);
+    check_splits::<Residual<5, 6, 32>, 5, 6>(6);
+    check_splits::<Transformer<5, 6, 6, 2, 3, 2>, 5, 6>(6);
+    check_splits::<Transformer<16, 9, 16, 1, 1, 16>, 16, 9>(7);
+}
+
+/// What training says of a text, the model at work says too, from floats and from the bytes of a file alike.
+fn check_inference<M: Model<L, V>, const L: usize, const V: usize>(symbols: usize) {
+    let mut parameters = vec![0.0; M::PARAMETERS];
+    M::initialise(&mut parameters, Stream::new(4, Purpose::Weights));
+    let bytes: Vec<[u8; 4]> = parameters.iter().map(|p| p.to_le_bytes()).collect();
+    let (mut memory, mut other) = (vec![f32::NAN; M::MEMORY], vec![f32::NAN; M::MEMORY]);
+    let mut floats = M::denoiser(M::view(&parameters).unwrap(), &mut memory).unwrap();
+    let mut stored = M::denoiser(M::view(&bytes).unwrap(), &mut other).unwrap();
+    let batch = batch::<L>(7, symbols as u8);
+    let (mut records, mut losses) = (vec![f32::NAN; 7 * M::RECORD], [f32::NAN; 7]);
+    M::forward_backward(M::view(&parameters).unwrap(), &batch, symbols, &mut records, &mut losses);
+    for (example, loss) in batch.iter().zip(losses) {
+        for (position, symbol) in example.noisy.iter().enumerate() {
+            floats.set(position, *symbol);
+            stored.set(position, *symbol);
+        }
+        floats.evaluate();
+        stored.evaluate();
+        let mut sum = 0.0;
+        for position in 0..L {
+            let (mut scores, mut same) = ([0; V], [1; V]);
+            floats.scores(position, &mut scores);
+            stored.scores(position, &mut same);
+            assert_eq!(scores, same, "floats and bytes");
+            let weight = example.weights[position];
+            sum += weight * negative_log_probability(&scores, symbols, example.clean[position]);
+        }
+        // Scores are rounded to 1/65536 nat; a loss is of the order of ten nats.
+        assert!((sum - loss).abs() < 1e-3, "training {loss}, at work {sum}");
+    }
+}
+
+#[test]
+fn training_and_inference_agree() {
+    check_inference::<Mlp<5, 6, 33>, 5, 6>(6);
+    check_inference::<Residual<5, 6, 32>, 5, 6>(5);
+    check_inference::<Transformer<5, 6, 6, 2, 3, 2>, 5, 6>(6);
+    check_inference::<Transformer<32, 9, 16, 2, 2, 8>, 32, 9>(7);
 }

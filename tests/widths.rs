@@ -6,7 +6,9 @@
 use micro_diffusion::adam::Adam;
 use micro_diffusion::denoiser::{Example, Model};
 use micro_diffusion::mlp::Mlp;
+use micro_diffusion::residual::Residual;
 use micro_diffusion::rng::{Purpose, Stream};
+use micro_diffusion::transformer::Transformer;
 use multiversion::multiversion;
 
 /// The bits of losses and weights after a few steps of training.
@@ -78,4 +80,7 @@ fn every_instruction_set_gives_the_same_bits() {
     check::<Mlp<12, 27, 256>, 12, 27>();
     check::<Mlp<12, 27, 18>, 12, 27>();
     check::<Mlp<5, 30, 77>, 5, 30>();
+    check::<Residual<5, 30, 48>, 5, 30>();
+    check::<Transformer<16, 27, 64, 1, 4, 16>, 16, 27>();
+    check::<Transformer<7, 9, 12, 2, 2, 6>, 7, 9>();
 }
