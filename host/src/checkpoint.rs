@@ -17,7 +17,7 @@ use crate::trainer::State;
 /// The version of this layout of tensors and metadata.
 const VERSION: u32 = 1;
 /// The one entry of the metadata.
-const METADATA: &str = "micro_diffusion";
+pub(crate) const METADATA: &str = "micro_diffusion";
 /// The tensor that holds the loss of each step.
 const LOSSES: &str = "losses";
 
@@ -36,7 +36,7 @@ pub(crate) struct Checkpoint {
 }
 
 /// One tensor to write.
-struct Floats<'a> {
+pub(crate) struct Floats<'a> {
     shape: Vec<usize>,
     values: &'a [f32],
 }
@@ -64,6 +64,15 @@ fn groups(state: &State) -> [(&'static str, &Vec<f32>); 3] {
     [("weights", &state.weights), ("m", &state.m), ("v", &state.v)]
 }
 
+/// `tensors` with their numbers out of `flat`, each under `prefix` and its name.
+pub(crate) fn views<'a>(prefix: &str, tensors: &[Tensor], mut flat: &'a [f32]) -> Vec<(String, Floats<'a>)> {
+    let view = |tensor: &Tensor| {
+        let values = flat.split_off(..tensor.len()).unwrap_or_default();
+        (format!("{prefix}{}", tensor.name), Floats { shape: tensor.dimensions.to_vec(), values })
+    };
+    tensors.iter().map(view).collect()
+}
+
 /// The bytes of a checkpoint.
 pub(crate) fn to_bytes(
     state: &State,
@@ -73,15 +82,7 @@ pub(crate) fn to_bytes(
 ) -> anyhow::Result<Vec<u8>> {
     let mut views = Vec::new();
     for (group, values) in groups(state) {
-        let mut rest = values.as_slice();
-        for tensor in tensors {
-            let (values, tail) = rest.split_at(tensor.len());
-            rest = tail;
-            views.push((
-                format!("{group}.{}", tensor.name),
-                Floats { shape: tensor.dimensions.to_vec(), values },
-            ));
-        }
+        views.extend(self::views(&format!("{group}."), tensors, values));
     }
     views.push((LOSSES.to_owned(), Floats { shape: vec![state.losses.len()], values: &state.losses }));
     let metadata = Metadata { version: VERSION, alphabet: alphabet.to_owned(), settings: settings.clone() };
@@ -130,7 +131,7 @@ fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
 }
 
 /// The tensor `name`, which must be finite f32 of `shape`.
-fn floats(file: &SafeTensors, name: &str, shape: Option<&[usize]>) -> anyhow::Result<Vec<f32>> {
+pub(crate) fn floats(file: &SafeTensors, name: &str, shape: Option<&[usize]>) -> anyhow::Result<Vec<f32>> {
     let tensor = file.tensor(name)?;
     if tensor.dtype() != Dtype::F32 || shape.is_some_and(|shape| shape != tensor.shape()) {
         bail!("tensor {name} is {:?} of shape {:?}, not F32 of {shape:?}", tensor.dtype(), tensor.shape());

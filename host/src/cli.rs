@@ -57,6 +57,11 @@ pub(crate) enum Verb {
     /// Say what a model file, checkpoint or run folder is
     #[command(after_help = "Example:\n  micro-diffusion inspect runs/names/model.mdm")]
     Inspect(InspectOptions),
+    /// Write a model in the form that other programs take
+    #[command(
+        after_help = "Examples:\n  micro-diffusion export --out names.safetensors\n  micro-diffusion export --format c --model runs/names --out model.h\n  micro-diffusion export --format mdm --model trained_elsewhere.safetensors --out model.mdm"
+    )]
+    Export(ExportOptions),
 }
 
 /// What the loss counts and how noise is drawn.
@@ -123,7 +128,7 @@ impl EvalOptions {
 
 #[derive(Args)]
 pub(crate) struct ModelOption {
-    /// Model file or run folder [default: the newest run in runs/, else the built-in model]
+    /// Model file (.mdm or .safetensors) or run folder [default: the newest run in runs/, else the built-in model]
     #[arg(long, value_name = "PATH")]
     pub(crate) model: Option<PathBuf>,
 }
@@ -270,6 +275,31 @@ pub(crate) struct InspectOptions {
     /// Print one JSON object instead
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// What a model can be written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// This program's model file, which firmware reads in place
+    Mdm,
+    /// Tensors by name, for PyTorch, NumPy and candle
+    Safetensors,
+    /// A C header of const arrays
+    C,
+    /// A Rust module of static arrays
+    Rust,
+}
+
+#[derive(Args)]
+pub(crate) struct ExportOptions {
+    #[command(flatten)]
+    pub(crate) model: ModelOption,
+    /// What to write
+    #[arg(long, value_enum, default_value_t = Format::Safetensors)]
+    pub(crate) format: Format,
+    /// Where to; - is stdout [default: beside the model, with the format's ending]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
 }
 
 fn temperature(text: &str) -> Result<f64, String> {

@@ -6,7 +6,9 @@ mod cli;
 mod config;
 mod corpus;
 mod eval;
+mod export;
 mod inspect;
+mod interchange;
 mod model;
 mod network;
 mod noise;
@@ -61,6 +63,7 @@ fn run(verb: cli::Verb) -> anyhow::Result<Outcome> {
         cli::Verb::Sweep(options) => sweep::run(&options),
         cli::Verb::Bench(options) => bench::run(&options),
         cli::Verb::Inspect(options) => inspect::run(&options),
+        cli::Verb::Export(options) => export::run(&options),
     }
 }
 

@@ -8,6 +8,7 @@ use anyhow::Context;
 use micro_diffusion::file::ModelFile;
 
 use crate::config::{self, Config};
+use crate::interchange;
 use crate::network::{describe, shape_name};
 use crate::run;
 
@@ -22,7 +23,7 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    /// Reads the model at `path`, a file or a run folder; without one, the newest run's, else the built-in one.
+    /// Reads the model at `path`, a file (of this program or safetensors) or a run folder; without one, the newest run's, else the built-in one.
     pub(crate) fn load(path: Option<&Path>) -> anyhow::Result<Self> {
         let newest = if path.is_none() { run::newest_model() } else { None };
         let Some(path) = path.or(newest.as_deref()) else {
@@ -30,7 +31,26 @@ impl Model {
         };
         let file = if path.is_dir() { path.join(run::MODEL) } else { path.to_owned() };
         let bytes = fs::read(&file).with_context(|| format!("cannot read the model {}", file.display()))?;
+        let bytes = if file.extension().is_some_and(|name| name == "safetensors") {
+            interchange::to_model(&bytes)
+                .with_context(|| format!("{} is not a usable model", file.display()))?
+        } else {
+            bytes
+        };
         Ok(Self { source: file.display().to_string(), bytes: Cow::Owned(bytes) })
+    }
+
+    /// The bytes of the model file.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Where other forms of it belong by default, less their extension.
+    pub(crate) fn name(&self) -> &str {
+        match self.bytes {
+            Cow::Borrowed(_) => "names",
+            Cow::Owned(_) => &self.source,
+        }
     }
 
     /// The file, checked.

@@ -7,7 +7,7 @@ use std::ops::Range;
 use anyhow::{Context, bail};
 use micro_diffusion::bound;
 use micro_diffusion::categorical::SymbolSet;
-use micro_diffusion::denoiser::{Denoiser, Model, Shape};
+use micro_diffusion::denoiser::{Architecture, Denoiser, Model, Shape};
 use micro_diffusion::file::{FileError, ModelFile};
 use micro_diffusion::pattern::{self, PatternError};
 use micro_diffusion::rng::{Purpose, Stream};
@@ -32,6 +32,8 @@ pub(crate) trait Network: Sync {
     fn memory_bytes(&self) -> usize;
     /// A fresh training run.
     fn trainer<'a>(&self, plan: Plan<'a>) -> anyhow::Result<Box<dyn Training + 'a>>;
+    /// The parameters in `file`, flat.
+    fn weights(&self, file: &ModelFile) -> anyhow::Result<Vec<f32>>;
     /// Draws the texts `indices`.
     fn generate(
         &self,
@@ -111,6 +113,11 @@ impl<M: Model<L, V> + 'static, const L: usize, const V: usize> Network for Compi
     fn trainer<'a>(&self, plan: Plan<'a>) -> anyhow::Result<Box<dyn Training + 'a>> {
         let texts = encode(plan.texts, plan.alphabet)?;
         Ok(Box::new(Trainer::<M, L, V>::new(texts, plan)))
+    }
+
+    fn weights(&self, file: &ModelFile) -> anyhow::Result<Vec<f32>> {
+        let parameters = file.parameters::<M, L, V>().map_err(|error| describe(&error))?;
+        Ok(parameters.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
     }
 
     fn generate(
@@ -284,10 +291,15 @@ pub(crate) fn describe(error: &FileError) -> anyhow::Error {
     }
 }
 
+/// An architecture's name, which is that of its file in the core.
+pub(crate) fn architecture_name(architecture: Architecture) -> String {
+    format!("{architecture:?}").to_lowercase()
+}
+
 /// A shape in one line.
 pub(crate) fn shape_name(shape: Shape) -> String {
     let Shape { architecture, positions, symbols, width, blocks, heads } = shape;
-    let kind = format!("{architecture:?}").to_lowercase();
+    let kind = architecture_name(architecture);
     let blocks = if blocks > 0 { format!(", {blocks} blocks, {heads} heads") } else { String::new() };
     format!("{kind}, {positions} positions, {symbols} symbols, width {width}{blocks}")
 }

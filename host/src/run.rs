@@ -69,24 +69,30 @@ impl RunFolder {
         Ok(Some(aside))
     }
 
-    /// Replaces the file `name` by `bytes`, whole or not at all, even if the power fails.
+    /// [`replace`]s the file `name` in the folder.
     pub(crate) fn save(&self, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
-        let path = self.file(name);
-        let temporary = self.file(&format!("{name}.tmp"));
-        let write = || {
-            let mut file = File::create(&temporary)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            fs::rename(&temporary, &path)?;
-            // The new name itself must reach the disk; some systems cannot sync a folder, and need not.
-            File::open(&self.path).and_then(|folder| folder.sync_all()).or(Ok(()))
-        };
-        write().map_err(|error: std::io::Error| {
-            let _ = fs::remove_file(&temporary);
-            anyhow::Error::from(error)
-                .context(format!("cannot save {}; what was there is unchanged", path.display()))
-        })
+        replace(&self.file(name), bytes)
     }
+}
+
+/// Replaces the file at `path` by `bytes`, whole or not at all, even if the power fails.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let mut temporary = path.to_owned().into_os_string();
+    temporary.push(".tmp");
+    let write = || {
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        // The new name itself must reach the disk; some systems cannot sync a folder, and need not.
+        let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+        File::open(folder).and_then(|folder| folder.sync_all()).or(Ok(()))
+    };
+    write().map_err(|error: std::io::Error| {
+        let _ = fs::remove_file(&temporary);
+        anyhow::Error::from(error)
+            .context(format!("cannot save {}; what was there is unchanged", path.display()))
+    })
 }
 
 /// The newest model of any run in the runs folder.

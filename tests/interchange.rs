@@ -1,0 +1,306 @@
+//! What `export` writes, read by others: NumPy, a C compiler and rustc compute the logits that the core computes.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use micro_diffusion::config::{Micro, Residual, Tiny, Transformer};
+use micro_diffusion::denoiser::{Denoiser, Model};
+use micro_diffusion::file::ModelFile;
+use micro_diffusion::rng::{Purpose, Stream, below};
+use tempfile::TempDir;
+
+/// |ours − theirs| of a logit: what is promised, with sums of f32 on our side and half of 1/65536 nat, 0.8·10⁻⁵, of the
+/// scores that the core gives out.
+const LOGIT: f64 = 1e-5;
+
+fn program(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_micro-diffusion"))
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+#[track_caller]
+fn good(folder: &Path, arguments: &[&str]) -> String {
+    let output = program(folder, arguments);
+    let explanation = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {explanation}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[track_caller]
+fn bad(folder: &Path, arguments: &[&str], parts: &[&str]) {
+    let output = program(folder, arguments);
+    let explanation = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {explanation}");
+    for part in parts {
+        assert!(explanation.contains(part), "{arguments:?} should say “{part}”: {explanation}");
+    }
+}
+
+/// Whether `program` can be run. Without it a test has nothing to compare with and says so; in continuous integration,
+/// which has installed everything, that is a failure.
+fn available(program: &str, arguments: &[&str]) -> bool {
+    let status = Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let found = status.is_ok_and(|status| status.success());
+    if !found {
+        let line = format!("`{program} {}` does not run", arguments.join(" "));
+        assert!(std::env::var_os("CI").is_none(), "{line}, and must in continuous integration");
+        eprintln!("skipped: {line}");
+    }
+    found
+}
+
+/// A folder with a briefly trained model of configuration `config`, in `run`.
+fn trained(config: &str) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let names: String =
+        include_str!("../data/names.txt").lines().take(300).map(|n| format!("{n}\n")).collect();
+    fs::write(folder.path().join("names.txt"), names).unwrap();
+    let train = ["train", "--config", config, "--steps", "40", "--batch", "16", "--input", "names.txt"];
+    good(folder.path(), &[&train[..], &["--out", "run", "--no-eval", "--no-pictures"]].concat());
+    folder
+}
+
+/// Texts of `L` random symbols below `symbols`, with 0 … `L` of them masked.
+fn texts<const L: usize>(symbols: u32) -> Vec<[Option<u8>; L]> {
+    let stream = Stream::new(3, Purpose::Noise);
+    let text = |row: u32| {
+        std::array::from_fn(|l| {
+            let [symbol, mask] = stream.draw(row, l as u32);
+            (below(mask, L as u32) >= row).then_some(below(symbol, symbols) as u8)
+        })
+    };
+    (0..=L as u32).map(text).collect()
+}
+
+/// The core's logits of each text, position by position.
+fn logits<M: Model<L, V>, const L: usize, const V: usize>(
+    file: &[u8],
+    texts: &[[Option<u8>; L]],
+) -> Vec<Vec<f64>> {
+    let file = ModelFile::parse(file).unwrap();
+    let mut memory = vec![0.0; M::MEMORY];
+    let parameters = file.parameters::<M, L, V>().unwrap();
+    let mut denoiser = M::denoiser(M::view(parameters).unwrap(), &mut memory).unwrap();
+    let mut all = Vec::new();
+    for text in texts {
+        for (position, symbol) in text.iter().enumerate() {
+            denoiser.set(position, *symbol);
+        }
+        denoiser.evaluate();
+        let mut logits = Vec::new();
+        for position in 0..L {
+            let mut scores = [0; V];
+            denoiser.scores(position, &mut scores);
+            logits.extend(scores.map(|score| f64::from(score) / 65_536.0));
+        }
+        all.push(logits);
+    }
+    all
+}
+
+/// Panics unless `output`, a line of numbers for each text, holds `ours`.
+#[track_caller]
+fn compare(ours: &[Vec<f64>], output: &str) {
+    assert_eq!(output.lines().count(), ours.len());
+    for (ours, line) in ours.iter().zip(output.lines()) {
+        let theirs: Vec<f64> = line.split_whitespace().map(|number| number.parse().unwrap()).collect();
+        assert_eq!(theirs.len(), ours.len());
+        for (ours, theirs) in ours.iter().zip(theirs) {
+            assert!((ours - theirs).abs() <= LOGIT, "{ours} against {theirs}");
+        }
+    }
+}
+
+/// A text as symbols, −1 for a mask.
+fn line<const L: usize>(text: &[Option<u8>; L]) -> String {
+    text.map(|symbol| symbol.map_or(-1, i32::from).to_string()).join(" ")
+}
+
+fn numpy_agrees<M: Model<L, V>, const L: usize, const V: usize>(config: &str) {
+    if !available("python3", &["-c", "import numpy"]) {
+        return;
+    }
+    let folder = trained(config);
+    let path = folder.path();
+    good(path, &["export", "--model", "run"]);
+    let texts = texts::<L>(27);
+    let ours = logits::<M, L, V>(&fs::read(path.join("run/model.mdm")).unwrap(), &texts);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/interchange/logits.py");
+    let mut python = Command::new("python3");
+    let python = python.arg(script).arg("run/model.safetensors").current_dir(path);
+    let mut child = python.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let lines: String = texts.iter().map(|text| line(text) + "\n").collect();
+    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    compare(&ours, &String::from_utf8(output.stdout).unwrap());
+
+    let names = good(path, &["sample", "--model", "run"]);
+    assert_eq!(
+        good(path, &["sample", "--model", "run/model.safetensors"]),
+        names,
+        "read back, it is the same"
+    );
+    good(path, &["export", "--model", "run/model.safetensors", "--format", "mdm", "--out", "back.mdm"]);
+    assert_eq!(fs::read(path.join("back.mdm")).unwrap(), fs::read(path.join("run/model.mdm")).unwrap());
+}
+
+#[test]
+fn numpy_computes_the_logits_of_the_perceptrons() {
+    numpy_agrees::<Micro, 12, 27>("micro");
+    numpy_agrees::<Tiny, 12, 27>("tiny");
+}
+
+#[test]
+fn numpy_computes_the_logits_of_the_residual_perceptron() {
+    numpy_agrees::<Residual, 12, 27>("residual");
+}
+
+#[test]
+fn numpy_computes_the_logits_of_the_transformer() {
+    numpy_agrees::<Transformer, 16, 27>("transformer");
+}
+
+/// The tiny model as source code in `format`, compiled with `main` beside it and run.
+fn compiled_agrees(format: &str, header: &str, main: (&str, &str), compiler: &[&str]) {
+    if !available(compiler[0], &["--version"]) {
+        return;
+    }
+    let folder = trained("tiny");
+    let path = folder.path();
+    good(path, &["export", "--model", "run", "--format", format, "--out", header]);
+    let texts = texts::<12>(27);
+    let ours = logits::<Tiny, 12, 27>(&fs::read(path.join("run/model.mdm")).unwrap(), &texts);
+    fs::write(path.join(main.0), main.1).unwrap();
+    let output = Command::new(compiler[0]).args(&compiler[1..]).current_dir(path).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let arguments = texts.iter().flatten().map(|symbol| symbol.map_or(-1, i32::from).to_string());
+    let output = Command::new(path.join("main")).args(arguments).output().unwrap();
+    compare(&ours, &String::from_utf8(output.stdout).unwrap());
+}
+
+const C: &str = r#"
+#include <stdio.h>
+#include <stdlib.h>
+#include "model.h"
+
+int main(int count, char **words) {
+    for (int first = 1; first + MODEL_POSITIONS <= count; first += MODEL_POSITIONS) {
+        double hidden[MODEL_WIDTH];
+        for (int h = 0; h < MODEL_WIDTH; h++) {
+            hidden[h] = model_hidden_bias[h];
+            for (int l = 0; l < MODEL_POSITIONS; l++) {
+                int symbol = atoi(words[first + l]);
+                if (symbol >= 0) hidden[h] += model_input[l][symbol][h];
+            }
+            if (hidden[h] < 0) hidden[h] = 0;
+        }
+        for (int l = 0; l < MODEL_POSITIONS; l++)
+            for (int v = 0; v < MODEL_SYMBOLS; v++) {
+                double logit = model_output_bias[l][v];
+                for (int h = 0; h < MODEL_WIDTH; h++) logit += model_output[l][v][h] * hidden[h];
+                printf("%.9f ", logit);
+            }
+        printf("\n");
+    }
+    return model_alphabet[1] == 'a' && model_alphabet[26] == 'z' ? 0 : 1;
+}
+"#;
+
+#[test]
+fn a_c_program_computes_the_logits() {
+    let warnings = ["cc", "-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "main.c", "-o", "main"];
+    compiled_agrees("c", "model.h", ("main.c", C), &warnings);
+}
+
+const RUST: &str = r#"
+#![deny(warnings)]
+#[allow(dead_code)]
+mod model;
+use model::*;
+
+fn main() {
+    assert_eq!(ALPHABET, "abcdefghijklmnopqrstuvwxyz");
+    let symbols: Vec<i32> = std::env::args().skip(1).map(|word| word.parse().unwrap()).collect();
+    for text in symbols.chunks(POSITIONS) {
+        let mut hidden = HIDDEN_BIAS.map(f64::from);
+        for (h, sum) in hidden.iter_mut().enumerate() {
+            for (table, symbol) in INPUT.iter().zip(text) {
+                if *symbol >= 0 {
+                    *sum += f64::from(table[*symbol as usize][h]);
+                }
+            }
+            *sum = sum.max(0.0);
+        }
+        for (rows, biases) in OUTPUT.iter().zip(OUTPUT_BIAS) {
+            for (row, bias) in rows.iter().zip(biases) {
+                let products = row.iter().zip(hidden).map(|(w, h)| f64::from(*w) * h);
+                print!("{:.9} ", f64::from(bias) + products.sum::<f64>());
+            }
+        }
+        println!();
+    }
+}
+"#;
+
+#[test]
+fn a_rust_program_computes_the_logits() {
+    compiled_agrees(
+        "rust",
+        "model.rs",
+        ("main.rs", RUST),
+        &["rustc", "--edition", "2024", "main.rs", "-o", "main"],
+    );
+}
+
+#[test]
+fn export_writes_where_it_is_told_and_overwrites_nothing_by_halves() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    good(path, &["export"]);
+    assert!(path.join("names.safetensors").exists(), "the built-in model goes to the current folder");
+    let header = good(path, &["export", "--format", "c", "--out", "-"]);
+    assert!(header.starts_with("// ") && header.ends_with("#endif\n"));
+    bad(path, &["export", "--out", "nowhere/names.safetensors"], &["nowhere/names.safetensors"]);
+    bad(path, &["export", "--model", "missing.safetensors"], &["missing.safetensors"]);
+}
+
+#[test]
+fn tensors_that_are_no_model_are_refused_by_name() {
+    let folder = trained("tiny");
+    let path = folder.path();
+    bad(path, &["sample", "--model", "run/checkpoint.safetensors"], &["checkpoint of a run", "--resume"]);
+    good(path, &["export", "--model", "run", "--out", "model.safetensors"]);
+    let bytes = fs::read(path.join("model.safetensors")).unwrap();
+    let write = |name: &str, from: &[u8], to: &[u8]| {
+        let place = bytes.windows(from.len()).position(|window| window == from).unwrap();
+        let mut changed = bytes.clone();
+        changed[place..place + from.len()].copy_from_slice(to);
+        fs::write(path.join(name), changed).unwrap();
+    };
+    write("renamed.safetensors", b"hidden_bias", b"hidden_b1as");
+    write("voiceless.safetensors", b"\"alphabet\"", b"\"alphabot\"");
+    write("repeated.safetensors", b"abcdef", b"aacdef");
+    let number = bytes.len() - 4;
+    let mut infinite = bytes.clone();
+    infinite[number..].copy_from_slice(&f32::INFINITY.to_le_bytes());
+    fs::write(path.join("infinite.safetensors"), infinite).unwrap();
+    fs::write(path.join("cut.safetensors"), &bytes[..bytes.len() - 1]).unwrap();
+    fs::write(path.join("text.safetensors"), "names\n").unwrap();
+    let cases: [(&str, &[&str]); 6] = [
+        ("renamed.safetensors", &["hidden_b1as [18]", "tiny: input [12, 27, 18], hidden_bias [18]"]),
+        ("voiceless.safetensors", &["metadata has no “alphabet”", "save_file"]),
+        ("repeated.safetensors", &["alphabet", "Repeated('a')"]),
+        ("infinite.safetensors", &["output_bias", "not finite"]),
+        ("cut.safetensors", &[]),
+        ("text.safetensors", &[]),
+    ];
+    for (name, parts) in cases {
+        bad(path, &["sample", "--model", name], &[&[name, "not a usable model"], parts].concat());
+    }
+}

@@ -1,0 +1,74 @@
+"""What an exported model computes, by NumPy alone, in double precision: python3 logits.py MODEL.safetensors < TEXTS
+
+Each line of TEXTS is a text as symbols with spaces between, -1 for a masked position. Prints the logits of each text on
+a line, position by position. The file is read by hand to show how little there is to it: eight bytes with the length of
+the header, the header as JSON, and the numbers.
+"""
+
+import json
+import sys
+
+import numpy as np
+
+
+def load(path):
+    data = open(path, "rb").read()
+    length = int.from_bytes(data[:8], "little")
+    header, body = json.loads(data[8 : 8 + length]), data[8 + length :]
+    metadata = header.pop("__metadata__", {})
+    tensors = {}
+    for name, entry in header.items():
+        assert entry["dtype"] == "F32", name
+        start, end = entry["data_offsets"]
+        numbers = np.frombuffer(body[start:end], dtype="<f4")
+        tensors[name] = numbers.reshape(entry["shape"]).astype(np.float64)
+    return tensors, metadata
+
+
+def perceptron(t, symbols):
+    """The sum of the shown symbols' rows, ReLU, in the residual kind a second layer beside it, and the output layer."""
+    shown = [t["input"][l, s] for l, s in enumerate(symbols) if s >= 0]
+    hidden = np.maximum(t["hidden_bias"] + sum(shown), 0)
+    if "residual" in t:
+        hidden = hidden + np.maximum(t["residual"] @ hidden + t["residual_bias"], 0)
+    return t["output"] @ hidden + t["output_bias"]
+
+
+def rms_norm(x, gain):
+    return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-5) * gain
+
+
+def gelu(x):
+    return x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))) / 2
+
+
+def attention(query, key, value, heads):
+    positions, width = query.shape
+    split = lambda x: x.reshape(positions, heads, width // heads).transpose(1, 0, 2)
+    scores = split(query) @ split(key).transpose(0, 2, 1) / np.sqrt(width // heads)
+    shares = np.exp(scores - scores.max(-1, keepdims=True))
+    shares /= shares.sum(-1, keepdims=True)
+    return (shares @ split(value)).transpose(1, 0, 2).reshape(positions, width)
+
+
+def transformer(t, symbols, heads):
+    x = np.stack([t["token"][s] if s >= 0 else t["mask"] for s in symbols]) + t["position"]
+    width = x.shape[1]
+    for block in range(len(t["up"])):
+        n = rms_norm(x, t["attention_gain"][block])
+        query, key, value = (n @ w.T for w in t["query_key_value"][block])
+        x = x + attention(query, key, value, heads) @ t["attention_output"][block]
+        n = rms_norm(x, t["mlp_gain"][block])
+        up, down = (t[name][block].reshape(-1, width) for name in ("up", "down"))
+        x = x + gelu(n @ up.T) @ down
+    return rms_norm(x, t["final_gain"]) @ t["output"].T
+
+
+tensors, metadata = load(sys.argv[1])
+for line in sys.stdin:
+    symbols = [int(word) for word in line.split()]
+    if "token" in tensors:
+        logits = transformer(tensors, symbols, int(metadata["heads"]))
+    else:
+        logits = perceptron(tensors, symbols)
+    print(*(repr(float(number)) for number in logits.ravel()))
