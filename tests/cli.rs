@@ -373,8 +373,16 @@ fn a_run_is_the_same_on_any_number_of_threads() {
     }
     scene.train("other", &["--seed", "2"]);
     assert_ne!(results(&scene, "other")[0], results(&scene, "one")[0]);
-    scene.train("reference", &["--objective", "reference"]);
-    assert_ne!(results(&scene, "reference")[0], results(&scene, "one")[0]);
+    for (out, option) in [
+        ("reference", ["--objective", "reference"]),
+        ("averaged", ["--averaging", "0.9"]),
+        ("decayed", ["--weight-decay", "0.5"]),
+    ] {
+        scene.train(out, &option);
+        assert_ne!(results(&scene, out)[0], results(&scene, "one")[0], "{option:?}");
+    }
+    scene.train("averaged_by_three", &["--averaging", "0.9", "--threads", "3"]);
+    assert_eq!(results(&scene, "averaged_by_three"), results(&scene, "averaged"));
 }
 
 fn sha256(bytes: &[u8]) -> String {
@@ -429,6 +437,8 @@ fn resuming_asks_for_the_same_settings_and_data() {
         ("--batch", "17", "batch is 17, and was 16"),
         ("--seed", "2", "seed is 2, and was 1"),
         ("--lr", "0.5", "learning_rate is 0.5"),
+        ("--weight-decay", "0.5", "weight_decay is 0.5"),
+        ("--averaging", "0.5", "averaging is 0.5"),
         ("--config", "micro", "config is \"micro\", and was \"tiny\""),
         ("--objective", "reference", "objective is \"reference\""),
     ] {
@@ -493,7 +503,7 @@ fn a_full_disk_leaves_the_last_checkpoint() {
 }
 
 /// A run that can be stopped: some seconds long, saving often.
-const LONG: [&str; 14] = [
+const LONG: [&str; 16] = [
     "train",
     "--config",
     "tiny",
@@ -507,6 +517,8 @@ const LONG: [&str; 14] = [
     "names.txt",
     "--save-every",
     "50",
+    "--averaging",
+    "0.99",
     "--threads=1",
 ];
 

@@ -15,7 +15,7 @@ mod common;
 
 use common::tolerance::{CHI_SQUARE_SIGMAS, assert_close};
 use common::{Table, probabilities};
-use micro_diffusion::adam::learning_rate;
+use micro_diffusion::adam::{average_rate, average_update, learning_rate};
 use micro_diffusion::bound::{negative_log_probability, term};
 use micro_diffusion::corruption::{mask_count, mask_rate};
 use micro_diffusion::denoiser::Example;
@@ -164,6 +164,22 @@ fn learning_rate_rises_then_falls_to_its_floor() {
     assert!((100..999).all(|step| rate(step + 1) < rate(step)));
     assert_eq!(learning_rate(0, 1, 1.0, 0, 0.5), 1.0, "one step, no warm-up");
     assert!(learning_rate(0, 0, 1.0, 0, 0.5).is_finite());
+}
+
+#[test]
+fn the_average_looks_back_over_a_tenth_and_then_over_its_length() {
+    assert_close(average_rate::<f64>(0, 0.99), 0.9, 1e-15, "first");
+    assert_close(average_rate::<f64>(90, 0.99), 0.09, 1e-15, "a hundredth more than a tenth");
+    assert_close(average_rate::<f64>(5000, 0.99), 0.01, 1e-15, "settled");
+    // Weights that are 0 but for one step: the average is that step's share, which fades by κ a step.
+    let (mut average, decay) = ([0.0_f64; 2], 0.75);
+    for step in 0..40 {
+        let weight = if step == 30 { [1.0, -2.0] } else { [0.0; 2] };
+        average_update(&mut average, &weight, average_rate(step, decay));
+    }
+    let share = 0.25 * decay.powi(9);
+    assert_close(average[0], share, 1e-15, "share");
+    assert_close(average[1], -2.0 * share, 1e-15, "share of the second");
 }
 
 #[test]

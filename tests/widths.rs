@@ -3,7 +3,7 @@
 //! Each function below is the same training step, compiled for one instruction set. Where the machine lacks it, the
 //! baseline runs instead and the test says so.
 
-use micro_diffusion::adam::Adam;
+use micro_diffusion::adam::{Adam, average_rate, average_update};
 use micro_diffusion::denoiser::{Example, Model};
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::residual::Residual;
@@ -17,6 +17,7 @@ fn train<M: Model<L, V>, const L: usize, const V: usize>() -> Vec<u32> {
     let mut weights = vec![0.0; M::PARAMETERS];
     M::initialise(&mut weights, Stream::new(1, Purpose::Weights));
     let (mut m, mut v) = (vec![0.0; M::PARAMETERS], vec![0.0; M::PARAMETERS]);
+    let mut average = weights.clone();
     let mut bits = Vec::new();
     for step in 0..3_u32 {
         let batch: Vec<Example<L>> = (0..11_u32)
@@ -41,7 +42,8 @@ fn train<M: Model<L, V>, const L: usize, const V: usize>() -> Vec<u32> {
             }
         }
         Adam::default().step(step, 0.01).update(&mut weights, &gradient, &mut m, &mut v, f32::sqrt);
-        bits.extend(losses.iter().chain(&weights).map(|x| x.to_bits()));
+        average_update(&mut average, &weights, average_rate(step, 0.999));
+        bits.extend(losses.iter().chain(&weights).chain(&average).map(|x| x.to_bits()));
     }
     bits
 }

@@ -1,12 +1,17 @@
-//! Adam with decoupled weight decay, and its learning rate.
+//! Adam with decoupled weight decay, its learning rate, and the average of the weights it passes through.
 //!
 //! With gradient g at step t = 1, 2, …: m = β₁·m + (1 − β₁)·g, v = β₂·v + (1 − β₂)·g², and
 //! w = w − η·(m̂ / (√v̂ + ε) + λ·w), with m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ), which undo the bias of starting at 0.
 //!
+//! The average follows the weights: a = a + (1 − κ_t)·(w − a) with κ_t = min(κ, t/(t + 9)), so that at first it looks back
+//! over about a tenth of the steps so far, and later over 1/(1 − κ) steps. It smooths out the noise of single batches, which
+//! the weights themselves only lose as the learning rate falls.
+//!
 //! Every element is on its own, so any split of the parameters gives the same bits.
 //!
 //! Source: D. Kingma and J. Ba, "Adam: A Method for Stochastic Optimization", 2015, algorithm 1; I. Loshchilov and
-//! F. Hutter, "Decoupled Weight Decay Regularization", 2019, algorithm 2.
+//! F. Hutter, "Decoupled Weight Decay Regularization", 2019, algorithm 2; B. Polyak and A. Juditsky, "Acceleration of
+//! Stochastic Approximation by Averaging", 1992, for the average.
 
 use crate::math::{Real, power};
 
@@ -75,6 +80,21 @@ impl<R: Real> AdamStep<R> {
             *v = self.beta_2 * *v + self.rest_2 * (*g * *g);
             *w = *w * self.keep - self.rate * *m / (sqrt(*v * self.correction) + self.epsilon);
         }
+    }
+}
+
+/// 1 − κ_t: how far the average moves towards the weights after step `step`, counted from 0, at decay κ `decay`.
+pub fn average_rate<R: Real>(step: u32, decay: f64) -> R {
+    let t = f64::from(step) + 1.0;
+    let kept = t / (t + 9.0);
+    R::of(1.0 - if kept < decay { kept } else { decay })
+}
+
+/// a += rate·(w − a), element by element.
+#[inline(always)]
+pub fn average_update<R: Real>(average: &mut [R], weights: &[R], rate: R) {
+    for (a, w) in average.iter_mut().zip(weights) {
+        *a += rate * (*w - *a);
     }
 }
 

@@ -1,4 +1,5 @@
-//! Checkpoints: safetensors files with the weights, Adam's moments and the losses, which PyTorch, candle and NumPy open.
+//! Checkpoints: safetensors files with the weights, Adam's moments, the average and the losses, which PyTorch, candle and
+//! NumPy open.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -59,9 +60,10 @@ impl View for Floats<'_> {
     }
 }
 
-/// The three flat slices of a state, each under its name in the file.
-fn groups(state: &State) -> [(&'static str, &Vec<f32>); 3] {
-    [("weights", &state.weights), ("m", &state.m), ("v", &state.v)]
+/// The flat slices of a state, each under its name in the file.
+fn groups(state: &State) -> impl Iterator<Item = (&'static str, &Vec<f32>)> {
+    let groups = [("weights", &state.weights), ("m", &state.m), ("v", &state.v), ("average", &state.average)];
+    groups.into_iter().filter(|(_, values)| !values.is_empty())
 }
 
 /// `tensors` with their numbers out of `flat`, each under `prefix` and its name.
@@ -122,6 +124,7 @@ fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
         weights: group("weights")?,
         m: group("m")?,
         v: group("v")?,
+        average: if metadata.settings.averaging > 0.0 { group("average")? } else { Vec::new() },
         losses: floats(&file, LOSSES, None)?,
     };
     if state.losses.len() > metadata.settings.steps as usize {

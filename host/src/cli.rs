@@ -94,6 +94,13 @@ pub(crate) struct TrainOptions {
     /// Peak learning rate [default: the configuration's]
     #[arg(long, value_parser = positive, allow_negative_numbers = true)]
     pub(crate) lr: Option<f64>,
+    /// Adam's weight decay for each unit of learning rate [default: the configuration's]
+    #[arg(long, value_parser = not_negative, allow_negative_numbers = true)]
+    pub(crate) weight_decay: Option<f64>,
+    /// Keep an average of the weights and save it as the model: the share of it that each step keeps, such as 0.999; 0 for
+    /// none [default: the configuration's]
+    #[arg(long, value_name = "SHARE", value_parser = below_one, allow_negative_numbers = true)]
+    pub(crate) averaging: Option<f64>,
     /// Seed of weights, order and noise [default: 1]
     #[arg(long)]
     pub(crate) seed: Option<u64>,
@@ -312,6 +319,21 @@ fn share(text: &str) -> Result<f64, String> {
     (value > 0.0 && value <= 1.0)
         .then_some(value)
         .ok_or_else(|| "a share is above 0 and at most 1".to_owned())
+}
+
+fn below_one(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    (0.0..1.0)
+        .contains(&value)
+        .then_some(value)
+        .ok_or_else(|| "must be a number from 0 to below 1".to_owned())
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    (value >= 0.0 && value.is_finite())
+        .then_some(value)
+        .ok_or_else(|| "must be a number from 0 up".to_owned())
 }
 
 fn positive(text: &str) -> Result<f64, String> {

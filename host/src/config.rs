@@ -18,6 +18,16 @@ pub(crate) struct Recipe {
     pub(crate) steps: u32,
     pub(crate) batch: u32,
     pub(crate) learning_rate: f64,
+    /// For each unit of learning rate.
+    pub(crate) weight_decay: f64,
+    /// Share of the average of the weights that a step keeps; 0 where there is none.
+    pub(crate) averaging: f64,
+}
+
+impl Recipe {
+    const fn new(steps: u32, batch: u32, learning_rate: f64) -> Self {
+        Self { steps, batch, learning_rate, weight_decay: 0.01, averaging: 0.0 }
+    }
 }
 
 /// The one that is used when none is named.
@@ -25,25 +35,17 @@ pub(crate) const DEFAULT: &str = "micro";
 
 /// All of them.
 pub(crate) static CONFIGS: [Config; 4] = [
-    Config {
-        name: "micro",
-        network: &Compiled::<Micro, 12, 27>::NEW,
-        recipe: Recipe { steps: 5000, batch: 64, learning_rate: 6e-3 },
-    },
-    Config {
-        name: "tiny",
-        network: &Compiled::<Tiny, 12, 27>::NEW,
-        recipe: Recipe { steps: 5000, batch: 64, learning_rate: 8e-3 },
-    },
+    Config { name: "micro", network: &Compiled::<Micro, 12, 27>::NEW, recipe: Recipe::new(5000, 64, 6e-3) },
+    Config { name: "tiny", network: &Compiled::<Tiny, 12, 27>::NEW, recipe: Recipe::new(5000, 64, 8e-3) },
     Config {
         name: "residual",
         network: &Compiled::<Residual, 12, 27>::NEW,
-        recipe: Recipe { steps: 5000, batch: 64, learning_rate: 3e-3 },
+        recipe: Recipe::new(5000, 64, 3e-3),
     },
     Config {
         name: "transformer",
         network: &Compiled::<Transformer, 16, 27>::NEW,
-        recipe: Recipe { steps: 8000, batch: 64, learning_rate: 3e-3 },
+        recipe: Recipe::new(8000, 64, 3e-3),
     },
 ];
 

@@ -22,6 +22,9 @@ pub(crate) struct Settings {
     /// Share of the peak that the last step has.
     pub(crate) final_rate: f64,
     pub(crate) weight_decay: f64,
+    /// Share of the average of the weights that a step keeps; 0 where there is none.
+    #[serde(default)]
+    pub(crate) averaging: f64,
     pub(crate) seed: u64,
     /// Whether the development split is held out.
     pub(crate) development: bool,
@@ -37,13 +40,11 @@ const SEED: u64 = 1;
 const WARM_UP: u32 = 200;
 /// Share of the peak learning rate that the last step has.
 const FINAL_RATE: f64 = 0.01;
-/// Adam’s weight decay for each unit of learning rate.
-const WEIGHT_DECAY: f64 = 0.01;
 
 impl Settings {
     /// The configuration's own settings.
     pub(crate) fn of(config: &Config) -> Self {
-        let Recipe { steps, batch, learning_rate } = config.recipe;
+        let Recipe { steps, batch, learning_rate, weight_decay, averaging } = config.recipe;
         Self {
             config: config.name.to_owned(),
             objective: Objective::Nelbo,
@@ -52,7 +53,8 @@ impl Settings {
             learning_rate,
             warm_up: WARM_UP,
             final_rate: FINAL_RATE,
-            weight_decay: WEIGHT_DECAY,
+            weight_decay,
+            averaging,
             seed: SEED,
             development: false,
             data_sha256: String::new(),
@@ -67,6 +69,8 @@ impl Settings {
         replace(&mut self.batch, options.batch);
         self.objective = options.objective.unwrap_or(self.objective);
         self.learning_rate = options.lr.unwrap_or(self.learning_rate);
+        self.weight_decay = options.weight_decay.unwrap_or(self.weight_decay);
+        self.averaging = options.averaging.unwrap_or(self.averaging);
         self.seed = options.seed.unwrap_or(self.seed);
         self.development |= options.development;
         self.config = options.config.clone().unwrap_or(self.config);

@@ -190,7 +190,7 @@ impl Saver<'_> {
         let network = self.config.network;
         let alphabet = Alphabet::new(&self.corpus.alphabet).map_err(|error| anyhow::anyhow!("{error:?}"))?;
         let mut bytes = Vec::new();
-        file::write(&network.shape(), network.tensors(), alphabet, &state.weights, |piece| {
+        file::write(&network.shape(), network.tensors(), alphabet, state.model(), |piece| {
             bytes.write_all(piece)
         })?;
         self.folder.save(folder::MODEL, &bytes)

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::sync::Mutex;
 
-use micro_diffusion::adam::{Adam, learning_rate};
+use micro_diffusion::adam::{Adam, average_rate, learning_rate};
 use micro_diffusion::denoiser::{Example, Model};
 use micro_diffusion::rng::{Purpose, Stream, below};
 use micro_diffusion::schedule::{cosine_mask_rate, stratified_count, uniform_time};
@@ -43,8 +43,17 @@ pub(crate) struct State {
     pub(crate) m: Vec<f32>,
     /// Adam's mean of the squared gradient.
     pub(crate) v: Vec<f32>,
+    /// The average of the weights, or nothing where none is kept.
+    pub(crate) average: Vec<f32>,
     /// The loss of each step so far, in nats for each text; its length is the number of steps done.
     pub(crate) losses: Vec<f32>,
+}
+
+impl State {
+    /// The parameters of the model that the run has come to: the average, where one is kept.
+    pub(crate) fn model(&self) -> &[f32] {
+        if self.average.is_empty() { &self.weights } else { &self.average }
+    }
 }
 
 /// The times T of the reference's schedule.
@@ -72,11 +81,12 @@ impl<'a, M: Model<L, V>, const L: usize, const V: usize> Trainer<'a, M, L, V> {
         let mut weights = vec![0.0; M::PARAMETERS];
         M::initialise(&mut weights, Stream::new(settings.seed, Purpose::Weights));
         let moments = vec![0.0; M::PARAMETERS];
+        let average = if settings.averaging > 0.0 { weights.clone() } else { Vec::new() };
         Self {
             texts,
             symbols: plan.alphabet.symbols(),
             settings,
-            state: State { weights, m: moments.clone(), v: moments, losses: Vec::new() },
+            state: State { weights, m: moments.clone(), v: moments, average, losses: Vec::new() },
             order: Vec::new(),
             epoch: None,
             batch: vec![Example::EMPTY; rows],
@@ -163,16 +173,18 @@ thread_local! {
     static GRADIENT: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// One part of one tensor, and all that Adam changes of it.
+/// One part of one tensor, and all that a step changes of it.
 struct Part<'a> {
     tensor: usize,
     part: usize,
     weights: &'a mut [f32],
     m: &'a mut [f32],
     v: &'a mut [f32],
+    /// Empty where no average is kept.
+    average: &'a mut [f32],
 }
 
-/// Takes `length` numbers off the front of `flat`.
+/// Takes `length` numbers off the front of `flat`; nothing where it has fewer.
 fn split_off<'a>(flat: &mut &'a mut [f32], length: usize) -> &'a mut [f32] {
     flat.split_off_mut(..length).unwrap_or_default()
 }
@@ -180,6 +192,7 @@ fn split_off<'a>(flat: &mut &'a mut [f32], length: usize) -> &'a mut [f32] {
 /// All parts of all tensors.
 fn parts<M: Model<L, V>, const L: usize, const V: usize>(state: &mut State) -> Vec<Part<'_>> {
     let (mut weights, mut m, mut v) = (&mut state.weights[..], &mut state.m[..], &mut state.v[..]);
+    let mut average = &mut state.average[..];
     let mut parts = Vec::new();
     for (tensor, shape) in M::TENSORS.iter().enumerate() {
         for part in 0..shape.parts {
@@ -190,6 +203,7 @@ fn parts<M: Model<L, V>, const L: usize, const V: usize>(state: &mut State) -> V
                 weights: split_off(&mut weights, length),
                 m: split_off(&mut m, length),
                 v: split_off(&mut v, length),
+                average: split_off(&mut average, length),
             });
         }
     }
@@ -216,6 +230,7 @@ impl<M: Model<L, V>, const L: usize, const V: usize> Training for Trainer<'_, M,
         let Settings { steps, learning_rate: peak, warm_up, final_rate, .. } = *self.settings;
         let adam = Adam { weight_decay: self.settings.weight_decay, ..Adam::default() };
         let update = adam.step(step, learning_rate(step, steps, peak, warm_up, final_rate));
+        let average_rate = average_rate(step, self.settings.averaging);
         let (batch, records) = (&self.batch, &self.records);
         let mut shares: Vec<Vec<Part>> = (0..threads).map(|_| Vec::new()).collect();
         for (index, part) in parts::<M, L, V>(&mut self.state).into_iter().enumerate() {
@@ -227,6 +242,7 @@ impl<M: Model<L, V>, const L: usize, const V: usize> Training for Trainer<'_, M,
                     gradient.resize(part.weights.len(), 0.0);
                     vector::gradient::<M, L, V>(part.tensor, part.part, batch, records, gradient);
                     vector::adam(&update, part.weights, gradient, part.m, part.v);
+                    vector::average(part.average, part.weights, average_rate);
                 }
             });
         });

@@ -3,7 +3,7 @@
 //! The kernels are plain loops that are inlined here; AVX2 and AVX-512 compute the same bits as SSE2, only faster,
 //! because every sum's order is fixed in the source and nothing is fused.
 
-use micro_diffusion::adam::AdamStep;
+use micro_diffusion::adam::{AdamStep, average_update};
 use micro_diffusion::denoiser::{Denoiser, Example, Model, Score};
 use multiversion::multiversion;
 
@@ -41,6 +41,12 @@ pub(crate) fn adam(
     v: &mut [f32],
 ) {
     step.update(weights, gradient, m, v, f32::sqrt);
+}
+
+/// [`average_update`] at the machine's vector width.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2"))]
+pub(crate) fn average(average: &mut [f32], weights: &[f32], rate: f32) {
+    average_update(average, weights, rate);
 }
 
 /// Sums that [`multiply_and_add`] keeps: as many as registers hold, and enough to hide the latency of the units.
