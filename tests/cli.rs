@@ -396,21 +396,18 @@ fn sha256(bytes: &[u8]) -> String {
 fn golden_bytes() {
     let scene = Scene::new();
     let mut golden = String::new();
-    for config in ["micro", "tiny"] {
-        let train = [
-            "train",
-            "--config",
-            config,
-            "--steps",
-            "60",
-            "--seed",
-            "7",
-            "--no-eval",
-            "--input",
-            "names.txt",
-        ];
-        scene.good(&[&train[..], &["--out", config]].concat());
-        let names = scene.good(&["sample", "--model", config, "--num", "50"]);
+    // The transformers take longer, so they take less.
+    for (config, steps, batch, num) in [
+        ("micro", "60", "64", "50"),
+        ("tiny", "60", "64", "50"),
+        ("residual", "30", "64", "50"),
+        ("transformer", "4", "16", "10"),
+        ("wide", "2", "16", "10"),
+    ] {
+        let size = ["--config", config, "--steps", steps, "--batch", batch];
+        let train = ["train", "--seed", "7", "--no-eval", "--no-pictures", "--input", "names.txt"];
+        scene.good(&[&train[..], &size, &["--out", config]].concat());
+        let names = scene.good(&["sample", "--model", config, "--num", num]);
         let model = sha256(&scene.read(&format!("{config}/model.mdm")));
         golden += &format!("{config} model {model}\n{config} names {}\n", sha256(names.as_bytes()));
     }

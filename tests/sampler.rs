@@ -294,6 +294,80 @@ fn truncation_keeps_the_likeliest() {
     assert_eq!(drawn(weights.truncated(256, 60_000)), [1, 2, 4]);
 }
 
+/// A denoiser that knows letter pairs alone: whatever scores symbols can be sampled from.
+struct Pairs {
+    /// ln of how often `[a][b]` occurs, and of one more.
+    table: [[Score; 27]; 27],
+    text: [Option<u8>; 12],
+}
+
+impl Pairs {
+    /// The pairs of the shipped names, each name between PADs.
+    fn of_names() -> Self {
+        let mut counts = [[1_u32; 27]; 27];
+        for name in include_str!("../data/names.txt").lines() {
+            let symbols: Vec<u8> = name.bytes().map(|letter| letter - b'a' + 1).chain([0, 0]).collect();
+            let mut before = 0;
+            for symbol in symbols {
+                counts[usize::from(before)][usize::from(symbol)] += 1;
+                before = symbol;
+            }
+        }
+        let score = |count: u32| (f64::from(count).ln() * 65_536.0) as Score;
+        Self { table: counts.map(|row| row.map(score)), text: [None; 12] }
+    }
+
+    /// The sum of the scores of all pairs of a text.
+    fn likelihood(&self, text: impl Iterator<Item = u8>) -> f64 {
+        let (mut before, mut sum) = (0, 0);
+        for symbol in text {
+            sum += i64::from(self.table[usize::from(before)][usize::from(symbol)]);
+            before = symbol;
+        }
+        sum as f64 / 65_536.0
+    }
+}
+
+impl Denoiser<12, 27> for Pairs {
+    fn set(&mut self, position: usize, symbol: Option<u8>) {
+        self.text[position] = symbol;
+    }
+
+    fn evaluate(&mut self) {}
+
+    fn scores(&self, position: usize, out: &mut [Score; 27]) {
+        let before = if position == 0 { Some(0) } else { self.text[position - 1] };
+        let after = self.text.get(position + 1).copied().flatten();
+        for (symbol, score) in out.iter_mut().enumerate() {
+            let from_left = before.map_or(0, |before| self.table[usize::from(before)][symbol]);
+            *score = from_left + after.map_or(0, |after| self.table[symbol][usize::from(after)]);
+        }
+    }
+}
+
+#[test]
+fn a_denoiser_of_ones_own_is_sampled_in_every_order() {
+    let alphabet = micro_diffusion::text::Alphabet::new("abcdefghijklmnopqrstuvwxyz").unwrap();
+    let allowed = micro_diffusion::pattern::allowed("m????a", None, alphabet).unwrap();
+    for order in ORDERS {
+        let (mut drawn, mut backwards) = (0.0, 0.0);
+        let mut denoiser = Pairs::of_names();
+        for index in 0..200 {
+            let stream = Stream::new(1, Purpose::Sample).child(index, 0);
+            let settings = Settings::new(order, Temperature::from_milli(500));
+            let mut sampler = Sampler::<12, 27>::new(&allowed, settings, stream).unwrap();
+            sampler.run(&mut denoiser, 12);
+            let text = sampler.symbols().map(Option::unwrap);
+            assert_eq!((text[0], text[5], text[6]), (13, 1, 0), "{order:?} changed what the pattern fixes");
+            drawn += denoiser.likelihood(text.into_iter());
+            backwards +=
+                denoiser.likelihood([13].into_iter().chain(text[1..5].iter().rev().copied()).chain([1]));
+        }
+        // Frequent pairs were drawn: the same letters in reverse are far less likely, by a nat for each of the texts.
+        assert!(drawn > backwards + 200.0, "{order:?}: {drawn} forwards, {backwards} backwards");
+    }
+}
+
 /// A denoiser that knows one name and is surest of its middle.
 struct Noria;
 

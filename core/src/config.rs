@@ -17,3 +17,6 @@ pub type Residual = ResidualOf<12, 27, 256>;
 /// The bidirectional transformer: 16 positions, which hold every name of the data, the letters a–z and PAD; 4 blocks of
 /// width 64 with 4 heads; 201,728 parameters.
 pub type Transformer = TransformerOf<16, 27, 64, 4, 4, 16>;
+
+/// The transformer for text of one's own: 32 positions, and 127 characters besides PAD; 215,680 parameters.
+pub type Wide = TransformerOf<32, 128, 64, 4, 4, 16>;

@@ -20,6 +20,36 @@ pub const NAT: Score = 1 << 16;
 /// Predicts the symbols of masked positions: all that the sampler and the scorer know of a model.
 ///
 /// Symbol 0 is PAD, which fills a text to `L` positions; `None` is MASK, which is never an output.
+///
+/// # One of your own
+///
+/// Whatever can score symbols can be sampled from. A table of letter pairs, each scored by the logarithm of how often it
+/// occurs, needs nothing but its neighbours:
+///
+/// ```
+/// use micro_diffusion::denoiser::{Denoiser, Score};
+///
+/// struct Pairs {
+///     table: [[Score; 27]; 27],
+///     text: [Option<u8>; 12],
+/// }
+///
+/// impl Denoiser<12, 27> for Pairs {
+///     fn set(&mut self, position: usize, symbol: Option<u8>) {
+///         self.text[position] = symbol;
+///     }
+///     fn evaluate(&mut self) {}
+///     fn scores(&self, position: usize, out: &mut [Score; 27]) {
+///         // A text begins after a PAD. A masked neighbour says nothing.
+///         let before = if position == 0 { Some(0) } else { self.text[position - 1] };
+///         let after = self.text.get(position + 1).copied().flatten();
+///         for (symbol, score) in out.iter_mut().enumerate() {
+///             let from_left = before.map_or(0, |before| self.table[usize::from(before)][symbol]);
+///             *score = from_left + after.map_or(0, |after| self.table[symbol][usize::from(after)]);
+///         }
+///     }
+/// }
+/// ```
 pub trait Denoiser<const L: usize, const V: usize> {
     /// Puts `symbol` at `position`; `None` masks it. A position outside the text is ignored.
     fn set(&mut self, position: usize, symbol: Option<u8>);

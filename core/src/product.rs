@@ -42,7 +42,15 @@ pub fn product<R: Real, W: Stored<R>, const I: usize, const O: usize, const L: u
 ) {
     let (w, y) = product_rows::<R, W, I, L, ROWS>(w, x, y, finish);
     let (w, y) = product_rows::<R, W, I, L, FEW_ROWS>(w, x, y, finish);
-    product_rows::<R, W, I, L, 1>(w, x, y, finish);
+    if const { odd_row(O) } {
+        product_rows::<R, W, I, L, 1>(w, x, y, finish);
+    }
+}
+
+/// Whether `rows` rows leave one that fits no block of [`ROWS`] or [`FEW_ROWS`].
+const fn odd_row(rows: usize) -> bool {
+    // ROWS is even, and FEW_ROWS is two.
+    !rows.is_multiple_of(FEW_ROWS)
 }
 
 /// [`product`], `N` rows at once; returns the rows that are left.
@@ -70,7 +78,9 @@ pub fn product_transposed<R: Real, W: Stored<R>, const I: usize, const O: usize,
 ) {
     let y = transposed_rows::<R, W, I, O, L, ROWS>(w, x, y, finish);
     let y = transposed_rows::<R, W, I, O, L, FEW_ROWS>(w, x, y, finish);
-    transposed_rows::<R, W, I, O, L, 1>(w, x, y, finish);
+    if const { odd_row(I) } {
+        transposed_rows::<R, W, I, O, L, 1>(w, x, y, finish);
+    }
 }
 
 /// [`product_transposed`] for the last rows of y, `N` at once; returns those that are left.
@@ -110,6 +120,10 @@ fn columns<R: Real, const S: usize, const N: usize, const L: usize>(
     let whole = L.saturating_sub(L % LANES);
     for first in (0..whole).step_by(LANES) {
         store(tile::<R, N, LANES>(S, weights, |s| lanes(x.get(s)?, first)), y, first, finish);
+    }
+    // Where no lane is left, this is not even compiled.
+    if const { L.is_multiple_of(LANES) } {
+        return;
     }
     for lane in whole..L {
         store(tile::<R, N, 1>(S, weights, |s| lanes(x.get(s)?, lane)), y, lane, finish);
@@ -175,6 +189,9 @@ pub fn product_backward_weight<R: Real, const I: usize, const O: usize, const L:
     let (blocks, rest) = x.as_chunks::<LANES>();
     for (first, block) in (0..I).step_by(LANES).zip(blocks) {
         weight_columns::<R, I, L, LANES>(d_y, block.as_flattened().as_chunks().0, d_w, first);
+    }
+    if const { I.is_multiple_of(LANES) } {
+        return;
     }
     for (first, row) in (I.saturating_sub(rest.len())..I).zip(rest) {
         weight_columns::<R, I, L, 1>(d_y, row.as_chunks().0, d_w, first);

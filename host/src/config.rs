@@ -1,6 +1,6 @@
 //! The configurations by name, each with the recipe that trains it well.
 
-use micro_diffusion::config::{Micro, Residual, Tiny, Transformer};
+use micro_diffusion::config::{Micro, Residual, Tiny, Transformer, Wide};
 use micro_diffusion::denoiser::Shape;
 
 use crate::network::{Compiled, Network};
@@ -34,7 +34,7 @@ impl Recipe {
 pub(crate) const DEFAULT: &str = "micro";
 
 /// All of them.
-pub(crate) static CONFIGS: [Config; 4] = [
+pub(crate) static CONFIGS: [Config; 5] = [
     Config { name: "micro", network: &Compiled::<Micro, 12, 27>::NEW, recipe: Recipe::new(5000, 64, 6e-3) },
     Config { name: "tiny", network: &Compiled::<Tiny, 12, 27>::NEW, recipe: Recipe::new(5000, 64, 8e-3) },
     Config {
@@ -47,6 +47,7 @@ pub(crate) static CONFIGS: [Config; 4] = [
         network: &Compiled::<Transformer, 16, 27>::NEW,
         recipe: Recipe::new(8000, 64, 3e-3),
     },
+    Config { name: "wide", network: &Compiled::<Wide, 32, 128>::NEW, recipe: Recipe::new(4000, 64, 3e-3) },
 ];
 
 /// Their names, for the command line.

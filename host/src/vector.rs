@@ -2,13 +2,20 @@
 //!
 //! The kernels are plain loops that are inlined here; AVX2 and AVX-512 compute the same bits as SSE2, only faster,
 //! because every sum's order is fixed in the source and nothing is fused.
+//!
+//! Builds with debug assertions have the plain version alone, which takes a third of the time to compile; the golden
+//! bytes of the tests are therefore those of SSE2, which release builds must meet at every width.
 
 use micro_diffusion::adam::{AdamStep, average_update};
 use micro_diffusion::denoiser::{Denoiser, Example, Model, Score};
+#[cfg(not(debug_assertions))]
 use multiversion::multiversion;
 
 /// [`Model::forward_backward`] at the machine's vector width.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2"))]
+#[cfg_attr(
+    not(debug_assertions),
+    multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2"))
+)]
 pub(crate) fn forward_backward<M: Model<L, V>, const L: usize, const V: usize>(
     parameters: M::View<'_, f32>,
     batch: &[Example<L>],
@@ -20,7 +27,10 @@ pub(crate) fn forward_backward<M: Model<L, V>, const L: usize, const V: usize>(
 }
 
 /// [`Model::gradient`] at the machine's vector width.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2"))]
+#[cfg_attr(
+    not(debug_assertions),
+    multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2"))
+)]
 pub(crate) fn gradient<M: Model<L, V>, const L: usize, const V: usize>(
     tensor: usize,
     part: usize,
@@ -32,7 +42,10 @@ pub(crate) fn gradient<M: Model<L, V>, const L: usize, const V: usize>(
 }
 
 /// [`AdamStep::update`] at the machine's vector width.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2"))]
+#[cfg_attr(
+    not(debug_assertions),
+    multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2"))
+)]
 pub(crate) fn adam(
     step: &AdamStep<f32>,
     weights: &mut [f32],
@@ -61,7 +74,7 @@ fn scaled_plus(mut lanes: [f32; 8], x: f32) -> [f32; 8] {
 }
 
 /// `turns` times sum = sum·x + x for each of [`PEAK_SUMS`] sums, for measuring the machine.
-#[multiversion(targets("x86_64+avx2"))]
+#[cfg_attr(not(debug_assertions), multiversion(targets("x86_64+avx2")))]
 pub(crate) fn multiply_and_add(x: f32, turns: usize) -> f32 {
     let mut sums = [[0.0_f32; 8]; 12];
     for (start, sum) in (1_u8..).zip(sums.as_flattened_mut()) {
@@ -75,12 +88,18 @@ pub(crate) fn multiply_and_add(x: f32, turns: usize) -> f32 {
     sums.as_flattened().iter().sum()
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2"))]
+#[cfg_attr(
+    not(debug_assertions),
+    multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2"))
+)]
 fn evaluate<D: Denoiser<L, V>, const L: usize, const V: usize>(denoiser: &mut D) {
     denoiser.evaluate();
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2"))]
+#[cfg_attr(
+    not(debug_assertions),
+    multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2"))
+)]
 fn scores<D: Denoiser<L, V>, const L: usize, const V: usize>(
     denoiser: &D,
     position: usize,
