@@ -57,7 +57,10 @@ pub(crate) fn adam(
 }
 
 /// [`average_update`] at the machine's vector width.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2"))]
+#[cfg_attr(
+    not(debug_assertions),
+    multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2"))
+)]
 pub(crate) fn average(average: &mut [f32], weights: &[f32], rate: f32) {
     average_update(average, weights, rate);
 }
