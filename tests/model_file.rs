@@ -136,7 +136,8 @@ fn forged_headers_are_refused_each_for_its_reason() {
     assert_eq!(forged(6, &[0, 0]), Err(FileError::Header("header length")));
     assert_eq!(forged(8, &[0]), Err(FileError::Header("architecture")));
     assert_eq!(forged(8, &[9]), Err(FileError::Header("architecture")));
-    assert_eq!(forged(9, &[2]), Err(FileError::Header("layout")));
+    assert_eq!(forged(9, &[3]), Err(FileError::Header("layout")));
+    assert_eq!(forged(9, &[2]), Err(FileError::Header("tensor table")), "floats among integers");
     assert_eq!(forged(21, &[1]), Err(FileError::Header("layout")));
     assert_eq!(forged(12, &[2, 0]), Err(FileError::Header("alphabet")), "four symbols do not fit into two");
     assert_eq!(forged(HEADER, b"yy"), Err(FileError::Header("alphabet")), "a repeated character");

@@ -8,24 +8,33 @@
 //! | 4, 5 | version: 1 |
 //! | 6, 7 | header length in bytes, up to the payload |
 //! | 8 | architecture: 1 [`Mlp`](Architecture::Mlp), 2 [`Residual`](Architecture::Residual), 3 [`Transformer`](Architecture::Transformer) |
-//! | 9 | layout: 1, as trained |
+//! | 9 | layout: 1, floats as trained; 2, integers, each table that a hidden layer multiplies with that layer's units outermost |
 //! | 10 … 19 | L, V, H, N, A, two bytes each: positions, symbols, width, blocks, heads |
 //! | 20 | number of tensors |
-//! | 21 | 0 |
+//! | 21 | exponent of the activations' scale; 0 in layout 1 |
 //! | 22, 23 | alphabet: length in bytes |
 //! | 24 … | alphabet: UTF-8, each character once |
 //! | then, for each tensor | number, dtype, number of dimensions, 0; four dimensions of four bytes, 1 where unused; offset in the payload; scale (f32) |
 //! | header length … | payload |
 //! | last 4 | CRC-32 (the polynomial of PNG and zip) of everything before |
 //!
-//! Dtype 1 is f32 with scale 1. The tensors lie one after the other in flat order. Nothing may follow the checksum, and
-//! every weight must be finite.
+//! | dtype | numbers | in layout |
+//! |---|---|---|
+//! | 1 | f32, four bytes each; scale 1; every one finite | 1 |
+//! | 2 | int8, one byte each: the weight is (byte − 128)·scale | 2, weights |
+//! | 3 | int4, the first of two in the low half of a byte: (nibble − 8)·scale; rows of the last dimension fill whole bytes | 2, weights |
+//! | 4 | int16, two bytes each, with sign: number·scale | 2, biases |
+//!
+//! The scale of integers is a power of two 2⁻ᵉ, e = 0 … 16, and activations have the scale 2⁻ᵃ; see
+//! [`integer`](crate::integer) for the arithmetic. The tensors lie one after the other in flat order, and nothing may follow
+//! the checksum.
 //!
 //! [`ModelFile::parse`] checks all of this once; past it nothing can fail. The checksum finds accidents, not malice: a
 //! forged file can hold any finite weights, but no content can make the reader or the sampler fault.
 
 use crate::denoiser::{Architecture, Model, Shape};
-use crate::tensor::{Tensor, total_len};
+use crate::integer::{IntegerModel, MOST_TENSORS, Scales};
+use crate::tensor::{Dtype, StoredTensor, Tensor, total_len};
 use crate::text::Alphabet;
 
 /// The first four bytes of a model file.
@@ -37,9 +46,9 @@ const FIXED: usize = 24;
 const TENSOR: usize = 28;
 const CHECKSUM: usize = 4;
 const LAYOUT_TRAINED: u8 = 1;
-const DTYPE_F32: u8 = 1;
-/// A scale of 1.0 as the bytes of an f32.
-const SCALE_ONE: u32 = 0x3F80_0000;
+const LAYOUT_INTEGERS: u8 = 2;
+/// The largest exponent of a scale.
+const LARGEST_EXPONENT: u8 = 16;
 
 /// Why bytes are not a model this program can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +72,10 @@ pub enum FileError {
     NotFinite(usize),
     /// The file is sound, but its shape is not the one asked for.
     Shape(Shape),
+    /// The file is sound and of the right shape, but its weights are stored otherwise than asked for.
+    Dtype(Dtype),
+    /// A scale or a bias with which the integer arithmetic could overflow.
+    Scale,
 }
 
 /// A sound model file, in place.
@@ -70,8 +83,12 @@ pub enum FileError {
 pub struct ModelFile<'a> {
     shape: Shape,
     alphabet: Alphabet<'a>,
+    /// Of the weights.
+    dtype: Dtype,
+    /// Exponent of the activations.
+    activation: u8,
     tensors: &'a [[u8; TENSOR]],
-    parameters: &'a [[u8; 4]],
+    payload: &'a [u8],
 }
 
 impl<'a> ModelFile<'a> {
@@ -97,7 +114,7 @@ impl<'a> ModelFile<'a> {
             *size = usize::from(take_u16(&mut rest).ok_or(cut)?);
         }
         let [positions, symbols, width, blocks, heads] = sizes;
-        let [tensor_count, reserved] = take(&mut rest).ok_or(cut)?;
+        let [tensor_count, activation] = take(&mut rest).ok_or(cut)?;
         let alphabet_len = usize::from(take_u16(&mut rest).ok_or(cut)?);
         let (alphabet, after) = rest.split_at_checked(alphabet_len).ok_or(cut)?;
         let table_len = usize::from(tensor_count).saturating_mul(TENSOR);
@@ -106,8 +123,8 @@ impl<'a> ModelFile<'a> {
         if header_len != FIXED.saturating_add(alphabet_len).saturating_add(table_len) {
             return Err(FileError::Header("header length"));
         }
-        let parameters = tensors.iter().fold(0, |sum: usize, t| sum.saturating_add(stored_len(t)));
-        let expected = parameters.saturating_mul(4).saturating_add(header_len).saturating_add(CHECKSUM);
+        let stored = tensors.iter().fold(0, |sum: usize, tensor| sum.saturating_add(entry(tensor).bytes()));
+        let expected = stored.saturating_add(header_len).saturating_add(CHECKSUM);
         let length = FileError::Length { expected: Some(expected), found };
         let (payload, checksum) = after.split_last_chunk::<CHECKSUM>().ok_or(length)?;
         let body = bytes.get(..found.saturating_sub(CHECKSUM)).ok_or(cut)?;
@@ -119,7 +136,8 @@ impl<'a> ModelFile<'a> {
             return Err(FileError::Checksum);
         }
         let architecture = architecture_of(architecture).ok_or(FileError::Header("architecture"))?;
-        if layout != LAYOUT_TRAINED || reserved != 0 {
+        let trained = layout == LAYOUT_TRAINED && activation == 0;
+        if !trained && (layout != LAYOUT_INTEGERS || activation > LARGEST_EXPONENT) {
             return Err(FileError::Header("layout"));
         }
         let alphabet = core::str::from_utf8(alphabet).map_err(|_| FileError::Header("alphabet"))?;
@@ -127,15 +145,12 @@ impl<'a> ModelFile<'a> {
         if alphabet.symbols() > symbols {
             return Err(FileError::Header("alphabet"));
         }
-        check_table(tensors)?;
-        let parameters = payload.as_chunks().0;
-        match parameters.iter().position(|bytes| !f32::from_le_bytes(*bytes).is_finite()) {
-            Some(index) => Err(FileError::NotFinite(index)),
-            None => {
-                let shape = Shape { architecture, positions, symbols, width, blocks, heads };
-                Ok(Self { shape, alphabet, tensors, parameters })
-            }
+        let dtype = check_table(tensors, trained).ok_or(FileError::Header("tensor table"))?;
+        if let Some(index) = payload.as_chunks().0.iter().position(|bytes| trained && !is_finite(*bytes)) {
+            return Err(FileError::NotFinite(index));
         }
+        let shape = Shape { architecture, positions, symbols, width, blocks, heads };
+        Ok(Self { shape, alphabet, dtype, activation, tensors, payload })
     }
 
     /// Kind and sizes of the model.
@@ -148,29 +163,69 @@ impl<'a> ModelFile<'a> {
         self.alphabet
     }
 
+    /// How its weights are stored.
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
     /// How many parameters it has.
     pub fn parameter_count(&self) -> usize {
-        self.parameters.len()
+        self.tensors.iter().fold(0, |sum: usize, tensor| sum.saturating_add(entry(tensor).numbers()))
+    }
+
+    /// How many bytes they take.
+    pub fn parameter_bytes(&self) -> usize {
+        self.payload.len()
     }
 
     /// The parameters of an `M`, in place and in flat order; view them with [`Model::view`].
     ///
     /// # Errors
-    /// [`FileError::Shape`] where the file holds a model of another shape.
+    /// [`FileError::Shape`] where the file holds a model of another shape, [`FileError::Dtype`] where it holds integers.
     pub fn parameters<M: Model<L, V>, const L: usize, const V: usize>(
         &self,
     ) -> Result<&'a [[u8; 4]], FileError> {
-        let same_tensors = self.tensors.len() == M::TENSORS.len()
-            && self
-                .tensors
-                .iter()
-                .zip(M::TENSORS)
-                .all(|(bytes, t)| entry(bytes).dimensions == dimensions_of(t));
-        if self.shape == M::SHAPE && same_tensors {
-            Ok(self.parameters)
-        } else {
-            Err(FileError::Shape(self.shape))
+        if self.shape != M::SHAPE {
+            return Err(FileError::Shape(self.shape));
         }
+        if self.dtype != Dtype::F32 {
+            return Err(FileError::Dtype(self.dtype));
+        }
+        let dimensions = M::TENSORS.iter().map(|tensor| dimensions_of(tensor.dimensions));
+        if !self.tensors.iter().map(|bytes| entry(bytes).dimensions).eq(dimensions) {
+            return Err(FileError::Shape(self.shape));
+        }
+        Ok(self.payload.as_chunks().0)
+    }
+
+    /// The tensors of an `M`, a network in integers, in place.
+    ///
+    /// # Errors
+    /// [`FileError::Shape`] where the file holds a model of another shape, [`FileError::Dtype`] where its weights are stored
+    /// otherwise, [`FileError::Scale`] where a sum could overflow.
+    pub fn integers<M: IntegerModel<L, V>, const L: usize, const V: usize>(
+        &self,
+    ) -> Result<M::View<'a>, FileError> {
+        if self.shape != M::SHAPE {
+            return Err(FileError::Shape(self.shape));
+        }
+        if self.dtype != M::DTYPE {
+            return Err(FileError::Dtype(self.dtype));
+        }
+        let same = |(bytes, tensor): (&[u8; TENSOR], &StoredTensor)| {
+            let entry = entry(bytes);
+            dtype_of(entry.dtype) == Some(tensor.dtype)
+                && entry.dimensions == dimensions_of(tensor.dimensions)
+                && usize::from(entry.dimension_count) == tensor.dimensions.len()
+        };
+        if self.tensors.len() != M::TENSORS.len() || !self.tensors.iter().zip(M::TENSORS).all(same) {
+            return Err(FileError::Shape(self.shape));
+        }
+        let mut scales = Scales { activation: self.activation, tensors: [0; MOST_TENSORS] };
+        for (slot, bytes) in scales.tensors.iter_mut().zip(self.tensors) {
+            *slot = exponent_of(entry(bytes).scale).unwrap_or(0);
+        }
+        M::view(self.payload, &scales).ok_or(FileError::Scale)
     }
 }
 
@@ -183,6 +238,35 @@ pub fn write<E>(
     tensors: &[Tensor],
     alphabet: Alphabet,
     parameters: &[f32],
+    sink: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let entries = tensors.iter().map(|tensor| (tensor.dimensions, Dtype::F32, 0));
+    let parameters = parameters.iter().take(total_len(tensors)).map(|parameter| parameter.to_le_bytes());
+    write_pieces(shape, alphabet, [LAYOUT_TRAINED, 0], entries, parameters, sink)
+}
+
+/// Writes the model file of an `M`, a network in integers: its tensors one after the other are `payload`.
+///
+/// # Errors
+/// The first error of `sink`; nothing is written after it.
+pub fn write_integers<M: IntegerModel<L, V>, const L: usize, const V: usize, E>(
+    alphabet: Alphabet,
+    scales: &Scales,
+    payload: &[u8],
+    sink: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let entries = M::TENSORS.iter().zip(scales.tensors).map(|(t, scale)| (t.dimensions, t.dtype, scale));
+    let layout = [LAYOUT_INTEGERS, scales.activation];
+    write_pieces(&M::SHAPE, alphabet, layout, entries, core::iter::once(payload), sink)
+}
+
+/// Writes a model file: header, table of `entries` (dimensions, dtype, exponent of the scale), payload, checksum.
+fn write_pieces<E>(
+    shape: &Shape,
+    alphabet: Alphabet,
+    [layout, activation]: [u8; 2],
+    entries: impl ExactSizeIterator<Item = (&'static [usize], Dtype, u8)>,
+    payload: impl Iterator<Item = impl AsRef<[u8]>>,
     mut sink: impl FnMut(&[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut crc = Crc32::new();
@@ -191,29 +275,29 @@ pub fn write<E>(
         sink(bytes)
     };
     let alphabet = alphabet.characters();
-    let table_len = tensors.len().saturating_mul(TENSOR);
+    let table_len = entries.len().saturating_mul(TENSOR);
     put(&MAGIC)?;
     put(&VERSION.to_le_bytes())?;
     put(&u16_bytes(FIXED.saturating_add(alphabet.len()).saturating_add(table_len)))?;
-    put(&[architecture_code(shape.architecture), LAYOUT_TRAINED])?;
+    put(&[architecture_code(shape.architecture), layout])?;
     for size in [shape.positions, shape.symbols, shape.width, shape.blocks, shape.heads] {
         put(&u16_bytes(size))?;
     }
-    put(&[u8::try_from(tensors.len()).unwrap_or(u8::MAX), 0])?;
+    put(&[u8::try_from(entries.len()).unwrap_or(u8::MAX), activation])?;
     put(&u16_bytes(alphabet.len()))?;
     put(alphabet.as_bytes())?;
     let mut offset: usize = 0;
-    for (number, tensor) in (0..=u8::MAX).zip(tensors) {
-        put(&[number, DTYPE_F32, u8::try_from(tensor.dimensions.len()).unwrap_or(u8::MAX), 0])?;
-        for dimension in dimensions_of(tensor) {
+    for (number, (dimensions, dtype, exponent)) in (0..=u8::MAX).zip(entries) {
+        put(&[number, dtype_code(dtype), u8::try_from(dimensions.len()).unwrap_or(u8::MAX), 0])?;
+        for dimension in dimensions_of(dimensions) {
             put(&dimension.to_le_bytes())?;
         }
-        put(&u32_of(offset.saturating_mul(4)).to_le_bytes())?;
-        put(&SCALE_ONE.to_le_bytes())?;
-        offset = offset.saturating_add(tensor.len());
+        put(&u32_of(offset).to_le_bytes())?;
+        put(&scale_bits(exponent).to_le_bytes())?;
+        offset = offset.saturating_add(dtype.tensor_bytes(dimensions));
     }
-    for parameter in parameters.iter().take(total_len(tensors)) {
-        put(&parameter.to_le_bytes())?;
+    for piece in payload {
+        put(piece.as_ref())?;
     }
     sink(&crc.value().to_le_bytes())
 }
@@ -306,10 +390,43 @@ fn architecture_of(code: u8) -> Option<Architecture> {
         .find(|architecture| architecture_code(*architecture) == code)
 }
 
+fn dtype_code(dtype: Dtype) -> u8 {
+    match dtype {
+        Dtype::F32 => 1,
+        Dtype::Int8 => 2,
+        Dtype::Int4 => 3,
+        Dtype::Int16 => 4,
+    }
+}
+
+fn dtype_of(code: u8) -> Option<Dtype> {
+    [Dtype::F32, Dtype::Int8, Dtype::Int4, Dtype::Int16].into_iter().find(|dtype| dtype_code(*dtype) == code)
+}
+
+/// Where the exponent of an f32 begins.
+const EXPONENT_PLACE: u32 = 23;
+/// The exponent of 1 in an f32.
+const EXPONENT_OF_ONE: u32 = 127;
+
+/// 2⁻ᵉ as the bits of an f32.
+fn scale_bits(exponent: u8) -> u32 {
+    EXPONENT_OF_ONE.saturating_sub(u32::from(exponent)) << EXPONENT_PLACE
+}
+
+/// The exponent e of the scale 2⁻ᵉ, e = 0 … 16; `None` for any other.
+fn exponent_of(scale: u32) -> Option<u8> {
+    (0..=LARGEST_EXPONENT).find(|exponent| scale_bits(*exponent) == scale)
+}
+
+/// Whether an f32 is finite, told by its exponent so that no float instruction is needed.
+fn is_finite(bytes: [u8; 4]) -> bool {
+    u32::from_le_bytes(bytes) >> EXPONENT_PLACE & 0xFF != 0xFF
+}
+
 /// Four dimensions, 1 where the tensor has fewer.
-fn dimensions_of(tensor: &Tensor) -> [u32; 4] {
+fn dimensions_of(tensor: &[usize]) -> [u32; 4] {
     let mut dimensions = [1; 4];
-    for (slot, dimension) in dimensions.iter_mut().zip(tensor.dimensions) {
+    for (slot, dimension) in dimensions.iter_mut().zip(tensor) {
         *slot = u32_of(*dimension);
     }
     dimensions
@@ -326,6 +443,25 @@ struct Entry {
     scale: u32,
 }
 
+impl Entry {
+    fn sizes(&self) -> impl Iterator<Item = usize> {
+        self.dimensions.iter().map(|size| usize::try_from(*size).unwrap_or(usize::MAX))
+    }
+
+    /// The product of the dimensions.
+    fn numbers(&self) -> usize {
+        self.sizes().fold(1, usize::saturating_mul)
+    }
+
+    /// The bytes it takes; an unknown dtype counts as f32.
+    fn bytes(&self) -> usize {
+        let dtype = dtype_of(self.dtype).unwrap_or(Dtype::F32);
+        let last = usize::from(self.dimension_count).saturating_sub(1);
+        let rows = self.sizes().take(last).fold(1, usize::saturating_mul);
+        rows.saturating_mul(dtype.row_bytes(self.sizes().nth(last).unwrap_or(1)))
+    }
+}
+
 fn entry(bytes: &[u8; TENSOR]) -> Entry {
     let (head, words) = bytes.split_first_chunk().unwrap_or((&[0; 4], &[]));
     let [number, dtype, dimension_count, reserved] = *head;
@@ -335,26 +471,22 @@ fn entry(bytes: &[u8; TENSOR]) -> Entry {
     Entry { number, dtype, dimension_count, reserved, dimensions, offset: next(), scale: next() }
 }
 
-fn stored_len(bytes: &[u8; TENSOR]) -> usize {
-    let dimensions = entry(bytes).dimensions;
-    dimensions
-        .iter()
-        .fold(1, |product: usize, d| product.saturating_mul(usize::try_from(*d).unwrap_or(usize::MAX)))
-}
-
-/// The tensors are numbered from 0, f32, and lie one after the other.
-fn check_table(tensors: &[[u8; TENSOR]]) -> Result<(), FileError> {
+/// The dtype of the weights, if the tensors are numbered from 0, lie one after the other, and are all f32 (`trained`) or
+/// all integers; `None` otherwise.
+fn check_table(tensors: &[[u8; TENSOR]], trained: bool) -> Option<Dtype> {
     let mut offset = 0;
     for (number, bytes) in (0..=u8::MAX).zip(tensors) {
         let entry = entry(bytes);
+        let float = dtype_of(entry.dtype)? == Dtype::F32;
+        let exponent = exponent_of(entry.scale)?;
         let unused = entry.dimensions.iter().skip(usize::from(entry.dimension_count));
-        let known = entry.number == number && entry.dtype == DTYPE_F32 && entry.reserved == 0;
-        let placed = entry.offset == offset && entry.scale == SCALE_ONE;
-        if !(known && placed && entry.dimension_count <= 4 && unused.copied().all(|dimension| dimension == 1))
-        {
-            return Err(FileError::Header("tensor table"));
+        let placed = entry.number == number && entry.offset == offset && entry.reserved == 0;
+        let shaped =
+            (1..=4).contains(&entry.dimension_count) && unused.copied().all(|dimension| dimension == 1);
+        if !(placed && shaped && float == trained && (exponent == 0 || !float)) {
+            return None;
         }
-        offset = offset.saturating_add(u32_of(stored_len(bytes).saturating_mul(4)));
+        offset = offset.saturating_add(u32_of(entry.bytes()));
     }
-    Ok(())
+    tensors.first().and_then(|first| dtype_of(entry(first).dtype))
 }

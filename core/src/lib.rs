@@ -32,7 +32,11 @@ pub mod categorical;
 pub mod sampler;
 pub mod bound;
 
-// 6. Texts and files.
+// 6. Networks in integers.
+pub mod integer;
+pub mod quantise;
+
+// 7. Texts and files.
 pub mod text;
 pub mod pattern;
 pub mod file;

@@ -19,12 +19,7 @@ pub struct Tensor {
 impl Tensor {
     /// How many numbers the tensor holds: the product of its dimensions.
     pub const fn len(&self) -> usize {
-        let (mut product, mut rest) = (1usize, self.dimensions);
-        while let [first, tail @ ..] = rest {
-            product = product.saturating_mul(*first);
-            rest = tail;
-        }
-        product
+        product(self.dimensions)
     }
 
     /// Whether the tensor holds nothing.
@@ -39,6 +34,128 @@ impl Tensor {
             None => 0,
         }
     }
+}
+
+/// The product of `dimensions`.
+const fn product(dimensions: &[usize]) -> usize {
+    let (mut product, mut rest) = (1usize, dimensions);
+    while let [first, tail @ ..] = rest {
+        product = product.saturating_mul(*first);
+        rest = tail;
+    }
+    product
+}
+
+/// How the numbers of a tensor are stored.
+///
+/// An integer weight is stored as a code without sign, weight = (code − [`zero`](Self::zero))·scale, so that one
+/// instruction loads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dtype {
+    /// Four bytes, IEEE 754.
+    F32,
+    /// A byte for each weight: code − 128, −128 … 127.
+    Int8,
+    /// Two weights in a byte, the first in its low half: code − 8, −8 … 7. A row of the last dimension fills whole bytes.
+    Int4,
+    /// Two bytes with sign: biases beside [`Int8`](Self::Int8) and [`Int4`](Self::Int4) weights.
+    Int16,
+}
+
+impl Dtype {
+    /// The bits of one number.
+    pub const fn bits(self) -> usize {
+        match self {
+            Self::F32 => 32,
+            Self::Int8 => 8,
+            Self::Int4 => 4,
+            Self::Int16 => 16,
+        }
+    }
+
+    /// The code of 0.
+    pub const fn zero(self) -> u8 {
+        match self {
+            Self::Int8 => 128,
+            Self::Int4 => 8,
+            Self::F32 | Self::Int16 => 0,
+        }
+    }
+
+    /// The bytes of a row of `numbers`.
+    pub const fn row_bytes(self, numbers: usize) -> usize {
+        numbers.saturating_mul(self.bits()).div_ceil(8)
+    }
+
+    /// The bytes of a tensor: rows of the last dimension, each of whole bytes.
+    pub const fn tensor_bytes(self, dimensions: &[usize]) -> usize {
+        let (mut rows, mut rest) = (1usize, dimensions);
+        while let [first, tail @ ..] = rest {
+            if tail.is_empty() {
+                return rows.saturating_mul(self.row_bytes(*first));
+            }
+            rows = rows.saturating_mul(*first);
+            rest = tail;
+        }
+        0
+    }
+}
+
+/// What an integer tensor does in its network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A table of rows that symbols add to a hidden layer.
+    Lookup,
+    /// The bias of a hidden layer.
+    HiddenBias,
+    /// A matrix that multiplies hidden values, stored with the hidden units outermost: the last two dimensions change places
+    /// with respect to training.
+    Product,
+    /// The bias of the scores.
+    ScoreBias,
+}
+
+/// A tensor of integers in a model file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredTensor {
+    /// Name in reports.
+    pub name: &'static str,
+    /// Dimensions, outermost first, row-major.
+    pub dimensions: &'static [usize],
+    /// How its numbers are stored.
+    pub dtype: Dtype,
+    /// What it does.
+    pub role: Role,
+}
+
+impl StoredTensor {
+    /// How many bytes it takes.
+    pub const fn bytes(&self) -> usize {
+        self.dtype.tensor_bytes(self.dimensions)
+    }
+
+    /// How many numbers it holds: the product of its dimensions.
+    pub const fn numbers(&self) -> usize {
+        product(self.dimensions)
+    }
+
+    /// The length of a row, the last dimension.
+    pub const fn row(&self) -> usize {
+        match self.dimensions {
+            [.., row] => *row,
+            [] => 0,
+        }
+    }
+}
+
+/// How many bytes `tensors` take together.
+pub const fn total_bytes(tensors: &[StoredTensor]) -> usize {
+    let (mut sum, mut rest) = (0usize, tensors);
+    while let [first, tail @ ..] = rest {
+        sum = sum.saturating_add(first.bytes());
+        rest = tail;
+    }
+    sum
 }
 
 /// How many numbers `tensors` hold together.

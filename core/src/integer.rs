@@ -1,0 +1,483 @@
+//! A perceptron in integers: 8-bit or 4-bit weights, and no float anywhere.
+//!
+//! All scales are powers of two, so that a change of scale is a shift, and the integers are exactly the numbers that a
+//! float network with the same rounded weights computes. With the exponents e of the input table, a of the activations
+//! and u of the output table, codes E, b, U, and ⌊·⌋ a shift right:
+//!
+//! ```text
+//! sum_h   = b_h + Σ_l E[l][x_l]_h                over the shown positions l, in units of 2⁻ᵉ
+//! value_h = min(max(⌊sum_h / 2^(e − a)⌋, 0), A)  in units of 2⁻ᵃ
+//! z_v     = Σ_h value_h·U[l][h]_v                in units of 2^−(a + u)
+//! score_v = z_v·2^(16 − a − u) + c_v·2^(16 − c)  in units of 2⁻¹⁶, a [`Score`]
+//! ```
+//!
+//! **The first layer is incremental.** Integers can be subtracted again without a trace, so a changed symbol costs a row
+//! taken away and a row added; the result equals the sum from scratch to the bit.
+//!
+//! **Zeros are skipped.** The output table is stored hidden-major, `[L][H][V]`: a unit of value 0, about two in three, costs
+//! nothing, and another adds value·row to the scores of one position.
+//!
+//! **Two lanes in a word** ([`Int4`]). Two bytes b₀, b₁ hold the codes of four symbols, 0 … 15. The word
+//! x = b₀ + 2¹⁶·b₁ carries symbols 0 and 2 in its low nibbles and 1 and 3 in the high ones. Summed over the units,
+//! all = Σ value·x and odd = Σ value·((x ≫ 4) & 000F000F) modulo 2³²; then even = all − 16·odd = Σ value·(x & 000F000F).
+//! Each lane of `even` and `odd` ends below H·A·15 < 2¹⁶ by the choice of A, so that no lane spills over, and two
+//! multiplications do the work of four. In between `all` may spill; modulo 2³² that is undone by the subtraction.
+//!
+//! **Without a multiplier** ([`MULTIPLIER`]) value·row is added bit by bit, from the highest: sum = 2·sum + Σ row over the
+//! units whose bit is set (Horner's rule).
+//!
+//! **Bounds.** |sum_h| ≤ 2¹⁴ + L·128 ≤ 2¹⁵ − 1, |z_v| ≤ 255·128·256 < 2²³, and the shifts of a file are refused where z_v
+//! or c_v could reach 2³⁰: asserted at compile time, or when a file is opened.
+//!
+//! Source: B. Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
+//! Inference", CVPR 2018, for the scheme; L. Lamport, "Multiple Byte Processing with Full-Word Instructions", 1975, for the
+//! lanes.
+
+use core::marker::PhantomData;
+
+use crate::denoiser::{Architecture, Denoiser, Model, Score, Shape};
+use crate::mlp::Mlp;
+use crate::tensor::{Dtype, Role, StoredTensor, matrix, total_bytes, vector};
+
+/// Whether the processor multiplies; RISC-V cores of the smallest class do not.
+pub const MULTIPLIER: bool =
+    cfg!(not(any(target_arch = "riscv32", target_arch = "riscv64"))) || cfg!(target_feature = "m");
+
+/// A network in integers, stored in a file.
+pub trait IntegerModel<const L: usize, const V: usize> {
+    /// Kind and sizes.
+    const SHAPE: Shape;
+    /// How the weights are stored.
+    const DTYPE: Dtype;
+    /// Its tensors, in the order of the file.
+    const TENSORS: &'static [StoredTensor];
+    /// Length of the tensors together.
+    const BYTES: usize = total_bytes(Self::TENSORS);
+
+    /// The tensors in place, with their scales.
+    type View<'a>: Copy;
+    /// What it works in.
+    type Memory;
+    /// Memory to begin with.
+    const MEMORY: Self::Memory;
+    /// The model at work.
+    type Denoiser<'a>: Denoiser<L, V>;
+
+    /// Views `payload`, the tensors one after the other, at their `scales`.
+    ///
+    /// `None` where the length is wrong, or where a bias or a scale could make a sum overflow.
+    fn view<'a>(payload: &'a [u8], scales: &Scales) -> Option<Self::View<'a>>;
+
+    /// The model as a [`Denoiser`] with everything masked; `memory` may be in any state.
+    fn denoiser<'a>(view: Self::View<'a>, memory: &'a mut Self::Memory) -> Self::Denoiser<'a>;
+}
+
+/// A network of floats that also exists in integers: `<Micro as Quantisable<12, 27>>::Integers<Int4>`.
+pub trait Quantisable<const L: usize, const V: usize>: Model<L, V> {
+    /// The same network with weights of precision `P`.
+    type Integers<P: Precision + 'static>: IntegerModel<L, V>;
+}
+
+/// The scales of a network, as exponents: e stands for 2⁻ᵉ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Scales {
+    /// Of the hidden layers' values.
+    pub activation: u8,
+    /// Of each tensor, in the order of the file; tensors past the last have exponent 0.
+    pub tensors: [u8; MOST_TENSORS],
+}
+
+/// Tensors of the largest integer network.
+pub const MOST_TENSORS: usize = 6;
+
+/// The exponent of a [`Score`].
+pub(crate) const SCORE: u8 = 16;
+/// What biases and tables may each contribute to a hidden sum.
+pub(crate) const SUM_SHARE: i16 = 1 << 14;
+/// What the output table and the output bias may each contribute to a score.
+const SCORE_SHARE: u32 = 1 << 30;
+
+/// How weights are stored and multiplied.
+pub trait Precision: Copy {
+    /// How a weight is stored.
+    const DTYPE: Dtype;
+
+    /// A, the largest value of a unit: all that a byte holds or, with two lanes in a word, what keeps every lane of the
+    /// sum over `units` units below 2¹⁶.
+    fn largest_value(units: usize) -> u8;
+
+    /// Adds the weights of `row` to `sums`, or takes them away.
+    fn add_row(row: &[u8], sums: &mut [i16], take_away: bool);
+
+    /// Adds `factor` times the codes of `row` to `sums`, in this precision's own arrangement.
+    fn add_products(row: &[u8], factor: u32, sums: &mut [i32]);
+
+    /// Puts `sums` in the order of the symbols.
+    fn arrange(sums: &mut [i32]);
+}
+
+/// A byte for each weight.
+#[derive(Clone, Copy, Debug)]
+pub struct Int8;
+
+impl Precision for Int8 {
+    const DTYPE: Dtype = Dtype::Int8;
+
+    fn largest_value(_units: usize) -> u8 {
+        u8::MAX
+    }
+
+    #[inline(always)]
+    fn add_row(row: &[u8], sums: &mut [i16], take_away: bool) {
+        for (sum, code) in sums.iter_mut().zip(row) {
+            let weight = i16::from(*code).wrapping_sub(128);
+            *sum = if take_away { sum.wrapping_sub(weight) } else { sum.wrapping_add(weight) };
+        }
+    }
+
+    #[inline(always)]
+    fn add_products(row: &[u8], factor: u32, sums: &mut [i32]) {
+        for (sum, code) in sums.iter_mut().zip(row) {
+            *sum = sum.wrapping_add(u32::from(*code).wrapping_mul(factor).cast_signed());
+        }
+    }
+
+    #[inline(always)]
+    fn arrange(_sums: &mut [i32]) {}
+}
+
+/// Two weights in a byte.
+#[derive(Clone, Copy, Debug)]
+pub struct Int4;
+
+/// The low nibble of each lane.
+const NIBBLES: u32 = 0x000F_000F;
+
+impl Int4 {
+    /// The words that `factor`·(b₀, b₁) adds to `all` and `odd`.
+    #[inline(always)]
+    fn lanes([low, high]: [u8; 2], factor: u32) -> [u32; 2] {
+        let word = u32::from(low) | u32::from(high) << 16;
+        [word.wrapping_mul(factor), (word >> 4 & NIBBLES).wrapping_mul(factor)]
+    }
+}
+
+impl Precision for Int4 {
+    const DTYPE: Dtype = Dtype::Int4;
+
+    #[expect(clippy::cast_possible_truncation, reason = "at most 255")]
+    fn largest_value(units: usize) -> u8 {
+        let most = (u16::MAX as usize / 15).checked_div(units).unwrap_or(0);
+        if most < u8::MAX as usize { most as u8 } else { u8::MAX }
+    }
+
+    #[inline(always)]
+    fn add_row(row: &[u8], sums: &mut [i16], take_away: bool) {
+        let add = |sum: &mut i16, code: u8| {
+            let weight = i16::from(code).wrapping_sub(8);
+            *sum = if take_away { sum.wrapping_sub(weight) } else { sum.wrapping_add(weight) };
+        };
+        let (pairs, last) = sums.as_chunks_mut::<2>();
+        for ([even, odd], byte) in pairs.iter_mut().zip(row) {
+            add(even, byte & 15);
+            add(odd, byte >> 4);
+        }
+        if let ([last], Some(byte)) = (last, row.last()) {
+            add(last, byte & 15);
+        }
+    }
+
+    #[inline(always)]
+    fn add_products(row: &[u8], factor: u32, sums: &mut [i32]) {
+        let add = |sums: &mut [i32; 2], bytes| {
+            for (sum, product) in sums.iter_mut().zip(Self::lanes(bytes, factor)) {
+                *sum = sum.wrapping_add(product.cast_signed());
+            }
+        };
+        let (words, last) = row.as_chunks::<2>();
+        let mut sums = sums.as_chunks_mut::<2>().0.iter_mut();
+        for (word, sums) in words.iter().zip(sums.by_ref()) {
+            add(sums, *word);
+        }
+        if let (Some(sums), [last]) = (sums.next(), last) {
+            add(sums, [*last, 0]);
+        }
+    }
+
+    /// From the last four symbols to the first: what is written lies behind what is still to be read.
+    #[inline(always)]
+    fn arrange(sums: &mut [i32]) {
+        let groups = sums.len().div_ceil(4);
+        for group in (0..groups).rev() {
+            let place = group.wrapping_mul(2);
+            let [all, odd] = [sums.get(place), sums.get(place.wrapping_add(1))]
+                .map(|sum| sum.copied().unwrap_or(0).cast_unsigned());
+            let even = all.wrapping_sub(odd.wrapping_mul(16));
+            let lanes = [even & 0xFFFF, odd & 0xFFFF, even >> 16, odd >> 16];
+            for (sum, lane) in sums.iter_mut().skip(group.wrapping_mul(4)).zip(lanes) {
+                *sum = lane.cast_signed();
+            }
+        }
+    }
+}
+
+/// The output table and its bias: the scores of one position from the values of the hidden units.
+#[derive(Clone, Copy, Debug)]
+struct OutputLayer<'a, P, const L: usize, const V: usize, const H: usize> {
+    /// U, `[L][H][V]`.
+    table: &'a [u8],
+    /// c.
+    bias: &'a [[[u8; 2]; V]; L],
+    /// 16 − a − u.
+    shift: u32,
+    /// 16 − c.
+    bias_shift: u32,
+    precision: PhantomData<fn() -> P>,
+}
+
+impl<'a, P: Precision, const L: usize, const V: usize, const H: usize> OutputLayer<'a, P, L, V, H> {
+    const ROW: usize = P::DTYPE.row_bytes(V);
+
+    /// `None` where a score could overflow, or where finer steps than a [`Score`]'s would have to be dropped.
+    fn new(
+        table: &'a [u8],
+        bias: &'a [[[u8; 2]; V]; L],
+        [activation, output, output_bias]: [u8; 3],
+    ) -> Option<Self> {
+        const { assert!(V >= 2 && V <= 256, "two words of lanes hold four symbols, and a symbol is a u8") };
+        let shift = u32::from(SCORE.checked_sub(activation)?.checked_sub(output)?);
+        let bias_shift = u32::from(SCORE.checked_sub(output_bias)?);
+        // |U| ≤ 2^(bits − 1), |c| ≤ 2¹⁵.
+        let units = u32::try_from(H).ok()?;
+        let largest =
+            u32::from(P::largest_value(H)).checked_mul(u32::from(P::DTYPE.zero()))?.checked_mul(units)?;
+        let fits = largest <= SCORE_SHARE >> shift && 1 << 15 <= SCORE_SHARE >> bias_shift;
+        fits.then_some(Self { table, bias, shift, bias_shift, precision: PhantomData })
+    }
+
+    /// The scores of `position` for the units of `active`, each with its value.
+    #[inline(always)]
+    fn scores(
+        &self,
+        position: usize,
+        active: impl Iterator<Item = (usize, u32)> + Clone,
+        scores: &mut [Score; V],
+    ) {
+        let bytes = H.saturating_mul(Self::ROW);
+        let table = self.table.get(position.saturating_mul(bytes)..).unwrap_or(&[]);
+        let row =
+            |unit: usize| table.get(unit.wrapping_mul(Self::ROW)..).and_then(|rest| rest.get(..Self::ROW));
+        *scores = [0; V];
+        let rows = active.clone().map(|(unit, value)| (row(unit).unwrap_or(&[]), value));
+        if MULTIPLIER {
+            add_products::<P>(rows, scores);
+        } else {
+            add_bit_by_bit::<P>(rows, scores);
+        }
+        P::arrange(scores);
+        let values = active.fold(0, |sum: u32, (_, value)| sum.wrapping_add(value));
+        let zero = values.wrapping_mul(u32::from(P::DTYPE.zero())).cast_signed();
+        for (score, bias) in scores.iter_mut().zip(self.bias.get(position).into_iter().flatten()) {
+            let bias = i32::from(i16::from_le_bytes(*bias)) << self.bias_shift;
+            *score = (score.wrapping_sub(zero) << self.shift).wrapping_add(bias);
+        }
+    }
+}
+
+/// sums + Σ value·row over `rows`, in the arrangement of [`Precision::add_products`].
+#[inline(always)]
+pub fn add_products<'a, P: Precision>(rows: impl Iterator<Item = (&'a [u8], u32)>, sums: &mut [i32]) {
+    for (row, value) in rows {
+        P::add_products(row, value, sums);
+    }
+}
+
+/// The same from sums of 0, without a product: for each bit, the highest first, sums = 2·sums + Σ row over the values that
+/// have it.
+#[inline(always)]
+pub fn add_bit_by_bit<'a, P: Precision>(
+    rows: impl Iterator<Item = (&'a [u8], u32)> + Clone,
+    sums: &mut [i32],
+) {
+    let all_bits = rows.clone().fold(0, |bits, (_, value)| bits | value);
+    let places = u32::BITS.saturating_sub(all_bits.leading_zeros());
+    for place in (0..places).rev() {
+        for sum in sums.iter_mut() {
+            *sum = sum.wrapping_add(*sum);
+        }
+        for (row, _) in rows.clone().filter(|(_, value)| value >> place & 1 == 1) {
+            P::add_products(row, 1, sums);
+        }
+    }
+}
+
+/// The value of a hidden sum: min(max(⌊sum / 2^shift⌋, 0), largest).
+#[inline(always)]
+fn value_of(sum: i16, shift: u32, largest: u8) -> u32 {
+    u32::try_from(i32::from(sum) >> shift).unwrap_or(0).min(u32::from(largest))
+}
+
+/// A two-layer perceptron in integers, [`Mlp`](crate::mlp::Mlp) with weights of precision `P`.
+#[derive(Clone, Copy, Debug)]
+pub struct IntegerMlp<P, const L: usize, const V: usize, const H: usize>(PhantomData<P>);
+
+/// The tensors of an [`IntegerMlp`], in place.
+#[derive(Clone, Copy, Debug)]
+pub struct IntegerMlpView<'a, P, const L: usize, const V: usize, const H: usize> {
+    /// E, `[L][V][H]`.
+    input: &'a [u8],
+    /// b.
+    hidden_bias: &'a [[u8; 2]; H],
+    output: OutputLayer<'a, P, L, V, H>,
+    /// e − a.
+    shift: u32,
+}
+
+/// What an [`IntegerMlp`] works in: 3 bytes for each hidden unit and 2 for each position.
+#[derive(Clone, Debug)]
+pub struct IntegerMlpMemory<const L: usize, const H: usize> {
+    /// The text to evaluate.
+    symbols: [Option<u8>; L],
+    /// The text that `sums` belongs to.
+    summed: [Option<u8>; L],
+    sums: [i16; H],
+    /// The units of value above 0, in ascending order, as many as `active_count` says.
+    active: [u8; H],
+    active_count: usize,
+}
+
+/// An [`IntegerMlp`] at work.
+#[derive(Debug)]
+pub struct IntegerMlpDenoiser<'a, P, const L: usize, const V: usize, const H: usize> {
+    view: IntegerMlpView<'a, P, L, V, H>,
+    memory: &'a mut IntegerMlpMemory<L, H>,
+}
+
+impl<P: Precision + 'static, const L: usize, const V: usize, const H: usize> IntegerModel<L, V>
+    for IntegerMlp<P, L, V, H>
+{
+    const SHAPE: Shape =
+        Shape { architecture: Architecture::Mlp, positions: L, symbols: V, width: H, blocks: 0, heads: 0 };
+    const DTYPE: Dtype = P::DTYPE;
+    const TENSORS: &'static [StoredTensor] = &[
+        StoredTensor { name: "input", dimensions: &[L, V, H], dtype: P::DTYPE, role: Role::Lookup },
+        StoredTensor { name: "hidden_bias", dimensions: &[H], dtype: Dtype::Int16, role: Role::HiddenBias },
+        StoredTensor { name: "output", dimensions: &[L, H, V], dtype: P::DTYPE, role: Role::Product },
+        StoredTensor { name: "output_bias", dimensions: &[L, V], dtype: Dtype::Int16, role: Role::ScoreBias },
+    ];
+    const MEMORY: Self::Memory = IntegerMlpMemory {
+        symbols: [None; L],
+        summed: [None; L],
+        sums: [0; H],
+        active: [0; H],
+        active_count: 0,
+    };
+
+    type View<'a> = IntegerMlpView<'a, P, L, V, H>;
+    type Memory = IntegerMlpMemory<L, H>;
+    type Denoiser<'a> = IntegerMlpDenoiser<'a, P, L, V, H>;
+
+    fn view<'a>(payload: &'a [u8], scales: &Scales) -> Option<Self::View<'a>> {
+        const { assert!(H <= 256, "the number of a unit is a u8") };
+        const { assert!(L * 128 < SUM_SHARE as usize, "the tables' share of a hidden sum") };
+        let [e, b, u, c, ..] = scales.tensors;
+        let shift = u32::from(e.checked_sub(scales.activation)?);
+        let mut rest = payload;
+        let mut split = |tensor: usize| {
+            let (head, tail) = rest.split_at_checked(Self::TENSORS.get(tensor)?.bytes())?;
+            rest = tail;
+            Some(head)
+        };
+        let input = split(0)?;
+        let hidden_bias: &[[u8; 2]; H] = vector(&mut split(1)?.as_chunks().0)?;
+        let table = split(2)?;
+        let bias = matrix(&mut split(3)?.as_chunks().0)?;
+        let small = |bias: &[u8; 2]| i16::from_le_bytes(*bias).unsigned_abs() < SUM_SHARE.unsigned_abs();
+        let sound = rest.is_empty() && b == e && hidden_bias.iter().all(small);
+        let output = OutputLayer::new(table, bias, [scales.activation, u, c])?;
+        sound.then_some(IntegerMlpView { input, hidden_bias, output, shift })
+    }
+
+    fn denoiser<'a>(view: Self::View<'a>, memory: &'a mut Self::Memory) -> Self::Denoiser<'a> {
+        let mut denoiser = IntegerMlpDenoiser { view, memory };
+        denoiser.memory.symbols = [None; L];
+        denoiser.start_from_masks();
+        denoiser
+    }
+}
+
+impl<const L: usize, const V: usize, const H: usize> Quantisable<L, V> for Mlp<L, V, H> {
+    type Integers<P: Precision + 'static> = IntegerMlp<P, L, V, H>;
+}
+
+impl<P: Precision, const L: usize, const V: usize, const H: usize> IntegerMlpDenoiser<'_, P, L, V, H> {
+    /// The sums of a text of masks: the bias.
+    fn start_from_masks(&mut self) {
+        self.memory.summed = [None; L];
+        for (sum, bias) in self.memory.sums.iter_mut().zip(self.view.hidden_bias) {
+            *sum = i16::from_le_bytes(*bias);
+        }
+    }
+
+    /// Adds the row of `symbol` at `position` to the sums, or takes it away; a mask has none.
+    #[inline(always)]
+    fn add(&mut self, position: usize, symbol: Option<u8>, take_away: bool) {
+        let row_bytes = P::DTYPE.row_bytes(H);
+        let Some(symbol) = symbol.map(usize::from).filter(|symbol| *symbol < V) else { return };
+        let start = position.wrapping_mul(V).wrapping_add(symbol).wrapping_mul(row_bytes);
+        let row = self.view.input.get(start..).and_then(|rest| rest.get(..row_bytes));
+        P::add_row(row.unwrap_or(&[]), &mut self.memory.sums, take_away);
+    }
+
+    /// Brings the sums to the present text, by the shorter way.
+    fn update_sums(&mut self) {
+        let memory = &self.memory;
+        let changed = memory.symbols.iter().zip(&memory.summed).filter(|(new, old)| new != old).count();
+        let shown = memory.symbols.iter().flatten().count();
+        if changed > shown {
+            self.start_from_masks();
+        }
+        for position in 0..L {
+            let memory = &mut self.memory;
+            let texts = memory.symbols.get(position).zip(memory.summed.get_mut(position));
+            let Some((new, old)) = texts.filter(|(new, old)| new != old) else { continue };
+            let (new, old) = (*new, core::mem::replace(old, *new));
+            self.add(position, old, true);
+            self.add(position, new, false);
+        }
+    }
+}
+
+impl<P: Precision, const L: usize, const V: usize, const H: usize> Denoiser<L, V>
+    for IntegerMlpDenoiser<'_, P, L, V, H>
+{
+    fn set(&mut self, position: usize, symbol: Option<u8>) {
+        if let Some(slot) = self.memory.symbols.get_mut(position) {
+            *slot = symbol;
+        }
+    }
+
+    fn evaluate(&mut self) {
+        self.update_sums();
+        let memory = &mut self.memory;
+        let mut slots = memory.active.iter_mut();
+        for (unit, sum) in (0..=u8::MAX).zip(&memory.sums) {
+            if i32::from(*sum) >> self.view.shift > 0
+                && let Some(slot) = slots.next()
+            {
+                *slot = unit;
+            }
+        }
+        memory.active_count = H.saturating_sub(slots.len());
+    }
+
+    fn scores(&self, position: usize, out: &mut [Score; V]) {
+        let (memory, shift) = (&self.memory, self.view.shift);
+        let active = memory.active.get(..memory.active_count).unwrap_or(&[]);
+        let value = |unit: &u8| {
+            let unit = usize::from(*unit);
+            (unit, memory.sums.get(unit).map_or(0, |sum| value_of(*sum, shift, P::largest_value(H))))
+        };
+        self.view.output.scores(position, active.iter().map(value), out);
+    }
+}

@@ -1,0 +1,132 @@
+//! From trained floats to integers.
+//!
+//! A weight w becomes the integer nearest to w·2ᵉ, held within what its type stores: −8 … 7, −128 … 127, and for biases
+//! what [`integer`](crate::integer) allows them in a sum. Its error is at most 2⁻ᵉ/2 inside that range, and grows beyond
+//! it by what is cut off; the exponent is the one with the least sum of squared errors over the tensor.
+//!
+//! A hidden value is a sum divided by a power of two and rounded down; a bias stored half a step higher makes that
+//! rounding to the nearest.
+//!
+//! Only the exponent of the activations, which depends on the texts, is left to whoever has some.
+//!
+//! Source: B. Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
+//! Inference", CVPR 2018.
+
+use crate::integer::{SCORE, SUM_SHARE, Scales};
+use crate::math::{Real, round_to_i32};
+use crate::tensor::{Dtype, Role, StoredTensor};
+
+/// The least and the largest integer of `tensor`.
+fn range(tensor: &StoredTensor) -> (i32, i32) {
+    let below = match (tensor.dtype, tensor.role) {
+        (Dtype::Int4, _) => 8,
+        (Dtype::Int8, _) => 128,
+        (_, Role::HiddenBias) => i32::from(SUM_SHARE).saturating_sub(1),
+        _ => i32::from(i16::MAX),
+    };
+    let symmetric = tensor.dtype == Dtype::Int16;
+    (below.saturating_neg(), if symmetric { below } else { below.saturating_sub(1) })
+}
+
+/// 2^`exponent`.
+fn power_of_two(exponent: u8) -> f32 {
+    f32::of(f64::from(1_u32.checked_shl(u32::from(exponent)).unwrap_or(0)))
+}
+
+/// The integer nearest to `weight`·2^`exponent` that `tensor` can hold; halves round away from 0.
+pub fn to_integer(tensor: &StoredTensor, weight: f32, exponent: u8) -> i32 {
+    let (least, largest) = range(tensor);
+    round_to_i32(weight * power_of_two(exponent)).clamp(least, largest)
+}
+
+/// The weight that `tensor` holds in the place of `weight`: [`to_integer`] and back.
+#[inline(always)]
+pub fn rounded(tensor: &StoredTensor, weight: f32, exponent: u8) -> f32 {
+    // At most 16 bits, exact in f32, and so is the division by a power of two.
+    f32::of(f64::from(to_integer(tensor, weight, exponent))) / power_of_two(exponent)
+}
+
+/// The exponent with which `tensor` holds `weights` at the least sum of squared errors.
+pub fn best_exponent(tensor: &StoredTensor, weights: &[f32]) -> u8 {
+    let error = |exponent: u8| {
+        let squares = weights.iter().map(|weight| {
+            let error = (*weight - rounded(tensor, *weight, exponent)).to_f64();
+            error * error
+        });
+        squares.sum::<f64>()
+    };
+    let best = (0..=SCORE).map(|exponent| (error(exponent), exponent)).reduce(|best, next| {
+        // Of equals the coarser, whose sums are the smaller.
+        if next.0 < best.0 { next } else { best }
+    });
+    best.map_or(0, |(_, exponent)| exponent)
+}
+
+/// The scales of `parameters`, trained, for the network of `tensors` with activations in units of 2^−`activation`.
+pub fn scales(tensors: &[StoredTensor], parameters: &[f32], activation: u8) -> Scales {
+    let mut scales = Scales { activation, tensors: [0; _] };
+    let (mut rest, mut unit) = (parameters, 0_u8);
+    for (exponent, tensor) in scales.tensors.iter_mut().zip(tensors) {
+        let (weights, tail) = rest.split_at_checked(tensor.numbers()).unwrap_or((rest, &[]));
+        rest = tail;
+        *exponent = match tensor.role {
+            // The unit of the sums that the bias is added to.
+            Role::HiddenBias => unit,
+            _ => best_exponent(tensor, weights),
+        };
+        unit = if tensor.role == Role::Product { exponent.saturating_add(activation) } else { *exponent };
+    }
+    scales
+}
+
+/// Writes `parameters`, trained, as the tensors of an integer network one after the other.
+///
+/// `payload` is as long as the tensors take; what is beyond either end is left out.
+pub fn quantise(tensors: &[StoredTensor], parameters: &[f32], scales: &Scales, payload: &mut [u8]) {
+    let (mut rest, mut out) = (parameters, payload);
+    for (tensor, exponent) in tensors.iter().zip(scales.tensors) {
+        let Some((weights, tail)) = rest.split_at_checked(tensor.numbers()) else { return };
+        let Some((bytes, free)) = out.split_at_mut_checked(tensor.bytes()) else { return };
+        (rest, out) = (tail, free);
+        match tensor.role {
+            Role::Lookup | Role::Product => store_weights(tensor, weights, exponent, bytes),
+            Role::HiddenBias => {
+                // Half of the step 2^(exponent − activation), in which the sum becomes a value.
+                let step = u32::from(exponent.saturating_sub(scales.activation));
+                store_bias(tensor, weights, exponent, 1_i32.checked_shl(step).unwrap_or(0) >> 1, bytes);
+            }
+            Role::ScoreBias => store_bias(tensor, weights, exponent, 0, bytes),
+        }
+    }
+}
+
+/// Int16 with sign, `half` higher.
+fn store_bias(tensor: &StoredTensor, weights: &[f32], exponent: u8, half: i32, bytes: &mut [u8]) {
+    let (least, largest) = range(tensor);
+    for (bytes, weight) in bytes.as_chunks_mut().0.iter_mut().zip(weights) {
+        let integer = to_integer(tensor, *weight, exponent).saturating_add(half).clamp(least, largest);
+        *bytes = i16::try_from(integer).unwrap_or(0).to_le_bytes();
+    }
+}
+
+/// Codes without sign, in rows of whole bytes.
+fn store_weights(tensor: &StoredTensor, weights: &[f32], exponent: u8, bytes: &mut [u8]) {
+    let (row, zero) = (tensor.row().max(1), tensor.dtype.zero());
+    let rows = tensor.dimensions.iter().rev().nth(1).copied().unwrap_or(1);
+    let code = |weight: f32| {
+        let code = to_integer(tensor, weight, exponent).saturating_add(i32::from(zero));
+        u8::try_from(code).unwrap_or(zero)
+    };
+    for (number, bytes) in bytes.chunks_exact_mut(tensor.dtype.row_bytes(row)).enumerate() {
+        // Where the last two dimensions change places, row r of a block is its column r as trained.
+        let block = weights.chunks_exact(row.saturating_mul(rows)).nth(number.checked_div(rows).unwrap_or(0));
+        let place = number.checked_rem(rows).unwrap_or(0);
+        let transposed = tensor.role == Role::Product;
+        let (start, stride) = if transposed { (place, rows) } else { (place.saturating_mul(row), 1) };
+        let mut codes = block.unwrap_or(&[]).iter().skip(start).step_by(stride).take(row).copied().map(code);
+        for byte in bytes {
+            let mut next = || codes.next().unwrap_or(zero);
+            *byte = if tensor.dtype == Dtype::Int4 { next() | next() << 4 } else { next() };
+        }
+    }
+}

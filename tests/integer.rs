@@ -1,0 +1,549 @@
+//! Networks in integers: against loops too plain to be wrong, and against the float network of the same weights.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may panic: that is how it fails"
+)]
+
+mod common;
+
+use common::numbers;
+use micro_diffusion::categorical::Temperature;
+use micro_diffusion::denoiser::{Denoiser, Model, Score};
+use micro_diffusion::file::{FileError, ModelFile, crc32, write, write_integers};
+use micro_diffusion::integer::{
+    Int4, Int8, IntegerMlp, IntegerModel, Precision, Scales, add_bit_by_bit, add_products,
+};
+use micro_diffusion::mlp::Mlp;
+use micro_diffusion::quantise::{best_exponent, quantise, rounded, scales, to_integer};
+use micro_diffusion::rng::{Purpose, Stream};
+use micro_diffusion::sampler::{Order, Sampler, Settings};
+use micro_diffusion::tensor::{Dtype, Role, StoredTensor};
+use micro_diffusion::text::Alphabet;
+
+/// Trained parameters, as if: numbers of the sizes that training gives.
+fn parameters<M: Model<L, V>, const L: usize, const V: usize>(seed: u64) -> Vec<f32> {
+    let mut parameters = numbers(seed, M::PARAMETERS);
+    let mut rest = &mut parameters[..];
+    for (tensor, size) in M::TENSORS.iter().zip([0.7, 0.4, 1.1, 0.5, 1.1, 0.5]) {
+        let (head, tail) = rest.split_at_mut(tensor.len());
+        head.iter_mut().for_each(|number| *number *= size);
+        rest = tail;
+    }
+    parameters.iter().map(|number| *number as f32).collect()
+}
+
+/// A network in integers: the parameters it comes from, its scales and its tensors.
+struct Case {
+    parameters: Vec<f32>,
+    scales: Scales,
+    payload: Vec<u8>,
+}
+
+impl Case {
+    fn new<M: Model<L, V>, I: IntegerModel<L, V>, const L: usize, const V: usize>(
+        seed: u64,
+        activation: u8,
+    ) -> Self {
+        let parameters = parameters::<M, L, V>(seed);
+        let scales = scales(I::TENSORS, &parameters, activation);
+        let mut payload = vec![0; I::BYTES];
+        quantise(I::TENSORS, &parameters, &scales, &mut payload);
+        Self { parameters, scales, payload }
+    }
+
+    fn file<I: IntegerModel<L, V>, const L: usize, const V: usize>(&self, alphabet: &str) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let sink = |piece: &[u8]| -> Result<(), ()> {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        };
+        write_integers::<I, L, V, _>(Alphabet::new(alphabet).unwrap(), &self.scales, &self.payload, sink)
+            .unwrap();
+        bytes
+    }
+}
+
+/// The integers of each tensor, read from the payload one number at a time.
+fn integers(tensors: &[StoredTensor], mut payload: &[u8]) -> Vec<Vec<i64>> {
+    let decode = |tensor: &StoredTensor| {
+        let bytes;
+        (bytes, payload) = payload.split_at(tensor.bytes());
+        let row = tensor.row();
+        let number = |index: usize| match tensor.dtype {
+            Dtype::Int8 => i64::from(bytes[index]) - 128,
+            Dtype::Int4 => {
+                let (row_number, column) = (index / row, index % row);
+                let byte = bytes[row_number * row.div_ceil(2) + column / 2];
+                i64::from(if column % 2 == 0 { byte % 16 } else { byte / 16 }) - 8
+            }
+            Dtype::Int16 => i64::from(i16::from_le_bytes([bytes[2 * index], bytes[2 * index + 1]])),
+            Dtype::F32 => panic!("no float among integers"),
+        };
+        (0..tensor.numbers()).map(number).collect()
+    };
+    let decoded = tensors.iter().map(decode).collect();
+    assert!(payload.is_empty());
+    decoded
+}
+
+/// 2ⁿ·`x`, exactly.
+fn shifted(x: i64, n: i64) -> i64 {
+    if n >= 0 { x << n } else { x >> -n }
+}
+
+/// The scores of every position by plain loops.
+fn plain_mlp<const L: usize, const V: usize, const H: usize>(
+    tensors: &[Vec<i64>],
+    scales: &Scales,
+    largest: i64,
+    symbols: &[Option<u8>; L],
+) -> Vec<[i64; V]> {
+    let [input, bias, output, score_bias] = tensors else { panic!("four tensors") };
+    let a = i64::from(scales.activation);
+    let [e, _, u, c, ..] = scales.tensors.map(i64::from);
+    let mut values = [0; H];
+    for h in 0..H {
+        let mut sum = bias[h];
+        for (l, symbol) in symbols.iter().enumerate() {
+            if let Some(symbol) = symbol {
+                sum += input[(l * V + usize::from(*symbol)) * H + h];
+            }
+        }
+        values[h] = shifted(sum, a - e).clamp(0, largest);
+    }
+    let score = |l: usize, v: usize| {
+        let sum: i64 = (0..H).map(|h| values[h] * output[(l * H + h) * V + v]).sum();
+        shifted(sum, 16 - a - u) + shifted(score_bias[l * V + v], 16 - c)
+    };
+    (0..L).map(|l| std::array::from_fn(|v| score(l, v))).collect()
+}
+
+/// Texts from all masks to none.
+fn texts<const L: usize, const V: usize>(seed: u64) -> Vec<[Option<u8>; L]> {
+    let stream = Stream::new(seed, Purpose::Noise);
+    (0..40)
+        .map(|text: u32| {
+            let words: [[u32; 2]; L] = std::array::from_fn(|l| stream.child(text, 0).draw(l as u32, 0));
+            words.map(|[symbol, shown]| (shown % 40 < text).then_some((symbol % V as u32) as u8))
+        })
+        .collect()
+}
+
+fn all_scores<D: Denoiser<L, V>, const L: usize, const V: usize>(
+    denoiser: &mut D,
+    text: &[Option<u8>; L],
+) -> Vec<[Score; V]> {
+    for (position, symbol) in text.iter().enumerate() {
+        denoiser.set(position, *symbol);
+    }
+    denoiser.evaluate();
+    let scores = |position| {
+        let mut scores = [7; V];
+        denoiser.scores(position, &mut scores);
+        scores
+    };
+    (0..L).map(scores).collect()
+}
+
+fn agrees_with_plain_loops<P: Precision + 'static, const L: usize, const V: usize, const H: usize>(
+    case: &Case,
+) {
+    type I<P, const L: usize, const V: usize, const H: usize> = IntegerMlp<P, L, V, H>;
+    let tensors = integers(I::<P, L, V, H>::TENSORS, &case.payload);
+    let mut memory = I::<P, L, V, H>::MEMORY;
+    let view = I::<P, L, V, H>::view(&case.payload, &case.scales).unwrap();
+    let mut denoiser = I::<P, L, V, H>::denoiser(view, &mut memory);
+    let largest = i64::from(P::largest_value(H));
+    for text in texts::<L, V>(5) {
+        let plain = plain_mlp::<L, V, H>(&tensors, &case.scales, largest, &text);
+        let found = all_scores(&mut denoiser, &text).into_iter().map(|scores| scores.map(i64::from));
+        assert_eq!(found.collect::<Vec<_>>(), plain, "L {L} V {V} H {H} {text:?}");
+    }
+}
+
+#[test]
+fn scores_are_those_of_plain_loops() {
+    for seed in 1..4 {
+        for activation in 2..4 {
+            agrees_with_plain_loops::<Int4, 3, 4, 2>(&Case::new::<
+                Mlp<3, 4, 2>,
+                IntegerMlp<Int4, 3, 4, 2>,
+                3,
+                4,
+            >(seed, activation));
+            agrees_with_plain_loops::<Int4, 4, 5, 7>(&Case::new::<
+                Mlp<4, 5, 7>,
+                IntegerMlp<Int4, 4, 5, 7>,
+                4,
+                5,
+            >(seed, activation));
+            agrees_with_plain_loops::<Int4, 3, 6, 5>(&Case::new::<
+                Mlp<3, 6, 5>,
+                IntegerMlp<Int4, 3, 6, 5>,
+                3,
+                6,
+            >(seed, activation));
+            agrees_with_plain_loops::<Int4, 2, 2, 3>(&Case::new::<
+                Mlp<2, 2, 3>,
+                IntegerMlp<Int4, 2, 2, 3>,
+                2,
+                2,
+            >(seed, activation));
+            agrees_with_plain_loops::<Int4, 12, 27, 256>(&Case::new::<
+                Mlp<12, 27, 256>,
+                IntegerMlp<Int4, 12, 27, 256>,
+                12,
+                27,
+            >(seed, activation));
+        }
+        for activation in 4..6 {
+            agrees_with_plain_loops::<Int8, 3, 4, 2>(&Case::new::<
+                Mlp<3, 4, 2>,
+                IntegerMlp<Int8, 3, 4, 2>,
+                3,
+                4,
+            >(seed, activation));
+            agrees_with_plain_loops::<Int8, 4, 5, 7>(&Case::new::<
+                Mlp<4, 5, 7>,
+                IntegerMlp<Int8, 4, 5, 7>,
+                4,
+                5,
+            >(seed, activation));
+            agrees_with_plain_loops::<Int8, 12, 27, 256>(&Case::new::<
+                Mlp<12, 27, 256>,
+                IntegerMlp<Int8, 12, 27, 256>,
+                12,
+                27,
+            >(seed, activation));
+        }
+    }
+}
+
+type Small = Mlp<3, 4, 2>;
+type Small8 = IntegerMlp<Int8, 3, 4, 2>;
+type Small4 = IntegerMlp<Int4, 3, 4, 2>;
+type Micro = Mlp<12, 27, 256>;
+type Micro8 = IntegerMlp<Int8, 12, 27, 256>;
+type Micro4 = IntegerMlp<Int4, 12, 27, 256>;
+
+/// The float network of the rounded weights: the integers are exactly its numbers.
+#[test]
+fn integers_are_the_numbers_of_a_float_network() {
+    fn check<I: IntegerModel<12, 27>>(case: &Case, largest: u8) {
+        let mut weights = case.parameters.clone();
+        let mut rest = &mut weights[..];
+        for (tensor, exponent) in I::TENSORS.iter().zip(case.scales.tensors) {
+            let (head, tail) = rest.split_at_mut(tensor.numbers());
+            head.iter_mut().for_each(|weight| *weight = rounded(tensor, *weight, exponent));
+            rest = tail;
+        }
+        let floats = Micro::view(&weights[..]).unwrap();
+        let step = f64::from(1 << case.scales.activation).recip();
+        let mut memory = I::MEMORY;
+        let mut denoiser = I::denoiser(I::view(&case.payload, &case.scales).unwrap(), &mut memory);
+        for text in texts::<12, 27>(6) {
+            let scores = all_scores(&mut denoiser, &text);
+            let value = |h: usize| {
+                let rows =
+                    text.iter().enumerate().filter_map(|(l, symbol)| Some((l, usize::from((*symbol)?))));
+                let sum: f64 = rows.map(|(l, v)| f64::from(floats.input[l][v][h])).sum();
+                let sum = sum + f64::from(floats.hidden_bias[h]);
+                // Rounded to the nearest step, halves up, within 0 … A steps.
+                (sum / step + 0.5).floor().clamp(0.0, f64::from(largest)) * step
+            };
+            let values: [f64; 256] = std::array::from_fn(value);
+            for (l, scores) in scores.iter().enumerate() {
+                for (v, score) in scores.iter().enumerate() {
+                    let row = floats.output[l][v].map(f64::from);
+                    let sum: f64 = values.iter().zip(row).map(|(value, weight)| value * weight).sum();
+                    let logit = sum + f64::from(floats.output_bias[l][v]);
+                    assert_eq!(f64::from(*score), logit * 65_536.0, "position {l} symbol {v} {text:?}");
+                }
+            }
+        }
+    }
+    check::<Micro8>(&Case::new::<Micro, Micro8, 12, 27>(3, 5), Int8::largest_value(256));
+    check::<Micro4>(&Case::new::<Micro, Micro4, 12, 27>(3, 3), Int4::largest_value(256));
+}
+
+#[test]
+fn the_incremental_first_layer_equals_the_sum_from_scratch() {
+    fn check<I: IntegerModel<12, 27>>(case: &Case) {
+        let mut memory = I::MEMORY;
+        let mut denoiser = I::denoiser(I::view(&case.payload, &case.scales).unwrap(), &mut memory);
+        let stream = Stream::new(8, Purpose::Noise);
+        let mut text = [None; 12];
+        for change in 0..200 {
+            // One position is set, masked or replaced, now and then all are masked.
+            let [place, symbol] = stream.draw(change, 0).map(|word| word % 12);
+            text[place as usize] = (symbol > 2).then_some(symbol as u8 * 2);
+            if change % 50 == 49 {
+                text = [None; 12];
+            }
+            let mut fresh = I::MEMORY;
+            let view = I::view(&case.payload, &case.scales).unwrap();
+            let scratch = all_scores(&mut I::denoiser(view, &mut fresh), &text);
+            assert_eq!(all_scores(&mut denoiser, &text), scratch, "change {change}");
+        }
+    }
+    check::<Micro8>(&Case::new::<Micro, Micro8, 12, 27>(4, 5));
+    check::<Micro4>(&Case::new::<Micro, Micro4, 12, 27>(4, 2));
+}
+
+/// Every table at an end of its range, and biases at the ends of theirs: the sums reach their bounds, and hold.
+#[test]
+fn nothing_overflows_at_the_ends_of_every_range() {
+    fn check<P: Precision + 'static>(scales: &Scales) {
+        type I<P> = IntegerMlp<P, 12, 27, 256>;
+        for (table, output, bias) in
+            [(0, 0, 1), (0xFF, 0xFF, 1), (0xFF, 0, 1), (0, 0xFF, -1), (0xFF, 0xFF, -1)]
+        {
+            let mut payload = Vec::new();
+            for (tensor, byte) in I::<P>::TENSORS.iter().zip([table, 0, output, 0]) {
+                let limit = if tensor.role == Role::HiddenBias { (1 << 14) - 1 } else { i16::MAX };
+                if tensor.dtype == Dtype::Int16 {
+                    let bytes: [u8; 2] = i16::to_le_bytes(bias * limit);
+                    payload.extend(std::iter::repeat_n(bytes, tensor.numbers()).flatten());
+                } else {
+                    payload.extend(std::iter::repeat_n(byte, tensor.bytes()));
+                }
+            }
+            agrees_with_plain_loops::<P, 12, 27, 256>(&Case {
+                parameters: Vec::new(),
+                scales: *scales,
+                payload,
+            });
+        }
+    }
+    // The largest shifts that a file may ask for.
+    check::<Int8>(&Scales { activation: 5, tensors: [5, 5, 4, 1, 0, 0] });
+    check::<Int4>(&Scales { activation: 1, tensors: [1, 1, 1, 1, 0, 0] });
+}
+
+#[test]
+fn scales_and_biases_that_could_overflow_are_refused() {
+    let case = Case::new::<Micro, Micro8, 12, 27>(4, 5);
+    let viewed = |scales: &Scales, payload: &[u8]| Micro8::view(payload, scales).is_some();
+    assert!(viewed(&case.scales, &case.payload));
+    let with = |change: fn(&mut Scales)| {
+        let mut scales = case.scales;
+        change(&mut scales);
+        viewed(&scales, &case.payload)
+    };
+    assert!(!with(|scales| scales.activation = 16), "activations finer than sums");
+    assert!(!with(|scales| scales.tensors[1] += 1), "a bias in another unit");
+    assert!(!with(|scales| scales.tensors[2] = 0), "scores up to 2³⁴");
+    assert!(!with(|scales| scales.tensors[2] = 12), "finer than a score");
+    assert!(!with(|scales| scales.tensors[3] = 0), "score biases up to 2³¹");
+    let (mut payload, bias) = (case.payload.clone(), Micro8::TENSORS[0].bytes());
+    payload[bias..bias + 2].copy_from_slice(&(1_i16 << 14).to_le_bytes());
+    assert!(!viewed(&case.scales, &payload), "a hidden bias beyond its share");
+    payload.push(0);
+    assert!(!viewed(&case.scales, &payload));
+    assert!(!viewed(&case.scales, &case.payload[1..]));
+}
+
+#[test]
+fn sums_bit_by_bit_are_sums_of_products() {
+    fn check<P: Precision>(largest: u32) {
+        let stream = Stream::new(2, Purpose::Noise);
+        let rows: Vec<[u8; 14]> =
+            (0..50).map(|row| std::array::from_fn(|l| stream.draw(row, l as u32)[0] as u8)).collect();
+        let row = |(index, row): (usize, &'static [u8; 14])| {
+            (&row[..], stream.draw(index as u32, 99)[1] % (largest + 1))
+        };
+        let rows: &'static [[u8; 14]] = rows.leak();
+        let rows = rows.iter().enumerate().map(row);
+        let (mut products, mut bits) = ([0; 27], [0; 27]);
+        add_products::<P>(rows.clone(), &mut products);
+        add_bit_by_bit::<P>(rows, &mut bits);
+        P::arrange(&mut products);
+        P::arrange(&mut bits);
+        assert_eq!(products, bits);
+        assert!(products.iter().any(|sum| *sum != 0));
+    }
+    check::<Int8>(255);
+    check::<Int4>(u32::from(Int4::largest_value(50)));
+}
+
+#[test]
+fn lanes_never_spill() {
+    for units in 1..=256 {
+        assert!(usize::from(Int4::largest_value(units)) * 15 * units < 1 << 16, "{units}");
+    }
+    assert_eq!((Int4::largest_value(256), Int4::largest_value(17), Int8::largest_value(256)), (17, 255, 255));
+}
+
+const TABLE: StoredTensor =
+    StoredTensor { name: "table", dimensions: &[2, 3], dtype: Dtype::Int4, role: Role::Lookup };
+
+#[test]
+fn rounding_is_to_the_nearest_that_the_type_holds() {
+    let integer = |weight: f32| to_integer(&TABLE, weight, 2);
+    assert_eq!([0.0, 0.12, 0.13, -0.12, -0.13, 1.0].map(integer), [0, 0, 1, 0, -1, 4]);
+    assert_eq!([9.0, -9.0, f32::MAX, f32::MIN, 1.75, -2.0].map(integer), [7, -8, 7, -8, 7, -8]);
+    let bytes = StoredTensor { dtype: Dtype::Int8, ..TABLE };
+    assert_eq!([90.0, -90.0].map(|weight| to_integer(&bytes, weight, 2)), [127, -128]);
+    for (role, limit) in [(Role::HiddenBias, (1 << 14) - 1), (Role::ScoreBias, (1 << 15) - 1)] {
+        let bias = StoredTensor { dtype: Dtype::Int16, role, ..TABLE };
+        assert_eq!([9e9, -9e9].map(|weight| to_integer(&bias, weight, 2)), [limit, -limit]);
+    }
+    for code in -8..8 {
+        let weight = code as f32 / 4.0;
+        assert_eq!(rounded(&TABLE, weight, 2), weight, "what is stored is stored again");
+    }
+}
+
+#[test]
+fn the_exponent_has_the_least_squared_error() {
+    for seed in 0..20 {
+        let weights: Vec<f32> =
+            numbers(seed, 6).iter().map(|x| (*x * f64::from(1 + seed as u32)) as f32).collect();
+        let error = |exponent: u8| -> f64 {
+            let square =
+                |weight: &f32| (f64::from(*weight) - f64::from(rounded(&TABLE, *weight, exponent))).powi(2);
+            weights.iter().map(square).sum()
+        };
+        let best = best_exponent(&TABLE, &weights);
+        assert!((0..=16).all(|exponent| error(exponent) >= error(best)), "{weights:?}");
+    }
+}
+
+#[test]
+fn a_product_table_changes_its_last_two_dimensions() {
+    // Trained as [2][3], stored as [3][2] with rows of one byte each.
+    let tensor = StoredTensor { dimensions: &[3, 2], role: Role::Product, ..TABLE };
+    let trained = [0.0, 1.0, 2.0, -1.0, -2.0, -3.0];
+    let mut payload = [0; 3];
+    quantise(&[tensor], &trained, &Scales::default(), &mut payload);
+    assert_eq!(payload, [0x78, 0x69, 0x5A]);
+    // Rows of three weights take two bytes; the last half byte is the code of 0.
+    let mut payload = [0; 4];
+    quantise(&[TABLE], &trained, &Scales::default(), &mut payload);
+    assert_eq!(payload, [0x98, 0x8A, 0x67, 0x85]);
+}
+
+#[test]
+fn a_file_of_integers_is_read_at_any_alignment_and_no_change_of_it_is() {
+    fn check<I: IntegerModel<3, 4>>(case: &Case) {
+        let bytes = case.file::<I, 3, 4>("xyé");
+        for shift in 0..4 {
+            let shifted: Vec<u8> = std::iter::repeat_n(0, shift).chain(bytes.iter().copied()).collect();
+            let file = ModelFile::parse(&shifted[shift..]).unwrap();
+            assert_eq!((file.shape(), file.dtype()), (I::SHAPE, I::DTYPE));
+            assert_eq!((file.parameter_count(), file.parameter_bytes()), (Small::PARAMETERS, I::BYTES));
+            let (mut memory, mut direct) = (I::MEMORY, I::MEMORY);
+            let mut denoiser = I::denoiser(file.integers::<I, 3, 4>().unwrap(), &mut memory);
+            let mut direct = I::denoiser(I::view(&case.payload, &case.scales).unwrap(), &mut direct);
+            let text = [Some(1), None, None];
+            assert_eq!(all_scores(&mut denoiser, &text), all_scores(&mut direct, &text));
+        }
+        for length in 0..bytes.len() {
+            assert!(ModelFile::parse(&bytes[..length]).is_err(), "cut to {length}");
+        }
+        for place in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            for value in 0..=255 {
+                changed[place] = value;
+                assert_eq!(
+                    ModelFile::parse(&changed).is_ok(),
+                    value == bytes[place],
+                    "byte {place} as {value}"
+                );
+            }
+        }
+    }
+    check::<Small8>(&Case::new::<Small, Small8, 3, 4>(1, 5));
+    check::<Small4>(&Case::new::<Small, Small4, 3, 4>(1, 2));
+}
+
+/// The small file with `byte` at `place` and a checksum that matches.
+fn forged(place: usize, byte: u8) -> Result<(), FileError> {
+    let mut bytes = Case::new::<Small, Small4, 3, 4>(1, 2).file::<Small4, 3, 4>("xyé");
+    bytes[place] = byte;
+    let body = bytes.len() - 4;
+    let checksum = crc32(&bytes[..body]).to_le_bytes();
+    bytes[body..].copy_from_slice(&checksum);
+    ModelFile::parse(&bytes)?.integers::<Small4, 3, 4>().map(|_| ())
+}
+
+#[test]
+fn forged_integers_are_refused_each_for_its_reason() {
+    let table = 24 + "xyé".len();
+    let (scale, entry) = (24, 28);
+    assert_eq!(forged(10, 3), Ok(()), "the forger itself changes nothing");
+    assert_eq!(forged(9, 1), Err(FileError::Header("layout")), "activations among floats");
+    assert_eq!(forged(21, 17), Err(FileError::Header("layout")));
+    assert_eq!(forged(21, 16), Err(FileError::Scale));
+    for (place, byte) in
+        [(1, 1), (1, 5), (2, 0), (2, 5), (3, 1), (scale, 1), (scale + 3, 0x40), (scale + 3, 0)]
+    {
+        let found = forged(table + place, byte);
+        let refused = matches!(found, Err(FileError::Header("tensor table") | FileError::Length { .. }));
+        assert!(refused, "entry byte {place} as {byte}: {found:?}");
+    }
+    assert!(matches!(forged(table + 1, 2), Err(FileError::Length { .. })), "bytes instead of halves");
+    // A bias in another unit than its table.
+    assert_eq!(forged(table + entry + scale + 3, 0x3C), Err(FileError::Scale));
+}
+
+#[test]
+fn floats_and_integers_are_not_mistaken_for_each_other() {
+    let case = Case::new::<Small, Small8, 3, 4>(1, 5);
+    let bytes = case.file::<Small8, 3, 4>("xyé");
+    let file = ModelFile::parse(&bytes).unwrap();
+    assert_eq!(file.parameters::<Small, 3, 4>().unwrap_err(), FileError::Dtype(Dtype::Int8));
+    assert_eq!(file.integers::<Small4, 3, 4>().unwrap_err(), FileError::Dtype(Dtype::Int8));
+    let wider = file.integers::<IntegerMlp<Int8, 3, 4, 3>, 3, 4>().unwrap_err();
+    assert_eq!(wider, FileError::Shape(Small::SHAPE));
+    let mut floats = Vec::new();
+    let sink = |piece: &[u8]| -> Result<(), ()> {
+        floats.extend_from_slice(piece);
+        Ok(())
+    };
+    write(&Small::SHAPE, Small::TENSORS, Alphabet::new("xyé").unwrap(), &case.parameters, sink).unwrap();
+    let file = ModelFile::parse(&floats).unwrap();
+    assert_eq!(file.integers::<Small8, 3, 4>().unwrap_err(), FileError::Dtype(Dtype::F32));
+}
+
+#[test]
+fn every_order_and_pattern_runs_on_integers_and_gives_the_same_texts_for_ever() {
+    fn texts<I: IntegerModel<12, 27>>(case: &Case) -> String {
+        let alphabet = Alphabet::new("abcdefghijklmnopqrstuvwxyz").unwrap();
+        let mut memory = I::MEMORY;
+        let mut denoiser = I::denoiser(I::view(&case.payload, &case.scales).unwrap(), &mut memory);
+        let mut all = String::new();
+        for order in [Order::Random, Order::Confidence, Order::Entropy, Order::Remask] {
+            for pattern in ["*", "m?r?a", "jo*"] {
+                let allowed = micro_diffusion::pattern::allowed(pattern, None, alphabet).unwrap();
+                let mut settings = Settings::new(order, Temperature::from_milli(700));
+                settings.top_k = 20;
+                for index in 0..3 {
+                    let stream = Stream::new(1, Purpose::Sample).child(index, 0);
+                    let mut sampler = Sampler::<12, 27>::new(&allowed, settings, stream).unwrap();
+                    sampler.run(&mut denoiser, 12);
+                    let text = alphabet.decode::<48>(sampler.symbols(), '_');
+                    let fits = pattern.chars().zip(text.chars()).all(|(p, t)| p == '?' || p == '*' || p == t);
+                    assert!(fits && !text.contains('_'), "{order:?} {pattern} {text}");
+                    all += &text;
+                    all += "\n";
+                }
+            }
+        }
+        all
+    }
+    let eight = texts::<Micro8>(&Case::new::<Micro, Micro8, 12, 27>(1, 5));
+    let four = texts::<Micro4>(&Case::new::<Micro, Micro4, 12, 27>(1, 3));
+    assert_eq!(
+        [crc32(eight.as_bytes()), crc32(four.as_bytes())],
+        [0x1e41_2250, 0x600d_f8e4],
+        "\n{eight}\n{four}"
+    );
+}
