@@ -6,8 +6,9 @@
 //! | `safetensors` | the tensors by name, with shape and alphabet in the metadata: PyTorch, NumPy, candle |
 //! | `c` | a C header of `const` arrays |
 //! | `rust` | a Rust module of `static` arrays |
+//! | `int8`, `int4` | a model file of integers; see [`quantise`] |
 //!
-//! Every number is written so that it reads back to the same bits.
+//! Every float is written so that it reads back to the same bits.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -15,13 +16,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use micro_diffusion::denoiser::Shape;
-use micro_diffusion::tensor::Tensor;
+use micro_diffusion::tensor::{Dtype, Tensor};
 
 use crate::Outcome;
 use crate::cli::{ExportOptions, Format};
 use crate::interchange;
 use crate::model::Model;
 use crate::network::{architecture_name, shape_name};
+use crate::quantise::quantise;
 use crate::run::replace;
 
 impl Format {
@@ -29,6 +31,8 @@ impl Format {
     fn extension(self) -> &'static str {
         match self {
             Self::Mdm => "mdm",
+            Self::Int8 => "int8.mdm",
+            Self::Int4 => "int4.mdm",
             Self::Safetensors => "safetensors",
             Self::C => "h",
             Self::Rust => "rs",
@@ -38,7 +42,11 @@ impl Format {
 
 pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
     let model = Model::load(options.model.model.as_deref())?;
-    let bytes = render(&model, options.format)?;
+    let bytes = match options.format {
+        Format::Int8 => quantise(&model, Dtype::Int8, options)?,
+        Format::Int4 => quantise(&model, Dtype::Int4, options)?,
+        format => render(&model, format)?,
+    };
     let default = || PathBuf::from(model.name()).with_extension(options.format.extension());
     let out = options.out.clone().unwrap_or_else(default);
     if out == Path::new("-") {
@@ -61,7 +69,7 @@ fn render(model: &Model, format: Format) -> anyhow::Result<Vec<u8>> {
         weights: &config.network.weights(&model.file()?)?,
     };
     Ok(match format {
-        Format::Mdm => model.bytes().to_vec(),
+        Format::Mdm | Format::Int8 | Format::Int4 => model.bytes().to_vec(),
         Format::Safetensors => interchange::to_bytes(config, source.weights, source.alphabet)?,
         Format::C => source.c()?.into_bytes(),
         Format::Rust => source.rust()?.into_bytes(),

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use micro_diffusion::file::ModelFile;
+use micro_diffusion::tensor::Dtype;
 use serde_json::{Value, json};
 
 use crate::Outcome;
@@ -11,7 +12,7 @@ use crate::checkpoint;
 use crate::cli::InspectOptions;
 use crate::config;
 use crate::model::Model;
-use crate::network::shape_name;
+use crate::network::{dtype_name, shape_name};
 use crate::run::{CHECKPOINT, MODEL};
 
 pub(crate) fn run(options: &InspectOptions) -> anyhow::Result<Outcome> {
@@ -58,14 +59,19 @@ fn tensors(config: &config::Config) -> Vec<Value> {
 fn describe_model(model: &Model) -> anyhow::Result<Value> {
     let file: ModelFile = model.file()?;
     let config = model.config()?;
+    let memory_bytes = match file.dtype() {
+        Dtype::F32 => config.network.memory_bytes(),
+        dtype => config.network.integers(dtype)?.memory_bytes(),
+    };
     Ok(json!({
         "file": model.source,
         "kind": "model",
         "config": config.name,
         "shape": shape_name(file.shape()),
         "parameters": file.parameter_count(),
-        "weight_bytes": file.parameter_count() * 4,
-        "memory_bytes": config.network.memory_bytes(),
+        "weights": dtype_name(file.dtype()),
+        "weight_bytes": file.parameter_bytes(),
+        "memory_bytes": memory_bytes,
         "alphabet": file.alphabet().characters(),
         "symbols": file.alphabet().symbols(),
         "tensors": tensors(config),

@@ -40,6 +40,11 @@ impl Model {
         Ok(Self { source: file.display().to_string(), bytes: Cow::Owned(bytes) })
     }
 
+    /// The model file `bytes`, made from `source`.
+    pub(crate) fn of_bytes(source: String, bytes: Vec<u8>) -> Self {
+        Self { source, bytes: Cow::Owned(bytes) }
+    }
+
     /// The bytes of the model file.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes

@@ -7,16 +7,19 @@ use std::ops::Range;
 use anyhow::{Context, bail};
 use micro_diffusion::bound;
 use micro_diffusion::categorical::SymbolSet;
-use micro_diffusion::denoiser::{Architecture, Denoiser, Model, Shape};
+use micro_diffusion::corruption::mask_count;
+use micro_diffusion::denoiser::{Architecture, Denoiser, Model, Score, Shape};
 use micro_diffusion::file::{FileError, ModelFile};
+use micro_diffusion::integer::Quantisable;
 use micro_diffusion::pattern::{self, PatternError};
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Sampler, Settings};
 use micro_diffusion::schedule::linear_remaining;
-use micro_diffusion::tensor::Tensor;
+use micro_diffusion::tensor::{Dtype, Tensor};
 use micro_diffusion::text::{Alphabet, PAD};
 use rayon::prelude::*;
 
+use crate::integers::{Forms, Integers, form};
 use crate::trainer::{Plan, Trainer, Training};
 use crate::vector::Vectorised;
 
@@ -49,6 +52,10 @@ pub(crate) trait Network: Sync {
         draws: u32,
         seed: u64,
     ) -> anyhow::Result<Vec<Vec<f64>>>;
+    /// The scores of the masked positions of each text, text n with n mod L + 1 masks.
+    fn scores(&self, file: &ModelFile, texts: &[String], seed: u64) -> anyhow::Result<Vec<Score>>;
+    /// The same network with integer weights of `dtype`, where there is one.
+    fn integers(&self, dtype: Dtype) -> anyhow::Result<&'static dyn Integers>;
 }
 
 /// How texts are to be drawn.
@@ -84,10 +91,19 @@ pub(crate) struct Frame {
 }
 
 /// A compiled configuration.
-pub(crate) struct Compiled<M, const L: usize, const V: usize>(PhantomData<fn() -> M>);
+pub(crate) struct Compiled<M, const L: usize, const V: usize> {
+    integers: &'static [&'static dyn Integers],
+    model: PhantomData<fn() -> M>,
+}
 
 impl<M, const L: usize, const V: usize> Compiled<M, L, V> {
-    pub(crate) const NEW: Self = Self(PhantomData);
+    /// A network that exists in floats only.
+    pub(crate) const NEW: Self = Self { integers: &[], model: PhantomData };
+}
+
+impl<M: Quantisable<L, V> + 'static, const L: usize, const V: usize> Compiled<M, L, V> {
+    /// A network that exists in integers too.
+    pub(crate) const WITH_INTEGERS: Self = Self { integers: &Forms::<M, L, V>::ALL, model: PhantomData };
 }
 
 /// Texts drawn or scored by one worker before it takes the next share.
@@ -126,14 +142,10 @@ impl<M: Model<L, V> + 'static, const L: usize, const V: usize> Network for Compi
         request: &Request,
         indices: Range<u32>,
     ) -> anyhow::Result<Vec<Drawn>> {
-        let parameters = file.parameters::<M, L, V>().map_err(|error| describe(&error))?;
-        let artist = Artist::<L> { alphabet: file.alphabet(), request, free: free(file.alphabet()) };
-        let draw = |memory: &mut Vec<f32>, index: u32| -> anyhow::Result<Drawn> {
-            let view = M::view(parameters).context("parameters do not fit")?;
-            let mut denoiser = Vectorised(M::denoiser(view, memory).context("memory does not fit")?);
-            artist.draw::<_, V>(&mut denoiser, index)
-        };
-        indices.into_par_iter().with_min_len(SHARE).map_init(|| vec![0.0; M::MEMORY], draw).collect()
+        if file.dtype() != Dtype::F32 {
+            return self.integers(file.dtype())?.generate(file, request, indices);
+        }
+        generate(&Floats::<M, L, V>::open(file)?, file, request, indices)
     }
 
     fn bounds(
@@ -143,26 +155,126 @@ impl<M: Model<L, V> + 'static, const L: usize, const V: usize> Network for Compi
         draws: u32,
         seed: u64,
     ) -> anyhow::Result<Vec<Vec<f64>>> {
-        let parameters = file.parameters::<M, L, V>().map_err(|error| describe(&error))?;
-        let symbols = file.alphabet().symbols();
-        let texts = encode::<L>(texts, file.alphabet())?;
-        let stream = Stream::new(seed, Purpose::Score);
-        let score = |memory: &mut Vec<f32>, (index, clean): (usize, &[u8; L])| -> anyhow::Result<Vec<f64>> {
-            let view = M::view(parameters).context("parameters do not fit")?;
-            let mut denoiser = Vectorised(M::denoiser(view, memory).context("memory does not fit")?);
-            let index = u32::try_from(index)?;
-            let terms = (1..=u32::try_from(L)?).map(|count| {
-                let term = |draw| {
-                    let stream = stream.child(index, draw).child(count, 0);
-                    f64::from(bound::term(&mut denoiser, symbols, clean, count, stream))
-                };
-                (0..draws).map(term).sum::<f64>() / f64::from(draws)
-            });
-            Ok(terms.collect())
-        };
-        let shares = texts.par_iter().enumerate().with_min_len(SHARE);
-        shares.map_init(|| vec![0.0; M::MEMORY], score).collect()
+        if file.dtype() != Dtype::F32 {
+            return self.integers(file.dtype())?.bounds(file, texts, draws, seed);
+        }
+        bounds(&Floats::<M, L, V>::open(file)?, file, texts, draws, seed)
     }
+
+    fn scores(&self, file: &ModelFile, texts: &[String], seed: u64) -> anyhow::Result<Vec<Score>> {
+        if file.dtype() != Dtype::F32 {
+            return self.integers(file.dtype())?.scores(file, texts, seed);
+        }
+        scores(&Floats::<M, L, V>::open(file)?, file, texts, seed)
+    }
+
+    fn integers(&self, dtype: Dtype) -> anyhow::Result<&'static dyn Integers> {
+        form(self.integers, dtype)
+    }
+}
+
+/// Where denoisers come from: a checked model file, from which each worker opens one in memory of its own.
+pub(crate) trait Source<const L: usize, const V: usize>: Sync {
+    /// What a denoiser works in.
+    type Memory;
+
+    fn memory(&self) -> Self::Memory;
+
+    fn denoiser<'a>(&'a self, memory: &'a mut Self::Memory) -> anyhow::Result<impl Denoiser<L, V> + 'a>;
+}
+
+/// The float model `M` of a file.
+struct Floats<'a, M, const L: usize, const V: usize> {
+    parameters: &'a [[u8; 4]],
+    model: PhantomData<fn() -> M>,
+}
+
+impl<'a, M: Model<L, V>, const L: usize, const V: usize> Floats<'a, M, L, V> {
+    fn open(file: &ModelFile<'a>) -> anyhow::Result<Self> {
+        let parameters = file.parameters::<M, L, V>().map_err(|error| describe(&error))?;
+        Ok(Self { parameters, model: PhantomData })
+    }
+}
+
+impl<M: Model<L, V>, const L: usize, const V: usize> Source<L, V> for Floats<'_, M, L, V> {
+    type Memory = Vec<f32>;
+
+    fn memory(&self) -> Vec<f32> {
+        vec![0.0; M::MEMORY]
+    }
+
+    fn denoiser<'a>(&'a self, memory: &'a mut Vec<f32>) -> anyhow::Result<impl Denoiser<L, V> + 'a> {
+        let view = M::view(self.parameters).context("parameters do not fit")?;
+        Ok(Vectorised(M::denoiser(view, memory).context("memory does not fit")?))
+    }
+}
+
+/// Draws the texts `indices` from `source`.
+pub(crate) fn generate<S: Source<L, V>, const L: usize, const V: usize>(
+    source: &S,
+    file: &ModelFile,
+    request: &Request,
+    indices: Range<u32>,
+) -> anyhow::Result<Vec<Drawn>> {
+    let artist = Artist::<L> { alphabet: file.alphabet(), request, free: free(file.alphabet()) };
+    let draw = |memory: &mut S::Memory, index: u32| -> anyhow::Result<Drawn> {
+        artist.draw::<_, V>(&mut source.denoiser(memory)?, index)
+    };
+    indices.into_par_iter().with_min_len(SHARE).map_init(|| source.memory(), draw).collect()
+}
+
+/// The bound of each text by `source`.
+pub(crate) fn bounds<S: Source<L, V>, const L: usize, const V: usize>(
+    source: &S,
+    file: &ModelFile,
+    texts: &[String],
+    draws: u32,
+    seed: u64,
+) -> anyhow::Result<Vec<Vec<f64>>> {
+    let symbols = file.alphabet().symbols();
+    let texts = encode::<L>(texts, file.alphabet())?;
+    let stream = Stream::new(seed, Purpose::Score);
+    let score = |memory: &mut S::Memory, (index, clean): (usize, &[u8; L])| -> anyhow::Result<Vec<f64>> {
+        let mut denoiser = source.denoiser(memory)?;
+        let index = u32::try_from(index)?;
+        let terms = (1..=u32::try_from(L)?).map(|count| {
+            let term = |draw| {
+                let stream = stream.child(index, draw).child(count, 0);
+                f64::from(bound::term(&mut denoiser, symbols, clean, count, stream))
+            };
+            (0..draws).map(term).sum::<f64>() / f64::from(draws)
+        });
+        Ok(terms.collect())
+    };
+    let shares = texts.par_iter().enumerate().with_min_len(SHARE);
+    shares.map_init(|| source.memory(), score).collect()
+}
+
+/// The scores of the masked positions of each text, by `source`: text n has n mod L + 1 masks.
+pub(crate) fn scores<S: Source<L, V>, const L: usize, const V: usize>(
+    source: &S,
+    file: &ModelFile,
+    texts: &[String],
+    seed: u64,
+) -> anyhow::Result<Vec<Score>> {
+    let stream = Stream::new(seed, Purpose::Score);
+    let mut memory = source.memory();
+    let mut denoiser = source.denoiser(&mut memory)?;
+    let mut all = Vec::new();
+    for (index, clean) in (0..).zip(encode::<L>(texts, file.alphabet())?) {
+        let count = index % u32::try_from(L)? + 1;
+        let noisy = mask_count(&clean, count, stream.child(index, 0).child(count, 0));
+        for (position, symbol) in noisy.iter().enumerate() {
+            denoiser.set(position, *symbol);
+        }
+        denoiser.evaluate();
+        for (position, _) in noisy.iter().enumerate().filter(|(_, symbol)| symbol.is_none()) {
+            let mut scores = [0; V];
+            denoiser.scores(position, &mut scores);
+            all.extend_from_slice(&scores[..file.alphabet().symbols()]);
+        }
+    }
+    Ok(all)
 }
 
 /// Draws texts as a request asks.
@@ -287,6 +399,16 @@ pub(crate) fn describe(error: &FileError) -> anyhow::Error {
         }
         FileError::Header(field) => anyhow::anyhow!("the header's {field} is not one this program knows"),
         FileError::NotFinite(index) => anyhow::anyhow!("weight {index} is not a finite number"),
+        FileError::Dtype(dtype) => anyhow::anyhow!(
+            "its weights are {}, and this needs them otherwise: {}",
+            dtype_name(*dtype),
+            "give the model that was trained, or for firmware one made by export --format int8 or int4"
+        ),
+        FileError::Scale => {
+            anyhow::anyhow!(
+                "its scales could make the integers overflow; export it again from the trained model"
+            )
+        }
         FileError::Shape(shape) => anyhow::anyhow!("the file holds another shape: {}", shape_name(*shape)),
     }
 }
@@ -294,6 +416,16 @@ pub(crate) fn describe(error: &FileError) -> anyhow::Error {
 /// An architecture's name, which is that of its file in the core.
 pub(crate) fn architecture_name(architecture: Architecture) -> String {
     format!("{architecture:?}").to_lowercase()
+}
+
+/// How weights are stored, for people.
+pub(crate) fn dtype_name(dtype: Dtype) -> &'static str {
+    match dtype {
+        Dtype::F32 => "f32",
+        Dtype::Int8 => "int8",
+        Dtype::Int4 => "int4",
+        Dtype::Int16 => "int16",
+    }
 }
 
 /// A shape in one line.

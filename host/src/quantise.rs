@@ -1,0 +1,87 @@
+//! Making a model file of integers from a trained one, and saying what it lost.
+//!
+//! The scales of the weights follow from the weights; that of the activations depends on the texts. It is the one with the
+//! least NELBO over some training lines: a coarser one loses precision, a finer one cuts large values off.
+
+use anyhow::{Context, bail};
+use micro_diffusion::denoiser::NAT;
+use micro_diffusion::tensor::Dtype;
+
+use crate::cli::ExportOptions;
+use crate::corpus::{Corpus, Split};
+use crate::eval::{self, Score};
+use crate::model::Model;
+use crate::network::dtype_name;
+
+/// Training lines by which the activations' scale is chosen.
+const LINES: usize = 500;
+/// The largest exponent of that scale which is tried.
+const FINEST: u8 = 8;
+/// Held-out lines over which logits are compared.
+const COMPARED: usize = 1200;
+/// The seed of the masks.
+const SEED: u64 = 1;
+
+/// `model` with weights of `dtype`; the report goes to stderr.
+pub(crate) fn quantise(model: &Model, dtype: Dtype, options: &ExportOptions) -> anyhow::Result<Vec<u8>> {
+    let network = model.config()?.network;
+    let (file, integers) = (model.file()?, network.integers(dtype)?);
+    let split = if options.development { Split::Development } else { Split::Record };
+    let corpus = Corpus::load(options.input.as_deref(), file.shape().positions, split)?;
+    let known = |line: &&String| line.chars().all(|letter| file.alphabet().symbol(letter).is_some());
+    let training: Vec<String> = corpus.training.iter().filter(known).take(LINES).cloned().collect();
+    let held_out: Vec<String> = corpus.held_out.iter().filter(known).cloned().collect();
+    if training.is_empty() || held_out.is_empty() {
+        bail!(
+            "{}: too few lines that the model can read to scale and score its integers; give its own text with --input",
+            corpus.source
+        );
+    }
+    let mut best: Option<(f64, Model)> = None;
+    for activation in 0..=FINEST {
+        let Some(bytes) = integers.quantised(&file, activation)? else { continue };
+        let candidate = Model::of_bytes(format!("{} in {}", model.source, dtype_name(dtype)), bytes);
+        let nelbo = eval::score(&candidate, &training, 1, SEED)?.nelbo;
+        if best.as_ref().is_none_or(|(least, _)| nelbo < *least) {
+            best = Some((nelbo, candidate));
+        }
+    }
+    let (_, quantised) = best.context("no scale keeps its sums within 32 bits")?;
+    let compared = &held_out[..held_out.len().min(COMPARED)];
+    let difference = largest_difference(model, &quantised, compared)?;
+    let before = eval::score(model, &held_out, eval::DRAWS, SEED)?;
+    let after = eval::score(&quantised, &held_out, eval::DRAWS, SEED)?;
+    report(dtype, &quantised, difference, [&before, &after], held_out.len())?;
+    Ok(quantised.bytes().to_vec())
+}
+
+/// The largest difference between the two models' logits over `texts`, in nats.
+fn largest_difference(one: &Model, other: &Model, texts: &[String]) -> anyhow::Result<f64> {
+    let scores = |model: &Model| model.config()?.network.scores(&model.file()?, texts, SEED);
+    let (one, other) = (scores(one)?, scores(other)?);
+    let largest = one.iter().zip(&other).map(|(one, other)| one.abs_diff(*other)).max().unwrap_or(0);
+    Ok(f64::from(largest) / f64::from(NAT))
+}
+
+fn report(
+    dtype: Dtype,
+    model: &Model,
+    difference: f64,
+    [before, after]: [&Score; 2],
+    lines: usize,
+) -> anyhow::Result<()> {
+    let memory = model.config()?.network.integers(dtype)?.memory_bytes();
+    anstream::eprintln!(
+        "weights     {} bytes, and {memory} of RAM to work in",
+        model.file()?.parameter_bytes()
+    );
+    anstream::eprintln!("logits      differ by at most {difference:.3} nats from the floats'");
+    anstream::eprintln!(
+        "NELBO       {:.3} → {:.3} nats a name: {:+.3} ({lines} held-out lines, {} mask draws for each number of masks)",
+        before.nelbo,
+        after.nelbo,
+        after.nelbo - before.nelbo,
+        eval::DRAWS
+    );
+    Ok(())
+}
