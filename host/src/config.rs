@@ -45,3 +45,30 @@ pub(crate) static CONFIGS: [Config; 5] = [
         network: &Compiled::<Tiny, 12, 27>::WITH_INTEGERS,
         recipe: Recipe::new(5000, 64, 8e-3),
     },
+    Config {
+        name: "residual",
+        network: &Compiled::<Residual, 12, 27>::NEW,
+        recipe: Recipe::new(5000, 64, 3e-3),
+    },
+    Config {
+        name: "transformer",
+        network: &Compiled::<Transformer, 16, 27>::NEW,
+        recipe: Recipe::new(8000, 64, 3e-3),
+    },
+    Config { name: "wide", network: &Compiled::<Wide, 32, 128>::NEW, recipe: Recipe::new(4000, 64, 3e-3) },
+];
+
+/// Their names, for the command line.
+pub(crate) fn names() -> Vec<&'static str> {
+    CONFIGS.iter().map(|config| config.name).collect()
+}
+
+/// The configuration called `name`.
+pub(crate) fn by_name(name: &str) -> Option<&'static Config> {
+    CONFIGS.iter().find(|config| config.name == name)
+}
+
+/// The configuration of a model of `shape`.
+pub(crate) fn by_shape(shape: Shape) -> Option<&'static Config> {
+    CONFIGS.iter().find(|config| config.network.shape() == shape)
+}
