@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::Outcome;
 use crate::cli::{BenchOptions, DrawOptions, SamplerName};
 use crate::config::{self, Config};
-use crate::corpus::{Corpus, Split};
+use crate::corpus::{Lines, Split};
 use crate::network::Request;
 use crate::sample::request;
 use crate::settings::Settings;
@@ -91,8 +91,8 @@ pub(crate) fn run(options: &BenchOptions) -> anyhow::Result<Outcome> {
 
 /// Seconds for each step, the mean of each round; and what the last left: the weights and the alphabet.
 fn time_steps(config: &Config, settings: &Settings) -> anyhow::Result<(Vec<f64>, Vec<f32>, String)> {
-    let corpus = Corpus::load(None, config.network.shape().positions, Split::Record)?;
-    let alphabet = corpus.alphabet(config)?;
+    let corpus = Lines::read(None)?.corpus(config, Split::Record)?;
+    let alphabet = corpus.alphabet()?;
     let mut trainer = config.network.trainer(Plan { texts: &corpus.training, alphabet, settings })?;
     let mut round = |steps: u32| {
         let start = Instant::now();

@@ -62,6 +62,14 @@ pub(crate) enum Verb {
         after_help = "Examples:\n  micro-diffusion export --out names.safetensors\n  micro-diffusion export --format c --model runs/names --out model.h\n  micro-diffusion export --format mdm --model trained_elsewhere.safetensors --out model.mdm"
     )]
     Export(ExportOptions),
+    /// Print a completion script for a shell
+    #[command(
+        after_help = "Example:\n  micro-diffusion completions bash > ~/.local/share/bash-completion/completions/micro-diffusion"
+    )]
+    Completions(CompletionsOptions),
+    /// Print the manual page of the program or of a verb
+    #[command(after_help = "Example:\n  micro-diffusion man train | man -l -")]
+    Man(ManOptions),
 }
 
 /// What the loss counts and how noise is drawn.
@@ -203,7 +211,10 @@ pub(crate) struct SampleOptions {
     /// Seed; name number n of a seed is always the same
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Show how each name emerges, a line for each step
+    /// Show how the names emerge, in place; off a terminal, print them as without
+    #[arg(long, conflicts_with_all = ["trace", "json"])]
+    pub(crate) watch: bool,
+    /// Show how each name emerges, its states on a line
     #[arg(long)]
     pub(crate) trace: bool,
     /// Print one JSON object instead
@@ -317,6 +328,19 @@ pub(crate) struct ExportOptions {
     /// Score every tenth training line instead, as train --development holds out
     #[arg(long)]
     pub(crate) development: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct CompletionsOptions {
+    /// Which shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Args)]
+pub(crate) struct ManOptions {
+    /// Which verb [default: the program as a whole]
+    pub(crate) verb: Option<String>,
 }
 
 fn temperature(text: &str) -> Result<f64, String> {

@@ -1,15 +1,22 @@
 //! A text file, prepared for training: one order for everyone's text.
 //!
-//! Trim each line, drop blank ones, drop duplicates (the first stays), number the rest from 1, hold out every tenth,
-//! and drop from both sides what is longer than the network's positions.
+//! Compose each line (NFC), trim it, drop blank ones, drop duplicates (the first stays), number the rest from 1, hold out
+//! every tenth, and drop from both sides what is longer than the network's positions or has a character too rare for its
+//! symbols.
+//!
+//! A symbol is a Unicode code point of the composed text, so that é, ゾ or 한 is one symbol however the file spells it. A
+//! mark that Unicode has no composed form for, such as most vowel signs of Devanagari or Thai, is a symbol of its own
+//! beside its letter. Whole grapheme clusters as symbols would need an alphabet of strings, in firmware too, and would
+//! hide from the model that the same sign recurs on many letters.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, bail};
 use micro_diffusion::text::Alphabet;
 use sha2::{Digest, Sha256};
+use unicode_normalization::UnicodeNormalization;
 
 use crate::config::{self, Config};
 
@@ -19,10 +26,23 @@ const NAMES: &str = include_str!("../../data/names.txt");
 pub(crate) const DEFAULT_INPUT: &str = "data/names.txt";
 /// Every which line is held out.
 const HOLD_OUT_EVERY: usize = 10;
+/// A configuration fits a file if it can take all but one in so many lines.
+const SPARED: usize = 100;
 
-/// A prepared text file.
+/// The lines of a text file, each once.
+pub(crate) struct Lines {
+    /// Where they came from, for messages.
+    pub(crate) source: String,
+    lines: Vec<String>,
+    /// Every character of them.
+    characters: BTreeSet<char>,
+    blank: usize,
+    repeated: usize,
+}
+
+/// Lines for one configuration.
 pub(crate) struct Corpus {
-    /// Where it came from, for messages.
+    /// Where they came from, for messages.
     pub(crate) source: String,
     /// What is trained on.
     pub(crate) training: Vec<String>,
@@ -32,7 +52,7 @@ pub(crate) struct Corpus {
     pub(crate) alphabet: String,
     /// Characters in the longest line, dropped ones too.
     pub(crate) longest: usize,
-    /// Lines dropped: blank, repeated, longer than the positions.
+    /// Lines dropped, and why.
     pub(crate) dropped: Dropped,
 }
 
@@ -51,79 +71,171 @@ pub(crate) struct Dropped {
     pub(crate) blank: usize,
     pub(crate) repeated: usize,
     pub(crate) too_long: usize,
+    pub(crate) too_rare: usize,
 }
 
-impl Corpus {
-    /// Reads and prepares `path`, or the names that come with the program, for `positions` positions.
-    pub(crate) fn load(path: Option<&Path>, positions: usize, split: Split) -> anyhow::Result<Self> {
+/// What a network can hold of a text.
+#[derive(Clone, Copy)]
+pub(crate) struct Room {
+    pub(crate) positions: usize,
+    pub(crate) characters: usize,
+}
+
+impl Room {
+    /// That of `config`; its symbol for PAD is no character.
+    pub(crate) fn of(config: &Config) -> Self {
+        let shape = config.network.shape();
+        Self { positions: shape.positions, characters: shape.symbols - 1 }
+    }
+
+    /// For lines of `positions` characters whatever they are: what the alphabet lacks is another's to sort out.
+    pub(crate) fn any_character(positions: usize) -> Self {
+        Self { positions, characters: usize::MAX }
+    }
+}
+
+impl Lines {
+    /// Reads `path`, or the names that come with the program.
+    pub(crate) fn read(path: Option<&Path>) -> anyhow::Result<Self> {
         let default = Path::new(DEFAULT_INPUT);
         let (source, text) = match path.or_else(|| default.exists().then_some(default)) {
             Some(path) => (path.display().to_string(), read_text(path)?),
             None => ("the built-in names".to_owned(), NAMES.to_owned()),
         };
-        let corpus = Self::prepare(source, &text, positions, split);
-        let source = &corpus.source;
-        if corpus.training.is_empty() && corpus.dropped.too_long > 0 {
-            bail!(
-                "{source}: every line is longer than {positions} characters, the longest has {}; \
-                 shorten the lines or choose a configuration with more positions",
-                corpus.longest
-            );
-        }
-        if corpus.training.is_empty() {
-            bail!("{source}: no line to train on; put one example on each line");
-        }
-        Ok(corpus)
-    }
-
-    fn prepare(source: String, text: &str, positions: usize, split: Split) -> Self {
-        let mut dropped = Dropped::default();
-        let (mut seen, mut kept) = (HashSet::new(), Vec::new());
-        for line in text.trim_start_matches('\u{feff}').lines().map(str::trim) {
+        let (mut seen, mut lines) = (HashSet::new(), Vec::new());
+        let (mut blank, mut repeated) = (0, 0);
+        for line in text.trim_start_matches('\u{feff}').lines() {
+            let line = line.nfc().collect::<String>().trim().to_owned();
             if line.is_empty() {
-                dropped.blank += 1;
-            } else if seen.insert(line) {
-                kept.push(line.to_owned());
+                blank += 1;
+            } else if seen.insert(line.clone()) {
+                lines.push(line);
             } else {
-                dropped.repeated += 1;
+                repeated += 1;
             }
         }
-        let longest = kept.iter().map(|line| line.chars().count()).max().unwrap_or(0);
-        let (mut training, mut held_out) = hold_out(kept);
+        let characters = lines.iter().flat_map(|line: &String| line.chars()).collect();
+        Ok(Self { source, lines, characters, blank, repeated })
+    }
+
+    /// Characters in the longest line.
+    fn longest(&self) -> usize {
+        self.lines.iter().map(|line| length(line)).max().unwrap_or(0)
+    }
+
+    /// The characters that `room` has no symbol for: all but the most frequent of the lines that are not too long.
+    fn rare(&self, room: Room) -> HashSet<char> {
+        if self.characters.len() <= room.characters {
+            return HashSet::new();
+        }
+        let mut counts = BTreeMap::<char, usize>::new();
+        for line in self.lines.iter().filter(|line| length(line) <= room.positions) {
+            for character in line.chars().collect::<HashSet<_>>() {
+                *counts.entry(character).or_default() += 1;
+            }
+        }
+        let mut counts: Vec<(char, usize)> = counts.into_iter().collect();
+        // Stable: of equals, the first in code point order stays.
+        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        counts.into_iter().skip(room.characters).map(|(character, _)| character).collect()
+    }
+
+    /// How many lines `room` cannot take: too long, with too rare a character.
+    fn lost(&self, room: Room) -> (usize, usize) {
+        let long = self.lines.iter().filter(|line| length(line) > room.positions).count();
+        let rare = self.rare(room);
+        let unknown =
+            |line: &&String| length(line) <= room.positions && line.chars().any(|c| rare.contains(&c));
+        (long, self.lines.iter().filter(unknown).count())
+    }
+
+    /// Whether `lost` of the lines can be spared.
+    fn spares(&self, lost: usize) -> bool {
+        lost * SPARED <= self.lines.len()
+    }
+
+    /// The configuration for these lines: the default, if it can take all but one in a hundred of them, else the one with
+    /// the least room that can, else the one that has symbols for them and loses the fewest.
+    pub(crate) fn config(&self) -> anyhow::Result<&'static Config> {
+        let mut configs: Vec<&Config> = config::CONFIGS.iter().collect();
+        let room = |config: &Config| {
+            let Room { positions, characters } = Room::of(config);
+            (config.name != config::DEFAULT, positions * characters, config.network.parameters())
+        };
+        configs.sort_by_key(|config| room(config));
+        let lost = |config: &Config| self.lost(Room::of(config));
+        let fits = |config: &&&Config| {
+            let (long, rare) = lost(config);
+            self.spares(long + rare)
+        };
+        let readable = configs.iter().filter(|config| self.spares(lost(config).1));
+        let found = configs.iter().find(fits).or_else(|| readable.min_by_key(|config| lost(config).0));
+        found.copied().with_context(|| {
+            let most = config::CONFIGS.iter().map(|config| Room::of(config).characters).max().unwrap_or(0);
+            self.too_many_characters(&format!("every configuration has room for {most} at most"), "")
+        })
+    }
+
+    /// That there are too many characters for `room`, in words; and what to do about it.
+    fn too_many_characters(&self, room: &str, advice: &str) -> String {
+        format!(
+            "{} uses {} different characters, and {room}; {advice}reduce them, for example by writing everything \
+             in lower case",
+            self.source,
+            self.characters.len()
+        )
+    }
+
+    /// The lines that `config` can take.
+    pub(crate) fn corpus(self, config: &Config, split: Split) -> anyhow::Result<Corpus> {
+        let room = Room::of(config);
+        if !self.spares(self.lost(room).1) {
+            let takes = |other: &&Config| self.spares(self.lost(Room::of(other)).1);
+            let names: Vec<&str> = config::CONFIGS.iter().filter(takes).map(|other| other.name).collect();
+            let advice = if names.is_empty() {
+                String::new()
+            } else {
+                format!("choose --config {}, or ", names.join(" or "))
+            };
+            let room = format!("the configuration {} has room for {}", config.name, room.characters);
+            bail!("{}", self.too_many_characters(&room, &advice));
+        }
+        self.within(room, split)
+    }
+
+    /// The lines that there is `room` for.
+    pub(crate) fn within(self, room: Room, split: Split) -> anyhow::Result<Corpus> {
+        let (longest, rare) = (self.longest(), self.rare(room));
+        let (too_long, too_rare) = self.lost(room);
+        let Self { source, lines, blank, repeated, .. } = self;
+        let (mut training, mut held_out) = hold_out(lines);
         if split == Split::Development {
             (training, held_out) = hold_out(training);
         }
         for side in [&mut training, &mut held_out] {
-            let before = side.len();
-            side.retain(|line| line.chars().count() <= positions);
-            dropped.too_long += before - side.len();
+            side.retain(|line| length(line) <= room.positions && !line.chars().any(|c| rare.contains(&c)));
+        }
+        if training.is_empty() && too_long > 0 {
+            bail!(
+                "{source}: every line is longer than {} characters, the longest has {longest}; \
+                 shorten the lines or choose a configuration with more positions",
+                room.positions
+            );
+        }
+        if training.is_empty() {
+            bail!("{source}: no line to train on; put one example on each line");
         }
         let characters: BTreeSet<char> =
             training.iter().chain(&held_out).flat_map(|line| line.chars()).collect();
-        Self { source, training, held_out, alphabet: characters.into_iter().collect(), longest, dropped }
+        let alphabet = characters.into_iter().collect();
+        let dropped = Dropped { blank, repeated, too_long, too_rare };
+        Ok(Corpus { source, training, held_out, alphabet, longest, dropped })
     }
+}
 
-    /// The alphabet, if `config` has a symbol for each character.
-    pub(crate) fn alphabet(&self, config: &Config) -> anyhow::Result<Alphabet<'_>> {
-        let characters = self.alphabet.chars().count();
-        let room = config.network.shape().symbols - 1;
-        if characters > room {
-            let fitting: Vec<&str> = config::CONFIGS
-                .iter()
-                .filter(|other| other.network.shape().symbols > characters)
-                .map(|other| other.name)
-                .collect();
-            let advice = if fitting.is_empty() {
-                "reduce them, for example by writing everything in lower case".to_owned()
-            } else {
-                format!("choose --config {}", fitting.join(" or "))
-            };
-            bail!(
-                "{} uses {characters} different characters, and the configuration {} has room for {room}; {advice}",
-                self.source,
-                config.name
-            );
-        }
+impl Corpus {
+    /// The characters as symbols.
+    pub(crate) fn alphabet(&self) -> anyhow::Result<Alphabet<'_>> {
         Alphabet::new(&self.alphabet).map_err(|error| anyhow::anyhow!("{}: {error:?}", self.source))
     }
 
@@ -136,6 +248,11 @@ impl Corpus {
         }
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
+}
+
+/// Characters of a line.
+fn length(line: &str) -> usize {
+    line.chars().count()
 }
 
 /// Numbers `lines` from 1 and takes every tenth out: (the others, those).

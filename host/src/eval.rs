@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::Outcome;
 use crate::cli::{EvalOptions, SamplerName};
-use crate::corpus::Corpus;
+use crate::corpus::{Lines, Room};
 use crate::model::Model;
 use crate::sample::request;
 use crate::statistics::Statistics;
@@ -59,7 +59,8 @@ struct Report<'a> {
 pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
     let model = Model::load(options.model.model.as_deref())?;
     let file = model.file()?;
-    let corpus = Corpus::load(options.input.as_deref(), file.shape().positions, options.split())?;
+    let corpus = Lines::read(options.input.as_deref())?
+        .within(Room::any_character(file.shape().positions), options.split())?;
     let readable = |line: &&String| line.chars().all(|letter| file.alphabet().symbol(letter).is_some());
     let texts: Vec<String> = corpus.held_out.iter().filter(readable).cloned().collect();
     let unreadable = corpus.held_out.len() - texts.len();

@@ -3,26 +3,32 @@
 mod bench;
 mod checkpoint;
 mod cli;
+mod completions;
 mod config;
 mod corpus;
 mod eval;
 mod export;
+mod glimpse;
 mod inspect;
 mod integers;
 mod interchange;
 mod model;
+mod narrator;
 mod network;
 mod noise;
 mod picture;
 mod quantise;
+mod report;
 mod run;
 mod sample;
 mod settings;
 mod statistics;
+mod svg;
 mod sweep;
 mod train;
 mod trainer;
 mod vector;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -66,6 +72,8 @@ fn run(verb: cli::Verb) -> anyhow::Result<Outcome> {
         cli::Verb::Bench(options) => bench::run(&options),
         cli::Verb::Inspect(options) => inspect::run(&options),
         cli::Verb::Export(options) => export::run(&options),
+        cli::Verb::Completions(options) => completions::completions(&options),
+        cli::Verb::Man(options) => completions::man(&options),
     }
 }
 

@@ -19,6 +19,7 @@ use micro_diffusion::tensor::{Dtype, Tensor};
 use micro_diffusion::text::{Alphabet, PAD};
 use rayon::prelude::*;
 
+use crate::glimpse::{self, Look, Seen};
 use crate::integers::{Forms, Integers, form};
 use crate::trainer::{Plan, Trainer, Training};
 use crate::vector::Vectorised;
@@ -29,6 +30,8 @@ pub(crate) trait Network: Sync {
     fn shape(&self) -> Shape;
     /// The parameter tensors, in flat order.
     fn tensors(&self) -> &'static [Tensor];
+    /// Looks at a model in training.
+    fn look(&self, weights: &[f32], look: &Look) -> anyhow::Result<Seen>;
     /// How many parameters there are.
     fn parameters(&self) -> usize;
     /// Bytes a denoiser works in, besides the parameters.
@@ -118,6 +121,10 @@ impl<M: Model<L, V> + 'static, const L: usize, const V: usize> Network for Compi
         M::TENSORS
     }
 
+    fn look(&self, weights: &[f32], look: &Look) -> anyhow::Result<Seen> {
+        glimpse::look::<M, L, V>(weights, look)
+    }
+
     fn parameters(&self) -> usize {
         M::PARAMETERS
     }
@@ -204,8 +211,7 @@ impl<M: Model<L, V>, const L: usize, const V: usize> Source<L, V> for Floats<'_,
     }
 
     fn denoiser<'a>(&'a self, memory: &'a mut Vec<f32>) -> anyhow::Result<impl Denoiser<L, V> + 'a> {
-        let view = M::view(self.parameters).context("parameters do not fit")?;
-        Ok(Vectorised(M::denoiser(view, memory).context("memory does not fit")?))
+        open::<M, L, V>(self.parameters, memory)
     }
 }
 
@@ -277,16 +283,25 @@ pub(crate) fn scores<S: Source<L, V>, const L: usize, const V: usize>(
     Ok(all)
 }
 
+/// The model with `parameters` as a denoiser that works in `memory`.
+pub(crate) fn open<'a, M: Model<L, V>, const L: usize, const V: usize>(
+    parameters: &'a [[u8; 4]],
+    memory: &'a mut [f32],
+) -> anyhow::Result<Vectorised<M::Denoiser<'a, [u8; 4]>>> {
+    let view = M::view(parameters).context("parameters do not fit")?;
+    Ok(Vectorised(M::denoiser(view, memory).context("memory does not fit")?))
+}
+
 /// Draws texts as a request asks.
-struct Artist<'a, const L: usize> {
-    alphabet: Alphabet<'a>,
-    request: &'a Request,
+pub(crate) struct Artist<'a, const L: usize> {
+    pub(crate) alphabet: Alphabet<'a>,
+    pub(crate) request: &'a Request,
     /// Every symbol at every position.
-    free: [SymbolSet; L],
+    pub(crate) free: [SymbolSet; L],
 }
 
 /// Every symbol of the alphabet at every position.
-fn free<const L: usize>(alphabet: Alphabet) -> [SymbolSet; L] {
+pub(crate) fn free<const L: usize>(alphabet: Alphabet) -> [SymbolSet; L] {
     [SymbolSet::first(alphabet.symbols()); L]
 }
 
@@ -295,7 +310,11 @@ const LENGTH_TRIES: u32 = 32;
 
 impl<const L: usize> Artist<'_, L> {
     /// Text number `index`.
-    fn draw<D: Denoiser<L, V>, const V: usize>(&self, denoiser: &mut D, index: u32) -> anyhow::Result<Drawn> {
+    pub(crate) fn draw<D: Denoiser<L, V>, const V: usize>(
+        &self,
+        denoiser: &mut D,
+        index: u32,
+    ) -> anyhow::Result<Drawn> {
         let Request { pattern, length, .. } = self.request;
         let stream = Stream::new(self.request.seed, Purpose::Sample);
         let mut allowed = pattern::allowed(pattern, *length, self.alphabet);
@@ -363,7 +382,7 @@ fn unmet(error: &PatternError, pattern: &str, positions: usize) -> anyhow::Error
 }
 
 /// `texts` as symbols.
-fn encode<const L: usize>(texts: &[String], alphabet: Alphabet) -> anyhow::Result<Vec<[u8; L]>> {
+pub(crate) fn encode<const L: usize>(texts: &[String], alphabet: Alphabet) -> anyhow::Result<Vec<[u8; L]>> {
     let encode = |text: &String| match alphabet.encode(text) {
         Ok(symbols) => Ok(symbols),
         Err(error) => bail!("“{text}” cannot be read by this model: {error:?}"),

@@ -1,7 +1,8 @@
 //! How texts and masks are shown in a terminal.
 
-use anstyle::{AnsiColor, Style};
+use anstyle::{Ansi256Color, AnsiColor, Style};
 use micro_diffusion::text::{Alphabet, PAD};
+use unicode_width::UnicodeWidthChar;
 
 use crate::network::Frame;
 
@@ -9,6 +10,8 @@ use crate::network::Frame;
 pub(crate) const MASK: char = '_';
 /// How a shown PAD is shown.
 pub(crate) const BLANK: char = '·';
+/// What a combining mark is shown on, where it has no letter of its own.
+const CARRIER: char = '◌';
 /// Headings.
 pub(crate) const HEADING: Style = Style::new().bold();
 /// What is not there yet.
@@ -16,26 +19,67 @@ const FAINT: Style = Style::new().dimmed();
 /// What has just been revealed.
 const FRESH: Style = AnsiColor::Green.on_default().bold();
 
-/// A state as text; the symbols that `before` had masked stand out.
-pub(crate) fn frame(alphabet: Alphabet, frame: &Frame, before: Option<&Frame>) -> String {
-    let mut line = String::new();
-    for (position, symbol) in frame.symbols.iter().enumerate() {
-        let fresh = before.is_some_and(|before| before.symbols[position].is_none());
-        let (character, style) = match symbol {
-            None => (MASK, FAINT),
-            Some(PAD) => (BLANK, FAINT),
-            Some(symbol) => {
-                let style = if fresh { FRESH } else { Style::new() };
-                (alphabet.character(*symbol).unwrap_or(MASK), style)
-            }
-        };
-        line.push_str(&format!("{}{character}{}", style.render(), style.render_reset()));
-    }
-    line
+/// Shows the states of texts over one alphabet.
+#[derive(Clone, Copy)]
+pub(crate) struct Painter<'a> {
+    pub(crate) alphabet: Alphabet<'a>,
+    /// Columns of one position: 2 where a character of the alphabet takes two.
+    pub(crate) cell: usize,
+    /// Whether what is shown brightens with the confidence it was drawn with.
+    pub(crate) shaded: bool,
 }
 
-/// The unmasking of one text, a line for each state.
-pub(crate) fn trace(alphabet: Alphabet, frames: &[Frame]) -> Vec<String> {
-    let before = std::iter::once(None).chain(frames.iter().map(Some));
-    frames.iter().zip(before).map(|(now, before)| frame(alphabet, now, before)).collect()
+impl<'a> Painter<'a> {
+    pub(crate) fn new(alphabet: Alphabet<'a>) -> Self {
+        let cell = alphabet.characters().chars().map(width).max().unwrap_or(1).max(1);
+        Self { alphabet, cell, shaded: false }
+    }
+
+    /// A state as text; the symbols that `before` had masked stand out.
+    pub(crate) fn frame(&self, frame: &Frame, before: Option<&Frame>) -> String {
+        let mut line = String::new();
+        for (position, symbol) in frame.symbols.iter().enumerate() {
+            let fresh = before.is_some_and(|before| before.symbols[position].is_none());
+            let (character, style) = match symbol {
+                None => (MASK, FAINT),
+                Some(PAD) => (BLANK, FAINT),
+                Some(symbol) => {
+                    let shade = if self.shaded { shade(frame.confidence[position]) } else { Style::new() };
+                    (self.alphabet.character(*symbol).unwrap_or(MASK), if fresh { FRESH } else { shade })
+                }
+            };
+            line.push_str(&format!("{}", style.render()));
+            if width(character) == 0 {
+                line.push(CARRIER);
+            }
+            line.push(character);
+            line.push_str(&format!("{}", style.render_reset()));
+            line.extend(std::iter::repeat_n(' ', self.cell - width(character).max(1)));
+        }
+        line
+    }
+
+    /// The unmasking of one text, a line for each state.
+    pub(crate) fn trace(&self, frames: &[Frame]) -> Vec<String> {
+        let before = std::iter::once(None).chain(frames.iter().map(Some));
+        frames.iter().zip(before).map(|(now, before)| self.frame(now, before)).collect()
+    }
+}
+
+/// Columns of `character` in a terminal.
+fn width(character: char) -> usize {
+    character.width().unwrap_or(0)
+}
+
+/// From a greyed teal over blue to the terminal's own colour and bold: brighter and brighter on a dark terminal, and to be
+/// read on a light one too.
+fn shade(confidence: u16) -> Style {
+    const PERCENT: u16 = 655;
+    let colour = |number: u8| Style::new().fg_color(Some(Ansi256Color(number).into()));
+    match confidence / PERCENT {
+        0..40 => colour(66),
+        40..65 => colour(31),
+        65..90 => Style::new(),
+        _ => Style::new().bold(),
+    }
 }

@@ -8,7 +8,7 @@ use micro_diffusion::denoiser::NAT;
 use micro_diffusion::tensor::Dtype;
 
 use crate::cli::ExportOptions;
-use crate::corpus::{Corpus, Split};
+use crate::corpus::{Lines, Room, Split};
 use crate::eval::{self, Score};
 use crate::model::Model;
 use crate::network::dtype_name;
@@ -27,7 +27,8 @@ pub(crate) fn quantise(model: &Model, dtype: Dtype, options: &ExportOptions) -> 
     let network = model.config()?.network;
     let (file, integers) = (model.file()?, network.integers(dtype)?);
     let split = if options.development { Split::Development } else { Split::Record };
-    let corpus = Corpus::load(options.input.as_deref(), file.shape().positions, split)?;
+    let room = Room::any_character(file.shape().positions);
+    let corpus = Lines::read(options.input.as_deref())?.within(room, split)?;
     let known = |line: &&String| line.chars().all(|letter| file.alphabet().symbol(letter).is_some());
     let training: Vec<String> = corpus.training.iter().filter(known).take(LINES).cloned().collect();
     let held_out: Vec<String> = corpus.held_out.iter().filter(known).cloned().collect();

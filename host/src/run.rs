@@ -1,6 +1,7 @@
 //! The run folder: what a training run leaves, written so that nothing is ever half there.
 //!
-//! `model.mdm`, `settings.json`, `loss.csv` and `checkpoint.safetensors`; `lock` is held by the process that writes.
+//! `model.mdm`, `settings.json`, `loss.csv`, `held_out.csv`, `checkpoint.safetensors`, and to be looked at `loss.svg`,
+//! `unmasking.svg` and `report.html`; `lock` is held by the process that writes.
 
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
@@ -16,6 +17,14 @@ pub(crate) const MODEL: &str = "model.mdm";
 pub(crate) const SETTINGS: &str = "settings.json";
 /// The loss of each step.
 pub(crate) const LOSS: &str = "loss.csv";
+/// The held-out score at some steps.
+pub(crate) const HELD_OUT: &str = "held_out.csv";
+/// The curves of both.
+pub(crate) const LOSS_PICTURE: &str = "loss.svg";
+/// How a name emerges.
+pub(crate) const UNMASKING_PICTURE: &str = "unmasking.svg";
+/// All of the run on one page.
+pub(crate) const REPORT: &str = "report.html";
 /// What `--resume` goes on from.
 pub(crate) const CHECKPOINT: &str = "checkpoint.safetensors";
 

@@ -10,7 +10,8 @@ use crate::Outcome;
 use crate::cli::{DrawOptions, SampleOptions, SamplerName};
 use crate::model::Model;
 use crate::network::Request;
-use crate::picture;
+use crate::picture::Painter;
+use crate::watch;
 
 /// The temperature names are drawn at by default.
 pub(crate) const TEMPERATURE: f64 = 0.7;
@@ -52,23 +53,29 @@ pub(crate) fn request(draw: &DrawOptions, seed: u64) -> Request {
 pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
     let model = Model::load(options.model.model.as_deref())?;
     let (file, network) = (model.file()?, model.config()?.network);
+    let terminal = if options.watch { watch::terminal()? } else { None };
     let request = Request {
         pattern: options.pattern.clone().unwrap_or_else(|| ANYTHING.to_owned()),
         length: options.length,
-        trace: options.trace,
+        trace: options.trace || terminal.is_some(),
         ..request(&options.draw, options.seed)
     };
     let mut out = anstream::AutoStream::auto(std::io::stdout().lock());
     let mut names = Vec::new();
     for first in (0..options.num).step_by(CHUNK as usize) {
-        for drawn in network.generate(&file, &request, first..options.num.min(first.saturating_add(CHUNK)))? {
+        let chunk = network.generate(&file, &request, first..options.num.min(first.saturating_add(CHUNK)))?;
+        if let Some(terminal) = &terminal {
+            watch::show(terminal, file.alphabet(), &chunk)?;
+            continue;
+        }
+        for drawn in chunk {
             if options.json {
                 names.push(drawn.text);
             } else if options.trace {
                 writeln!(
                     out,
                     "{} → {}",
-                    picture::trace(file.alphabet(), &drawn.frames).join(" → "),
+                    Painter::new(file.alphabet()).trace(&drawn.frames).join(" → "),
                     drawn.text
                 )?;
             } else {

@@ -4,24 +4,24 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, bail};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use micro_diffusion::adam::learning_rate;
 use micro_diffusion::file;
-use micro_diffusion::text::Alphabet;
 
 use crate::Outcome;
 use crate::checkpoint::{self, Checkpoint};
 use crate::cli::{DrawOptions, TrainOptions};
 use crate::config::{self, Config};
-use crate::corpus::{Corpus, DEFAULT_INPUT};
-use crate::eval;
+use crate::corpus::{Corpus, DEFAULT_INPUT, Lines};
+use crate::eval::{self, Score};
+use crate::glimpse::{self, Look, Observer};
 use crate::model::Model;
-use crate::network::{Request, shape_name};
-use crate::noise;
-use crate::picture::{self, HEADING};
+use crate::narrator::Narrator;
+use crate::network::Request;
+use crate::picture::Painter;
+use crate::report::{self, Report};
 use crate::run::{self as folder, RunFolder};
 use crate::sample::request;
 use crate::settings::Settings;
@@ -29,8 +29,8 @@ use crate::trainer::{Plan, State, Training};
 
 /// Names shown at the end.
 const NAMES: u32 = 20;
-/// Steps that the shown loss is averaged over.
-const WINDOW: usize = 100;
+/// Names shown while training, as many as a line holds.
+const LIVE_NAMES: u32 = 8;
 
 /// Set by Ctrl-C; the training loop looks at it after each step.
 static STOP: AtomicBool = AtomicBool::new(false);
@@ -39,47 +39,50 @@ static TRAINING: AtomicBool = AtomicBool::new(false);
 
 pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     let (out, resumed) = open_run(options)?;
-    let base = match &resumed {
-        Some(checkpoint) => checkpoint.metadata.settings.clone(),
-        None => Settings::of(
-            config::by_name(options.config.as_deref().unwrap_or(config::DEFAULT)).context("config")?,
-        ),
-    };
-    let mut settings = base.with(options);
+    let stored = resumed.as_ref().map(|checkpoint| checkpoint.metadata.settings.clone());
+    let input = options.input.as_deref().or(stored.as_ref().and_then(|settings| settings.input.as_deref()));
+    let lines = Lines::read(input)?;
+    let chosen = stored.is_none() && options.config.is_none();
+    let mut settings = match &stored {
+        Some(settings) => settings.clone(),
+        None => Settings::of(match &options.config {
+            Some(name) => config::by_name(name).context("config")?,
+            None => lines.config()?,
+        }),
+    }
+    .with(options);
     let config = config::by_name(&settings.config).context("config")?;
-    let corpus = Corpus::load(settings.input.as_deref(), config.network.shape().positions, settings.split())?;
-    let alphabet = corpus.alphabet(config)?;
+    let corpus = lines.corpus(config, settings.split())?;
     settings.data_sha256 = corpus.digest();
-    if let Some(checkpoint) = &resumed {
-        refuse_differences(&settings, &checkpoint.metadata.settings, &out)?;
+    if let Some(stored) = &stored {
+        refuse_differences(&settings, stored, &out)?;
     }
     let folder = RunFolder::open(&out)?;
-    let mut say = Narrator { quiet: options.quiet };
+    let mut say = Narrator::new(options.quiet);
     if resumed.is_none()
         && let Some(aside) = folder.keep_earlier()?
     {
         say.line(&format!("kept the earlier run as {}", aside.display()));
     }
-    say.found(&corpus, config, &settings);
+    say.found(&corpus, config, chosen, &settings);
     if !options.no_pictures && !options.quiet {
         say.forward(&corpus, settings.seed);
     }
-    let mut trainer =
-        config.network.trainer(Plan { texts: &corpus.training, alphabet, settings: &settings })?;
+    let plan = Plan { texts: &corpus.training, alphabet: corpus.alphabet()?, settings: &settings };
+    let mut trainer = config.network.trainer(plan)?;
     if let Some(checkpoint) = resumed {
         trainer.restore(checkpoint.state);
         say.line(&format!("going on from step {}", trainer.state().losses.len()));
     }
-    let saver = Saver { folder: &folder, config, corpus: &corpus, settings: &settings };
-    saver.start(trainer.state())?;
-    if !train(trainer.as_mut(), &saver, options, &mut say)? {
+    let run = Run { folder: &folder, config, corpus: &corpus, settings: &settings, options };
+    let mut observer = run.observer(trainer.state())?;
+    run.start(trainer.state())?;
+    if !train(trainer.as_mut(), &run, &mut observer, &mut say)? {
         return Ok(Outcome::Interrupted);
     }
-    saver.finish(trainer.state())?;
+    run.finish(trainer.state(), &observer)?;
     say.line(&format!("wrote {}", folder.file(folder::MODEL).display()));
-    if !options.no_eval {
-        finale(&folder, &corpus, &settings, options, &mut say)?;
-    }
+    finale(&run, &observer, &trainer.state().losses, &mut say)?;
     Ok(Outcome::Done)
 }
 
@@ -114,8 +117,8 @@ fn refuse_differences(settings: &Settings, stored: &Settings, out: &Path) -> any
 /// Trains to the end (true), or until Ctrl-C (false), saving on the way.
 fn train(
     trainer: &mut dyn Training,
-    saver: &Saver,
-    options: &TrainOptions,
+    run: &Run,
+    observer: &mut Observer,
     say: &mut Narrator,
 ) -> anyhow::Result<bool> {
     // A handler can be set once in a process, and a process trains once.
@@ -126,28 +129,30 @@ fn train(
         }
     })?;
     TRAINING.store(true, Ordering::SeqCst);
-    let steps = saver.settings.steps as usize;
+    let steps = run.settings.steps as usize;
     let progress = say.progress(trainer.state().losses.len(), steps);
     let start = Instant::now();
     let mut done = trainer.state().losses.len();
+    say.seen(&progress, observer.after(trainer.state())?);
     while done < steps && !STOP.load(Ordering::SeqCst) {
         let loss = trainer.step();
         done += 1;
         if !loss.is_finite() {
             bail!("the loss of step {done} is {loss}: training diverged; lower the learning rate with --lr");
         }
-        if done.is_multiple_of(options.save_every as usize) && done < steps {
-            saver.checkpoint(trainer.state())?;
+        if done.is_multiple_of(run.options.save_every as usize) && done < steps {
+            run.checkpoint(trainer.state(), observer)?;
         }
+        say.seen(&progress, observer.after(trainer.state())?);
         say.step(&progress, &trainer.state().losses, steps);
     }
     TRAINING.store(false, Ordering::SeqCst);
     progress.finish_and_clear();
     if done < steps {
-        saver.checkpoint(trainer.state())?;
+        run.checkpoint(trainer.state(), observer)?;
         anstream::eprintln!(
             "stopped after step {done} of {steps} and saved; go on with: micro-diffusion train --out {} --resume",
-            saver.folder.file("").display()
+            run.folder.file("").display()
         );
         return Ok(false);
     }
@@ -155,31 +160,54 @@ fn train(
     Ok(true)
 }
 
-/// Writes what a run leaves.
-struct Saver<'a> {
+/// What a run works with, and what it leaves.
+struct Run<'a> {
     folder: &'a RunFolder,
     config: &'a Config,
     corpus: &'a Corpus,
     settings: &'a Settings,
+    options: &'a TrainOptions,
 }
 
-impl Saver<'_> {
+impl Run<'_> {
+    /// Looks at the run as far as its options want to see anything, from `state` on.
+    fn observer(&self, state: &State) -> anyhow::Result<Observer<'_>> {
+        let TrainOptions { no_eval, no_pictures, quiet, .. } = *self.options;
+        let look = Look {
+            alphabet: self.corpus.alphabet()?,
+            texts: if no_eval { &[] } else { &self.corpus.held_out },
+            request: request(&DrawOptions::default(), self.settings.seed),
+            names: if no_pictures || quiet { 0 } else { LIVE_NAMES },
+        };
+        let done = state.losses.len() as u32;
+        let earlier =
+            if done > 0 { glimpse::read(&self.folder.file(folder::HELD_OUT), done)? } else { Vec::new() };
+        Ok(Observer::new(self.config.network, look, self.settings.steps, done, earlier))
+    }
+
     /// The settings, and a checkpoint to go on from should the run end early.
     fn start(&self, state: &State) -> anyhow::Result<()> {
         let json = serde_json::to_string_pretty(self.settings)? + "\n";
         self.folder.save(folder::SETTINGS, json.as_bytes())?;
-        self.checkpoint(state)
+        self.save_state(state)
     }
 
-    fn checkpoint(&self, state: &State) -> anyhow::Result<()> {
+    fn checkpoint(&self, state: &State, observer: &Observer) -> anyhow::Result<()> {
+        if !observer.curve.is_empty() {
+            self.folder.save(folder::HELD_OUT, observer.csv().as_bytes())?;
+        }
+        self.save_state(state)
+    }
+
+    fn save_state(&self, state: &State) -> anyhow::Result<()> {
         let tensors = self.config.network.tensors();
         let bytes = checkpoint::to_bytes(state, tensors, &self.corpus.alphabet, self.settings)?;
         self.folder.save(folder::CHECKPOINT, &bytes)
     }
 
     /// The last checkpoint, the losses and the model.
-    fn finish(&self, state: &State) -> anyhow::Result<()> {
-        self.checkpoint(state)?;
+    fn finish(&self, state: &State, observer: &Observer) -> anyhow::Result<()> {
+        self.checkpoint(state, observer)?;
         let Settings { steps, learning_rate: peak, warm_up, final_rate, .. } = *self.settings;
         let mut csv = "step,loss_nats_per_name,learning_rate\n".to_owned();
         for (step, loss) in (0..).zip(&state.losses) {
@@ -188,7 +216,7 @@ impl Saver<'_> {
         }
         self.folder.save(folder::LOSS, csv.as_bytes())?;
         let network = self.config.network;
-        let alphabet = Alphabet::new(&self.corpus.alphabet).map_err(|error| anyhow::anyhow!("{error:?}"))?;
+        let alphabet = self.corpus.alphabet()?;
         let mut bytes = Vec::new();
         file::write(&network.shape(), network.tensors(), alphabet, state.model(), |piece| {
             bytes.write_all(piece)
@@ -197,154 +225,65 @@ impl Saver<'_> {
     }
 }
 
-/// The held-out score, the unmasking and the names.
-fn finale(
-    folder: &RunFolder,
-    corpus: &Corpus,
-    settings: &Settings,
-    options: &TrainOptions,
-    say: &mut Narrator,
-) -> anyhow::Result<()> {
-    let model = Model::load(Some(&folder.file(folder::MODEL)))?;
-    if corpus.held_out.is_empty() {
-        say.line("no held-out lines to score: the file has fewer than ten");
-    } else {
-        let score = eval::score(&model, &corpus.held_out, eval::DRAWS, settings.seed)?;
-        say.line(&format!(
-            "held-out NELBO {:.3} ± {:.3} nats a name ({} names, {} mask draws for each number of masks)",
-            score.nelbo,
-            score.stderr,
-            corpus.held_out.len(),
-            eval::DRAWS
-        ));
+/// The held-out score, the unmasking, the pictures and the names.
+fn finale(run: &Run, observer: &Observer, losses: &[f32], say: &mut Narrator) -> anyhow::Result<()> {
+    let TrainOptions { no_eval, no_pictures, .. } = *run.options;
+    if no_eval && no_pictures {
+        return Ok(());
     }
+    let model = Model::load(Some(&run.folder.file(folder::MODEL)))?;
+    let score = if no_eval { None } else { held_out_score(run, &model, say)? };
     let (file, network) = (model.file()?, model.config()?.network);
-    let request = request(&DrawOptions::default(), settings.seed);
-    let pictured = Request { trace: !options.no_pictures, ..request };
-    let names = network.generate(&file, &pictured, 0..NAMES)?;
-    if let (false, Some(first)) = (options.no_pictures, names.first()) {
+    let request = request(&DrawOptions::default(), run.settings.seed);
+    let drawn = network.generate(&file, &Request { trace: !no_pictures, ..request }, 0..NAMES)?;
+    if let (false, Some(first)) = (no_pictures, drawn.first()) {
         say.heading(
             "How the first name emerged: every position starts masked, and one more is drawn in each step",
         );
-        for line in picture::trace(file.alphabet(), &first.frames) {
+        for line in Painter::new(file.alphabet()).trace(&first.frames) {
             say.line(&format!("  {line}"));
         }
+        let report = Report {
+            config: run.config,
+            corpus: run.corpus,
+            settings: run.settings,
+            losses,
+            held_out: &observer.curve,
+            score: score.as_ref(),
+            drawn: &drawn,
+            samplers: if no_eval {
+                Vec::new()
+            } else {
+                report::compare(&model, run.corpus, run.settings.seed)?
+            },
+        };
+        report.save(run.folder)?;
+        say.line(&format!("\nwrote {}", run.folder.file(folder::REPORT).display()));
     }
-    say.heading("New names");
-    let mut out = std::io::stdout().lock();
-    for drawn in &names {
-        writeln!(out, "{}", drawn.text)?;
+    if !no_eval {
+        say.heading("New names");
+        let mut out = std::io::stdout().lock();
+        for drawn in &drawn {
+            writeln!(out, "{}", drawn.text)?;
+        }
     }
     Ok(())
 }
 
-/// Tells the user what is going on, on stderr, unless asked not to.
-struct Narrator {
-    quiet: bool,
-}
-
-impl Narrator {
-    fn line(&mut self, text: &str) {
-        if !self.quiet {
-            anstream::eprintln!("{text}");
-        }
+/// The score of record, if there are held-out lines.
+fn held_out_score(run: &Run, model: &Model, say: &mut Narrator) -> anyhow::Result<Option<Score>> {
+    let held_out = &run.corpus.held_out;
+    if held_out.is_empty() {
+        say.line("no held-out lines to score: the file has fewer than ten");
+        return Ok(None);
     }
-
-    fn heading(&mut self, text: &str) {
-        self.line(&format!("\n{}{text}{}", HEADING.render(), HEADING.render_reset()));
-    }
-
-    /// What training starts from.
-    fn found(&mut self, corpus: &Corpus, config: &Config, settings: &Settings) {
-        let dropped = &corpus.dropped;
-        let positions = config.network.shape().positions;
-        let (training, held_out) = (corpus.training.len(), corpus.held_out.len());
-        self.line(&format!(
-            "data        {}: {training} lines to train on, {held_out} held out",
-            corpus.source
-        ));
-        for (count, why) in [(dropped.blank, "blank"), (dropped.repeated, "repeated")] {
-            if count > 0 {
-                self.line(&format!("            {count} {why} lines dropped"));
-            }
-        }
-        if dropped.too_long > 0 {
-            self.line(&format!(
-                "            {} lines of more than {positions} characters dropped; \
-                 a configuration with more positions would take them",
-                dropped.too_long
-            ));
-        }
-        let characters = corpus.alphabet.chars().count();
-        self.line(&format!("longest     {} characters", corpus.longest));
-        self.line(&format!("alphabet    {characters} characters: {}", corpus.alphabet));
-        let network = config.network;
-        let shape = shape_name(network.shape());
-        self.line(&format!("network     {}: {shape}, {} parameters", config.name, network.parameters()));
-        self.line(&format!(
-            "training    {} steps of {}, seed {}, {} threads",
-            settings.steps,
-            settings.batch,
-            settings.seed,
-            rayon::current_num_threads()
-        ));
-    }
-
-    /// The forward process on one line of the data.
-    fn forward(&mut self, corpus: &Corpus, seed: u64) {
-        let first_long = corpus.training.iter().find(|line| line.chars().count() >= 7);
-        let Some(text) = first_long.or(corpus.training.first()) else { return };
-        self.heading("Noise hides letters; the network learns to bring them back");
-        for level in noise::levels(text, seed) {
-            self.line(&level);
-        }
-        self.line("");
-    }
-
-    fn progress(&mut self, done: usize, steps: usize) -> ProgressBar {
-        let target =
-            if self.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr_with_hz(10) };
-        let bar = ProgressBar::with_draw_target(Some(steps as u64), target);
-        let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}  {speed}  {eta} left");
-        let speed = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-            // A terminal that cannot be written to is not this line's to report.
-            let _ = write!(out, "{:.0} steps/s", state.per_sec());
-        };
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).with_key("speed", speed));
-        bar.set_position(done as u64);
-        bar.reset_eta();
-        bar
-    }
-
-    /// The bar on a terminal; elsewhere ten plain lines in a run.
-    fn step(&mut self, bar: &ProgressBar, losses: &[f32], steps: usize) {
-        bar.inc(1);
-        if bar.is_hidden() {
-            if losses.len().is_multiple_of(steps.div_ceil(10)) {
-                self.line(&format!(
-                    "step {:>6} of {steps}  loss {:.3} nats a name",
-                    losses.len(),
-                    recent(losses)
-                ));
-            }
-        } else if losses.len().is_multiple_of(WINDOW / 4) {
-            bar.set_message(format!("loss {:.3} nats a name", recent(losses)));
-        }
-    }
-
-    fn trained(&mut self, state: &State, time: Duration) {
-        let steps = state.losses.len();
-        self.line(&format!(
-            "trained {steps} steps in {:.1} s; loss {:.3} nats a name over the last {}",
-            time.as_secs_f64(),
-            recent(&state.losses),
-            WINDOW.min(steps)
-        ));
-    }
-}
-
-/// The mean of the last losses.
-fn recent(losses: &[f32]) -> f32 {
-    let window = &losses[losses.len().saturating_sub(WINDOW)..];
-    window.iter().sum::<f32>() / window.len().max(1) as f32
+    let score = eval::score(model, held_out, eval::DRAWS, run.settings.seed)?;
+    say.line(&format!(
+        "held-out NELBO {:.3} ± {:.3} nats a name ({} names, {} mask draws for each number of masks)",
+        score.nelbo,
+        score.stderr,
+        held_out.len(),
+        eval::DRAWS
+    ));
+    Ok(Some(score))
 }

@@ -1,0 +1,109 @@
+//! `sample --watch`: the unmasking of all names side by side, in place.
+//!
+//! A region of the terminal is painted anew for each step, as many names at a time as it holds. The last state stays.
+
+use std::time::Duration;
+
+use console::Term;
+use micro_diffusion::text::Alphabet;
+use unicode_width::UnicodeWidthStr;
+
+use crate::network::{Drawn, Frame};
+use crate::picture::Painter;
+
+/// How long one screen of names takes from masks to names.
+const TIME: Duration = Duration::from_millis(2400);
+/// The longest that one state is shown.
+const LONGEST: Duration = Duration::from_millis(160);
+/// Columns between two names.
+const GAP: usize = 3;
+
+/// The terminal, if stdout is one that can be painted on.
+pub(crate) fn terminal() -> anyhow::Result<Option<Term>> {
+    let term = Term::stdout();
+    if !term.is_term() || std::env::var_os("TERM").is_some_and(|name| name == "dumb") {
+        return Ok(None);
+    }
+    // Whatever ends the show, the cursor comes back.
+    ctrlc::set_handler(|| {
+        let _ = Term::stdout().show_cursor();
+        std::process::exit(130);
+    })?;
+    Ok(Some(term))
+}
+
+/// Shows how the names emerge.
+pub(crate) fn show(term: &Term, alphabet: Alphabet, drawn: &[Drawn]) -> anyhow::Result<()> {
+    let (rows, columns) = term.size();
+    let painter = Painter { shaded: true, ..Painter::new(alphabet) };
+    let grid = Grid::new(painter, drawn, usize::from(rows), usize::from(columns));
+    term.hide_cursor()?;
+    let shown = drawn.chunks(grid.page()).try_for_each(|page| grid.animate(term, page));
+    term.show_cursor()?;
+    Ok(shown?)
+}
+
+/// How names are laid out.
+struct Grid<'a> {
+    painter: Painter<'a>,
+    /// Positions shown of each name; fewer than it has in a window too narrow for one.
+    positions: usize,
+    /// Names side by side.
+    across: usize,
+    /// Lines.
+    down: usize,
+    colour: bool,
+}
+
+impl<'a> Grid<'a> {
+    fn new(painter: Painter<'a>, drawn: &[Drawn], rows: usize, columns: usize) -> Self {
+        let longest = drawn.iter().filter_map(|drawn| drawn.frames.first()).map(|frame| frame.symbols.len());
+        let positions = longest.max().unwrap_or(1).min(columns / painter.cell).max(1);
+        let across = ((columns + GAP) / (positions * painter.cell + GAP)).max(1);
+        // The last line is the prompt's.
+        let down = rows.saturating_sub(1).clamp(1, drawn.len().div_ceil(across).max(1));
+        let choice = anstream::AutoStream::choice(&std::io::stdout());
+        Self { painter, positions, across, down, colour: choice != anstream::ColorChoice::Never }
+    }
+
+    /// Names shown at a time.
+    fn page(&self) -> usize {
+        self.across * self.down
+    }
+
+    /// One screen of names from masks to names.
+    fn animate(&self, term: &Term, page: &[Drawn]) -> std::io::Result<()> {
+        let steps = page.iter().map(|drawn| drawn.frames.len()).max().unwrap_or(0);
+        let pause = (TIME / u32::try_from(steps).unwrap_or(1).max(1)).min(LONGEST);
+        for step in 0..=steps {
+            if step > 0 {
+                std::thread::sleep(pause);
+                term.move_cursor_up(page.len().div_ceil(self.across))?;
+            }
+            let names: Vec<String> = page.iter().map(|drawn| self.name(drawn, step)).collect();
+            for line in names.chunks(self.across) {
+                term.clear_line()?;
+                term.write_line(line.join(&" ".repeat(GAP)).trim_end())?;
+            }
+            term.flush()?;
+        }
+        Ok(())
+    }
+
+    /// A name after `step` steps, as wide as all are; after all of them as it is printed elsewhere.
+    fn name(&self, drawn: &Drawn, step: usize) -> String {
+        let width = self.positions * self.painter.cell;
+        if step >= drawn.frames.len() {
+            let text: String = drawn.text.chars().take(self.positions).collect();
+            let blank = width.saturating_sub(text.width());
+            return text + &" ".repeat(blank);
+        }
+        let cut = |frame: &Frame| Frame {
+            symbols: frame.symbols.iter().take(self.positions).copied().collect(),
+            confidence: frame.confidence.clone(),
+        };
+        let before = step.checked_sub(1).map(|before| cut(&drawn.frames[before]));
+        let line = self.painter.frame(&cut(&drawn.frames[step]), before.as_ref());
+        if self.colour { line } else { console::strip_ansi_codes(&line).into_owned() }
+    }
+}

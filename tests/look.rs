@@ -1,0 +1,283 @@
+//! What people look at: the animation, the pictures and the report, the manual, and the keys of the JSON.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn program() -> &'static str {
+    env!("CARGO_BIN_EXE_micro-diffusion")
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(program());
+    let output = command.args(arguments).current_dir(folder).stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+fn stdout(folder: &Path, arguments: &[&str]) -> String {
+    String::from_utf8(run(folder, arguments).stdout).unwrap()
+}
+
+/// A folder with some names.
+fn scene() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let names: String =
+        include_str!("../data/names.txt").lines().take(400).map(|n| format!("{n}\n")).collect();
+    fs::write(folder.path().join("names.txt"), names).unwrap();
+    folder
+}
+
+/// A training run of a moment, with everything there is to look at.
+const TRAIN: [&str; 9] =
+    ["train", "--config", "tiny", "--steps", "60", "--batch", "16", "--input", "names.txt"];
+
+/// Runs `arguments` in a terminal of `columns` and 24 lines: what it writes there. `None` where no terminal can be made.
+#[cfg(target_os = "linux")]
+fn on_a_terminal(
+    folder: &Path,
+    columns: usize,
+    variables: &[(&str, &str)],
+    arguments: &[&str],
+) -> Option<String> {
+    let line = format!("stty cols {columns} rows 24; exec {} {}", program(), arguments.join(" "));
+    let mut command = Command::new("script");
+    command.args(["-qec", &line, "/dev/null"]).current_dir(folder).stdin(Stdio::null());
+    command.env("TERM", "xterm-256color").env_remove("NO_COLOR").envs(variables.iter().copied());
+    let Ok(output) = command.output() else {
+        assert!(std::env::var_os("CI").is_none(), "script(1) must be there in continuous integration");
+        eprintln!("skipped: `script` does not run");
+        return None;
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+/// What a terminal of `columns` shows after `text`, line by line. Knows what the animation uses: up, clear line, colours,
+/// the cursor's visibility. Panics where a line is too long or anything else is asked for.
+#[cfg(target_os = "linux")]
+fn screen(text: &str, columns: usize) -> Vec<String> {
+    let (mut lines, mut row) = (vec![String::new()], 0_usize);
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        rest = &rest[character.len_utf8()..];
+        match character {
+            '\u{1b}' => {
+                let end = rest.find(|c: char| c.is_ascii_alphabetic()).unwrap();
+                let (number, command) = (&rest[1..end], &rest[end..=end]);
+                match command {
+                    "A" => row -= number.parse::<usize>().unwrap(),
+                    "K" => lines[row].clear(),
+                    "m" | "h" | "l" => {}
+                    other => panic!("unknown command {number}{other}"),
+                }
+                rest = &rest[end + 1..];
+            }
+            '\r' => {}
+            '\n' => {
+                row += 1;
+                if row == lines.len() {
+                    lines.push(String::new());
+                }
+            }
+            other => {
+                lines[row].push(other);
+                assert!(lines[row].chars().count() <= columns, "too long for {columns}: {}", lines[row]);
+            }
+        }
+    }
+    lines
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_animation_ends_with_the_names_at_every_width() {
+    let folder = scene();
+    let plain = stdout(folder.path(), &["sample"]);
+    for columns in [80, 40, 15, 12, 5] {
+        let Some(text) = on_a_terminal(folder.path(), columns, &[], &["sample", "--watch"]) else { return };
+        let lines = screen(&text, columns);
+        let shown: Vec<&str> = lines.iter().flat_map(|line| line.split_whitespace()).collect();
+        let cut: Vec<String> = plain.lines().map(|name| name.chars().take(columns).collect()).collect();
+        assert_eq!(shown, cut, "{columns} columns");
+        assert!(text.matches("_").count() > 12 * 11 / 2, "masks are shown on the way");
+        assert_eq!(
+            text.matches("\u{1b}[?25l").count(),
+            text.matches("\u{1b}[?25h").count(),
+            "the cursor is back"
+        );
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_animation_has_no_colour_where_none_is_wanted() {
+    let folder = scene();
+    let arguments = ["sample", "--watch", "--num", "3"];
+    let Some(coloured) = on_a_terminal(folder.path(), 80, &[], &arguments) else { return };
+    assert!(coloured.contains("\u{1b}[32m") && coloured.contains("\u{1b}[38;5;"), "{coloured:?}");
+    let plain = on_a_terminal(folder.path(), 80, &[("NO_COLOR", "1")], &arguments).unwrap();
+    let is_colour =
+        |part: &str| part.split_once('m').is_some_and(|(n, _)| n.chars().all(|c| "0123456789;".contains(c)));
+    assert!(!plain.split("\u{1b}[").skip(1).any(is_colour), "{plain:?}");
+    assert_eq!(screen(&plain, 80), screen(&coloured, 80));
+    let dumb = on_a_terminal(folder.path(), 80, &[("TERM", "dumb")], &arguments).unwrap();
+    assert!(!dumb.contains('\u{1b}') && dumb.lines().count() == 3, "{dumb:?}");
+}
+
+#[test]
+fn watching_off_a_terminal_prints_the_names() {
+    let folder = scene();
+    assert_eq!(stdout(folder.path(), &["sample", "--watch"]), stdout(folder.path(), &["sample"]));
+}
+
+#[test]
+fn a_run_leaves_pictures_and_a_report_that_needs_no_network() {
+    let folder = scene();
+    let path = folder.path();
+    run(path, &[&TRAIN[..], &["--out", "run", "--quiet"]].concat());
+    let read = |name: &str| fs::read_to_string(path.join("run").join(name)).unwrap();
+    let (curves, unmasking, report) = (read("loss.svg"), read("unmasking.svg"), read("report.html"));
+    for label in ["training steps", "nats a name", "training loss", "held-out NELBO"] {
+        assert!(curves.contains(label), "{label}");
+    }
+    let first = stdout(path, &["sample", "--model", "run", "--num", "1"]);
+    assert!(unmasking.contains(&format!("“{}”", first.trim_end())), "{first}");
+    assert_eq!(unmasking.matches("class=\"mask\"").count(), 12 * 13 / 2, "12 masks, then 11, …");
+    for part in ["<svg", "held-out NELBO", "confidence", "learning rate", "masked"] {
+        assert!(report.contains(part), "{part}");
+    }
+    for name in stdout(path, &["sample", "--model", "run"]).lines() {
+        assert!(report.contains(&format!("<li>{name}</li>")), "{name}");
+    }
+    let namespace = "http://www.w3.org/2000/svg";
+    for (name, text) in [("curves", &curves), ("unmasking", &unmasking), ("report", &report)] {
+        let rest = text.replace(namespace, "");
+        for link in ["http:", "https:", "src=", "href=", "url(", "@import", "<script"] {
+            assert!(!rest.contains(link), "{name} asks for something: {link}");
+        }
+    }
+    for picture in [&curves, &unmasking] {
+        let opened = picture.matches("<text").count();
+        assert!(opened > 0 && opened == picture.matches("</text>").count());
+    }
+}
+
+#[test]
+fn text_in_pictures_is_text() {
+    let folder = scene();
+    let lines: String = ('a'..='l').map(|letter| format!("<{letter}&\">\n")).collect();
+    fs::write(folder.path().join("names.txt"), lines).unwrap();
+    run(folder.path(), &[&TRAIN[..], &["--out", "run"]].concat());
+    let report = fs::read_to_string(folder.path().join("run/report.html")).unwrap();
+    assert!(report.contains("&lt;") && report.contains("&amp;") && !report.contains("&\">"));
+}
+
+#[test]
+fn looking_changes_nothing_and_not_looking_leaves_nothing() {
+    let folder = scene();
+    let path = folder.path();
+    run(path, &[&TRAIN[..], &["--out", "seen"]].concat());
+    run(path, &[&TRAIN[..], &["--out", "unseen", "--no-eval", "--no-pictures"]].concat());
+    for file in ["model.mdm", "loss.csv", "checkpoint.safetensors"] {
+        let read = |run: &str| fs::read(path.join(run).join(file)).unwrap();
+        assert_eq!(read("seen"), read("unseen"), "{file}");
+    }
+    for file in ["held_out.csv", "loss.svg", "unmasking.svg", "report.html"] {
+        assert!(path.join("seen").join(file).exists(), "{file}");
+        assert!(!path.join("unseen").join(file).exists(), "{file}");
+    }
+    let curve = fs::read_to_string(path.join("seen/held_out.csv")).unwrap();
+    let nats = |line: &str| line.split_once(',').unwrap().1.parse::<f64>().unwrap();
+    assert!(
+        curve.starts_with("step,held_out_nats_per_name\n0,")
+            && curve.lines().last().unwrap().starts_with("60,")
+    );
+    let (first, last) = (nats(curve.lines().nth(1).unwrap()), nats(curve.lines().last().unwrap()));
+    assert!((12.0 * 26.0_f64.ln()..45.0).contains(&first) && last < first, "{curve}");
+}
+
+/// The estimate that the curve is made of must agree with the score of record.
+#[test]
+fn the_curve_ends_near_the_score() {
+    let folder = scene();
+    let path = folder.path();
+    run(path, &[&TRAIN[..], &["--out", "run", "--quiet"]].concat());
+    let eval = ["eval", "--json", "--model", "run", "--input", "names.txt", "--num", "0", "--draws", "32"];
+    let score: Value = serde_json::from_str(&stdout(path, &eval)).unwrap();
+    let score = score["nelbo_nats_per_name"].as_f64().unwrap();
+    let curve = fs::read_to_string(path.join("run/held_out.csv")).unwrap();
+    let last: f64 = curve.lines().last().unwrap().split_once(',').unwrap().1.parse().unwrap();
+    // 1024 rows on 40 names: the noise of the masks alone, some 0.2 nats.
+    assert!((score - last).abs() < 0.8, "{score} against {last}");
+}
+
+#[test]
+fn completions_and_manual_pages_cover_every_verb() {
+    let folder = scene();
+    let path = folder.path();
+    let help = stdout(path, &["--help"]);
+    let verbs =
+        ["train", "sample", "eval", "noise", "sweep", "bench", "inspect", "export", "completions", "man"];
+    let manual = stdout(path, &["man"]);
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = stdout(path, &["completions", shell]);
+        for verb in verbs {
+            assert!(script.contains(verb) && script.contains("temperature"), "{shell} {verb}");
+        }
+    }
+    for verb in verbs {
+        assert!(help.contains(verb) && manual.contains(verb), "{verb}");
+        let page = stdout(path, &["man", verb]);
+        assert!(
+            page.contains(".SH NAME") && page.contains(&format!("micro\\-diffusion\\-{verb}")),
+            "{verb}: {page}"
+        );
+    }
+    let unknown = Command::new(program()).args(["man", "nothing"]).output().unwrap();
+    assert_eq!(unknown.status.code(), Some(2));
+}
+
+/// The keys of `report`, those of rows in its lists as `list[].key`.
+fn keys(report: &Value) -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    for (key, value) in report.as_object().unwrap() {
+        keys.insert(key.clone());
+        for row in value.as_array().into_iter().flatten().filter_map(Value::as_object) {
+            keys.extend(row.keys().map(|inner| format!("{key}[].{inner}")));
+        }
+    }
+    keys
+}
+
+/// The README's table of keys is complete and true.
+#[test]
+fn json_has_the_documented_keys() {
+    let folder = scene();
+    let path = folder.path();
+    run(path, &[&TRAIN[..], &["--out", "run", "--quiet"]].concat());
+    let readme = include_str!("../README.md");
+    let cases: [(&str, &[&str]); 5] = [
+        ("sample", &["sample", "--json", "--num", "2"]),
+        (
+            "eval",
+            &["eval", "--json", "--num", "20", "--draws", "1", "--input", "names.txt", "--model", "run"],
+        ),
+        ("inspect, a model", &["inspect", "--json"]),
+        ("inspect, a checkpoint", &["inspect", "--json", "run/checkpoint.safetensors"]),
+        ("bench", &["bench", "--json", "--config", "tiny"]),
+    ];
+    for (verb, arguments) in cases {
+        let json = stdout(path, arguments);
+        assert_eq!(json.lines().count(), 1, "{json}");
+        let found = keys(&serde_json::from_str(&json).unwrap());
+        let row = readme.lines().find(|line| line.starts_with(&format!("| `--json` of {verb} |")));
+        let row = row.unwrap_or_else(|| panic!("the README has no row of keys for {verb}; it has {found:?}"));
+        let documented: BTreeSet<String> = row.split('`').skip(3).step_by(2).map(str::to_owned).collect();
+        assert_eq!(found, documented, "{verb}");
+    }
+}
