@@ -18,7 +18,7 @@ use micro_diffusion::categorical::Temperature;
 use micro_diffusion::denoiser::{Denoiser, Model, Score};
 use micro_diffusion::file::{FileError, ModelFile, crc32, write, write_integers};
 use micro_diffusion::integer::{
-    Int4, Int8, IntegerMlp, IntegerModel, Precision, Scales, add_bit_by_bit, add_products,
+    Int4, Int8, IntegerMlp, IntegerModel, Precision, Row, Scales, add_bit_by_bit, add_products,
 };
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::quantise::{best_exponent, quantise, rounded, scales, to_integer};
@@ -79,9 +79,19 @@ fn integers(tensors: &[StoredTensor], mut payload: &[u8]) -> Vec<Vec<i64>> {
         let number = |index: usize| match tensor.dtype {
             Dtype::Int8 => i64::from(bytes[index]) - 128,
             Dtype::Int4 => {
-                let (row_number, column) = (index / row, index % row);
-                let byte = bytes[row_number * row.div_ceil(2) + column / 2];
-                i64::from(if column % 2 == 0 { byte % 16 } else { byte / 16 }) - 8
+                let (number, column) = (index / row, index % row);
+                // Two rows begin on a whole byte; if odd, the last of the first goes with the last of the second.
+                let (pair, odd) = (number / 2, number % 2);
+                let shared = row % 2 == 1 && column == row - 1;
+                let nibble = if row % 2 == 0 {
+                    index
+                } else if shared {
+                    2 * pair * row + row - 1 + odd
+                } else {
+                    2 * pair * row + odd * (row + 1) + column
+                };
+                let byte = bytes[nibble / 2];
+                i64::from(if nibble % 2 == 0 { byte % 16 } else { byte / 16 }) - 8
             }
             Dtype::Int16 => i64::from(i16::from_le_bytes([bytes[2 * index], bytes[2 * index + 1]])),
             Dtype::F32 => panic!("no float among integers"),
@@ -354,13 +364,9 @@ fn scales_and_biases_that_could_overflow_are_refused() {
 fn sums_bit_by_bit_are_sums_of_products() {
     fn check<P: Precision>(largest: u32) {
         let stream = Stream::new(2, Purpose::Noise);
-        let rows: Vec<[u8; 14]> =
-            (0..50).map(|row| std::array::from_fn(|l| stream.draw(row, l as u32)[0] as u8)).collect();
-        let row = |(index, row): (usize, &'static [u8; 14])| {
-            (&row[..], stream.draw(index as u32, 99)[1] % (largest + 1))
-        };
-        let rows: &'static [[u8; 14]] = rows.leak();
-        let rows = rows.iter().enumerate().map(row);
+        let table: Vec<u8> = (0..50 * 27).map(|place| stream.draw(place, 0)[0] as u8).collect();
+        let value = |number: usize| stream.draw(number as u32, 99)[1] % (largest + 1);
+        let rows = (0..50).map(|number| (Row::of(&table, P::DTYPE, number, 27), value(number)));
         let (mut products, mut bits) = ([0; 27], [0; 27]);
         add_products::<P>(rows.clone(), &mut products);
         add_bit_by_bit::<P>(rows, &mut bits);
@@ -424,10 +430,9 @@ fn a_product_table_changes_its_last_two_dimensions() {
     let mut payload = [0; 3];
     quantise(&[tensor], &trained, &Scales::default(), &mut payload);
     assert_eq!(payload, [0x78, 0x69, 0x5A]);
-    // Rows of three weights take two bytes; the last half byte is the code of 0.
-    let mut payload = [0; 4];
+    // Rows of three weights: between two rows, one byte with the last of each.
     quantise(&[TABLE], &trained, &Scales::default(), &mut payload);
-    assert_eq!(payload, [0x98, 0x8A, 0x67, 0x85]);
+    assert_eq!(payload, [0x98, 0x5A, 0x67]);
 }
 
 #[test]

@@ -22,7 +22,7 @@
 //! |---|---|---|
 //! | 1 | f32, four bytes each; scale 1; every one finite | 1 |
 //! | 2 | int8, one byte each: the weight is (byte − 128)·scale | 2, weights |
-//! | 3 | int4, the first of two in the low half of a byte: (nibble − 8)·scale; rows of the last dimension fill whole bytes | 2, weights |
+//! | 3 | int4, the first of two in the low half of a byte: (nibble − 8)·scale; where the last dimension is odd, in the order of [`Dtype::row`] | 2, weights |
 //! | 4 | int16, two bytes each, with sign: number·scale | 2, biases |
 //!
 //! The scale of integers is a power of two 2⁻ᵉ, e = 0 … 16, and activations have the scale 2⁻ᵃ; see
@@ -34,7 +34,7 @@
 
 use crate::denoiser::{Architecture, Model, Shape};
 use crate::integer::{IntegerModel, MOST_TENSORS, Scales};
-use crate::tensor::{Dtype, StoredTensor, Tensor, total_len};
+use crate::tensor::{Dtype, StoredTensor, Tensor, product, total_len};
 use crate::text::Alphabet;
 
 /// The first four bytes of a model file.
@@ -294,7 +294,7 @@ fn write_pieces<E>(
         }
         put(&u32_of(offset).to_le_bytes())?;
         put(&scale_bits(exponent).to_le_bytes())?;
-        offset = offset.saturating_add(dtype.tensor_bytes(dimensions));
+        offset = offset.saturating_add(dtype.bytes(product(dimensions)));
     }
     for piece in payload {
         put(piece.as_ref())?;
@@ -444,21 +444,15 @@ struct Entry {
 }
 
 impl Entry {
-    fn sizes(&self) -> impl Iterator<Item = usize> {
-        self.dimensions.iter().map(|size| usize::try_from(*size).unwrap_or(usize::MAX))
-    }
-
     /// The product of the dimensions.
     fn numbers(&self) -> usize {
-        self.sizes().fold(1, usize::saturating_mul)
+        let sizes = self.dimensions.iter().map(|size| usize::try_from(*size).unwrap_or(usize::MAX));
+        sizes.fold(1, usize::saturating_mul)
     }
 
     /// The bytes it takes; an unknown dtype counts as f32.
     fn bytes(&self) -> usize {
-        let dtype = dtype_of(self.dtype).unwrap_or(Dtype::F32);
-        let last = usize::from(self.dimension_count).saturating_sub(1);
-        let rows = self.sizes().take(last).fold(1, usize::saturating_mul);
-        rows.saturating_mul(dtype.row_bytes(self.sizes().nth(last).unwrap_or(1)))
+        dtype_of(self.dtype).unwrap_or(Dtype::F32).bytes(self.numbers())
     }
 }
 

@@ -97,6 +97,29 @@ pub(crate) const SUM_SHARE: i16 = 1 << 14;
 /// What the output table and the output bias may each contribute to a score.
 const SCORE_SHARE: u32 = 1 << 30;
 
+/// A row of codes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Row<'a> {
+    /// Its whole bytes.
+    pub bytes: &'a [u8],
+    /// The last of an odd number of nibbles, else 0.
+    pub nibble: u8,
+}
+
+impl<'a> Row<'a> {
+    /// Row `number` of `table`, whose rows have `length` codes stored as `dtype`; nothing where the table ends before it.
+    #[inline(always)]
+    pub fn of(table: &'a [u8], dtype: Dtype, number: usize, length: usize) -> Self {
+        let (start, bytes, nibble) = dtype.row(number, length);
+        let bytes = table.get(start..).and_then(|rest| rest.get(..bytes)).unwrap_or(&[]);
+        let nibble = nibble.map_or(0, |place| {
+            let byte = table.get(place.byte).copied().unwrap_or(0);
+            if place.high { byte >> 4 } else { byte & 15 }
+        });
+        Self { bytes, nibble }
+    }
+}
+
 /// How weights are stored and multiplied.
 pub trait Precision: Copy {
     /// How a weight is stored.
@@ -107,10 +130,10 @@ pub trait Precision: Copy {
     fn largest_value(units: usize) -> u8;
 
     /// Adds the weights of `row` to `sums`, or takes them away.
-    fn add_row(row: &[u8], sums: &mut [i16], take_away: bool);
+    fn add_row(row: Row, sums: &mut [i16], take_away: bool);
 
     /// Adds `factor` times the codes of `row` to `sums`, in this precision's own arrangement.
-    fn add_products(row: &[u8], factor: u32, sums: &mut [i32]);
+    fn add_products(row: Row, factor: u32, sums: &mut [i32]);
 
     /// Puts `sums` in the order of the symbols.
     fn arrange(sums: &mut [i32]);
@@ -128,16 +151,16 @@ impl Precision for Int8 {
     }
 
     #[inline(always)]
-    fn add_row(row: &[u8], sums: &mut [i16], take_away: bool) {
-        for (sum, code) in sums.iter_mut().zip(row) {
+    fn add_row(row: Row, sums: &mut [i16], take_away: bool) {
+        for (sum, code) in sums.iter_mut().zip(row.bytes) {
             let weight = i16::from(*code).wrapping_sub(128);
             *sum = if take_away { sum.wrapping_sub(weight) } else { sum.wrapping_add(weight) };
         }
     }
 
     #[inline(always)]
-    fn add_products(row: &[u8], factor: u32, sums: &mut [i32]) {
-        for (sum, code) in sums.iter_mut().zip(row) {
+    fn add_products(row: Row, factor: u32, sums: &mut [i32]) {
+        for (sum, code) in sums.iter_mut().zip(row.bytes) {
             *sum = sum.wrapping_add(u32::from(*code).wrapping_mul(factor).cast_signed());
         }
     }
@@ -172,35 +195,36 @@ impl Precision for Int4 {
     }
 
     #[inline(always)]
-    fn add_row(row: &[u8], sums: &mut [i16], take_away: bool) {
+    fn add_row(row: Row, sums: &mut [i16], take_away: bool) {
         let add = |sum: &mut i16, code: u8| {
             let weight = i16::from(code).wrapping_sub(8);
             *sum = if take_away { sum.wrapping_sub(weight) } else { sum.wrapping_add(weight) };
         };
         let (pairs, last) = sums.as_chunks_mut::<2>();
-        for ([even, odd], byte) in pairs.iter_mut().zip(row) {
+        for ([even, odd], byte) in pairs.iter_mut().zip(row.bytes) {
             add(even, byte & 15);
             add(odd, byte >> 4);
         }
-        if let ([last], Some(byte)) = (last, row.last()) {
-            add(last, byte & 15);
+        if let [last] = last {
+            add(last, row.nibble);
         }
     }
 
     #[inline(always)]
-    fn add_products(row: &[u8], factor: u32, sums: &mut [i32]) {
+    fn add_products(row: Row, factor: u32, sums: &mut [i32]) {
         let add = |sums: &mut [i32; 2], bytes| {
             for (sum, product) in sums.iter_mut().zip(Self::lanes(bytes, factor)) {
                 *sum = sum.wrapping_add(product.cast_signed());
             }
         };
-        let (words, last) = row.as_chunks::<2>();
+        let whole = sums.len() & 3 == 0;
+        let (words, last) = row.bytes.as_chunks::<2>();
         let mut sums = sums.as_chunks_mut::<2>().0.iter_mut();
         for (word, sums) in words.iter().zip(sums.by_ref()) {
             add(sums, *word);
         }
-        if let (Some(sums), [last]) = (sums.next(), last) {
-            add(sums, [*last, 0]);
+        if let Some(sums) = sums.next().filter(|_| !whole) {
+            add(sums, last.first().map_or([row.nibble, 0], |last| [*last, row.nibble]));
         }
     }
 
@@ -236,8 +260,6 @@ struct OutputLayer<'a, P, const L: usize, const V: usize, const H: usize> {
 }
 
 impl<'a, P: Precision, const L: usize, const V: usize, const H: usize> OutputLayer<'a, P, L, V, H> {
-    const ROW: usize = P::DTYPE.row_bytes(V);
-
     /// `None` where a score could overflow, or where finer steps than a [`Score`]'s would have to be dropped.
     fn new(
         table: &'a [u8],
@@ -263,12 +285,10 @@ impl<'a, P: Precision, const L: usize, const V: usize, const H: usize> OutputLay
         active: impl Iterator<Item = (usize, u32)> + Clone,
         scores: &mut [Score; V],
     ) {
-        let bytes = H.saturating_mul(Self::ROW);
-        let table = self.table.get(position.saturating_mul(bytes)..).unwrap_or(&[]);
-        let row =
-            |unit: usize| table.get(unit.wrapping_mul(Self::ROW)..).and_then(|rest| rest.get(..Self::ROW));
+        let first = position.wrapping_mul(H);
+        let row = |unit: usize| Row::of(self.table, P::DTYPE, first.wrapping_add(unit), V);
         *scores = [0; V];
-        let rows = active.clone().map(|(unit, value)| (row(unit).unwrap_or(&[]), value));
+        let rows = active.clone().map(|(unit, value)| (row(unit), value));
         if MULTIPLIER {
             add_products::<P>(rows, scores);
         } else {
@@ -286,7 +306,7 @@ impl<'a, P: Precision, const L: usize, const V: usize, const H: usize> OutputLay
 
 /// sums + Σ value·row over `rows`, in the arrangement of [`Precision::add_products`].
 #[inline(always)]
-pub fn add_products<'a, P: Precision>(rows: impl Iterator<Item = (&'a [u8], u32)>, sums: &mut [i32]) {
+pub fn add_products<'a, P: Precision>(rows: impl Iterator<Item = (Row<'a>, u32)>, sums: &mut [i32]) {
     for (row, value) in rows {
         P::add_products(row, value, sums);
     }
@@ -296,7 +316,7 @@ pub fn add_products<'a, P: Precision>(rows: impl Iterator<Item = (&'a [u8], u32)
 /// have it.
 #[inline(always)]
 pub fn add_bit_by_bit<'a, P: Precision>(
-    rows: impl Iterator<Item = (&'a [u8], u32)> + Clone,
+    rows: impl Iterator<Item = (Row<'a>, u32)> + Clone,
     sums: &mut [i32],
 ) {
     let all_bits = rows.clone().fold(0, |bits, (_, value)| bits | value);
@@ -422,11 +442,9 @@ impl<P: Precision, const L: usize, const V: usize, const H: usize> IntegerMlpDen
     /// Adds the row of `symbol` at `position` to the sums, or takes it away; a mask has none.
     #[inline(always)]
     fn add(&mut self, position: usize, symbol: Option<u8>, take_away: bool) {
-        let row_bytes = P::DTYPE.row_bytes(H);
         let Some(symbol) = symbol.map(usize::from).filter(|symbol| *symbol < V) else { return };
-        let start = position.wrapping_mul(V).wrapping_add(symbol).wrapping_mul(row_bytes);
-        let row = self.view.input.get(start..).and_then(|rest| rest.get(..row_bytes));
-        P::add_row(row.unwrap_or(&[]), &mut self.memory.sums, take_away);
+        let row = Row::of(self.view.input, P::DTYPE, position.wrapping_mul(V).wrapping_add(symbol), H);
+        P::add_row(row, &mut self.memory.sums, take_away);
     }
 
     /// Brings the sums to the present text, by the shorter way.

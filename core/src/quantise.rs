@@ -14,7 +14,7 @@
 
 use crate::integer::{SCORE, SUM_SHARE, Scales};
 use crate::math::{Real, round_to_i32};
-use crate::tensor::{Dtype, Role, StoredTensor};
+use crate::tensor::{Dtype, Nibble, Role, StoredTensor};
 
 /// The least and the largest integer of `tensor`.
 fn range(tensor: &StoredTensor) -> (i32, i32) {
@@ -117,16 +117,21 @@ fn store_weights(tensor: &StoredTensor, weights: &[f32], exponent: u8, bytes: &m
         let code = to_integer(tensor, weight, exponent).saturating_add(i32::from(zero));
         u8::try_from(code).unwrap_or(zero)
     };
-    for (number, bytes) in bytes.chunks_exact_mut(tensor.dtype.row_bytes(row)).enumerate() {
+    let length = row.saturating_mul(rows);
+    for number in 0..tensor.numbers().checked_div(row).unwrap_or(0) {
         // Where the last two dimensions change places, row r of a block is its column r as trained.
-        let block = weights.chunks_exact(row.saturating_mul(rows)).nth(number.checked_div(rows).unwrap_or(0));
+        let block = weights.chunks_exact(length).nth(number.checked_div(rows).unwrap_or(0));
         let place = number.checked_rem(rows).unwrap_or(0);
         let transposed = tensor.role == Role::Product;
         let (start, stride) = if transposed { (place, rows) } else { (place.saturating_mul(row), 1) };
         let mut codes = block.unwrap_or(&[]).iter().skip(start).step_by(stride).take(row).copied().map(code);
-        for byte in bytes {
-            let mut next = || codes.next().unwrap_or(zero);
+        let mut next = || codes.next().unwrap_or(zero);
+        let (start, whole, nibble) = tensor.dtype.row(number, row);
+        for byte in bytes.iter_mut().skip(start).take(whole) {
             *byte = if tensor.dtype == Dtype::Int4 { next() | next() << 4 } else { next() };
+        }
+        if let Some((Nibble { high, .. }, byte)) = nibble.and_then(|n| Some((n, bytes.get_mut(n.byte)?))) {
+            *byte = if high { *byte & 15 | next() << 4 } else { *byte & 0xF0 | next() };
         }
     }
 }

@@ -37,7 +37,7 @@ impl Tensor {
 }
 
 /// The product of `dimensions`.
-const fn product(dimensions: &[usize]) -> usize {
+pub(crate) const fn product(dimensions: &[usize]) -> usize {
     let (mut product, mut rest) = (1usize, dimensions);
     while let [first, tail @ ..] = rest {
         product = product.saturating_mul(*first);
@@ -56,7 +56,8 @@ pub enum Dtype {
     F32,
     /// A byte for each weight: code − 128, −128 … 127.
     Int8,
-    /// Two weights in a byte, the first in its low half: code − 8, −8 … 7. A row of the last dimension fills whole bytes.
+    /// Two weights in a byte, the first in its low half: code − 8, −8 … 7. Where rows, the last dimension, are odd, the last
+    /// weights of rows 2i and 2i + 1 share a byte between the rows; see [`row`](Self::row).
     Int4,
     /// Two bytes with sign: biases beside [`Int8`](Self::Int8) and [`Int4`](Self::Int4) weights.
     Int16,
@@ -82,23 +83,37 @@ impl Dtype {
         }
     }
 
-    /// The bytes of a row of `numbers`.
-    pub const fn row_bytes(self, numbers: usize) -> usize {
+    /// The bytes of a tensor of `numbers`.
+    pub const fn bytes(self, numbers: usize) -> usize {
         numbers.saturating_mul(self.bits()).div_ceil(8)
     }
 
-    /// The bytes of a tensor: rows of the last dimension, each of whole bytes.
-    pub const fn tensor_bytes(self, dimensions: &[usize]) -> usize {
-        let (mut rows, mut rest) = (1usize, dimensions);
-        while let [first, tail @ ..] = rest {
-            if tail.is_empty() {
-                return rows.saturating_mul(self.row_bytes(*first));
-            }
-            rows = rows.saturating_mul(*first);
-            rest = tail;
+    /// Row `number` of a tensor with rows of `length` weights: where its whole bytes begin, how many they are, and where its
+    /// last weight lies if that is half a byte.
+    ///
+    /// An odd row of nibbles has ⌊length/2⌋ whole bytes. Rows 2i and 2i + 1 lie as: the bytes of row 2i; a byte with the last
+    /// weight of row 2i in its low half and that of row 2i + 1 in its high half; the bytes of row 2i + 1.
+    #[inline(always)]
+    pub const fn row(self, number: usize, length: usize) -> (usize, usize, Option<Nibble>) {
+        let bytes = length.wrapping_mul(self.bits()) >> 3;
+        let start = number.wrapping_mul(bytes);
+        if length.wrapping_mul(self.bits()) & 7 == 0 {
+            return (start, bytes, None);
         }
-        0
+        let (pair, odd) = (number >> 1, number & 1);
+        let start = start.wrapping_add(pair).wrapping_add(odd);
+        let byte = if odd == 1 { start.wrapping_sub(1) } else { start.wrapping_add(bytes) };
+        (start, bytes, Some(Nibble { byte, high: odd == 1 }))
     }
+}
+
+/// The place of half a byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nibble {
+    /// The byte.
+    pub byte: usize,
+    /// Whether it is the high half.
+    pub high: bool,
 }
 
 /// What an integer tensor does in its network.
@@ -131,7 +146,7 @@ pub struct StoredTensor {
 impl StoredTensor {
     /// How many bytes it takes.
     pub const fn bytes(&self) -> usize {
-        self.dtype.tensor_bytes(self.dimensions)
+        self.dtype.bytes(self.numbers())
     }
 
     /// How many numbers it holds: the product of its dimensions.
