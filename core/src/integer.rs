@@ -98,26 +98,12 @@ pub(crate) const SUM_SHARE: i16 = 1 << 14;
 const SCORE_SHARE: u32 = 1 << 30;
 
 /// A row of codes.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Row<'a> {
     /// Its whole bytes.
-    pub bytes: &'a [u8],
+    bytes: &'a [u8],
     /// The last of an odd number of nibbles, else 0.
-    pub nibble: u8,
-}
-
-impl<'a> Row<'a> {
-    /// Row `number` of `table`, whose rows have `length` codes stored as `dtype`; nothing where the table ends before it.
-    #[inline(always)]
-    pub fn of(table: &'a [u8], dtype: Dtype, number: usize, length: usize) -> Self {
-        let (start, bytes, nibble) = dtype.row(number, length);
-        let bytes = table.get(start..).and_then(|rest| rest.get(..bytes)).unwrap_or(&[]);
-        let nibble = nibble.map_or(0, |place| {
-            let byte = table.get(place.byte).copied().unwrap_or(0);
-            if place.high { byte >> 4 } else { byte & 15 }
-        });
-        Self { bytes, nibble }
-    }
+    nibble: u8,
 }
 
 /// How weights are stored and multiplied.
@@ -128,6 +114,9 @@ pub trait Precision: Copy {
     /// A, the largest value of a unit: all that a byte holds or, with two lanes in a word, what keeps every lane of the
     /// sum over `units` units below 2¹⁶.
     fn largest_value(units: usize) -> u8;
+
+    /// Row `number` of `table`, whose rows have `N` codes; `None` where the table ends before it.
+    fn row<const N: usize>(table: &[u8], number: usize) -> Option<Row<'_>>;
 
     /// Adds the weights of `row` to `sums`, or takes them away.
     fn add_row(row: Row, sums: &mut [i16], take_away: bool);
@@ -151,6 +140,11 @@ impl Precision for Int8 {
     }
 
     #[inline(always)]
+    fn row<const N: usize>(table: &[u8], number: usize) -> Option<Row<'_>> {
+        Some(Row { bytes: table.as_chunks::<N>().0.get(number)?, nibble: 0 })
+    }
+
+    #[inline(always)]
     fn add_row(row: Row, sums: &mut [i16], take_away: bool) {
         for (sum, code) in sums.iter_mut().zip(row.bytes) {
             let weight = i16::from(*code).wrapping_sub(128);
@@ -160,8 +154,26 @@ impl Precision for Int8 {
 
     #[inline(always)]
     fn add_products(row: Row, factor: u32, sums: &mut [i32]) {
-        for (sum, code) in sums.iter_mut().zip(row.bytes) {
-            *sum = sum.wrapping_add(u32::from(*code).wrapping_mul(factor).cast_signed());
+        let add = |sum: &mut i32, code: u8| {
+            *sum = sum.wrapping_add(u32::from(code).wrapping_mul(factor).cast_signed());
+        };
+        // Written out by eights: compilers that are told to save space repeat nothing by themselves.
+        let (groups, last) = row.bytes.as_chunks::<8>();
+        let sums = sums.as_chunks_mut::<8>();
+        for (bytes, sums) in groups.iter().zip(sums.0) {
+            let [s0, s1, s2, s3, s4, s5, s6, s7] = sums;
+            let [b0, b1, b2, b3, b4, b5, b6, b7] = *bytes;
+            add(s0, b0);
+            add(s1, b1);
+            add(s2, b2);
+            add(s3, b3);
+            add(s4, b4);
+            add(s5, b5);
+            add(s6, b6);
+            add(s7, b7);
+        }
+        for (sum, byte) in sums.1.iter_mut().zip(last) {
+            add(sum, *byte);
         }
     }
 
@@ -177,11 +189,12 @@ pub struct Int4;
 const NIBBLES: u32 = 0x000F_000F;
 
 impl Int4 {
-    /// The words that `factor`·(b₀, b₁) adds to `all` and `odd`.
+    /// Adds `factor`·(low, high) to `all` and `odd`.
     #[inline(always)]
-    fn lanes([low, high]: [u8; 2], factor: u32) -> [u32; 2] {
+    fn add_word(all: &mut i32, odd: &mut i32, low: u8, high: u8, factor: u32) {
         let word = u32::from(low) | u32::from(high) << 16;
-        [word.wrapping_mul(factor), (word >> 4 & NIBBLES).wrapping_mul(factor)]
+        *all = all.wrapping_add(word.wrapping_mul(factor).cast_signed());
+        *odd = odd.wrapping_add((word >> 4 & NIBBLES).wrapping_mul(factor).cast_signed());
     }
 }
 
@@ -192,6 +205,19 @@ impl Precision for Int4 {
     fn largest_value(units: usize) -> u8 {
         let most = (u16::MAX as usize / 15).checked_div(units).unwrap_or(0);
         if most < u8::MAX as usize { most as u8 } else { u8::MAX }
+    }
+
+    /// Two rows take `N` bytes, even or odd; see [`Dtype::row`].
+    #[inline(always)]
+    fn row<const N: usize>(table: &[u8], number: usize) -> Option<Row<'_>> {
+        let pair = table.as_chunks::<N>().0.get(number >> 1)?;
+        let odd = number & 1;
+        // Half of N, rounded down for the length and up for where the second row begins.
+        let (length, second) = (N >> 1, N.wrapping_add(1) >> 1);
+        let start = odd.wrapping_mul(second);
+        let bytes = pair.get(start..start.wrapping_add(length))?;
+        let shared = if length == second { 0 } else { *pair.get(length)? };
+        Some(Row { bytes, nibble: shared >> odd.wrapping_mul(4) & 15 })
     }
 
     #[inline(always)]
@@ -212,19 +238,15 @@ impl Precision for Int4 {
 
     #[inline(always)]
     fn add_products(row: Row, factor: u32, sums: &mut [i32]) {
-        let add = |sums: &mut [i32; 2], bytes| {
-            for (sum, product) in sums.iter_mut().zip(Self::lanes(bytes, factor)) {
-                *sum = sum.wrapping_add(product.cast_signed());
-            }
-        };
         let whole = sums.len() & 3 == 0;
-        let (words, last) = row.bytes.as_chunks::<2>();
+        let (words, byte) = row.bytes.as_chunks::<2>();
         let mut sums = sums.as_chunks_mut::<2>().0.iter_mut();
-        for (word, sums) in words.iter().zip(sums.by_ref()) {
-            add(sums, *word);
+        for ([low, high], [all, odd]) in words.iter().zip(sums.by_ref()) {
+            Self::add_word(all, odd, *low, *high, factor);
         }
-        if let Some(sums) = sums.next().filter(|_| !whole) {
-            add(sums, last.first().map_or([row.nibble, 0], |last| [*last, row.nibble]));
+        if let (Some([all, odd]), false) = (sums.next(), whole) {
+            let (low, high) = byte.first().map_or((row.nibble, 0), |byte| (*byte, row.nibble));
+            Self::add_word(all, odd, low, high, factor);
         }
     }
 
@@ -278,24 +300,22 @@ impl<'a, P: Precision, const L: usize, const V: usize, const H: usize> OutputLay
     }
 
     /// The scores of `position` for the units of `active`, each with its value.
-    #[inline(always)]
+    ///
+    /// Not inlined, so that its loop has all registers to itself.
+    #[inline(never)]
     fn scores(
         &self,
         position: usize,
         active: impl Iterator<Item = (usize, u32)> + Clone,
         scores: &mut [Score; V],
     ) {
-        let first = position.wrapping_mul(H);
-        let row = |unit: usize| Row::of(self.table, P::DTYPE, first.wrapping_add(unit), V);
+        let bytes = P::DTYPE.bytes(H.saturating_mul(V));
+        let table = self.table.get(position.saturating_mul(bytes)..).unwrap_or(&[]);
+        let rows = active.filter_map(|(unit, value)| Some((P::row::<V>(table, unit)?, value)));
         *scores = [0; V];
-        let rows = active.clone().map(|(unit, value)| (row(unit), value));
-        if MULTIPLIER {
-            add_products::<P>(rows, scores);
-        } else {
-            add_bit_by_bit::<P>(rows, scores);
-        }
+        let values =
+            if MULTIPLIER { add_products::<P>(rows, scores) } else { add_bit_by_bit::<P>(rows, scores) };
         P::arrange(scores);
-        let values = active.fold(0, |sum: u32, (_, value)| sum.wrapping_add(value));
         let zero = values.wrapping_mul(u32::from(P::DTYPE.zero())).cast_signed();
         for (score, bias) in scores.iter_mut().zip(self.bias.get(position).into_iter().flatten()) {
             let bias = i32::from(i16::from_le_bytes(*bias)) << self.bias_shift;
@@ -304,12 +324,15 @@ impl<'a, P: Precision, const L: usize, const V: usize, const H: usize> OutputLay
     }
 }
 
-/// sums + Σ value·row over `rows`, in the arrangement of [`Precision::add_products`].
+/// sums + Σ value·row over `rows`, in the arrangement of [`Precision::add_products`]; returns Σ value.
 #[inline(always)]
-pub fn add_products<'a, P: Precision>(rows: impl Iterator<Item = (Row<'a>, u32)>, sums: &mut [i32]) {
+pub fn add_products<'a, P: Precision>(rows: impl Iterator<Item = (Row<'a>, u32)>, sums: &mut [i32]) -> u32 {
+    let mut values = 0_u32;
     for (row, value) in rows {
         P::add_products(row, value, sums);
+        values = values.wrapping_add(value);
     }
+    values
 }
 
 /// The same from sums of 0, without a product: for each bit, the highest first, sums = 2·sums + Σ row over the values that
@@ -318,10 +341,10 @@ pub fn add_products<'a, P: Precision>(rows: impl Iterator<Item = (Row<'a>, u32)>
 pub fn add_bit_by_bit<'a, P: Precision>(
     rows: impl Iterator<Item = (Row<'a>, u32)> + Clone,
     sums: &mut [i32],
-) {
-    let all_bits = rows.clone().fold(0, |bits, (_, value)| bits | value);
-    let places = u32::BITS.saturating_sub(all_bits.leading_zeros());
-    for place in (0..places).rev() {
+) -> u32 {
+    let values = || rows.clone().map(|(_, value)| value);
+    let all_bits = values().fold(0, |bits, value| bits | value);
+    for place in (0..u32::BITS.saturating_sub(all_bits.leading_zeros())).rev() {
         for sum in sums.iter_mut() {
             *sum = sum.wrapping_add(*sum);
         }
@@ -329,12 +352,13 @@ pub fn add_bit_by_bit<'a, P: Precision>(
             P::add_products(row, 1, sums);
         }
     }
+    values().fold(0, u32::wrapping_add)
 }
 
-/// The value of a hidden sum: min(max(⌊sum / 2^shift⌋, 0), largest).
+/// The value of a hidden sum of at least 2^`shift`, an active unit: min(⌊sum / 2^shift⌋, `largest`).
 #[inline(always)]
 fn value_of(sum: i16, shift: u32, largest: u8) -> u32 {
-    u32::try_from(i32::from(sum) >> shift).unwrap_or(0).min(u32::from(largest))
+    (i32::from(sum) >> shift).cast_unsigned().min(u32::from(largest))
 }
 
 /// A two-layer perceptron in integers, [`Mlp`](crate::mlp::Mlp) with weights of precision `P`.
@@ -399,6 +423,7 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const H: usize> Int
 
     fn view<'a>(payload: &'a [u8], scales: &Scales) -> Option<Self::View<'a>> {
         const { assert!(H <= 256, "the number of a unit is a u8") };
+        const { assert!(H.is_multiple_of(2), "the rows of two units fill whole bytes") };
         const { assert!(L * 128 < SUM_SHARE as usize, "the tables' share of a hidden sum") };
         let [e, b, u, c, ..] = scales.tensors;
         let shift = u32::from(e.checked_sub(scales.activation)?);
@@ -443,8 +468,10 @@ impl<P: Precision, const L: usize, const V: usize, const H: usize> IntegerMlpDen
     #[inline(always)]
     fn add(&mut self, position: usize, symbol: Option<u8>, take_away: bool) {
         let Some(symbol) = symbol.map(usize::from).filter(|symbol| *symbol < V) else { return };
-        let row = Row::of(self.view.input, P::DTYPE, position.wrapping_mul(V).wrapping_add(symbol), H);
-        P::add_row(row, &mut self.memory.sums, take_away);
+        let number = position.wrapping_mul(V).wrapping_add(symbol);
+        if let Some(row) = P::row::<H>(self.view.input, number) {
+            P::add_row(row, &mut self.memory.sums, take_away);
+        }
     }
 
     /// Brings the sums to the present text, by the shorter way.
