@@ -69,6 +69,15 @@ fn rounding_saturates_and_goes_away_from_zero() {
     for (x, rounded) in cases {
         assert_eq!(round_to_i32(x), rounded, "{x}");
     }
+    for (x, rounded) in
+        [(0.499_999_97, 0), (-0.499_999_97, 0), (8_388_609.0, 8_388_609), (8_388_607.5, 8_388_608)]
+    {
+        assert_eq!(round_to_i32(x), rounded, "{x}");
+    }
+    for bits in (0..=u32::MAX).step_by(997).chain([0.5_f32, 1.5, 2.5, 4_194_304.5].map(f32::to_bits)) {
+        let x = f32::from_bits(bits);
+        assert_eq!(round_to_i32(x), f64::from(x).round() as i32, "{x}");
+    }
 }
 
 #[test]

@@ -176,14 +176,18 @@ pub fn cos(x: f32) -> f32 {
 }
 
 /// The integer nearest to `x`, saturating at the ends of `i32`; halves round away from zero, NaN gives 0.
+///
+/// What is added before truncation is the largest `f32` below a half. It takes a half to the next integer all the same,
+/// since the sum is rounded; but not the largest number below a half, and from 2²³ on, where every `f32` is an integer, it
+/// is rounded off.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, which is the contract")]
 pub fn round_to_i32(x: f32) -> i32 {
-    let half = if x < 0.0 { -0.5 } else { 0.5 };
-    (x + half) as i32
+    const BELOW_HALF: f32 = 0.499_999_97;
+    (x + if x < 0.0 { -BELOW_HALF } else { BELOW_HALF }) as i32
 }
 
-/// base^exponent by repeated squaring: exact products only, so the same bits everywhere.
+/// base^exponent by repeated squaring: IEEE products only, each rounded once, so the same bits everywhere.
 pub fn power(base: f64, exponent: u32) -> f64 {
     let (mut result, mut square, mut left) = (1.0, base, exponent);
     while left > 0 {
