@@ -118,6 +118,30 @@ fn ties_break_by_index() {
     }
 }
 
+/// The order in which positions are revealed at temperature 0, one at a time.
+fn revealed(order: Order, top_k: u16, top_p: u32) -> Vec<usize> {
+    let allowed = [SymbolSet::first(5); 6];
+    let settings = Settings { top_k, top_p, ..Settings::new(order, Temperature::GREEDY) };
+    let mut sampler = Sampler::<6, 5>::new(&allowed, settings, Stream::new(1, Purpose::Sample)).unwrap();
+    let mut denoiser = Table::new(3);
+    let step = |remaining| {
+        let before = *sampler.symbols();
+        sampler.step(&mut denoiser, remaining);
+        (0..6).find(|l| before[*l] != sampler.symbols()[*l]).unwrap()
+    };
+    (0..6).rev().map(step).collect()
+}
+
+#[test]
+fn what_can_be_drawn_does_not_change_the_order() {
+    for order in [Order::Confidence, Order::Entropy] {
+        let all = revealed(order, 256, 65_536);
+        assert_ne!(all, [0, 1, 2, 3, 4, 5], "an order of its own");
+        assert_eq!(revealed(order, 1, 65_536), all, "{order:?}, the likeliest only");
+        assert_eq!(revealed(order, 256, 1), all, "{order:?}, the least share");
+    }
+}
+
 #[test]
 fn empty_steps_change_nothing() {
     let allowed = [SymbolSet::first(5); 6];

@@ -32,8 +32,12 @@ pub enum Order {
     /// Uniformly random ones.
     Random,
     /// Those with the largest probability of any symbol, the first of equals.
+    ///
+    /// It is the probability at the settings' temperature, before any symbol is left out by [`Settings::top_k`] or
+    /// [`Settings::top_p`]. Near temperature 0, but not at it, the model is sure everywhere to the last of its 23 bits, and
+    /// all are equals.
     Confidence,
-    /// Those whose distribution has the lowest entropy, the first of equals.
+    /// Those whose distribution has the lowest entropy, the first of equals; with the same distribution.
     Entropy,
     /// Uniformly random ones, after one shown symbol is hidden again.
     Remask,
@@ -218,18 +222,17 @@ impl<const L: usize, const V: usize> Sampler<'_, L, V> {
         self.stream.draw(self.evaluations, u32::try_from(position).unwrap_or(u32::MAX))
     }
 
-    /// Draws a symbol at `position`: its weights, the symbol and the confidence.
+    /// Draws a symbol at `position`: the weights of all that are allowed, the symbol and the confidence.
     fn draw<D: Denoiser<L, V>>(&self, denoiser: &D, position: usize) -> (Weights<V>, (u8, u16)) {
         let mut scores = [0; V];
         denoiser.scores(position, &mut scores);
         let allowed = self.allowed.get(position).unwrap_or(&SymbolSet::EMPTY);
         let Settings { temperature, top_k, top_p, .. } = self.settings;
-        let mut weights = Weights::new(&scores, allowed, temperature);
-        if top_k < ALL_SYMBOLS || top_p < ALL_PROBABILITY {
-            weights = weights.truncated(top_k, top_p);
-        }
+        let weights = Weights::new(&scores, allowed, temperature);
+        let truncates = top_k < ALL_SYMBOLS || top_p < ALL_PROBABILITY;
+        let kept = if truncates { weights.truncated(top_k, top_p) } else { weights };
         let [word, _] = self.words(position);
-        (weights, (weights.draw(word), weights.confidence()))
+        (weights, (kept.draw(word), kept.confidence()))
     }
 
     /// Puts `symbol` at `position`, or masks it again.
