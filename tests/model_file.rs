@@ -118,6 +118,9 @@ fn erased_flash_and_other_files_are_no_models() {
     }
     assert_eq!(ModelFile::parse(&[0xFF; 64]).unwrap_err(), FileError::NotAModel);
     assert_eq!(ModelFile::parse(b"mdm\x1a\x03\x00").unwrap_err(), FileError::Version(3));
+    let (mut altered, _) = tiny();
+    altered[6] ^= 1;
+    assert_eq!(ModelFile::parse(&altered).unwrap_err(), FileError::Checksum, "before any field is judged");
 }
 
 /// The error of the tiny file with `bytes` at `place` and a matching checksum.

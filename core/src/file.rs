@@ -120,11 +120,9 @@ impl<'a> ModelFile<'a> {
         let table_len = usize::from(tensor_count).saturating_mul(TENSOR);
         let (table, after) = after.split_at_checked(table_len).ok_or(cut)?;
         let tensors = table.as_chunks().0;
-        if header_len != FIXED.saturating_add(alphabet_len).saturating_add(table_len) {
-            return Err(FileError::Header("header length"));
-        }
+        let read = FIXED.saturating_add(alphabet_len).saturating_add(table_len);
         let stored = tensors.iter().fold(0, |sum: usize, tensor| sum.saturating_add(entry(tensor).bytes()));
-        let expected = stored.saturating_add(header_len).saturating_add(CHECKSUM);
+        let expected = stored.saturating_add(read).saturating_add(CHECKSUM);
         let length = FileError::Length { expected: Some(expected), found };
         let (payload, checksum) = after.split_last_chunk::<CHECKSUM>().ok_or(length)?;
         let body = bytes.get(..found.saturating_sub(CHECKSUM)).ok_or(cut)?;
@@ -134,6 +132,9 @@ impl<'a> ModelFile<'a> {
         }
         if !intact {
             return Err(FileError::Checksum);
+        }
+        if header_len != read {
+            return Err(FileError::Header("header length"));
         }
         let architecture = architecture_of(architecture).ok_or(FileError::Header("architecture"))?;
         let trained = layout == LAYOUT_TRAINED && activation == 0;
