@@ -40,7 +40,8 @@ impl Temperature {
 
     /// A temperature of at least 0; `None` for a negative one, an infinite one or NaN.
     ///
-    /// Below 2.2·10⁻⁵ it is 0: the likeliest symbol wins by any difference that scores can show.
+    /// Below 2.2·10⁻⁵ it is 0. Just above, the least difference that scores can show makes one symbol twice as likely as
+    /// the other, or more.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 ≤ factor < 2³²")]
     pub fn new(temperature: f64) -> Option<Self> {
         if !(0.0..f64::INFINITY).contains(&temperature) {

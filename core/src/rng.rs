@@ -54,9 +54,10 @@ pub enum Purpose {
     /// The order in which training visits its examples: child (epoch, 0), draw (position in the order, 0).
     Order = 1,
     /// The noise of training: child (step, row) for one example, draw (position, 0); the step's shared draw is in
-    /// child (step, `u32::MAX`).
+    /// child (step, `u32::MAX`). A picture of the noise has child (`u32::MAX`, 0), which is no step's.
     Noise = 2,
-    /// Sampling: child (index of the text, 0), draw (evaluation, position).
+    /// Sampling: child (index of the text, 0), draw (evaluation, position). Where a text's length is to be that of a free
+    /// text, the free ones tried have the children (index, 1), (index, 2), ….
     Sample = 3,
     /// The masks of the held-out score: child (index of the text, draw), then child (masked positions, 0).
     Score = 4,

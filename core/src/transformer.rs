@@ -18,7 +18,7 @@
 //! each input, what that input adds to x, so that for their gradients ∂loss/∂x is transposed and not their inputs, of
 //! which there are four times as many.
 //!
-//! It has (2·V + L + 2)·D + N·(12·D² + 2·D) parameters: 201,664 + 64 for L 16, V 27, D 64, N 4.
+//! It has (2·V + L + 2)·D + N·(12·D² + 2·D) parameters: 201,728 for L 16, V 27, D 64, N 4.
 //!
 //! Source: A. Vaswani et al., "Attention Is All You Need", NeurIPS 2017; R. Xiong et al., "On Layer Normalization in the
 //! Transformer Architecture", ICML 2020, for the place of the normalisation.
