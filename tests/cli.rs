@@ -137,6 +137,9 @@ fn patterns_are_met_or_refused() {
     scene.bad(&["sample", "--pattern", "abcdefghijklm"], 1, &["13 letters", "at most 12"]);
     scene.bad(&["sample", "--pattern", "ab", "--length", "3"], 1, &["2 letters", "--length"]);
     scene.bad(&["sample", "--pattern", ""], 2, &["--pattern"]);
+    scene.bad(&["sample", "--length", "13"], 1, &["13 letters", "at most 12", "--length"]);
+    let output = scene.run(&["sample", "--length", "13"]);
+    assert!(!text(&output.stderr).contains('*'), "nobody gave a pattern");
 }
 
 #[test]
@@ -218,7 +221,42 @@ fn a_closed_pipe_ends_quietly() {
     let mut first = [0; 16];
     child.stdout.take().unwrap().read_exact(&mut first).unwrap();
     let output = child.wait_with_output().unwrap();
-    assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
+    let stderr = text(&output.stderr);
+    assert_eq!(
+        (output.status.code(), stderr.lines().count()),
+        (Some(0), 1),
+        "only which model it is: {stderr}"
+    );
+}
+
+/// `/dev/full` is a disk without room.
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_cannot_be_written_is_an_error_and_narration_that_cannot_is_none() {
+    let scene = Scene::new();
+    let full = || Stdio::from(fs::File::options().write(true).open("/dev/full").unwrap());
+    for arguments in [
+        &["noise", "emma"][..],
+        &["sample"],
+        &["sample", "--json"],
+        &["sweep", "--num", "2"],
+        &["inspect"],
+        &["eval", "--num", "5", "--draws", "1", "--input", "names.txt"],
+        &["export", "--format", "mdm", "--out", "-"],
+    ] {
+        let output = scene.command(arguments).stdout(full()).stderr(Stdio::piped()).output().unwrap();
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {stderr}");
+        assert!(stderr.contains("cannot write to stdout"), "{arguments:?}: {stderr}");
+    }
+    let deaf =
+        |arguments: &[&str]| scene.command(arguments).stderr(full()).stdout(Stdio::piped()).output().unwrap();
+    let train = [&SHORT[..], &["--input", "names.txt", "--out", "run"]].concat();
+    assert_eq!(deaf(&train).status.code(), Some(0));
+    assert!(scene.path("run/model.mdm").exists());
+    let noise = deaf(&["noise", "emma"]);
+    assert_eq!((noise.status.code(), text(&noise.stdout).lines().count()), (Some(0), 6));
+    assert_eq!(deaf(&["sample", "--model", "nowhere"]).status.code(), Some(1), "an error stays one");
 }
 
 #[test]
@@ -240,8 +278,25 @@ fn bad_numbers_are_usage_errors() {
         &["sample", "--steps", "0"],
         &["sample", "--threads", "0"],
         &["sample", "--num", "-1"],
+        &["train", "--steps", "-1"],
+        &["train", "--batch", "-1"],
+        &["train", "--save-every", "-1"],
+        &["train", "--seed", "-1"],
+        &["train", "--lr", "-inf"],
+        &["train", "--weight-decay", "-inf"],
+        &["train", "--averaging", "-inf"],
+        &["train", "--threads", "-1"],
+        &["sample", "--seed", "-1"],
+        &["sample", "--length", "-1"],
+        &["sample", "--length", "0"],
+        &["sample", "--temperature", "-inf"],
+        &["sample", "--top-p", "-inf"],
+        &["sample", "--top-k", "-1"],
+        &["sample", "--steps", "-1"],
+        &["eval", "--draws", "-1"],
+        &["bench", "--batch", "-1"],
     ] {
-        scene.bad(arguments, 2, &[arguments[1]]);
+        scene.bad(arguments, 2, &[arguments[1], "invalid value", arguments[2]]);
     }
 }
 
@@ -279,11 +334,15 @@ fn own_text_is_prepared_in_one_order_and_reported() {
 #[test]
 fn text_that_cannot_be_trained_on_is_refused_with_the_way_out() {
     let scene = Scene::new();
-    let cases: [(&str, &[u8], &[&str]); 5] = [
+    let cases: [(&str, &[u8], &[&str]); 9] = [
         ("empty.txt", b"", &["empty.txt", "one example on each line"]),
         ("blank.txt", b"\n \n\t\n", &["blank.txt", "one example"]),
         ("latin.txt", b"good\nbad \xe9\n", &["latin.txt", "line 2", "UTF-8"]),
-        ("long.txt", b"morethantwelveletters\n", &["12 characters", "has 21"]),
+        ("long.txt", b"morethantwelveletters\n", &["12 characters", "has 21", "--config wide"]),
+        ("mac.txt", b"anna\rbob\r", &["mac.txt", "line 1", "carriage return", "tr "]),
+        ("table.txt", b"anna\n\nbob\t3\n", &["line 3", "tab", "cut"]),
+        ("colour.txt", b"anna\nb\x1b[1mob\n", &["line 2", "control character", "U+001B"]),
+        ("nul.txt", b"anna\0bob\n", &["line 1", "control character", "U+0000"]),
         (
             "rich.txt",
             "ABCDEFGHIJ\nKLMNOPQRST\nUVWXYZabcd\n".as_bytes(),
@@ -445,7 +504,7 @@ fn resuming_asks_for_the_same_settings_and_data() {
         scene.bad(&resume(&[option, value]), 1, &["cannot go on", said]);
     }
     scene.write("other.txt", b"anna\nbob\n");
-    scene.bad(&resume(&["--input", "other.txt"]), 1, &["data_sha256"]);
+    scene.bad(&resume(&["--input", "other.txt"]), 1, &["the training lines or the alphabet differ"]);
     scene.good(&resume(&["--threads", "3", "--save-every", "7"]));
     assert_eq!(results(&scene, "run"), before, "a finished run stays as it is");
     scene.bad(&["train", "--out", "fresh", "--resume"], 1, &["no checkpoint", "without --resume"]);
@@ -465,11 +524,93 @@ fn an_earlier_run_is_kept_and_two_writers_are_not_let_in() {
     assert!(stderr.contains("run.1"), "{stderr}");
     assert_eq!(results(&scene, "run.1"), first);
     assert_ne!(results(&scene, "run")[0], first[0]);
-
     let lock = fs::File::create(scene.path("run/lock")).unwrap();
     lock.lock().unwrap();
     let arguments = [&SHORT[..], &["--input", "names.txt", "--out", "run"]].concat();
     scene.bad(&arguments, 1, &["another process", "--out"]);
+}
+
+#[test]
+fn an_earlier_run_is_kept_however_its_folder_is_written() {
+    let scene = Scene::new();
+    scene.train("run/", &[]);
+    let first = results(&scene, "run");
+    scene.train("run/", &["--seed", "2"]);
+    assert_eq!(results(&scene, "run.1"), first);
+    assert_eq!(files(&scene.path("run")), files(&scene.path("run.1")));
+
+    fs::create_dir(scene.path("here")).unwrap();
+    for seed in ["1", "2"] {
+        let arguments = [&SHORT[..], &["--input", "../names.txt", "--out", ".", "--seed", seed]].concat();
+        let output = scene.command(&arguments).current_dir(scene.path("here")).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+    assert_eq!(results(&scene, "here.1")[0], first[0]);
+    assert_ne!(results(&scene, "here")[0], first[0]);
+}
+
+#[test]
+fn only_what_a_run_left_is_moved_with_it() {
+    let scene = Scene::new();
+    let train = ["train", "--config", "tiny", "--steps", "60", "--input", "names.txt", "--out", "run"];
+    scene.good(&train);
+    scene.good(&["export", "--model", "run", "--format", "c"]);
+    let left = files(&scene.path("run"));
+    scene.write("run/notes.txt", b"mine");
+    fs::create_dir(scene.path("run/mine")).unwrap();
+    scene.good(&[&train[..], &["--no-eval", "--no-pictures"]].concat());
+    assert_eq!(files(&scene.path("run.1")), left, "all that the run left");
+    assert_eq!(scene.read("run/notes.txt"), b"mine");
+    assert!(scene.path("run/mine").is_dir() && !scene.path("run/model.h").exists());
+}
+
+/// The names in a folder, less that of the lock.
+fn files(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.filter(|name| name != "lock").collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_run_that_diverges_leaves_its_last_good_checkpoint() {
+    let scene = Scene::new();
+    let train = [
+        "train",
+        "--config",
+        "tiny",
+        "--input",
+        "names.txt",
+        "--no-eval",
+        "--lr",
+        "1e300",
+        "--save-every",
+        "1",
+    ];
+    for steps in ["1", "5"] {
+        let diverging = [&train[..], &["--steps", steps, "--out", steps]].concat();
+        scene.bad(&diverging, 1, &["diverged", "last checkpoint is unchanged", "--lr"]);
+        assert!(!scene.path(&format!("{steps}/model.mdm")).exists());
+        assert!(scene.good(&["inspect", steps, "--json"]).contains("\"steps_done\":0"), "{steps} steps");
+    }
+}
+
+/// A limit on the address space stands for a machine with less memory.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_batch_that_there_is_no_memory_for_is_refused_before_anything_is_written() {
+    let scene = Scene::new();
+    let program = env!("CARGO_BIN_EXE_micro-diffusion");
+    for command in ["train --input names.txt --out run", "bench"] {
+        let script =
+            format!("ulimit -v 4000000; exec {program} {command} --config transformer --batch 65536");
+        let output =
+            Command::new("sh").args(["-c", &script]).current_dir(scene.folder.path()).output().unwrap();
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{command}: {stderr}");
+        assert!(stderr.contains("a batch of 65536 needs") && stderr.contains("lower --batch"), "{stderr}");
+    }
+    assert!(!scene.path("run").exists());
 }
 
 #[test]
@@ -478,28 +619,6 @@ fn a_folder_that_cannot_be_written_is_said_so() {
     for out in ["names.txt", "names.txt/run", "/proc/run"] {
         scene.bad(&[&SHORT[..], &["--input", "names.txt", "--out", out]].concat(), 1, &[out]);
     }
-}
-
-/// A file size limit stands for a full disk: the system refuses to write past it.
-#[cfg(target_os = "linux")]
-#[test]
-fn a_full_disk_leaves_the_last_checkpoint() {
-    let scene = Scene::new();
-    scene.train("run", &[]);
-    let before = results(&scene, "run");
-    let program = env!("CARGO_BIN_EXE_micro-diffusion");
-    // 100 blocks of 512 bytes; the signal is ignored so that the write fails as on a full disk.
-    let script = format!(
-        "trap '' XFSZ; ulimit -f 100; exec {program} train --config tiny --steps 60 --batch 16 \
-                          --input names.txt --out full --no-eval --quiet"
-    );
-    let output = Command::new("sh").args(["-c", &script]).current_dir(scene.folder.path()).output().unwrap();
-    let stderr = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("cannot save") && stderr.contains("checkpoint"), "{stderr}");
-    assert!(!scene.path("full/checkpoint.safetensors").exists() && !scene.path("full/model.mdm").exists());
-    assert!(!scene.path("full/checkpoint.safetensors.tmp").exists());
-    assert_eq!(results(&scene, "run"), before);
 }
 
 /// A run that can be stopped: some seconds long, saving often.
@@ -528,6 +647,23 @@ fn an_interrupt_saves_and_says_how_to_go_on() {
     let scene = Scene::new();
     let uninterrupted = [&LONG[..], &["--out", "whole"]].concat();
     scene.good(&uninterrupted);
+    let stderr = interrupted(&scene);
+    assert!(stderr.contains("saved") && stderr.contains("train --out run --resume"), "{stderr}");
+    assert!(!scene.path("run/model.mdm").exists());
+    assert!(scene.good(&["inspect", "run", "--json"]).contains("steps_done"));
+    scene.bad(
+        &["sample", "--model", "run"],
+        1,
+        &["unfinished, at step", "of 3000", "train --out run --resume"],
+    );
+    scene.bad(&["sample", "--model", "run/checkpoint.safetensors"], 1, &["it is a checkpoint"]);
+    scene.good(&["train", "--out", "run/", "--resume", "--no-eval", "--no-pictures"]);
+    assert_eq!(results(&scene, "run"), results(&scene, "whole"));
+}
+
+/// Starts a long run and interrupts it after its first checkpoint; stderr.
+#[cfg(unix)]
+fn interrupted(scene: &Scene) -> String {
     let mut child =
         scene.command(&[&LONG[..], &["--out", "run"]].concat()).stderr(Stdio::piped()).spawn().unwrap();
     wait_for(&scene.path("run/checkpoint.safetensors"));
@@ -537,10 +673,28 @@ fn an_interrupt_saves_and_says_how_to_go_on() {
     let mut stderr = String::new();
     child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{stderr}");
-    assert!(stderr.contains("saved") && stderr.contains("train --out run/ --resume"), "{stderr}");
-    assert!(!scene.path("run/model.mdm").exists());
-    assert!(scene.good(&["inspect", "run", "--json"]).contains("steps_done"));
-    scene.good(&["train", "--out", "run/", "--resume", "--no-eval", "--no-pictures"]);
+    stderr
+}
+
+/// A file size limit stands for a full disk: the system refuses to write past it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_leaves_the_last_checkpoint() {
+    let scene = Scene::new();
+    scene.good(&[&LONG[..], &["--out", "whole"]].concat());
+    interrupted(&scene);
+    let before = scene.read("run/checkpoint.safetensors");
+    let program = env!("CARGO_BIN_EXE_micro-diffusion");
+    let resume = "train --out run --resume --no-eval --no-pictures --quiet";
+    // 100 blocks of 512 bytes; the signal is ignored so that the write fails as on a full disk.
+    let script = format!("trap '' XFSZ; ulimit -f 100; exec {program} {resume}");
+    let output = Command::new("sh").args(["-c", &script]).current_dir(scene.folder.path()).output().unwrap();
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("cannot save") && stderr.contains("checkpoint"), "{stderr}");
+    assert_eq!(scene.read("run/checkpoint.safetensors"), before);
+    assert!(!scene.path("run/checkpoint.safetensors.tmp").exists() && !scene.path("run/model.mdm").exists());
+    scene.good(&resume.split(' ').collect::<Vec<_>>());
     assert_eq!(results(&scene, "run"), results(&scene, "whole"));
 }
 
@@ -595,6 +749,64 @@ fn killed_training_goes_on_to_the_same_bytes() {
 #[ignore = "a minute; run by the slow script"]
 fn training_killed_200_times_goes_on_to_the_same_bytes() {
     kill_and_resume(200);
+}
+
+#[test]
+fn a_run_is_scored_on_its_own_text_and_split() {
+    let scene = Scene::new();
+    scene.write("own.txt", &scene.read("names.txt"));
+    let score = |more: &[&str]| {
+        let output = scene.run(&[&["eval", "--json", "--num", "0", "--draws", "1"], more].concat());
+        let stderr = text(&output.stderr);
+        assert!(output.status.success(), "{stderr}");
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (report["input"].as_str().unwrap().to_owned(), report["held_out_names"].as_u64().unwrap(), stderr)
+    };
+    let train = [&SHORT[..], &["--input", "own.txt", "--out", "run", "--development"]].concat();
+    scene.good(&train);
+    for model in ["run", "run/model.mdm"] {
+        let (input, names, stderr) = score(&["--model", model]);
+        assert_eq!((input.as_str(), names), ("own.txt", 36), "every tenth of 360");
+        assert!(stderr.contains("own.txt, the development split"), "{stderr}");
+    }
+    let (input, names, _) = score(&["--model", "run", "--development=false"]);
+    assert_eq!((input.as_str(), names), ("own.txt", 40), "every tenth of 400");
+    let (input, names, stderr) = score(&["--model", "run", "--input", "names.txt"]);
+    assert_eq!((input.as_str(), names), ("names.txt", 36));
+    assert!(!stderr.contains("own.txt"), "{stderr}");
+    fs::remove_file(scene.path("own.txt")).unwrap();
+    scene.bad(&["eval", "--model", "run"], 1, &["trained on own.txt", "--input"]);
+}
+
+#[test]
+fn a_model_that_nobody_named_is_named() {
+    let scene = Scene::new();
+    let said = |arguments: &[&str]| text(&scene.run(arguments).stderr);
+    let eval = ["eval", "--num", "0", "--draws", "1", "--input", "names.txt"];
+    for arguments in [&["sample"][..], &["sweep", "--num", "1"], &eval] {
+        assert!(said(arguments).contains("model       the built-in model"), "{arguments:?}");
+    }
+    scene.train("runs/own", &[]);
+    let newest = Path::new("runs").join("own").join("model.mdm");
+    for arguments in [&["sample"][..], &["sweep", "--num", "1"], &eval] {
+        let expected = format!("model       {} (newest run)", newest.display());
+        assert!(said(arguments).contains(&expected), "{arguments:?}: {}", said(arguments));
+    }
+    assert!(!said(&["sample", "--model", "runs/own"]).contains("model "));
+}
+
+#[test]
+fn a_picture_of_the_noise_has_a_stream_of_its_own() {
+    let stream = Stream::new(1, Purpose::Noise).child(u32::MAX, 0);
+    let at_60_percent: String = (0..)
+        .zip("josephine".chars())
+        .map(
+            |(position, letter)| {
+                if f64::from(stream.draw(position, 0)[0]) < 0.6 * 4_294_967_296.0 { '_' } else { letter }
+            },
+        )
+        .collect();
+    assert!(Scene::new().good(&["noise"]).contains(&format!("60 %  {at_60_percent}\n")));
 }
 
 #[test]

@@ -156,8 +156,8 @@ fn ascending(terms: impl Iterator<Item = (f32, f32)>) -> f32 {
 }
 
 fn check_products<const I: usize, const O: usize, const L: usize>() {
-    let (w, x, d_y): ([[f32; I]; O], [[f32; L]; I], [[f32; L]; O]) = (map(1), map(2), map(3));
-    let (y, d_x, d_w): ([[f32; L]; O], [[f32; L]; I], [[f32; I]; O]) = (map(4), map(5), map(6));
+    let (w, x, d_y) = (map::<O, I>(1), map::<I, L>(2), map::<O, L>(3));
+    let (y, d_x, d_w) = (map::<O, L>(4), map::<I, L>(5), map::<O, I>(6));
 
     let mut ours = y;
     product(&w, &x, &mut ours, |y, sum| y + sum);

@@ -13,9 +13,10 @@ use crate::Outcome;
 use crate::cli::{BenchOptions, DrawOptions, SamplerName};
 use crate::config::{self, Config};
 use crate::corpus::{Lines, Split};
-use crate::network::Request;
+use crate::network::{Request, refuse_too_large};
 use crate::sample::request;
 use crate::settings::Settings;
+use crate::terminal;
 use crate::trainer::Plan;
 use crate::vector;
 
@@ -46,6 +47,7 @@ struct Report {
 pub(crate) fn run(options: &BenchOptions) -> anyhow::Result<Outcome> {
     let config = config::by_name(&options.config).context("config")?;
     let batch = options.batch.unwrap_or(config.recipe.batch);
+    refuse_too_large(config.network, batch)?;
     let settings = Settings { steps: u32::MAX, batch, ..Settings::of(config) };
     let (mut steps, weights, alphabet) = time_steps(config, &settings)?;
     steps.sort_by(f64::total_cmp);
@@ -68,7 +70,7 @@ pub(crate) fn run(options: &BenchOptions) -> anyhow::Result<Outcome> {
         sampler: draw.sampler,
         temperature: draw.temperature,
     };
-    let mut out = std::io::stdout().lock();
+    let mut out = terminal::results();
     if options.json {
         writeln!(out, "{}", serde_json::to_string(&report)?)?;
         return Ok(Outcome::Done);

@@ -75,7 +75,11 @@ pub(crate) fn views<'a>(prefix: &str, tensors: &[Tensor], mut flat: &'a [f32]) -
     tensors.iter().map(view).collect()
 }
 
-/// The bytes of a checkpoint.
+/// What to say of a run whose numbers are no longer finite.
+pub(crate) const DIVERGED: &str =
+    "training diverged; the last checkpoint is unchanged; start a new run with a lower learning rate (--lr)";
+
+/// The bytes of a checkpoint; refused where a number of `state` is not finite, so that a sound one is never replaced.
 pub(crate) fn to_bytes(
     state: &State,
     tensors: &[Tensor],
@@ -84,6 +88,9 @@ pub(crate) fn to_bytes(
 ) -> anyhow::Result<Vec<u8>> {
     let mut views = Vec::new();
     for (group, values) in groups(state) {
+        if values.iter().any(|value| !value.is_finite()) {
+            bail!("after step {}, {group} holds a number that is not finite: {DIVERGED}", state.losses.len());
+        }
         views.extend(self::views(&format!("{group}."), tensors, values));
     }
     views.push((LOSSES.to_owned(), Floats { shape: vec![state.losses.len()], values: &state.losses }));

@@ -7,8 +7,6 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use micro_diffusion::categorical::Temperature;
 use micro_diffusion::sampler::Order;
 
-use crate::corpus::Split;
-
 /// How `error:` is shown.
 pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
 
@@ -19,7 +17,7 @@ pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) verb: Verb,
     /// Worker threads [default: one for each core]; the results do not depend on it
-    #[arg(long, global = true, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, global = true, value_parser = clap::value_parser!(u16).range(1..=256), allow_negative_numbers = true)]
     threads: Option<u16>,
 }
 
@@ -94,23 +92,23 @@ pub(crate) struct TrainOptions {
     #[arg(long, value_parser = crate::config::names())]
     pub(crate) config: Option<String>,
     /// Optimiser steps [default: the configuration's]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     pub(crate) steps: Option<u32>,
     /// Lines in each step [default: the configuration's]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=65_536), allow_negative_numbers = true)]
     pub(crate) batch: Option<u32>,
     /// Peak learning rate [default: the configuration's]
-    #[arg(long, value_parser = positive, allow_negative_numbers = true)]
+    #[arg(long, value_parser = positive, allow_hyphen_values = true)]
     pub(crate) lr: Option<f64>,
     /// Adam's weight decay for each unit of learning rate [default: the configuration's]
-    #[arg(long, value_parser = not_negative, allow_negative_numbers = true)]
+    #[arg(long, value_parser = not_negative, allow_hyphen_values = true)]
     pub(crate) weight_decay: Option<f64>,
     /// Keep an average of the weights and save it as the model: the share of it that each step keeps, such as 0.999; 0 for
     /// none [default: the configuration's]
-    #[arg(long, value_name = "SHARE", value_parser = below_one, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SHARE", value_parser = below_one, allow_hyphen_values = true)]
     pub(crate) averaging: Option<f64>,
     /// Seed of weights, order and noise [default: 1]
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(0..), allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,
     /// What is learned [default: nelbo]
     #[arg(long, value_enum)]
@@ -122,7 +120,7 @@ pub(crate) struct TrainOptions {
     #[arg(long)]
     pub(crate) resume: bool,
     /// Save a checkpoint every so many steps
-    #[arg(long, value_name = "STEPS", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "STEPS", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     pub(crate) save_every: u32,
     /// Skip the held-out score and the names at the end
     #[arg(long)]
@@ -133,12 +131,6 @@ pub(crate) struct TrainOptions {
     /// Print nothing but results
     #[arg(long, short)]
     pub(crate) quiet: bool,
-}
-
-impl EvalOptions {
-    pub(crate) fn split(&self) -> Split {
-        if self.development { Split::Development } else { Split::Record }
-    }
 }
 
 #[derive(Args)]
@@ -177,19 +169,19 @@ impl SamplerName {
 #[derive(Args)]
 pub(crate) struct DrawOptions {
     /// Below 1 prefers the likely, 0 always takes the likeliest
-    #[arg(long, short, default_value_t = crate::sample::TEMPERATURE, value_parser = temperature, allow_negative_numbers = true)]
+    #[arg(long, short, default_value_t = crate::sample::TEMPERATURE, value_parser = temperature, allow_hyphen_values = true)]
     pub(crate) temperature: f64,
     /// Which positions are revealed first
     #[arg(long, value_enum, default_value_t = crate::sample::SAMPLER)]
     pub(crate) sampler: SamplerName,
     /// Unmasking steps; fewer are faster and coarser [default: one for each position]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..), allow_negative_numbers = true)]
     pub(crate) steps: Option<u16>,
     /// Draw only from so many of the likeliest symbols [default: all]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..), allow_negative_numbers = true)]
     pub(crate) top_k: Option<u16>,
     /// Draw only from the likeliest symbols that hold this share of the probability, above 0 and at most 1 [default: 1]
-    #[arg(long, value_parser = share, allow_negative_numbers = true)]
+    #[arg(long, value_parser = share, allow_hyphen_values = true)]
     pub(crate) top_p: Option<f64>,
 }
 
@@ -206,10 +198,10 @@ pub(crate) struct SampleOptions {
     #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) pattern: Option<String>,
     /// How many letters the names must have
-    #[arg(long)]
-    pub(crate) length: Option<usize>,
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
+    pub(crate) length: Option<u64>,
     /// Seed; name number n of a seed is always the same
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..), allow_negative_numbers = true)]
     pub(crate) seed: u64,
     /// Show how the names emerge, in place; off a terminal, print them as without
     #[arg(long, conflicts_with_all = ["trace", "json"])]
@@ -226,7 +218,7 @@ pub(crate) struct SampleOptions {
 pub(crate) struct EvalOptions {
     #[command(flatten)]
     pub(crate) model: ModelOption,
-    /// Text file whose every tenth line is scored [default: data/names.txt]
+    /// Text file whose every tenth line is scored [default: that of the model's run, else data/names.txt]
     #[arg(long, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
     /// Names to draw for the statistics; 0 leaves them out
@@ -234,14 +226,14 @@ pub(crate) struct EvalOptions {
     pub(crate) num: u32,
     #[command(flatten)]
     pub(crate) draw: DrawOptions,
-    /// Score every tenth training line instead, as train --development holds out
-    #[arg(long)]
-    pub(crate) development: bool,
+    /// Score every tenth training line instead, as train --development holds out [default: as the model's run did]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) development: Option<bool>,
     /// Mask draws for each number of masks
-    #[arg(long, default_value_t = crate::eval::DRAWS, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, default_value_t = crate::eval::DRAWS, value_parser = clap::value_parser!(u32).range(1..=10_000), allow_negative_numbers = true)]
     pub(crate) draws: u32,
     /// Seed of the masks and the names
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..), allow_negative_numbers = true)]
     pub(crate) seed: u64,
     /// Print one JSON object instead
     #[arg(long)]
@@ -254,7 +246,7 @@ pub(crate) struct NoiseOptions {
     #[arg(default_value = "josephine")]
     pub(crate) text: String,
     /// Seed of the masks
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..), allow_negative_numbers = true)]
     pub(crate) seed: u64,
 }
 
@@ -269,7 +261,7 @@ pub(crate) struct SweepOptions {
     #[arg(long, value_enum, default_value_t = crate::sample::SAMPLER)]
     pub(crate) sampler: SamplerName,
     /// Seed, the same for every temperature
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..), allow_negative_numbers = true)]
     pub(crate) seed: u64,
 }
 
@@ -279,7 +271,7 @@ pub(crate) struct BenchOptions {
     #[arg(long, default_value = crate::config::DEFAULT, value_parser = crate::config::names())]
     pub(crate) config: String,
     /// Lines in each step [default: the configuration's]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=65_536), allow_negative_numbers = true)]
     pub(crate) batch: Option<u32>,
     /// Print one JSON object instead
     #[arg(long)]
@@ -322,12 +314,13 @@ pub(crate) struct ExportOptions {
     /// Where to; - is stdout [default: beside the model, with the format's ending]
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
-    /// Text file by whose training lines integers are scaled, and whose held-out lines are scored [default: data/names.txt]
+    /// Text file by whose training lines integers are scaled, and whose held-out lines are scored
+    /// [default: that of the model's run, else data/names.txt]
     #[arg(long, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
-    /// Score every tenth training line instead, as train --development holds out
-    #[arg(long)]
-    pub(crate) development: bool,
+    /// Score every tenth training line instead, as train --development holds out [default: as the model's run did]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) development: Option<bool>,
 }
 
 #[derive(Args)]

@@ -7,12 +7,15 @@ use clap::error::ErrorKind;
 
 use crate::Outcome;
 use crate::cli::{Arguments, CompletionsOptions, ManOptions};
+use crate::terminal;
 
 /// Prints the completion script of a shell.
 pub(crate) fn completions(options: &CompletionsOptions) -> anyhow::Result<Outcome> {
     let mut script = Vec::new();
     clap_complete::generate(options.shell, &mut Arguments::command(), "micro-diffusion", &mut script);
-    std::io::stdout().lock().write_all(&script)?;
+    let mut out = terminal::bytes();
+    out.write_all(&script)?;
+    out.flush()?;
     Ok(Outcome::Done)
 }
 
@@ -29,6 +32,8 @@ pub(crate) fn man(options: &ManOptions) -> anyhow::Result<Outcome> {
     };
     let mut page = Vec::new();
     clap_mangen::Man::new(command).render(&mut page)?;
-    std::io::stdout().lock().write_all(&page)?;
+    let mut out = terminal::bytes();
+    out.write_all(&page)?;
+    out.flush()?;
     Ok(Outcome::Done)
 }

@@ -72,3 +72,14 @@ pub(crate) fn by_name(name: &str) -> Option<&'static Config> {
 pub(crate) fn by_shape(shape: Shape) -> Option<&'static Config> {
     CONFIGS.iter().find(|config| config.network.shape() == shape)
 }
+
+/// What to do about lines of up to `longest` characters, which are too long for the configuration chosen.
+pub(crate) fn advice_for_length(longest: usize) -> String {
+    let fits = |config: &&Config| config.network.shape().positions >= longest;
+    let names: Vec<&str> = CONFIGS.iter().filter(fits).map(|config| config.name).collect();
+    if !names.is_empty() {
+        return format!("choose --config {}, or shorten the lines", names.join(" or "));
+    }
+    let most = CONFIGS.iter().map(|config| config.network.shape().positions).max().unwrap_or(0);
+    format!("shorten the lines: no configuration has more than {most} positions")
+}

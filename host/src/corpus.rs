@@ -217,9 +217,9 @@ impl Lines {
         }
         if training.is_empty() && too_long > 0 {
             bail!(
-                "{source}: every line is longer than {} characters, the longest has {longest}; \
-                 shorten the lines or choose a configuration with more positions",
-                room.positions
+                "{source}: every line is longer than {} characters, the longest has {longest}; {}",
+                room.positions,
+                config::advice_for_length(longest)
             );
         }
         if training.is_empty() {
@@ -270,7 +270,7 @@ fn read_text(path: &Path) -> anyhow::Result<String> {
     }
     let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     match String::from_utf8(bytes) {
-        Ok(text) => Ok(text),
+        Ok(text) => refuse_control_characters(path, &text).map(|()| text),
         Err(error) => {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
@@ -280,4 +280,22 @@ fn read_text(path: &Path) -> anyhow::Result<String> {
             )
         }
     }
+}
+
+/// Refuses text with characters that are not for reading: each would become a symbol of the alphabet.
+fn refuse_control_characters(path: &Path, text: &str) -> anyhow::Result<()> {
+    for (number, line) in (1..).zip(text.lines().map(str::trim)) {
+        let Some(character) = line.chars().find(|character| character.is_control()) else { continue };
+        let (what, way_out) = match character {
+            '\r' => {
+                ("a carriage return inside it", "end lines as Unix does, for example with tr '\\r' '\\n'")
+            }
+            '\t' => {
+                ("a tab inside it", "keep one column, for example with cut -f1, or put spaces with expand")
+            }
+            _ => ("a control character inside it", "remove it, for example with sed 's/[[:cntrl:]]//g'"),
+        };
+        bail!("{}: line {number} has {what} (U+{:04X}); {way_out}", path.display(), u32::from(character));
+    }
+    Ok(())
 }

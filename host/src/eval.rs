@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use crate::Outcome;
 use crate::cli::{EvalOptions, SamplerName};
-use crate::corpus::{Lines, Room};
 use crate::model::Model;
 use crate::sample::request;
 use crate::statistics::Statistics;
+use crate::terminal;
 
 /// Mask draws for each number of masks: the score of record.
 pub(crate) const DRAWS: u32 = 4;
@@ -58,14 +58,14 @@ struct Report<'a> {
 
 pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
     let model = Model::load(options.model.model.as_deref())?;
+    model.announce();
     let file = model.file()?;
-    let corpus = Lines::read(options.input.as_deref())?
-        .within(Room::any_character(file.shape().positions), options.split())?;
+    let corpus = model.corpus(options.input.as_deref(), options.development)?;
     let readable = |line: &&String| line.chars().all(|letter| file.alphabet().symbol(letter).is_some());
     let texts: Vec<String> = corpus.held_out.iter().filter(readable).cloned().collect();
     let unreadable = corpus.held_out.len() - texts.len();
     if unreadable > 0 {
-        anstream::eprintln!("left out {unreadable} lines with characters that the model does not know");
+        terminal::say(&format!("left out {unreadable} lines with characters that the model does not know"));
     }
     if texts.is_empty() {
         bail!("{}: no held-out line that the model can read; it holds out every tenth line", corpus.source);
@@ -94,12 +94,13 @@ pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
         temperature: options.draw.temperature,
         statistics,
     };
-    let mut out = std::io::stdout().lock();
+    let mut out = terminal::results();
     if options.json {
         writeln!(out, "{}", serde_json::to_string(&report)?)?;
     } else {
         print(&mut out, &report)?;
     }
+    out.flush()?;
     Ok(Outcome::Done)
 }
 

@@ -25,8 +25,14 @@ use crate::model::Model;
 use crate::network::{architecture_name, shape_name};
 use crate::quantise::quantise;
 use crate::run::replace;
+use crate::terminal;
 
 impl Format {
+    /// The file of this format that belongs beside `model`.
+    pub(crate) fn beside(self, model: &Path) -> PathBuf {
+        model.with_extension(self.extension())
+    }
+
     /// How files of this format end.
     fn extension(self) -> &'static str {
         match self {
@@ -47,14 +53,16 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
         Format::Int4 => quantise(&model, Dtype::Int4, options)?,
         format => render(&model, format)?,
     };
-    let default = || PathBuf::from(model.name()).with_extension(options.format.extension());
+    let default = || options.format.beside(Path::new(model.name()));
     let out = options.out.clone().unwrap_or_else(default);
     if out == Path::new("-") {
-        std::io::stdout().lock().write_all(&bytes)?;
+        let mut out = terminal::bytes();
+        out.write_all(&bytes)?;
+        out.flush()?;
         return Ok(Outcome::Done);
     }
     replace(&out, &bytes)?;
-    anstream::eprintln!("wrote {}: {} bytes, from {}", out.display(), bytes.len(), model.source);
+    terminal::say(&format!("wrote {}: {} bytes, from {}", out.display(), bytes.len(), model.source));
     Ok(Outcome::Done)
 }
 

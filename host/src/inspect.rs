@@ -14,6 +14,7 @@ use crate::config;
 use crate::model::Model;
 use crate::network::{dtype_name, shape_name};
 use crate::run::{CHECKPOINT, MODEL};
+use crate::terminal;
 
 pub(crate) fn run(options: &InspectOptions) -> anyhow::Result<Outcome> {
     let path = options.file.as_deref().map(resolve);
@@ -21,7 +22,7 @@ pub(crate) fn run(options: &InspectOptions) -> anyhow::Result<Outcome> {
         Some(path) => describe_checkpoint(&path)?,
         None => describe_model(&Model::load(options.file.as_deref())?)?,
     };
-    let mut out = std::io::stdout().lock();
+    let mut out = terminal::results();
     if options.json {
         writeln!(out, "{report}")?;
         return Ok(Outcome::Done);

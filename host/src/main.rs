@@ -1,4 +1,5 @@
 //! Train and sample masked text diffusion models from the command line.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod bench;
 mod checkpoint;
@@ -12,6 +13,7 @@ mod glimpse;
 mod inspect;
 mod integers;
 mod interchange;
+mod memory;
 mod model;
 mod narrator;
 mod network;
@@ -25,6 +27,7 @@ mod settings;
 mod statistics;
 mod svg;
 mod sweep;
+mod terminal;
 mod train;
 mod trainer;
 mod vector;
@@ -56,7 +59,7 @@ fn main() -> ExitCode {
         Ok(Outcome::Interrupted) => ExitCode::from(130),
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            anstream::eprintln!("{}error:{} {error:#}", cli::ERROR.render(), cli::ERROR.render_reset());
+            terminal::say(&format!("{}error:{} {error:#}", cli::ERROR.render(), cli::ERROR.render_reset()));
             ExitCode::FAILURE
         }
     }

@@ -4,13 +4,17 @@ use std::borrow::Cow;
 use std::fs;
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use micro_diffusion::file::ModelFile;
 
+use crate::checkpoint;
 use crate::config::{self, Config};
+use crate::corpus::{Corpus, Lines, Room, Split};
 use crate::interchange;
 use crate::network::{describe, shape_name};
 use crate::run;
+use crate::settings::Settings;
+use crate::terminal::say;
 
 /// The model that comes with the program.
 static BUILT_IN: &[u8] = include_bytes!("../../data/names.mdm");
@@ -19,6 +23,10 @@ static BUILT_IN: &[u8] = include_bytes!("../../data/names.mdm");
 pub(crate) struct Model {
     /// Where it came from.
     pub(crate) source: String,
+    /// Why it was taken, where the user named none.
+    chosen: Option<&'static str>,
+    /// Of the run that left it.
+    settings: Option<Settings>,
     bytes: Cow<'static, [u8]>,
 }
 
@@ -27,9 +35,15 @@ impl Model {
     pub(crate) fn load(path: Option<&Path>) -> anyhow::Result<Self> {
         let newest = if path.is_none() { run::newest_model() } else { None };
         let Some(path) = path.or(newest.as_deref()) else {
-            return Ok(Self { source: "the built-in model".to_owned(), bytes: Cow::Borrowed(BUILT_IN) });
+            return Ok(Self {
+                source: "the built-in model".to_owned(),
+                chosen: Some("there is no run yet"),
+                settings: None,
+                bytes: Cow::Borrowed(BUILT_IN),
+            });
         };
         let file = if path.is_dir() { path.join(run::MODEL) } else { path.to_owned() };
+        refuse_unfinished(path, &file)?;
         let bytes = fs::read(&file).with_context(|| format!("cannot read the model {}", file.display()))?;
         let bytes = if file.extension().is_some_and(|name| name == "safetensors") {
             interchange::to_model(&bytes)
@@ -37,12 +51,46 @@ impl Model {
         } else {
             bytes
         };
-        Ok(Self { source: file.display().to_string(), bytes: Cow::Owned(bytes) })
+        Ok(Self {
+            source: file.display().to_string(),
+            chosen: newest.is_some().then_some("newest run"),
+            settings: run::settings_of(&file),
+            bytes: Cow::Owned(bytes),
+        })
+    }
+
+    /// Says which model it is, where the user named none.
+    pub(crate) fn announce(&self) {
+        if let Some(why) = self.chosen {
+            say(&format!("model       {} ({why})", self.source));
+        }
+    }
+
+    /// The text whose held-out lines score the model: `input`, else that of its run, else the names; held out as
+    /// `development` says, else as its run did.
+    pub(crate) fn corpus(&self, input: Option<&Path>, development: Option<bool>) -> anyhow::Result<Corpus> {
+        let run = self.settings.as_ref();
+        let own = run.and_then(|run| run.input.as_deref()).filter(|_| input.is_none());
+        let own_split = development.is_none() && run.is_some_and(|run| run.development);
+        let split = if development.unwrap_or(own_split) { Split::Development } else { Split::Record };
+        let lines = Lines::read(input.or(own));
+        let lines = match own {
+            Some(own) => lines.with_context(|| {
+                format!("its run was trained on {}; if that has moved, name it with --input", own.display())
+            })?,
+            None => lines?,
+        };
+        let corpus = lines.within(Room::any_character(self.file()?.shape().positions), split)?;
+        if own.is_some() || own_split {
+            let split = if own_split { ", the development split" } else { "" };
+            say(&format!("scored on   {}{split}, as its run was", corpus.source));
+        }
+        Ok(corpus)
     }
 
     /// The model file `bytes`, made from `source`.
     pub(crate) fn of_bytes(source: String, bytes: Vec<u8>) -> Self {
-        Self { source, bytes: Cow::Owned(bytes) }
+        Self { source, chosen: None, settings: None, bytes: Cow::Owned(bytes) }
     }
 
     /// The bytes of the model file.
@@ -79,4 +127,20 @@ impl Model {
             )
         })
     }
+}
+
+/// Says how a run without a model comes to one: `folder` has a checkpoint, but no `model` yet.
+fn refuse_unfinished(folder: &Path, model: &Path) -> anyhow::Result<()> {
+    let path = folder.join(run::CHECKPOINT);
+    if model.exists() || !path.exists() {
+        return Ok(());
+    }
+    let checkpoint::Checkpoint { metadata, state } = checkpoint::load(&path)?;
+    bail!(
+        "the run in {} is unfinished, at step {} of {}, and has no model yet; go on with: micro-diffusion train --out {} --resume",
+        folder.display(),
+        state.losses.len(),
+        metadata.settings.steps,
+        folder.display()
+    )
 }

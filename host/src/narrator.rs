@@ -11,6 +11,7 @@ use crate::network::shape_name;
 use crate::noise;
 use crate::picture::HEADING;
 use crate::settings::Settings;
+use crate::terminal;
 use crate::trainer::State;
 
 /// Steps that the shown loss is averaged over.
@@ -34,7 +35,7 @@ impl Narrator {
 
     pub(crate) fn line(&mut self, text: &str) {
         if !self.quiet {
-            anstream::eprintln!("{text}");
+            terminal::say(text);
         }
     }
 

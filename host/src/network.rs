@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use micro_diffusion::bound;
 use micro_diffusion::categorical::SymbolSet;
 use micro_diffusion::corruption::mask_count;
-use micro_diffusion::denoiser::{Architecture, Denoiser, Model, Score, Shape};
+use micro_diffusion::denoiser::{Architecture, Denoiser, Example, Model, Score, Shape};
 use micro_diffusion::file::{FileError, ModelFile};
 use micro_diffusion::integer::Quantisable;
 use micro_diffusion::pattern::{self, PatternError};
@@ -21,6 +21,7 @@ use rayon::prelude::*;
 
 use crate::glimpse::{self, Look, Seen};
 use crate::integers::{Forms, Integers, form};
+use crate::memory;
 use crate::trainer::{Plan, Trainer, Training};
 use crate::vector::Vectorised;
 
@@ -36,6 +37,8 @@ pub(crate) trait Network: Sync {
     fn parameters(&self) -> usize;
     /// Bytes a denoiser works in, besides the parameters.
     fn memory_bytes(&self) -> usize;
+    /// Bytes that training keeps of each example of a batch.
+    fn record_bytes(&self) -> usize;
     /// A fresh training run.
     fn trainer<'a>(&self, plan: Plan<'a>) -> anyhow::Result<Box<dyn Training + 'a>>;
     /// The parameters in `file`, flat.
@@ -109,6 +112,17 @@ impl<M: Quantisable<L, V> + 'static, const L: usize, const V: usize> Compiled<M,
     pub(crate) const WITH_INTEGERS: Self = Self { integers: &Forms::<M, L, V>::ALL, model: PhantomData };
 }
 
+/// Refuses a batch that there is no memory for.
+pub(crate) fn refuse_too_large(network: &dyn Network, batch: u32) -> anyhow::Result<()> {
+    let bytes = network.record_bytes().saturating_mul(batch as usize);
+    if !memory::has(bytes) {
+        bail!("a batch of {batch} needs {:.1} GB, more than there is; lower --batch", bytes as f64 / 1e9);
+    }
+    Ok(())
+}
+
+/// The pattern of any text.
+pub(crate) const ANYTHING: &str = "*";
 /// Texts drawn or scored by one worker before it takes the next share.
 const SHARE: usize = 8;
 
@@ -131,6 +145,11 @@ impl<M: Model<L, V> + 'static, const L: usize, const V: usize> Network for Compi
 
     fn memory_bytes(&self) -> usize {
         M::MEMORY * size_of::<f32>()
+    }
+
+    fn record_bytes(&self) -> usize {
+        // The example, its record and its loss.
+        size_of::<Example<L>>() + (M::RECORD + 1) * size_of::<f32>()
     }
 
     fn trainer<'a>(&self, plan: Plan<'a>) -> anyhow::Result<Box<dyn Training + 'a>> {
@@ -364,6 +383,11 @@ impl<const L: usize> Artist<'_, L> {
 /// Why no text can meet a pattern, for people.
 fn unmet(error: &PatternError, pattern: &str, positions: usize) -> anyhow::Error {
     let reason = match error {
+        PatternError::TooLong { needed } if pattern == ANYTHING => {
+            return anyhow::anyhow!(
+                "no text can have {needed} letters: the model writes at most {positions}; give a smaller --length"
+            );
+        }
         PatternError::UnknownCharacter(character) => {
             format!("the model does not know the character “{character}”")
         }

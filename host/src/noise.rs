@@ -1,28 +1,34 @@
 //! `noise`: the forward process on one text.
 
+use std::io::Write;
+
 use anyhow::bail;
 use micro_diffusion::rng::{Purpose, Stream};
 
 use crate::Outcome;
 use crate::cli::NoiseOptions;
 use crate::picture::MASK;
+use crate::terminal;
 
 pub(crate) fn run(options: &NoiseOptions) -> anyhow::Result<Outcome> {
     if options.text.is_empty() {
         bail!("the text is empty; give some letters, for example: micro-diffusion noise josephine");
     }
+    let mut out = terminal::results();
     for line in levels(&options.text, options.seed) {
-        anstream::println!("{line}");
+        writeln!(out, "{line}")?;
     }
-    anstream::eprintln!(
-        "Each letter is hidden with the probability on the left; the model learns to bring it back."
+    out.flush()?;
+    terminal::say(
+        "Each letter is hidden with the probability on the left; the model learns to bring it back.",
     );
     Ok(Outcome::Done)
 }
 
 /// `text` at rising noise levels: each letter has one number in \[0, 1), and is masked where the level exceeds it.
 pub(crate) fn levels(text: &str, seed: u64) -> Vec<String> {
-    let stream = Stream::new(seed, Purpose::Noise);
+    // Training has the children of its steps.
+    let stream = Stream::new(seed, Purpose::Noise).child(u32::MAX, 0);
     let characters: Vec<(char, f64)> = text
         .chars()
         .zip(0..)

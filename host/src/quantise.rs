@@ -8,10 +8,10 @@ use micro_diffusion::denoiser::NAT;
 use micro_diffusion::tensor::Dtype;
 
 use crate::cli::ExportOptions;
-use crate::corpus::{Lines, Room, Split};
 use crate::eval::{self, Score};
 use crate::model::Model;
 use crate::network::dtype_name;
+use crate::terminal;
 
 /// Training lines by which the activations' scale is chosen.
 const LINES: usize = 500;
@@ -26,9 +26,7 @@ const SEED: u64 = 1;
 pub(crate) fn quantise(model: &Model, dtype: Dtype, options: &ExportOptions) -> anyhow::Result<Vec<u8>> {
     let network = model.config()?.network;
     let (file, integers) = (model.file()?, network.integers(dtype)?);
-    let split = if options.development { Split::Development } else { Split::Record };
-    let room = Room::any_character(file.shape().positions);
-    let corpus = Lines::read(options.input.as_deref())?.within(room, split)?;
+    let corpus = model.corpus(options.input.as_deref(), options.development)?;
     let known = |line: &&String| line.chars().all(|letter| file.alphabet().symbol(letter).is_some());
     let training: Vec<String> = corpus.training.iter().filter(known).take(LINES).cloned().collect();
     let held_out: Vec<String> = corpus.held_out.iter().filter(known).cloned().collect();
@@ -72,17 +70,17 @@ fn report(
     lines: usize,
 ) -> anyhow::Result<()> {
     let memory = model.config()?.network.integers(dtype)?.memory_bytes();
-    anstream::eprintln!(
+    terminal::say(&format!(
         "weights     {} bytes, and {memory} of RAM to work in",
         model.file()?.parameter_bytes()
-    );
-    anstream::eprintln!("logits      differ by at most {difference:.3} nats from the floats'");
-    anstream::eprintln!(
+    ));
+    terminal::say(&format!("logits      differ by at most {difference:.3} nats from the floats'"));
+    terminal::say(&format!(
         "NELBO       {:.3} → {:.3} nats a name: {:+.3} ({lines} held-out lines, {} mask draws for each number of masks)",
         before.nelbo,
         after.nelbo,
         after.nelbo - before.nelbo,
         eval::DRAWS
-    );
+    ));
     Ok(())
 }

@@ -3,11 +3,16 @@
 //! `model.mdm`, `settings.json`, `loss.csv`, `held_out.csv`, `checkpoint.safetensors`, and to be looked at `loss.svg`,
 //! `unmasking.svg` and `report.html`; `lock` is held by the process that writes.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use clap::ValueEnum;
+
+use crate::cli::Format;
+use crate::settings::Settings;
 
 /// Where runs go when nobody says where.
 pub(crate) const RUNS: &str = "runs";
@@ -28,6 +33,10 @@ pub(crate) const REPORT: &str = "report.html";
 /// What `--resume` goes on from.
 pub(crate) const CHECKPOINT: &str = "checkpoint.safetensors";
 
+/// All that a run leaves.
+const WRITTEN: [&str; 8] =
+    [MODEL, SETTINGS, LOSS, HELD_OUT, CHECKPOINT, LOSS_PICTURE, UNMASKING_PICTURE, REPORT];
+
 const LOCK: &str = "lock";
 
 /// A run folder that this process alone writes to.
@@ -41,16 +50,22 @@ impl RunFolder {
     /// Creates or opens the folder and locks it.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let name = path.display();
-        fs::create_dir_all(path).with_context(|| format!("cannot create the run folder {name}"))?;
+        let create = || fs::create_dir_all(path).and_then(|()| plain(path));
+        let path = create().with_context(|| format!("cannot create the run folder {name}"))?;
         let lock = File::create(path.join(LOCK))
             .with_context(|| format!("cannot write in the run folder {name}"))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { path, _lock: lock }),
             Err(TryLockError::WouldBlock) => {
                 bail!("another process is writing to {name}; wait for it or choose another --out")
             }
             Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {name}")),
         }
+    }
+
+    /// Where the folder is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The file `name` in the folder.
@@ -59,21 +74,27 @@ impl RunFolder {
     }
 
     /// Moves an earlier run's files to a folder beside this one; returns where, if there was one.
+    ///
+    /// What this program does not write is not its to move.
     pub(crate) fn keep_earlier(&self) -> anyhow::Result<Option<PathBuf>> {
-        if ![MODEL, CHECKPOINT, SETTINGS].iter().any(|name| self.file(name).exists()) {
+        let exports = Format::value_variants().iter().map(|format| format.beside(Path::new(MODEL)));
+        let written = WRITTEN.iter().map(PathBuf::from).chain(exports);
+        let earlier: BTreeSet<PathBuf> = written.filter(|name| self.path.join(name).exists()).collect();
+        if earlier.is_empty() {
             return Ok(None);
         }
-        let aside = (1..)
-            .map(|number| PathBuf::from(format!("{}.{number}", self.path.display())))
-            .find(|path| !path.exists())
-            .context("no free name for the earlier run")?;
         let failed = || format!("cannot move the earlier run in {} aside", self.path.display());
+        let aside = (1..)
+            .map_while(|number| {
+                let mut name = self.path.file_name()?.to_owned();
+                name.push(format!(".{number}"));
+                Some(self.path.with_file_name(name))
+            })
+            .find(|path| !path.exists())
+            .with_context(failed)?;
         fs::create_dir(&aside).with_context(failed)?;
-        for entry in fs::read_dir(&self.path).with_context(failed)? {
-            let name = entry.with_context(failed)?.file_name();
-            if name != LOCK {
-                fs::rename(self.path.join(&name), aside.join(&name)).with_context(failed)?;
-            }
+        for name in earlier {
+            fs::rename(self.path.join(&name), aside.join(&name)).with_context(failed)?;
         }
         Ok(Some(aside))
     }
@@ -82,6 +103,11 @@ impl RunFolder {
     pub(crate) fn save(&self, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
         replace(&self.file(name), bytes)
     }
+}
+
+/// `path`, which exists, without a slash at its end, and by its name where it ends in `.` or `..`.
+fn plain(path: &Path) -> std::io::Result<PathBuf> {
+    if path.file_name().is_some() { Ok(path.components().collect()) } else { path.canonicalize() }
 }
 
 /// Replaces the file at `path` by `bytes`, whole or not at all, even if the power fails.
@@ -102,6 +128,11 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         anyhow::Error::from(error)
             .context(format!("cannot save {}; what was there is unchanged", path.display()))
     })
+}
+
+/// The settings of the run that left `model`, if one did.
+pub(crate) fn settings_of(model: &Path) -> Option<Settings> {
+    serde_json::from_slice(&fs::read(model.with_file_name(SETTINGS)).ok()?).ok()
 }
 
 /// The newest model of any run in the runs folder.

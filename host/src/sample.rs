@@ -9,16 +9,15 @@ use serde::Serialize;
 use crate::Outcome;
 use crate::cli::{DrawOptions, SampleOptions, SamplerName};
 use crate::model::Model;
-use crate::network::Request;
+use crate::network::{ANYTHING, Request};
 use crate::picture::Painter;
+use crate::terminal;
 use crate::watch;
 
 /// The temperature names are drawn at by default.
 pub(crate) const TEMPERATURE: f64 = 0.7;
 /// The sampler they are drawn with by default.
 pub(crate) const SAMPLER: SamplerName = SamplerName::Random;
-/// The pattern of any text.
-const ANYTHING: &str = "*";
 /// Names drawn at once, so that the first appear while the rest are drawn and memory does not grow with their number.
 const CHUNK: u32 = 4096;
 
@@ -52,20 +51,21 @@ pub(crate) fn request(draw: &DrawOptions, seed: u64) -> Request {
 
 pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
     let model = Model::load(options.model.model.as_deref())?;
+    model.announce();
     let (file, network) = (model.file()?, model.config()?.network);
-    let terminal = if options.watch { watch::terminal()? } else { None };
+    let screen = if options.watch { watch::terminal()? } else { None };
     let request = Request {
         pattern: options.pattern.clone().unwrap_or_else(|| ANYTHING.to_owned()),
-        length: options.length,
-        trace: options.trace || terminal.is_some(),
+        length: options.length.map(usize::try_from).transpose()?,
+        trace: options.trace || screen.is_some(),
         ..request(&options.draw, options.seed)
     };
-    let mut out = anstream::AutoStream::auto(std::io::stdout().lock());
+    let mut out = terminal::results();
     let mut names = Vec::new();
     for first in (0..options.num).step_by(CHUNK as usize) {
         let chunk = network.generate(&file, &request, first..options.num.min(first.saturating_add(CHUNK)))?;
-        if let Some(terminal) = &terminal {
-            watch::show(terminal, file.alphabet(), &chunk)?;
+        if let Some(screen) = &screen {
+            watch::show(screen, file.alphabet(), &chunk)?;
             continue;
         }
         for drawn in chunk {

@@ -89,7 +89,10 @@ impl Settings {
         let (new, old) = (fields(self), fields(other));
         let keys = new.as_object().into_iter().flatten();
         keys.filter(|(key, value)| *key != "input" && old.get(key) != Some(value))
-            .map(|(key, value)| format!("{key} is {value}, and was {}", old[key]))
+            .map(|(key, value)| match key.as_str() {
+                "data_sha256" => "the training lines or the alphabet differ".to_owned(),
+                _ => format!("{key} is {value}, and was {}", old[key]),
+            })
             .collect()
     }
 }

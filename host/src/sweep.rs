@@ -7,12 +7,14 @@ use crate::cli::{DrawOptions, SweepOptions};
 use crate::model::Model;
 use crate::picture::HEADING;
 use crate::sample::request;
+use crate::terminal;
 
 /// From always the same to anything goes.
 const TEMPERATURES: [f64; 6] = [0.0, 0.4, 0.6, 0.8, 1.0, 1.5];
 
 pub(crate) fn run(options: &SweepOptions) -> anyhow::Result<Outcome> {
     let model = Model::load(options.model.model.as_deref())?;
+    model.announce();
     let (file, network) = (model.file()?, model.config()?.network);
     let mut columns = Vec::new();
     for temperature in TEMPERATURES {
@@ -21,7 +23,7 @@ pub(crate) fn run(options: &SweepOptions) -> anyhow::Result<Outcome> {
         columns.push(network.generate(&file, &request, 0..options.num)?);
     }
     let width = file.shape().positions + 2;
-    let mut out = anstream::AutoStream::auto(std::io::stdout().lock());
+    let mut out = terminal::results();
     let headings: String = TEMPERATURES.iter().map(|t| format!("{:<width$}", format!("T = {t}"))).collect();
     writeln!(out, "{}{}{}", HEADING.render(), headings.trim_end(), HEADING.render_reset())?;
     for row in 0..options.num as usize {
@@ -29,8 +31,8 @@ pub(crate) fn run(options: &SweepOptions) -> anyhow::Result<Outcome> {
         writeln!(out, "{}", line.trim_end())?;
     }
     out.flush()?;
-    anstream::eprintln!(
-        "The higher the temperature, the bolder the names; at 0 every name is the likeliest."
+    terminal::say(
+        "The higher the temperature, the bolder the names; at 0 every letter is the likeliest at its turn.",
     );
     Ok(Outcome::Done)
 }

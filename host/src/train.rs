@@ -19,12 +19,13 @@ use crate::eval::{self, Score};
 use crate::glimpse::{self, Look, Observer};
 use crate::model::Model;
 use crate::narrator::Narrator;
-use crate::network::Request;
+use crate::network::{Request, refuse_too_large};
 use crate::picture::Painter;
 use crate::report::{self, Report};
 use crate::run::{self as folder, RunFolder};
 use crate::sample::request;
 use crate::settings::Settings;
+use crate::terminal;
 use crate::trainer::{Plan, State, Training};
 
 /// Names shown at the end.
@@ -57,6 +58,7 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     if let Some(stored) = &stored {
         refuse_differences(&settings, stored, &out)?;
     }
+    refuse_too_large(config.network, settings.batch)?;
     let folder = RunFolder::open(&out)?;
     let mut say = Narrator::new(options.quiet);
     if resumed.is_none()
@@ -138,7 +140,7 @@ fn train(
         let loss = trainer.step();
         done += 1;
         if !loss.is_finite() {
-            bail!("the loss of step {done} is {loss}: training diverged; lower the learning rate with --lr");
+            bail!("the loss of step {done} is {loss}: {}", checkpoint::DIVERGED);
         }
         if done.is_multiple_of(run.options.save_every as usize) && done < steps {
             run.checkpoint(trainer.state(), observer)?;
@@ -150,10 +152,10 @@ fn train(
     progress.finish_and_clear();
     if done < steps {
         run.checkpoint(trainer.state(), observer)?;
-        anstream::eprintln!(
+        terminal::say(&format!(
             "stopped after step {done} of {steps} and saved; go on with: micro-diffusion train --out {} --resume",
-            run.folder.file("").display()
-        );
+            run.folder.path().display()
+        ));
         return Ok(false);
     }
     say.trained(trainer.state(), start.elapsed());
@@ -262,7 +264,7 @@ fn finale(run: &Run, observer: &Observer, losses: &[f32], say: &mut Narrator) ->
     }
     if !no_eval {
         say.heading("New names");
-        let mut out = std::io::stdout().lock();
+        let mut out = terminal::results();
         for drawn in &drawn {
             writeln!(out, "{}", drawn.text)?;
         }
