@@ -99,7 +99,7 @@ pub fn average_update<R: Real>(average: &mut [R], weights: &[R], rate: R) {
 }
 
 /// The learning rate of step `step` of `steps`, counted from 0: linear warm-up to `peak` over `warm_up` steps, then
-/// linear decay to `floor`·`peak`, which the last step reaches.
+/// linear decay to `floor`·`peak`, which the last step reaches. A run of no more steps than `warm_up` ends before the decay.
 pub fn learning_rate(step: u32, steps: u32, peak: f64, warm_up: u32, floor: f64) -> f64 {
     if step < warm_up {
         return peak * (f64::from(step) + 1.0) / f64::from(warm_up);

@@ -17,6 +17,8 @@
 //!   are added by halves: i with i + 4, then + 2, + 1 ([`sum_lanes`]);
 //! - a sum over symbols, positions or examples runs in ascending order, one term at a time, into one accumulator for
 //!   each output element, so that vectors run across outputs.
+//!
+//! Source: I. Goodfellow, Y. Bengio, A. Courville, *Deep Learning*, 2016, algorithm 6.4, for the gradients.
 
 use crate::math::{Real, Stored};
 
