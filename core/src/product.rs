@@ -12,7 +12,7 @@
 //! **Product**: y_ol = Σ_i w_oi·x_il, or Y = W·X. By the chain rule ∂loss/∂X = Wᵀ·∂loss/∂Y, the **transposed product**
 //! d_x_il = Σ_o w_oi·d_y_ol; and ∂loss/∂W = ∂loss/∂Y·Xᵀ, d_w_oi = Σ_l d_y_ol·x_il.
 //!
-//! The last sum runs over positions. To keep it out of the lanes too, it reads X in blocks of [`LANES`] features with the
+//! The last sum runs over positions. To keep it out of the lanes too, it reads X in blocks of [`TILE`] features with the
 //! positions outermost, which [`transpose_blocks`] makes.
 //!
 //! **Order of sums**: each sum has one accumulator, which starts at 0 and adds its terms in ascending order of the index
@@ -24,8 +24,8 @@ use crate::linear::plus_scaled;
 use crate::math::{Real, Stored};
 
 /// Lanes of a tile, and features of a transposed block: two registers of AVX2.
-pub const LANES: usize = 16;
-/// Rows of a tile. With [`LANES`] that is twelve accumulators of the sixteen registers of AVX2.
+pub const TILE: usize = 16;
+/// Rows of a tile. With [`TILE`] that is twelve accumulators of the sixteen registers of AVX2.
 const ROWS: usize = 6;
 /// Rows of a tile where fewer are left.
 const FEW_ROWS: usize = 2;
@@ -117,12 +117,12 @@ fn columns<R: Real, const S: usize, const N: usize, const L: usize>(
     y: &mut [[R; L]; N],
     finish: impl Fn(R, R) -> R + Copy,
 ) {
-    let whole = L.saturating_sub(L % LANES);
-    for first in (0..whole).step_by(LANES) {
-        store(tile::<R, N, LANES>(S, weights, |s| lanes(x.get(s)?, first)), y, first, finish);
+    let whole = L.saturating_sub(L % TILE);
+    for first in (0..whole).step_by(TILE) {
+        store(tile::<R, N, TILE>(S, weights, |s| lanes(x.get(s)?, first)), y, first, finish);
     }
     // Where no lane is left, this is not even compiled.
-    if const { L.is_multiple_of(LANES) } {
+    if const { L.is_multiple_of(TILE) } {
         return;
     }
     for lane in whole..L {
@@ -186,11 +186,11 @@ pub fn product_backward_weight<R: Real, const I: usize, const O: usize, const L:
     x: &[[R; L]; I],
     d_w: &mut [[R; I]; O],
 ) {
-    let (blocks, rest) = x.as_chunks::<LANES>();
-    for (first, block) in (0..I).step_by(LANES).zip(blocks) {
-        weight_columns::<R, I, L, LANES>(d_y, block.as_flattened().as_chunks().0, d_w, first);
+    let (blocks, rest) = x.as_chunks::<TILE>();
+    for (first, block) in (0..I).step_by(TILE).zip(blocks) {
+        weight_columns::<R, I, L, TILE>(d_y, block.as_flattened().as_chunks().0, d_w, first);
     }
-    if const { I.is_multiple_of(LANES) } {
+    if const { I.is_multiple_of(TILE) } {
         return;
     }
     for (first, row) in (I.saturating_sub(rest.len())..I).zip(rest) {
@@ -227,12 +227,12 @@ fn weight_rows<'a, R: Real, const I: usize, const L: usize, const N: usize, cons
     (d_y_rest, d_w_rest)
 }
 
-/// y = x with each block of [`LANES`] features, `x[i][l]`, as the same numbers with the positions outermost.
+/// y = x with each block of [`TILE`] features, `x[i][l]`, as the same numbers with the positions outermost.
 ///
 /// Features that fill no block are copied: with one feature a block, both orders are the same.
 #[inline(always)]
 pub fn transpose_blocks<R: Real, const L: usize>(x: &[[R; L]], y: &mut [[R; L]]) {
-    let ((blocks, rest), (y_blocks, y_rest)) = (x.as_chunks::<LANES>(), y.as_chunks_mut::<LANES>());
+    let ((blocks, rest), (y_blocks, y_rest)) = (x.as_chunks::<TILE>(), y.as_chunks_mut::<TILE>());
     for (x, y) in blocks.iter().zip(y_blocks) {
         transpose(x, y.as_flattened_mut().as_chunks_mut().0);
     }
