@@ -13,6 +13,7 @@
 
 mod common;
 
+use common::tolerance::{AT_WORK, assert_close};
 use common::{batch, numbers};
 use micro_diffusion::attention::attention_forward;
 use micro_diffusion::bound::negative_log_probability;
@@ -343,8 +344,7 @@ fn check_inference<M: Model<L, V>, const L: usize, const V: usize>(symbols: usiz
             let weight = example.weights[position];
             sum += weight * negative_log_probability(&scores, symbols, example.clean[position]);
         }
-        // Scores are rounded to 1/65536 nat; a loss is of the order of ten nats.
-        assert!((sum - loss).abs() < 1e-3, "training {loss}, at work {sum}");
+        assert_close(f64::from(sum), f64::from(loss), AT_WORK, "the loss at work against that of training");
     }
 }
 

@@ -13,7 +13,7 @@
 
 mod common;
 
-use common::tolerance::{CHI_SQUARE_SIGMAS, assert_close};
+use common::tolerance::{BOUND, COSINE, F64, LOG_PROBABILITY, SIGMAS, UNIFORM, assert_close};
 use common::{Table, probabilities};
 use micro_diffusion::adam::{average_rate, average_update, learning_rate};
 use micro_diffusion::bound::{negative_log_probability, term};
@@ -47,7 +47,7 @@ fn mask_count_masks_exactly_so_many_and_every_set_alike() {
         let expected = f64::from(TRIALS) / choices as f64;
         let chi_square: f64 = sets.values().map(|n| (f64::from(*n) - expected).powi(2) / expected).sum();
         let freedom = choices as f64 - 1.0;
-        assert!(chi_square <= freedom + CHI_SQUARE_SIGMAS * (2.0 * freedom).sqrt(), "{count}: {chi_square}");
+        assert!(chi_square <= freedom + SIGMAS * (2.0 * freedom).sqrt(), "{count}: {chi_square}");
     }
     assert_eq!(mask_count(&clean, 99, stream(0)), [None; 5]);
 }
@@ -64,10 +64,7 @@ fn mask_rate_masks_each_position_at_the_rate() {
             .sum();
         let (n, p) = (f64::from(TRIALS) * 6.0, f64::from(rate));
         let sigma = (n * p * (1.0 - p)).sqrt();
-        assert!(
-            (f64::from(masked) - n * p).abs() <= CHI_SQUARE_SIGMAS * sigma + 1e-6,
-            "time {time}: {masked} of {n}"
-        );
+        assert!((f64::from(masked) - n * p).abs() <= SIGMAS * sigma, "time {time}: {masked} of {n}");
     }
     assert_eq!(mask_rate(&[7; 6], 0.0, stream(1)), [Some(7); 6]);
     assert_eq!(mask_rate(&[7; 6], 1.0, stream(1)), [None; 6]);
@@ -78,7 +75,7 @@ fn cosine_schedule_is_its_formula_and_rises() {
     for times in [1, 40, 50] {
         for time in 0..=times {
             let angle = (f64::from(time) / f64::from(times) + 0.008) / 1.008 * std::f64::consts::FRAC_PI_2;
-            assert_close(f64::from(cosine_mask_rate(time, times)), 1.0 - angle.cos().powi(2), 1e-6, "rate");
+            assert_close(f64::from(cosine_mask_rate(time, times)), 1.0 - angle.cos().powi(2), COSINE, "rate");
             assert!(time == 0 || cosine_mask_rate(time, times) > cosine_mask_rate(time - 1, times));
         }
     }
@@ -121,17 +118,13 @@ fn stratified_counts_are_even_over_a_batch_and_uniform_over_draws() {
                 counts[stratified_count(draw * 2_147_483 + 999, row, rows, positions) as usize] += 1;
             }
             assert_eq!(counts[0], 0, "at least one position is masked");
-            let share = f64::from(rows) / f64::from(positions);
-            assert!(
-                counts[1..]
-                    .iter()
-                    .all(|n| f64::from(*n) >= share.floor() - 1.0 && f64::from(*n) <= share.ceil() + 1.0)
-            );
+            let share = rows / positions..=rows.div_ceil(positions);
+            assert!(counts[1..].iter().all(|n| share.contains(n)), "as even as can be: {counts:?}");
             totals.iter_mut().zip(counts).for_each(|(total, n)| *total += n);
         }
         let expected = 2000.0 * f64::from(rows) / f64::from(positions);
         assert!(
-            totals[1..].iter().all(|total| (f64::from(*total) / expected - 1.0).abs() < 0.02),
+            totals[1..].iter().all(|total| (f64::from(*total) / expected - 1.0).abs() < UNIFORM),
             "{totals:?}"
         );
     }
@@ -156,11 +149,11 @@ fn times_reach_both_ends() {
 #[test]
 fn learning_rate_rises_then_falls_to_its_floor() {
     let rate = |step| learning_rate(step, 1000, 4e-3, 100, 0.1);
-    assert_close(rate(0), 4e-5, 1e-15, "first");
-    assert_close(rate(99), 4e-3, 1e-15, "end of the warm-up");
-    assert_close(rate(100), 4e-3, 1e-15, "peak");
-    assert_close(rate(999), 4e-4, 1e-12, "last");
-    assert_close(rate(5000), 4e-4, 1e-12, "past the end");
+    assert_close(rate(0), 4e-5, F64, "first");
+    assert_close(rate(99), 4e-3, F64, "end of the warm-up");
+    assert_close(rate(100), 4e-3, F64, "peak");
+    assert_close(rate(999), 4e-4, F64, "last");
+    assert_close(rate(5000), 4e-4, F64, "past the end");
     assert!((100..999).all(|step| rate(step + 1) < rate(step)));
     assert_eq!(learning_rate(0, 1, 1.0, 0, 0.5), 1.0, "one step, no warm-up");
     assert!(learning_rate(0, 0, 1.0, 0, 0.5).is_finite());
@@ -168,9 +161,9 @@ fn learning_rate_rises_then_falls_to_its_floor() {
 
 #[test]
 fn the_average_looks_back_over_a_tenth_and_then_over_its_length() {
-    assert_close(average_rate::<f64>(0, 0.99), 0.9, 1e-15, "first");
-    assert_close(average_rate::<f64>(90, 0.99), 0.09, 1e-15, "a hundredth more than a tenth");
-    assert_close(average_rate::<f64>(5000, 0.99), 0.01, 1e-15, "settled");
+    assert_close(average_rate::<f64>(0, 0.99), 0.9, F64, "first");
+    assert_close(average_rate::<f64>(90, 0.99), 0.09, F64, "a hundredth more than a tenth");
+    assert_close(average_rate::<f64>(5000, 0.99), 0.01, F64, "settled");
     // Weights that are 0 but for one step: the average is that step's share, which fades by κ a step.
     let (mut average, decay) = ([0.0_f64; 2], 0.75);
     for step in 0..40 {
@@ -178,8 +171,8 @@ fn the_average_looks_back_over_a_tenth_and_then_over_its_length() {
         average_update(&mut average, &weight, average_rate(step, decay));
     }
     let share = 0.25 * decay.powi(9);
-    assert_close(average[0], share, 1e-15, "share");
-    assert_close(average[1], -2.0 * share, 1e-15, "share of the second");
+    assert_close(average[0], share, F64, "share");
+    assert_close(average[1], -2.0 * share, F64, "share of the second");
 }
 
 #[test]
@@ -189,7 +182,7 @@ fn negative_log_probability_is_that_of_the_softmax() {
         let exact = probabilities(&scores[..symbols], 1.0);
         for (symbol, p) in (0..).zip(exact) {
             let found = negative_log_probability(&scores, symbols, symbol);
-            assert_close(f64::from(found), -p.ln(), 2e-6, "−ln p");
+            assert_close(f64::from(found), -p.ln(), LOG_PROBABILITY, "−ln p");
         }
         assert_eq!(negative_log_probability(&scores, symbols, symbols as u8), f32::INFINITY);
     }
@@ -221,7 +214,7 @@ fn the_estimate_of_the_bound_has_the_exact_mean() {
             f64::from(term(&mut Table::<3, 3>::new(2), 3, &clean, count, stream))
         })
         .sum();
-    assert_close(estimate / f64::from(draws), exact, 0.01, "NELBO");
+    assert_close(estimate / f64::from(draws), exact, BOUND, "NELBO");
 }
 
 #[test]

@@ -15,7 +15,7 @@ mod common;
 
 use std::collections::HashMap;
 
-use common::tolerance::{CATEGORICAL, CHI_SQUARE_SIGMAS, assert_close};
+use common::tolerance::{CATEGORICAL, CONFIDENCE, ENTROPY, LOG_OF, POWER_OF_TWO, SIGMAS, assert_close};
 use common::{Table, probabilities};
 use micro_diffusion::categorical::{SymbolSet, Temperature, UNIT, Weights, log_of, power_of_two};
 use micro_diffusion::denoiser::{Denoiser, Score};
@@ -198,7 +198,7 @@ fn random_order_draws_from_the_exact_distribution() {
         })
         .sum();
     // 26 degrees of freedom: mean 26, variance 52.
-    assert!(chi_square < 26.0 + CHI_SQUARE_SIGMAS * 52.0_f64.sqrt(), "chi-square {chi_square}");
+    assert!(chi_square < 26.0 + SIGMAS * 52.0_f64.sqrt(), "chi-square {chi_square}");
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn the_table_of_powers_is_exact_to_its_bound_everywhere() {
             assert_eq!(power_of_two(x + (shift << 16)), power_of_two(x) >> shift);
         }
     }
-    assert!(largest < 1.6e-5 && largest > 1e-6, "{largest}");
+    assert!(largest < POWER_OF_TWO && largest > POWER_OF_TWO / 2.0, "{largest}");
     assert_eq!(power_of_two(0), UNIT);
     assert_eq!(power_of_two(u32::MAX), 0);
     assert_eq!(power_of_two(32 << 16), 0);
@@ -221,7 +221,7 @@ fn the_table_of_powers_is_exact_to_its_bound_everywhere() {
 fn logarithms_are_exact_to_a_bit() {
     for x in (1..2_000_000_u32).step_by(1237).chain([1, 2, 3, 1 << 23, 1 << 31, u32::MAX]) {
         let exact = f64::from(x).log2() * 65_536.0;
-        assert!((f64::from(log_of(x)) - exact).abs() <= 2.0, "log of {x}");
+        assert!((f64::from(log_of(x)) - exact).abs() <= LOG_OF, "log of {x}");
     }
     assert_eq!(log_of(0), 0);
 }
@@ -235,9 +235,14 @@ fn weights_are_the_softmax_at_a_temperature() {
             let exact = probabilities(&scores, f64::from(milli) / 1000.0);
             let largest = exact.iter().copied().fold(0.0, f64::max);
             assert_close(f64::from(UNIT) / f64::from(weights.total()), largest, CATEGORICAL, "confidence");
-            assert_close(f64::from(weights.confidence()) / 65_536.0, largest, 1e-4, "confidence in 16 bits");
+            assert_close(
+                f64::from(weights.confidence()) / 65_536.0,
+                largest,
+                CONFIDENCE,
+                "confidence in 16 bits",
+            );
             let entropy: f64 = exact.iter().map(|p| -p * p.log2()).sum();
-            assert_close(f64::from(weights.entropy()) / 65_536.0, entropy, 1e-3, "entropy");
+            assert_close(f64::from(weights.entropy()) / 65_536.0, entropy, ENTROPY, "entropy");
         }
     }
 }

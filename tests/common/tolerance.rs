@@ -13,13 +13,39 @@ pub(crate) const ORACLE_F64_ADAM: f64 = 1e-9;
 pub(crate) const ORACLE_F32: f64 = 2e-5;
 /// A probability from integer weights against f64: the chord of the 65-entry table and the rounding to 2⁻²³.
 pub(crate) const CATEGORICAL: f64 = 2e-5;
-/// χ² of a fixed seed must stay below this quantile of its distribution (the seed is fixed, so it cannot flake).
-pub(crate) const CHI_SQUARE_SIGMAS: f64 = 4.0;
+/// A confidence in 1/65536 against f64: rounded down by less than 2⁻¹⁶, from a total less its last 8 bits of 23, 2⁻¹⁵.
+pub(crate) const CONFIDENCE: f64 = 5e-5;
+/// An entropy against f64, in bits: every logarithm is rounded down by less than 2⁻¹⁵, every weight to a bit of 23.
+pub(crate) const ENTROPY: f64 = 1e-3;
+/// 2^(−x) against f64, of the value: the chord lies above the curve by (ln 2/64)²/8 at most, and the entries are rounded.
+pub(crate) const POWER_OF_TWO: f64 = 1.6e-5;
+/// log₂x against f64, in 1/65536: the last bit is rounded down, and the squarings are cut 16 times.
+pub(crate) const LOG_OF: f64 = 2.0;
+/// A few operations in f64, each rounded by 2⁻⁵³ of a value of order 1.
+pub(crate) const F64: f64 = 1e-15;
+/// Up to 18 shares that add up to 1, in f64.
+pub(crate) const SHARES: f64 = 1e-14;
+/// A gradient check must see a slope of this size in each tensor: far above the error it allows.
+pub(crate) const GRADIENT_SEEN: f64 = 1e-3;
+/// The cosine schedule in f32 against f64: the angle, the cosine and its square, 2⁻²⁴ each.
+pub(crate) const COSINE: f64 = 5e-7;
+/// −ln p of f32 against f64: an exponential, a sum of nine and a logarithm, values up to 4.
+pub(crate) const LOG_PROBABILITY: f64 = 1e-6;
+/// A loss of training against that of the model at work: scores are rounded by up to 2⁻¹⁷ nat, some dozens of them with
+/// weights up to 4 make a loss of order 10.
+pub(crate) const AT_WORK: f64 = 1e-4;
+/// Shares of a batch over 2,000 draws, which the strata keep far closer to even than independent draws would.
+pub(crate) const UNIFORM: f64 = 0.02;
+/// A mean over 4,000 draws of each of three terms of the bound: its standard error is 0.013 nat, of some 3 nats.
+pub(crate) const BOUND: f64 = 0.01;
+/// A statistic of a fixed seed must lie within so many of its standard deviations from its mean (√(2·freedom) for χ²). The
+/// seed is fixed, so it cannot flake.
+pub(crate) const SIGMAS: f64 = 4.0;
+/// The largest error of our f32 `exp` in units in the last place; measured over every f32 of the domain: 1.2183.
+pub(crate) const EXP_ULPS: f64 = 1.22;
 
 /// Panics unless `a` and `b` agree within `tolerance`·(1 + |b|), with sign.
 #[track_caller]
 pub(crate) fn assert_close(a: f64, b: f64, tolerance: f64, what: &str) {
     assert!((a - b).abs() <= tolerance * (1.0 + b.abs()), "{what}: {a} against {b}");
 }
-/// The largest error of our f32 `exp` in units in the last place; measured over every f32 of the domain: 1.2183.
-pub(crate) const EXP_ULPS: f64 = 1.22;
