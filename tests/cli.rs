@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use micro_diffusion::file::crc32;
 use micro_diffusion::rng::{Purpose, Stream, below};
+use micro_diffusion::schedule::cosine_remaining;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -122,6 +123,26 @@ fn every_sampler_and_option_gives_names() {
 }
 
 #[test]
+fn the_cosine_schedule_is_the_reference_s() {
+    let scene = Scene::new();
+    let trace = |schedule| {
+        let arguments = ["sample", "--num", "1", "--trace", "--steps", "6", "--schedule", schedule];
+        let line = scene.good(&arguments);
+        let masks = line.split(" → ").map(|state| state.matches('_').count());
+        masks.take_while(|masks| *masks > 0).collect::<Vec<_>>()
+    };
+    let mut expected = vec![12];
+    expected.extend((2..=6).rev().scan(12, |masked, time| {
+        *masked = cosine_remaining(*masked, time, 6);
+        Some(*masked)
+    }));
+    expected.retain(|masked| *masked > 0);
+    expected.dedup();
+    assert_eq!(trace("cosine"), expected);
+    assert_eq!(trace("linear"), [12, 10, 8, 6, 4, 2]);
+}
+
+#[test]
 fn patterns_are_met_or_refused() {
     let scene = Scene::new();
     let names = scene.good(&["sample", "--pattern", "m?r?a"]);
@@ -152,7 +173,16 @@ fn results_go_to_stdout_and_json_is_one_line() {
         ),
         (
             &["inspect", "--json"],
-            &["file", "kind", "shape", "parameters", "alphabet", "tensors", "memory_bytes"],
+            &[
+                "file",
+                "kind",
+                "shape",
+                "parameters",
+                "alphabet",
+                "tensors",
+                "memory_bytes",
+                "training_bytes_per_example",
+            ],
         ),
         (
             &["eval", "--json", "--num", "50", "--draws", "1", "--input", "names.txt"],

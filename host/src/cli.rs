@@ -165,6 +165,16 @@ impl SamplerName {
     }
 }
 
+/// How many positions each step reveals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ScheduleName {
+    /// As many in each step
+    Linear,
+    /// Few at first, many at the end, as the Python reference does; it takes 40 steps
+    Cosine,
+}
+
 /// How names are drawn.
 #[derive(Args)]
 pub(crate) struct DrawOptions {
@@ -174,6 +184,9 @@ pub(crate) struct DrawOptions {
     /// Which positions are revealed first
     #[arg(long, value_enum, default_value_t = crate::sample::SAMPLER)]
     pub(crate) sampler: SamplerName,
+    /// How many positions each step reveals
+    #[arg(long, value_enum, default_value_t = crate::sample::SCHEDULE)]
+    pub(crate) schedule: ScheduleName,
     /// Unmasking steps; fewer are faster and coarser [default: one for each position]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..), allow_negative_numbers = true)]
     pub(crate) steps: Option<u16>,

@@ -73,6 +73,7 @@ fn describe_model(model: &Model) -> anyhow::Result<Value> {
         "weights": dtype_name(file.dtype()),
         "weight_bytes": file.parameter_bytes(),
         "memory_bytes": memory_bytes,
+        "training_bytes_per_example": config.network.record_bytes(),
         "alphabet": file.alphabet().characters(),
         "symbols": file.alphabet().symbols(),
         "tensors": tensors(config),

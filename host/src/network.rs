@@ -14,11 +14,12 @@ use micro_diffusion::integer::Quantisable;
 use micro_diffusion::pattern::{self, PatternError};
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Sampler, Settings};
-use micro_diffusion::schedule::linear_remaining;
+use micro_diffusion::schedule::{cosine_remaining, linear_remaining};
 use micro_diffusion::tensor::{Dtype, Tensor};
 use micro_diffusion::text::{Alphabet, PAD};
 use rayon::prelude::*;
 
+use crate::cli::ScheduleName;
 use crate::glimpse::{self, Look, Seen};
 use crate::integers::{Forms, Integers, form};
 use crate::memory;
@@ -68,6 +69,8 @@ pub(crate) trait Network: Sync {
 #[derive(Clone)]
 pub(crate) struct Request {
     pub(crate) settings: Settings,
+    /// How many positions each step reveals.
+    pub(crate) schedule: ScheduleName,
     /// Unmasking steps; `None` is one for each position.
     pub(crate) steps: Option<u16>,
     pub(crate) seed: u64,
@@ -368,7 +371,15 @@ impl<const L: usize> Artist<'_, L> {
         let mut frames = Vec::new();
         for step in 0..=steps {
             // Step 0 is the state before the first.
-            let drawn = step > 0 && sampler.step(denoiser, linear_remaining(masked, step, steps)) > 0;
+            let remaining = match self.request.schedule {
+                ScheduleName::Linear => linear_remaining(masked, step, steps),
+                // Its time runs down to 0.
+                ScheduleName::Cosine => {
+                    let time = |left: usize| u32::try_from(left).unwrap_or(u32::MAX);
+                    cosine_remaining(sampler.masked(), time(steps + 1 - step), time(steps))
+                }
+            };
+            let drawn = step > 0 && sampler.step(denoiser, remaining) > 0;
             if self.request.trace && (step == 0 || drawn) {
                 let confidence = sampler.confidence().to_vec();
                 frames.push(Frame { symbols: sampler.symbols().to_vec(), confidence });

@@ -7,7 +7,7 @@ use micro_diffusion::sampler::Settings;
 use serde::Serialize;
 
 use crate::Outcome;
-use crate::cli::{DrawOptions, SampleOptions, SamplerName};
+use crate::cli::{DrawOptions, SampleOptions, SamplerName, ScheduleName};
 use crate::model::Model;
 use crate::network::{ANYTHING, Request};
 use crate::picture::Painter;
@@ -18,12 +18,21 @@ use crate::watch;
 pub(crate) const TEMPERATURE: f64 = 0.7;
 /// The sampler they are drawn with by default.
 pub(crate) const SAMPLER: SamplerName = SamplerName::Random;
+/// The schedule by default.
+pub(crate) const SCHEDULE: ScheduleName = ScheduleName::Linear;
 /// Names drawn at once, so that the first appear while the rest are drawn and memory does not grow with their number.
 const CHUNK: u32 = 4096;
 
 impl Default for DrawOptions {
     fn default() -> Self {
-        Self { temperature: TEMPERATURE, sampler: SAMPLER, steps: None, top_k: None, top_p: None }
+        Self {
+            temperature: TEMPERATURE,
+            sampler: SAMPLER,
+            schedule: SCHEDULE,
+            steps: None,
+            top_k: None,
+            top_p: None,
+        }
     }
 }
 
@@ -34,6 +43,7 @@ struct Report<'a> {
     seed: u64,
     temperature: f64,
     sampler: SamplerName,
+    schedule: ScheduleName,
     steps: usize,
     names: Vec<String>,
 }
@@ -46,7 +56,15 @@ pub(crate) fn request(draw: &DrawOptions, seed: u64) -> Request {
     settings.top_k = draw.top_k.unwrap_or(settings.top_k);
     settings.top_p =
         draw.top_p.map_or(settings.top_p, |share| (share * f64::from(settings.top_p)).ceil() as u32);
-    Request { settings, steps: draw.steps, seed, pattern: ANYTHING.to_owned(), length: None, trace: false }
+    Request {
+        settings,
+        schedule: draw.schedule,
+        steps: draw.steps,
+        seed,
+        pattern: ANYTHING.to_owned(),
+        length: None,
+        trace: false,
+    }
 }
 
 pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
@@ -89,6 +107,7 @@ pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
             seed: options.seed,
             temperature: options.draw.temperature,
             sampler: options.draw.sampler,
+            schedule: options.draw.schedule,
             steps: options.draw.steps.map_or(file.shape().positions, usize::from),
             names,
         };
