@@ -236,6 +236,8 @@ fn help_shows_defaults_and_an_example() {
         let choice = verb == "completions";
         assert!(help.contains("Example") && (choice || help.contains("[default: ")), "{verb}: {help}");
     }
+    let help = scene.good(&["--help"]);
+    assert!(help.contains("Examples:") && help.contains("sample --watch"), "{help}");
     scene.bad(&["frobnicate"], 2, &["frobnicate"]);
 }
 
@@ -359,6 +361,51 @@ fn own_text_is_prepared_in_one_order_and_reported() {
     );
     let twenty: String = (0..20).map(|i| format!("{}\n", char::from(b'a' + i))).collect();
     own_text(twenty.as_bytes(), &["18 lines to train on, 2 held out"]);
+}
+
+#[test]
+fn a_character_is_one_symbol_however_it_is_spelled() {
+    own_text(
+        "re\u{301}ne\nr\u{e9}ne\nZoe\u{308}\n".as_bytes(),
+        &["1 repeated", "longest     4 characters", "alphabet    7 characters: Zenoréë"],
+    );
+    own_text(
+        "ガ\nカ\u{3099}\n한\n\u{1112}\u{1161}\u{11ab}\n".as_bytes(),
+        &["2 repeated", "2 characters: ガ한"],
+    );
+    // No composed form: the sign is a symbol beside its letter.
+    own_text("कि\nका\n".as_bytes(), &["longest     2 characters", "alphabet    3 characters"]);
+}
+
+#[test]
+fn a_few_lines_with_rare_characters_are_spared_and_said() {
+    let letters = |count: u32| (0..count).map(|i| char::from_u32(u32::from('a') + i).unwrap());
+    let common: String = letters(26).flat_map(|a| letters(2).map(move |b| format!("{a}{b}\n"))).collect();
+    own_text((common + "ße\n").as_bytes(), &["1 lines with characters too rare", "26 characters: abcdefgh"]);
+}
+
+/// What `train` says of `lines` where nobody names a configuration.
+fn chosen_for(lines: &str) -> String {
+    let scene = Scene::new();
+    scene.write("names.txt", lines.as_bytes());
+    let options = ["train", "--steps", "1", "--batch", "2", "--no-eval", "--no-pictures"];
+    let output = scene.run(&[&options[..], &["--input", "names.txt", "--out", "run"]].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stderr)
+}
+
+#[test]
+fn the_smallest_configuration_with_room_is_chosen_and_said() {
+    let names = chosen_for("ann\nbea\n");
+    assert!(names.contains("network     micro") && !names.contains("the smallest"), "{names}");
+    let long = chosen_for("fourteenletter\nbea\n");
+    assert!(long.contains("network     transformer") && long.contains("the smallest"), "{long}");
+    let rich: String = ('ぁ'..='ん').map(|letter| format!("{letter}\n")).collect();
+    let rich = chosen_for(&rich);
+    assert!(rich.contains("network     wide") && rich.contains("the smallest"), "{rich}");
+    let longer: String = (1..=40).map(|length| format!("{}\n", "ab".repeat(length))).collect();
+    let longer = chosen_for(&longer);
+    assert!(longer.contains("network     wide") && longer.contains("24 lines of more than 32"), "{longer}");
 }
 
 #[test]

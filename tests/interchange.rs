@@ -140,6 +140,8 @@ fn numpy_agrees<M: Model<L, V>, const L: usize, const V: usize>(config: &str) {
     let output = child.wait_with_output().unwrap();
     compare(&ours, &String::from_utf8(output.stdout).unwrap());
 
+    let about = good(path, &["inspect", "run/model.safetensors"]);
+    assert!(about.contains(config) && about.contains("alphabet"), "{about}");
     let names = good(path, &["sample", "--model", "run"]);
     assert_eq!(
         good(path, &["sample", "--model", "run/model.safetensors"]),

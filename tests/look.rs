@@ -44,7 +44,7 @@ fn on_a_terminal(
     variables: &[(&str, &str)],
     arguments: &[&str],
 ) -> Option<String> {
-    let line = format!("stty cols {columns} rows 24; exec {} {}", program(), arguments.join(" "));
+    let line = format!("stty cols {columns} rows 24; exec {} {} 2>/dev/null", program(), arguments.join(" "));
     let mut command = Command::new("script");
     command.args(["-qec", &line, "/dev/null"]).current_dir(folder).stdin(Stdio::null());
     command.env("TERM", "xterm-256color").env_remove("NO_COLOR").envs(variables.iter().copied());

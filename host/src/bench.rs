@@ -132,7 +132,7 @@ fn names_per_second(
 
 /// Floating-point operations of the dense maps in one example's forward and backward pass, at the mean number of masks:
 /// two for each multiplication and addition, and three passes of equal size (forward, input gradient, weight gradient).
-fn training_flops(shape: Shape) -> f64 {
+pub(crate) fn training_flops(shape: Shape) -> f64 {
     let Shape { architecture, positions, symbols, width, blocks, .. } = shape;
     let masked = (positions as f64 + 1.0) / 2.0;
     let (positions, symbols, width) = (positions as f64, symbols as f64, width as f64);

@@ -99,6 +99,16 @@ pub(crate) fn to_bytes(
     Ok(safetensors::serialize(views, Some(metadata))?)
 }
 
+/// Whether the file at `path` is a checkpoint, sound or not, and no other safetensors file.
+pub(crate) fn is_one(path: &Path) -> bool {
+    let named = path.extension().is_some_and(|name| name == "safetensors");
+    let header = |bytes: Vec<u8>| Some(SafeTensors::read_metadata(&bytes).ok()?.1);
+    let header = if named { fs::read(path).ok().and_then(header) } else { None };
+    header.is_some_and(|header| {
+        header.metadata().as_ref().is_some_and(|entries| entries.contains_key(METADATA))
+    })
+}
+
 /// Reads the checkpoint at `path`.
 pub(crate) fn load(path: &Path) -> anyhow::Result<Checkpoint> {
     let name = path.display();

@@ -12,7 +12,13 @@ pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
 
 /// Masked text diffusion: every letter of a name at once, by iterative unmasking.
 #[derive(Parser)]
-#[command(name = "micro-diffusion", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    name = "micro-diffusion",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    after_help = "Examples:\n  micro-diffusion sample --watch\n  micro-diffusion train --input words.txt\n\nEach verb has --help. Results go to stdout, all else to stderr."
+)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) verb: Verb,
@@ -37,7 +43,7 @@ pub(crate) enum Verb {
     Train(TrainOptions),
     /// Print names drawn from a model
     #[command(
-        after_help = "Examples:\n  micro-diffusion sample --num 5 --temperature 0.9 --seed 7\n  micro-diffusion sample --pattern 'm?r?a'\n  micro-diffusion sample --pattern 'jo*' --length 6"
+        after_help = "Examples:\n  micro-diffusion sample --watch\n  micro-diffusion sample --num 5 --temperature 0.9 --seed 7\n  micro-diffusion sample --pattern 'm?r?a'\n  micro-diffusion sample --pattern 'jo*' --length 6"
     )]
     Sample(SampleOptions),
     /// Score a model on held-out lines
@@ -82,13 +88,14 @@ pub(crate) enum Objective {
 
 #[derive(Args)]
 pub(crate) struct TrainOptions {
-    /// Text file, one example a line [default: data/names.txt]
+    /// Text file in UTF-8, one example a line, of which every tenth is held out [default: data/names.txt]
     #[arg(long, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
-    /// Run folder for the model, settings, loss and checkpoint [default: runs/ and the input's name]
+    /// Run folder for the model, settings, losses, checkpoint, pictures and report; an earlier run there is moved aside
+    /// [default: runs/ and the input's name]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) out: Option<PathBuf>,
-    /// Which network [default: micro]
+    /// Which network [default: micro, or the smallest that has room for the text]
     #[arg(long, value_parser = crate::config::names())]
     pub(crate) config: Option<String>,
     /// Optimiser steps [default: the configuration's]
@@ -122,10 +129,11 @@ pub(crate) struct TrainOptions {
     /// Save a checkpoint every so many steps
     #[arg(long, value_name = "STEPS", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     pub(crate) save_every: u32,
-    /// Skip the held-out score and the names at the end
+    /// Skip the held-out score, in the end and on the way, and the names at the end
     #[arg(long)]
     pub(crate) no_eval: bool,
-    /// Skip what is only there to be looked at: the forward process and the unmasking
+    /// Skip what is only there to be looked at: the forward process, the names on the way, the unmasking, loss.svg,
+    /// unmasking.svg and report.html
     #[arg(long)]
     pub(crate) no_pictures: bool,
     /// Print nothing but results
@@ -203,7 +211,7 @@ pub(crate) struct SampleOptions {
     #[command(flatten)]
     pub(crate) model: ModelOption,
     /// How many names
-    #[arg(long, short, default_value_t = 20, allow_negative_numbers = true)]
+    #[arg(long, short, value_name = "NAMES", default_value_t = 20, allow_negative_numbers = true)]
     pub(crate) num: u32,
     #[command(flatten)]
     pub(crate) draw: DrawOptions,
@@ -211,7 +219,7 @@ pub(crate) struct SampleOptions {
     #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) pattern: Option<String>,
     /// How many letters the names must have
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
+    #[arg(long, value_name = "LETTERS", value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
     pub(crate) length: Option<u64>,
     /// Seed; name number n of a seed is always the same
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..), allow_negative_numbers = true)]
@@ -293,7 +301,7 @@ pub(crate) struct BenchOptions {
 
 #[derive(Args)]
 pub(crate) struct InspectOptions {
-    /// Model file (.mdm), checkpoint (.safetensors) or run folder [default: the model that sample uses]
+    /// Model file (.mdm or .safetensors), checkpoint (.safetensors) or run folder [default: the model that sample uses]
     pub(crate) file: Option<PathBuf>,
     /// Print one JSON object instead
     #[arg(long)]

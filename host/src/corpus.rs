@@ -26,8 +26,8 @@ const NAMES: &str = include_str!("../../data/names.txt");
 pub(crate) const DEFAULT_INPUT: &str = "data/names.txt";
 /// Every which line is held out.
 const HOLD_OUT_EVERY: usize = 10;
-/// A configuration fits a file if it can take all but one in so many lines.
-const SPARED: usize = 100;
+/// A configuration fits a file that it can take all but one in so many lines of.
+const SPARED: usize = 50;
 
 /// The lines of a text file, each once.
 pub(crate) struct Lines {
@@ -154,7 +154,7 @@ impl Lines {
         lost * SPARED <= self.lines.len()
     }
 
-    /// The configuration for these lines: the default, if it can take all but one in a hundred of them, else the one with
+    /// The configuration for these lines: the default, if it can take all but one in fifty of them, else the one with
     /// the least room that can, else the one that has symbols for them and loses the fewest.
     pub(crate) fn config(&self) -> anyhow::Result<&'static Config> {
         let mut configs: Vec<&Config> = config::CONFIGS.iter().collect();

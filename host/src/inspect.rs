@@ -18,7 +18,7 @@ use crate::terminal;
 
 pub(crate) fn run(options: &InspectOptions) -> anyhow::Result<Outcome> {
     let path = options.file.as_deref().map(resolve);
-    let report = match path.filter(|path| path.extension().is_some_and(|name| name == "safetensors")) {
+    let report = match path.filter(|path| checkpoint::is_one(path)) {
         Some(path) => describe_checkpoint(&path)?,
         None => describe_model(&Model::load(options.file.as_deref())?)?,
     };

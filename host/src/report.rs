@@ -4,6 +4,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use crate::bench::training_flops;
 use crate::cli::{DrawOptions, Objective, SamplerName};
 use crate::config::Config;
 use crate::corpus::Corpus;
@@ -17,8 +18,10 @@ use crate::settings::Settings;
 use crate::statistics::Statistics;
 use crate::svg;
 
-/// Names drawn with each sampler to compare them.
-const COMPARED: u32 = 1000;
+/// Names drawn with each sampler to compare them, fewer where they would take more than [`FLOPS`].
+const COMPARED: (f64, f64) = (200.0, 1000.0);
+/// Floating-point operations that the comparison may take.
+const FLOPS: f64 = 2e11;
 
 /// What is reported.
 pub(crate) struct Report<'a> {
@@ -41,11 +44,15 @@ pub(crate) fn compare(
     seed: u64,
 ) -> anyhow::Result<Vec<(SamplerName, Statistics)>> {
     let (file, network) = (model.file()?, model.config()?.network);
-    let samplers = SamplerName::value_variants().iter();
+    let (shape, samplers) = (network.shape(), SamplerName::value_variants());
+    // A forward pass is a third of a training step's.
+    let name = samplers.len() as f64 * shape.positions as f64 * training_flops(shape) / 3.0;
+    let names = (FLOPS / name).clamp(COMPARED.0, COMPARED.1) as u32;
     samplers
+        .iter()
         .map(|sampler| {
             let draw = DrawOptions { sampler: *sampler, ..DrawOptions::default() };
-            let drawn = network.generate(&file, &request(&draw, seed), 0..COMPARED)?;
+            let drawn = network.generate(&file, &request(&draw, seed), 0..names)?;
             Ok((*sampler, Statistics::new(&drawn, &corpus.training, &corpus.held_out)))
         })
         .collect()

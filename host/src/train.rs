@@ -11,6 +11,7 @@ use micro_diffusion::adam::learning_rate;
 use micro_diffusion::file;
 
 use crate::Outcome;
+use crate::bench::training_flops;
 use crate::checkpoint::{self, Checkpoint};
 use crate::cli::{DrawOptions, TrainOptions};
 use crate::config::{self, Config};
@@ -30,6 +31,8 @@ use crate::trainer::{Plan, State, Training};
 
 /// Names shown at the end.
 const NAMES: u32 = 20;
+/// Floating-point operations that the held-out score may take: some half a minute.
+const SCORE_FLOPS: f64 = 1.5e12;
 /// Names shown while training, as many as a line holds.
 const LIVE_NAMES: u32 = 8;
 
@@ -245,22 +248,6 @@ fn finale(run: &Run, observer: &Observer, losses: &[f32], say: &mut Narrator) ->
         for line in Painter::new(file.alphabet()).trace(&first.frames) {
             say.line(&format!("  {line}"));
         }
-        let report = Report {
-            config: run.config,
-            corpus: run.corpus,
-            settings: run.settings,
-            losses,
-            held_out: &observer.curve,
-            score: score.as_ref(),
-            drawn: &drawn,
-            samplers: if no_eval {
-                Vec::new()
-            } else {
-                report::compare(&model, run.corpus, run.settings.seed)?
-            },
-        };
-        report.save(run.folder)?;
-        say.line(&format!("\nwrote {}", run.folder.file(folder::REPORT).display()));
     }
     if !no_eval {
         say.heading("New names");
@@ -269,22 +256,43 @@ fn finale(run: &Run, observer: &Observer, losses: &[f32], say: &mut Narrator) ->
             writeln!(out, "{}", drawn.text)?;
         }
     }
+    if !no_pictures {
+        let seed = run.settings.seed;
+        let report = Report {
+            config: run.config,
+            corpus: run.corpus,
+            settings: run.settings,
+            losses,
+            held_out: &observer.curve,
+            score: score.as_ref(),
+            drawn: &drawn,
+            samplers: if no_eval { Vec::new() } else { report::compare(&model, run.corpus, seed)? },
+        };
+        report.save(run.folder)?;
+        say.line(&format!("\nwrote {}", run.folder.file(folder::REPORT).display()));
+    }
     Ok(())
 }
 
-/// The score of record, if there are held-out lines.
+/// The score of record, if there are held-out lines; of evenly spread ones, where all would take too long.
 fn held_out_score(run: &Run, model: &Model, say: &mut Narrator) -> anyhow::Result<Option<Score>> {
     let held_out = &run.corpus.held_out;
     if held_out.is_empty() {
         say.line("no held-out lines to score: the file has fewer than ten");
         return Ok(None);
     }
-    let score = eval::score(model, held_out, eval::DRAWS, run.settings.seed)?;
+    let shape = run.config.network.shape();
+    // A forward pass is a third of a training step's.
+    let line = f64::from(eval::DRAWS) * shape.positions as f64 * training_flops(shape) / 3.0;
+    let count = held_out.len().min((SCORE_FLOPS / line).ceil() as usize);
+    let lines: Vec<String> =
+        (0..count).map(|index| held_out[index * held_out.len() / count].clone()).collect();
+    let score = eval::score(model, &lines, eval::DRAWS, run.settings.seed)?;
+    let of = if count < held_out.len() { format!(" of {}", held_out.len()) } else { String::new() };
     say.line(&format!(
-        "held-out NELBO {:.3} ± {:.3} nats a name ({} names, {} mask draws for each number of masks)",
+        "held-out NELBO {:.3} ± {:.3} nats a name ({count}{of} names, {} mask draws for each number of masks)",
         score.nelbo,
         score.stderr,
-        held_out.len(),
         eval::DRAWS
     ));
     Ok(Some(score))
