@@ -330,6 +330,8 @@ fn bad_numbers_are_usage_errors() {
     ] {
         scene.bad(arguments, 2, &[arguments[1], "invalid value", arguments[2]]);
     }
+    scene.bad(&["sample", "--seed", "-1"], 2, &["from 0 to 18446744073709551615"]);
+    scene.bad(&["sample", "--length", "-1"], 2, &["from 1 up"]);
 }
 
 /// Trains on `bytes` and expects the explanation to hold all of `parts`.

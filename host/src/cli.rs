@@ -115,7 +115,7 @@ pub(crate) struct TrainOptions {
     #[arg(long, value_name = "SHARE", value_parser = below_one, allow_hyphen_values = true)]
     pub(crate) averaging: Option<f64>,
     /// Seed of weights, order and noise [default: 1]
-    #[arg(long, value_parser = clap::value_parser!(u64).range(0..), allow_negative_numbers = true)]
+    #[arg(long, value_parser = seed, allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,
     /// What is learned [default: nelbo]
     #[arg(long, value_enum)]
@@ -219,10 +219,10 @@ pub(crate) struct SampleOptions {
     #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) pattern: Option<String>,
     /// How many letters the names must have
-    #[arg(long, value_name = "LETTERS", value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
-    pub(crate) length: Option<u64>,
+    #[arg(long, value_name = "LETTERS", value_parser = length, allow_negative_numbers = true)]
+    pub(crate) length: Option<usize>,
     /// Seed; name number n of a seed is always the same
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..), allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 1, value_parser = seed, allow_negative_numbers = true)]
     pub(crate) seed: u64,
     /// Show how the names emerge, in place; off a terminal, print them as without
     #[arg(long, conflicts_with_all = ["trace", "json"])]
@@ -254,7 +254,7 @@ pub(crate) struct EvalOptions {
     #[arg(long, default_value_t = crate::eval::DRAWS, value_parser = clap::value_parser!(u32).range(1..=10_000), allow_negative_numbers = true)]
     pub(crate) draws: u32,
     /// Seed of the masks and the names
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..), allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 1, value_parser = seed, allow_negative_numbers = true)]
     pub(crate) seed: u64,
     /// Print one JSON object instead
     #[arg(long)]
@@ -267,7 +267,7 @@ pub(crate) struct NoiseOptions {
     #[arg(default_value = "josephine")]
     pub(crate) text: String,
     /// Seed of the masks
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..), allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 1, value_parser = seed, allow_negative_numbers = true)]
     pub(crate) seed: u64,
 }
 
@@ -282,7 +282,7 @@ pub(crate) struct SweepOptions {
     #[arg(long, value_enum, default_value_t = crate::sample::SAMPLER)]
     pub(crate) sampler: SamplerName,
     /// Seed, the same for every temperature
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..), allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 1, value_parser = seed, allow_negative_numbers = true)]
     pub(crate) seed: u64,
 }
 
@@ -355,6 +355,15 @@ pub(crate) struct CompletionsOptions {
 pub(crate) struct ManOptions {
     /// Which verb [default: the program as a whole]
     pub(crate) verb: Option<String>,
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("must be a whole number from 0 to {}", u64::MAX))
+}
+
+fn length(text: &str) -> Result<usize, String> {
+    let length = text.parse().ok().filter(|length| *length > 0);
+    length.ok_or_else(|| "must be a whole number from 1 up".to_owned())
 }
 
 fn temperature(text: &str) -> Result<f64, String> {

@@ -74,7 +74,7 @@ pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
     let screen = if options.watch { watch::terminal()? } else { None };
     let request = Request {
         pattern: options.pattern.clone().unwrap_or_else(|| ANYTHING.to_owned()),
-        length: options.length.map(usize::try_from).transpose()?,
+        length: options.length,
         trace: options.trace || screen.is_some(),
         ..request(&options.draw, options.seed)
     };
