@@ -168,6 +168,36 @@ fn numpy_computes_the_logits_of_the_transformer() {
     numpy_agrees::<Transformer, 16, 27>("transformer");
 }
 
+/// Trains in PyTorch and comes back. Where there is no PyTorch, as in continuous integration, there is nothing to try.
+#[test]
+#[ignore = "half a minute; run by the slow script"]
+fn pytorch_trains_and_comes_back() {
+    let python = Command::new("python3").args(["-c", "import torch, safetensors"]).output();
+    if !python.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: there is no PyTorch with safetensors");
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("names.txt"), include_str!("../data/names.txt")).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/pytorch.py");
+    let mut python = Command::new("python3");
+    python.arg(script).args(["--input", "names.txt", "--steps", "100"]).current_dir(folder.path());
+    let output = python.env("PROGRAM", env!("CARGO_BIN_EXE_micro-diffusion")).output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
+    let number = |line: &str, before: &str| -> f64 {
+        let rest = &line[line.find(before).unwrap() + before.len()..];
+        rest.split_whitespace().next().unwrap().parse().unwrap()
+    };
+    let line = |start: &str| printed.lines().find(|line| line.starts_with(start)).unwrap();
+    let theirs = number(line("held out, by PyTorch"), "PyTorch:");
+    let ours = number(line("NELBO"), "NELBO");
+    // Both estimate the same bound from mask draws of their own.
+    assert!((theirs - ours).abs() < 0.3 && theirs < 30.0, "{theirs} against {ours}");
+    let names = good(folder.path(), &["sample", "--model", "pytorch.mdm"]);
+    assert!(printed.ends_with(&names), "{printed}");
+}
+
 /// The tiny model as source code in `format`, compiled with `main` beside it and run.
 fn compiled_agrees(format: &str, header: &str, main: (&str, &str), compiler: &[&str]) {
     if !available(compiler[0], &["--version"]) {

@@ -201,6 +201,31 @@ fn looking_changes_nothing_and_not_looking_leaves_nothing() {
     assert!((12.0 * 26.0_f64.ln()..45.0).contains(&first) && last < first, "{curve}");
 }
 
+#[cfg(unix)]
+#[test]
+fn the_curve_of_a_killed_run_goes_on() {
+    let folder = scene();
+    let path = folder.path();
+    let train =
+        ["train", "--config", "tiny", "--steps", "400", "--batch", "16", "--input", "names.txt", "--quiet"];
+    let train = [&train[..], &["--save-every", "50", "--out"]].concat();
+    run(path, &[&train[..], &["whole"]].concat());
+    let mut child = Command::new(program());
+    let child = child.args([&train[..], &["killed"]].concat()).current_dir(path).stdout(Stdio::null());
+    let mut child = child.spawn().unwrap();
+    while !path.join("killed/held_out.csv").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!path.join("killed/model.mdm").exists(), "killed before its end");
+    run(path, &["train", "--out", "killed", "--resume", "--quiet"]);
+    for file in ["held_out.csv", "loss.svg", "unmasking.svg", "report.html", "model.mdm"] {
+        let read = |run: &str| fs::read(path.join(run).join(file)).unwrap();
+        assert!(read("killed") == read("whole"), "{file}");
+    }
+}
+
 /// The estimate that the curve is made of must agree with the score of record.
 #[test]
 fn the_curve_ends_near_the_score() {

@@ -91,12 +91,7 @@ impl Report<'_> {
                     figure { (PreEscaped(unmasking)) }
                     h2 { "Training" }
                     figure { (PreEscaped(curves)) }
-                    p.note {
-                        @if self.settings.objective == Objective::Nelbo {
-                            "Both are upper bounds on −ln p(name), in nats; lower is better. "
-                        }
-                        "The held-out curve is an estimate from " (glimpse::ROWS) " masked lines that were never trained on."
-                    }
+                    (self.about_curves())
                     (self.masks())
                     (self.samplers())
                     h2 { "Settings" }
@@ -117,6 +112,20 @@ impl Report<'_> {
                 (tile(self.config.network.parameters().to_string(), "parameters"))
                 (tile(format!("{} × {}", self.settings.steps, self.settings.batch), "steps × batch"))
                 (tile(self.corpus.training.len().to_string(), "training lines"))
+            }
+        }
+    }
+
+    /// What the curves are of.
+    fn about_curves(&self) -> Markup {
+        let bound = self.settings.objective == Objective::Nelbo;
+        html! {
+            p.note {
+                @if bound { "The training loss is an upper bound on −ln p(name), in nats; lower is better. " }
+                @if !self.held_out.is_empty() {
+                    "The held-out curve estimates the " @if bound { "same " } "bound from " (glimpse::ROWS)
+                    " masked lines that were never trained on."
+                }
             }
         }
     }

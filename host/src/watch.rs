@@ -46,7 +46,7 @@ pub(crate) fn show(term: &Term, alphabet: Alphabet, drawn: &[Drawn]) -> anyhow::
 /// How names are laid out.
 struct Grid<'a> {
     painter: Painter<'a>,
-    /// Positions shown of each name; fewer than it has in a window too narrow for one.
+    /// Positions shown of each name: no more than the names or the window are wide.
     positions: usize,
     /// Names side by side.
     across: usize,
@@ -57,8 +57,10 @@ struct Grid<'a> {
 
 impl<'a> Grid<'a> {
     fn new(painter: Painter<'a>, drawn: &[Drawn], rows: usize, columns: usize) -> Self {
-        let longest = drawn.iter().filter_map(|drawn| drawn.frames.first()).map(|frame| frame.symbols.len());
-        let positions = longest.max().unwrap_or(1).min(columns / painter.cell).max(1);
+        // All that the longest of them needs, and the end that follows it.
+        let needed = drawn.iter().map(|drawn| drawn.text.chars().count() + 1).max().unwrap_or(1);
+        let there = drawn.iter().filter_map(|drawn| drawn.frames.first()).map(|frame| frame.symbols.len());
+        let positions = needed.min(there.max().unwrap_or(1)).min(columns / painter.cell).max(1);
         let across = ((columns + GAP) / (positions * painter.cell + GAP)).max(1);
         // The last line is the prompt's.
         let down = rows.saturating_sub(1).clamp(1, drawn.len().div_ceil(across).max(1));
