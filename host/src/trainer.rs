@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use micro_diffusion::adam::{Adam, average_rate, learning_rate};
 use micro_diffusion::denoiser::{Example, Model};
@@ -71,6 +72,7 @@ pub(crate) struct Trainer<'a, M, const L: usize, const V: usize> {
     batch: Vec<Example<L>>,
     records: Vec<f32>,
     losses: Vec<f32>,
+    pace: Pace,
     model: PhantomData<fn() -> M>,
 }
 
@@ -92,6 +94,7 @@ impl<'a, M: Model<L, V>, const L: usize, const V: usize> Trainer<'a, M, L, V> {
             batch: vec![Example::EMPTY; rows],
             records: vec![0.0; rows * M::RECORD],
             losses: vec![0.0; rows],
+            pace: Pace::new(rayon::current_num_threads()),
             model: PhantomData,
         }
     }
@@ -157,15 +160,59 @@ impl<'a> Noise<'a> {
 }
 
 /// Runs `work` on each share, the first on the first thread and so on: a thread gets the same part of the parameters in
-/// each step, and finds it in its cache.
-fn on_each_thread<T: Send>(shares: impl Iterator<Item = T>, work: impl Fn(T) + Sync) {
-    let shares: Vec<Mutex<Option<T>>> = shares.map(|share| Mutex::new(Some(share))).collect();
+/// each step, and finds it in its cache. A single share is the caller's own.
+fn on_each_thread<T: Send>(mut shares: Vec<T>, work: impl Fn(T) + Sync) {
+    if shares.len() < 2 {
+        return shares.pop().into_iter().for_each(work);
+    }
+    let shares: Vec<Mutex<Option<T>>> = shares.into_iter().map(|share| Mutex::new(Some(share))).collect();
     rayon::broadcast(|thread| {
         let share = shares.get(thread.index()).and_then(|share| share.lock().ok()?.take());
-        if let Some(share) = share {
-            work(share);
-        }
+        share.into_iter().for_each(&work);
     });
+}
+
+/// How many threads a step takes: all there are, or one, whichever is the faster at the moment.
+///
+/// Threads wait for each other twice in each step. Where the machine is busy with other work, or a network so small that
+/// there is little to share, one thread alone is faster; so both are timed now and then. No result depends on it.
+struct Pace {
+    all: usize,
+    threads: usize,
+    /// Seconds that the last trial took with one thread and with all.
+    trial: [f64; 2],
+}
+
+impl Pace {
+    /// Steps from one trial to the next.
+    const PERIOD: usize = 256;
+    /// Steps of each half of a trial.
+    const TRIAL: usize = 5;
+
+    fn new(all: usize) -> Self {
+        Self { all, threads: all, trial: [0.0; 2] }
+    }
+
+    /// The threads for step number `step`.
+    fn threads(&self, step: usize) -> usize {
+        match step % Self::PERIOD / Self::TRIAL {
+            0 => 1,
+            1 => self.all,
+            _ => self.threads,
+        }
+    }
+
+    /// Takes note of how long step number `step` took.
+    fn note(&mut self, step: usize, time: Duration) {
+        let turn = step % Self::PERIOD;
+        if turn == 0 {
+            self.trial = [0.0; 2];
+        }
+        if let Some(seconds) = self.trial.get_mut(turn / Self::TRIAL) {
+            *seconds += time.as_secs_f64();
+            self.threads = if self.trial[0] < self.trial[1] { 1 } else { self.all };
+        }
+    }
 }
 
 thread_local! {
@@ -214,12 +261,13 @@ impl<M: Model<L, V>, const L: usize, const V: usize> Training for Trainer<'_, M,
     fn step(&mut self) -> f32 {
         let step = self.state.losses.len() as u32;
         self.fill_batch(step);
-        let (symbols, threads) = (self.symbols, rayon::current_num_threads());
+        let (start, threads) = (Instant::now(), self.pace.threads(step as usize));
+        let symbols = self.symbols;
         let (noise, weights) = (Noise::new(self.settings, step), &self.state.weights);
         let rows = self.batch.len().div_ceil(threads);
         let batch = self.batch.chunks_mut(rows);
         let records = self.records.chunks_mut(rows * M::RECORD).zip(self.losses.chunks_mut(rows));
-        on_each_thread(batch.zip(records).enumerate(), |(share, (batch, (records, losses)))| {
+        on_each_thread(batch.zip(records).enumerate().collect(), |(share, (batch, (records, losses)))| {
             for (row, example) in (share * rows..).zip(batch.iter_mut()) {
                 *example = noise.example(&example.clean, row as u32);
             }
@@ -236,7 +284,7 @@ impl<M: Model<L, V>, const L: usize, const V: usize> Training for Trainer<'_, M,
         for (index, part) in parts::<M, L, V>(&mut self.state).into_iter().enumerate() {
             shares[index % threads].push(part);
         }
-        on_each_thread(shares.into_iter(), |share| {
+        on_each_thread(shares, |share| {
             GRADIENT.with_borrow_mut(|gradient| {
                 for part in share {
                     gradient.resize(part.weights.len(), 0.0);
@@ -248,6 +296,7 @@ impl<M: Model<L, V>, const L: usize, const V: usize> Training for Trainer<'_, M,
         });
         let loss = self.losses.iter().sum();
         self.state.losses.push(loss);
+        self.pace.note(step as usize, start.elapsed());
         loss
     }
 
