@@ -408,6 +408,7 @@ fn the_smallest_configuration_with_room_is_chosen_and_said() {
     let longer: String = (1..=40).map(|length| format!("{}\n", "ab".repeat(length))).collect();
     let longer = chosen_for(&longer);
     assert!(longer.contains("network     wide") && longer.contains("24 lines of more than 32"), "{longer}");
+    assert!(longer.contains("none with more room"), "{longer}");
 }
 
 #[test]

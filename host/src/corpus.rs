@@ -54,6 +54,8 @@ pub(crate) struct Corpus {
     pub(crate) longest: usize,
     /// Lines dropped, and why.
     pub(crate) dropped: Dropped,
+    /// Whether there was room for all but a few of them.
+    pub(crate) fits: bool,
 }
 
 /// Which lines are held out.
@@ -207,6 +209,7 @@ impl Lines {
     pub(crate) fn within(self, room: Room, split: Split) -> anyhow::Result<Corpus> {
         let (longest, rare) = (self.longest(), self.rare(room));
         let (too_long, too_rare) = self.lost(room);
+        let fits = self.spares(too_long + too_rare);
         let Self { source, lines, blank, repeated, .. } = self;
         let (mut training, mut held_out) = hold_out(lines);
         if split == Split::Development {
@@ -229,7 +232,7 @@ impl Lines {
             training.iter().chain(&held_out).flat_map(|line| line.chars()).collect();
         let alphabet = characters.into_iter().collect();
         let dropped = Dropped { blank, repeated, too_long, too_rare };
-        Ok(Corpus { source, training, held_out, alphabet, longest, dropped })
+        Ok(Corpus { source, training, held_out, alphabet, longest, dropped, fits })
     }
 }
 

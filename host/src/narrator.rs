@@ -68,9 +68,9 @@ impl Narrator {
         let shape = shape_name(network.shape());
         self.line(&format!("network     {}: {shape}, {} parameters", config.name, network.parameters()));
         if chosen && config.name != config::DEFAULT {
-            self.line(
-                "            the smallest configuration that has room for this text; --config names another",
-            );
+            let reason =
+                if corpus.fits { "the smallest configuration that has" } else { "there is none with more" };
+            self.line(&format!("            {reason} room for this text; --config names another"));
         }
         self.line(&format!(
             "training    {} steps of {}, seed {}, {} threads",
