@@ -515,16 +515,56 @@ fn a_run_is_the_same_on_any_number_of_threads() {
     }
     scene.train("other", &["--seed", "2"]);
     assert_ne!(results(&scene, "other")[0], results(&scene, "one")[0]);
-    for (out, option) in [
-        ("reference", ["--objective", "reference"]),
-        ("averaged", ["--averaging", "0.9"]),
-        ("decayed", ["--weight-decay", "0.5"]),
-    ] {
+    for (out, option) in [("reference", ["--objective", "reference"]), ("decayed", ["--weight-decay", "0.5"])]
+    {
         scene.train(out, &option);
         assert_ne!(results(&scene, out)[0], results(&scene, "one")[0], "{option:?}");
     }
-    scene.train("averaged_by_three", &["--averaging", "0.9", "--threads", "3"]);
-    assert_eq!(results(&scene, "averaged_by_three"), results(&scene, "averaged"));
+    for (out, twin, option) in [
+        ("averaged", "averaged_by_three", ["--averaging", "0.9"]),
+        ("rounded", "rounded_by_three", ["--quantize", "int4"]),
+    ] {
+        scene.train(out, &option);
+        scene.train(twin, &[&option[..], &["--threads", "3"]].concat());
+        assert_eq!(results(&scene, twin), results(&scene, out), "{option:?}");
+    }
+}
+
+#[test]
+fn integers_are_exported_trained_sampled_and_scored() {
+    let scene = Scene::new();
+    scene.train("floats", &[]);
+    for format in ["int8", "int4"] {
+        let file = format!("{format}.mdm");
+        let export =
+            ["export", "--model", "floats", "--input", "names.txt", "--format", format, "--out", &file];
+        let said = scene.run(&export);
+        for part in ["logits", "differ by at most", "NELBO", "40 held-out lines"] {
+            assert!(text(&said.stderr).contains(part), "{part}: {}", text(&said.stderr));
+        }
+        assert_eq!(scene.good(&["sample", "--model", &file, "--num", "9"]).lines().count(), 9);
+        for sampler in ["confidence", "entropy", "remask"] {
+            let sample =
+                ["sample", "--model", &file, "--pattern", "ma?*", "--sampler", sampler, "--num", "3"];
+            assert!(scene.good(&sample).lines().all(|name| name.starts_with("ma")), "{sampler}");
+        }
+        let eval = scene.good(&["eval", "--model", &file, "--input", "names.txt", "--num", "0", "--json"]);
+        let nelbo = serde_json::from_str::<serde_json::Value>(&eval).unwrap()["nelbo_nats_per_name"].clone();
+        assert!(nelbo.as_f64().unwrap() < 40.0, "{eval}");
+        assert!(scene.good(&["inspect", &file]).contains(format));
+        // What is integers already stays, and is not made floats again.
+        scene.good(&["export", "--model", &file, "--format", format, "--out", "again.mdm"]);
+        assert_eq!(scene.read("again.mdm"), scene.read(&file));
+        scene.bad(&["export", "--model", &file, "--format", "c", "--out", "x.h"], 1, &[format]);
+
+        let out = format!("trained_{format}");
+        let said = scene.train(&out, &["--quantize", format]);
+        assert!(scene.good(&["inspect", &out]).contains(format), "{said}");
+    }
+    let transformer =
+        ["train", "--config", "transformer", "--quantize", "int4", "--steps", "1", "--out", "t"];
+    scene.bad(&[&transformer[..], &["--input", "names.txt"]].concat(), 1, &["floats only", "softmax"]);
+    scene.bad(&["train", "--quantize", "int2"], 2, &["int8", "int4"]);
 }
 
 fn sha256(bytes: &[u8]) -> String {
@@ -702,7 +742,7 @@ fn a_folder_that_cannot_be_written_is_said_so() {
 }
 
 /// A run that can be stopped: some seconds long, saving often.
-const LONG: [&str; 16] = [
+const LONG: [&str; 18] = [
     "train",
     "--config",
     "tiny",
@@ -718,6 +758,8 @@ const LONG: [&str; 16] = [
     "50",
     "--averaging",
     "0.99",
+    "--quantize",
+    "int4",
     "--threads=1",
 ];
 

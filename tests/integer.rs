@@ -14,11 +14,12 @@
 mod common;
 
 use common::numbers;
+use micro_diffusion::activation::Activation;
 use micro_diffusion::categorical::Temperature;
 use micro_diffusion::denoiser::{Denoiser, Model, Score};
 use micro_diffusion::file::{FileError, ModelFile, crc32, write, write_integers};
 use micro_diffusion::integer::{
-    Int4, Int8, IntegerMlp, IntegerModel, Precision, Scales, add_bit_by_bit, add_products,
+    Int4, Int8, IntegerMlp, IntegerModel, Precision, Scales, Stepped, add_bit_by_bit, add_products,
 };
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::quantise::{best_exponent, quantise, rounded, scales, to_integer};
@@ -366,10 +367,11 @@ fn sums_bit_by_bit_are_sums_of_products() {
         let stream = Stream::new(2, Purpose::Noise);
         let table: Vec<u8> = (0..50 * 27).map(|place| stream.draw(place, 0)[0] as u8).collect();
         let value = |number: usize| stream.draw(number as u32, 99)[1] % (largest + 1);
-        let rows = (0..50).map(|number| (P::row::<27>(&table, number).unwrap(), value(number)));
+        let block = |number: usize| &table.as_chunks::<27>().0[number >> P::ROWS];
+        let rows = (0..50).map(|number| (block(number), number, value(number)));
         let (mut products, mut bits) = ([0; 27], [0; 27]);
-        let values = add_products::<P>(rows.clone(), &mut products);
-        assert_eq!(add_bit_by_bit::<P>(rows, &mut bits), values);
+        let values = add_products::<P, 27>(rows.clone(), &mut products);
+        assert_eq!(add_bit_by_bit::<P, 27>(rows, &mut bits), values);
         P::arrange(&mut products);
         P::arrange(&mut bits);
         assert_eq!(products, bits);
@@ -551,4 +553,54 @@ fn every_order_and_pattern_runs_on_integers_and_gives_the_same_texts_for_ever() 
         [0x1e41_2250, 0x600d_f8e4],
         "\n{eight}\n{four}"
     );
+}
+
+/// What trains computes what the integers compute: the same scores, to the bit.
+#[test]
+fn training_computes_the_integers_themselves() {
+    fn check<P: Precision + 'static>(seed: u64) {
+        type Trained<P> = Mlp<12, 27, 256, Stepped<P, 256>>;
+        type Integers<P> = IntegerMlp<P, 12, 27, 256>;
+        let tensors = Integers::<P>::TENSORS;
+        let case = Case::new::<Micro, Integers<P>, 12, 27>(seed, Integers::<P>::trained_exponent());
+        let mut weights = case.parameters.clone();
+        let mut rest = &mut weights[..];
+        for (tensor, exponent) in tensors.iter().zip(case.scales.tensors) {
+            let (head, tail) = rest.split_at_mut(tensor.numbers());
+            head.iter_mut().for_each(|weight| *weight = rounded(tensor, *weight, exponent));
+            rest = tail;
+        }
+        let (mut floats, mut memory) = (vec![0.0; Trained::<P>::MEMORY], Integers::<P>::MEMORY);
+        let mut trained =
+            Trained::<P>::denoiser(Trained::<P>::view(&weights[..]).unwrap(), &mut floats).unwrap();
+        let view = Integers::<P>::view(&case.payload, &case.scales).unwrap();
+        let mut integers = Integers::<P>::denoiser(view, &mut memory);
+        for text in texts::<12, 27>(7) {
+            assert_eq!(all_scores(&mut trained, &text), all_scores(&mut integers, &text), "{text:?}");
+        }
+    }
+    for seed in 1..4 {
+        check::<Int8>(seed);
+        check::<Int4>(seed);
+    }
+}
+
+#[test]
+fn steps_round_to_the_nearest_and_have_the_slope_of_their_ramp() {
+    // 17 steps of 1/8.
+    type Steps = Stepped<Int4, 256>;
+    let x = [-1.0, 0.0, 0.062, 0.0625, 0.18, 0.19, 2.06, 2.07, 9.0];
+    let mut y = x;
+    Steps::forward(&mut y);
+    assert_eq!(y, [0.0, 0.0, 0.0, 0.125, 0.125, 0.25, 2.0, 2.125, 2.125]);
+    let mut d = [-3.0; 9];
+    Steps::backward(&y, &mut d, 2.0);
+    let price = -3.0 + 2.0 * Int4::PRICE;
+    assert_eq!(d, [0.0, 0.0, 0.0, price, price, price, price, 0.0, 0.0]);
+    let exponents = [
+        IntegerMlp::<Int4, 12, 27, 256>::trained_exponent(),
+        IntegerMlp::<Int4, 12, 27, 18>::trained_exponent(),
+        IntegerMlp::<Int8, 12, 27, 256>::trained_exponent(),
+    ];
+    assert_eq!(exponents, [3, 3, 6]);
 }

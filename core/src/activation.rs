@@ -16,6 +16,30 @@
 
 use crate::math::Real;
 
+/// What follows the sums of a hidden layer.
+pub trait Activation: 'static {
+    /// y of each x, in place.
+    fn forward<R: Real>(x: &mut [R]);
+    /// d_x of each d_y, in place, from the y that [`forward`](Self::forward) left in an example that counts `weight`.
+    fn backward<R: Real>(y: &[R], d_y: &mut [R], weight: R);
+}
+
+/// max(x, 0).
+#[derive(Clone, Copy, Debug)]
+pub struct Relu;
+
+impl Activation for Relu {
+    #[inline(always)]
+    fn forward<R: Real>(x: &mut [R]) {
+        relu_forward(x);
+    }
+
+    #[inline(always)]
+    fn backward<R: Real>(y: &[R], d_y: &mut [R], _weight: R) {
+        relu_backward(y, d_y);
+    }
+}
+
 /// x_i = max(x_i, 0), in place.
 #[inline(always)]
 pub fn relu_forward<R: Real>(x: &mut [R]) {

@@ -75,6 +75,12 @@ pub struct Example<const L: usize> {
 impl<const L: usize> Example<L> {
     /// An example that counts nothing.
     pub const EMPTY: Self = Self { clean: [0; L], noisy: [None; L], weights: [0.0; L] };
+
+    /// What a position counts on average.
+    pub fn mean_weight<R: Real>(&self) -> R {
+        let sum = self.weights.iter().fold(R::ZERO, |sum, weight| sum + R::of(f64::from(*weight)));
+        sum / R::of(f64::from(u32::try_from(L.max(1)).unwrap_or(u32::MAX)))
+    }
 }
 
 /// Which kind of network a model is.

@@ -35,7 +35,9 @@
 
 use core::marker::PhantomData;
 
+use crate::activation::Activation;
 use crate::denoiser::{Architecture, Denoiser, Model, Score, Shape};
+use crate::math::Real;
 use crate::mlp::Mlp;
 use crate::tensor::{Dtype, Role, StoredTensor, matrix, total_bytes, vector};
 
@@ -53,6 +55,9 @@ pub trait IntegerModel<const L: usize, const V: usize> {
     const TENSORS: &'static [StoredTensor];
     /// Length of the tensors together.
     const BYTES: usize = total_bytes(Self::TENSORS);
+
+    /// The exponent of the activations that it is trained for.
+    fn trained_exponent() -> u8;
 
     /// The tensors in place, with their scales.
     type View<'a>: Copy;
@@ -76,6 +81,8 @@ pub trait IntegerModel<const L: usize, const V: usize> {
 pub trait Quantisable<const L: usize, const V: usize>: Model<L, V> {
     /// The same network with weights of precision `P`.
     type Integers<P: Precision + 'static>: IntegerModel<L, V>;
+    /// The same network of floats with hidden values as those integers have them, for training.
+    type Trained<P: Precision + 'static>: Model<L, V>;
 }
 
 /// The scales of a network, as exponents: e stands for 2⁻ᵉ.
@@ -97,35 +104,82 @@ pub(crate) const SUM_SHARE: i16 = 1 << 14;
 /// What the output table and the output bias may each contribute to a score.
 const SCORE_SHARE: u32 = 1 << 30;
 
-/// A row of codes.
-#[derive(Clone, Copy, Debug)]
-pub struct Row<'a> {
-    /// Its whole bytes.
-    bytes: &'a [u8],
-    /// The last of an odd number of nibbles, else 0.
-    nibble: u8,
-}
-
 /// How weights are stored and multiplied.
 pub trait Precision: Copy {
     /// How a weight is stored.
     const DTYPE: Dtype;
 
+    /// The exponent of the finest activations that its sums can tell apart.
+    const FINEST: u8;
+
     /// A, the largest value of a unit: all that a byte holds or, with two lanes in a word, what keeps every lane of the
     /// sum over `units` units below 2¹⁶.
     fn largest_value(units: usize) -> u8;
 
-    /// Row `number` of `table`, whose rows have `N` codes; `None` where the table ends before it.
-    fn row<const N: usize>(table: &[u8], number: usize) -> Option<Row<'_>>;
+    /// What a hidden value of 1 costs a text in training, in nats.
+    const PRICE: f64;
+    /// How many rows of `N` codes lie in a block of `N` bytes, as a power of two.
+    const ROWS: u32;
 
-    /// Adds the weights of `row` to `sums`, or takes them away.
-    fn add_row(row: Row, sums: &mut [i16], take_away: bool);
+    /// Adds the weights of row `row` of the rows in `block` to `sums`, or takes them away.
+    fn add_row<const N: usize>(block: &[u8; N], row: usize, sums: &mut [i16; N], take_away: bool);
 
-    /// Adds `factor` times the codes of `row` to `sums`, in this precision's own arrangement.
-    fn add_products(row: Row, factor: u32, sums: &mut [i32]);
+    /// Adds `factor` times the codes of row `row` of the rows in `block` to `sums`, in this precision's own arrangement.
+    fn add_products<const N: usize>(block: &[u8; N], row: usize, factor: u32, sums: &mut [i32; N]);
 
     /// Puts `sums` in the order of the symbols.
-    fn arrange(sums: &mut [i32]);
+    fn arrange<const N: usize>(sums: &mut [i32; N]);
+}
+
+/// The exponent of the activations that networks are trained for: A reaches 2 … 4, unless `P` is not that fine.
+#[inline(always)]
+fn trained_exponent<P: Precision>(units: usize) -> u8 {
+    let places = u8::BITS.saturating_sub(P::largest_value(units).leading_zeros());
+    P::FINEST.min(u8::try_from(places.saturating_sub(2)).unwrap_or(0))
+}
+
+/// What replaces max(0, ·) in training for integers: max(0, ·) in steps of 2⁻ᵃ, rounded to the nearest and held at A steps,
+/// which is what `units` hidden values in integers can be.
+///
+/// y = 2⁻ᵃ·min(⌊x·2ᵃ + ½⌋, A) where that is above 0, else 0. The steps have no slope; backward takes that of the ramp they
+/// stand for, 1 where 0 < y < A·2⁻ᵃ and else 0 (the straight-through estimator).
+///
+/// Each value also adds [`PRICE`](Precision::PRICE)·y to the loss: a unit that helps little ends at 0, and zeros cost no
+/// time.
+///
+/// Source: Y. Bengio, N. Léonard, A. Courville, "Estimating or Propagating Gradients Through Stochastic Neurons for
+/// Conditional Computation", 2013; X. Glorot, A. Bordes, Y. Bengio, "Deep Sparse Rectifier Neural Networks", 2011, for the
+/// price.
+#[derive(Clone, Copy, Debug)]
+pub struct Stepped<P, const UNITS: usize>(PhantomData<P>);
+
+impl<P: Precision, const UNITS: usize> Stepped<P, UNITS> {
+    /// 2ᵃ, and A.
+    #[inline(always)]
+    fn steps<R: Real>() -> (R, R) {
+        let steps = 1_u32.wrapping_shl(u32::from(trained_exponent::<P>(UNITS)));
+        (R::of(f64::from(steps)), R::of(f64::from(P::largest_value(UNITS))))
+    }
+}
+
+impl<P: Precision + 'static, const UNITS: usize> Activation for Stepped<P, UNITS> {
+    #[inline(always)]
+    fn forward<R: Real>(x: &mut [R]) {
+        let (steps, largest) = Self::steps::<R>();
+        for x in x {
+            let count = (if *x > R::ZERO { *x } else { R::ZERO }) * steps + R::of(0.5);
+            *x = (if count < largest { count.truncate() } else { largest }) / steps;
+        }
+    }
+
+    #[inline(always)]
+    fn backward<R: Real>(y: &[R], d_y: &mut [R], weight: R) {
+        let (steps, largest) = Self::steps::<R>();
+        let price = weight * R::of(P::PRICE);
+        for (d_y, y) in d_y.iter_mut().zip(y) {
+            *d_y = if *y > R::ZERO && *y < largest / steps { *d_y + price } else { R::ZERO };
+        }
+    }
 }
 
 /// A byte for each weight.
@@ -134,35 +188,34 @@ pub struct Int8;
 
 impl Precision for Int8 {
     const DTYPE: Dtype = Dtype::Int8;
+    const FINEST: u8 = 7;
+    const PRICE: f64 = 0.0;
+    const ROWS: u32 = 0;
 
     fn largest_value(_units: usize) -> u8 {
         u8::MAX
     }
 
-    #[inline(always)]
-    fn row<const N: usize>(table: &[u8], number: usize) -> Option<Row<'_>> {
-        Some(Row { bytes: table.as_chunks::<N>().0.get(number)?, nibble: 0 })
-    }
-
-    #[inline(always)]
-    fn add_row(row: Row, sums: &mut [i16], take_away: bool) {
-        for (sum, code) in sums.iter_mut().zip(row.bytes) {
+    #[inline(never)]
+    fn add_row<const N: usize>(block: &[u8; N], _row: usize, sums: &mut [i16; N], take_away: bool) {
+        for (sum, code) in sums.iter_mut().zip(block) {
             let weight = i16::from(*code).wrapping_sub(128);
             *sum = if take_away { sum.wrapping_sub(weight) } else { sum.wrapping_add(weight) };
         }
     }
 
-    #[inline(always)]
-    fn add_products(row: Row, factor: u32, sums: &mut [i32]) {
+    // Not inlined, so that the loop has all registers to itself, and written out, because compilers that are told to save
+    // space repeat nothing by themselves.
+    #[inline(never)]
+    fn add_products<const N: usize>(block: &[u8; N], _row: usize, factor: u32, sums: &mut [i32; N]) {
         let add = |sum: &mut i32, code: u8| {
             *sum = sum.wrapping_add(u32::from(code).wrapping_mul(factor).cast_signed());
         };
-        // Written out by eights: compilers that are told to save space repeat nothing by themselves.
-        let (groups, last) = row.bytes.as_chunks::<8>();
-        let sums = sums.as_chunks_mut::<8>();
+        let (groups, last) = block.as_chunks::<9>();
+        let sums = sums.as_chunks_mut::<9>();
         for (bytes, sums) in groups.iter().zip(sums.0) {
-            let [s0, s1, s2, s3, s4, s5, s6, s7] = sums;
-            let [b0, b1, b2, b3, b4, b5, b6, b7] = *bytes;
+            let [s0, s1, s2, s3, s4, s5, s6, s7, s8] = sums;
+            let [b0, b1, b2, b3, b4, b5, b6, b7, b8] = *bytes;
             add(s0, b0);
             add(s1, b1);
             add(s2, b2);
@@ -171,6 +224,7 @@ impl Precision for Int8 {
             add(s5, b5);
             add(s6, b6);
             add(s7, b7);
+            add(s8, b8);
         }
         for (sum, byte) in sums.1.iter_mut().zip(last) {
             add(sum, *byte);
@@ -178,7 +232,7 @@ impl Precision for Int8 {
     }
 
     #[inline(always)]
-    fn arrange(_sums: &mut [i32]) {}
+    fn arrange<const N: usize>(_sums: &mut [i32; N]) {}
 }
 
 /// Two weights in a byte.
@@ -189,6 +243,18 @@ pub struct Int4;
 const NIBBLES: u32 = 0x000F_000F;
 
 impl Int4 {
+    /// Row `row` of the two in `block`: its whole bytes, and the last of an odd number of nibbles, else 0.
+    #[inline(always)]
+    fn row<const N: usize>(block: &[u8; N], row: usize) -> Option<(&[u8], u8)> {
+        // Half of N, rounded down for the length and up for where the second row begins; see `Dtype::row`.
+        let (length, second) = (N >> 1, N.wrapping_add(1) >> 1);
+        let odd = row & 1;
+        let start = odd.wrapping_mul(second);
+        let bytes = block.get(start..start.wrapping_add(length))?;
+        let shared = if length == second { 0 } else { *block.get(length)? };
+        Some((bytes, shared >> odd.wrapping_mul(4) & 15))
+    }
+
     /// Adds `factor`·(low, high) to `all` and `odd`.
     #[inline(always)]
     fn add_word(all: &mut i32, odd: &mut i32, low: u8, high: u8, factor: u32) {
@@ -200,6 +266,9 @@ impl Int4 {
 
 impl Precision for Int4 {
     const DTYPE: Dtype = Dtype::Int4;
+    const FINEST: u8 = 3;
+    const PRICE: f64 = 0.02;
+    const ROWS: u32 = 1;
 
     #[expect(clippy::cast_possible_truncation, reason = "at most 255")]
     fn largest_value(units: usize) -> u8 {
@@ -207,61 +276,64 @@ impl Precision for Int4 {
         if most < u8::MAX as usize { most as u8 } else { u8::MAX }
     }
 
-    /// Two rows take `N` bytes, even or odd; see [`Dtype::row`].
-    #[inline(always)]
-    fn row<const N: usize>(table: &[u8], number: usize) -> Option<Row<'_>> {
-        let pair = table.as_chunks::<N>().0.get(number >> 1)?;
-        let odd = number & 1;
-        // Half of N, rounded down for the length and up for where the second row begins.
-        let (length, second) = (N >> 1, N.wrapping_add(1) >> 1);
-        let start = odd.wrapping_mul(second);
-        let bytes = pair.get(start..start.wrapping_add(length))?;
-        let shared = if length == second { 0 } else { *pair.get(length)? };
-        Some(Row { bytes, nibble: shared >> odd.wrapping_mul(4) & 15 })
-    }
-
-    #[inline(always)]
-    fn add_row(row: Row, sums: &mut [i16], take_away: bool) {
+    #[inline(never)]
+    fn add_row<const N: usize>(block: &[u8; N], row: usize, sums: &mut [i16; N], take_away: bool) {
+        let Some((bytes, nibble)) = Self::row(block, row) else { return };
         let add = |sum: &mut i16, code: u8| {
             let weight = i16::from(code).wrapping_sub(8);
             *sum = if take_away { sum.wrapping_sub(weight) } else { sum.wrapping_add(weight) };
         };
         let (pairs, last) = sums.as_chunks_mut::<2>();
-        for ([even, odd], byte) in pairs.iter_mut().zip(row.bytes) {
+        for ([even, odd], byte) in pairs.iter_mut().zip(bytes) {
             add(even, byte & 15);
             add(odd, byte >> 4);
         }
         if let [last] = last {
-            add(last, row.nibble);
+            add(last, nibble);
         }
     }
 
-    #[inline(always)]
-    fn add_products(row: Row, factor: u32, sums: &mut [i32]) {
-        let whole = sums.len() & 3 == 0;
-        let (words, byte) = row.bytes.as_chunks::<2>();
-        let mut sums = sums.as_chunks_mut::<2>().0.iter_mut();
+    // Not inlined, so that the loop has all registers to itself, and written out, because compilers that are told to save
+    // space repeat nothing by themselves.
+    #[inline(never)]
+    fn add_products<const N: usize>(block: &[u8; N], row: usize, factor: u32, sums: &mut [i32; N]) {
+        let Some((bytes, nibble)) = Self::row(block, row) else { return };
+        let (groups, rest) = bytes.as_chunks::<12>();
+        let Some((sums, last)) = sums.split_at_mut_checked(groups.len().wrapping_mul(12)) else { return };
+        for (bytes, sums) in groups.iter().zip(sums.as_chunks_mut::<12>().0) {
+            let [all0, odd0, all1, odd1, all2, odd2, all3, odd3, all4, odd4, all5, odd5] = sums;
+            let [b0, b1, b2, b3, b4, b5, b6, b7, b8, b9, b10, b11] = *bytes;
+            Self::add_word(all0, odd0, b0, b1, factor);
+            Self::add_word(all1, odd1, b2, b3, factor);
+            Self::add_word(all2, odd2, b4, b5, factor);
+            Self::add_word(all3, odd3, b6, b7, factor);
+            Self::add_word(all4, odd4, b8, b9, factor);
+            Self::add_word(all5, odd5, b10, b11, factor);
+        }
+        let (words, byte) = rest.as_chunks::<2>();
+        let mut sums = last.as_chunks_mut::<2>().0.iter_mut();
         for ([low, high], [all, odd]) in words.iter().zip(sums.by_ref()) {
             Self::add_word(all, odd, *low, *high, factor);
         }
-        if let (Some([all, odd]), false) = (sums.next(), whole) {
-            let (low, high) = byte.first().map_or((row.nibble, 0), |byte| (*byte, row.nibble));
+        if let (Some([all, odd]), true) = (sums.next(), N & 3 != 0) {
+            let (low, high) = byte.first().map_or((nibble, 0), |byte| (*byte, nibble));
             Self::add_word(all, odd, low, high, factor);
         }
     }
 
     /// From the last four symbols to the first: what is written lies behind what is still to be read.
     #[inline(always)]
-    fn arrange(sums: &mut [i32]) {
-        let groups = sums.len().div_ceil(4);
-        for group in (0..groups).rev() {
+    fn arrange<const N: usize>(sums: &mut [i32; N]) {
+        for group in (0..N.div_ceil(4)).rev() {
             let place = group.wrapping_mul(2);
-            let [all, odd] = [sums.get(place), sums.get(place.wrapping_add(1))]
-                .map(|sum| sum.copied().unwrap_or(0).cast_unsigned());
-            let even = all.wrapping_sub(odd.wrapping_mul(16));
-            let lanes = [even & 0xFFFF, odd & 0xFFFF, even >> 16, odd >> 16];
-            for (sum, lane) in sums.iter_mut().skip(group.wrapping_mul(4)).zip(lanes) {
-                *sum = lane.cast_signed();
+            let Some([all, odd, ..]) = sums.get(place..) else { return };
+            let (all, odd) = (all.cast_unsigned(), odd.cast_unsigned());
+            let even = all.wrapping_sub(odd << 4);
+            let lanes = [even & 0xFFFF, odd & 0xFFFF, even >> 16, odd >> 16].map(u32::cast_signed);
+            match sums.get_mut(place.wrapping_mul(2)..) {
+                Some([s0, s1, s2, s3, ..]) => [*s0, *s1, *s2, *s3] = lanes,
+                Some(last) => last.iter_mut().zip(lanes).for_each(|(sum, lane)| *sum = lane),
+                None => {}
             }
         }
     }
@@ -270,8 +342,8 @@ impl Precision for Int4 {
 /// The output table and its bias: the scores of one position from the values of the hidden units.
 #[derive(Clone, Copy, Debug)]
 struct OutputLayer<'a, P, const L: usize, const V: usize, const H: usize> {
-    /// U, `[L][H][V]`.
-    table: &'a [u8],
+    /// U, `[L][H][V]`, in blocks.
+    table: &'a [[u8; V]],
     /// c.
     bias: &'a [[[u8; 2]; V]; L],
     /// 16 − a − u.
@@ -284,7 +356,7 @@ struct OutputLayer<'a, P, const L: usize, const V: usize, const H: usize> {
 impl<'a, P: Precision, const L: usize, const V: usize, const H: usize> OutputLayer<'a, P, L, V, H> {
     /// `None` where a score could overflow, or where finer steps than a [`Score`]'s would have to be dropped.
     fn new(
-        table: &'a [u8],
+        table: &'a [[u8; V]],
         bias: &'a [[[u8; 2]; V]; L],
         [activation, output, output_bias]: [u8; 3],
     ) -> Option<Self> {
@@ -309,27 +381,39 @@ impl<'a, P: Precision, const L: usize, const V: usize, const H: usize> OutputLay
         active: impl Iterator<Item = (usize, u32)> + Clone,
         scores: &mut [Score; V],
     ) {
-        let bytes = P::DTYPE.bytes(H.saturating_mul(V));
-        let table = self.table.get(position.saturating_mul(bytes)..).unwrap_or(&[]);
-        let rows = active.filter_map(|(unit, value)| Some((P::row::<V>(table, unit)?, value)));
+        let Some(bias) = self.bias.get(position) else { return };
+        let first = position.wrapping_mul(H);
+        let rows = active.filter_map(|(unit, value)| {
+            let number = first.wrapping_add(unit);
+            Some((self.table.get(number >> P::ROWS)?, number, value))
+        });
         *scores = [0; V];
-        let values =
-            if MULTIPLIER { add_products::<P>(rows, scores) } else { add_bit_by_bit::<P>(rows, scores) };
+        let values = if MULTIPLIER {
+            add_products::<P, V>(rows, scores)
+        } else {
+            add_bit_by_bit::<P, V>(rows, scores)
+        };
         P::arrange(scores);
+        // Below 32 as they are; said again, so that the compiler need not see to it in every turn.
+        let (shift, bias_shift) = (self.shift & 31, self.bias_shift & 31);
         let zero = values.wrapping_mul(u32::from(P::DTYPE.zero())).cast_signed();
-        for (score, bias) in scores.iter_mut().zip(self.bias.get(position).into_iter().flatten()) {
-            let bias = i32::from(i16::from_le_bytes(*bias)) << self.bias_shift;
-            *score = (score.wrapping_sub(zero) << self.shift).wrapping_add(bias);
+        for (score, bias) in scores.iter_mut().zip(bias) {
+            let bias = i32::from(i16::from_le_bytes(*bias)) << bias_shift;
+            *score = (score.wrapping_sub(zero) << shift).wrapping_add(bias);
         }
     }
 }
 
-/// sums + Σ value·row over `rows`, in the arrangement of [`Precision::add_products`]; returns Σ value.
+/// sums + Σ value·row over `rows`, each with its block, number and value, in the arrangement of
+/// [`Precision::add_products`]; returns Σ value.
 #[inline(always)]
-pub fn add_products<'a, P: Precision>(rows: impl Iterator<Item = (Row<'a>, u32)>, sums: &mut [i32]) -> u32 {
+pub fn add_products<'a, P: Precision, const N: usize>(
+    rows: impl Iterator<Item = (&'a [u8; N], usize, u32)>,
+    sums: &mut [i32; N],
+) -> u32 {
     let mut values = 0_u32;
-    for (row, value) in rows {
-        P::add_products(row, value, sums);
+    for (block, row, value) in rows {
+        P::add_products(block, row, value, sums);
         values = values.wrapping_add(value);
     }
     values
@@ -338,18 +422,18 @@ pub fn add_products<'a, P: Precision>(rows: impl Iterator<Item = (Row<'a>, u32)>
 /// The same from sums of 0, without a product: for each bit, the highest first, sums = 2·sums + Σ row over the values that
 /// have it.
 #[inline(always)]
-pub fn add_bit_by_bit<'a, P: Precision>(
-    rows: impl Iterator<Item = (Row<'a>, u32)> + Clone,
-    sums: &mut [i32],
+pub fn add_bit_by_bit<'a, P: Precision, const N: usize>(
+    rows: impl Iterator<Item = (&'a [u8; N], usize, u32)> + Clone,
+    sums: &mut [i32; N],
 ) -> u32 {
-    let values = || rows.clone().map(|(_, value)| value);
+    let values = || rows.clone().map(|(_, _, value)| value);
     let all_bits = values().fold(0, |bits, value| bits | value);
     for place in (0..u32::BITS.saturating_sub(all_bits.leading_zeros())).rev() {
         for sum in sums.iter_mut() {
             *sum = sum.wrapping_add(*sum);
         }
-        for (row, _) in rows.clone().filter(|(_, value)| value >> place & 1 == 1) {
-            P::add_products(row, 1, sums);
+        for (block, row, _) in rows.clone().filter(|(_, _, value)| value >> place & 1 == 1) {
+            P::add_products(block, row, 1, sums);
         }
     }
     values().fold(0, u32::wrapping_add)
@@ -361,6 +445,25 @@ fn value_of(sum: i16, shift: u32, largest: u8) -> u32 {
     (i32::from(sum) >> shift).cast_unsigned().min(u32::from(largest))
 }
 
+/// Lists the units whose sum is at least 2^`shift`, of which a value is left, in ascending order; returns how many.
+///
+/// Not inlined, so that the loop has all registers to itself.
+#[inline(never)]
+fn list_active<const H: usize>(sums: &[i16; H], shift: u32, active: &mut [u8; H]) -> usize {
+    let threshold = 1_i32 << shift;
+    let mut slots = active.iter_mut();
+    let mut unit = 0_u8;
+    for sum in sums {
+        if i32::from(*sum) >= threshold
+            && let Some(slot) = slots.next()
+        {
+            *slot = unit;
+        }
+        unit = unit.wrapping_add(1);
+    }
+    H.saturating_sub(slots.len())
+}
+
 /// A two-layer perceptron in integers, [`Mlp`](crate::mlp::Mlp) with weights of precision `P`.
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerMlp<P, const L: usize, const V: usize, const H: usize>(PhantomData<P>);
@@ -368,8 +471,8 @@ pub struct IntegerMlp<P, const L: usize, const V: usize, const H: usize>(Phantom
 /// The tensors of an [`IntegerMlp`], in place.
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerMlpView<'a, P, const L: usize, const V: usize, const H: usize> {
-    /// E, `[L][V][H]`.
-    input: &'a [u8],
+    /// E, `[L][V][H]`, in blocks.
+    input: &'a [[u8; H]],
     /// b.
     hidden_bias: &'a [[u8; 2]; H],
     output: OutputLayer<'a, P, L, V, H>,
@@ -409,6 +512,10 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const H: usize> Int
         StoredTensor { name: "output", dimensions: &[L, H, V], dtype: P::DTYPE, role: Role::Product },
         StoredTensor { name: "output_bias", dimensions: &[L, V], dtype: Dtype::Int16, role: Role::ScoreBias },
     ];
+    fn trained_exponent() -> u8 {
+        trained_exponent::<P>(H)
+    }
+
     const MEMORY: Self::Memory = IntegerMlpMemory {
         symbols: [None; L],
         summed: [None; L],
@@ -433,9 +540,9 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const H: usize> Int
             rest = tail;
             Some(head)
         };
-        let input = split(0)?;
+        let input = split(0)?.as_chunks().0;
         let hidden_bias: &[[u8; 2]; H] = vector(&mut split(1)?.as_chunks().0)?;
-        let table = split(2)?;
+        let table = split(2)?.as_chunks().0;
         let bias = matrix(&mut split(3)?.as_chunks().0)?;
         let small = |bias: &[u8; 2]| i16::from_le_bytes(*bias).unsigned_abs() < SUM_SHARE.unsigned_abs();
         let sound = rest.is_empty() && b == e && hidden_bias.iter().all(small);
@@ -453,6 +560,7 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const H: usize> Int
 
 impl<const L: usize, const V: usize, const H: usize> Quantisable<L, V> for Mlp<L, V, H> {
     type Integers<P: Precision + 'static> = IntegerMlp<P, L, V, H>;
+    type Trained<P: Precision + 'static> = Mlp<L, V, H, Stepped<P, H>>;
 }
 
 impl<P: Precision, const L: usize, const V: usize, const H: usize> IntegerMlpDenoiser<'_, P, L, V, H> {
@@ -469,8 +577,8 @@ impl<P: Precision, const L: usize, const V: usize, const H: usize> IntegerMlpDen
     fn add(&mut self, position: usize, symbol: Option<u8>, take_away: bool) {
         let Some(symbol) = symbol.map(usize::from).filter(|symbol| *symbol < V) else { return };
         let number = position.wrapping_mul(V).wrapping_add(symbol);
-        if let Some(row) = P::row::<H>(self.view.input, number) {
-            P::add_row(row, &mut self.memory.sums, take_away);
+        if let Some(block) = self.view.input.get(number >> P::ROWS) {
+            P::add_row(block, number, &mut self.memory.sums, take_away);
         }
     }
 
@@ -505,21 +613,13 @@ impl<P: Precision, const L: usize, const V: usize, const H: usize> Denoiser<L, V
     fn evaluate(&mut self) {
         self.update_sums();
         let memory = &mut self.memory;
-        let mut slots = memory.active.iter_mut();
-        for (unit, sum) in (0..=u8::MAX).zip(&memory.sums) {
-            if i32::from(*sum) >> self.view.shift > 0
-                && let Some(slot) = slots.next()
-            {
-                *slot = unit;
-            }
-        }
-        memory.active_count = H.saturating_sub(slots.len());
+        memory.active_count = list_active(&memory.sums, self.view.shift, &mut memory.active);
     }
 
     fn scores(&self, position: usize, out: &mut [Score; V]) {
-        let (memory, shift) = (&self.memory, self.view.shift);
+        let (memory, shift) = (&self.memory, self.view.shift & 31);
         let active = memory.active.get(..memory.active_count).unwrap_or(&[]);
-        let value = |unit: &u8| {
+        let value = move |unit: &u8| {
             let unit = usize::from(*unit);
             (unit, memory.sums.get(unit).map_or(0, |sum| value_of(*sum, shift, P::largest_value(H))))
         };

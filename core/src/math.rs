@@ -40,6 +40,8 @@ pub trait Real:
     fn ln(self) -> Self;
     /// The square root, correctly rounded.
     fn sqrt(self) -> Self;
+    /// The number without its fraction, for |`self`| < 2³¹.
+    fn truncate(self) -> Self;
 }
 
 /// A number as it is stored: a float in memory, or the four little-endian bytes of one in a file or in flash.
@@ -101,6 +103,12 @@ impl Real for f32 {
     fn sqrt(self) -> Self {
         libm::sqrtf(self)
     }
+
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "`as` drops the fraction, which is the contract")]
+    fn truncate(self) -> Self {
+        self as i32 as f32
+    }
 }
 
 impl Real for f64 {
@@ -131,6 +139,12 @@ impl Real for f64 {
     #[inline(always)]
     fn sqrt(self) -> Self {
         libm::sqrt(self)
+    }
+
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "`as` drops the fraction, which is the contract")]
+    fn truncate(self) -> Self {
+        f64::from(self as i32)
     }
 }
 

@@ -8,7 +8,9 @@
 //!
 //! It has (2·L·V + 1)·H + L·V parameters: 166,468 for L 12, V 27, H 256.
 
-use crate::activation::{relu_backward, relu_forward};
+use core::marker::PhantomData;
+
+use crate::activation::{Activation, Relu};
 use crate::denoiser::{Architecture, Denoiser, Example, Model, Score, Shape, initialise, to_scores};
 use crate::linear::{
     linear_backward_bias, linear_backward_input, linear_backward_weight, linear_forward, lookup_backward,
@@ -20,8 +22,10 @@ use crate::softmax::cross_entropy;
 use crate::tensor::{Tensor, cube, matrix, matrix_mut, vector, vector_mut};
 
 /// A two-layer perceptron over `L` positions and `V` symbols, with `H` hidden units.
+///
+/// `A` is what trains in the place of max(0, ·); see [`Stepped`](crate::integer::Stepped).
 #[derive(Clone, Copy, Debug)]
-pub struct Mlp<const L: usize, const V: usize, const H: usize>;
+pub struct Mlp<const L: usize, const V: usize, const H: usize, A = Relu>(PhantomData<A>);
 
 /// The parameters of an [`Mlp`], wherever they lie.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +58,7 @@ struct RecordMut<'a, R, const L: usize, const V: usize, const H: usize> {
     d_logits: &'a mut [[R; V]; L],
 }
 
-impl<const L: usize, const V: usize, const H: usize> Mlp<L, V, H> {
+impl<const L: usize, const V: usize, const H: usize, A: Activation> Mlp<L, V, H, A> {
     fn record<R>(mut flat: &[R]) -> Option<Record<'_, R, L, V, H>> {
         Some(Record {
             hidden: vector(&mut flat)?,
@@ -86,7 +90,7 @@ impl<const L: usize, const V: usize, const H: usize> Mlp<L, V, H> {
     }
 }
 
-impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H> {
+impl<const L: usize, const V: usize, const H: usize, A: Activation> Model<L, V> for Mlp<L, V, H, A> {
     const SHAPE: Shape =
         Shape { architecture: Architecture::Mlp, positions: L, symbols: V, width: H, blocks: 0, heads: 0 };
     const TENSORS: &'static [Tensor] = &[
@@ -99,7 +103,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H
     const MEMORY: usize = H;
 
     type View<'a, T: Copy + 'a> = MlpView<'a, T, L, V, H>;
-    type Denoiser<'a, W: Stored<f32> + 'a> = MlpDenoiser<'a, W, L, V, H>;
+    type Denoiser<'a, W: Stored<f32> + 'a> = MlpDenoiser<'a, W, L, V, H, A>;
 
     fn view<T: Copy>(mut flat: &[T]) -> Option<Self::View<'_, T>> {
         let view = MlpView {
@@ -130,7 +134,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H
         for (example, record) in batch.iter().zip(records.chunks_exact_mut(Self::RECORD)) {
             let Some(record) = Self::record_mut(record) else { continue };
             lookup_forward(parameters.input, parameters.hidden_bias, &example.noisy, record.hidden);
-            relu_forward(record.hidden);
+            A::forward(record.hidden);
             record.d_hidden.fill(R::ZERO);
         }
         // Position by position, so that its weights stay in the innermost cache for the whole batch.
@@ -147,8 +151,9 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H
                 linear_backward_input(weight, d_logits, record.d_hidden);
             }
         }
-        for record in records.chunks_exact_mut(Self::RECORD).filter_map(Self::record_mut) {
-            relu_backward(record.hidden, record.d_hidden);
+        for (example, record) in batch.iter().zip(records.chunks_exact_mut(Self::RECORD)) {
+            let Some(record) = Self::record_mut(record) else { continue };
+            A::backward(record.hidden, record.d_hidden, example.mean_weight());
         }
     }
 
@@ -198,20 +203,21 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H
         memory: &'a mut [f32],
     ) -> Option<Self::Denoiser<'a, W>> {
         let hidden = memory.first_chunk_mut()?;
-        Some(MlpDenoiser { parameters, symbols: [None; L], hidden })
+        Some(MlpDenoiser { parameters, symbols: [None; L], hidden, activation: PhantomData })
     }
 }
 
 /// An [`Mlp`] at work: parameters, the text so far, and the hidden layer of the last evaluation.
 #[derive(Debug)]
-pub struct MlpDenoiser<'a, W, const L: usize, const V: usize, const H: usize> {
+pub struct MlpDenoiser<'a, W, const L: usize, const V: usize, const H: usize, A = Relu> {
     parameters: MlpView<'a, W, L, V, H>,
     symbols: [Option<u8>; L],
     hidden: &'a mut [f32; H],
+    activation: PhantomData<A>,
 }
 
-impl<W: Stored<f32>, const L: usize, const V: usize, const H: usize> Denoiser<L, V>
-    for MlpDenoiser<'_, W, L, V, H>
+impl<W: Stored<f32>, const L: usize, const V: usize, const H: usize, A: Activation> Denoiser<L, V>
+    for MlpDenoiser<'_, W, L, V, H, A>
 {
     fn set(&mut self, position: usize, symbol: Option<u8>) {
         if let Some(slot) = self.symbols.get_mut(position) {
@@ -222,7 +228,7 @@ impl<W: Stored<f32>, const L: usize, const V: usize, const H: usize> Denoiser<L,
     #[inline(always)]
     fn evaluate(&mut self) {
         lookup_forward(self.parameters.input, self.parameters.hidden_bias, &self.symbols, self.hidden);
-        relu_forward(self.hidden);
+        A::forward(self.hidden);
     }
 
     #[inline(always)]

@@ -43,7 +43,7 @@ pub fn to_integer(tensor: &StoredTensor, weight: f32, exponent: u8) -> i32 {
 #[inline(always)]
 pub fn rounded(tensor: &StoredTensor, weight: f32, exponent: u8) -> f32 {
     // At most 16 bits, exact in f32, and so is the division by a power of two.
-    f32::of(f64::from(to_integer(tensor, weight, exponent))) / power_of_two(exponent)
+    to_integer(tensor, weight, exponent) as f32 / power_of_two(exponent)
 }
 
 /// The exponent with which `tensor` holds `weights` at the least sum of squared errors.
@@ -72,6 +72,8 @@ pub fn scales(tensors: &[StoredTensor], parameters: &[f32], activation: u8) -> S
         *exponent = match tensor.role {
             // The unit of the sums that the bias is added to.
             Role::HiddenBias => unit,
+            // Sums at least as fine as the values that they become.
+            Role::Lookup => best_exponent(tensor, weights).max(activation),
             _ => best_exponent(tensor, weights),
         };
         unit = if tensor.role == Role::Product { exponent.saturating_add(activation) } else { *exponent };

@@ -21,6 +21,8 @@ const VERSION: u32 = 1;
 pub(crate) const METADATA: &str = "micro_diffusion";
 /// The tensor that holds the loss of each step.
 const LOSSES: &str = "losses";
+/// The tensor that holds the exponents of the integers that weights are rounded to.
+const EXPONENTS: &str = "exponents";
 
 /// What a checkpoint says besides its tensors.
 #[derive(Serialize, Deserialize)]
@@ -62,7 +64,13 @@ impl View for Floats<'_> {
 
 /// The flat slices of a state, each under its name in the file.
 fn groups(state: &State) -> impl Iterator<Item = (&'static str, &Vec<f32>)> {
-    let groups = [("weights", &state.weights), ("m", &state.m), ("v", &state.v), ("average", &state.average)];
+    let groups = [
+        ("weights", &state.weights),
+        ("m", &state.m),
+        ("v", &state.v),
+        ("average", &state.average),
+        ("unrounded", &state.unrounded),
+    ];
     groups.into_iter().filter(|(_, values)| !values.is_empty())
 }
 
@@ -92,6 +100,10 @@ pub(crate) fn to_bytes(
             bail!("after step {}, {group} holds a number that is not finite: {DIVERGED}", state.losses.len());
         }
         views.extend(self::views(&format!("{group}."), tensors, values));
+    }
+    if !state.exponents.is_empty() {
+        let exponents = Floats { shape: vec![state.exponents.len()], values: &state.exponents };
+        views.push((EXPONENTS.to_owned(), exponents));
     }
     views.push((LOSSES.to_owned(), Floats { shape: vec![state.losses.len()], values: &state.losses }));
     let metadata = Metadata { version: VERSION, alphabet: alphabet.to_owned(), settings: settings.clone() };
@@ -137,11 +149,14 @@ fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
         }
         Ok(flat)
     };
+    let rounding = file.tensor(EXPONENTS).is_ok();
     let state = State {
         weights: group("weights")?,
         m: group("m")?,
         v: group("v")?,
         average: if metadata.settings.averaging > 0.0 { group("average")? } else { Vec::new() },
+        unrounded: if rounding { group("unrounded")? } else { Vec::new() },
+        exponents: if rounding { floats(&file, EXPONENTS, None)? } else { Vec::new() },
         losses: floats(&file, LOSSES, None)?,
     };
     if state.losses.len() > metadata.settings.steps as usize {

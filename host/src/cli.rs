@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use micro_diffusion::categorical::Temperature;
 use micro_diffusion::sampler::Order;
+use micro_diffusion::tensor::Dtype;
 
 /// How `error:` is shown.
 pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -86,6 +87,25 @@ pub(crate) enum Objective {
     Reference,
 }
 
+/// Integers that a model can be trained for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Quantize {
+    /// A byte for each weight
+    Int8,
+    /// Half a byte for each weight
+    Int4,
+}
+
+impl Quantize {
+    pub(crate) fn dtype(self) -> Dtype {
+        match self {
+            Self::Int8 => Dtype::Int8,
+            Self::Int4 => Dtype::Int4,
+        }
+    }
+}
+
 #[derive(Args)]
 pub(crate) struct TrainOptions {
     /// Text file in UTF-8, one example a line, of which every tenth is held out [default: data/names.txt]
@@ -114,6 +134,9 @@ pub(crate) struct TrainOptions {
     /// none [default: the configuration's]
     #[arg(long, value_name = "SHARE", value_parser = below_one, allow_hyphen_values = true)]
     pub(crate) averaging: Option<f64>,
+    /// Train for a model of integers: its weights are rounded in the second half of the steps, and the model file holds them
+    #[arg(long, value_enum)]
+    pub(crate) quantize: Option<Quantize>,
     /// Seed of weights, order and noise [default: 1]
     #[arg(long, value_parser = seed, allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,

@@ -6,11 +6,14 @@ use std::ops::Range;
 use anyhow::bail;
 use micro_diffusion::denoiser::{Denoiser, Model, Score};
 use micro_diffusion::file::{ModelFile, write_integers};
-use micro_diffusion::integer::{Int4, Int8, IntegerModel, Quantisable};
-use micro_diffusion::quantise::{self, quantise};
+use micro_diffusion::integer::{Int4, Int8, IntegerModel, Quantisable, Scales};
+use micro_diffusion::quantise;
 use micro_diffusion::tensor::Dtype;
+use micro_diffusion::text::Alphabet;
 
-use crate::network::{Drawn, Request, Source, bounds, describe, generate, scores};
+use crate::network::{Drawn, Request, Source, bounds, describe, encode, generate, scores};
+use crate::rounding::Rounding;
+use crate::trainer::{Plan, Trainer, Training};
 
 /// A network with integer weights of one dtype.
 pub(crate) trait Integers: Sync {
@@ -35,27 +38,39 @@ pub(crate) trait Integers: Sync {
     ) -> anyhow::Result<Vec<Vec<f64>>>;
     /// As [`Network::scores`](crate::network::Network::scores), from a file of these integers.
     fn scores(&self, file: &ModelFile, texts: &[String], seed: u64) -> anyhow::Result<Vec<Score>>;
-    /// The trained floats of `file` as a model file of these integers, its activations in units of 2^−`activation`; `None`
-    /// where a sum could overflow.
-    fn quantised(&self, file: &ModelFile, activation: u8) -> anyhow::Result<Option<Vec<u8>>>;
+    /// The scales of the trained floats `parameters` for activations in units of 2^−`activation`.
+    fn scales(&self, parameters: &[f32], activation: u8) -> Scales;
+    /// The trained floats `parameters` as a model file of these integers; `None` where a sum could overflow.
+    fn quantised(
+        &self,
+        parameters: &[f32],
+        alphabet: Alphabet,
+        scales: &Scales,
+    ) -> anyhow::Result<Option<Vec<u8>>>;
+    /// A fresh training run for these integers.
+    fn trainer<'a>(&self, plan: Plan<'a>) -> anyhow::Result<Box<dyn Training + 'a>>;
 }
 
-/// The network that exists in floats as `M` and in integers as `I`.
-struct Quantised<M, I, const L: usize, const V: usize>(PhantomData<fn() -> (M, I)>);
+/// The network that exists in floats as `M`, in training for integers as `T`, and in integers as `I`.
+struct Quantised<M, T, I, const L: usize, const V: usize>(Types<(M, T, I)>);
+
+/// Types that a value stands for without holding any.
+type Types<T> = PhantomData<fn() -> T>;
 
 /// Both integer forms of a network `M`.
 pub(crate) struct Forms<M, const L: usize, const V: usize>(PhantomData<fn() -> M>);
 
 impl<M: Quantisable<L, V> + 'static, const L: usize, const V: usize> Forms<M, L, V> {
     pub(crate) const ALL: [&'static dyn Integers; 2] = [
-        &Quantised::<M, M::Integers<Int8>, L, V>(PhantomData),
-        &Quantised::<M, M::Integers<Int4>, L, V>(PhantomData),
+        &Quantised::<M, M::Trained<Int8>, M::Integers<Int8>, L, V>(PhantomData),
+        &Quantised::<M, M::Trained<Int4>, M::Integers<Int4>, L, V>(PhantomData),
     ];
 }
 
-impl<M, I, const L: usize, const V: usize> Integers for Quantised<M, I, L, V>
+impl<M, T, I, const L: usize, const V: usize> Integers for Quantised<M, T, I, L, V>
 where
     M: Model<L, V>,
+    T: Model<L, V> + 'static,
     I: IntegerModel<L, V>,
 {
     fn dtype(&self) -> Dtype {
@@ -89,21 +104,34 @@ where
         scores(&Opened::<I>::new(file), file, texts, seed)
     }
 
-    fn quantised(&self, file: &ModelFile, activation: u8) -> anyhow::Result<Option<Vec<u8>>> {
-        let parameters = file.parameters::<M, L, V>().map_err(|error| describe(&error))?;
-        let parameters: Vec<f32> = parameters.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        let scales = quantise::scales(I::TENSORS, &parameters, activation);
+    fn scales(&self, parameters: &[f32], activation: u8) -> Scales {
+        quantise::scales(I::TENSORS, parameters, activation)
+    }
+
+    fn quantised(
+        &self,
+        parameters: &[f32],
+        alphabet: Alphabet,
+        scales: &Scales,
+    ) -> anyhow::Result<Option<Vec<u8>>> {
         let mut payload = vec![0; I::BYTES];
-        quantise(I::TENSORS, &parameters, &scales, &mut payload);
-        if I::view(&payload, &scales).is_none() {
+        quantise::quantise(I::TENSORS, parameters, scales, &mut payload);
+        if I::view(&payload, scales).is_none() {
             return Ok(None);
         }
         let mut bytes = Vec::new();
-        write_integers::<I, L, V, anyhow::Error>(file.alphabet(), &scales, &payload, |piece| {
+        write_integers::<I, L, V, anyhow::Error>(alphabet, scales, &payload, |piece| {
             bytes.extend_from_slice(piece);
             Ok(())
         })?;
         Ok(Some(bytes))
+    }
+
+    fn trainer<'a>(&self, plan: Plan<'a>) -> anyhow::Result<Box<dyn Training + 'a>> {
+        let steps = plan.settings.steps;
+        let texts = encode(plan.texts, plan.alphabet)?;
+        let inner = Box::new(Trainer::<T, L, V>::new(texts, plan));
+        Ok(Box::new(Rounding::new(inner, I::TENSORS, I::trained_exponent(), steps)))
     }
 }
 

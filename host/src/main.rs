@@ -21,6 +21,7 @@ mod noise;
 mod picture;
 mod quantise;
 mod report;
+mod rounding;
 mod run;
 mod sample;
 mod settings;

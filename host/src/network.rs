@@ -156,6 +156,9 @@ impl<M: Model<L, V> + 'static, const L: usize, const V: usize> Network for Compi
     }
 
     fn trainer<'a>(&self, plan: Plan<'a>) -> anyhow::Result<Box<dyn Training + 'a>> {
+        if let Some(quantize) = plan.settings.quantize {
+            return self.integers(quantize.dtype())?.trainer(plan);
+        }
         let texts = encode(plan.texts, plan.alphabet)?;
         Ok(Box::new(Trainer::<M, L, V>::new(texts, plan)))
     }

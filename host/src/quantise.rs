@@ -8,7 +8,7 @@ use micro_diffusion::denoiser::NAT;
 use micro_diffusion::tensor::Dtype;
 
 use crate::cli::ExportOptions;
-use crate::eval::{self, Score};
+use crate::eval;
 use crate::model::Model;
 use crate::network::dtype_name;
 use crate::terminal;
@@ -26,6 +26,10 @@ const SEED: u64 = 1;
 pub(crate) fn quantise(model: &Model, dtype: Dtype, options: &ExportOptions) -> anyhow::Result<Vec<u8>> {
     let network = model.config()?.network;
     let (file, integers) = (model.file()?, network.integers(dtype)?);
+    if file.dtype() == dtype {
+        terminal::say(&format!("{} is {} already", model.source, dtype_name(dtype)));
+        return Ok(model.bytes().to_vec());
+    }
     let corpus = model.corpus(options.input.as_deref(), options.development)?;
     let known = |line: &&String| line.chars().all(|letter| file.alphabet().symbol(letter).is_some());
     let training: Vec<String> = corpus.training.iter().filter(known).take(LINES).cloned().collect();
@@ -37,8 +41,10 @@ pub(crate) fn quantise(model: &Model, dtype: Dtype, options: &ExportOptions) -> 
         );
     }
     let mut best: Option<(f64, Model)> = None;
+    let weights = network.weights(&file)?;
     for activation in 0..=FINEST {
-        let Some(bytes) = integers.quantised(&file, activation)? else { continue };
+        let scales = integers.scales(&weights, activation);
+        let Some(bytes) = integers.quantised(&weights, file.alphabet(), &scales)? else { continue };
         let candidate = Model::of_bytes(format!("{} in {}", model.source, dtype_name(dtype)), bytes);
         let nelbo = eval::score(&candidate, &training, 1, SEED)?.nelbo;
         if best.as_ref().is_none_or(|(least, _)| nelbo < *least) {
@@ -46,11 +52,7 @@ pub(crate) fn quantise(model: &Model, dtype: Dtype, options: &ExportOptions) -> 
         }
     }
     let (_, quantised) = best.context("no scale keeps its sums within 32 bits")?;
-    let compared = &held_out[..held_out.len().min(COMPARED)];
-    let difference = largest_difference(model, &quantised, compared)?;
-    let before = eval::score(model, &held_out, eval::DRAWS, SEED)?;
-    let after = eval::score(&quantised, &held_out, eval::DRAWS, SEED)?;
-    report(dtype, &quantised, difference, [&before, &after], held_out.len())?;
+    report(model, &quantised, &held_out)?;
     Ok(quantised.bytes().to_vec())
 }
 
@@ -62,24 +64,25 @@ fn largest_difference(one: &Model, other: &Model, texts: &[String]) -> anyhow::R
     Ok(f64::from(largest) / f64::from(NAT))
 }
 
-fn report(
-    dtype: Dtype,
-    model: &Model,
-    difference: f64,
-    [before, after]: [&Score; 2],
-    lines: usize,
-) -> anyhow::Result<()> {
-    let memory = model.config()?.network.integers(dtype)?.memory_bytes();
+/// Says what `quantised`, made of `floats`, takes and what it lost, over `held_out`.
+pub(crate) fn report(floats: &Model, quantised: &Model, held_out: &[String]) -> anyhow::Result<()> {
+    let file = quantised.file()?;
+    let memory = quantised.config()?.network.integers(file.dtype())?.memory_bytes();
     terminal::say(&format!(
-        "weights     {} bytes, and {memory} of RAM to work in",
-        model.file()?.parameter_bytes()
+        "{:<11} {} bytes of weights, and {memory} of memory to work in",
+        dtype_name(file.dtype()),
+        file.parameter_bytes()
     ));
+    let difference = largest_difference(floats, quantised, &held_out[..held_out.len().min(COMPARED)])?;
     terminal::say(&format!("logits      differ by at most {difference:.3} nats from the floats'"));
+    let [before, after] = [
+        eval::score(floats, held_out, eval::DRAWS, SEED)?.nelbo,
+        eval::score(quantised, held_out, eval::DRAWS, SEED)?.nelbo,
+    ];
     terminal::say(&format!(
-        "NELBO       {:.3} → {:.3} nats a name: {:+.3} ({lines} held-out lines, {} mask draws for each number of masks)",
-        before.nelbo,
-        after.nelbo,
-        after.nelbo - before.nelbo,
+        "NELBO       {before:.3} → {after:.3} nats a name: {:+.3} ({} held-out lines, {} mask draws for each number of masks)",
+        after - before,
+        held_out.len(),
         eval::DRAWS
     ));
     Ok(())

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cli::{Objective, TrainOptions};
+use crate::cli::{Objective, Quantize, TrainOptions};
 use crate::config::{Config, Recipe};
 use crate::corpus::Split;
 
@@ -25,6 +25,9 @@ pub(crate) struct Settings {
     /// Share of the average of the weights that a step keeps; 0 where there is none.
     #[serde(default)]
     pub(crate) averaging: f64,
+    /// The integers that the model is trained to become, if any.
+    #[serde(default)]
+    pub(crate) quantize: Option<Quantize>,
     pub(crate) seed: u64,
     /// Whether the development split is held out.
     pub(crate) development: bool,
@@ -55,6 +58,7 @@ impl Settings {
             final_rate: FINAL_RATE,
             weight_decay,
             averaging,
+            quantize: None,
             seed: SEED,
             development: false,
             data_sha256: String::new(),
@@ -71,6 +75,7 @@ impl Settings {
         self.learning_rate = options.lr.unwrap_or(self.learning_rate);
         self.weight_decay = options.weight_decay.unwrap_or(self.weight_decay);
         self.averaging = options.averaging.unwrap_or(self.averaging);
+        self.quantize = options.quantize.or(self.quantize);
         self.seed = options.seed.unwrap_or(self.seed);
         self.development |= options.development;
         self.config = options.config.clone().unwrap_or(self.config);

@@ -22,7 +22,9 @@ use crate::model::Model;
 use crate::narrator::Narrator;
 use crate::network::{Request, refuse_too_large};
 use crate::picture::Painter;
+use crate::quantise;
 use crate::report::{self, Report};
+use crate::rounding;
 use crate::run::{self as folder, RunFolder};
 use crate::sample::request;
 use crate::settings::Settings;
@@ -87,6 +89,7 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     }
     run.finish(trainer.state(), &observer)?;
     say.line(&format!("wrote {}", folder.file(folder::MODEL).display()));
+    run.say_loss(trainer.state())?;
     finale(&run, &observer, &trainer.state().losses, &mut say)?;
     Ok(Outcome::Done)
 }
@@ -220,13 +223,37 @@ impl Run<'_> {
             writeln!(csv, "{},{loss},{rate}", step + 1)?;
         }
         self.folder.save(folder::LOSS, csv.as_bytes())?;
-        let network = self.config.network;
-        let alphabet = self.corpus.alphabet()?;
-        let mut bytes = Vec::new();
-        file::write(&network.shape(), network.tensors(), alphabet, state.model(), |piece| {
+        self.folder.save(folder::MODEL, self.model(state)?.bytes())
+    }
+
+    /// The model that the run has come to: integers, if it was trained for them.
+    fn model(&self, state: &State) -> anyhow::Result<Model> {
+        let (Some(quantize), Some(scales)) = (self.settings.quantize, rounding::scales(state)) else {
+            return self.floats(state);
+        };
+        let integers = self.config.network.integers(quantize.dtype())?;
+        let bytes = integers
+            .quantised(state.model(), self.corpus.alphabet()?, &scales)?
+            .context("the sums of these integers do not fit 32 bits; lower the learning rate with --lr")?;
+        Ok(Model::of_bytes(folder::MODEL.to_owned(), bytes))
+    }
+
+    /// The floats that the run has come to.
+    fn floats(&self, state: &State) -> anyhow::Result<Model> {
+        let (network, mut bytes) = (self.config.network, Vec::new());
+        file::write(&network.shape(), network.tensors(), self.corpus.alphabet()?, state.model(), |piece| {
             bytes.write_all(piece)
         })?;
-        self.folder.save(folder::MODEL, &bytes)
+        Ok(Model::of_bytes(folder::MODEL.to_owned(), bytes))
+    }
+
+    /// What rounding costs, for whoever trained for integers.
+    fn say_loss(&self, state: &State) -> anyhow::Result<()> {
+        let TrainOptions { no_eval, quiet, .. } = *self.options;
+        if self.settings.quantize.is_none() || no_eval || quiet || self.corpus.held_out.is_empty() {
+            return Ok(());
+        }
+        quantise::report(&self.floats(state)?, &self.model(state)?, &self.corpus.held_out)
     }
 }
 

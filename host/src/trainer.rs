@@ -31,6 +31,8 @@ pub(crate) trait Training {
     fn step(&mut self) -> f32;
     /// What a checkpoint holds.
     fn state(&self) -> &State;
+    /// The same, to be changed between steps.
+    fn state_mut(&mut self) -> &mut State;
     /// Goes on from a checkpoint.
     fn restore(&mut self, state: State);
 }
@@ -46,6 +48,10 @@ pub(crate) struct State {
     pub(crate) v: Vec<f32>,
     /// The average of the weights, or nothing where none is kept.
     pub(crate) average: Vec<f32>,
+    /// The weights before they were rounded, or nothing where they are not; see [`rounding`](crate::rounding).
+    pub(crate) unrounded: Vec<f32>,
+    /// The exponents of the integers that they are rounded to, or nothing.
+    pub(crate) exponents: Vec<f32>,
     /// The loss of each step so far, in nats for each text; its length is the number of steps done.
     pub(crate) losses: Vec<f32>,
 }
@@ -88,7 +94,15 @@ impl<'a, M: Model<L, V>, const L: usize, const V: usize> Trainer<'a, M, L, V> {
             texts,
             symbols: plan.alphabet.symbols(),
             settings,
-            state: State { weights, m: moments.clone(), v: moments, average, losses: Vec::new() },
+            state: State {
+                weights,
+                m: moments.clone(),
+                v: moments,
+                average,
+                unrounded: Vec::new(),
+                exponents: Vec::new(),
+                losses: Vec::new(),
+            },
             order: Vec::new(),
             epoch: None,
             batch: vec![Example::EMPTY; rows],
@@ -302,6 +316,10 @@ impl<M: Model<L, V>, const L: usize, const V: usize> Training for Trainer<'_, M,
 
     fn state(&self) -> &State {
         &self.state
+    }
+
+    fn state_mut(&mut self) -> &mut State {
+        &mut self.state
     }
 
     fn restore(&mut self, state: State) {

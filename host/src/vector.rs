@@ -8,6 +8,8 @@
 
 use micro_diffusion::adam::{AdamStep, average_update};
 use micro_diffusion::denoiser::{Denoiser, Example, Model, Score};
+use micro_diffusion::quantise::rounded;
+use micro_diffusion::tensor::StoredTensor;
 #[cfg(not(debug_assertions))]
 use multiversion::multiversion;
 
@@ -63,6 +65,18 @@ pub(crate) fn adam(
 )]
 pub(crate) fn average(average: &mut [f32], weights: &[f32], rate: f32) {
     average_update(average, weights, rate);
+}
+
+/// Moves the floats behind rounded `weights` by as much as those were moved, and rounds them anew.
+#[cfg_attr(
+    not(debug_assertions),
+    multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2"))
+)]
+pub(crate) fn round(tensor: &StoredTensor, exponent: u8, weights: &mut [f32], unrounded: &mut [f32]) {
+    for (weight, float) in weights.iter_mut().zip(unrounded) {
+        *float += *weight - rounded(tensor, *float, exponent);
+        *weight = rounded(tensor, *float, exponent);
+    }
 }
 
 /// Sums that [`multiply_and_add`] keeps: as many as registers hold, and enough to hide the latency of the units.
