@@ -529,7 +529,7 @@ fn every_order_and_pattern_runs_on_integers_and_gives_the_same_texts_for_ever() 
         let mut all = String::new();
         for order in [Order::Random, Order::Confidence, Order::Entropy, Order::Remask] {
             for pattern in ["*", "m?r?a", "jo*"] {
-                let allowed = micro_diffusion::pattern::allowed(pattern, None, alphabet).unwrap();
+                let allowed: [_; 12] = micro_diffusion::pattern::allowed(pattern, None, alphabet).unwrap();
                 let mut settings = Settings::new(order, Temperature::from_milli(700));
                 settings.top_k = 20;
                 for index in 0..3 {

@@ -17,7 +17,9 @@ use std::collections::HashMap;
 
 use common::tolerance::{CATEGORICAL, CONFIDENCE, ENTROPY, LOG_OF, POWER_OF_TWO, SIGMAS, assert_close};
 use common::{Table, probabilities};
-use micro_diffusion::categorical::{SymbolSet, Temperature, UNIT, Weights, log_of, power_of_two};
+use micro_diffusion::categorical::{
+    SymbolSet, Temperature, UNIT, Weights, log_of, power_of_two, scale_in_halves,
+};
 use micro_diffusion::denoiser::{Denoiser, Score};
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{NothingAllowed, Order, Sampler, Settings};
@@ -377,7 +379,7 @@ impl Denoiser<12, 27> for Pairs {
 #[test]
 fn a_denoiser_of_ones_own_is_sampled_in_every_order() {
     let alphabet = micro_diffusion::text::Alphabet::new("abcdefghijklmnopqrstuvwxyz").unwrap();
-    let allowed = micro_diffusion::pattern::allowed("m????a", None, alphabet).unwrap();
+    let allowed: [_; 12] = micro_diffusion::pattern::allowed("m????a", None, alphabet).unwrap();
     for order in ORDERS {
         let (mut drawn, mut backwards) = (0.0, 0.0);
         let mut denoiser = Pairs::of_names();
@@ -422,4 +424,31 @@ fn a_trace_reads_like_a_story() {
         trace.push(alphabet.decode::<20>(sampler.symbols(), '_'));
     }
     assert_eq!(trace.join(" → "), "_____ → _o__a → nor_a → noria");
+}
+
+/// The product by halves, which 32-bit targets use, against the product in 64 bits.
+#[test]
+fn scaling_in_halves_is_exact() {
+    let edges = [
+        0,
+        1,
+        2,
+        0x7FFF,
+        0x8000,
+        0xFFFF,
+        0x1_0000,
+        0x1_0001,
+        0x7FFF_FFFF,
+        0x8000_0000,
+        u32::MAX - 1,
+        u32::MAX,
+    ];
+    let stream = Stream::new(5, Purpose::Sample);
+    let random = (0..100_000).map(|index| stream.draw(index, 0)).map(|[a, b]| (a >> (b & 31), b >> (a & 31)));
+    let pairs = edges.into_iter().flat_map(|a| edges.map(|b| (a, b))).chain(random);
+    for (distance, factor) in pairs {
+        let exact = u64::from(distance) * u64::from(factor) >> 16;
+        let expected = u32::try_from(exact).unwrap_or(u32::MAX);
+        assert_eq!(scale_in_halves(distance, factor), expected, "{distance} · {factor}");
+    }
 }

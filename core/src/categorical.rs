@@ -81,10 +81,15 @@ impl SymbolSet {
     }
 
     /// This set and `symbol`.
-    #[expect(clippy::indexing_slicing, reason = "symbol >> 5 is below 8 for every u8")]
     pub const fn with(mut self, symbol: u8) -> Self {
-        self.bits[(symbol >> 5) as usize] |= 1 << (symbol & 31);
+        self.insert(symbol);
         self
+    }
+
+    /// Adds `symbol`.
+    #[expect(clippy::indexing_slicing, reason = "symbol >> 5 is below 8 for every u8")]
+    const fn insert(&mut self, symbol: u8) {
+        self.bits[(symbol >> 5) as usize] |= 1 << (symbol & 31);
     }
 
     /// This set less `symbol`.
@@ -102,14 +107,17 @@ impl SymbolSet {
 
     /// The symbols of the set below `limit`, in ascending order.
     pub fn iter_below(&self, limit: usize) -> impl Iterator<Item = u8> {
-        (0..=u8::MAX).take(limit).filter(|symbol| self.contains(*symbol))
+        numbered(core::iter::repeat_n((), limit.min(256)))
+            .map(|(symbol, ())| symbol)
+            .filter(|s| self.contains(*s))
     }
 }
 
 /// The weights of one position's symbols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Weights<const V: usize> {
-    weights: [u32; V],
+    /// At most 2²³ each, in the type of a score.
+    weights: [Score; V],
     total: u32,
     likeliest: u8,
     greedy: bool,
@@ -121,23 +129,47 @@ impl<const V: usize> Weights<V> {
     /// At temperature 0 the weights are those of temperature 1, so that [`total`](Self::total) still says how sure the
     /// model is, and [`draw`](Self::draw) takes the likeliest.
     pub fn new(scores: &[Score; V], allowed: &SymbolSet, temperature: Temperature) -> Self {
+        let mut weights = Self::EMPTY;
+        weights.fill(allowed, temperature, |out| *out = *scores);
+        weights
+    }
+
+    /// Of no symbol.
+    pub(crate) const EMPTY: Self = Self { weights: [0; V], total: 0, likeliest: 0, greedy: false };
+
+    /// Becomes the weights of the `allowed` symbols at `temperature`, with the scores that `write` writes.
+    ///
+    /// The weights replace the scores where they lie, which halves what a draw takes of a small stack.
+    #[inline(always)]
+    pub(crate) fn fill(
+        &mut self,
+        allowed: &SymbolSet,
+        temperature: Temperature,
+        write: impl FnOnce(&mut [Score; V]),
+    ) {
         const { assert!(V <= 256, "a symbol is a u8, and V weights of 2²³ must fit 32 bits") };
+        write(&mut self.weights);
         let (mut likeliest, mut largest) = (0, None);
-        for (symbol, score) in (0..=u8::MAX).zip(scores) {
+        for (symbol, score) in numbered(self.weights.iter()) {
             if allowed.contains(symbol) && largest.is_none_or(|largest| *score > largest) {
                 (likeliest, largest) = (symbol, Some(*score));
             }
         }
         let largest = largest.unwrap_or(Score::MAX);
         let factor = temperature.factor.or(Temperature::ONE.factor).unwrap_or(0);
-        let (mut weights, mut total) = ([0; V], 0_u32);
-        for ((symbol, weight), score) in (0..=u8::MAX).zip(&mut weights).zip(scores) {
-            if allowed.contains(symbol) {
-                *weight = power_of_two(scale(largest.abs_diff(*score), factor));
-                total = total.saturating_add(*weight);
-            }
+        let mut total = 0_u32;
+        for (symbol, place) in numbered(self.weights.iter_mut()) {
+            let distance = largest.abs_diff(*place);
+            let weight = if allowed.contains(symbol) { power_of_two(scale(distance, factor)) } else { 0 };
+            total = total.saturating_add(weight);
+            *place = weight.cast_signed();
         }
-        Self { weights, total, likeliest, greedy: temperature.factor.is_none() }
+        (self.total, self.likeliest, self.greedy) = (total, likeliest, temperature.factor.is_none());
+    }
+
+    /// The weights, in the order of the symbols.
+    fn iter(&self) -> impl Iterator<Item = u32> {
+        self.weights.iter().map(|weight| weight.cast_unsigned())
     }
 
     /// The same without the unlikely: only the `top_k` likeliest symbols, and of those only as many as it takes, the
@@ -146,33 +178,42 @@ impl<const V: usize> Weights<V> {
     /// At least the likeliest stays; 256 and 65536 keep all. Source: A. Fan et al., "Hierarchical Neural Story
     /// Generation", 2018 (top-k); A. Holtzman et al., "The Curious Case of Neural Text Degeneration", 2020 (top-p).
     pub fn truncated(mut self, top_k: u16, top_p: u32) -> Self {
-        let before = self.weights;
-        let enough =
-            |mass: u32| u64::from(mass) << 16 >= u64::from(self.total).saturating_mul(u64::from(top_p));
-        let mut total = 0_u32;
-        for (index, weight) in self.weights.iter_mut().enumerate() {
-            let (mut better, mut mass) = (0_u16, 0_u32);
-            for (other, likelier) in before.iter().enumerate() {
-                if (*likelier, index) > (*weight, other) {
-                    better = better.saturating_add(1);
-                    mass = mass.saturating_add(*likelier);
+        self.truncate(top_k, top_p);
+        self
+    }
+
+    /// [`truncated`](Self::truncated), in place.
+    #[inline(never)]
+    pub(crate) fn truncate(&mut self, top_k: u16, top_p: u32) {
+        let all = u64::from(self.total).saturating_mul(u64::from(top_p));
+        let (mut kept, mut total) = (SymbolSet::EMPTY, 0_u32);
+        for count in 0..V {
+            if count > 0 && (count >= usize::from(top_k) || u64::from(total) << 16 >= all) {
+                break;
+            }
+            let mut next = None;
+            for (symbol, weight) in numbered(self.iter()) {
+                if !kept.contains(symbol) && next.is_none_or(|(_, largest)| weight > largest) {
+                    next = Some((symbol, weight));
                 }
             }
-            if better > 0 && (better >= top_k || enough(mass)) {
+            let Some((symbol, weight)) = next else { break };
+            kept.insert(symbol);
+            total = total.saturating_add(weight);
+        }
+        for (symbol, weight) in numbered(self.weights.iter_mut()) {
+            if !kept.contains(symbol) {
                 *weight = 0;
             }
-            total = total.saturating_add(*weight);
         }
         self.total = total;
-        self
     }
 
     /// The entropy −Σ p·log₂p, in 1/65536 bit: 0 when the model is sure, log₂V·65536 when all are equally likely.
     ///
     /// With p_v = w_v/W it is log₂W − Σ w_v·log₂w_v / W, within 0.001 bit.
     pub fn entropy(&self) -> u32 {
-        let terms =
-            self.weights.iter().map(|weight| u64::from(*weight).saturating_mul(u64::from(log_of(*weight))));
+        let terms = self.iter().map(|weight| u64::from(weight).saturating_mul(u64::from(log_of(weight))));
         let sum = terms.fold(0_u64, u64::saturating_add);
         let mean = sum.checked_div(u64::from(self.total)).unwrap_or(0);
         log_of(self.total).saturating_sub(u32::try_from(mean).unwrap_or(u32::MAX))
@@ -187,8 +228,7 @@ impl<const V: usize> Weights<V> {
 
     /// The largest probability, 2²³/total, in 1/65536; 1 is 65535.
     pub fn confidence(&self) -> u16 {
-        let share = (1_u32 << 31).checked_div(self.total >> 8).unwrap_or(0);
-        u16::try_from(share).unwrap_or(u16::MAX)
+        confidence(self.total)
     }
 
     /// The symbol that the random `word` draws; at temperature 0 the likeliest.
@@ -197,7 +237,7 @@ impl<const V: usize> Weights<V> {
             return self.likeliest;
         }
         let mut left = below(word, self.total);
-        for (symbol, weight) in (0..=u8::MAX).zip(self.weights) {
+        for (symbol, weight) in numbered(self.iter()) {
             match left.checked_sub(weight) {
                 Some(rest) => left = rest,
                 None => return symbol,
@@ -207,11 +247,50 @@ impl<const V: usize> Weights<V> {
     }
 }
 
+/// `items`, at most 256, each with the symbol it belongs to; an inclusive range of `u8` would count in ten instructions.
+fn numbered<T>(items: impl Iterator<Item = T>) -> impl Iterator<Item = (u8, T)> {
+    let mut next = 0_u8;
+    items.map(move |item| {
+        let symbol = next;
+        next = next.wrapping_add(1);
+        (symbol, item)
+    })
+}
+
+/// The largest probability, 2²³/`total`, in 1/65536 for weights of that total; 1 is 65535.
+pub(crate) fn confidence(total: u32) -> u16 {
+    let share = (1_u32 << 31).checked_div(total >> 8).unwrap_or(0);
+    u16::try_from(share).unwrap_or(u16::MAX)
+}
+
 /// ⌊distance·factor / 65536⌋, at most `u32::MAX`.
+#[inline(always)]
 fn scale(distance: u32, factor: u32) -> u32 {
-    // The product of two u32 fits 64 bits.
-    let product = u64::from(distance).wrapping_mul(u64::from(factor)) >> 16;
-    u32::try_from(product).unwrap_or(u32::MAX)
+    if cfg!(target_pointer_width = "64") {
+        // The product of two u32 fits 64 bits.
+        let product = u64::from(distance).wrapping_mul(u64::from(factor)) >> 16;
+        u32::try_from(product).unwrap_or(u32::MAX)
+    } else {
+        scale_in_halves(distance, factor)
+    }
+}
+
+/// The same without a 64-bit product, for processors that would call a function for it: with h and l the halves of both,
+/// (2¹⁶·h₁ + l₁)·(2¹⁶·h₂ + l₂) / 2¹⁶ = 2¹⁶·h₁·h₂ + h₁·l₂ + l₁·h₂ + l₁·l₂ / 2¹⁶, and only the last has a fraction.
+pub fn scale_in_halves(distance: u32, factor: u32) -> u32 {
+    let ([h1, l1], [h2, l2]) = (halves(distance), halves(factor));
+    // A product of two numbers below 2¹⁶ fits 32 bits.
+    let high = h1.wrapping_mul(h2);
+    if high >> 16 > 0 {
+        return u32::MAX;
+    }
+    let middle = h1.wrapping_mul(l2).saturating_add(l1.wrapping_mul(h2));
+    (high << 16).saturating_add(middle).saturating_add(l1.wrapping_mul(l2) >> 16)
+}
+
+/// The upper and the lower half of a word.
+fn halves(word: u32) -> [u32; 2] {
+    [word >> 16, word & 0xFFFF]
 }
 
 /// 2²³·2^(−x) for x in 1/65536: the integer part shifts, the fraction is looked up and interpolated.

@@ -96,6 +96,8 @@ impl<'a> ModelFile<'a> {
     ///
     /// # Errors
     /// [`FileError`], the first that holds in the order of its variants.
+    // Not inlined, so that what it works in leaves the stack.
+    #[inline(never)]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, FileError> {
         let found = bytes.len();
         let cut = FileError::Length { expected: None, found };

@@ -21,7 +21,7 @@
 //! Source: the reference's loop; E. Hoogeboom et al., "Autoregressive Diffusion Models", ICLR 2022, algorithm 1;
 //! G. Wang et al., "Remasking Discrete Diffusion Models with Inference-Time Scaling", 2025.
 
-use crate::categorical::{SymbolSet, Temperature, Weights};
+use crate::categorical::{SymbolSet, Temperature, Weights, confidence};
 use crate::denoiser::Denoiser;
 use crate::rng::Stream;
 use crate::schedule::linear_remaining;
@@ -78,29 +78,24 @@ pub struct NothingAllowed {
 pub struct Sampler<'a, const L: usize, const V: usize> {
     symbols: [Option<u8>; L],
     confidence: [u16; L],
-    allowed: &'a [SymbolSet; L],
+    allowed: &'a [SymbolSet],
     settings: Settings,
     stream: Stream,
     evaluations: u32,
 }
 
 impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
-    /// A text of masks, at each position of which only `allowed` symbols can be drawn. Where that is a single symbol, it
-    /// is shown from the start.
+    /// A text of masks, at each position of which only `allowed` symbols can be drawn: a set for each position, the last
+    /// of which stands for all that follow. Where a set is a single symbol, it is shown from the start.
     ///
     /// `stream` is the text's own: `Stream::new(seed, Purpose::Sample).child(index, 0)`.
     ///
     /// # Errors
     /// [`NothingAllowed`] where a position allows none of the `V` symbols.
-    pub fn new(
-        allowed: &'a [SymbolSet; L],
-        settings: Settings,
-        stream: Stream,
-    ) -> Result<Self, NothingAllowed> {
+    pub fn new(allowed: &'a [SymbolSet], settings: Settings, stream: Stream) -> Result<Self, NothingAllowed> {
         let (mut symbols, mut confidence) = ([None; L], [0; L]);
-        let slots = allowed.iter().zip(&mut symbols).zip(&mut confidence);
-        for (position, ((set, symbol), confidence)) in slots.enumerate() {
-            let mut members = set.iter_below(V);
+        for (position, (symbol, confidence)) in symbols.iter_mut().zip(&mut confidence).enumerate() {
+            let mut members = set_of(allowed, position).iter_below(V);
             match (members.next(), members.next()) {
                 (None, _) => return Err(NothingAllowed { position }),
                 (given, None) => (*symbol, *confidence) = (given, u16::MAX),
@@ -163,11 +158,9 @@ impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
             });
             let Some((_, position)) = first.min() else { break };
             let Some(candidate) = candidates.get_mut(position).and_then(Option::take) else { break };
-            let (symbol, confidence) = match candidate.drawn {
-                Some(drawn) => drawn,
-                None => self.draw(denoiser, position).1,
-            };
-            self.put(denoiser, position, Some(symbol), confidence);
+            let drawn = candidate.drawn.or_else(|| self.draw(denoiser, position, Weights::total).drawn);
+            let Some((symbol, total)) = drawn else { break };
+            self.put(denoiser, position, Some(symbol), confidence(total));
         }
         self.evaluations = self.evaluations.saturating_add(1);
         reveal
@@ -186,8 +179,8 @@ impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
 #[derive(Clone, Copy)]
 struct Candidate {
     rank: u32,
-    /// The symbol and its confidence, where the order had to look at the distribution.
-    drawn: Option<(u8, u16)>,
+    /// The symbol and the total of the weights it was drawn from, where the order had to look at the distribution.
+    drawn: Option<(u8, u32)>,
 }
 
 impl<const L: usize, const V: usize> Sampler<'_, L, V> {
@@ -196,43 +189,41 @@ impl<const L: usize, const V: usize> Sampler<'_, L, V> {
         if self.symbols.get(position)?.is_some() {
             return None;
         }
-        let order = self.settings.order;
-        if matches!(order, Order::Random | Order::Remask) {
-            return Some(Candidate { rank: self.words(position)[1], drawn: None });
-        }
-        let (weights, drawn) = self.draw(denoiser, position);
-        let rank = if order == Order::Entropy { weights.entropy() } else { weights.total() };
-        Some(Candidate { rank, drawn: Some(drawn) })
+        Some(match self.settings.order {
+            Order::Random | Order::Remask => Candidate { rank: self.words(position)[1], drawn: None },
+            Order::Confidence => self.draw(denoiser, position, Weights::total),
+            Order::Entropy => self.draw(denoiser, position, Weights::entropy),
+        })
     }
 
     /// The shown position, chosen at random among those that were drawn, that is to be drawn anew.
     fn to_hide(&self) -> Option<usize> {
         // Draws of the symbols use counters below this bit.
         const HIDE: u32 = 1 << 31;
-        let drawn = (0..)
-            .zip(self.symbols.iter().zip(self.allowed))
-            .filter(|(_, (symbol, allowed))| symbol.is_some() && allowed.iter_below(V).nth(1).is_some());
-        let ranked =
-            drawn.map(|(position, _)| (self.stream.draw(self.evaluations, position | HIDE), position));
-        ranked.min().and_then(|(_, position)| usize::try_from(position).ok())
+        let shown = self.symbols.iter().enumerate().filter(|(_, symbol)| symbol.is_some());
+        let drawn =
+            shown.filter(|(position, _)| set_of(self.allowed, *position).iter_below(V).nth(1).is_some());
+        let rank = |position| self.stream.draw(self.evaluations, counter(position) | HIDE);
+        drawn.map(|(position, _)| (rank(position), position)).min().map(|(_, position)| position)
     }
 
     /// The two random words of `position` in this evaluation.
     fn words(&self, position: usize) -> [u32; 2] {
-        self.stream.draw(self.evaluations, u32::try_from(position).unwrap_or(u32::MAX))
+        self.stream.draw(self.evaluations, counter(position))
     }
 
-    /// Draws a symbol at `position`: the weights of all that are allowed, the symbol and the confidence.
-    fn draw<D: Denoiser<L, V>>(&self, denoiser: &D, position: usize) -> (Weights<V>, (u8, u16)) {
-        let mut scores = [0; V];
-        denoiser.scores(position, &mut scores);
-        let allowed = self.allowed.get(position).unwrap_or(&SymbolSet::EMPTY);
+    /// Draws a symbol at `position`, ranked by `rank` of the distribution over all that are allowed.
+    #[inline(always)]
+    fn draw<D: Denoiser<L, V>>(
+        &self,
+        denoiser: &D,
+        position: usize,
+        rank: fn(&Weights<V>) -> u32,
+    ) -> Candidate {
+        let allowed = set_of(self.allowed, position);
         let Settings { temperature, top_k, top_p, .. } = self.settings;
-        let weights = Weights::new(&scores, allowed, temperature);
-        let truncates = top_k < ALL_SYMBOLS || top_p < ALL_PROBABILITY;
-        let kept = if truncates { weights.truncated(top_k, top_p) } else { weights };
         let [word, _] = self.words(position);
-        (weights, (kept.draw(word), kept.confidence()))
+        draw(denoiser, position, allowed, temperature, top_k, top_p, word, rank)
     }
 
     /// Puts `symbol` at `position`, or masks it again.
@@ -251,4 +242,39 @@ impl<const L: usize, const V: usize> Sampler<'_, L, V> {
             *slot = confidence;
         }
     }
+}
+
+/// The symbols allowed at `position`.
+fn set_of(allowed: &[SymbolSet], position: usize) -> &SymbolSet {
+    allowed.get(position).or(allowed.last()).unwrap_or(&SymbolSet::EMPTY)
+}
+
+/// `position` as part of a draw's address.
+fn counter(position: usize) -> u32 {
+    u32::try_from(position).unwrap_or(u32::MAX)
+}
+
+/// Draws a symbol at `position`.
+///
+/// A function of its own, so that what it works in leaves the stack, and with single settings, so that the compiler sees
+/// which of them are constants and leaves out what they never ask for.
+#[expect(clippy::too_many_arguments, reason = "see above")]
+#[inline(never)]
+fn draw<D: Denoiser<L, V>, const L: usize, const V: usize>(
+    denoiser: &D,
+    position: usize,
+    allowed: &SymbolSet,
+    temperature: Temperature,
+    top_k: u16,
+    top_p: u32,
+    word: u32,
+    rank: fn(&Weights<V>) -> u32,
+) -> Candidate {
+    let mut weights = Weights::EMPTY;
+    weights.fill(allowed, temperature, |scores| denoiser.scores(position, scores));
+    let rank = rank(&weights);
+    if top_k < ALL_SYMBOLS || top_p < ALL_PROBABILITY {
+        weights.truncate(top_k, top_p);
+    }
+    Candidate { rank, drawn: Some((weights.draw(word), weights.total())) }
 }

@@ -38,11 +38,10 @@ impl<'a> Alphabet<'a> {
     /// # Errors
     /// [`AlphabetError`] where there are none, more than 255, or one twice.
     pub fn new(characters: &'a str) -> Result<Self, AlphabetError> {
-        for (index, character) in characters.chars().enumerate() {
-            if index >= usize::from(u8::MAX) {
-                return Err(AlphabetError::TooMany);
-            }
-            if characters.chars().take(index).any(|earlier| earlier == character) {
+        let (mut count, mut rest) = (0_u8, characters.chars());
+        while let Some(character) = rest.next() {
+            count = count.checked_add(1).ok_or(AlphabetError::TooMany)?;
+            if rest.clone().any(|later| later == character) {
                 return Err(AlphabetError::Repeated(character));
             }
         }
@@ -56,7 +55,9 @@ impl<'a> Alphabet<'a> {
 
     /// How many symbols there are: the characters and PAD.
     pub fn symbols(&self) -> usize {
-        self.characters.chars().count().saturating_add(1)
+        // A character of UTF-8 has one byte that does not continue another.
+        let first = |byte: &u8| *byte & 0b1100_0000 != 0b1000_0000;
+        self.characters.bytes().filter(first).count().saturating_add(1)
     }
 
     /// The symbol of `character`, if the alphabet has it.
@@ -66,7 +67,7 @@ impl<'a> Alphabet<'a> {
 
     /// The character of `symbol`; `None` for PAD and for what is outside the alphabet.
     pub fn character(&self, symbol: u8) -> Option<char> {
-        self.characters.chars().nth(usize::from(symbol.checked_sub(1)?))
+        (1..=u8::MAX).zip(self.characters.chars()).find(|(s, _)| *s == symbol).map(|(_, character)| character)
     }
 
     /// `text` as symbols, filled with [`PAD`].

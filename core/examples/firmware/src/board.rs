@@ -32,7 +32,7 @@ fn panic(_: &core::panic::PanicInfo) -> ! {
 #[cfg(target_arch = "arm")]
 #[cortex_m_rt::exception]
 unsafe fn HardFault(_: &cortex_m_rt::ExceptionFrame) -> ! {
-    print("hard fault\n");
+    print("fault\n");
     exit(1)
 }
 
@@ -40,6 +40,6 @@ unsafe fn HardFault(_: &cortex_m_rt::ExceptionFrame) -> ! {
 #[cfg(target_arch = "riscv32")]
 #[unsafe(export_name = "ExceptionHandler")]
 fn exception(_: &riscv_rt::TrapFrame) -> ! {
-    print("exception\n");
+    print("fault\n");
     exit(1)
 }

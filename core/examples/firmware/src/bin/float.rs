@@ -1,0 +1,42 @@
+//! The same in floating point, for chips with a float unit: `cargo run --release --bin float`.
+//!
+//! The smallest model; with the feature `large`, and 700 KB of flash, the largest perceptron.
+
+#![no_std]
+#![no_main]
+
+#[path = "../board.rs"]
+mod board;
+#[path = "../names.rs"]
+mod names;
+
+use micro_diffusion::denoiser::Model;
+use micro_diffusion::file::ModelFile;
+use names::{L, V};
+
+#[cfg(not(feature = "large"))]
+static MODEL: &[u8] = include_bytes!("../../../../../data/tiny.mdm");
+#[cfg(not(feature = "large"))]
+type Network = micro_diffusion::config::Tiny;
+
+#[cfg(feature = "large")]
+static MODEL: &[u8] = include_bytes!("../../../../../data/names.mdm");
+#[cfg(feature = "large")]
+type Network = micro_diffusion::config::Micro;
+
+#[board::entry]
+fn main() -> ! {
+    if run().is_none() {
+        board::print("the model in flash is damaged, or of another shape\n");
+        board::exit(1)
+    }
+    board::exit(0)
+}
+
+fn run() -> Option<()> {
+    let file = ModelFile::parse(MODEL).ok()?;
+    let parameters = Network::view(file.parameters::<Network, L, V>().ok()?)?;
+    let mut memory = [0.0; <Network as Model<L, V>>::MEMORY];
+    let mut denoiser = Network::denoiser(parameters, &mut memory)?;
+    names::unmask(&mut denoiser, file.alphabet())
+}

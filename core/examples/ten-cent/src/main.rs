@@ -1,0 +1,103 @@
+//! Names on a ten-cent chip, the CH32V003 class: RV32EC, 16 KB of flash, 2 KB of memory, no multiplier.
+//!
+//! The same sampler, the same network and the same model file as everywhere else, only smaller. What the chip lacks of
+//! instructions, the core does without: sums of shifted rows take the place of products.
+
+#![no_std]
+#![no_main]
+
+use core::arch::{asm, global_asm};
+
+use micro_diffusion::categorical::{SymbolSet, Temperature};
+use micro_diffusion::file::ModelFile;
+use micro_diffusion::integer::{Int4, IntegerMlp, IntegerModel};
+use micro_diffusion::rng::{Purpose, Stream};
+use micro_diffusion::sampler::{Order, Sampler, Settings};
+use micro_diffusion::text::PAD;
+
+/// The model: 4-bit weights, and 24 hidden units.
+static MODEL: &[u8] = include_bytes!("../../../../data/tiny-int4.mdm");
+type Network = IntegerMlp<Int4, L, V, 18>;
+const L: usize = 12;
+const V: usize = 27;
+
+/// Any number, for names of your own.
+const SEED: u64 = 1;
+const NAMES: u32 = 20;
+const SETTINGS: Settings = Settings::new(Order::Random, Temperature::from_milli(700));
+/// Any symbol at any position.
+static ALLOWED: [SymbolSet; 1] = [SymbolSet::first(V)];
+
+// There is nothing to copy or to clear: the stack, and on to the program.
+global_asm!(
+    ".section .text.start, \"ax\"",
+    ".global start",
+    "start:",
+    "la sp, stack_top",
+    "j main",
+);
+
+#[unsafe(no_mangle)]
+extern "C" fn main() -> ! {
+    exit(names().is_some())
+}
+
+fn names() -> Option<()> {
+    let file = ModelFile::parse(MODEL).ok()?;
+    let view = file.integers::<Network, L, V>().ok()?;
+    let mut memory = Network::MEMORY;
+    let mut denoiser = Network::denoiser(view, &mut memory);
+    for index in 0..NAMES {
+        let stream = Stream::new(SEED, Purpose::Sample).child(index, 0);
+        let mut sampler = Sampler::<L, V>::new(&ALLOWED, SETTINGS, stream).ok()?;
+        sampler.run(&mut denoiser, L);
+        show(sampler.symbols());
+    }
+    Some(())
+}
+
+/// Prints a name. The alphabet is a–z, so its letters are told from their numbers.
+#[inline(never)]
+fn show(symbols: &[Option<u8>; L]) {
+    let letters = symbols.iter().flatten().take_while(|symbol| **symbol != PAD);
+    for letter in letters.map(|symbol| symbol.wrapping_add(b'a' - 1)).chain([b'\n']) {
+        print(&letter);
+    }
+}
+
+/// Prints one character through the debugger. On a board of its own: to the serial port or the display.
+fn print(character: &u8) {
+    const WRITE_CHARACTER: u32 = 3;
+    semihosting(WRITE_CHARACTER, core::ptr::from_ref(character).addr() as u32);
+}
+
+fn exit(success: bool) -> ! {
+    const EXIT: u32 = 0x18;
+    const FINISHED: u32 = 0x20026;
+    const FAILED: u32 = 0x20023;
+    semihosting(EXIT, if success { FINISHED } else { FAILED });
+    loop {}
+}
+
+/// Calls the debugger: three instructions that do nothing else in this order.
+fn semihosting(operation: u32, argument: u32) {
+    // SAFETY: the debugger reads one byte at most, which lives, and changes a0 alone.
+    unsafe {
+        asm!(
+            ".balign 16",
+            ".option push",
+            ".option norvc",
+            "slli zero, zero, 0x1f",
+            "ebreak",
+            "srai zero, zero, 7",
+            ".option pop",
+            inout("a0") operation => _,
+            in("a1") argument,
+        );
+    }
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    exit(false)
+}

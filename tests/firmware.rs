@@ -1,0 +1,162 @@
+//! Firmware on emulated chips: the same names and the same bits as on the desktop, nothing that can panic, and what it
+//! costs.
+//!
+//! Where QEMU or the chips' targets are missing these tests say so and pass; `.ci/emulators` installs both, and
+//! continuous integration requires them.
+
+// The core's lints are for firmware.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+#[path = "firmware/tools.rs"]
+#[allow(dead_code)]
+mod tools;
+
+use std::process::Command;
+
+use tools::{
+    CORTEX_M3, CORTEX_M4F, Chip, Image, MICROBIT, Program, RISC_V, TEN_CENT, Tools, build_for_desktop,
+    limited, tools,
+};
+
+const CHIPS: [Chip; 4] = [MICROBIT, CORTEX_M3, CORTEX_M4F, RISC_V];
+
+/// The firmware example with 4-bit weights.
+const EXAMPLE: Program =
+    Program { package: "core/examples/firmware", binary: "micro-diffusion-firmware", features: "" };
+
+/// The program for the ten-cent chip.
+const TEN_CENT_EXAMPLE: Program =
+    Program { package: "core/examples/ten-cent", binary: "micro-diffusion-ten-cent", features: "" };
+
+/// What the example prints, and `sample --trace` for the same model and seed.
+const NAMES: &str = include_str!("golden/firmware.txt");
+/// What the ten-cent program prints, and `sample` for the same model and seed.
+const TEN_CENT_NAMES: &str = include_str!("golden/ten-cent.txt");
+
+/// Runs a program of the checks on the desktop and on the chips, and compares every line.
+fn compare(tools: Tools, program: &'static str, chips: &[Chip], expected_lines: usize) {
+    let desktop = |profile| {
+        let folder = build_for_desktop(profile);
+        let (code, printed) = limited(Command::new(folder.join(program)));
+        assert_eq!(code, Some(0), "{program} {profile}: {printed}");
+        printed
+    };
+    let release = desktop("release");
+    assert_eq!(release.lines().count(), expected_lines, "{program}");
+    assert_eq!(desktop("dev"), release, "{program}: debug and release");
+    for chip in chips {
+        let elf = tools.build(Program::check(program), chip.target).unwrap();
+        let (code, printed) = tools.run(*chip, &elf, &[]);
+        assert_eq!(code, Some(0), "{program} on {}: {printed}", chip.name);
+        assert_eq!(printed, release, "{program} on {}", chip.name);
+    }
+}
+
+/// Names and a checksum over all scores, from 100 seeds with each of six samplers.
+#[test]
+fn every_chip_samples_the_desktops_bits() {
+    let Some(tools) = tools() else { return };
+    for program in ["int4", "int8", "float"] {
+        compare(tools, program, &[MICROBIT, CORTEX_M4F, RISC_V], 600);
+    }
+}
+
+/// The checksum of all weights after each of 40 steps, and three texts.
+#[test]
+fn every_chip_trains_to_the_desktops_bits() {
+    let Some(tools) = tools() else { return };
+    compare(tools, "train", &[MICROBIT, CORTEX_M4F, RISC_V], 43);
+}
+
+#[test]
+fn bad_bytes_in_flash_are_an_error_on_every_chip() {
+    let Some(tools) = tools() else { return };
+    compare(tools, "bad_bytes", &[MICROBIT, CORTEX_M4F, RISC_V], 220);
+    let (_, printed) = limited(Command::new(build_for_desktop("release").join("bad_bytes")));
+    let taken: Vec<&str> = printed.lines().filter(|line| line.ends_with(": taken")).collect();
+    assert_eq!(taken, ["as it is: taken"]);
+}
+
+#[test]
+fn the_example_prints_the_same_names_on_every_chip() {
+    let Some(tools) = tools() else { return };
+    for chip in CHIPS {
+        let elf = tools.build(EXAMPLE, chip.target).unwrap();
+        assert_eq!(tools.run(chip, &elf, &[]), (Some(0), NAMES.to_owned()), "{}", chip.name);
+    }
+}
+
+#[test]
+fn a_panic_and_a_fault_end_the_program_with_an_error() {
+    let Some(tools) = tools() else { return };
+    for chip in CHIPS {
+        for (program, said) in [("panic", "panic\n"), ("fault", "fault\n")] {
+            let elf = tools.build(Program::check(program), chip.target).unwrap();
+            assert_eq!(tools.run(chip, &elf, &[]), (Some(1), said.to_owned()), "{program} on {}", chip.name);
+        }
+    }
+}
+
+/// The panic handler calls a function that does not exist, so the program links only if no panic can be reached.
+#[test]
+fn no_panic_can_be_reached() {
+    let Some(tools) = tools() else { return };
+    let link = |features| tools.build(Program { features, ..Program::check("no_panic") }, MICROBIT.target);
+    link("link").unwrap();
+    // The control: with one index that may be out of range it must not link.
+    let error = link("panics").unwrap_err();
+    assert!(error.contains("undefined symbol: a_panic_can_be_reached"), "{error}");
+}
+
+/// The example links no allocator, no formatting and no panic and, with integer weights, no floating point.
+#[test]
+fn the_example_links_only_what_it_needs() {
+    let Some(tools) = tools() else { return };
+    const UNWANTED: [&str; 5] = ["rust_alloc", "malloc", "flt2dec", "4core3fmt", "panic"];
+    const FLOATS: [&str; 6] = ["__aeabi_f", "__aeabi_d", "sf3", "df3", "__float", "__fix"];
+    let image = |program| Image::read(&tools.build(program, MICROBIT.target).unwrap());
+    let example = image(EXAMPLE);
+    assert_eq!(example.symbols_with(&UNWANTED), [""; 0]);
+    assert_eq!(example.symbols_with(&FLOATS), [""; 0]);
+    assert_eq!(example.static_memory, 0);
+    // The controls: a program that prints a number with a fraction, and the example in floating point.
+    let formats = image(Program { features: "formats", ..Program::check("formats") });
+    assert!(formats.symbols_with(&["flt2dec"]).len() > 1 && formats.symbols_with(&["4core3fmt"]).len() > 1);
+    assert!(image(Program { binary: "float", ..EXAMPLE }).symbols_with(&FLOATS).len() > 3);
+}
+
+/// Whether `code` multiplies or divides anywhere: the instructions of RISC-V's M extension, opcode 0110011 with function 1.
+///
+/// Instructions whose two lowest bits are set are 32 bits long, the others 16; compressed code has no product without the
+/// extension Zcb. Source: The RISC-V Instruction Set Manual, volume I, chapters 1.5 and 12.
+fn multiplies(code: &[u8]) -> bool {
+    let mut rest = code;
+    let mut found = false;
+    while let [a, b, ..] = *rest {
+        let long = a & 0b11 == 0b11;
+        if let [_, _, c, d, ..] = *rest
+            && long
+        {
+            let word = u32::from_le_bytes([a, b, c, d]);
+            found |= word & 0x7F == 0b011_0011 && word >> 25 == 1;
+        }
+        rest = rest.get(if long { 4 } else { 2 }..).unwrap_or(&[]);
+    }
+    found
+}
+
+/// The linker was given exactly the chip's 16 KB and 2 KB; the names come from a stack within the 2 KB, and no instruction
+/// multiplies or divides, which the emulated chip would do.
+#[test]
+fn the_ten_cent_program_fits_its_chip() {
+    let Some(tools) = tools().filter(Tools::has_ten_cent) else { return };
+    let elf = tools.build(TEN_CENT_EXAMPLE, TEN_CENT.target).unwrap();
+    assert_eq!(tools.run(TEN_CENT, &elf, &[]), (Some(0), TEN_CENT_NAMES.to_owned()));
+    let image = Image::read(&elf);
+    assert!(image.flash <= 16 * 1024 && image.static_memory == 0, "{} bytes of flash", image.flash);
+    let stack = tools.count(TEN_CENT, &elf, None).stack;
+    assert!(stack <= 2 * 1024, "{stack} bytes of stack");
+    assert!(!multiplies(&image.code));
+    // The control: the same check finds the products of a chip that has a multiplier.
+    assert!(multiplies(&Image::read(&tools.build(EXAMPLE, RISC_V.target).unwrap()).code));
+}

@@ -1,0 +1,22 @@
+//! The largest perceptron in floating point, for chips with 700 KB of flash.
+
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+use firmware_checks::{L, V, mark, tell};
+use micro_diffusion::config::Micro;
+use micro_diffusion::denoiser::Model;
+use micro_diffusion::file::ModelFile;
+
+static MODEL: &[u8] = include_bytes!("../../../../data/names.mdm");
+
+firmware_checks::program!(run);
+
+fn run() -> Option<()> {
+    mark();
+    let file = ModelFile::parse(MODEL).ok()?;
+    let parameters = Micro::view(file.parameters::<Micro, L, V>().ok()?)?;
+    mark();
+    let mut memory = [0.0; <Micro as Model<L, V>>::MEMORY];
+    let mut denoiser = Micro::denoiser(parameters, &mut memory)?;
+    tell(&mut denoiser, file.alphabet(), 10)
+}

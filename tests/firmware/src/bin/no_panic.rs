@@ -1,0 +1,77 @@
+//! Links only if no panic can be reached: the panic handler calls a function that does not exist.
+//!
+//! All that firmware calls is called here on values the compiler cannot know. With the feature `panics` a panic can be
+//! reached, and this must not link.
+
+#![no_std]
+#![no_main]
+
+use core::hint::black_box;
+
+use micro_diffusion::categorical::{SymbolSet, Temperature};
+use micro_diffusion::config::{Micro, Residual, Tiny, Transformer};
+use micro_diffusion::denoiser::{Denoiser, Model};
+use micro_diffusion::file::ModelFile;
+use micro_diffusion::integer::{Int4, Int8, IntegerModel, Quantisable};
+use micro_diffusion::pattern;
+use micro_diffusion::rng::{Purpose, Stream};
+use micro_diffusion::sampler::{Order, Sampler, Settings};
+
+unsafe extern "C" {
+    fn a_panic_can_be_reached() -> !;
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    // SAFETY: never linked.
+    unsafe { a_panic_can_be_reached() }
+}
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    black_box(sample(black_box::<&[u8]>(&[])));
+    #[cfg(feature = "panics")]
+    black_box(black_box(&[0_u8; 4])[black_box(3_usize)]);
+    loop {}
+}
+
+fn sample(bytes: &[u8]) -> Option<()> {
+    let file = ModelFile::parse(bytes).ok()?;
+    // Of each its own copy: what is of one shape would be known not to be of another.
+    black_box(float::<Tiny, 12, 27, { <Tiny as Model<12, 27>>::MEMORY }>(black_box(file)));
+    black_box(float::<Micro, 12, 27, { <Micro as Model<12, 27>>::MEMORY }>(black_box(file)));
+    black_box(float::<Residual, 12, 27, { <Residual as Model<12, 27>>::MEMORY }>(black_box(file)));
+    black_box(float::<Transformer, 16, 27, { <Transformer as Model<16, 27>>::MEMORY }>(black_box(file)));
+    black_box(integer::<<Micro as Quantisable<12, 27>>::Integers<Int4>>(black_box(file)));
+    black_box(integer::<<Micro as Quantisable<12, 27>>::Integers<Int8>>(black_box(file)));
+    Some(())
+}
+
+fn integer<M: IntegerModel<12, 27>>(file: ModelFile) -> Option<()> {
+    let mut memory = M::MEMORY;
+    draw::<_, 12, 27>(&mut M::denoiser(file.integers::<M, 12, 27>().ok()?, &mut memory), file)
+}
+
+fn float<M: Model<L, V>, const L: usize, const V: usize, const MEMORY: usize>(file: ModelFile) -> Option<()> {
+    let mut memory = [0.0; MEMORY];
+    let view = M::view(file.parameters::<M, L, V>().ok()?)?;
+    draw::<_, L, V>(&mut M::denoiser(view, &mut memory)?, file)
+}
+
+fn draw<D: Denoiser<L, V>, const L: usize, const V: usize>(denoiser: &mut D, file: ModelFile) -> Option<()> {
+    let alphabet = file.alphabet();
+    let allowed: [SymbolSet; L] = pattern::allowed(black_box("m?r*"), black_box(None), alphabet).ok()?;
+    let order = black_box([Order::Random, Order::Confidence, Order::Entropy, Order::Remask]);
+    for order in order {
+        let mut settings = Settings::new(order, Temperature::from_milli(black_box(700)));
+        (settings.top_k, settings.top_p) = black_box((256, 65_536));
+        let stream = Stream::new(black_box(1), Purpose::Sample).child(black_box(0), 0);
+        let mut sampler = Sampler::<L, V>::new(&allowed, settings, stream).ok()?;
+        sampler.step(denoiser, black_box(L));
+        sampler.run(denoiser, black_box(L));
+        black_box(alphabet.decode::<64>(black_box(sampler.symbols()), '_'));
+        black_box((sampler.confidence(), sampler.masked(), sampler.evaluations()));
+    }
+    black_box(alphabet.encode::<L>(black_box("emma")).ok()?);
+    Some(())
+}

@@ -1,0 +1,180 @@
+//! What the checks on emulated chips share. On the desktop the same sources are ordinary programs, so that every line a
+//! chip prints can be compared with what a desktop prints.
+
+#![cfg_attr(target_os = "none", no_std)]
+
+use core::cell::Cell;
+
+use micro_diffusion::categorical::{SymbolSet, Temperature};
+use micro_diffusion::denoiser::{Denoiser, Score};
+use micro_diffusion::rng::{Purpose, Stream};
+use micro_diffusion::sampler::{Order, Sampler, Settings};
+use micro_diffusion::text::Alphabet;
+
+#[cfg(target_os = "none")]
+#[path = "../../../core/examples/firmware/src/board.rs"]
+pub mod board;
+
+#[cfg(not(target_os = "none"))]
+pub mod board {
+    //! The desktop as a board.
+
+    /// Shows `text`.
+    pub fn print(text: &str) {
+        print!("{text}");
+    }
+
+    /// Ends the program; 0 is success.
+    pub fn exit(code: i32) -> ! {
+        std::process::exit(code)
+    }
+}
+
+use board::print;
+
+/// The program that runs the function `$run`, and fails where it returns `None`.
+#[macro_export]
+macro_rules! program {
+    ($run:path) => {
+        #[cfg(target_os = "none")]
+        #[$crate::board::entry]
+        fn main() -> ! {
+            $crate::board::exit(i32::from($run().is_none()))
+        }
+
+        #[cfg(not(target_os = "none"))]
+        fn main() {
+            $crate::board::exit(i32::from($run().is_none()))
+        }
+    };
+}
+
+/// Positions and symbols of the models for names.
+pub const L: usize = 12;
+/// See [`L`].
+pub const V: usize = 27;
+
+/// Names drawn with each sampler.
+pub const SEEDS: u64 = 100;
+
+/// The samplers: name, how it draws, and in how many steps.
+const SAMPLERS: [(&str, Settings, usize); 6] = {
+    let warm = Temperature::from_milli(700);
+    let truncated = Settings { top_k: 5, top_p: 58_982, ..Settings::new(Order::Random, Temperature::ONE) };
+    [
+        ("random", Settings::new(Order::Random, warm), L),
+        ("confidence", Settings::new(Order::Confidence, warm), L),
+        ("entropy", Settings::new(Order::Entropy, warm), 5),
+        ("remask", Settings::new(Order::Remask, warm), 2 * L),
+        ("top-k-top-p", truncated, L),
+        ("greedy", Settings::new(Order::Confidence, Temperature::GREEDY), 7),
+    ]
+};
+
+/// Where the instruction counter looks: it notes the count at each entry.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn mark() {
+    core::hint::black_box(());
+}
+
+/// For each sampler and seed a line: sampler, seed, name, checksum over all scores that the denoiser gave.
+///
+/// The first `counted` names of each sampler are drawn before that, as firmware would draw them, between two [`mark`]s.
+#[inline(never)]
+pub fn tell<D: Denoiser<L, V>>(denoiser: &mut D, alphabet: Alphabet, counted: u64) -> Option<()> {
+    for (sampler, settings, steps) in SAMPLERS {
+        for seed in 0..SEEDS {
+            if seed < counted {
+                mark();
+                draw(denoiser, alphabet, settings, steps, seed)?;
+                mark();
+            }
+            let mut recorded = Recorded { denoiser, hash: Cell::new(Hash::new()) };
+            let name = draw(&mut recorded, alphabet, settings, steps, seed)?;
+            let text = alphabet.decode::<{ 4 * L }>(&name, '_');
+            for piece in [sampler, " ", &number(seed as u32), " ", &text, " "] {
+                print(piece);
+            }
+            print(&recorded.hash.get().digits());
+            print("\n");
+        }
+    }
+    Some(())
+}
+
+fn draw<D: Denoiser<L, V>>(
+    denoiser: &mut D,
+    alphabet: Alphabet,
+    settings: Settings,
+    steps: usize,
+    seed: u64,
+) -> Option<[Option<u8>; L]> {
+    let allowed = [SymbolSet::first(alphabet.symbols()); L];
+    let stream = Stream::new(seed, Purpose::Sample).child(0, 0);
+    let mut sampler = Sampler::<L, V>::new(&allowed, settings, stream).ok()?;
+    sampler.run(denoiser, steps);
+    Some(*sampler.symbols())
+}
+
+/// A denoiser that takes note of every score it gives.
+struct Recorded<'a, D> {
+    denoiser: &'a mut D,
+    hash: Cell<Hash>,
+}
+
+impl<D: Denoiser<L, V>> Denoiser<L, V> for Recorded<'_, D> {
+    fn set(&mut self, position: usize, symbol: Option<u8>) {
+        self.denoiser.set(position, symbol);
+    }
+
+    fn evaluate(&mut self) {
+        self.denoiser.evaluate();
+    }
+
+    fn scores(&self, position: usize, out: &mut [Score; V]) {
+        self.denoiser.scores(position, out);
+        self.hash.set(out.iter().fold(self.hash.get(), |hash, score| hash.with(score.cast_unsigned())));
+    }
+}
+
+/// FNV-1a over words.
+#[derive(Clone, Copy)]
+pub struct Hash(u32);
+
+impl Hash {
+    /// Of nothing.
+    pub fn new() -> Self {
+        Self(0x811C_9DC5)
+    }
+
+    /// Of what it was of and `word`.
+    pub fn with(self, word: u32) -> Self {
+        let add = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+        Self(word.to_le_bytes().into_iter().fold(self.0, add))
+    }
+
+    /// In hexadecimal.
+    pub fn digits(self) -> heapless::String<8> {
+        let digit = |place: u32| char::from_digit(self.0 >> (28 - 4 * place) & 15, 16).unwrap_or('?');
+        (0..8).map(digit).collect()
+    }
+}
+
+impl Default for Hash {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// `value` in decimal.
+pub fn number(value: u32) -> heapless::String<10> {
+    let (mut digits, mut rest) = (heapless::Vec::<char, 10>::new(), value);
+    loop {
+        let _ = digits.push(char::from_digit(rest % 10, 10).unwrap_or('?'));
+        rest /= 10;
+        if rest == 0 {
+            return digits.into_iter().rev().collect();
+        }
+    }
+}
