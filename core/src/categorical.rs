@@ -301,8 +301,8 @@ pub fn power_of_two(x: u32) -> u32 {
     let entry = (x >> 10 & 63) as usize;
     let (Some(high), Some(low)) = (POWERS.get(entry), POWERS.get(entry.saturating_add(1))) else { return 0 };
     // high − low < 2¹⁷ and the fraction < 2¹⁰, so the product fits 32 bits.
-    let between = high.saturating_sub(*low).saturating_mul(x & 1023) >> 10;
-    high.saturating_sub(between).checked_shr(x >> 16).unwrap_or(0)
+    let between = high.wrapping_sub(*low).wrapping_mul(x & 1023) >> 10;
+    high.wrapping_sub(between).checked_shr(x >> 16).unwrap_or(0)
 }
 
 /// log₂x in 1/65536, rounded down; 0 for x = 0.
