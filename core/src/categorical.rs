@@ -149,13 +149,17 @@ impl<const V: usize> Weights<V> {
     ) {
         const { assert!(V <= 256, "a symbol is a u8, and V weights of 2²³ must fit 32 bits") };
         write(&mut self.weights);
-        let (mut likeliest, mut largest) = (0, None);
-        for (symbol, score) in numbered(self.weights.iter()) {
-            if allowed.contains(symbol) && largest.is_none_or(|largest| *score > largest) {
-                (likeliest, largest) = (symbol, Some(*score));
+        let (mut likeliest, mut largest) = (0, Score::MIN);
+        // Backwards, so that of equals the first is the last to be taken.
+        let mut symbol = V;
+        for score in self.weights.iter().rev() {
+            symbol = symbol.wrapping_sub(1);
+            #[expect(clippy::cast_possible_truncation, reason = "symbol < V ≤ 256")]
+            let number = symbol as u8;
+            if *score >= largest && allowed.contains(number) {
+                (likeliest, largest) = (number, *score);
             }
         }
-        let largest = largest.unwrap_or(Score::MAX);
         let factor = temperature.factor.or(Temperature::ONE.factor).unwrap_or(0);
         let mut total = 0_u32;
         for (symbol, place) in numbered(self.weights.iter_mut()) {
