@@ -148,6 +148,9 @@ fn a_run_leaves_pictures_and_a_report_that_needs_no_network() {
     let first = stdout(path, &["sample", "--model", "run", "--num", "1"]);
     assert!(unmasking.contains(&format!("“{}”", first.trim_end())), "{first}");
     assert_eq!(unmasking.matches("class=\"mask\"").count(), 12 * 13 / 2, "12 masks, then 11, …");
+    let names = read("names.svg");
+    assert_eq!(names.matches("@keyframes letter").count(), 13, "a moment for each step and the start");
+    assert!(report.contains(names.as_str()), "it moves in the report too");
     for part in ["<svg", "held-out NELBO", "confidence", "learning rate", "masked"] {
         assert!(report.contains(part), "{part}");
     }
@@ -187,7 +190,7 @@ fn looking_changes_nothing_and_not_looking_leaves_nothing() {
         let read = |run: &str| fs::read(path.join(run).join(file)).unwrap();
         assert_eq!(read("seen"), read("unseen"), "{file}");
     }
-    for file in ["held_out.csv", "loss.svg", "unmasking.svg", "report.html"] {
+    for file in ["held_out.csv", "loss.svg", "unmasking.svg", "names.svg", "report.html"] {
         assert!(path.join("seen").join(file).exists(), "{file}");
         assert!(!path.join("unseen").join(file).exists(), "{file}");
     }

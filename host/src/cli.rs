@@ -156,7 +156,7 @@ pub(crate) struct TrainOptions {
     #[arg(long)]
     pub(crate) no_eval: bool,
     /// Skip what is only there to be looked at: the forward process, the names on the way, the unmasking, loss.svg,
-    /// unmasking.svg and report.html
+    /// unmasking.svg, names.svg and report.html
     #[arg(long)]
     pub(crate) no_pictures: bool,
     /// Print nothing but results

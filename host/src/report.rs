@@ -12,7 +12,7 @@ use crate::eval::Score;
 use crate::glimpse;
 use crate::model::Model;
 use crate::network::{Drawn, shape_name};
-use crate::run::{LOSS_PICTURE, REPORT, RunFolder, UNMASKING_PICTURE};
+use crate::run::{LOSS_PICTURE, NAMES_PICTURE, REPORT, RunFolder, UNMASKING_PICTURE};
 use crate::sample::request;
 use crate::settings::Settings;
 use crate::statistics::Statistics;
@@ -59,17 +59,19 @@ pub(crate) fn compare(
 }
 
 impl Report<'_> {
-    /// Writes the two pictures and the page.
+    /// Writes the pictures and the page.
     pub(crate) fn save(&self, folder: &RunFolder) -> anyhow::Result<()> {
         let first = self.drawn.first().context("no name to show")?;
         let curves = svg::curves(self.losses, self.held_out, self.settings.objective)?;
         let unmasking = svg::unmasking(self.corpus.alphabet()?, &first.frames, &first.text);
         folder.save(LOSS_PICTURE, curves.as_bytes())?;
         folder.save(UNMASKING_PICTURE, unmasking.as_bytes())?;
-        folder.save(REPORT, self.page(&curves, &unmasking)?.into_string().as_bytes())
+        let names = svg::emerging(self.drawn);
+        folder.save(NAMES_PICTURE, names.as_bytes())?;
+        folder.save(REPORT, self.page(&curves, &unmasking, &names)?.into_string().as_bytes())
     }
 
-    fn page(&self, curves: &str, unmasking: &str) -> anyhow::Result<Markup> {
+    fn page(&self, curves: &str, unmasking: &str, names: &str) -> anyhow::Result<Markup> {
         let title = format!("{} · Micro Diffusion", self.corpus.source);
         Ok(html! {
             (DOCTYPE)
@@ -86,6 +88,7 @@ impl Report<'_> {
                     h2 { "New names" }
                     p.note { "Names number 0 to " (self.drawn.len() - 1) " of seed " (self.settings.seed)
                         ", with the defaults of " code { "sample" } "." }
+                    figure { (PreEscaped(names)) }
                     ul.names { @for drawn in self.drawn { li { (drawn.text) } } }
                     h2 { "How the first name emerged" }
                     figure { (PreEscaped(unmasking)) }

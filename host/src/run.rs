@@ -1,7 +1,7 @@
 //! The run folder: what a training run leaves, written so that nothing is ever half there.
 //!
 //! `model.mdm`, `settings.json`, `loss.csv`, `held_out.csv`, `checkpoint.safetensors`, and to be looked at `loss.svg`,
-//! `unmasking.svg` and `report.html`; `lock` is held by the process that writes.
+//! `unmasking.svg`, `names.svg` and `report.html`; `lock` is held by the process that writes.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
@@ -28,14 +28,16 @@ pub(crate) const HELD_OUT: &str = "held_out.csv";
 pub(crate) const LOSS_PICTURE: &str = "loss.svg";
 /// How a name emerges.
 pub(crate) const UNMASKING_PICTURE: &str = "unmasking.svg";
+/// How all names emerge, moving.
+pub(crate) const NAMES_PICTURE: &str = "names.svg";
 /// All of the run on one page.
 pub(crate) const REPORT: &str = "report.html";
 /// What `--resume` goes on from.
 pub(crate) const CHECKPOINT: &str = "checkpoint.safetensors";
 
 /// All that a run leaves.
-const WRITTEN: [&str; 8] =
-    [MODEL, SETTINGS, LOSS, HELD_OUT, CHECKPOINT, LOSS_PICTURE, UNMASKING_PICTURE, REPORT];
+const WRITTEN: [&str; 9] =
+    [MODEL, SETTINGS, LOSS, HELD_OUT, CHECKPOINT, LOSS_PICTURE, UNMASKING_PICTURE, NAMES_PICTURE, REPORT];
 
 const LOCK: &str = "lock";
 

@@ -9,9 +9,10 @@ use plotters::prelude::{
     ChartBuilder, Circle, IntoDrawingArea, LineSeries, PathElement, RGBColor, SVGBackend, SeriesLabelPosition,
 };
 use plotters::style::{Color, IntoFont};
+use unicode_width::UnicodeWidthChar;
 
 use crate::cli::Objective;
-use crate::network::Frame;
+use crate::network::{Drawn, Frame};
 
 /// Width and height of the curves.
 const CURVES: (u32, u32) = (840, 420);
@@ -208,4 +209,62 @@ fn legend(y: usize) -> maud::Markup {
         circle class="end" cx=(LEFT + 165) cy=(y + 29) r="2.5" {}
         text class="title" style="font-size:13px" x=(LEFT + 176) y=(y + 34) { "end of the name" }
     }
+}
+
+/// Columns of names.
+const ACROSS: usize = 4;
+/// Height of a line of names; width of a position, and of one for characters that take two columns of a terminal.
+const LINE: usize = 32;
+const NARROW: usize = 15;
+const FULL: usize = 22;
+/// Positions between two names.
+const BETWEEN: usize = 2;
+
+const MOVING: &str = ".emerging text{font:20px ui-monospace,Menlo,Consolas,monospace;text-anchor:middle;fill:#4a89dc;\
+animation:9s linear infinite}.emerging .mask{fill:#808080}";
+
+/// How all of `drawn` emerge at once, again and again; a reader that does not animate shows the names.
+pub(crate) fn emerging(drawn: &[Drawn]) -> String {
+    let longest = drawn.iter().map(|drawn| drawn.text.chars().count()).max().unwrap_or(0);
+    let steps = drawn.iter().map(|drawn| drawn.frames.len()).max().unwrap_or(1).max(2) - 1;
+    let wide = drawn.iter().flat_map(|drawn| drawn.text.chars()).any(|letter| letter.width() == Some(2));
+    let side = if wide { FULL } else { NARROW };
+    let pitch = (longest + BETWEEN) * side;
+    let (width, height) = (ACROSS * pitch, drawn.len().div_ceil(ACROSS) * LINE + 8);
+    let moments: String = (0..=steps).map(|step| keyframes(step, steps)).collect();
+    html! {
+        svg class="emerging" xmlns="http://www.w3.org/2000/svg" viewBox=(format!("0 0 {width} {height}")) width=(width) height=(height) role="img" {
+            title { "Names emerging from masks" }
+            style { (maud::PreEscaped(MOVING)) (maud::PreEscaped(moments)) }
+            @for (index, drawn) in drawn.iter().enumerate() {
+                @for position in 0..longest {
+                    @let x = index % ACROSS * pitch + position * side + side;
+                    @let y = index / ACROSS * LINE + LINE - 8;
+                    @let step = revealed(&drawn.frames, position);
+                    text.mask style=(format!("animation-name:mask{step};opacity:0")) x=(x) y=(y) { "_" }
+                    @if let Some(character) = drawn.text.chars().nth(position) {
+                        text style=(format!("animation-name:letter{step}")) x=(x) y=(y) { (character) }
+                    }
+                }
+            }
+        }
+    }
+    .into_string()
+}
+
+/// The step that `position` was last drawn in.
+fn revealed(frames: &[Frame], position: usize) -> usize {
+    let masked = |frame: &Frame| frame.symbols.get(position).is_some_and(Option::is_none);
+    frames.iter().rposition(masked).map_or(0, |last| last + 1)
+}
+
+/// The moving of what is drawn in step `step` of `steps`: its mask goes, its letter comes and stays for a while.
+fn keyframes(step: usize, steps: usize) -> String {
+    let at = 6.0 + 60.0 * step as f64 / steps as f64;
+    let (just, settled) = (at - 0.1, at + 6.0);
+    format!(
+        "@keyframes mask{step}{{0%,{just:.1}%{{opacity:.45}}{at:.1}%,100%{{opacity:0}}}}\
+         @keyframes letter{step}{{0%,{just:.1}%{{opacity:0;fill:#e87e24}}{at:.1}%{{opacity:1;fill:#e87e24}}\
+         {settled:.1}%,97%{{opacity:1;fill:#4a89dc}}100%{{opacity:0;fill:#4a89dc}}}}"
+    )
 }
