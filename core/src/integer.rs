@@ -189,7 +189,7 @@ pub struct Int8;
 impl Precision for Int8 {
     const DTYPE: Dtype = Dtype::Int8;
     const FINEST: u8 = 7;
-    const PRICE: f64 = 0.0;
+    const PRICE: f64 = 0.01;
     const ROWS: u32 = 0;
 
     fn largest_value(_units: usize) -> u8 {
@@ -445,23 +445,56 @@ fn value_of(sum: i16, shift: u32, largest: u8) -> u32 {
     (i32::from(sum) >> shift).cast_unsigned().min(u32::from(largest))
 }
 
-/// Lists the units whose sum is at least 2^`shift`, of which a value is left, in ascending order; returns how many.
+/// The units of value above 0, a bit for each: a list of them would take eight times the memory.
+type Active = [u32; 8];
+
+/// Marks the units whose sum is at least 2^`shift`, of which a value is left.
 ///
 /// Not inlined, so that the loop has all registers to itself.
 #[inline(never)]
-fn list_active<const H: usize>(sums: &[i16; H], shift: u32, active: &mut [u8; H]) -> usize {
+fn mark_active(sums: &[i16], shift: u32, active: &mut Active) {
     let threshold = 1_i32 << shift;
-    let mut slots = active.iter_mut();
-    let mut unit = 0_u8;
-    for sum in sums {
-        if i32::from(*sum) >= threshold
-            && let Some(slot) = slots.next()
-        {
-            *slot = unit;
+    for (word, sums) in active.iter_mut().zip(sums.chunks(32)) {
+        let (mut bits, mut bit) = (0, 1_u32);
+        for sum in sums {
+            if i32::from(*sum) >= threshold {
+                bits |= bit;
+            }
+            bit <<= 1;
         }
-        unit = unit.wrapping_add(1);
+        *word = bits;
     }
-    H.saturating_sub(slots.len())
+}
+
+/// The units marked in an [`Active`], in ascending order.
+#[derive(Clone)]
+struct Units<'a> {
+    words: core::slice::Iter<'a, u32>,
+    /// What is left of the present word.
+    word: u32,
+    /// The unit of its lowest bit, and 32 more.
+    end: usize,
+}
+
+impl<'a> Units<'a> {
+    fn of(active: &'a Active) -> Self {
+        Self { words: active.iter(), word: 0, end: 0 }
+    }
+}
+
+impl Iterator for Units<'_> {
+    type Item = usize;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<usize> {
+        while self.word == 0 {
+            self.word = *self.words.next()?;
+            self.end = self.end.wrapping_add(32);
+        }
+        let place = usize::try_from(self.word.trailing_zeros()).unwrap_or(0);
+        self.word &= self.word.wrapping_sub(1);
+        Some(self.end.wrapping_sub(32).wrapping_add(place))
+    }
 }
 
 /// A two-layer perceptron in integers, [`Mlp`](crate::mlp::Mlp) with weights of precision `P`.
@@ -480,7 +513,7 @@ pub struct IntegerMlpView<'a, P, const L: usize, const V: usize, const H: usize>
     shift: u32,
 }
 
-/// What an [`IntegerMlp`] works in: 3 bytes for each hidden unit and 2 for each position.
+/// What an [`IntegerMlp`] works in: 2 bytes for each hidden unit, 4 for each position and 32.
 #[derive(Clone, Debug)]
 pub struct IntegerMlpMemory<const L: usize, const H: usize> {
     /// The text to evaluate.
@@ -488,9 +521,7 @@ pub struct IntegerMlpMemory<const L: usize, const H: usize> {
     /// The text that `sums` belongs to.
     summed: [Option<u8>; L],
     sums: [i16; H],
-    /// The units of value above 0, in ascending order, as many as `active_count` says.
-    active: [u8; H],
-    active_count: usize,
+    active: Active,
 }
 
 /// An [`IntegerMlp`] at work.
@@ -516,20 +547,15 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const H: usize> Int
         trained_exponent::<P>(H)
     }
 
-    const MEMORY: Self::Memory = IntegerMlpMemory {
-        symbols: [None; L],
-        summed: [None; L],
-        sums: [0; H],
-        active: [0; H],
-        active_count: 0,
-    };
+    const MEMORY: Self::Memory =
+        IntegerMlpMemory { symbols: [None; L], summed: [None; L], sums: [0; H], active: [0; 8] };
 
     type View<'a> = IntegerMlpView<'a, P, L, V, H>;
     type Memory = IntegerMlpMemory<L, H>;
     type Denoiser<'a> = IntegerMlpDenoiser<'a, P, L, V, H>;
 
     fn view<'a>(payload: &'a [u8], scales: &Scales) -> Option<Self::View<'a>> {
-        const { assert!(H <= 256, "the number of a unit is a u8") };
+        const { assert!(H <= 256, "a bit for each unit") };
         const { assert!(H.is_multiple_of(2), "the rows of two units fill whole bytes") };
         const { assert!(L * 128 < SUM_SHARE as usize, "the tables' share of a hidden sum") };
         let [e, b, u, c, ..] = scales.tensors;
@@ -613,16 +639,14 @@ impl<P: Precision, const L: usize, const V: usize, const H: usize> Denoiser<L, V
     fn evaluate(&mut self) {
         self.update_sums();
         let memory = &mut self.memory;
-        memory.active_count = list_active(&memory.sums, self.view.shift, &mut memory.active);
+        mark_active(&memory.sums, self.view.shift, &mut memory.active);
     }
 
     fn scores(&self, position: usize, out: &mut [Score; V]) {
         let (memory, shift) = (&self.memory, self.view.shift & 31);
-        let active = memory.active.get(..memory.active_count).unwrap_or(&[]);
-        let value = move |unit: &u8| {
-            let unit = usize::from(*unit);
+        let value = move |unit: usize| {
             (unit, memory.sums.get(unit).map_or(0, |sum| value_of(*sum, shift, P::largest_value(H))))
         };
-        self.view.output.scores(position, active.iter().map(value), out);
+        self.view.output.scores(position, Units::of(&memory.active).map(value), out);
     }
 }
