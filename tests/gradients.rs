@@ -71,9 +71,9 @@ fn check_linear<const I: usize, const V: usize>() {
     let (weight, bias): ([[f64; I]; V], [f64; V]) = (matrix(1), vector(2));
     let (x, c): ([f64; I], [f64; V]) = (vector(3), vector(4));
     let loss = |weight: &[[f64; I]; V], bias: &[f64; V], x: &[f64; I]| {
-        let mut y = [[0.0; V]];
-        linear_forward(weight, bias, [x], &mut y);
-        dot(&y[0], &c)
+        let mut y = [0.0; V];
+        linear_forward(weight, bias, x, &mut y);
+        dot(&y, &c)
     };
     let mut d_x = [0.0; I];
     linear_backward_input(&weight, &c, &mut d_x);

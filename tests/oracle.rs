@@ -46,7 +46,9 @@ fn check_linear<const I: usize, const V: usize, const E: usize>(oracle: &Oracle)
     let d_y: &[[f64; V]; E] = get("d_y").as_chunks().0.try_into().unwrap();
 
     let mut y = [[0.0; V]; E];
-    linear_forward(weight, bias, x.each_ref(), &mut y);
+    for (x, y) in x.iter().zip(&mut y) {
+        linear_forward(weight, bias, x, y);
+    }
     assert_all_close(y.as_flattened(), get("y"), ORACLE_F64, "linear y");
     let mut d_x = [[0.0; I]; E];
     for (d_x, d_y) in d_x.iter_mut().zip(d_y) {
@@ -62,9 +64,9 @@ fn check_linear<const I: usize, const V: usize, const E: usize>(oracle: &Oracle)
 
     let single = |row: &[f64; I]| row.map(|x| x as f32);
     let (weight, bias) = (weight.each_ref().map(single), bias.map(|b| b as f32));
-    let mut y = [[0.0; V]; 1];
-    linear_forward(&weight, &bias, [&single(&x[0])], &mut y);
-    assert_all_close(&y[0].map(f64::from), &get("y")[..V], ORACLE_F32, "linear y in f32");
+    let mut y = [0.0; V];
+    linear_forward(&weight, &bias, &single(&x[0]), &mut y);
+    assert_all_close(&y.map(f64::from), &get("y")[..V], ORACLE_F32, "linear y in f32");
 }
 
 #[test]

@@ -60,80 +60,48 @@ fn plus_products<R: Real, W: Stored<R>>(mut sums: [R; LANES], w: &[W], x: &[R]) 
     sums
 }
 
-/// The dot products of each of `weights` with each of `inputs`, every sum in the order of this file's head.
+/// The dot products of each of `weights` with `x`, every sum in the order of this file's head.
 ///
-/// Computing several at once changes no bit of any: each loaded number is used `ROWS` or `COLUMNS` times.
+/// Computing several at once changes no bit of any: each chunk of `x` is loaded once for all of them.
 #[inline(always)]
-fn dots<R: Real, W: Stored<R>, const I: usize, const COLUMNS: usize, const ROWS: usize>(
+fn dots<R: Real, W: Stored<R>, const I: usize, const COLUMNS: usize>(
     weights: &[[W; I]; COLUMNS],
-    inputs: [&[R; I]; ROWS],
-) -> [[R; COLUMNS]; ROWS] {
-    let mut lanes = [[[R::ZERO; LANES]; COLUMNS]; ROWS];
+    x: &[R; I],
+) -> [R; COLUMNS] {
+    let mut lanes = [[R::ZERO; LANES]; COLUMNS];
     let weights = weights.each_ref().map(|row| row.as_chunks::<LANES>());
-    let inputs = inputs.map(|row| row.as_chunks::<LANES>());
-    for chunk in 0..I / LANES {
-        for (lanes, (input, _)) in lanes.iter_mut().zip(inputs) {
-            for (lanes, (weight, _)) in lanes.iter_mut().zip(weights) {
-                if let (Some(weight), Some(input)) = (weight.get(chunk), input.get(chunk)) {
-                    *lanes = plus_products(*lanes, weight, input);
-                }
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    for (index, chunk) in chunks.iter().enumerate() {
+        for (lanes, (weight, _)) in lanes.iter_mut().zip(weights) {
+            if let Some(weight) = weight.get(index) {
+                *lanes = plus_products(*lanes, weight, chunk);
             }
         }
     }
-    for (lanes, (_, input)) in lanes.iter_mut().zip(inputs) {
-        for (lanes, (_, weight)) in lanes.iter_mut().zip(weights) {
-            *lanes = plus_products(*lanes, weight, input);
-        }
+    for (lanes, (_, weight)) in lanes.iter_mut().zip(weights) {
+        *lanes = plus_products(*lanes, weight, rest);
     }
-    lanes.map(|row| row.map(sum_lanes))
+    lanes.map(sum_lanes)
 }
 
-/// y_v = b_v + Σ_i w_vi·x_i for every v, for each of `ROWS` inputs.
+/// y_v = b_v + Σ_i w_vi·x_i for every v.
 #[inline(always)]
-pub fn linear_forward<R: Real, W: Stored<R>, const I: usize, const V: usize, const ROWS: usize>(
+pub fn linear_forward<R: Real, W: Stored<R>, const I: usize, const V: usize>(
     weight: &[[W; I]; V],
     bias: &[W; V],
-    x: [&[R; I]; ROWS],
-    y: &mut [[R; V]; ROWS],
+    x: &[R; I],
+    y: &mut [R; V],
 ) {
-    // As many sums as registers hold: nine for one input, four for each of two.
-    if ROWS == 1 {
-        linear_blocks::<R, W, I, V, ROWS, 9>(weight, bias, x, y);
-    } else {
-        linear_blocks::<R, W, I, V, ROWS, 4>(weight, bias, x, y);
-    }
-}
-
-/// [`linear_forward`], `COLUMNS` outputs at once.
-#[inline(always)]
-fn linear_blocks<
-    R: Real,
-    W: Stored<R>,
-    const I: usize,
-    const V: usize,
-    const ROWS: usize,
-    const COLUMNS: usize,
->(
-    weight: &[[W; I]; V],
-    bias: &[W; V],
-    x: [&[R; I]; ROWS],
-    y: &mut [[R; V]; ROWS],
-) {
+    /// As many sums as registers hold.
+    const COLUMNS: usize = 9;
     let (blocks, tail) = weight.as_chunks::<COLUMNS>();
-    let (bias, bias_tail) = bias.as_chunks::<COLUMNS>();
-    for (index, (block, bias)) in blocks.iter().zip(bias).enumerate() {
-        for (y, sums) in y.iter_mut().zip(dots(block, x)) {
-            if let Some(y) = y.as_chunks_mut::<COLUMNS>().0.get_mut(index) {
-                add_bias(bias, sums, y);
-            }
-        }
+    let (bias, bias_tail) = bias.as_chunks();
+    let (y, y_tail) = y.as_chunks_mut();
+    for ((block, bias), y) in blocks.iter().zip(bias).zip(y) {
+        add_bias(bias, dots(block, x), y);
     }
-    for (index, (row, bias)) in tail.iter().zip(bias_tail).enumerate() {
-        for (y, sums) in y.iter_mut().zip(dots(core::array::from_ref(row), x)) {
-            if let Some(y) = y.as_chunks_mut::<COLUMNS>().1.get_mut(index) {
-                add_bias(core::array::from_ref(bias), sums, core::array::from_mut(y));
-            }
-        }
+    for ((row, bias), y) in tail.iter().zip(bias_tail).zip(y_tail) {
+        add_bias(core::array::from_ref(bias), dots(core::array::from_ref(row), x), core::array::from_mut(y));
     }
 }
 

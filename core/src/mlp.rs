@@ -145,7 +145,7 @@ impl<const L: usize, const V: usize, const H: usize, A: Activation> Model<L, V> 
                 let counts = example.weights[position];
                 let Some(record) = Self::record_mut(record).filter(|_| counts != 0.0) else { continue };
                 let d_logits = &mut record.d_logits[position];
-                linear_forward(weight, bias, [record.hidden], core::array::from_mut(d_logits));
+                linear_forward(weight, bias, record.hidden, d_logits);
                 let counts = R::of(f64::from(counts));
                 *loss += cross_entropy(d_logits, symbols, example.clean[position], counts);
                 linear_backward_input(weight, d_logits, record.d_hidden);
@@ -236,7 +236,7 @@ impl<W: Stored<f32>, const L: usize, const V: usize, const H: usize, A: Activati
         let layer = self.parameters.output.get(position).zip(self.parameters.output_bias.get(position));
         let Some((weight, bias)) = layer else { return };
         let mut logits = [0.0; V];
-        linear_forward(weight, bias, [self.hidden], core::array::from_mut(&mut logits));
+        linear_forward(weight, bias, self.hidden, &mut logits);
         to_scores(&logits, out);
     }
 }
