@@ -7,6 +7,8 @@
 //! d_c_l = Σ d_z_l, d_b = Σ d_h and d_E\[l\]\[x_l\] = Σ d_h, the sums over the batch in its order.
 //!
 //! It has (2·L·V + 1)·H + L·V parameters: 166,468 for L 12, V 27, H 256.
+//!
+//! Source: D. Rumelhart, G. Hinton and R. Williams, "Learning representations by back-propagating errors", Nature, 1986.
 
 use core::marker::PhantomData;
 
