@@ -1,0 +1,86 @@
+//! Nothing large lies on the stack: every configuration trains and samples in a thread of a documented size.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may panic: that is how it fails"
+)]
+
+mod common;
+
+use common::batch;
+use micro_diffusion::adam::Adam;
+use micro_diffusion::categorical::{SymbolSet, Temperature};
+use micro_diffusion::config::{Micro, Residual, Tiny, Transformer, Wide};
+use micro_diffusion::denoiser::Model;
+use micro_diffusion::rng::{Purpose, Stream};
+use micro_diffusion::sampler::{Order, Sampler, Settings};
+
+/// Kilobytes that are enough for a perceptron without optimisation: 64 are for two of the three.
+const PERCEPTRON: usize = 128;
+/// Kilobytes that are enough for a transformer without optimisation: 256 are for the smaller, 320 for the wide one.
+const TRANSFORMER: usize = 512;
+
+/// One step of training, and one text, in a thread with `kilobytes` of stack.
+fn in_a_thread<M: Model<L, V> + 'static, const L: usize, const V: usize>(kilobytes: usize) {
+    let thread = std::thread::Builder::new().stack_size(kilobytes << 10);
+    thread.spawn(train_and_sample::<M, L, V>).unwrap().join().unwrap();
+}
+
+fn train_and_sample<M: Model<L, V>, const L: usize, const V: usize>() {
+    let mut weights = vec![0.0_f32; M::PARAMETERS];
+    M::initialise(&mut weights, Stream::new(1, Purpose::Weights));
+    let batch = batch::<L>(1, 9);
+    let (mut gradient, mut m, mut v) = (weights.clone(), weights.clone(), weights.clone());
+    let (mut records, mut losses) = (vec![0.0; batch.len() * M::RECORD], vec![0.0; batch.len()]);
+    M::forward_backward(M::view(&weights).unwrap(), &batch, V, &mut records, &mut losses);
+    let mut rest = &mut gradient[..];
+    for (number, tensor) in M::TENSORS.iter().enumerate() {
+        for part in 0..tensor.parts {
+            M::gradient(number, part, &batch, &records, rest.split_off_mut(..tensor.part_len()).unwrap());
+        }
+    }
+    m.fill(0.0);
+    v.fill(0.0);
+    Adam::default().step(0, 0.01).update(&mut weights, &gradient, &mut m, &mut v, f32::sqrt);
+
+    let mut memory = vec![0.0; M::MEMORY];
+    let mut denoiser = M::denoiser(M::view(&weights).unwrap(), &mut memory).unwrap();
+    let allowed = [SymbolSet::first(V); L];
+    let settings = Settings::new(Order::Confidence, Temperature::ONE);
+    let stream = Stream::new(1, Purpose::Sample);
+    let mut sampler = Sampler::<L, V>::new(&allowed, settings, stream).unwrap();
+    // Every step is the same, and without optimisation a slow one.
+    sampler.run(&mut denoiser, 1);
+    assert_eq!(sampler.masked(), 0);
+}
+
+#[test]
+fn tiny() {
+    in_a_thread::<Tiny, 12, 27>(PERCEPTRON);
+}
+
+#[test]
+fn micro() {
+    in_a_thread::<Micro, 12, 27>(PERCEPTRON);
+}
+
+#[test]
+fn residual() {
+    in_a_thread::<Residual, 12, 27>(PERCEPTRON);
+}
+
+#[test]
+fn transformer() {
+    in_a_thread::<Transformer, 16, 27>(TRANSFORMER);
+}
+
+#[test]
+fn wide() {
+    in_a_thread::<Wide, 32, 128>(TRANSFORMER);
+}
