@@ -447,7 +447,7 @@ fn scaling_in_halves_is_exact() {
     let random = (0..100_000).map(|index| stream.draw(index, 0)).map(|[a, b]| (a >> (b & 31), b >> (a & 31)));
     let pairs = edges.into_iter().flat_map(|a| edges.map(|b| (a, b))).chain(random);
     for (distance, factor) in pairs {
-        let exact = u64::from(distance) * u64::from(factor) >> 16;
+        let exact = (u64::from(distance) * u64::from(factor)) >> 16;
         let expected = u32::try_from(exact).unwrap_or(u32::MAX);
         assert_eq!(scale_in_halves(distance, factor), expected, "{distance} · {factor}");
     }
