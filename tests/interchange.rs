@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use micro_diffusion::config::{Micro, Residual, Tiny, Transformer};
+use micro_diffusion::config::{Micro, Residual, Tiny, Transformer, Wide};
 use micro_diffusion::denoiser::{Denoiser, Model};
 use micro_diffusion::file::ModelFile;
 use micro_diffusion::rng::{Purpose, Stream, below};
@@ -61,7 +61,7 @@ fn trained(config: &str) -> TempDir {
     let names: String =
         include_str!("../data/names.txt").lines().take(300).map(|n| format!("{n}\n")).collect();
     fs::write(folder.path().join("names.txt"), names).unwrap();
-    let train = ["train", "--config", config, "--steps", "40", "--batch", "16", "--input", "names.txt"];
+    let train = ["train", "--config", config, "--steps", "10", "--batch", "16", "--input", "names.txt"];
     good(folder.path(), &[&train[..], &["--out", "run", "--no-eval", "--no-pictures"]].concat());
     folder
 }
@@ -164,8 +164,9 @@ fn numpy_computes_the_logits_of_the_residual_perceptron() {
 }
 
 #[test]
-fn numpy_computes_the_logits_of_the_transformer() {
+fn numpy_computes_the_logits_of_the_transformers() {
     numpy_agrees::<Transformer, 16, 27>("transformer");
+    numpy_agrees::<Wide, 32, 128>("wide");
 }
 
 /// Trains in PyTorch and comes back. Where there is no PyTorch, as in continuous integration, there is nothing to try.
