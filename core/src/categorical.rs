@@ -162,11 +162,15 @@ impl<const V: usize> Weights<V> {
         }
         let factor = temperature.factor.or(Temperature::ONE.factor).unwrap_or(0);
         let mut total = 0_u32;
-        for (symbol, place) in numbered(self.weights.iter_mut()) {
-            let distance = largest.abs_diff(*place);
-            let weight = if allowed.contains(symbol) { power_of_two(scale(distance, factor)) } else { 0 };
-            total = total.saturating_add(weight);
-            *place = weight.cast_signed();
+        for (places, word) in self.weights.chunks_mut(32).zip(allowed.bits) {
+            let mut bits = word;
+            for place in places {
+                let distance = largest.abs_diff(*place);
+                let weight = if bits & 1 == 1 { power_of_two(scale(distance, factor)) } else { 0 };
+                bits >>= 1;
+                total = total.saturating_add(weight);
+                *place = weight.cast_signed();
+            }
         }
         (self.total, self.likeliest, self.greedy) = (total, likeliest, temperature.factor.is_none());
     }
