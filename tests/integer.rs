@@ -604,3 +604,27 @@ fn steps_round_to_the_nearest_and_have_the_slope_of_their_ramp() {
     ];
     assert_eq!(exponents, [3, 3, 6]);
 }
+
+/// Both shipped models write names, and the names end in PADs.
+#[test]
+fn the_shipped_integers_open_and_write_names() {
+    fn names<I: IntegerModel<12, 27>>(bytes: &[u8]) -> usize {
+        let file = ModelFile::parse(bytes).unwrap();
+        let mut memory = I::MEMORY;
+        let mut denoiser = I::denoiser(file.integers::<I, 12, 27>().unwrap(), &mut memory);
+        let allowed = micro_diffusion::pattern::allowed::<12>("*", None, file.alphabet()).unwrap();
+        let good = |index: &u32| {
+            let settings = Settings::new(Order::Random, Temperature::from_milli(700));
+            let stream = Stream::new(1, Purpose::Sample).child(*index, 0);
+            let mut sampler = Sampler::<12, 27>::new(&allowed, settings, stream).unwrap();
+            sampler.run(&mut denoiser, 12);
+            let text: Vec<u8> = sampler.symbols().iter().flatten().copied().collect();
+            let end = text.iter().position(|symbol| *symbol == 0).unwrap_or(12);
+            end >= 2 && text[end..].iter().all(|symbol| *symbol == 0)
+        };
+        (0..100).filter(good).count()
+    }
+    let eight = names::<Micro8>(include_bytes!("../data/names-int8.mdm"));
+    let four = names::<Micro4>(include_bytes!("../data/names-int4.mdm"));
+    assert!(eight >= 95 && four >= 95, "{eight} and {four} of 100");
+}

@@ -497,7 +497,7 @@ impl Iterator for Units<'_> {
     }
 }
 
-/// A two-layer perceptron in integers, [`Mlp`](crate::mlp::Mlp) with weights of precision `P`.
+/// A two-layer perceptron in integers, [`Mlp`] with weights of precision `P`.
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerMlp<P, const L: usize, const V: usize, const H: usize>(PhantomData<P>);
 
