@@ -21,6 +21,7 @@ use micro_diffusion::activation::{
     gelu_backward, gelu_forward, gelu_forward_slope, relu_backward, relu_forward,
 };
 use micro_diffusion::attention::{attention_backward, attention_forward};
+use micro_diffusion::convolution::Convolution;
 use micro_diffusion::denoiser::Model;
 use micro_diffusion::linear::{
     linear_backward_bias, linear_backward_input, linear_backward_weight, linear_forward, lookup_backward,
@@ -302,6 +303,13 @@ fn mlp() {
 fn residual() {
     check_model::<Residual<3, 4, 16>, 3, 4>(4, "Residual<3, 4, 16>");
     check_model::<Residual<2, 7, 16>, 2, 7>(5, "Residual<2, 7, 16> with 5 symbols");
+}
+
+#[test]
+fn convolution() {
+    check_model::<Convolution<4, 5, 6, 2, 3>, 4, 5>(5, "Convolution<4, 5, 6, 2, 3>");
+    check_model::<Convolution<16, 3, 16, 1, 5>, 16, 3>(3, "Convolution<16, 3, 16, 1, 5>");
+    check_model::<Convolution<2, 7, 3, 3, 7>, 2, 7>(5, "Convolution<2, 7, 3, 3, 7> with 5 symbols");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use micro_diffusion::config::{Micro, Residual, Tiny, Transformer, Wide};
+use micro_diffusion::config::{Micro, Pebble, Residual, Tiny, Transformer, Wide};
 use micro_diffusion::denoiser::{Denoiser, Model};
 use micro_diffusion::file::ModelFile;
 use micro_diffusion::rng::{Purpose, Stream, below};
@@ -164,6 +164,11 @@ fn numpy_computes_the_logits_of_the_residual_perceptron() {
 }
 
 #[test]
+fn numpy_computes_the_logits_of_the_convolution() {
+    numpy_agrees::<Pebble, 16, 27>("pebble");
+}
+
+#[test]
 fn numpy_computes_the_logits_of_the_transformers() {
     numpy_agrees::<Transformer, 16, 27>("transformer");
     numpy_agrees::<Wide, 32, 128>("wide");
@@ -197,6 +202,39 @@ fn pytorch_trains_and_comes_back() {
     assert!((theirs - ours).abs() < 0.3 && theirs < 30.0, "{theirs} against {ours}");
     let names = good(folder.path(), &["sample", "--model", "pytorch.mdm"]);
     assert!(printed.ends_with(&names), "{printed}");
+}
+
+/// `eval` and NumPy score the same held-out names, with the same masks, alike.
+fn numpy_scores_alike(config: &str) {
+    /// |ours − theirs|, in nats a name.
+    const NATS: f64 = 1e-4;
+    if !available("python3", &["-c", "import numpy"]) {
+        return;
+    }
+    let folder = trained(config);
+    let path = folder.path();
+    good(path, &["export", "--model", "run"]);
+    let eval = ["eval", "--model", "run", "--input", "names.txt", "--num", "0", "--json"];
+    let json = good(path, &[&eval[..], &["--draws", "2", "--seed", "5000000007"]].concat());
+    let ours: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/interchange/score.py");
+    let mut python = Command::new("python3");
+    python.arg(script).args(["run/model.safetensors", "names.txt", "2", "5000000007"]).current_dir(path);
+    let output = python.output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let mut theirs = printed.split_whitespace().map(|number| number.parse::<f64>().unwrap());
+    let per_masks = ours["nats_per_masked_symbol"].as_array().unwrap();
+    let summary = [&ours["nelbo_nats_per_name"], &ours["nelbo_stderr_nats"]];
+    for (number, ours) in summary.into_iter().chain(per_masks).enumerate() {
+        let (ours, theirs) = (ours.as_f64().unwrap(), theirs.next().unwrap());
+        assert!((ours - theirs).abs() <= NATS, "number {number}: {ours} against {theirs}");
+    }
+    assert_eq!((theirs.next(), output.status.success()), (None, true));
+}
+
+#[test]
+fn numpy_scores_every_kind_of_network_alike() {
+    ["micro", "tiny", "pebble", "residual", "transformer"].into_iter().for_each(numpy_scores_alike);
 }
 
 /// The tiny model as source code in `format`, compiled with `main` beside it and run.

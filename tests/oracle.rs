@@ -19,6 +19,7 @@ use common::tolerance::{ORACLE_F32, ORACLE_F64, ORACLE_F64_ADAM, assert_close};
 use micro_diffusion::activation::{gelu_backward, gelu_forward_slope, relu_backward, relu_forward};
 use micro_diffusion::adam::{Adam, learning_rate};
 use micro_diffusion::attention::{attention_backward, attention_forward};
+use micro_diffusion::convolution::Convolution;
 use micro_diffusion::denoiser::{Denoiser, Model, NAT};
 use micro_diffusion::linear::{
     linear_backward_bias, linear_backward_input, linear_backward_weight, linear_forward,
@@ -249,6 +250,13 @@ fn mlp() {
 #[test]
 fn residual() {
     check_model::<Residual<3, 5, 16>, 3, 5>(&Oracle::load(), "residual3x5x16", 4);
+}
+
+#[test]
+fn convolution() {
+    let oracle = Oracle::load();
+    check_model::<Convolution<5, 4, 6, 2, 3>, 5, 4>(&oracle, "convolution5x4x6x2x3", 4);
+    check_model::<Convolution<17, 5, 4, 1, 5>, 17, 5>(&oracle, "convolution17x5x4x1x5", 3);
 }
 
 #[test]

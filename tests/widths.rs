@@ -4,6 +4,7 @@
 //! baseline runs instead and the test says so.
 
 use micro_diffusion::adam::{Adam, average_rate, average_update};
+use micro_diffusion::convolution::Convolution;
 use micro_diffusion::denoiser::{Example, Model};
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::residual::Residual;
@@ -83,6 +84,8 @@ fn every_instruction_set_gives_the_same_bits() {
     check::<Mlp<12, 27, 18>, 12, 27>();
     check::<Mlp<5, 30, 77>, 5, 30>();
     check::<Residual<5, 30, 48>, 5, 30>();
+    check::<Convolution<16, 27, 26, 3, 5>, 16, 27>();
+    check::<Convolution<7, 9, 12, 2, 3>, 7, 9>();
     check::<Transformer<16, 27, 64, 1, 4, 16>, 16, 27>();
     check::<Transformer<7, 9, 12, 2, 2, 6>, 7, 9>();
 }

@@ -1,5 +1,6 @@
 //! The compiled configurations: every shape this project builds, as a type.
 
+use crate::convolution::Convolution;
 use crate::mlp::Mlp;
 use crate::residual::Residual as ResidualOf;
 use crate::transformer::Transformer as TransformerOf;
@@ -9,6 +10,10 @@ pub type Micro = Mlp<12, 27, 256>;
 
 /// For the smallest chips: 12 positions, the letters a–z and PAD, 18 hidden units; 12,006 parameters.
 pub type Tiny = Mlp<12, 27, 18>;
+
+/// The most that so few parameters reach: 16 positions, the letters a–z and PAD; 3 residual convolutions of width 26 and 5 taps;
+/// 12,091 parameters.
+pub type Pebble = Convolution<16, 27, 26, 3, 5>;
 
 /// Two hidden layers with a skip connection: 12 positions, the letters a–z and PAD, twice 256 hidden units; 232,260
 /// parameters.

@@ -92,6 +92,8 @@ pub enum Architecture {
     Residual,
     /// A bidirectional transformer.
     Transformer,
+    /// A residual convolution.
+    Convolution,
 }
 
 /// What fixes a model's tensors: the kind of network and its sizes.
@@ -103,11 +105,11 @@ pub struct Shape {
     pub positions: usize,
     /// V: symbols a position can hold, PAD among them; an alphabet may use fewer.
     pub symbols: usize,
-    /// H, or D of a transformer: width.
+    /// H, or D of a transformer or convolution: width.
     pub width: usize,
-    /// N: blocks of a transformer, else 0.
+    /// N: blocks of a transformer, layers of a convolution, else 0.
     pub blocks: usize,
-    /// A: attention heads of a transformer, else 0.
+    /// A: attention heads of a transformer; taps of a convolution; else 0.
     pub heads: usize,
 }
 

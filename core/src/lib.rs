@@ -21,6 +21,7 @@ pub mod denoiser;
 pub mod mlp;
 pub mod residual;
 pub mod transformer;
+pub mod convolution;
 
 // 4. The optimiser.
 pub mod adam;

@@ -173,14 +173,14 @@ impl<W, const D: usize> Block<'_, W, D> {
 ///
 /// A symbol outside the table is read as MASK; the sampler and the loaders admit none.
 #[inline(always)]
-fn embed<R: Real, W: Stored<R>, const L: usize, const V: usize, const D: usize, const N: usize>(
-    parameters: &TransformerView<'_, W, L, V, D, N>,
+pub(crate) fn embed<R: Real, W: Stored<R>, const L: usize, const V: usize, const D: usize>(
+    (tokens, mask, positions): (&[[W; D]; V], &[W; D], &[[W; D]; L]),
     symbols: &[Option<u8>; L],
     x: &mut Map<R, L, D>,
 ) {
-    for ((l, symbol), position) in symbols.iter().enumerate().zip(parameters.position) {
-        let token = symbol.and_then(|symbol| parameters.token.get(usize::from(symbol)));
-        let token = token.unwrap_or(parameters.mask);
+    for ((l, symbol), position) in symbols.iter().enumerate().zip(positions) {
+        let token = symbol.and_then(|symbol| tokens.get(usize::from(symbol)));
+        let token = token.unwrap_or(mask);
         for ((x, token), position) in x.iter_mut().zip(token).zip(position) {
             if let Some(x) = x.get_mut(l) {
                 *x = token.real() + position.real();
@@ -464,7 +464,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         {
             let Some((blocks, rest)) = record.split_at_mut_checked(Self::BLOCKS) else { return };
             let Some(mut rest) = Self::record_mut(rest) else { return };
-            embed(&parameters, &example.noisy, rest.x);
+            embed((parameters.token, parameters.mask, parameters.position), &example.noisy, rest.x);
             for (block, record) in parameters.blocks().zip(blocks.chunks_exact_mut(Self::BLOCK)) {
                 let Some(record) = Self::block_record_mut(record) else { return };
                 Self::block_forward(&block, record, rest.x, rest.d);
@@ -585,7 +585,7 @@ impl<
     #[inline(always)]
     fn evaluate(&mut self) {
         let Self { parameters, symbols, x, normed, group, shares, logits } = self;
-        embed(parameters, symbols, x);
+        embed((parameters.token, parameters.mask, parameters.position), symbols, x);
         for block in parameters.blocks() {
             block.attend::<f32, K, L>(x, normed, group, *shares);
             block.expand(x, normed, group);

@@ -133,7 +133,7 @@ fn names_per_second(
 /// Floating-point operations of the dense maps in one example's forward and backward pass, at the mean number of masks:
 /// two for each multiplication and addition, and three passes of equal size (forward, input gradient, weight gradient).
 pub(crate) fn training_flops(shape: Shape) -> f64 {
-    let Shape { architecture, positions, symbols, width, blocks, .. } = shape;
+    let Shape { architecture, positions, symbols, width, blocks, heads } = shape;
     let masked = (positions as f64 + 1.0) / 2.0;
     let (positions, symbols, width) = (positions as f64, symbols as f64, width as f64);
     let head = masked * symbols * width;
@@ -144,6 +144,8 @@ pub(crate) fn training_flops(shape: Shape) -> f64 {
         Architecture::Transformer => {
             blocks as f64 * positions * (12.0 * width * width + 2.0 * positions * width)
         }
+        // A map for each tap.
+        Architecture::Convolution => blocks as f64 * positions * heads as f64 * width * width,
     };
     6.0 * (head + body)
 }

@@ -1,6 +1,6 @@
 //! The configurations by name, each with the recipe that trains it well.
 
-use micro_diffusion::config::{Micro, Residual, Tiny, Transformer, Wide};
+use micro_diffusion::config::{Micro, Pebble, Residual, Tiny, Transformer, Wide};
 use micro_diffusion::denoiser::Shape;
 
 use crate::network::{Compiled, Network};
@@ -34,7 +34,7 @@ impl Recipe {
 pub(crate) const DEFAULT: &str = "micro";
 
 /// All of them.
-pub(crate) static CONFIGS: [Config; 5] = [
+pub(crate) static CONFIGS: [Config; 6] = [
     Config {
         name: "micro",
         network: &Compiled::<Micro, 12, 27>::WITH_INTEGERS,
@@ -43,7 +43,12 @@ pub(crate) static CONFIGS: [Config; 5] = [
     Config {
         name: "tiny",
         network: &Compiled::<Tiny, 12, 27>::WITH_INTEGERS,
-        recipe: Recipe::new(5000, 64, 8e-3),
+        recipe: Recipe { weight_decay: 0.0, averaging: 0.9995, ..Recipe::new(40_000, 256, 8e-3) },
+    },
+    Config {
+        name: "pebble",
+        network: &Compiled::<Pebble, 16, 27>::NEW,
+        recipe: Recipe { averaging: 0.999, ..Recipe::new(6000, 256, 6e-3) },
     },
     Config {
         name: "residual",
@@ -53,7 +58,7 @@ pub(crate) static CONFIGS: [Config; 5] = [
     Config {
         name: "transformer",
         network: &Compiled::<Transformer, 16, 27>::NEW,
-        recipe: Recipe::new(8000, 64, 3e-3),
+        recipe: Recipe { weight_decay: 0.05, averaging: 0.999, ..Recipe::new(24_000, 256, 2e-3) },
     },
     Config { name: "wide", network: &Compiled::<Wide, 32, 128>::NEW, recipe: Recipe::new(4000, 64, 3e-3) },
 ];

@@ -489,6 +489,10 @@ pub(crate) fn dtype_name(dtype: Dtype) -> &'static str {
 pub(crate) fn shape_name(shape: Shape) -> String {
     let Shape { architecture, positions, symbols, width, blocks, heads } = shape;
     let kind = architecture_name(architecture);
-    let blocks = if blocks > 0 { format!(", {blocks} blocks, {heads} heads") } else { String::new() };
+    let blocks = match architecture {
+        Architecture::Mlp | Architecture::Residual => String::new(),
+        Architecture::Transformer => format!(", {blocks} blocks, {heads} heads"),
+        Architecture::Convolution => format!(", {blocks} layers, {heads} taps"),
+    };
     format!("{kind}, {positions} positions, {symbols} symbols, width {width}{blocks}")
 }

@@ -51,6 +51,16 @@ def attention(query, key, value, heads):
     return (shares @ split(value)).transpose(1, 0, 2).reshape(positions, width)
 
 
+def convolution(t, symbols):
+    """Layers of an odd number of taps, each added to what went in, with ReLU before each and before the output layer."""
+    x = np.stack([t["token"][s] if s >= 0 else t["mask"] for s in symbols]) + t["position"]
+    for weight, bias in zip(t["weight"], t["bias"]):
+        reach = len(weight) // 2
+        a = np.pad(np.maximum(x, 0), ((reach, reach), (0, 0)))
+        x = x + bias + sum(a[tap : tap + len(x)] @ w.T for tap, w in enumerate(weight))
+    return np.maximum(x, 0) @ t["output"].T + t["output_bias"]
+
+
 def transformer(t, symbols, heads):
     x = np.stack([t["token"][s] if s >= 0 else t["mask"] for s in symbols]) + t["position"]
     width = x.shape[1]
@@ -64,11 +74,16 @@ def transformer(t, symbols, heads):
     return rms_norm(x, t["final_gain"]) @ t["output"].T
 
 
-tensors, metadata = load(sys.argv[1])
-for line in sys.stdin:
-    symbols = [int(word) for word in line.split()]
+def logits(tensors, metadata, symbols):
+    if "weight" in tensors:
+        return convolution(tensors, symbols)
     if "token" in tensors:
-        logits = transformer(tensors, symbols, int(metadata["heads"]))
-    else:
-        logits = perceptron(tensors, symbols)
-    print(*(repr(float(number)) for number in logits.ravel()))
+        return transformer(tensors, symbols, int(metadata["heads"]))
+    return perceptron(tensors, symbols)
+
+
+if __name__ == "__main__":
+    tensors, metadata = load(sys.argv[1])
+    for line in sys.stdin:
+        symbols = [int(word) for word in line.split()]
+        print(*(repr(float(number)) for number in logits(tensors, metadata, symbols).ravel()))

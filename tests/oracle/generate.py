@@ -234,6 +234,31 @@ def transformer(generator, positions, symbols, width, blocks, heads, rows, kept)
     put_training(case, parameters, forward, clean, masked, weights, kept, rates(3, 0.01, 1, 0.5), 0.1)
 
 
+def convolution(generator, positions, symbols, width, layers, taps, rows, kept):
+    case = f"convolution{positions}x{symbols}x{width}x{layers}x{taps}"
+    clean, masked, weights = batch_of(generator, rows, positions, kept)
+    shapes = dict(
+        token=(symbols, width),
+        mask=(width,),
+        position=(positions, width),
+        weight=(layers, taps, width, width),
+        bias=(layers, width),
+        output=(symbols, width),
+        output_bias=(symbols,),
+    )
+    parameters = {name: leaf(uniform(generator, *shape)) for name, shape in shapes.items()}
+
+    def forward(p):
+        tokens = torch.cat([p["token"], p["mask"][None]])
+        x = (tokens[torch.tensor(np.where(masked, symbols, clean))] + p["position"]).transpose(1, 2)
+        for weight, bias in zip(p["weight"], p["bias"]):
+            # PyTorch has the taps last.
+            x = x + torch.nn.functional.conv1d(torch.relu(x), weight.permute(1, 2, 0), bias, padding=taps // 2)
+        return torch.relu(x).transpose(1, 2) @ p["output"].T + p["output_bias"]
+
+    put_training(case, parameters, forward, clean, masked, weights, kept, rates(3, 0.01, 1, 0.5), 0.1)
+
+
 def main():
     generator = np.random.default_rng(20240601)
     linear(generator, 37, 11, 3)
@@ -252,6 +277,8 @@ def main():
     residual(generator, 3, 5, 16, 4, 4)
     transformer(generator, 3, 5, 4, 2, 2, 4, 5)
     transformer(generator, 17, 4, 6, 1, 3, 3, 3)
+    convolution(generator, 5, 4, 6, 2, 3, 4, 4)
+    convolution(generator, 17, 5, 4, 1, 5, 3, 3)
     checksum = zlib.crc32(pathlib.Path(__file__).read_bytes())
     (HERE / "vectors.txt").write_text("\n".join([f"crc32 {checksum:08x}"] + LINES) + "\n")
 
