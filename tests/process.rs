@@ -13,7 +13,7 @@
 
 mod common;
 
-use common::tolerance::{BOUND, COSINE, F64, LOG_PROBABILITY, SIGMAS, UNIFORM, assert_close};
+use common::tolerance::{BOUND, COSINE, F32, F64, LOG_PROBABILITY, SIGMAS, UNIFORM, assert_close};
 use common::{Table, probabilities};
 use micro_diffusion::adam::{average_rate, average_update, learning_rate};
 use micro_diffusion::bound::{negative_log_probability, term};
@@ -21,7 +21,7 @@ use micro_diffusion::corruption::{mask_count, mask_rate};
 use micro_diffusion::denoiser::Example;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::schedule::{
-    cosine_mask_rate, cosine_remaining, linear_remaining, stratified_count, uniform_time,
+    MaskCounts, cosine_mask_rate, cosine_remaining, linear_remaining, uniform_time,
 };
 
 fn stream(index: u32) -> Stream {
@@ -108,36 +108,65 @@ fn linear_schedule_reveals_evenly_and_ends_at_nothing() {
     assert_eq!(linear_remaining(12, 1, 0), 0);
 }
 
-#[test]
-fn stratified_counts_are_even_over_a_batch_and_uniform_over_draws() {
-    for (rows, positions) in [(64, 12), (1, 12), (7, 3), (12, 12), (64, 16), (5, 1)] {
-        let mut totals = vec![0_u32; positions as usize + 1];
-        for draw in 0..2000_u32 {
-            let mut counts = vec![0; positions as usize + 1];
-            for row in 0..rows {
-                counts[stratified_count(draw * 2_147_483 + 999, row, rows, positions) as usize] += 1;
-            }
-            assert_eq!(counts[0], 0, "at least one position is masked");
-            let share = rows / positions..=rows.div_ceil(positions);
-            assert!(counts[1..].iter().all(|n| share.contains(n)), "as even as can be: {counts:?}");
-            totals.iter_mut().zip(counts).for_each(|(total, n)| *total += n);
+/// p_k = (1/√k) / Σ_j 1/√j.
+fn shares<const L: usize>() -> [f64; L] {
+    let total: f64 = (1..=L).map(|k| 1.0 / (k as f64).sqrt()).sum();
+    std::array::from_fn(|index| 1.0 / (index as f64 + 1.0).sqrt() / total)
+}
+
+fn check_counts<const L: usize>(rows: u32) {
+    const DRAWS: u32 = 2000;
+    let (counts, shares) = (MaskCounts::<L>::new(rows), shares::<L>());
+    let mut totals = [0_u32; L];
+    for draw in 0..DRAWS {
+        let mut found = [0_u32; L];
+        for row in 0..rows {
+            found[counts.count(draw * 2_147_483 + 999, row) as usize - 1] += 1;
         }
-        let expected = 2000.0 * f64::from(rows) / f64::from(positions);
-        assert!(
-            totals[1..].iter().all(|total| (f64::from(*total) / expected - 1.0).abs() < UNIFORM),
-            "{totals:?}"
-        );
+        for ((found, share), total) in found.iter().zip(shares).zip(&mut totals) {
+            let expected = share * f64::from(rows);
+            assert!((f64::from(*found) - expected).abs() < 1.0, "{found} rows of {expected}");
+            *total += found;
+        }
     }
-    assert_eq!(stratified_count(0, 0, 64, 12), 1);
-    assert_eq!(stratified_count(u32::MAX, 1, 64, 12), 12, "the second row has the last stratum");
-    assert_eq!(stratified_count(u32::MAX, 0, 0, 5), 5);
+    for (total, share) in totals.iter().zip(shares) {
+        let expected = share * f64::from(rows * DRAWS);
+        assert!((f64::from(*total) / expected - 1.0).abs() < UNIFORM, "{total} of {expected}");
+    }
+    assert_eq!(counts.count(0, 0), 1);
+    assert_eq!((0..rows).map(|row| counts.count(u32::MAX, row)).max(), Some(L as u32));
 }
 
 #[test]
-fn halves_of_a_batch_carry_equal_work() {
-    let work =
-        |rows: std::ops::Range<u32>| rows.map(|row| stratified_count(1 << 31, row, 64, 12)).sum::<u32>();
-    assert!(work(0..32).abs_diff(work(32..64)) <= 1);
+fn counts_of_masks_are_even_over_a_batch_and_have_their_probabilities() {
+    check_counts::<12>(64);
+    check_counts::<12>(1);
+    check_counts::<3>(7);
+    check_counts::<12>(12);
+    check_counts::<16>(100);
+    check_counts::<1>(5);
+    assert_eq!(MaskCounts::<5>::new(0).count(u32::MAX, 0), 5);
+}
+
+#[test]
+fn weights_undo_the_probabilities_of_counts() {
+    let counts = MaskCounts::<12>::new(64);
+    for (k, share) in (1..).zip(shares::<12>()) {
+        assert_close(f64::from(counts.weight(k)) * f64::from(k) * share, 1.0, F32, "weight");
+    }
+}
+
+#[test]
+fn parts_of_a_batch_carry_about_equal_work() {
+    let counts = MaskCounts::<12>::new(64);
+    for parts in [2, 4] {
+        let part = |part: u32| part * 64 / parts..(part + 1) * 64 / parts;
+        let work = |rows: std::ops::Range<u32>| rows.map(|row| counts.count(1 << 31, row)).sum::<u32>();
+        let all = work(0..64);
+        for number in 0..parts {
+            assert!(work(part(number)).abs_diff(all / parts) * 20 <= all, "part {number} of {parts}");
+        }
+    }
 }
 
 #[test]
@@ -221,7 +250,7 @@ fn the_estimate_of_the_bound_has_the_exact_mean() {
 fn examples_weigh_the_bound_and_the_reference_as_documented() {
     let example = Example::bound(&[1, 2, 3, 4], 2, 0.5, stream(3));
     let masked = example.noisy.map(|symbol| symbol.is_none());
-    assert_eq!(example.weights, masked.map(|masked| if masked { 0.5 * 4.0 / 2.0 } else { 0.0 }));
+    assert_eq!(example.weights, masked.map(|masked| if masked { 0.5 } else { 0.0 }));
     let example = Example::reference(&[1, 2, 3, 4], 0.5, 0.25, stream(3));
     assert_eq!((example.weights, example.clean), ([0.25; 4], [1, 2, 3, 4]));
 }

@@ -15,7 +15,7 @@ use micro_diffusion::denoiser::{Example, Model};
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::rng::{Purpose, Stream, below};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
-use micro_diffusion::schedule::{linear_remaining, stratified_count};
+use micro_diffusion::schedule::{MaskCounts, linear_remaining};
 use micro_diffusion::text::Alphabet;
 
 // The shapes: 12 positions, 27 symbols (the letters and PAD, which fills a short name), 128 hidden units.
@@ -48,7 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut sum = 0.0;
     for step in 0..STEPS {
-        // 1. Corrupt: each name of the batch loses k of its positions, k spread evenly over 1 … L.
+        // 1. Corrupt: each name of the batch loses k of its positions, k from 1 to L, small ones the most often.
         let batch: Vec<Example<L>> = (0..BATCH).map(|row| corrupt(&names, step, row)).collect();
 
         // 2. Denoise and go back: predict the masked symbols, and carry the error of the prediction backwards. The loss
@@ -88,8 +88,9 @@ fn corrupt(names: &[[u8; L]], step: u32, row: u32) -> Example<L> {
     let name = &names[below(word, names.len() as u32) as usize];
     let noise = Stream::new(SEED, Purpose::Noise);
     let [shared, _] = noise.child(step, u32::MAX).draw(0, 0);
-    let count = stratified_count(shared, row, BATCH, L as u32);
-    Example::bound(name, count, 1.0 / BATCH as f32, noise.child(step, row))
+    let counts = MaskCounts::<L>::new(BATCH);
+    let count = counts.count(shared, row);
+    Example::bound(name, count, counts.weight(count) / BATCH as f32, noise.child(step, row))
 }
 
 /// The gradient of the summed losses, tensor by tensor and part by part; a program with threads would share the parts.
@@ -111,7 +112,7 @@ fn unmask(weights: &[f32], alphabet: Alphabet, index: u32) -> Result<String, Box
     let view = Net::view(weights).ok_or("the parameters are as long as the view asks")?;
     let mut denoiser = Net::denoiser(view, &mut memory).ok_or("the memory is as long as the model asks")?;
     let allowed = [SymbolSet::first(alphabet.symbols()); L];
-    let settings = Settings::new(Order::Random, Temperature::from_milli(700));
+    let settings = Settings::new(Order::Random, Temperature::from_milli(730));
     let stream = Stream::new(SEED, Purpose::Sample).child(index, 0);
     let mut sampler =
         Sampler::<L, V>::new(&allowed, settings, stream).map_err(|error| format!("{error:?}"))?;

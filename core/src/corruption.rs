@@ -45,12 +45,11 @@ pub fn mask_rate<const L: usize>(clean: &[u8; L], rate: f32, stream: Stream) -> 
 }
 
 impl<const L: usize> Example<L> {
-    /// The example of the likelihood bound: `count` positions masked, each with weight `scale`·L/count.
+    /// The example of the likelihood bound: `count` positions masked, each of weight `weight`.
     ///
-    /// With `count` uniform in 1 … L and `scale` 1 its expected loss is the bound on −ln p(clean), in nats.
-    pub fn bound(clean: &[u8; L], count: u32, scale: f32, stream: Stream) -> Self {
+    /// With both from [`MaskCounts`](crate::schedule::MaskCounts) its expected loss is the bound on −ln p(clean), in nats.
+    pub fn bound(clean: &[u8; L], count: u32, weight: f32, stream: Stream) -> Self {
         let noisy = mask_count(clean, count, stream);
-        let weight = scale * L as f32 / count.max(1) as f32;
         let weights = noisy.map(|symbol| if symbol.is_none() { weight } else { 0.0 });
         Self { clean: *clean, noisy, weights }
     }

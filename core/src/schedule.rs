@@ -1,9 +1,13 @@
 //! Schedules: how many positions are masked, in training and in sampling.
 //!
-//! The number of masked positions is the clock of masked diffusion. The training objective draws that number itself,
-//! uniformly from 1 … L, and weights a text with k masks by L/k, in expectation over which k positions:
-//! Σ_k (1/L)·(L/k)·Σ_masked −ln p. That is the bound on −ln p(text) of any order of unmasking, and of continuous-time
-//! masked diffusion under every schedule.
+//! The number of masked positions is the clock of masked diffusion. The bound on −ln p(text), of any order of unmasking and
+//! of continuous-time masked diffusion under every schedule, is Σ_k (1/k)·E\[Σ_masked −ln p\], k = 1 … L, in expectation over
+//! which k positions are masked. Training draws k with probability p_k and weights each masked position by 1/(k·p_k), which
+//! has that expectation for every choice of p.
+//!
+//! p_k is proportional to 1/√k. The variance of the estimate, Σ_k s_k²/p_k less a constant, with s_k the deviation of the
+//! mean of k cross-entropies, is least at p_k proportional to s_k, and a mean of k independent terms has s_k proportional to
+//! 1/√k. Small k, which have the least to average over, are so drawn the most, and the weight is proportional to 1/√k too.
 //!
 //! The reference's schedule is kept beside it: a time t in 1 … T for the whole batch, and every position masked with
 //! probability 1 − cos²(((t/T) + s)/(1 + s)·π/2), s = 0.008.
@@ -12,24 +16,74 @@
 //! Effective Masked Diffusion Language Models", NeurIPS 2024, equation 10; for the cosine, A. Nichol and P. Dhariwal,
 //! "Improved Denoising Diffusion Probabilistic Models", 2021, equation 17.
 
-use crate::math::cos;
+use crate::math::{Real, cos};
 use crate::rng::below;
 
-/// How many positions to mask in row `row` of a batch of `rows`: 1 … `positions`.
+/// How many positions training masks in each row of a batch, and what they weigh.
 ///
-/// Stratified: the unit interval has one stratum a row, and each row's count is 1 + ⌊positions·(stratum + u)/rows⌋ with
-/// one u in \[0, 1), the random word `word`, shared by the batch. So every count's share of a batch is as even as it can
-/// be, while each row's count, over the draws of u and the rows, stays uniform.
-///
-/// Strata go to rows from both ends inwards, so that the halves of a batch carry equal work.
-pub fn stratified_count(word: u32, row: u32, rows: u32, positions: u32) -> u32 {
-    let rows = rows.max(1);
-    let half = row >> 1;
-    let stratum = if row & 1 == 0 { half } else { rows.saturating_sub(1).saturating_sub(half) };
-    // (stratum + u)·positions/rows with u = word/2³², in integers: below positions, since stratum + u < rows.
-    let scaled = (u64::from(stratum) << 32 | u64::from(word)).saturating_mul(u64::from(positions));
-    let count = scaled.checked_div(u64::from(rows)).unwrap_or(0) >> 32;
-    u32::try_from(count).unwrap_or(u32::MAX).saturating_add(1).min(positions)
+/// Stratified: the unit interval has one stratum a row, and a row's count is the p-quantile of (stratum + u)/rows, with one
+/// u in \[0, 1) shared by the batch. So every count's share of a batch is as even as it can be, while each row's count, over
+/// the draws of u, has the probabilities p. Strata go to rows in strides of about 0.618 of the batch, so that any run of
+/// rows has small counts and large ones, and threads that share the batch have equal work.
+#[derive(Clone, Debug)]
+pub struct MaskCounts<const L: usize> {
+    rows: u32,
+    /// From one row's stratum to the next row's; has no divisor in common with `rows`.
+    stride: u32,
+    /// 2³²·(p_1 + … + p_k) for each k.
+    upper: [u64; L],
+    /// Σ_k 1/√k.
+    total: f64,
+}
+
+impl<const L: usize> MaskCounts<L> {
+    /// For batches of `rows`, at least 1.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of 2³², floored; the last is 2³² itself"
+    )]
+    pub fn new(rows: u32) -> Self {
+        let rows = rows.max(1);
+        let (mut total, mut upper) = (0.0, [0; L]);
+        for k in 1..=L {
+            total += 1.0 / Real::sqrt(k as f64);
+        }
+        let mut sum = 0.0;
+        for (k, upper) in (1..=L).zip(&mut upper) {
+            sum += 1.0 / Real::sqrt(k as f64);
+            *upper = (sum / total * 4_294_967_296.0) as u64;
+        }
+        // ⌊0.618·rows⌋ or the next below that will do; 1 always does.
+        let golden = u64::from(rows).saturating_mul(618) / 1000;
+        let mut stride = u32::try_from(golden).unwrap_or(1).max(1);
+        while greatest_common_divisor(stride, rows) != 1 {
+            stride = stride.saturating_sub(1).max(1);
+        }
+        Self { rows, stride, upper, total }
+    }
+
+    /// How many positions to mask in row `row`, 1 … L; `word` is the random word that is u·2³², the same for all rows.
+    pub fn count(&self, word: u32, row: u32) -> u32 {
+        let rows = u64::from(self.rows);
+        let stratum = u64::from(row).saturating_mul(u64::from(self.stride)).checked_rem(rows).unwrap_or(0);
+        let quantile = (stratum << 32 | u64::from(word)).checked_div(rows).unwrap_or(0);
+        let below = self.upper.iter().filter(|upper| **upper <= quantile).count();
+        u32::try_from(below.saturating_add(1).min(L)).unwrap_or(u32::MAX)
+    }
+
+    /// 1/(k·p_k) = Σ_j 1/√j / √k: what each of k = `count` masked positions weighs.
+    pub fn weight(&self, count: u32) -> f32 {
+        f32::of(self.total / Real::sqrt(f64::from(count.max(1))))
+    }
+}
+
+/// The greatest common divisor, by Euclid's algorithm; of 0 and b it is b.
+const fn greatest_common_divisor(mut a: u32, mut b: u32) -> u32 {
+    while let Some(rest) = b.checked_rem(a) {
+        (a, b) = (rest, a);
+    }
+    b
 }
 
 /// How many of `masked` positions are still masked after `step` of `steps` steps, spread evenly: ⌊masked·(1 − step/steps)⌋.

@@ -9,7 +9,7 @@ use anyhow::Context;
 use micro_diffusion::bound;
 use micro_diffusion::denoiser::Model;
 use micro_diffusion::rng::{Purpose, Stream};
-use micro_diffusion::schedule::stratified_count;
+use micro_diffusion::schedule::MaskCounts;
 use micro_diffusion::text::Alphabet;
 use rayon::prelude::*;
 
@@ -54,7 +54,7 @@ pub(crate) fn look<M: Model<L, V>, const L: usize, const V: usize>(
     Ok(Seen { nelbo, names })
 }
 
-/// Σ_k E\[(1/k)·Σ_masked −ln p\] from one k for each of [`ROWS`] rows, stratified, times the L there are to choose from.
+/// Σ_k E\[(1/k)·Σ_masked −ln p\] from one k for each of [`ROWS`] rows, drawn and weighted as in training.
 fn estimate<M: Model<L, V>, const L: usize, const V: usize>(
     parameters: &[[u8; 4]],
     look: &Look,
@@ -69,17 +69,19 @@ fn estimate<M: Model<L, V>, const L: usize, const V: usize>(
     };
     let texts: Vec<String> = (0..ROWS).map(|row| look.texts[line(row)].clone()).collect();
     let texts = encode::<L>(&texts, look.alphabet)?;
+    let counts = MaskCounts::<L>::new(ROWS);
     let terms = (0..ROWS).into_par_iter().zip(&texts).map_init(
         || vec![0.0; M::MEMORY],
         |memory, (row, clean)| {
-            let count = stratified_count(shared, row, ROWS, L as u32);
+            let count = counts.count(shared, row);
             let mut denoiser = open::<M, L, V>(parameters, memory)?;
             let symbols = look.alphabet.symbols();
-            Ok(bound::term(&mut denoiser, symbols, clean, count, stream.child(row, 0)))
+            let term = bound::term(&mut denoiser, symbols, clean, count, stream.child(row, 0));
+            Ok(term * count as f32 * counts.weight(count))
         },
     );
     let terms = terms.collect::<anyhow::Result<Vec<f32>>>()?;
-    Ok(Some(terms.into_iter().map(f64::from).sum::<f64>() * L as f64 / f64::from(ROWS)))
+    Ok(Some(terms.into_iter().map(f64::from).sum::<f64>() / f64::from(ROWS)))
 }
 
 /// Looks at a run at fixed steps and keeps what the held-out score was.

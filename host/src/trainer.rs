@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use micro_diffusion::adam::{Adam, average_rate, learning_rate};
 use micro_diffusion::denoiser::{Example, Model};
 use micro_diffusion::rng::{Purpose, Stream, below};
-use micro_diffusion::schedule::{cosine_mask_rate, stratified_count, uniform_time};
+use micro_diffusion::schedule::{MaskCounts, cosine_mask_rate, uniform_time};
 use micro_diffusion::text::Alphabet;
 
 use crate::cli::Objective;
@@ -75,6 +75,7 @@ pub(crate) struct Trainer<'a, M, const L: usize, const V: usize> {
     /// The order of the texts in epoch `epoch`.
     order: Vec<u32>,
     epoch: Option<u32>,
+    counts: MaskCounts<L>,
     batch: Vec<Example<L>>,
     records: Vec<f32>,
     losses: Vec<f32>,
@@ -105,6 +106,7 @@ impl<'a, M: Model<L, V>, const L: usize, const V: usize> Trainer<'a, M, L, V> {
             },
             order: Vec::new(),
             epoch: None,
+            counts: MaskCounts::new(settings.batch),
             batch: vec![Example::EMPTY; rows],
             records: vec![0.0; rows * M::RECORD],
             losses: vec![0.0; rows],
@@ -157,13 +159,13 @@ impl<'a> Noise<'a> {
     }
 
     /// `clean` as row `row` of the batch.
-    fn example<const L: usize>(&self, clean: &[u8; L], row: u32) -> Example<L> {
+    fn example<const L: usize>(&self, counts: &MaskCounts<L>, clean: &[u8; L], row: u32) -> Example<L> {
         let rows = self.settings.batch;
         let stream = self.stream.child(self.step, row);
         match self.settings.objective {
             Objective::Nelbo => {
-                let count = stratified_count(self.shared, row, rows, L as u32);
-                Example::bound(clean, count, 1.0 / rows as f32, stream)
+                let count = counts.count(self.shared, row);
+                Example::bound(clean, count, counts.weight(count) / rows as f32, stream)
             }
             Objective::Reference => {
                 let rate = cosine_mask_rate(uniform_time(self.shared, REFERENCE_TIMES), REFERENCE_TIMES);
@@ -277,13 +279,14 @@ impl<M: Model<L, V>, const L: usize, const V: usize> Training for Trainer<'_, M,
         self.fill_batch(step);
         let (start, threads) = (Instant::now(), self.pace.threads(step as usize));
         let symbols = self.symbols;
-        let (noise, weights) = (Noise::new(self.settings, step), &self.state.weights);
+        let (noise, counts) = (Noise::new(self.settings, step), &self.counts);
+        let weights = &self.state.weights;
         let rows = self.batch.len().div_ceil(threads);
         let batch = self.batch.chunks_mut(rows);
         let records = self.records.chunks_mut(rows * M::RECORD).zip(self.losses.chunks_mut(rows));
         on_each_thread(batch.zip(records).enumerate().collect(), |(share, (batch, (records, losses)))| {
             for (row, example) in (share * rows..).zip(batch.iter_mut()) {
-                *example = noise.example(&example.clean, row as u32);
+                *example = noise.example(counts, &example.clean, row as u32);
             }
             if let Some(view) = M::view(weights) {
                 vector::forward_backward::<M, L, V>(view, batch, symbols, records, losses);

@@ -23,6 +23,8 @@ pub(crate) const POWER_OF_TWO: f64 = 1.6e-5;
 pub(crate) const LOG_OF: f64 = 2.0;
 /// A few operations in f64, each rounded by 2⁻⁵³ of a value of order 1.
 pub(crate) const F64: f64 = 1e-15;
+/// A number of order 1 rounded once to f32, by 2⁻²⁴ of itself.
+pub(crate) const F32: f64 = 1e-7;
 /// Up to 18 shares that add up to 1, in f64.
 pub(crate) const SHARES: f64 = 1e-14;
 /// A gradient check must see a slope of this size in each tensor: far above the error it allows.
