@@ -582,6 +582,7 @@ fn golden_bytes() {
     for (config, steps, batch, num) in [
         ("micro", "60", "64", "50"),
         ("tiny", "60", "64", "50"),
+        ("pebble", "8", "16", "10"),
         ("residual", "30", "64", "50"),
         ("transformer", "4", "16", "10"),
         ("wide", "2", "16", "10"),

@@ -15,7 +15,7 @@ use crate::terminal;
 use crate::watch;
 
 /// The temperature names are drawn at by default.
-pub(crate) const TEMPERATURE: f64 = 0.7;
+pub(crate) const TEMPERATURE: f64 = 0.73;
 /// The sampler they are drawn with by default.
 pub(crate) const SAMPLER: SamplerName = SamplerName::Random;
 /// The schedule by default.
