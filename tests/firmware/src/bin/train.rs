@@ -12,7 +12,7 @@ use micro_diffusion::math::Real;
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::rng::{Purpose, Stream, below};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
-use micro_diffusion::schedule::stratified_count;
+use micro_diffusion::schedule::MaskCounts;
 use micro_diffusion::text::Alphabet;
 
 const L: usize = 4;
@@ -56,11 +56,12 @@ fn forward_and_backward(
     let mut batch = [Example::EMPTY; BATCH];
     let noise = Stream::new(SEED, Purpose::Noise);
     let [shared, _] = noise.child(step, u32::MAX).draw(0, 0);
+    let counts = MaskCounts::<4>::new(8);
     for (row, example) in (0..).zip(&mut batch) {
         let [word, _] = Stream::new(SEED, Purpose::Order).draw(step, row);
         let clean = alphabet.encode(TEXTS[below(word, 6) as usize]).ok()?;
-        let count = stratified_count(shared, row, 8, 4);
-        *example = Example::bound(&clean, count, 0.125, noise.child(step, row));
+        let count = counts.count(shared, row);
+        *example = Example::bound(&clean, count, 0.125 * counts.weight(count), noise.child(step, row));
     }
     let mut records = [0.0; BATCH * RECORD];
     let mut losses = [0.0; BATCH];
