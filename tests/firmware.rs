@@ -8,14 +8,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 #[path = "firmware/tools.rs"]
-#[allow(dead_code)]
 mod tools;
+#[path = "firmware/cost.rs"]
+mod cost;
 
 use std::process::Command;
 
+use cost::{TEN_CENT_EXAMPLE, Table, rows, split_readme};
 use tools::{
     CORTEX_M3, CORTEX_M4F, Chip, Image, MICROBIT, Program, RISC_V, TEN_CENT, Tools, build_for_desktop,
-    limited, tools,
+    limited, project, required, tools,
 };
 
 const CHIPS: [Chip; 4] = [MICROBIT, CORTEX_M3, CORTEX_M4F, RISC_V];
@@ -23,10 +25,6 @@ const CHIPS: [Chip; 4] = [MICROBIT, CORTEX_M3, CORTEX_M4F, RISC_V];
 /// The firmware example with 4-bit weights.
 const EXAMPLE: Program =
     Program { package: "core/examples/firmware", binary: "micro-diffusion-firmware", features: "" };
-
-/// The program for the ten-cent chip.
-const TEN_CENT_EXAMPLE: Program =
-    Program { package: "core/examples/ten-cent", binary: "micro-diffusion-ten-cent", features: "" };
 
 /// What the example prints, and `sample --trace` for the same model and seed.
 const NAMES: &str = include_str!("golden/firmware.txt");
@@ -159,4 +157,28 @@ fn the_ten_cent_program_fits_its_chip() {
     assert!(!multiplies(&image.code));
     // The control: the same check finds the products of a chip that has a multiplier.
     assert!(multiplies(&Image::read(&tools.build(EXAMPLE, RISC_V.target).unwrap()).code));
+}
+
+/// Flash, memory and instructions against the committed table, which `.ci/firmware-table` makes.
+#[test]
+fn costs_stay_within_the_committed_table() {
+    let Some(tools) = tools().filter(Tools::has_ten_cent) else { return };
+    if let Some(program) = std::env::var_os("MICRO_DIFFUSION_WRITE_TABLE") {
+        return Table::measured(tools, &program).write();
+    }
+    let table = Table::committed();
+    if table.compiler != tools.compiler_version() {
+        let message =
+            format!("the table was made by {}, this is {}", table.compiler, tools.compiler_version());
+        assert!(!required(), "{message}: run .ci/firmware-table");
+        return eprintln!("SKIPPED: {message}");
+    }
+    let excess: Vec<String> = rows().iter().flat_map(|row| table.excess(row, &row.measure(tools))).collect();
+    assert!(excess.is_empty(), "more than 105 % of the table:\n{}", excess.join("\n"));
+}
+
+#[test]
+fn the_readme_shows_the_committed_table() {
+    let readme = std::fs::read_to_string(project().join("README.md")).unwrap();
+    assert_eq!(split_readme(&readme).1, Table::committed().shown(), "run .ci/firmware-table");
 }

@@ -162,13 +162,14 @@ impl<const V: usize> Weights<V> {
         }
         let factor = temperature.factor.or(Temperature::ONE.factor).unwrap_or(0);
         let mut total = 0_u32;
-        for (places, word) in self.weights.chunks_mut(32).zip(allowed.bits) {
-            let mut bits = word;
+        // 32 symbols at a time, whose part of the set is a word: its lowest bit is the next symbol's.
+        for (places, mut bits) in self.weights.chunks_mut(32).zip(allowed.bits) {
             for place in places {
                 let distance = largest.abs_diff(*place);
                 let weight = if bits & 1 == 1 { power_of_two(scale(distance, factor)) } else { 0 };
                 bits >>= 1;
-                total = total.saturating_add(weight);
+                // At most 256·2²³.
+                total = total.wrapping_add(weight);
                 *place = weight.cast_signed();
             }
         }
@@ -306,6 +307,10 @@ fn halves(word: u32) -> [u32; 2] {
 /// Between two of the 65 entries the chord lies above the curve by at most (ln 2/64)²/8 = 1.5·10⁻⁵ of the value, which
 /// with the rounding of the entries bounds the error by 1.6·10⁻⁵ before the shift, whose own is below 1.
 pub fn power_of_two(x: u32) -> u32 {
+    // Below 1: the far symbols of a sure model, which are most.
+    if x >> 16 > 23 {
+        return 0;
+    }
     let entry = (x >> 10 & 63) as usize;
     let (Some(high), Some(low)) = (POWERS.get(entry), POWERS.get(entry.saturating_add(1))) else { return 0 };
     // high − low < 2¹⁷ and the fraction < 2¹⁰, so the product fits 32 bits.

@@ -15,6 +15,10 @@ pub type Tiny = Mlp<12, 27, 18>;
 /// 12,091 parameters.
 pub type Pebble = Convolution<16, 27, 26, 3, 5>;
 
+/// For a ten-cent chip: 12 positions, the letters a–z and PAD, 32 hidden units, which with 4-bit weights fit 16 KB of flash
+/// together with the program; 21,092 parameters.
+pub type Coin = Mlp<12, 27, 32>;
+
 /// Two hidden layers with a skip connection: 12 positions, the letters a–z and PAD, twice 256 hidden units; 232,260
 /// parameters.
 pub type Residual = ResidualOf<12, 27, 256>;

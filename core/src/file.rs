@@ -224,11 +224,21 @@ impl<'a> ModelFile<'a> {
         if self.tensors.len() != M::TENSORS.len() || !self.tensors.iter().zip(M::TENSORS).all(same) {
             return Err(FileError::Shape(self.shape));
         }
+        M::view(self.payload, &self.scales()).ok_or(FileError::Scale)
+    }
+
+    /// The tensors one after the other, as [`IntegerModel::view`] takes them.
+    pub fn payload(&self) -> &'a [u8] {
+        self.payload
+    }
+
+    /// The scales of a network in integers.
+    pub fn scales(&self) -> Scales {
         let mut scales = Scales { activation: self.activation, tensors: [0; MOST_TENSORS] };
         for (slot, bytes) in scales.tensors.iter_mut().zip(self.tensors) {
             *slot = exponent_of(entry(bytes).scale).unwrap_or(0);
         }
-        M::view(self.payload, &scales).ok_or(FileError::Scale)
+        scales
     }
 }
 

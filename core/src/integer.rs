@@ -138,14 +138,17 @@ fn trained_exponent<P: Precision>(units: usize) -> u8 {
     P::FINEST.min(u8::try_from(places.saturating_sub(2)).unwrap_or(0))
 }
 
+/// Units from which a network can spare some.
+const SPARSE: usize = 64;
+
 /// What replaces max(0, ·) in training for integers: max(0, ·) in steps of 2⁻ᵃ, rounded to the nearest and held at A steps,
 /// which is what `units` hidden values in integers can be.
 ///
 /// y = 2⁻ᵃ·min(⌊x·2ᵃ + ½⌋, A) where that is above 0, else 0. The steps have no slope; backward takes that of the ramp they
 /// stand for, 1 where 0 < y < A·2⁻ᵃ and else 0 (the straight-through estimator).
 ///
-/// Each value also adds [`PRICE`](Precision::PRICE)·y to the loss: a unit that helps little ends at 0, and zeros cost no
-/// time.
+/// From 64 units on, each value also adds [`PRICE`](Precision::PRICE)·y to the loss: a unit that helps little ends at 0, and
+/// zeros cost no time.
 ///
 /// Source: Y. Bengio, N. Léonard, A. Courville, "Estimating or Propagating Gradients Through Stochastic Neurons for
 /// Conditional Computation", 2013; X. Glorot, A. Bordes, Y. Bengio, "Deep Sparse Rectifier Neural Networks", 2011, for the
@@ -175,7 +178,7 @@ impl<P: Precision + 'static, const UNITS: usize> Activation for Stepped<P, UNITS
     #[inline(always)]
     fn backward<R: Real>(y: &[R], d_y: &mut [R], weight: R) {
         let (steps, largest) = Self::steps::<R>();
-        let price = weight * R::of(P::PRICE);
+        let price = if UNITS < SPARSE { R::ZERO } else { weight * R::of(P::PRICE) };
         for (d_y, y) in d_y.iter_mut().zip(y) {
             *d_y = if *y > R::ZERO && *y < largest / steps { *d_y + price } else { R::ZERO };
         }

@@ -1,6 +1,6 @@
 //! The configurations by name, each with the recipe that trains it well.
 
-use micro_diffusion::config::{Micro, Pebble, Residual, Tiny, Transformer, Wide};
+use micro_diffusion::config::{Coin, Micro, Pebble, Residual, Tiny, Transformer, Wide};
 use micro_diffusion::denoiser::Shape;
 
 use crate::network::{Compiled, Network};
@@ -34,7 +34,7 @@ impl Recipe {
 pub(crate) const DEFAULT: &str = "micro";
 
 /// All of them.
-pub(crate) static CONFIGS: [Config; 6] = [
+pub(crate) static CONFIGS: [Config; 7] = [
     Config {
         name: "micro",
         network: &Compiled::<Micro, 12, 27>::WITH_INTEGERS,
@@ -49,6 +49,11 @@ pub(crate) static CONFIGS: [Config; 6] = [
         name: "pebble",
         network: &Compiled::<Pebble, 16, 27>::NEW,
         recipe: Recipe { averaging: 0.999, ..Recipe::new(6000, 256, 6e-3) },
+    },
+    Config {
+        name: "coin",
+        network: &Compiled::<Coin, 12, 27>::WITH_INTEGERS,
+        recipe: Recipe { averaging: 0.999, ..Recipe::new(80_000, 128, 8e-3) },
     },
     Config {
         name: "residual",

@@ -1,6 +1,26 @@
-//! Gives the linker the memory of the chip.
+//! Gives the linker the memory of the chip, and the program its model.
+//!
+//! The model file is checked here, when the program is built, and only its tensors go to the chip: the code that would
+//! check it there takes as much flash as a third of the model.
+
+use std::path::Path;
+
+use micro_diffusion::file::ModelFile;
+
+/// The model: any of 4-bit weights and 32 hidden units.
+const MODEL: &str = "../../../data/coin-int4.mdm";
 
 fn main() {
     println!("cargo::rerun-if-changed=memory.x");
+    println!("cargo::rerun-if-changed={MODEL}");
     println!("cargo::rustc-link-arg-bins=-T{}/memory.x", env!("CARGO_MANIFEST_DIR"));
+
+    let bytes = std::fs::read(MODEL).expect("the model file can be read");
+    let file = ModelFile::parse(&bytes).expect("the model file is sound");
+    let folder = std::env::var("OUT_DIR").expect("cargo sets it");
+    let write = |name, content: &[u8]| {
+        std::fs::write(Path::new(&folder).join(name), content).expect("cargo's own folder can be written");
+    };
+    write("tensors.bin", file.payload());
+    write("scales.rs", format!("micro_diffusion::integer::{:?}", file.scales()).as_bytes());
 }

@@ -1,7 +1,7 @@
 //! Names on a ten-cent chip, the CH32V003 class: RV32EC, 16 KB of flash, 2 KB of memory, no multiplier.
 //!
-//! The same sampler, the same network and the same model file as everywhere else, only smaller. What the chip lacks of
-//! instructions, the core does without: sums of shifted rows take the place of products.
+//! The same sampler and the same network as everywhere else, only smaller. What the chip lacks of instructions, the core
+//! does without: sums of shifted rows take the place of products. The model file is checked when the program is built.
 
 #![no_std]
 #![no_main]
@@ -9,22 +9,22 @@
 use core::arch::{asm, global_asm};
 
 use micro_diffusion::categorical::{SymbolSet, Temperature};
-use micro_diffusion::file::ModelFile;
-use micro_diffusion::integer::{Int4, IntegerMlp, IntegerModel};
+use micro_diffusion::integer::{Int4, IntegerMlp, IntegerModel, Scales};
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
 use micro_diffusion::text::PAD;
 
-/// The model: 4-bit weights, and 24 hidden units.
-static MODEL: &[u8] = include_bytes!("../../../../data/tiny-int4.mdm");
-type Network = IntegerMlp<Int4, L, V, 18>;
+/// The model: 4-bit weights, and 32 hidden units.
+static TENSORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tensors.bin"));
+const SCALES: Scales = include!(concat!(env!("OUT_DIR"), "/scales.rs"));
+type Network = IntegerMlp<Int4, L, V, 32>;
 const L: usize = 12;
 const V: usize = 27;
 
 /// Any number, for names of your own.
 const SEED: u64 = 1;
 const NAMES: u32 = 20;
-const SETTINGS: Settings = Settings::new(Order::Random, Temperature::from_milli(700));
+const SETTINGS: Settings = Settings::new(Order::Random, Temperature::from_milli(730));
 /// Any symbol at any position.
 static ALLOWED: [SymbolSet; 1] = [SymbolSet::first(V)];
 
@@ -43,10 +43,8 @@ extern "C" fn main() -> ! {
 }
 
 fn names() -> Option<()> {
-    let file = ModelFile::parse(MODEL).ok()?;
-    let view = file.integers::<Network, L, V>().ok()?;
     let mut memory = Network::MEMORY;
-    let mut denoiser = Network::denoiser(view, &mut memory);
+    let mut denoiser = Network::denoiser(Network::view(TENSORS, &SCALES)?, &mut memory);
     for index in 0..NAMES {
         let stream = Stream::new(SEED, Purpose::Sample).child(index, 0);
         let mut sampler = Sampler::<L, V>::new(&ALLOWED, SETTINGS, stream).ok()?;

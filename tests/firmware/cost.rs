@@ -1,0 +1,262 @@
+//! What a model costs on a chip, the committed table of it, and how the README shows that table.
+
+use std::ffi::OsStr;
+use std::fmt::Write;
+use std::process::Command;
+
+use crate::tools::{CORTEX_M3, CORTEX_M4F, Chip, Image, MICROBIT, Program, RISC_V, TEN_CENT, Tools, project};
+
+/// The committed figures.
+const TABLE: &str = "tests/golden/firmware.tsv";
+/// The lines of the README between which the table stands.
+const README_MARKS: [&str; 2] = ["<!-- firmware table -->\n", "<!-- end of the firmware table -->\n"];
+/// How much more than the committed figure fails, in percent.
+const MOST_PERCENT: u64 = 105;
+
+/// A model on a chip.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row {
+    chip: Chip,
+    /// How the README names the model.
+    model: &'static str,
+    file: &'static str,
+    /// The whole program, of which flash and memory are measured.
+    program: Program,
+    /// The program that draws with every sampler, of which instructions are counted.
+    counted: Program,
+}
+
+const EXAMPLE: Program =
+    Program { package: "core/examples/firmware", binary: "micro-diffusion-firmware", features: "" };
+pub(crate) const TEN_CENT_EXAMPLE: Program =
+    Program { package: "core/examples/ten-cent", binary: "micro-diffusion-ten-cent", features: "" };
+
+/// The rows of the table.
+pub(crate) fn rows() -> Vec<Row> {
+    let check = |binary| Program { package: "tests/firmware", binary, features: "" };
+    let int4 = |chip| Row {
+        chip,
+        model: "166,468 parameters, int4",
+        file: "data/names-int4.mdm",
+        program: EXAMPLE,
+        counted: check("int4"),
+    };
+    let int8 = |chip| Row {
+        chip,
+        model: "166,468 parameters, int8",
+        file: "data/names-int8.mdm",
+        program: Program { features: "int8", ..EXAMPLE },
+        counted: check("int8"),
+    };
+    let float = |chip| Row {
+        chip,
+        model: "12,006 parameters, f32",
+        file: "data/tiny.mdm",
+        program: Program { binary: "float", ..EXAMPLE },
+        counted: check("float"),
+    };
+    let large = |chip| Row {
+        chip,
+        model: "166,468 parameters, f32",
+        file: "data/names.mdm",
+        program: Program { binary: "float", features: "large", ..EXAMPLE },
+        counted: Program { features: "large", ..check("large") },
+    };
+    let ten_cent = Row {
+        chip: TEN_CENT,
+        model: "21,092 parameters, int4",
+        file: "data/coin-int4.mdm",
+        program: TEN_CENT_EXAMPLE,
+        counted: TEN_CENT_EXAMPLE,
+    };
+    vec![
+        int4(MICROBIT),
+        int8(MICROBIT),
+        float(MICROBIT),
+        int4(CORTEX_M3),
+        int4(CORTEX_M4F),
+        int8(CORTEX_M4F),
+        float(CORTEX_M4F),
+        large(CORTEX_M4F),
+        int4(RISC_V),
+        int8(RISC_V),
+        ten_cent,
+    ]
+}
+
+/// The figures that are measured, by name: bytes, instructions, and cycles in the mean.
+const FIGURES: [&str; 10] = [
+    "flash",
+    "static_memory",
+    "stack",
+    "start_up",
+    "random_mean",
+    "random_max",
+    "random_cycles",
+    "confidence_mean",
+    "confidence_max",
+    "confidence_cycles",
+];
+
+/// One measured row, in the order of [`FIGURES`]; 0 stands for what is not measured.
+type Figures = [u64; FIGURES.len()];
+
+/// Mean and maximum of the instructions, and the mean of the cycles.
+fn summary(spans: &[(u64, u64)]) -> [u64; 3] {
+    let count = spans.len().max(1) as u64;
+    let instructions: u64 = spans.iter().map(|span| span.0).sum();
+    let cycles: u64 = spans.iter().map(|span| span.1).sum();
+    [instructions / count, spans.iter().map(|span| span.0).max().unwrap_or(0), cycles / count]
+}
+
+impl Row {
+    fn name(&self) -> String {
+        format!("{}, {}", self.chip.name, self.model)
+    }
+
+    /// Measures everything anew.
+    pub(crate) fn measure(&self, tools: Tools) -> Figures {
+        let program = tools.build(self.program, self.chip.target).unwrap();
+        let image = Image::read(&program);
+        let stack = tools.count(self.chip, &program, None).stack;
+        let counted = tools.build(self.counted, self.chip.target).unwrap();
+        let (start_up, random, confidence) = if self.program.package == self.counted.package {
+            // From one name shown to the next; what is shown costs a few hundred instructions more.
+            let show = Image::read(&counted).symbols_with(&["4show"]).first().map(|name| (*name).to_owned());
+            let marks = tools.count(self.chip, &counted, show.as_deref()).marks;
+            let spans: Vec<_> =
+                marks.windows(2).map(|pair| (pair[1].0 - pair[0].0, pair[1].1 - pair[0].1)).collect();
+            (marks[0].0.saturating_sub(summary(&spans)[1]), summary(&spans), [0; 3])
+        } else {
+            let marks = tools.count(self.chip, &counted, Some("mark")).marks;
+            let spans: Vec<_> =
+                marks.chunks_exact(2).map(|pair| (pair[1].0 - pair[0].0, pair[1].1 - pair[0].1)).collect();
+            let (validation, names) = spans.split_first().unwrap();
+            // The samplers one after the other, the random order first and confidence second.
+            let mut samplers = names.chunks_exact(names.len() / 6).map(summary);
+            (validation.0, samplers.next().unwrap(), samplers.next().unwrap())
+        };
+        let [r, s, c] = [random, [image.flash, image.static_memory, stack], confidence];
+        [s[0], s[1], s[2], start_up, r[0], r[1], r[2], c[0], c[1], c[2]]
+    }
+}
+
+/// The committed table: the compiler's version, and for each row its name, the model's score and the figures.
+pub(crate) struct Table {
+    pub(crate) compiler: String,
+    rows: Vec<(String, String, Figures)>,
+}
+
+impl Table {
+    pub(crate) fn committed() -> Self {
+        let text = std::fs::read_to_string(project().join(TABLE)).unwrap();
+        let mut lines = text.lines();
+        let compiler = lines.next().unwrap().to_owned();
+        let rows = lines.skip(1).map(|line| {
+            let fields: Vec<&str> = line.split('\t').collect();
+            let figures = std::array::from_fn(|index| fields[index + 2].parse().unwrap());
+            (fields[0].to_owned(), fields[1].to_owned(), figures)
+        });
+        Self { compiler, rows: rows.collect() }
+    }
+
+    /// Measures all of it, and the models' scores by the command line at `program`.
+    pub(crate) fn measured(tools: Tools, program: &OsStr) -> Self {
+        let rows =
+            rows().iter().map(|row| (row.name(), score(program, row.file), row.measure(tools))).collect();
+        Self { compiler: tools.compiler_version(), rows }
+    }
+
+    /// Writes it, and shows it in the README.
+    pub(crate) fn write(&self) {
+        let mut text = format!("{}\nrow\tnelbo\t{}\n", self.compiler, FIGURES.join("\t"));
+        for (name, score, figures) in &self.rows {
+            let figures: Vec<String> = figures.iter().map(u64::to_string).collect();
+            let _ = writeln!(text, "{name}\t{score}\t{}", figures.join("\t"));
+        }
+        std::fs::write(project().join(TABLE), text).unwrap();
+        let readme = std::fs::read_to_string(project().join("README.md")).unwrap();
+        let (before, _, after) = split_readme(&readme);
+        std::fs::write(project().join("README.md"), format!("{before}{}{after}", self.shown())).unwrap();
+    }
+
+    /// What of `row`, measured as `figures`, is more than the table allows.
+    pub(crate) fn excess(&self, row: &Row, figures: &Figures) -> Vec<String> {
+        let Some((_, _, committed)) = self.rows.iter().find(|(name, _, _)| *name == row.name()) else {
+            return vec![format!("{}: not in the table", row.name())];
+        };
+        let pairs = FIGURES.iter().zip(committed).zip(figures);
+        pairs
+            .filter(|((_, committed), measured)| *measured * 100 > *committed * MOST_PERCENT)
+            .map(|((name, committed), measured)| format!("{}: {name} {committed} → {measured}", row.name()))
+            .collect()
+    }
+
+    /// The table as the README shows it.
+    pub(crate) fn shown(&self) -> String {
+        let mut text = String::from(
+            "| chip | model | NELBO | flash | RAM: static + stack | instructions a name: random order, mean (max) \
+             | confidence, mean (max) | seconds, modelled: random, confidence | start-up |\n\
+             |---|---|---|---|---|---|---|---|---|\n",
+        );
+        for ((_, score, figures), row) in self.rows.iter().zip(rows()) {
+            let [flash, memory, stack, start_up, mean, max, cycles, c_mean, c_max, c_cycles] = *figures;
+            let seconds = |cycles: u64| match cycles {
+                0 => "–".to_owned(),
+                cycles => format!("{:.3}", cycles as f64 / (f64::from(row.chip.clock_mhz) * 1e6)),
+            };
+            let instructions = |mean: u64, max: u64| match mean {
+                0 => "–".to_owned(),
+                mean => format!("{} ({})", millions(mean), millions(max)),
+            };
+            let _ = writeln!(
+                text,
+                "| {}, {} MHz | {} | {score} | {} | {memory} + {} | {} | {} | {}, {} | {} |",
+                row.chip.name,
+                row.chip.clock_mhz,
+                row.model,
+                thousands(flash),
+                thousands(stack),
+                instructions(mean, max),
+                instructions(c_mean, c_max),
+                seconds(cycles),
+                seconds(c_cycles),
+                millions(start_up),
+            );
+        }
+        text
+    }
+}
+
+/// What stands in the README before the table, the table, and what stands after it.
+pub(crate) fn split_readme(readme: &str) -> (&str, &str, &str) {
+    let [first, last] = README_MARKS;
+    let start = readme.find(first).expect("the README has the table's first mark") + first.len();
+    let end = readme.find(last).expect("the README has the table's last mark");
+    (&readme[..start], &readme[start..end], &readme[end..])
+}
+
+fn millions(count: u64) -> String {
+    format!("{:.2} M", count as f64 / 1e6)
+}
+
+fn thousands(count: u64) -> String {
+    let digits = count.to_string();
+    match digits.len() {
+        4.. => format!("{},{}", &digits[..digits.len() - 3], &digits[digits.len() - 3..]),
+        _ => digits,
+    }
+}
+
+/// The held-out score of a model, by the command line at `program`.
+fn score(program: &OsStr, file: &str) -> String {
+    let output = Command::new(program)
+        .args(["eval", "--json", "--model", file])
+        .current_dir(project())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let after = text.split("\"nelbo_nats_per_name\":").nth(1).expect("eval reports the score");
+    let number = after.split([',', '}']).next().unwrap().trim();
+    format!("{:.2}", number.parse::<f64>().unwrap())
+}
