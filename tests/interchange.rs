@@ -338,6 +338,12 @@ fn export_writes_where_it_is_told_and_overwrites_nothing_by_halves() {
     let header = good(path, &["export", "--format", "c", "--out", "-"]);
     assert!(header.starts_with("// ") && header.ends_with("#endif\n"));
     bad(path, &["export", "--out", "nowhere/names.safetensors"], &["nowhere/names.safetensors"]);
+    let first = fs::read(path.join("names.safetensors")).unwrap();
+    bad(path, &["export", "--model", "names.safetensors"], &["names.safetensors", "its own export", "--out"]);
+    for _ in 0..8 {
+        good(path, &["export", "--out", "again.safetensors"]);
+        assert!(fs::read(path.join("again.safetensors")).unwrap() == first, "the same bytes each time");
+    }
     bad(path, &["export", "--model", "missing.safetensors"], &["missing.safetensors"]);
 }
 
@@ -357,13 +363,21 @@ fn tensors_that_are_no_model_are_refused_by_name() {
     write("renamed.safetensors", b"hidden_bias", b"hidden_b1as");
     write("voiceless.safetensors", b"\"alphabet\"", b"\"alphabot\"");
     write("repeated.safetensors", b"abcdef", b"aacdef");
+    write("heads.safetensors", br#""heads":"0""#, br#""heads":"4""#);
+    write("backwards.safetensors", "abcdef".as_bytes(), "\u{202e}def".as_bytes());
     let number = bytes.len() - 4;
     let mut infinite = bytes.clone();
     infinite[number..].copy_from_slice(&f32::INFINITY.to_le_bytes());
     fs::write(path.join("infinite.safetensors"), infinite).unwrap();
     fs::write(path.join("cut.safetensors"), &bytes[..bytes.len() - 1]).unwrap();
     fs::write(path.join("text.safetensors"), "names\n").unwrap();
-    let cases: [(&str, &[&str]); 6] = [
+    bad(
+        path,
+        &["inspect", "backwards.safetensors"],
+        &["backwards.safetensors", r"'\u{202e}'", "directs a terminal"],
+    );
+    let cases: [(&str, &[&str]); 7] = [
+        ("heads.safetensors", &["4 attention heads", "tiny has 0"]),
         ("renamed.safetensors", &["hidden_b1as [18]", "tiny: input [12, 27, 18], hidden_bias [18]"]),
         ("voiceless.safetensors", &["metadata has no “alphabet”", "save_file"]),
         ("repeated.safetensors", &["alphabet", "Repeated('a')"]),

@@ -115,6 +115,32 @@ fn the_animation_ends_with_the_names_at_every_width() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn the_animation_ends_at_once_when_interrupted() {
+    let folder = scene();
+    // Hundreds of seconds of names.
+    let line = format!(
+        "stty cols 80 rows 24; timeout --foreground --preserve-status -s INT 1 {} sample --watch --num 9000 2>/dev/null; \
+         echo status $?",
+        program()
+    );
+    let mut command = Command::new("timeout");
+    command
+        .args(["60", "script", "-qec", &line, "/dev/null"])
+        .current_dir(folder.path())
+        .stdin(Stdio::null());
+    let Ok(output) = command.env("TERM", "xterm-256color").output() else {
+        assert!(std::env::var_os("CI").is_none(), "script(1) must be there in continuous integration");
+        eprintln!("skipped: `script` does not run");
+        return;
+    };
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.trim_end().ends_with("status 130"), "{text}");
+    let (hidden, shown) = (text.rfind("\u{1b}[?25l"), text.rfind("\u{1b}[?25h"));
+    assert!(hidden.is_some() && hidden < shown, "the cursor is back");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn the_animation_has_no_colour_where_none_is_wanted() {
     let folder = scene();
     let arguments = ["sample", "--watch", "--num", "3"];

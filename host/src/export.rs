@@ -14,7 +14,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use micro_diffusion::denoiser::Shape;
 use micro_diffusion::tensor::{Dtype, Tensor};
 
@@ -60,6 +60,9 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
         out.write_all(&bytes)?;
         out.flush()?;
         return Ok(Outcome::Done);
+    }
+    if options.out.is_none() && out == Path::new(model.name()) {
+        bail!("{} would be replaced by its own export; say where to write with --out", out.display());
     }
     replace(&out, &bytes)?;
     terminal::say(&format!("wrote {}: {} bytes, from {}", out.display(), bytes.len(), model.source));

@@ -1,8 +1,9 @@
 //! Models as safetensors: what `export` writes for PyTorch, NumPy and candle, and what training elsewhere brings back.
 //!
 //! A file holds the parameter tensors under their own names, each f32 and of its own shape, and in the metadata
-//! `alphabet`, the characters of the symbols from 1 on. The names and shapes say which configuration it is; `config` and
-//! `heads` in the metadata are for whoever reads the file. Further metadata is allowed, further tensors are not.
+//! `alphabet`, the characters of the symbols from 1 on. The names and shapes say which configuration it is; `heads`,
+//! which no shape shows, must be the configuration's where it is given; `config` is for whoever reads the file. Further
+//! metadata is allowed, further tensors are not.
 
 use std::collections::HashMap;
 
@@ -27,7 +28,29 @@ pub(crate) fn to_bytes(config: &Config, weights: &[f32], alphabet: &str) -> anyh
     let (network, heads) = (config.network, config.network.shape().heads.to_string());
     let metadata = [(ALPHABET, alphabet), (CONFIG, config.name), (HEADS, &heads)];
     let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned()));
-    Ok(safetensors::serialize(views("", network.tensors(), weights), Some(HashMap::from(metadata)))?)
+    let bytes = safetensors::serialize(views("", network.tensors(), weights), Some(HashMap::from(metadata)))?;
+    with_sorted_metadata(bytes)
+}
+
+/// `file` with its metadata in alphabetical order: as it comes, the order is another each time.
+///
+/// A file begins with the length of its header in eight bytes, then the header in JSON, filled up with spaces.
+fn with_sorted_metadata(mut file: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+    const METADATA: &str = "__metadata__";
+    let (length, rest) = file.split_first_chunk_mut::<8>().context("no header")?;
+    let length = usize::try_from(u64::from_le_bytes(*length))?;
+    let header = rest.get_mut(..length).context("no header")?;
+    let mut json: serde_json::Value = serde_json::from_slice(header)?;
+    if let Some(metadata) = json.get_mut(METADATA).and_then(|metadata| metadata.as_object_mut()) {
+        metadata.sort_keys();
+    }
+    let text = json.to_string();
+    if text.len() > header.len() {
+        bail!("the header grew when its metadata was sorted");
+    }
+    header.fill(b' ');
+    header[..text.len()].copy_from_slice(text.as_bytes());
+    Ok(file)
 }
 
 /// The model file that the safetensors file `bytes` amounts to.
@@ -55,6 +78,13 @@ pub(crate) fn to_model(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
             "its alphabet has {} symbols with PAD, and the tensors have {}",
             alphabet.symbols(),
             shape.symbols
+        );
+    }
+    if let Some(heads) = metadata.get(HEADS).filter(|heads| **heads != shape.heads.to_string()) {
+        bail!(
+            "it was made with {heads} attention heads, and the configuration {} has {}",
+            config.name,
+            shape.heads
         );
     }
     let mut weights = Vec::with_capacity(config.network.parameters());

@@ -108,7 +108,17 @@ impl Model {
 
     /// The file, checked.
     pub(crate) fn file(&self) -> anyhow::Result<ModelFile<'_>> {
-        ModelFile::parse(&self.bytes).map_err(|error| describe(&error)).with_context(|| self.source.clone())
+        let file = ModelFile::parse(&self.bytes).map_err(|error| describe(&error));
+        let file = file.with_context(|| self.source.clone())?;
+        // A model may come from anywhere, and its characters go to the terminal.
+        match file.alphabet().characters().chars().find(|character| is_directive(*character)) {
+            Some(directive) => bail!(
+                "{}: its alphabet holds {directive:?}, which directs a terminal instead of being shown; train it on text \
+                 without",
+                self.source
+            ),
+            None => Ok(file),
+        }
     }
 
     /// The configuration it was made for.
@@ -143,4 +153,9 @@ fn refuse_unfinished(folder: &Path, model: &Path) -> anyhow::Result<()> {
         metadata.settings.steps,
         folder.display()
     )
+}
+
+/// Whether a character is none to be seen but a command to a terminal, or turns the direction of all that follows.
+fn is_directive(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }

@@ -78,15 +78,22 @@ pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
         trace: options.trace || screen.is_some(),
         ..request(&options.draw, options.seed)
     };
+    let chunks = (0..options.num)
+        .step_by(CHUNK as usize)
+        .map(|first| network.generate(&file, &request, first..options.num.min(first.saturating_add(CHUNK))));
+    if let Some(screen) = &screen {
+        for chunk in chunks {
+            watch::show(screen, file.alphabet(), &chunk?)?;
+            if watch::stopped() {
+                return Ok(Outcome::Interrupted);
+            }
+        }
+        return Ok(Outcome::Done);
+    }
     let mut out = terminal::results();
     let mut names = Vec::new();
-    for first in (0..options.num).step_by(CHUNK as usize) {
-        let chunk = network.generate(&file, &request, first..options.num.min(first.saturating_add(CHUNK)))?;
-        if let Some(screen) = &screen {
-            watch::show(screen, file.alphabet(), &chunk)?;
-            continue;
-        }
-        for drawn in chunk {
+    for chunk in chunks {
+        for drawn in chunk? {
             if options.json {
                 names.push(drawn.text);
             } else if options.trace {

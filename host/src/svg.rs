@@ -37,11 +37,12 @@ pub(crate) fn curves(
         })
         .collect();
     let held_out: Vec<(f64, f64)> = held_out.iter().map(|(step, nelbo)| (f64::from(*step), *nelbo)).collect();
-    let unit = match objective {
+    let positions = match objective {
         Objective::Nelbo => "",
-        Objective::Reference => " in nats a position",
+        Objective::Reference => " over all positions",
     };
-    let label = format!("training loss{unit}, mean of {width} step{}", if width == 1 { "" } else { "s" });
+    let label =
+        format!("training loss{positions}, mean of {width} step{}", if width == 1 { "" } else { "s" });
     let mut picture = String::new();
     draw(&mut picture, losses.len(), &label, &training, &held_out)
         .map_err(|error| anyhow::anyhow!("{error}"))
@@ -75,8 +76,8 @@ fn draw(
         .axis_desc_style(text(15.0))
         .x_desc("training steps")
         .y_desc("nats a name")
-        .x_label_formatter(&|step| format!("{step:.0}"))
-        .y_label_formatter(&|nats| format!("{nats:.0}"))
+        .x_label_formatter(&|step| tick(*step))
+        .y_label_formatter(&|nats| tick(*nats))
         .draw()?;
     let line =
         |colour: RGBColor| move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], colour.stroke_width(2));
@@ -101,6 +102,11 @@ fn draw(
         .draw()?;
     area.present()?;
     Ok(())
+}
+
+/// A number at an axis: whole where it is whole, else as many of two places as it needs.
+fn tick(value: f64) -> String {
+    ((value * 100.0).round() / 100.0).to_string()
 }
 
 /// From just below the lowest to where all but the first, steep part of the curves is in view.

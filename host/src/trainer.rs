@@ -311,7 +311,9 @@ impl<M: Model<L, V>, const L: usize, const V: usize> Training for Trainer<'_, M,
                 }
             });
         });
-        let loss = self.losses.iter().sum();
+        // The reference's is a mean over positions; what is reported counts texts.
+        let positions = if self.settings.objective == Objective::Reference { L as f32 } else { 1.0 };
+        let loss = self.losses.iter().sum::<f32>() * positions;
         self.state.losses.push(loss);
         self.pace.note(step as usize, start.elapsed());
         loss

@@ -2,6 +2,7 @@
 //!
 //! A region of the terminal is painted anew for each step, as many names at a time as it holds. The last state stays.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use console::Term;
@@ -24,21 +25,32 @@ pub(crate) fn terminal() -> anyhow::Result<Option<Term>> {
     if !term.is_term() || std::env::var_os("TERM").is_some_and(|name| name == "dumb") {
         return Ok(None);
     }
-    // Whatever ends the show, the cursor comes back.
+    // The first time, the show itself ends and puts things in order; the second time, whatever holds it up.
     ctrlc::set_handler(|| {
-        let _ = Term::stdout().show_cursor();
-        std::process::exit(130);
+        if STOP.swap(true, Ordering::SeqCst) {
+            let _ = Term::stdout().show_cursor();
+            std::process::exit(130);
+        }
     })?;
     Ok(Some(term))
 }
 
-/// Shows how the names emerge.
+/// Set by Ctrl-C; the show looks at it between two states.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Whether the show is to end.
+pub(crate) fn stopped() -> bool {
+    STOP.load(Ordering::SeqCst)
+}
+
+/// Shows how the names emerge, until all have or it is [`stopped`]. Whatever ends it, the cursor comes back.
 pub(crate) fn show(term: &Term, alphabet: Alphabet, drawn: &[Drawn]) -> anyhow::Result<()> {
     let (rows, columns) = term.size();
     let painter = Painter { shaded: true, ..Painter::new(alphabet) };
     let grid = Grid::new(painter, drawn, usize::from(rows), usize::from(columns));
     term.hide_cursor()?;
-    let shown = drawn.chunks(grid.page()).try_for_each(|page| grid.animate(term, page));
+    let mut pages = drawn.chunks(grid.page()).take_while(|_| !stopped());
+    let shown = pages.try_for_each(|page| grid.animate(term, page));
     term.show_cursor()?;
     Ok(shown?)
 }
@@ -80,6 +92,9 @@ impl<'a> Grid<'a> {
         for step in 0..=steps {
             if step > 0 {
                 std::thread::sleep(pause);
+                if stopped() {
+                    return Ok(());
+                }
                 term.move_cursor_up(page.len().div_ceil(self.across))?;
             }
             let names: Vec<String> = page.iter().map(|drawn| self.name(drawn, step)).collect();
