@@ -339,6 +339,14 @@ fn export_writes_where_it_is_told_and_overwrites_nothing_by_halves() {
     assert!(header.starts_with("// ") && header.ends_with("#endif\n"));
     bad(path, &["export", "--out", "nowhere/names.safetensors"], &["nowhere/names.safetensors"]);
     let first = fs::read(path.join("names.safetensors")).unwrap();
+    bad(path, &["export", "--out", "/dev/full"], &["/dev/full", "no file that could be replaced"]);
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("again.safetensors", path.join("link.safetensors")).unwrap();
+        fs::write(path.join("again.safetensors"), "old").unwrap();
+        good(path, &["export", "--out", "link.safetensors"]);
+        assert!(path.join("link.safetensors").is_symlink(), "a link stays, and leads to the new file");
+    }
     bad(path, &["export", "--model", "names.safetensors"], &["names.safetensors", "its own export", "--out"]);
     for _ in 0..8 {
         good(path, &["export", "--out", "again.safetensors"]);

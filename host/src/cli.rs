@@ -202,7 +202,7 @@ impl SamplerName {
 pub(crate) enum ScheduleName {
     /// As many in each step
     Linear,
-    /// Few at first, many at the end, as the Python reference does; it takes 40 steps
+    /// Few at first, many at the end, as the Python reference does, which takes 40 steps: --steps 40
     Cosine,
 }
 

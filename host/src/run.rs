@@ -112,8 +112,13 @@ fn plain(path: &Path) -> std::io::Result<PathBuf> {
     if path.file_name().is_some() { Ok(path.components().collect()) } else { path.canonicalize() }
 }
 
-/// Replaces the file at `path` by `bytes`, whole or not at all, even if the power fails.
+/// Replaces the file at `path`, or the one that it links to, by `bytes`, whole or not at all, even if the power fails.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let target = fs::canonicalize(path);
+    let path = target.as_deref().unwrap_or(path);
+    if path.exists() && !path.is_file() {
+        bail!("{} is no file that could be replaced; name another", path.display());
+    }
     let mut temporary = path.to_owned().into_os_string();
     temporary.push(".tmp");
     let write = || {

@@ -20,7 +20,7 @@ pub(crate) const TEMPERATURE: f64 = 0.73;
 pub(crate) const SAMPLER: SamplerName = SamplerName::Random;
 /// The schedule by default.
 pub(crate) const SCHEDULE: ScheduleName = ScheduleName::Linear;
-/// Names drawn at once, so that the first appear while the rest are drawn and memory does not grow with their number.
+/// Names drawn at once, so that the first appear while the rest are drawn, and memory grows with their number for JSON only.
 const CHUNK: u32 = 4096;
 
 impl Default for DrawOptions {

@@ -227,7 +227,8 @@ const FULL: usize = 22;
 const BETWEEN: usize = 2;
 
 const MOVING: &str = ".emerging text{font:20px ui-monospace,Menlo,Consolas,monospace;text-anchor:middle;fill:#4a89dc;\
-animation:9s linear infinite}.emerging .mask{fill:#808080}";
+animation:9s linear infinite}.emerging .mask{fill:#808080}\
+@media(prefers-reduced-motion:reduce){.emerging text{animation:none}}";
 
 /// How all of `drawn` emerge at once, again and again; a reader that does not animate shows the names.
 pub(crate) fn emerging(drawn: &[Drawn]) -> String {

@@ -45,19 +45,33 @@ pub(crate) fn stopped() -> bool {
 
 /// Shows how the names emerge, until all have or it is [`stopped`]. Whatever ends it, the cursor comes back.
 pub(crate) fn show(term: &Term, alphabet: Alphabet, drawn: &[Drawn]) -> anyhow::Result<()> {
-    let (rows, columns) = term.size();
-    let painter = Painter { shaded: true, ..Painter::new(alphabet) };
-    let grid = Grid::new(painter, drawn, usize::from(rows), usize::from(columns));
     term.hide_cursor()?;
-    let mut pages = drawn.chunks(grid.page()).take_while(|_| !stopped());
-    let shown = pages.try_for_each(|page| grid.animate(term, page));
+    let shown = show_pages(term, alphabet, drawn);
     term.show_cursor()?;
     Ok(shown?)
+}
+
+fn show_pages(term: &Term, alphabet: Alphabet, drawn: &[Drawn]) -> std::io::Result<()> {
+    let painter = Painter { shaded: true, ..Painter::new(alphabet) };
+    let mut rest = drawn;
+    while !rest.is_empty() && !stopped() {
+        let grid = Grid::new(painter, drawn, term.size());
+        let (page, after) = rest.split_at(grid.page().min(rest.len()));
+        if grid.animate(term, page)? {
+            rest = after;
+        } else {
+            // What the old lines became in the new window cannot be known; the page begins anew.
+            term.clear_screen()?;
+        }
+    }
+    Ok(())
 }
 
 /// How names are laid out.
 struct Grid<'a> {
     painter: Painter<'a>,
+    /// Rows and columns of the window that it is laid out for.
+    window: (u16, u16),
     /// Positions shown of each name: no more than the names or the window are wide.
     positions: usize,
     /// Names side by side.
@@ -68,7 +82,8 @@ struct Grid<'a> {
 }
 
 impl<'a> Grid<'a> {
-    fn new(painter: Painter<'a>, drawn: &[Drawn], rows: usize, columns: usize) -> Self {
+    fn new(painter: Painter<'a>, drawn: &[Drawn], window: (u16, u16)) -> Self {
+        let (rows, columns) = (usize::from(window.0), usize::from(window.1));
         // All that the longest of them needs, and the end that follows it.
         let needed = drawn.iter().map(|drawn| drawn.text.chars().count() + 1).max().unwrap_or(1);
         let there = drawn.iter().filter_map(|drawn| drawn.frames.first()).map(|frame| frame.symbols.len());
@@ -77,7 +92,7 @@ impl<'a> Grid<'a> {
         // The last line is the prompt's.
         let down = rows.saturating_sub(1).clamp(1, drawn.len().div_ceil(across).max(1));
         let choice = anstream::AutoStream::choice(&std::io::stdout());
-        Self { painter, positions, across, down, colour: choice != anstream::ColorChoice::Never }
+        Self { painter, window, positions, across, down, colour: choice != anstream::ColorChoice::Never }
     }
 
     /// Names shown at a time.
@@ -85,15 +100,18 @@ impl<'a> Grid<'a> {
         self.across * self.down
     }
 
-    /// One screen of names from masks to names.
-    fn animate(&self, term: &Term, page: &[Drawn]) -> std::io::Result<()> {
+    /// One screen of names from masks to names; false where the window changed on the way.
+    fn animate(&self, term: &Term, page: &[Drawn]) -> std::io::Result<bool> {
         let steps = page.iter().map(|drawn| drawn.frames.len()).max().unwrap_or(0);
         let pause = (TIME / u32::try_from(steps).unwrap_or(1).max(1)).min(LONGEST);
         for step in 0..=steps {
             if step > 0 {
                 std::thread::sleep(pause);
                 if stopped() {
-                    return Ok(());
+                    return Ok(true);
+                }
+                if term.size() != self.window {
+                    return Ok(false);
                 }
                 term.move_cursor_up(page.len().div_ceil(self.across))?;
             }
@@ -104,7 +122,7 @@ impl<'a> Grid<'a> {
             }
             term.flush()?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// A name after `step` steps, as wide as all are; after all of them as it is printed elsewhere.
