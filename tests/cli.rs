@@ -401,7 +401,7 @@ fn the_smallest_configuration_with_room_is_chosen_and_said() {
     let names = chosen_for("ann\nbea\n");
     assert!(names.contains("network     micro") && !names.contains("the smallest"), "{names}");
     let long = chosen_for("fourteenletter\nbea\n");
-    assert!(long.contains("network     transformer") && long.contains("the smallest"), "{long}");
+    assert!(long.contains("network     pebble") && long.contains("the smallest"), "{long}");
     let rich: String = ('ぁ'..='ん').map(|letter| format!("{letter}\n")).collect();
     let rich = chosen_for(&rich);
     assert!(rich.contains("network     wide") && rich.contains("the smallest"), "{rich}");
