@@ -25,9 +25,8 @@ use crate::linear::add_scaled;
 use crate::math::{Real, Stored};
 use crate::product::{product, product_backward_weight, product_transposed, transpose, transpose_blocks};
 use crate::rng::Stream;
-use crate::softmax::cross_entropy;
 use crate::tensor::{Tensor, cube, cube_mut, hypercube, matrix, matrix_mut, vector};
-use crate::transformer::embed;
+use crate::transformer::{cross_entropies, embed, embed_backward};
 
 /// A residual convolution over `L` positions and `V` symbols, with `N` layers of width `D` and `T` taps, an odd number.
 #[derive(Clone, Copy, Debug)]
@@ -176,7 +175,6 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
     }
 
     /// Logits, loss and their gradient: `x` becomes ∂loss/∂x.
-    #[expect(clippy::indexing_slicing, reason = "training; position < L, clean < symbols ≤ V")]
     #[inline(always)]
     fn head<R: Real>(
         parameters: &ConvolutionView<'_, R, L, V, D, N, T>,
@@ -191,19 +189,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
             *logits = [*bias; L];
         }
         product(parameters.output, record.other, logits, |z, sum| z + sum);
-        let mut loss = R::ZERO;
-        for position in 0..L {
-            let weight = R::of(f64::from(example.weights[position]));
-            let mut z: [R; V] = core::array::from_fn(|v| logits[v][position]);
-            if weight == R::ZERO {
-                z = [R::ZERO; V];
-            } else {
-                loss += cross_entropy(&mut z, symbols, example.clean[position], weight);
-            }
-            for (logits, z) in logits.iter_mut().zip(z) {
-                logits[position] = z;
-            }
-        }
+        let loss = cross_entropies(example, symbols, logits);
         product_transposed(parameters.output, logits, record.x, |_, sum| sum);
         relu_backward(record.other.as_flattened(), record.x.as_flattened_mut());
         loss
@@ -331,13 +317,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         match tensor {
             0 | 1 => {
                 let shown = if tensor == 0 { u8::try_from(part).ok() } else { None };
-                for (example, record) in batch.iter().zip(all()) {
-                    for (symbol, d) in example.noisy.iter().zip(record.d_embedding) {
-                        if *symbol == shown {
-                            add_scaled(out, R::ONE, d);
-                        }
-                    }
-                }
+                let maps = all().map(|record| record.d_embedding);
+                batch.iter().zip(maps).for_each(|(example, d)| embed_backward(&example.noisy, d, shown, out));
             }
             2 => all().for_each(|record| add_scaled(out, R::ONE, record.d_embedding.as_flattened())),
             3 => {

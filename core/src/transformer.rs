@@ -189,6 +189,46 @@ pub(crate) fn embed<R: Real, W: Stored<R>, const L: usize, const V: usize, const
     }
 }
 
+/// d_row += Σ_l ∂loss/∂x\[l\] over the positions l that hold `symbol`, l ascending; d_row is the gradient of its row of E.
+///
+/// Forward was `x[l] = E[x_l] + P[l]`; `d` is ∂loss/∂x with the positions outermost.
+#[inline(always)]
+pub(crate) fn embed_backward<R: Real, const L: usize, const D: usize>(
+    symbols: &[Option<u8>; L],
+    d: &[[R; D]; L],
+    symbol: Option<u8>,
+    d_row: &mut [R],
+) {
+    for (_, d) in symbols.iter().zip(d).filter(|(shown, _)| **shown == symbol) {
+        add_scaled(d_row, R::ONE, d);
+    }
+}
+
+/// Σ_l weight_l·−ln p(clean_l), l ascending, in nats; turns the logits of every position into their gradients, 0 where the
+/// weight is.
+#[expect(clippy::indexing_slicing, reason = "training; position < L, clean < symbols ≤ V")]
+#[inline(always)]
+pub(crate) fn cross_entropies<R: Real, const L: usize, const V: usize>(
+    example: &Example<L>,
+    symbols: usize,
+    logits: &mut [[R; L]; V],
+) -> R {
+    let mut loss = R::ZERO;
+    for position in 0..L {
+        let weight = R::of(f64::from(example.weights[position]));
+        let mut z: [R; V] = core::array::from_fn(|v| logits[v][position]);
+        if weight == R::ZERO {
+            z = [R::ZERO; V];
+        } else {
+            loss += cross_entropy(&mut z, symbols, example.clean[position], weight);
+        }
+        for (logits, z) in logits.iter_mut().zip(z) {
+            logits[position] = z;
+        }
+    }
+    loss
+}
+
 /// What one example leaves of one block. Backward overwrites what it no longer needs with what the gradient will:
 ///
 /// | group | its maps after forward | after backward |
@@ -338,7 +378,6 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
     }
 
     /// Logits, loss and their gradient: `x` becomes ∂loss/∂x.
-    #[expect(clippy::indexing_slicing, reason = "training; position < L, clean < symbols ≤ V")]
     #[inline(always)]
     fn head<R: Real>(
         parameters: &TransformerView<'_, R, L, V, D, N>,
@@ -350,19 +389,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         rms_norm_forward(parameters.final_gain, record.x, record.d);
         product(parameters.output, record.d, logits, |_, sum| sum);
         transpose_blocks(record.d, record.normed);
-        let mut loss = R::ZERO;
-        for position in 0..L {
-            let weight = R::of(f64::from(example.weights[position]));
-            let mut z: [R; V] = core::array::from_fn(|v| logits[v][position]);
-            if weight == R::ZERO {
-                z = [R::ZERO; V];
-            } else {
-                loss += cross_entropy(&mut z, symbols, example.clean[position], weight);
-            }
-            for (logits, z) in logits.iter_mut().zip(z) {
-                logits[position] = z;
-            }
-        }
+        let loss = cross_entropies(example, symbols, logits);
         product_transposed(parameters.output, logits, record.d, |_, sum| sum);
         rms_norm_backward(parameters.final_gain, record.x, record.d, record.d_gain);
         *record.x = *record.d;
@@ -488,13 +515,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         match tensor {
             0 | 1 => {
                 let shown = if tensor == 0 { u8::try_from(part).ok() } else { None };
-                for (example, record) in batch.iter().zip(all()) {
-                    for (symbol, d) in example.noisy.iter().zip(record.d_embedding) {
-                        if *symbol == shown {
-                            add_scaled(out, R::ONE, d);
-                        }
-                    }
-                }
+                let maps = all().map(|record| record.d_embedding);
+                batch.iter().zip(maps).for_each(|(example, d)| embed_backward(&example.noisy, d, shown, out));
             }
             2 => all().for_each(|record| add_scaled(out, R::ONE, record.d_embedding.as_flattened())),
             3 => block(part).for_each(|record| add_scaled(out, R::ONE, &record.d_gains[0])),
