@@ -42,3 +42,7 @@ pub mod text;
 pub mod pattern;
 pub mod file;
 pub mod config;
+
+#[cfg(doc)]
+#[doc = include_str!("../AUDIT.md")]
+pub mod audit {}

@@ -2,8 +2,8 @@
 //!
 //! The number of masked positions is the clock of masked diffusion. The bound on −ln p(text), of any order of unmasking and
 //! of continuous-time masked diffusion under every schedule, is Σ_k (1/k)·E\[Σ_masked −ln p\], k = 1 … L, in expectation over
-//! which k positions are masked. Training draws k with probability p_k and weights each masked position by 1/(k·p_k), which
-//! has that expectation for every choice of p.
+//! which k positions are masked; `AUDIT.md` derives it from the forward process. Training draws k with probability p_k and
+//! weights each masked position by 1/(k·p_k), which has that expectation for every choice of p.
 //!
 //! p_k is proportional to 1/√k. The variance of the estimate, Σ_k s_k²/p_k less a constant, with s_k the deviation of the
 //! mean of k cross-entropies, is least at p_k proportional to s_k, and a mean of k independent terms has s_k proportional to
@@ -12,8 +12,8 @@
 //! The reference's schedule is kept beside it: a time t in 1 … T for the whole batch, and every position masked with
 //! probability 1 − cos²(((t/T) + s)/(1 + s)·π/2), s = 0.008.
 //!
-//! Source: E. Hoogeboom et al., "Autoregressive Diffusion Models", ICLR 2022, equation 3; S. Sahoo et al., "Simple and
-//! Effective Masked Diffusion Language Models", NeurIPS 2024, equation 10; for the cosine, A. Nichol and P. Dhariwal,
+//! Source: E. Hoogeboom et al., "Autoregressive Diffusion Models", ICLR 2022, equation 2 and what follows it; S. Sahoo et al.,
+//! "Simple and Effective Masked Diffusion Language Models", NeurIPS 2024, equation 11; for the cosine, A. Nichol and P. Dhariwal,
 //! "Improved Denoising Diffusion Probabilistic Models", 2021, equation 17.
 
 use crate::math::{Real, cos};

@@ -1,0 +1,607 @@
+//! The audit guide against the code: `core/AUDIT.md` names every function of the core and the tests that check it, and this
+//! fails where a name is wrong, where a function is in no row, where a backward pass has no gradient check, and where a
+//! table that is counted out of the code is stale (`AUDIT=renew` writes those again).
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may panic: that is how it fails"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use syn::punctuated::Punctuated;
+use syn::visit::{self, Visit};
+
+/// The files of the core in reading order, under the reason to read them.
+const PARTS: [(&str, &[&str]); 5] = [
+    (
+        "the method: training and sampling with the perceptron",
+        &[
+            "math",
+            "rng",
+            "tensor",
+            "linear",
+            "activation",
+            "softmax",
+            "denoiser",
+            "mlp",
+            "adam",
+            "schedule",
+            "corruption",
+            "categorical",
+            "sampler",
+            "bound",
+        ],
+    ),
+    ("texts and files", &["text", "pattern", "file"]),
+    ("integers", &["integer", "quantise"]),
+    (
+        "further networks",
+        &["residual", "convolution", "product", "normalisation", "attention", "transformer"],
+    ),
+    ("lists", &["config", "lib"]),
+];
+
+/// The head of a table of the map.
+const MAP: &str = "| what | source | functions | tests |";
+/// The head of the counted table of exceptions.
+const EXCEPTIONS: &str = "| file | in | lifted | because |";
+/// The head of the counted table of sizes.
+const SIZES: &str = "| file | code lines | lines of comment |";
+
+/// One source file.
+#[derive(Clone)]
+struct Source {
+    /// Its module, or for a test the file's name.
+    name: String,
+    text: String,
+    parsed: Rc<syn::File>,
+}
+
+impl Source {
+    fn new(name: &str, text: String) -> Self {
+        let parsed = syn::parse_file(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        Self { name: name.to_owned(), text, parsed: Rc::new(parsed) }
+    }
+}
+
+/// What the guide is compared with.
+#[derive(Clone)]
+struct Code {
+    core: Vec<Source>,
+    host: Vec<Source>,
+    tests: Vec<Source>,
+    /// What the gradient checks share with other tests.
+    common: Vec<Source>,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The Rust files of `folder`, by name.
+fn sources(folder: &str) -> Vec<Source> {
+    let paths = fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<Source> = paths
+        .filter(|path| path.extension().is_some_and(|name| name == "rs"))
+        .map(|path| {
+            Source::new(path.file_stem().unwrap().to_str().unwrap(), fs::read_to_string(&path).unwrap())
+        })
+        .collect();
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    files
+}
+
+impl Code {
+    fn read() -> Self {
+        let [core, host, tests, common] = ["core/src", "host/src", "tests", "tests/common"].map(sources);
+        Self { core, host, tests, common }
+    }
+}
+
+/// A function of the core.
+struct Function {
+    /// `file::function`, `file::Type::function` or `file::Trait::function`.
+    name: String,
+    /// Whether it must be in the map: it can be called from outside, or it is part of what a trait of the core asks for.
+    listed: bool,
+    /// Whether a test can call it.
+    public: bool,
+}
+
+/// The last name of a type that is a path.
+fn type_name(of: &syn::Type) -> Option<String> {
+    match of {
+        syn::Type::Path(path) => Some(path.path.segments.last()?.ident.to_string()),
+        _ => None,
+    }
+}
+
+fn last_name(path: &syn::Path) -> String {
+    path.segments.last().map(|segment| segment.ident.to_string()).unwrap_or_default()
+}
+
+fn is_public(visibility: &syn::Visibility) -> bool {
+    matches!(visibility, syn::Visibility::Public(_))
+}
+
+/// Every function of the core, with those that a block declares inside itself left out.
+fn functions(core: &[Source]) -> Vec<Function> {
+    let items = || core.iter().flat_map(|file| file.parsed.items.iter().map(|item| (&file.name, item)));
+    let traits: BTreeSet<String> = items()
+        .filter_map(|(_, item)| match item {
+            syn::Item::Trait(item) => Some(item.ident.to_string()),
+            _ => None,
+        })
+        .collect();
+    let mut found = Vec::new();
+    for (file, item) in items() {
+        match item {
+            syn::Item::Fn(item) => {
+                let public = is_public(&item.vis);
+                found.push(Function { name: format!("{file}::{}", item.sig.ident), listed: public, public });
+            }
+            syn::Item::Trait(item) => {
+                for inner in &item.items {
+                    if let syn::TraitItem::Fn(inner) = inner {
+                        let name = format!("{file}::{}::{}", item.ident, inner.sig.ident);
+                        found.push(Function { name, listed: is_public(&item.vis), public: false });
+                    }
+                }
+            }
+            syn::Item::Impl(item) => {
+                let of = item.trait_.as_ref().map(|(path, _)| last_name(path));
+                let asked = of.as_ref().is_some_and(|name| traits.contains(name));
+                let owner = type_name(&item.self_ty).or(of).unwrap_or_default();
+                for inner in &item.items {
+                    if let syn::ImplItem::Fn(inner) = inner {
+                        let public = is_public(&inner.vis) || asked;
+                        let name = format!("{file}::{owner}::{}", inner.sig.ident);
+                        found.push(Function { name, listed: public, public });
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// What each function of some test files calls, and the types and traits that it mentions.
+#[derive(Default)]
+struct Uses {
+    calls: BTreeMap<String, BTreeSet<String>>,
+    mentions: BTreeMap<String, BTreeSet<String>>,
+    within: Vec<String>,
+}
+
+impl<'ast> Visit<'ast> for Uses {
+    fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
+        self.within.push(item.sig.ident.to_string());
+        visit::visit_item_fn(self, item);
+        self.within.pop();
+    }
+
+    fn visit_expr_call(&mut self, call: &'ast syn::ExprCall) {
+        if let syn::Expr::Path(function) = &*call.func {
+            for within in &self.within {
+                self.calls.entry(within.clone()).or_default().insert(last_name(&function.path));
+            }
+        }
+        visit::visit_expr_call(self, call);
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        for within in &self.within {
+            let names = path.segments.iter().map(|segment| segment.ident.to_string());
+            self.mentions.entry(within.clone()).or_default().extend(names);
+        }
+        visit::visit_path(self, path);
+    }
+}
+
+impl Uses {
+    /// What `function` calls and mentions, itself or in what it calls.
+    fn reached(&self, function: &str) -> (BTreeSet<String>, BTreeSet<String>) {
+        let (mut called, mut mentioned) = (BTreeSet::new(), BTreeSet::new());
+        let mut next = vec![function.to_owned()];
+        while let Some(function) = next.pop() {
+            mentioned.extend(self.mentions.get(&function).cloned().unwrap_or_default());
+            let new = self.calls.get(&function).into_iter().flatten();
+            next.extend(new.filter(|name| called.insert((*name).clone())).cloned().collect::<Vec<_>>());
+        }
+        (called, mentioned)
+    }
+}
+
+/// `file::function` of every function marked as a test.
+fn tests(files: &[Source]) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for source in files {
+        for item in &source.parsed.items {
+            if let syn::Item::Fn(item) = item
+                && item.attrs.iter().any(|attribute| attribute.path().is_ident("test"))
+            {
+                found.insert(format!("{}::{}", source.name, item.sig.ident));
+            }
+        }
+    }
+    found
+}
+
+/// One row of the map.
+struct Row {
+    what: String,
+    source: String,
+    functions: Vec<String>,
+    tests: Vec<String>,
+}
+
+/// The names in the code spans of `cell`; `a::{b, c}` stands for `a::b` and `a::c`.
+fn names(cell: &str) -> Vec<String> {
+    let spans = cell.split('`').skip(1).step_by(2);
+    spans
+        .flat_map(|span| match span.split_once('{') {
+            Some((prefix, rest)) => {
+                let inner = rest.trim_end_matches('}').split(',');
+                inner.map(|name| format!("{prefix}{}", name.trim())).collect()
+            }
+            None => vec![span.to_owned()],
+        })
+        .collect()
+}
+
+/// The lines of each table of `guide` whose head is `head`, without head and rule.
+fn tables<'a>(guide: &'a str, head: &str) -> Vec<&'a str> {
+    let (mut rows, mut within) = (Vec::new(), 0);
+    for line in guide.lines() {
+        match (within, line) {
+            (_, line) if line == head => within = 1,
+            (1, _) => within = 2,
+            (2, line) if line.starts_with('|') => rows.push(line),
+            _ => within = 0,
+        }
+    }
+    rows
+}
+
+fn cells(line: &str) -> Vec<&str> {
+    line.trim_matches('|').split(" | ").map(str::trim).collect()
+}
+
+/// The rows of the map, and what is wrong with their form.
+fn map(guide: &str) -> (Vec<Row>, Vec<String>) {
+    let (mut rows, mut wrong) = (Vec::new(), Vec::new());
+    for line in tables(guide, MAP) {
+        match cells(line)[..] {
+            [what, source, functions, tests] => {
+                let (what, source) = (what.to_owned(), source.to_owned());
+                rows.push(Row { what, source, functions: names(functions), tests: names(tests) });
+            }
+            _ => wrong.push(format!("a row of the map has not four cells: {line}")),
+        }
+    }
+    (rows, wrong)
+}
+
+/// Whether `name` is a backward pass, whose gradient must be checked numerically.
+fn is_backward(name: &str) -> bool {
+    name == "gradient" || name.contains("backward")
+}
+
+/// What is wrong with the map.
+fn problems(guide: &str, code: &Code) -> Vec<String> {
+    let (rows, mut wrong) = map(guide);
+    let functions = functions(&code.core);
+    let known: BTreeMap<&str, &Function> = functions.iter().map(|f| (f.name.as_str(), f)).collect();
+    let tests = tests(&code.tests);
+    let mut uses = Uses::default();
+    for source in code.tests.iter().filter(|source| source.name == "gradients").chain(&code.common) {
+        uses.visit_file(&source.parsed);
+    }
+    let mut named = BTreeSet::new();
+    for row in &rows {
+        let Row { what, .. } = row;
+        if what.is_empty() || row.source.is_empty() || row.functions.is_empty() || row.tests.is_empty() {
+            wrong.push(format!("“{what}” lacks its source, its functions or its tests"));
+        }
+        for test in row.tests.iter().filter(|test| !tests.contains(*test)) {
+            wrong.push(format!("“{what}” names the test {test}, which does not exist"));
+        }
+        for name in &row.functions {
+            named.insert(name.as_str());
+            let Some(function) = known.get(name.as_str()) else {
+                wrong.push(format!("“{what}” names the function {name}, which does not exist"));
+                continue;
+            };
+            wrong.extend(unchecked(row, function, &uses));
+        }
+    }
+    for function in &functions {
+        let must = function.listed || is_backward(last(&function.name));
+        if must && !named.contains(function.name.as_str()) {
+            wrong.push(format!(
+                "{} is in no row of the map; add it to the row of what it computes, or add a row",
+                function.name
+            ));
+        }
+    }
+    wrong
+}
+
+fn last(name: &str) -> &str {
+    name.rsplit("::").next().unwrap_or(name)
+}
+
+/// That no gradient check named by `row` compares the backward pass `function` with a numeric slope.
+///
+/// A check has to name what it checks, unless only the core can call it.
+fn unchecked(row: &Row, Function { name, public, .. }: &Function, uses: &Uses) -> Option<String> {
+    if !is_backward(last(name)) {
+        return None;
+    }
+    let owner = name.split("::").nth(1).filter(|owner| *owner != last(name));
+    let checked = row.tests.iter().filter_map(|test| test.strip_prefix("gradients::")).any(|test| {
+        let (called, mentioned) = uses.reached(test);
+        let itself = called.contains(last(name)) && owner.is_none_or(|owner| mentioned.contains(owner));
+        called.contains("assert_gradient") && (itself || !public)
+    });
+    (!checked)
+        .then(|| format!("{name} is a backward pass, and no gradient check of “{}” reaches it", row.what))
+}
+
+/// One lint, or several, lifted for one item.
+#[derive(Debug)]
+struct Exception {
+    file: String,
+    place: String,
+    lints: String,
+    reason: String,
+}
+
+#[derive(Default)]
+struct Exceptions {
+    found: Vec<Exception>,
+    file: String,
+    within: Vec<String>,
+}
+
+impl Exceptions {
+    fn inside<'ast, T>(&mut self, name: String, item: &'ast T, visit: fn(&mut Self, &'ast T)) {
+        self.within.push(name);
+        visit(self, item);
+        self.within.pop();
+    }
+}
+
+impl<'ast> Visit<'ast> for Exceptions {
+    fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
+        self.inside(item.sig.ident.to_string(), item, visit::visit_item_fn);
+    }
+
+    fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
+        self.inside(item.sig.ident.to_string(), item, visit::visit_impl_item_fn);
+    }
+
+    fn visit_impl_item_const(&mut self, item: &'ast syn::ImplItemConst) {
+        self.inside(item.ident.to_string(), item, visit::visit_impl_item_const);
+    }
+
+    fn visit_item_impl(&mut self, item: &'ast syn::ItemImpl) {
+        let name = type_name(&item.self_ty).unwrap_or_default();
+        self.inside(name, item, visit::visit_item_impl);
+    }
+
+    fn visit_attribute(&mut self, attribute: &'ast syn::Attribute) {
+        if !attribute.path().is_ident("allow") && !attribute.path().is_ident("expect") {
+            return;
+        }
+        let entries = attribute.parse_args_with(Punctuated::<syn::Meta, syn::Token![,]>::parse_terminated);
+        let (mut lints, mut reason) = (Vec::new(), String::new());
+        for entry in entries.unwrap() {
+            match entry {
+                syn::Meta::Path(path) => lints.push(format!("`{}`", last_name(&path))),
+                syn::Meta::NameValue(entry) => {
+                    if let syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) = entry.value {
+                        reason = text.value();
+                    }
+                }
+                syn::Meta::List(_) => {}
+            }
+        }
+        let place = if self.within.is_empty() { "the file".to_owned() } else { self.within.join("::") };
+        self.found.push(Exception { file: self.file.clone(), place, lints: lints.join(", "), reason });
+    }
+}
+
+/// Every lint that `code` lifts locally.
+fn exceptions(code: &Code) -> Vec<Exception> {
+    let mut all = Exceptions::default();
+    for (folder, sources) in [("core", &code.core), ("host", &code.host)] {
+        for source in sources {
+            all.file = format!("{folder}/src/{}.rs", source.name);
+            all.visit_file(&source.parsed);
+        }
+    }
+    all.found
+}
+
+/// Lines of code and lines of comment; blank ones are neither, and the core has no other comments than these.
+fn size(source: &Source) -> (usize, usize) {
+    let lines = source.text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let (comment, code): (Vec<&str>, Vec<&str>) = lines.partition(|line| line.starts_with("//"));
+    (code.len(), comment.len())
+}
+
+/// The rows of the table of sizes.
+fn sizes(core: &[Source]) -> String {
+    let (mut rows, mut total) = (String::new(), (0, 0));
+    for Source { name, .. } in core {
+        let parts = PARTS.iter().filter(|(_, files)| files.contains(&name.as_str())).count();
+        assert_eq!(parts, 1, "core/src/{name}.rs belongs to one of the parts in tests/map.rs");
+    }
+    for (part, files) in PARTS {
+        let sizes: Vec<_> = files
+            .iter()
+            .map(|file| {
+                let source = core.iter().find(|source| source.name == *file);
+                (file, size(source.unwrap_or_else(|| panic!("core/src/{file}.rs is gone"))))
+            })
+            .collect();
+        let sum = sizes.iter().fold((0, 0), |sum, (_, size)| (sum.0 + size.0, sum.1 + size.1));
+        writeln!(rows, "| **{part}** | **{}** | **{}** |", sum.0, sum.1).unwrap();
+        for (file, (code, comment)) in sizes {
+            writeln!(rows, "| `{file}.rs` | {code} | {comment} |").unwrap();
+        }
+        total = (total.0 + sum.0, total.1 + sum.1);
+    }
+    writeln!(rows, "| **the core** | **{}** | **{}** |", total.0, total.1).unwrap();
+    rows
+}
+
+/// `guide` with the counted tables as the code has them.
+fn renewed(guide: &str, code: &Code) -> String {
+    let mut lifted = String::new();
+    for Exception { file, place, lints, reason } in exceptions(code) {
+        writeln!(lifted, "| `{file}` | `{place}` | {lints} | {reason} |").unwrap();
+    }
+    let mut text = guide.to_owned();
+    for (head, rows) in [(EXCEPTIONS, lifted), (SIZES, sizes(&code.core))] {
+        let start = text.find(head).unwrap_or_else(|| panic!("the guide has no table {head}"));
+        let start = start + text[start..].match_indices('\n').nth(1).unwrap().0 + 1;
+        let end = start + text[start..].find("\n\n").map_or(text[start..].len(), |end| end + 1);
+        text.replace_range(start..end, &rows);
+    }
+    text
+}
+
+fn guide() -> String {
+    read("core/AUDIT.md")
+}
+
+#[test]
+fn the_map_names_what_there_is_and_leaves_nothing_out() {
+    let wrong = problems(&guide(), &Code::read());
+    assert!(wrong.is_empty(), "core/AUDIT.md:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_counted_tables_are_fresh() {
+    let (guide, code) = (guide(), Code::read());
+    let fresh = renewed(&guide, &code);
+    if std::env::var("AUDIT").is_ok_and(|value| value == "renew") {
+        fs::write(root().join("core/AUDIT.md"), &fresh).unwrap();
+        return;
+    }
+    let differs = guide.lines().zip(fresh.lines()).find(|(old, new)| old != new);
+    assert!(
+        guide == fresh,
+        "stale: {differs:?}; renew with: AUDIT=renew cargo test -p micro-diffusion --test map"
+    );
+    let unproved: Vec<_> = exceptions(&code).into_iter().filter(|found| found.reason.is_empty()).collect();
+    assert!(unproved.is_empty(), "lints lifted without a reason: {unproved:?}");
+}
+
+/// `text` with `from`, which it must have, replaced by `to`.
+#[track_caller]
+fn changed(text: &str, from: &str, to: &str) -> String {
+    assert!(text.contains(from), "no {from:?} to change");
+    text.replace(from, to)
+}
+
+/// `code` with `from` replaced by `to` in the file `name`, `core/…` or `tests/…`.
+#[track_caller]
+fn edited(code: &Code, name: &str, from: &str, to: &str) -> Code {
+    let mut code = code.clone();
+    let (folder, name) = name.split_once('/').unwrap();
+    let files = if folder == "core" { &mut code.core } else { &mut code.tests };
+    let file = files.iter_mut().find(|source| source.name == name).unwrap();
+    *file = Source::new(name, changed(&file.text, from, to));
+    code
+}
+
+#[track_caller]
+fn assert_reported(guide: &str, code: &Code, said: &str) {
+    let wrong = problems(guide, code);
+    assert!(wrong.iter().any(|line| line.contains(said)), "nothing of {said:?} in {wrong:?}");
+}
+
+/// Each way in which the map can be wrong, tried.
+#[test]
+fn what_is_wrong_is_reported() {
+    let (guide, code) = (guide(), Code::read());
+    for (from, to, said) in [
+        ("`rng::below`", "`rng::beneath`", "names the function rng::beneath, which does not exist"),
+        ("`rng::below`", "`math::below`", "names the function math::below, which does not exist"),
+        ("`rng::below`", "", "rng::below is in no row"),
+        ("Stream::{new, child, draw}", "Stream::{new, child}", "rng::Stream::draw is in no row"),
+        ("| `gradients::rms_norm`,", "|", "rms_norm_backward is a backward pass, and no gradient check"),
+        (
+            "| `gradients::mlp`, `oracle::mlp`",
+            "| `gradients::residual`",
+            "mlp::Mlp::gradient is a backward pass",
+        ),
+        ("`gradients::attention`, ", "", "softmax_of_lanes_backward is a backward pass"),
+        ("`oracle::relu`", "`oracle::elu`", "names the test oracle::elu, which does not exist"),
+        (
+            "`oracle::relu`",
+            "`oracle::check_linear`",
+            "names the test oracle::check_linear, which does not exist",
+        ),
+        ("| `math::powers` |", "| |", "lacks its source, its functions or its tests"),
+        ("| own | `math::power` |", "| `math::power` |", "has not four cells"),
+    ] {
+        assert_reported(&changed(&guide, from, to), &code, said);
+    }
+    for (file, from, to, said) in [
+        ("core/rng", "pub const fn symmetric", "pub const fn unit", "rng::unit is in no row"),
+        ("core/rng", "pub const fn symmetric", "pub const fn unit", "rng::symmetric, which does not exist"),
+        ("core/bound", "pub fn term", "pub fn twice() {}\npub fn term", "bound::twice is in no row"),
+        (
+            "core/attention",
+            "fn transpose_square",
+            "fn transpose_backward",
+            "attention::transpose_backward is in no row",
+        ),
+        (
+            "tests/math",
+            "#[test]\nfn powers",
+            "fn powers",
+            "names the test math::powers, which does not exist",
+        ),
+        ("tests/gradients", "gelu_backward(", "slope_times(", "activation::gelu_backward is a backward pass"),
+        (
+            "tests/gradients",
+            "assert_gradient(",
+            "assert_nothing(",
+            "linear::linear_backward_bias is a backward pass",
+        ),
+        ("tests/gradients", "Stepped::<", "Other::<", "integer::Stepped::backward is a backward pass"),
+        (
+            "tests/gradients",
+            "check_model::<Residual<",
+            "check_model::<Mlp<",
+            "residual::Residual::gradient is a backward",
+        ),
+    ] {
+        assert_reported(&guide, &edited(&code, file, from, to), said);
+    }
+    for (file, from, to) in [
+        ("core/rng", "/// A uniform number", "#[allow(clippy::panic)]\n/// A uniform number"),
+        ("core/rng", "the two halves of the seed are taken on purpose", "why not"),
+        ("core/rng", "pub const fn symmetric", "const _: () = ();\npub const fn symmetric"),
+    ] {
+        assert_ne!(renewed(&guide, &edited(&code, file, from, to)), guide, "{from} changes a counted table");
+    }
+}
