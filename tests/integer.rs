@@ -422,6 +422,8 @@ fn the_exponent_has_the_least_squared_error() {
         let best = best_exponent(&TABLE, &weights);
         assert!((0..=16).all(|exponent| error(exponent) >= error(best)), "{weights:?}");
     }
+    assert_eq!(best_exponent(&TABLE, &[1.0, -0.5]), 1, "of equals the coarser");
+    assert_eq!(best_exponent(&TABLE, &[0.0; 3]), 0);
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod common;
 
 use common::tolerance::{AT_WORK, assert_close};
 use common::{batch, numbers};
+use micro_diffusion::activation::relu_forward;
 use micro_diffusion::attention::attention_forward;
 use micro_diffusion::bound::negative_log_probability;
 use micro_diffusion::denoiser::{Denoiser, Example, Model};
@@ -109,6 +110,13 @@ fn dense_kernels_follow_their_documented_order() {
     check_sizes::<65, 28>();
     check_sizes::<100, 12>();
     check_sizes::<256, 27>();
+}
+
+#[test]
+fn a_rectified_zero_has_no_sign() {
+    let mut x = [-0.0, f32::NAN, -1.0, 2.0];
+    relu_forward(&mut x);
+    assert_eq!(x.map(f32::to_bits), [0.0, 0.0, 0.0, 2.0].map(f32::to_bits));
 }
 
 #[test]

@@ -17,6 +17,7 @@ use micro_diffusion::denoiser::{Architecture, Model};
 use micro_diffusion::file::{FileError, MAGIC, ModelFile, VERSION, crc32, write};
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::rng::{Purpose, Stream};
+use micro_diffusion::tensor::Tensor;
 use micro_diffusion::text::Alphabet;
 
 type Small = Mlp<3, 4, 2>;
@@ -61,7 +62,10 @@ fn what_is_written_is_read_at_any_alignment() {
         let shifted: Vec<u8> = std::iter::repeat_n(0, shift).chain(bytes.iter().copied()).collect();
         let file = ModelFile::parse(&shifted[shift..]).unwrap();
         assert_eq!((file.shape(), file.alphabet().characters()), (Small::SHAPE, "xyé"));
-        assert_eq!(file.parameter_count(), Small::PARAMETERS);
+        assert_eq!(
+            (file.parameter_count(), file.parameter_bytes()),
+            (Small::PARAMETERS, 4 * Small::PARAMETERS)
+        );
         let stored = file.parameters::<Small, 3, 4>().unwrap();
         let read: Vec<u32> = stored.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect();
         assert_eq!(read, parameters.iter().map(|p| p.to_bits()).collect::<Vec<_>>());
@@ -180,6 +184,16 @@ fn another_shape_is_refused_by_name() {
     bytes[dimensions + 4] = 3;
     let bytes = resealed(bytes);
     assert!(ModelFile::parse(&bytes).unwrap().parameters::<Small, 3, 4>().is_err());
+}
+
+#[test]
+fn tensors_know_their_sizes() {
+    let tensor = |dimensions, parts| Tensor { name: "one", dimensions, parts };
+    assert_eq!(
+        (tensor(&[2, 6], 3).len(), tensor(&[2, 6], 3).part_len(), tensor(&[2, 6], 0).part_len()),
+        (12, 4, 0)
+    );
+    assert!(tensor(&[2, 0], 1).is_empty() && !tensor(&[2, 6], 3).is_empty());
 }
 
 #[test]

@@ -68,6 +68,10 @@ fn mask_rate_masks_each_position_at_the_rate() {
     }
     assert_eq!(mask_rate(&[7; 6], 0.0, stream(1)), [Some(7); 6]);
     assert_eq!(mask_rate(&[7; 6], 1.0, stream(1)), [None; 6]);
+    // A rate that is the number drawn does not mask, the next above does: each rate has its share of the numbers.
+    let drawn = (stream(1).draw(0, 0)[0] >> 8) as f32 / 16_777_216.0;
+    assert_eq!(mask_rate(&[7], drawn, stream(1)), [Some(7)]);
+    assert_eq!(mask_rate(&[7], drawn.next_up(), stream(1)), [None]);
 }
 
 #[test]
@@ -80,8 +84,10 @@ fn cosine_schedule_is_its_formula_and_rises() {
         }
     }
     assert!(cosine_mask_rate(0, 0).is_finite());
-    for masked in 0..=12 {
+    for masked in (0..=12).chain([1000]) {
         assert_eq!(cosine_remaining(masked, 1, 40), 0, "the last step reveals all");
+    }
+    for masked in 0..=12 {
         for time in 2..=40 {
             let exact = f64::from(cosine_mask_rate(time - 1, 40)) / f64::from(cosine_mask_rate(time, 40));
             assert_eq!(cosine_remaining(masked, time, 40), (masked as f64 * exact).floor() as usize);
@@ -143,9 +149,29 @@ fn counts_of_masks_are_even_over_a_batch_and_have_their_probabilities() {
     check_counts::<12>(1);
     check_counts::<3>(7);
     check_counts::<12>(12);
+    // The first strides tried have a divisor in common with these.
+    check_counts::<12>(6);
+    check_counts::<12>(10);
     check_counts::<16>(100);
     check_counts::<1>(5);
     assert_eq!(MaskCounts::<5>::new(0).count(u32::MAX, 0), 5);
+}
+
+/// In a batch of one row the count is the quantile of the word itself: the words of each count begin where those of the one
+/// before end.
+#[test]
+fn the_words_of_a_count_are_its_share() {
+    let counts = MaskCounts::<3>::new(1);
+    let mut upper = 0.0;
+    for (k, share) in (1..).zip(&shares::<3>()[..2]) {
+        upper += share * 2.0_f64.powi(32);
+        let (mut low, mut high) = (0_u64, 1 << 32);
+        while low < high {
+            let middle = (low + high) / 2;
+            if counts.count(middle as u32, 0) <= k { low = middle + 1 } else { high = middle }
+        }
+        assert_eq!(low, upper as u64, "the first word of {}", k + 1);
+    }
 }
 
 #[test]

@@ -161,6 +161,52 @@ fn empty_steps_change_nothing() {
     }
 }
 
+/// Which drawn position is hidden again has a draw of its own, and each is hidden as often as the others.
+#[test]
+fn what_is_drawn_anew_is_chosen_evenly() {
+    const TEXTS: u32 = 20_000;
+    let allowed = [SymbolSet::first(3), SymbolSet::only(1), SymbolSet::first(3), SymbolSet::first(3)];
+    let mut counts = [0_u32; 4];
+    for index in 0..TEXTS {
+        let stream = Stream::new(9, Purpose::Sample).child(index, 0);
+        let settings = Settings::new(Order::Remask, Temperature::ONE);
+        let mut sampler = Sampler::<4, 3>::new(&allowed, settings, stream).unwrap();
+        sampler.run(&mut Table::new(5), 1);
+        let mut hidden = Hidden { shown: *sampler.symbols(), which: None };
+        assert_eq!(sampler.step(&mut hidden, 0), 1);
+        let which = hidden.which.unwrap();
+        counts[which] += 1;
+        let draws = [0, 2, 3].map(|position: u32| (stream.draw(1, position | 1 << 31), position));
+        assert_eq!(which as u32, draws.into_iter().min().unwrap().1, "the least of their draws");
+    }
+    let expected = f64::from(TEXTS) / 3.0;
+    let sigma = (expected * 2.0 / 3.0).sqrt();
+    assert_eq!(counts[1], 0, "what was given stays");
+    for count in [counts[0], counts[2], counts[3]] {
+        assert!((f64::from(count) - expected).abs() < SIGMAS * sigma, "{counts:?}");
+    }
+}
+
+/// Notes which position is masked.
+struct Hidden {
+    shown: [Option<u8>; 4],
+    which: Option<usize>,
+}
+
+impl Denoiser<4, 3> for Hidden {
+    fn set(&mut self, position: usize, symbol: Option<u8>) {
+        self.shown[position] = symbol;
+    }
+
+    fn evaluate(&mut self) {
+        self.which = self.shown.iter().position(Option::is_none);
+    }
+
+    fn scores(&self, _: usize, out: &mut [Score; 3]) {
+        *out = [0; 3];
+    }
+}
+
 /// The probability of each text under "one position at a time, in uniformly random order", by enumeration.
 fn exact_distribution(symbols: [Option<u8>; 3], probability: f64, out: &mut HashMap<[u8; 3], f64>) {
     let masked: Vec<usize> = (0..3).filter(|l| symbols[*l].is_none()).collect();
@@ -299,6 +345,10 @@ fn temperatures() {
     for word in [0, 1 << 31, u32::MAX] {
         assert_eq!(Weights::new(&scores, &all, Temperature::GREEDY).draw(word), 1, "the first of equals");
     }
+    // The two temperatures between which log₂e/T exceeds what 32 bits hold; at none of them is it 2³² − 1 exactly.
+    let last = std::f64::consts::LOG2_E * 65_536.0 / f64::from(u32::MAX);
+    assert_eq!(Temperature::new(last), Some(Temperature::GREEDY));
+    assert_ne!(Temperature::new(last.next_up()), Some(Temperature::GREEDY));
     let hot = Weights::new(&[0, 65_536 * 8], &SymbolSet::first(2), Temperature::new(1e300).unwrap());
     assert_eq!(hot.draw(0), 0, "an endless temperature draws evenly");
     let cold = Weights::new(&[65_536, 65_535], &SymbolSet::first(2), Temperature::new(1e-300).unwrap());
@@ -319,6 +369,10 @@ fn truncation_keeps_the_likeliest() {
     assert_eq!(drawn(weights.truncated(2, 65_536)), [1, 4], "equals are taken in order");
     assert_eq!(drawn(weights.truncated(1, 65_536)), [4]);
     assert_eq!(drawn(weights.truncated(0, 1)), [4], "one always stays");
+    assert_eq!(weights.truncated(0, 1).total(), UNIT, "with its weight");
+    let even = Weights::new(&[5, 5], &SymbolSet::first(2), Temperature::ONE);
+    assert_eq!(even.truncated(256, 32_768).total(), UNIT, "a half is enough of a half");
+    assert_eq!(even.truncated(256, 32_769).total(), 2 * UNIT);
     // p of symbol 4 is 0.74; with symbol 1 it is 0.84, with symbol 2 0.94.
     assert_eq!(drawn(weights.truncated(256, 45_000)), [4]);
     assert_eq!(drawn(weights.truncated(256, 50_000)), [1, 4]);

@@ -93,6 +93,8 @@ fn patterns_that_cannot_be_met_are_refused() {
         ("\\?", None, PatternError::UnknownCharacter('?')),
         ("aaaaaa", None, PatternError::TooLong { needed: 6 }),
         ("a*", Some(6), PatternError::TooLong { needed: 6 }),
+        ("aaaaaa", Some(2), PatternError::TooLong { needed: 6 }),
+        ("aaaaaa", Some(7), PatternError::TooLong { needed: 7 }),
         ("ab", Some(3), PatternError::Length { shortest: 2 }),
         ("ab*", Some(1), PatternError::Length { shortest: 2 }),
         ("*a", None, PatternError::LengthNeeded),

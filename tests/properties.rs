@@ -1,0 +1,461 @@
+//! What must hold whatever the numbers, texts and patterns are: each property on inputs that proptest draws and shrinks.
+//!
+//! `PROPTEST_CASES` says how many of them; the default is few, so that the tests stay quick.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may panic: that is how it fails"
+)]
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use common::tolerance::{ORACLE_F32, ORACLE_F64, assert_close};
+use common::{batch, loss_and_gradient, numbers};
+use micro_diffusion::categorical::{SymbolSet, Temperature};
+use micro_diffusion::convolution::Convolution;
+use micro_diffusion::denoiser::{Denoiser, Model, Score};
+use micro_diffusion::file::{FileError, ModelFile, write, write_integers};
+use micro_diffusion::integer::{Int4, Int8, IntegerMlp, IntegerModel, MOST_TENSORS, Scales};
+use micro_diffusion::mlp::Mlp;
+use micro_diffusion::pattern::{PatternError, allowed, shortest};
+use micro_diffusion::quantise::{rounded, to_integer};
+use micro_diffusion::residual::Residual;
+use micro_diffusion::rng::{Purpose, Stream};
+use micro_diffusion::sampler::{Order, Sampler, Settings};
+use micro_diffusion::schedule::linear_remaining;
+use micro_diffusion::softmax::softmax_forward;
+use micro_diffusion::tensor::{Dtype, Role, StoredTensor};
+use micro_diffusion::text::{Alphabet, AlphabetError, EncodeError, PAD};
+use micro_diffusion::transformer::Transformer;
+use proptest::collection::{btree_set, vec};
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+
+/// As many cases as keep the tests quick, and no file of failures: a failure becomes a test of its own.
+fn few() -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").map_or(64, |cases| cases.parse().unwrap());
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+/// Logits as networks give them, and now and then far beyond, or −∞.
+fn logit() -> impl Strategy<Value = f64> {
+    prop_oneof![8 => -20.0..20.0, 1 => -600.0..600.0, 1 => Just(f64::NEG_INFINITY)]
+}
+
+/// A finite `f32`, any bits.
+fn finite() -> impl Strategy<Value = f32> {
+    any::<u32>().prop_map(f32::from_bits).prop_filter("finite", |x| x.is_finite())
+}
+
+/// Different characters, up to `most` of them, as an alphabet.
+fn characters(most: usize) -> impl Strategy<Value = String> {
+    btree_set(any::<char>(), 1..=most).prop_map(String::from_iter)
+}
+
+proptest! {
+    #![proptest_config(few())]
+
+    /// Probabilities lie in 0 … 1 and add up to 1; adding c to every logit adds c to the logarithm of the sum and changes
+    /// no probability.
+    #[test]
+    fn a_softmax_sums_to_one_and_does_not_see_a_shift(
+        logits in vec(logit(), 1..40).prop_filter("one is finite", |z| z.iter().any(|z| z.is_finite())),
+        shift in -50.0..50.0,
+    ) {
+        let (mut p, mut shifted) = (logits.clone(), logits.clone());
+        shifted.iter_mut().for_each(|z| *z += shift);
+        let (log_sum, log_sum_shifted) = (softmax_forward(&mut p), softmax_forward(&mut shifted));
+        assert_close(p.iter().sum(), 1.0, ORACLE_F64, "sum");
+        assert_close(log_sum_shifted, log_sum + shift, ORACLE_F64, "logarithm of the sum");
+        for ((p, shifted), z) in p.iter().zip(&shifted).zip(&logits) {
+            prop_assert!((0.0..=1.0).contains(p));
+            assert_close(*shifted, *p, ORACLE_F64, "a shifted probability");
+            assert_close(*p, (z - log_sum).exp(), ORACLE_F64, "e^(z − log sum)");
+        }
+        let mut single: Vec<f32> = logits.iter().map(|z| *z as f32).collect();
+        softmax_forward(&mut single);
+        assert_close(single.iter().map(|p| f64::from(*p)).sum(), 1.0, ORACLE_F32, "sum in f32");
+    }
+}
+
+/// Losses belong to their examples, to the bit, in whatever order these come; the gradient is a sum over them in that
+/// order, so that another order changes no more than its rounding.
+fn check_permutation<M: Model<L, V>, const L: usize, const V: usize>(order: &[usize], seed: u64) {
+    let rows = batch::<L>(order.len(), V as u8);
+    let parameters = numbers(seed, M::PARAMETERS);
+    let permuted: Vec<_> = order.iter().map(|row| rows[*row]).collect();
+    let (losses, gradient) = loss_and_gradient::<M, L, V>(&parameters, &rows, V);
+    let (losses_permuted, gradient_permuted) = loss_and_gradient::<M, L, V>(&parameters, &permuted, V);
+    for (row, loss) in order.iter().zip(losses_permuted) {
+        assert_eq!(loss.to_bits(), losses[*row].to_bits(), "loss of row {row}");
+    }
+    for (index, (a, b)) in gradient.iter().zip(gradient_permuted).enumerate() {
+        assert_close(*a, b, ORACLE_F64, &format!("gradient of parameter {index}"));
+    }
+    // By itself an example has the same loss, and the gradients of all by themselves add up to that of the batch.
+    let mut sum = vec![0.0; M::PARAMETERS];
+    for (row, example) in rows.iter().enumerate() {
+        let (loss, gradient) = loss_and_gradient::<M, L, V>(&parameters, &[*example], V);
+        assert_eq!(loss[0].to_bits(), losses[row].to_bits(), "loss of row {row} by itself");
+        sum.iter_mut().zip(gradient).for_each(|(sum, g)| *sum += g);
+    }
+    for (a, b) in gradient.iter().zip(sum) {
+        assert_close(*a, b, ORACLE_F64, "the sum of the examples' gradients");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: few().cases / 8, ..few() })]
+
+    #[test]
+    fn the_order_of_a_batch_does_not_matter(order in Just((0..9).collect::<Vec<_>>()).prop_shuffle(), seed: u64) {
+        check_permutation::<Mlp<3, 4, 5>, 3, 4>(&order, seed);
+        check_permutation::<Residual<2, 5, 16>, 2, 5>(&order, seed);
+        check_permutation::<Convolution<4, 5, 6, 2, 3>, 4, 5>(&order, seed);
+        check_permutation::<Transformer<3, 4, 4, 2, 2, 2>, 3, 4>(&order, seed);
+    }
+}
+
+/// Positions and symbols of the sampler's world.
+const L: usize = 6;
+const V: usize = 7;
+
+/// Any scores, extreme ones too, that depend on the whole text.
+#[derive(Clone, Debug)]
+struct Arbitrary {
+    table: Vec<Score>,
+    text: [Option<u8>; L],
+    evaluated: [Option<u8>; L],
+}
+
+impl Denoiser<L, V> for Arbitrary {
+    fn set(&mut self, position: usize, symbol: Option<u8>) {
+        self.text[position] = symbol;
+    }
+
+    fn evaluate(&mut self) {
+        self.evaluated = self.text;
+    }
+
+    fn scores(&self, position: usize, out: &mut [Score; V]) {
+        let code =
+            self.evaluated.iter().fold(position, |code, s| code * 11 + s.map_or(0, |s| usize::from(s) + 1));
+        *out = std::array::from_fn(|v| self.table[(code * V + v) % self.table.len()]);
+    }
+}
+
+fn denoiser() -> impl Strategy<Value = Arbitrary> {
+    let score =
+        prop_oneof![6 => -400_000..400_000, 1 => any::<Score>(), 1 => select(vec![Score::MIN, Score::MAX])];
+    vec(score, 1..200).prop_map(|table| Arbitrary { table, text: [None; L], evaluated: [None; L] })
+}
+
+/// A set of symbols for each of up to `L` positions, none of them empty.
+fn sets() -> impl Strategy<Value = Vec<SymbolSet>> {
+    let symbols = subsequence((0..V as u8).collect::<Vec<_>>(), 1..=V);
+    vec(symbols.prop_map(|symbols| symbols.into_iter().fold(SymbolSet::EMPTY, SymbolSet::with)), 1..=L)
+}
+
+fn settings() -> impl Strategy<Value = Settings> {
+    let order = select(vec![Order::Random, Order::Confidence, Order::Entropy, Order::Remask]);
+    let temperature = prop_oneof![Just(0), 1..5000_u32].prop_map(Temperature::from_milli);
+    let top_k = prop_oneof![Just(256), 0..9_u16];
+    let top_p = prop_oneof![Just(65_536), 0..70_000_u32];
+    (order, temperature, top_k, top_p).prop_map(|(order, temperature, top_k, top_p)| Settings {
+        order,
+        temperature,
+        top_k,
+        top_p,
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: few().cases * 8, ..few() })]
+
+    /// Given symbols stay at every step, shown ones too unless the order takes one back, only allowed ones are drawn, no
+    /// mask is left, and a text is the same whatever the denoiser wrote before.
+    #[test]
+    fn texts_keep_what_is_given_and_draw_what_is_allowed(
+        denoiser in denoiser(),
+        sets in sets(),
+        settings in settings(),
+        steps in 1..10_usize,
+        seed: u64,
+        index in 0..1000_u32,
+    ) {
+        let draw = |denoiser: &mut Arbitrary, index| {
+            let stream = Stream::new(seed, Purpose::Sample).child(index, 0);
+            let mut sampler = Sampler::<L, V>::new(&sets, settings, stream).unwrap();
+            let given = *sampler.symbols();
+            let masked = sampler.masked();
+            for step in 1..=steps {
+                let before = *sampler.symbols();
+                sampler.step(denoiser, linear_remaining(masked, step, steps));
+                let changed: Vec<_> =
+                    (0..L).filter(|l| before[*l].is_some() && before[*l] != sampler.symbols()[*l]).collect();
+                assert!(changed.iter().all(|l| given[*l].is_none()), "given symbols stay");
+                assert!(changed.len() <= usize::from(settings.order == Order::Remask), "shown symbols stay");
+            }
+            assert_eq!(sampler.masked(), 0);
+            assert!(sampler.evaluations() as usize <= steps);
+            for (position, symbol) in sampler.symbols().iter().enumerate() {
+                let set = sets.get(position).or(sets.last()).unwrap();
+                assert!(set.contains(symbol.unwrap()) && usize::from(symbol.unwrap()) < V);
+            }
+            (*sampler.symbols(), *sampler.confidence())
+        };
+        let alone = draw(&mut denoiser.clone(), index);
+        let mut used = denoiser;
+        draw(&mut used, index + 1);
+        prop_assert_eq!(draw(&mut used, index), alone, "after another text");
+    }
+
+    /// Where one symbol can be drawn, the likeliest, a temperature does what temperature 0 does.
+    #[test]
+    fn the_likeliest_alone_is_what_temperature_0_draws(
+        denoiser in denoiser(),
+        sets in sets(),
+        order in select(vec![Order::Random, Order::Remask]),
+        (top_k, top_p) in select(vec![(1, 65_536), (256, 1)]),
+        seed: u64,
+    ) {
+        let text = |settings| {
+            let stream = Stream::new(seed, Purpose::Sample);
+            let mut sampler = Sampler::<L, V>::new(&sets, settings, stream).unwrap();
+            sampler.run(&mut denoiser.clone(), L);
+            *sampler.symbols()
+        };
+        let settings = Settings { top_k, top_p, ..Settings::new(order, Temperature::ONE) };
+        prop_assert_eq!(text(settings), text(Settings::new(order, Temperature::GREEDY)));
+    }
+
+    /// A set holds what was put in and not taken out.
+    #[test]
+    fn a_set_of_symbols_is_a_set(first in 0..300_usize, changes in vec(any::<(u8, bool)>(), 0..20), limit in 0..300_usize) {
+        let mut set = SymbolSet::first(first);
+        let mut members: BTreeSet<u8> = (0..=u8::MAX).filter(|symbol| usize::from(*symbol) < first).collect();
+        for (symbol, put) in changes {
+            (set, _) = if put {
+                (set.with(symbol), members.insert(symbol))
+            } else {
+                (set.without(symbol), members.remove(&symbol))
+            };
+        }
+        prop_assert!((0..=u8::MAX).all(|symbol| set.contains(symbol) == members.contains(&symbol)));
+        let below: Vec<u8> = members.into_iter().filter(|symbol| usize::from(*symbol) < limit).collect();
+        prop_assert_eq!(set.iter_below(limit).collect::<Vec<_>>(), below);
+    }
+
+    /// Whatever the characters, a text of them comes back from its symbols, and any other string is refused for what is
+    /// wrong with it first.
+    #[test]
+    fn texts_come_back_from_their_symbols(
+        characters in characters(255),
+        places in vec(any::<prop::sample::Index>(), 0..20),
+        other in any::<String>(),
+    ) {
+        let alphabet = Alphabet::new(&characters).unwrap();
+        prop_assert_eq!(alphabet.symbols(), characters.chars().count() + 1);
+        let all: Vec<char> = characters.chars().collect();
+        let text: String = places.iter().map(|place| all[place.index(all.len())]).collect();
+        for text in [text, other] {
+            let letters: Vec<char> = text.chars().collect();
+            let unknown = letters.iter().position(|letter| !all.contains(letter));
+            let expected = match unknown {
+                Some(place) if place <= 12 => Err(EncodeError::UnknownCharacter(letters[place])),
+                _ if letters.len() > 12 => Err(EncodeError::TooLong),
+                _ => Ok(()),
+            };
+            let symbols = alphabet.encode::<12>(&text);
+            prop_assert_eq!(symbols.map(|_| ()), expected);
+            let Ok(symbols) = symbols else { continue };
+            prop_assert!(symbols[letters.len()..].iter().all(|symbol| *symbol == PAD));
+            prop_assert!(symbols[..letters.len()].iter().all(|symbol| *symbol != PAD));
+            let back = alphabet.decode::<48>(&symbols.map(Some), '_');
+            prop_assert_eq!(back.as_str(), text);
+        }
+    }
+
+    #[test]
+    fn a_string_is_an_alphabet_if_it_repeats_nothing(characters in vec(any::<char>(), 0..8), twice: bool) {
+        let mut characters = characters;
+        if twice && let Some(first) = characters.first() {
+            characters.push(*first);
+        }
+        let repeated = (0..characters.len()).find(|i| characters[i + 1..].contains(&characters[*i]));
+        let expected = match repeated {
+            _ if characters.is_empty() => Err(AlphabetError::Empty),
+            Some(first) => Err(AlphabetError::Repeated(characters[first])),
+            None => Ok(characters.len() + 1),
+        };
+        let text = String::from_iter(&characters);
+        prop_assert_eq!(Alphabet::new(&text).map(|alphabet| alphabet.symbols()), expected);
+    }
+
+    /// Any string is a pattern or is refused; what is said of its length agrees.
+    #[test]
+    fn no_string_upsets_the_pattern(
+        characters in characters(20),
+        pattern in prop_oneof![any::<String>(), "[abc?*\\\\]{0,9}"],
+        length in prop::option::of(0..9_usize),
+    ) {
+        let characters: String = "abc".chars().chain(characters.chars().filter(|c| !"abc".contains(*c))).collect();
+        let alphabet = Alphabet::new(&characters).unwrap();
+        match (shortest(&pattern, alphabet), allowed::<L>(&pattern, length, alphabet)) {
+            (Err(error), found) => prop_assert_eq!(found, Err(error)),
+            (Ok((shortest, _)), Ok(_)) => prop_assert!(shortest <= length.unwrap_or(shortest) && shortest <= L),
+            (Ok((shortest, star)), Err(error)) => {
+                let needed = length.unwrap_or(shortest);
+                let refused = needed > L || shortest > L || needed < shortest || (needed > shortest && !star);
+                prop_assert!(refused || error == PatternError::LengthNeeded, "{:?}", error);
+                prop_assert!(error != PatternError::LengthNeeded || (star && length.is_none()));
+            }
+        }
+    }
+
+    /// A pattern written from what each position may hold is read as just that.
+    #[test]
+    fn a_pattern_is_read_as_it_was_written(
+        characters in characters(20),
+        places in vec(prop::option::of(any::<prop::sample::Index>()), 0..=L),
+        star in prop::option::of(any::<prop::sample::Index>()),
+        longer in 0..=L,
+    ) {
+        let alphabet = Alphabet::new(&characters).unwrap();
+        let all: Vec<char> = characters.chars().collect();
+        let any_letter = SymbolSet::first(alphabet.symbols()).without(PAD);
+        let mut written: Vec<(String, SymbolSet)> = places
+            .iter()
+            .map(|place| match place {
+                None => ("?".to_owned(), any_letter),
+                Some(place) => {
+                    let number = place.index(all.len());
+                    (format!("\\{}", all[number]), SymbolSet::only(number as u8 + 1))
+                }
+            })
+            .collect();
+        let length = star.map(|_| places.len() + longer.min(L - places.len()));
+        if let Some(star) = star {
+            let place = star.index(written.len() + 1);
+            written.insert(place, ("*".to_owned(), any_letter));
+            for _ in 0..length.unwrap() - places.len() {
+                written.insert(place + 1, (String::new(), any_letter));
+            }
+        }
+        let pattern: String = written.iter().map(|(text, _)| text.as_str()).collect();
+        let letters = written.iter().filter(|(text, _)| text != "*").map(|(_, set)| *set);
+        let expected: Vec<SymbolSet> =
+            letters.chain(std::iter::repeat(SymbolSet::only(PAD))).take(L).collect();
+        let found = allowed::<L>(&pattern, length, alphabet).unwrap();
+        prop_assert_eq!(&found[..], expected);
+        prop_assert_eq!(shortest(&pattern, alphabet), Ok((places.len(), star.is_some())));
+    }
+
+    /// Inside what its type stores, a weight moves by half a step at most; outside, to the nearest end.
+    #[test]
+    fn rounding_moves_a_weight_by_half_a_step_at_most(
+        weight in prop_oneof![-3.0..3.0_f32, finite()],
+        exponent in 0..=16_u8,
+        dtype in select(vec![Dtype::Int4, Dtype::Int8, Dtype::Int16]),
+    ) {
+        let role = if dtype == Dtype::Int16 { Role::ScoreBias } else { Role::Lookup };
+        let tensor = StoredTensor { name: "one", dimensions: &[1], dtype, role };
+        let (least, largest) = match dtype {
+            Dtype::Int4 => (-8, 7),
+            Dtype::Int8 => (-128, 127),
+            _ => (-i32::from(i16::MAX), i32::from(i16::MAX)),
+        };
+        let step = f64::from(exponent).exp2().recip();
+        let (low, high) = (f64::from(least) * step, f64::from(largest) * step);
+        let nearest = f64::from(weight).clamp(low, high);
+        let integer = to_integer(&tensor, weight, exponent);
+        prop_assert!((least..=largest).contains(&integer));
+        prop_assert_eq!(f64::from(rounded(&tensor, weight, exponent)), f64::from(integer) * step);
+        prop_assert!((f64::from(integer) * step - nearest).abs() <= step / 2.0);
+    }
+}
+
+/// What a writer of model files writes.
+fn written(write: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<(), ()>) -> Result<(), ()>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write(&mut |piece| {
+        bytes.extend_from_slice(piece);
+        Ok(())
+    })
+    .unwrap();
+    bytes
+}
+
+fn check_floats<M: Model<L, V>, const L: usize, const V: usize>(weights: &[f32], alphabet: Alphabet) {
+    let weights = &weights[..M::PARAMETERS];
+    let bytes = written(|sink| write(&M::SHAPE, M::TENSORS, alphabet, weights, sink));
+    let file = ModelFile::parse(&bytes).unwrap();
+    assert_eq!((file.shape(), file.dtype()), (M::SHAPE, Dtype::F32));
+    assert_eq!(file.alphabet(), alphabet);
+    let read = file.parameters::<M, L, V>().unwrap();
+    assert!(read.iter().zip(weights).all(|(read, weight)| *read == weight.to_le_bytes()));
+}
+
+fn check_integers<I: IntegerModel<L, V>, const L: usize, const V: usize>(
+    payload: &[u8],
+    scales: Scales,
+    alphabet: Alphabet,
+) {
+    let payload = &payload[..I::BYTES];
+    let bytes = written(|sink| write_integers::<I, L, V, _>(alphabet, &scales, payload, sink));
+    let file = ModelFile::parse(&bytes).unwrap();
+    assert_eq!((file.shape(), file.dtype(), file.alphabet()), (I::SHAPE, I::DTYPE, alphabet));
+    assert_eq!(file.payload(), payload);
+    let mut kept = scales;
+    kept.tensors[I::TENSORS.len()..].fill(0);
+    assert_eq!(file.scales(), kept);
+    // What the arithmetic cannot bear is refused, and only that.
+    let refused = I::view(payload, &scales).is_none();
+    assert_eq!(file.integers::<I, L, V>().is_err(), refused);
+}
+
+proptest! {
+    #![proptest_config(few())]
+
+    #[test]
+    fn a_model_file_keeps_any_weights_and_any_alphabet(
+        weights in vec(finite(), 1000),
+        characters in characters(3),
+        not_finite in select(vec![f32::NAN, f32::INFINITY, f32::NEG_INFINITY]),
+        place in 0..Mlp::<3, 4, 2>::PARAMETERS,
+    ) {
+        let alphabet = Alphabet::new(&characters).unwrap();
+        check_floats::<Mlp<3, 4, 2>, 3, 4>(&weights, alphabet);
+        check_floats::<Residual<2, 5, 16>, 2, 5>(&weights, alphabet);
+        check_floats::<Convolution<4, 5, 6, 2, 3>, 4, 5>(&weights, alphabet);
+        check_floats::<Transformer<3, 4, 4, 2, 2, 2>, 3, 4>(&weights, alphabet);
+        type Small = Mlp<3, 4, 2>;
+        let mut weights = weights;
+        weights[place] = not_finite;
+        let weights = &weights[..Small::PARAMETERS];
+        let bytes = written(|sink| write(&Small::SHAPE, Small::TENSORS, alphabet, weights, sink));
+        prop_assert_eq!(ModelFile::parse(&bytes).unwrap_err(), FileError::NotFinite(place));
+    }
+
+    #[test]
+    fn a_model_file_keeps_any_integers_and_scales(
+        payload in vec(any::<u8>(), 200),
+        activation in 0..=16_u8,
+        tensors in prop::array::uniform::<_, MOST_TENSORS>(0..=16_u8),
+        characters in characters(3),
+    ) {
+        let alphabet = Alphabet::new(&characters).unwrap();
+        let scales = Scales { activation, tensors };
+        check_integers::<IntegerMlp<Int8, 3, 4, 2>, 3, 4>(&payload, scales, alphabet);
+        check_integers::<IntegerMlp<Int4, 3, 4, 2>, 3, 4>(&payload, scales, alphabet);
+        check_integers::<IntegerMlp<Int4, 3, 5, 2>, 3, 5>(&payload, scales, alphabet);
+    }
+}
