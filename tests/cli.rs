@@ -561,6 +561,21 @@ fn integers_are_exported_trained_sampled_and_scored() {
         let said = scene.train(&out, &["--quantize", format]);
         assert!(scene.good(&["inspect", &out]).contains(format), "{said}");
     }
+    let convolution = SHORT.map(|part| if part == "tiny" { "pebble" } else { part });
+    let train = |out, more: &[&str]| {
+        scene.good(&[&convolution[..], &["--input", "names.txt", "--out", out], more].concat());
+    };
+    train("convolution", &[]);
+    train("convolution_int4", &["--quantize", "int4"]);
+    let export =
+        ["export", "--model", "convolution", "--input", "names.txt", "--format", "int8", "--out", "8.mdm"];
+    scene.good(&export);
+    for (model, format) in [("8.mdm", "int8"), ("convolution_int4", "int4")] {
+        assert!(scene.good(&["inspect", model]).contains(format));
+        let sample =
+            ["sample", "--model", model, "--pattern", "ma?*", "--sampler", "confidence", "--num", "3"];
+        assert!(scene.good(&sample).lines().all(|name| name.starts_with("ma")), "{format}");
+    }
     let transformer =
         ["train", "--config", "transformer", "--quantize", "int4", "--steps", "1", "--out", "t"];
     scene.bad(&[&transformer[..], &["--input", "names.txt"]].concat(), 1, &["floats only", "softmax"]);

@@ -41,7 +41,7 @@ const PARTS: [(&str, &[&str]); 5] = [
         ],
     ),
     ("texts and files", &["text", "pattern", "file"]),
-    ("integers", &["integer", "quantise"]),
+    ("integers", &["integer", "integer_convolution", "quantise"]),
     (
         "further networks",
         &["residual", "convolution", "product", "normalisation", "attention", "transformer"],

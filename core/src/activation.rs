@@ -22,6 +22,10 @@ pub trait Activation: 'static {
     fn forward<R: Real>(x: &mut [R]);
     /// d_x of each d_y, in place, from the y that [`forward`](Self::forward) left in an example that counts `weight`.
     fn backward<R: Real>(y: &[R], d_y: &mut [R], weight: R);
+    /// What a residual stream holds of x, in place: all of it, unless it stands for a stream of integers. Backward, it counts
+    /// as the identity.
+    #[inline(always)]
+    fn hold<R: Real>(_x: &mut [R]) {}
 }
 
 /// max(x, 0).

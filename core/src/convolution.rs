@@ -19,7 +19,9 @@
 //!
 //! Source: K. He et al., "Identity Mappings in Deep Residual Networks", ECCV 2016, figure 4 (e), for the order of the parts.
 
-use crate::activation::{relu_backward, relu_forward};
+use core::marker::PhantomData;
+
+use crate::activation::{Activation, Relu};
 use crate::denoiser::{Architecture, Denoiser, Example, Model, Score, Shape, initialise, to_scores};
 use crate::linear::add_scaled;
 use crate::math::{Real, Stored};
@@ -29,8 +31,17 @@ use crate::tensor::{Tensor, cube, cube_mut, hypercube, matrix, matrix_mut, vecto
 use crate::transformer::{cross_entropies, embed, embed_backward};
 
 /// A residual convolution over `L` positions and `V` symbols, with `N` layers of width `D` and `T` taps, an odd number.
+///
+/// `A` is what trains in the place of max(0, ·); see [`Stepped`](crate::integer::Stepped).
 #[derive(Clone, Copy, Debug)]
-pub struct Convolution<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>;
+pub struct Convolution<
+    const L: usize,
+    const V: usize,
+    const D: usize,
+    const N: usize,
+    const T: usize,
+    A = Relu,
+>(PhantomData<A>);
 
 /// The parameters of a [`Convolution`], wherever they lie.
 #[derive(Clone, Copy, Debug)]
@@ -111,9 +122,9 @@ fn shift<R: Real, const L: usize, const D: usize>(
     }
 }
 
-/// x += b + Σ_j W_j·shift_j(a); `shifted` is used up.
+/// x += b + Σ_j W_j·shift_j(a), of which x holds what `A` lets it; `shifted` is used up.
 #[inline(always)]
-fn layer_forward<R: Real, W: Stored<R>, const L: usize, const D: usize, const T: usize>(
+fn layer_forward<A: Activation, R: Real, W: Stored<R>, const L: usize, const D: usize, const T: usize>(
     weight: &[[[W; D]; D]; T],
     bias: &[W; D],
     a: &Map<R, L, D>,
@@ -129,17 +140,18 @@ fn layer_forward<R: Real, W: Stored<R>, const L: usize, const D: usize, const T:
         shift(a, (tap, T >> 1), shifted);
         product(w, shifted, x, |x, sum| x + sum);
     }
+    A::hold(x.as_flattened_mut());
 }
 
-/// The positive part of x: a = max(0, x).
+/// a = max(0, x), or what `A` puts in its place.
 #[inline(always)]
-fn positive<R: Real, const L: usize, const D: usize>(x: &Map<R, L, D>, a: &mut Map<R, L, D>) {
+fn positive<A: Activation, R: Real, const L: usize, const D: usize>(x: &Map<R, L, D>, a: &mut Map<R, L, D>) {
     *a = *x;
-    relu_forward(a.as_flattened_mut());
+    A::forward(a.as_flattened_mut());
 }
 
-impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>
-    Convolution<L, V, D, N, T>
+impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize, A: Activation>
+    Convolution<L, V, D, N, T, A>
 {
     const LAYER: usize = (1 + T) * D * L;
     const LAYERS: usize = N * Self::LAYER;
@@ -183,7 +195,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         record: &mut RecordMut<R, L, V, D>,
     ) -> R {
         let logits = &mut *record.d_logits;
-        positive(record.x, record.other);
+        positive::<A, _, _, _>(record.x, record.other);
         transpose_blocks(record.other, record.last);
         for (logits, bias) in logits.iter_mut().zip(parameters.output_bias) {
             *logits = [*bias; L];
@@ -191,18 +203,19 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         product(parameters.output, record.other, logits, |z, sum| z + sum);
         let loss = cross_entropies(example, symbols, logits);
         product_transposed(parameters.output, logits, record.x, |_, sum| sum);
-        relu_backward(record.other.as_flattened(), record.x.as_flattened_mut());
+        A::backward(record.other.as_flattened(), record.x.as_flattened_mut(), example.mean_weight());
         loss
     }
 
-    /// `d`, ∂loss/∂x after the layer, becomes that before it; `d_a` is used up. Forward was
-    /// `x += b + Σ_j W_j·shift_j(a)`, a = max(0, x).
+    /// `d`, ∂loss/∂x after the layer, becomes that before it, in an example that counts `mean_weight`; `d_a` is used up.
+    /// Forward was `x += b + Σ_j W_j·shift_j(a)`, a = max(0, x).
     #[inline(always)]
     fn layer_backward<R: Real>(
         weight: &[[[R; D]; D]; T],
         LayerRecordMut { a, d_shifted }: LayerRecordMut<R, L, D, T>,
         d: &mut Map<R, L, D>,
         d_a: &mut Map<R, L, D>,
+        mean_weight: R,
     ) {
         d_a.as_flattened_mut().fill(R::ZERO);
         for ((tap, w), shifted) in weight.iter().enumerate().zip(d_shifted) {
@@ -210,7 +223,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
             shift(d, (T.saturating_sub(1).saturating_sub(tap), T >> 1), shifted);
             product_transposed(w, shifted, d_a, |d_a, sum| d_a + sum);
         }
-        relu_backward(a.as_flattened(), d_a.as_flattened_mut());
+        A::backward(a.as_flattened(), d_a.as_flattened_mut(), mean_weight);
         add_scaled(d.as_flattened_mut(), R::ONE, d_a.as_flattened());
         *d_a = *a;
         transpose_blocks(d_a, a);
@@ -229,8 +242,8 @@ fn add_sums<R: Real, const L: usize>(x: &[[R; L]], out: &mut [R]) {
     }
 }
 
-impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize> Model<L, V>
-    for Convolution<L, V, D, N, T>
+impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize, A: Activation>
+    Model<L, V> for Convolution<L, V, D, N, T, A>
 {
     const SHAPE: Shape = Shape {
         architecture: Architecture::Convolution,
@@ -253,7 +266,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
     const MEMORY: usize = 3 * D * L + V * L;
 
     type View<'a, W: Copy + 'a> = ConvolutionView<'a, W, L, V, D, N, T>;
-    type Denoiser<'a, W: Stored<f32> + 'a> = ConvolutionDenoiser<'a, W, L, V, D, N, T>;
+    type Denoiser<'a, W: Stored<f32> + 'a> = ConvolutionDenoiser<'a, W, L, V, D, N, T, A>;
 
     fn view<W: Copy>(mut flat: &[W]) -> Option<Self::View<'_, W>> {
         const { assert!(!T.is_multiple_of(2), "as many taps before a position as after it") };
@@ -291,13 +304,13 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
             let weights = || parameters.weight.iter().zip(parameters.bias);
             for ((weight, bias), record) in weights().zip(layers.chunks_exact_mut(Self::LAYER)) {
                 let Some(record) = Self::layer_record_mut(record) else { return };
-                positive(rest.x, record.a);
-                layer_forward(weight, bias, record.a, rest.other, rest.x);
+                positive::<A, _, _, _>(rest.x, record.a);
+                layer_forward::<A, _, _, _, _, _>(weight, bias, record.a, rest.other, rest.x);
             }
             *loss = Self::head(&parameters, example, symbols, &mut rest);
             for ((weight, _), record) in weights().zip(layers.chunks_exact_mut(Self::LAYER)).rev() {
                 let Some(record) = Self::layer_record_mut(record) else { return };
-                Self::layer_backward(weight, record, rest.x, rest.other);
+                Self::layer_backward(weight, record, rest.x, rest.other, example.mean_weight());
             }
             transpose(rest.x, rest.other.as_flattened_mut().as_chunks_mut().0);
         }
@@ -346,6 +359,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
             symbols: [None; L],
             maps: cube_mut(&mut memory)?,
             logits: matrix_mut(&mut memory)?,
+            activation: PhantomData,
         })
     }
 }
@@ -360,16 +374,25 @@ pub struct ConvolutionDenoiser<
     const D: usize,
     const N: usize,
     const T: usize,
+    A,
 > {
     parameters: ConvolutionView<'a, W, L, V, D, N, T>,
     symbols: [Option<u8>; L],
     /// x, a, and a shifted.
     maps: &'a mut [Map<f32, L, D>; 3],
     logits: &'a mut [[f32; L]; V],
+    activation: PhantomData<A>,
 }
 
-impl<W: Stored<f32>, const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>
-    Denoiser<L, V> for ConvolutionDenoiser<'_, W, L, V, D, N, T>
+impl<
+    W: Stored<f32>,
+    const L: usize,
+    const V: usize,
+    const D: usize,
+    const N: usize,
+    const T: usize,
+    A: Activation,
+> Denoiser<L, V> for ConvolutionDenoiser<'_, W, L, V, D, N, T, A>
 {
     fn set(&mut self, position: usize, symbol: Option<u8>) {
         if let Some(slot) = self.symbols.get_mut(position) {
@@ -379,13 +402,13 @@ impl<W: Stored<f32>, const L: usize, const V: usize, const D: usize, const N: us
 
     #[inline(always)]
     fn evaluate(&mut self) {
-        let Self { parameters, symbols, maps: [x, a, shifted], logits } = self;
+        let Self { parameters, symbols, maps: [x, a, shifted], logits, .. } = self;
         embed((parameters.token, parameters.mask, parameters.position), symbols, x);
         for (weight, bias) in parameters.weight.iter().zip(parameters.bias) {
-            positive(x, a);
-            layer_forward(weight, bias, a, shifted, x);
+            positive::<A, _, _, _>(x, a);
+            layer_forward::<A, _, _, _, _, _>(weight, bias, a, shifted, x);
         }
-        positive(x, a);
+        positive::<A, _, _, _>(x, a);
         for (logits, bias) in logits.iter_mut().zip(parameters.output_bias) {
             *logits = [bias.real(); L];
         }

@@ -99,6 +99,8 @@ pub const MOST_TENSORS: usize = 6;
 
 /// The exponent of a [`Score`].
 pub(crate) const SCORE: u8 = 16;
+/// The exponent of a residual stream, whose numbers are 16 bits with sign: −32 … 32 in steps of 1/1024.
+pub(crate) const STREAM: u8 = 10;
 /// What biases and tables may each contribute to a hidden sum.
 pub(crate) const SUM_SHARE: i16 = 1 << 14;
 /// What the output table and the output bias may each contribute to a score.
@@ -133,7 +135,7 @@ pub trait Precision: Copy {
 
 /// The exponent of the activations that networks are trained for: A reaches 2 … 4, unless `P` is not that fine.
 #[inline(always)]
-fn trained_exponent<P: Precision>(units: usize) -> u8 {
+pub(crate) fn trained_exponent<P: Precision>(units: usize) -> u8 {
     let places = u8::BITS.saturating_sub(P::largest_value(units).leading_zeros());
     P::FINEST.min(u8::try_from(places.saturating_sub(2)).unwrap_or(0))
 }
@@ -142,7 +144,7 @@ fn trained_exponent<P: Precision>(units: usize) -> u8 {
 const SPARSE: usize = 64;
 
 /// What replaces max(0, ·) in training for integers: max(0, ·) in steps of 2⁻ᵃ, rounded to the nearest and held at A steps,
-/// which is what `units` hidden values in integers can be.
+/// which is what hidden values in integers can be where `TAPS` times `UNITS` of them are multiplied and summed.
 ///
 /// y = 2⁻ᵃ·min(⌊x·2ᵃ + ½⌋, A) where that is above 0, else 0. The steps have no slope; backward takes that of the ramp they
 /// stand for, 1 where 0 < y < A·2⁻ᵃ and else 0 (the straight-through estimator).
@@ -154,18 +156,19 @@ const SPARSE: usize = 64;
 /// Conditional Computation", 2013; X. Glorot, A. Bordes, Y. Bengio, "Deep Sparse Rectifier Neural Networks", 2011, for the
 /// price.
 #[derive(Clone, Copy, Debug)]
-pub struct Stepped<P, const UNITS: usize>(PhantomData<P>);
+pub struct Stepped<P, const UNITS: usize, const TAPS: usize = 1>(PhantomData<P>);
 
-impl<P: Precision, const UNITS: usize> Stepped<P, UNITS> {
+impl<P: Precision, const UNITS: usize, const TAPS: usize> Stepped<P, UNITS, TAPS> {
     /// 2ᵃ, and A.
     #[inline(always)]
     fn steps<R: Real>() -> (R, R) {
-        let steps = 1_u32.wrapping_shl(u32::from(trained_exponent::<P>(UNITS)));
-        (R::of(f64::from(steps)), R::of(f64::from(P::largest_value(UNITS))))
+        let units = const { UNITS * TAPS };
+        let steps = 1_u32.wrapping_shl(u32::from(trained_exponent::<P>(units)));
+        (R::of(f64::from(steps)), R::of(f64::from(P::largest_value(units))))
     }
 }
 
-impl<P: Precision + 'static, const UNITS: usize> Activation for Stepped<P, UNITS> {
+impl<P: Precision + 'static, const UNITS: usize, const TAPS: usize> Activation for Stepped<P, UNITS, TAPS> {
     #[inline(always)]
     fn forward<R: Real>(x: &mut [R]) {
         let (steps, largest) = Self::steps::<R>();
@@ -181,6 +184,19 @@ impl<P: Precision + 'static, const UNITS: usize> Activation for Stepped<P, UNITS
         let price = if UNITS < SPARSE { R::ZERO } else { weight * R::of(P::PRICE) };
         for (d_y, y) in d_y.iter_mut().zip(y) {
             *d_y = if *y > R::ZERO && *y < largest / steps { *d_y + price } else { R::ZERO };
+        }
+    }
+
+    /// The nearest step of a residual stream in integers, halves up, within its ends.
+    #[inline(always)]
+    fn hold<R: Real>(x: &mut [R]) {
+        let steps = R::of(f64::from(1_u32 << STREAM));
+        let [least, most] = [i16::MIN, i16::MAX].map(|end| R::of(f64::from(end)) / steps);
+        for x in x {
+            let held = if *x > least { *x } else { least };
+            let held = if held < most { held } else { most };
+            // Counted from the least, none is below 0, and to drop the fraction is to round down.
+            *x = ((held - least) * steps + R::of(0.5)).truncate() / steps + least;
         }
     }
 }
@@ -344,7 +360,7 @@ impl Precision for Int4 {
 
 /// The output table and its bias: the scores of one position from the values of the hidden units.
 #[derive(Clone, Copy, Debug)]
-struct OutputLayer<'a, P, const L: usize, const V: usize, const H: usize> {
+pub(crate) struct OutputLayer<'a, P, const L: usize, const V: usize, const H: usize> {
     /// U, `[L][H][V]`, in blocks.
     table: &'a [[u8; V]],
     /// c.
@@ -358,7 +374,7 @@ struct OutputLayer<'a, P, const L: usize, const V: usize, const H: usize> {
 
 impl<'a, P: Precision, const L: usize, const V: usize, const H: usize> OutputLayer<'a, P, L, V, H> {
     /// `None` where a score could overflow, or where finer steps than a [`Score`]'s would have to be dropped.
-    fn new(
+    pub(crate) fn new(
         table: &'a [[u8; V]],
         bias: &'a [[[u8; 2]; V]; L],
         [activation, output, output_bias]: [u8; 3],
@@ -378,7 +394,7 @@ impl<'a, P: Precision, const L: usize, const V: usize, const H: usize> OutputLay
     ///
     /// Not inlined, so that its loop has all registers to itself.
     #[inline(never)]
-    fn scores(
+    pub(crate) fn scores(
         &self,
         position: usize,
         active: impl Iterator<Item = (usize, u32)> + Clone,

@@ -5,14 +5,14 @@
 //! it by what is cut off; the exponent is the one with the least sum of squared errors over the tensor.
 //!
 //! A hidden value is a sum divided by a power of two and rounded down; a bias stored half a step higher makes that
-//! rounding to the nearest.
+//! rounding to the nearest. What is added to a residual stream is in the unit of the stream.
 //!
 //! Only the exponent of the activations, which depends on the texts, is left to whoever has some.
 //!
 //! Source: B. Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
 //! Inference", CVPR 2018.
 
-use crate::integer::{SCORE, SUM_SHARE, Scales};
+use crate::integer::{SCORE, STREAM, SUM_SHARE, Scales};
 use crate::math::{Real, round_to_i32};
 use crate::tensor::{Dtype, Nibble, Role, StoredTensor};
 
@@ -74,6 +74,8 @@ pub fn scales(tensors: &[StoredTensor], parameters: &[f32], activation: u8) -> S
             Role::HiddenBias => unit,
             // Sums at least as fine as the values that they become.
             Role::Lookup => best_exponent(tensor, weights).max(activation),
+            Role::Embedding => best_exponent(tensor, weights).min(STREAM),
+            Role::StreamBias => STREAM,
             _ => best_exponent(tensor, weights),
         };
         unit = if tensor.role == Role::Product { exponent.saturating_add(activation) } else { *exponent };
@@ -91,13 +93,13 @@ pub fn quantise(tensors: &[StoredTensor], parameters: &[f32], scales: &Scales, p
         let Some((bytes, free)) = out.split_at_mut_checked(tensor.bytes()) else { return };
         (rest, out) = (tail, free);
         match tensor.role {
-            Role::Lookup | Role::Product => store_weights(tensor, weights, exponent, bytes),
+            Role::Lookup | Role::Embedding | Role::Product => store_weights(tensor, weights, exponent, bytes),
             Role::HiddenBias => {
                 // Half of the step 2^(exponent − activation), in which the sum becomes a value.
                 let step = u32::from(exponent.saturating_sub(scales.activation));
                 store_bias(tensor, weights, exponent, 1_i32.checked_shl(step).unwrap_or(0) >> 1, bytes);
             }
-            Role::ScoreBias => store_bias(tensor, weights, exponent, 0, bytes),
+            Role::StreamBias | Role::ScoreBias => store_bias(tensor, weights, exponent, 0, bytes),
         }
     }
 }

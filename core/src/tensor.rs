@@ -121,8 +121,12 @@ pub struct Nibble {
 pub enum Role {
     /// A table of rows that symbols add to a hidden layer.
     Lookup,
+    /// A table of rows that a residual stream begins with.
+    Embedding,
     /// The bias of a hidden layer.
     HiddenBias,
+    /// A bias that is added to a residual stream.
+    StreamBias,
     /// A matrix that multiplies hidden values, stored with the hidden units outermost: the last two dimensions change places
     /// with respect to training.
     Product,
@@ -171,6 +175,15 @@ pub const fn total_bytes(tensors: &[StoredTensor]) -> usize {
         rest = tail;
     }
     sum
+}
+
+/// How many bytes tensor `number` of `tensors` takes; 0 past the last.
+pub(crate) const fn bytes_of(tensors: &[StoredTensor], number: usize) -> usize {
+    match (tensors, number) {
+        ([tensor, ..], 0) => tensor.bytes(),
+        ([_, rest @ ..], _) => bytes_of(rest, number.saturating_sub(1)),
+        ([], _) => 0,
+    }
 }
 
 /// How many numbers `tensors` hold together.

@@ -47,7 +47,7 @@ pub(crate) static CONFIGS: [Config; 7] = [
     },
     Config {
         name: "pebble",
-        network: &Compiled::<Pebble, 16, 27>::NEW,
+        network: &Compiled::<Pebble, 16, 27>::WITH_INTEGERS,
         recipe: Recipe { averaging: 0.999, ..Recipe::new(6000, 256, 6e-3) },
     },
     Config {

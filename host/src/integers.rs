@@ -166,7 +166,7 @@ pub(crate) fn form(forms: &[&'static dyn Integers], dtype: Dtype) -> anyhow::Res
         Some(form) => Ok(*form),
         None => bail!(
             "this network exists in floats only: a transformer's softmax, its normalisation and its sums of products of \
-             activations have no integer form here; the perceptrons have"
+             activations have no integer form here; the perceptrons and the convolutions have"
         ),
     }
 }

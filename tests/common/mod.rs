@@ -1,6 +1,7 @@
 //! What several test files share.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod integers;
 pub(crate) mod oracle;
 pub(crate) mod tolerance;
 

@@ -1,0 +1,322 @@
+//! The residual convolution in integers: 8-bit or 4-bit weights, and no float anywhere.
+//!
+//! The arithmetic is that of [`integer`](crate::integer). The features of a position, the residual stream x, are 16-bit
+//! numbers in units of 2⁻ˢ, S = 10. With the exponents e of the embedding, a of the activations, u of the weights and o of
+//! the output table, codes E, P, W, b, U, c, and ⌊·⌋ a shift right:
+//!
+//! ```text
+//! x_d[l]  = (E[x_l]_d + P[l]_d)·2^(S − e)                           in units of 2⁻ˢ
+//! a_i[l]  = min(max(⌊x_i[l]·2^(a − S) + ½⌋, 0), A), 0 outside the text   in units of 2⁻ᵃ
+//! x_d[l] += b_d + ⌊2^(S − u − a)·Σ_j Σ_i W_j[i]_d·a_i[l + j − r] + ½⌋    for each layer, within −2¹⁵ … 2¹⁵ − 1
+//! score_v = 2^(16 − a − o)·Σ_d U[d]_v·a_d + 2^(16 − c)·c_v          in units of 2⁻¹⁶, a [`Score`]
+//! ```
+//!
+//! These are exactly the numbers of a float network with the same rounded weights whose activations and stream are rounded
+//! as [`Stepped`] rounds them, which is what trains.
+//!
+//! **Memory.** A layer writes x in place. What it still needs of x before it are the activations of 2·r + 1 positions, a window
+//! that moves along; row number j·D + i of the weights belongs to number j·D + i of the window.
+//!
+//! **Only what is asked for.** A layer reads r positions to either side, so that with m layers to come only positions at most
+//! m·r from a masked one are computed. Activations of 0, about half, cost nothing.
+//!
+//! **Bounds.** |E + P|·2^(S − e) ≤ 2¹⁵, of which only −2¹⁵ is reached, and |Σ|·2^max(S − u − a, 0) ≤ 2³⁰: a file where they
+//! could be larger is refused when it is opened. Every lane of an [`Int4`](crate::integer::Int4) word ends below
+//! T·D·A·15 < 2¹⁶ by the choice of A. What leaves 16 bits is held at their ends, ±32.
+//!
+//! Source: as of [`integer`](crate::integer) and [`convolution`](crate::convolution).
+
+use core::marker::PhantomData;
+
+use crate::convolution::Convolution;
+use crate::denoiser::{Architecture, Denoiser, Score, Shape};
+use crate::integer::{
+    IntegerModel, MULTIPLIER, OutputLayer, Precision, Quantisable, STREAM, Scales, Stepped, add_bit_by_bit,
+    add_products, trained_exponent,
+};
+use crate::tensor::{Dtype, Role, StoredTensor, bytes_of, matrix};
+
+/// What the products may contribute to the stream, before what it holds is cut to 16 bits.
+const SHARE: u32 = 1 << 30;
+
+/// A residual convolution in integers, [`Convolution`] with weights of precision `P`.
+#[derive(Clone, Copy, Debug)]
+pub struct IntegerConvolution<
+    P,
+    const L: usize,
+    const V: usize,
+    const D: usize,
+    const N: usize,
+    const T: usize,
+>(PhantomData<P>);
+
+/// The tensors of an [`IntegerConvolution`], in place.
+#[derive(Clone, Copy, Debug)]
+pub struct IntegerConvolutionView<
+    'a,
+    P,
+    const L: usize,
+    const V: usize,
+    const D: usize,
+    const N: usize,
+    const T: usize,
+> {
+    /// E and P, `[V + 1 + L][D]`, in blocks: the symbols, a mask, the positions.
+    embedding: &'a [[u8; D]],
+    /// W, `[N][T][D][D]`, in blocks.
+    weight: &'a [[u8; D]],
+    /// b.
+    bias: &'a [[[u8; 2]; D]; N],
+    output: OutputLayer<'a, P, 1, V, D>,
+    /// S − e.
+    embedding_shift: u32,
+    /// S − a.
+    activation_shift: u32,
+    /// S − u − a, where that is above 0.
+    left: u32,
+    /// u + a − S, where that is.
+    right: u32,
+}
+
+/// What an [`IntegerConvolution`] works in: two bytes for each feature of each position, one for each of a window of `T`
+/// positions, and one for each position.
+#[derive(Clone, Debug)]
+pub struct IntegerConvolutionMemory<const L: usize, const D: usize, const T: usize> {
+    /// The text to evaluate; V stands for MASK.
+    symbols: [u8; L],
+    /// x.
+    stream: [[i16; D]; L],
+    /// The activations of the positions around one.
+    window: [[u8; D]; T],
+}
+
+/// An [`IntegerConvolution`] at work.
+#[derive(Debug)]
+pub struct IntegerConvolutionDenoiser<
+    'a,
+    P,
+    const L: usize,
+    const V: usize,
+    const D: usize,
+    const N: usize,
+    const T: usize,
+> {
+    view: IntegerConvolutionView<'a, P, L, V, D, N, T>,
+    memory: &'a mut IntegerConvolutionMemory<L, D, T>,
+}
+
+impl<P: Precision + 'static, const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>
+    IntegerModel<L, V> for IntegerConvolution<P, L, V, D, N, T>
+{
+    const SHAPE: Shape = Shape {
+        architecture: Architecture::Convolution,
+        positions: L,
+        symbols: V,
+        width: D,
+        blocks: N,
+        heads: T,
+    };
+    const DTYPE: Dtype = P::DTYPE;
+    const TENSORS: &'static [StoredTensor] = &[
+        // In the float network three tensors one after the other.
+        StoredTensor {
+            name: "embedding",
+            dimensions: &[V + 1 + L, D],
+            dtype: P::DTYPE,
+            role: Role::Embedding,
+        },
+        StoredTensor { name: "weight", dimensions: &[N, T, D, D], dtype: P::DTYPE, role: Role::Product },
+        StoredTensor { name: "bias", dimensions: &[N, D], dtype: Dtype::Int16, role: Role::StreamBias },
+        StoredTensor { name: "output", dimensions: &[D, V], dtype: P::DTYPE, role: Role::Product },
+        StoredTensor { name: "output_bias", dimensions: &[V], dtype: Dtype::Int16, role: Role::ScoreBias },
+    ];
+
+    fn trained_exponent() -> u8 {
+        trained_exponent::<P>(const { T * D })
+    }
+
+    const MEMORY: Self::Memory =
+        IntegerConvolutionMemory { symbols: [0; L], stream: [[0; D]; L], window: [[0; D]; T] };
+
+    type View<'a> = IntegerConvolutionView<'a, P, L, V, D, N, T>;
+    type Memory = IntegerConvolutionMemory<L, D, T>;
+    type Denoiser<'a> = IntegerConvolutionDenoiser<'a, P, L, V, D, N, T>;
+
+    fn view<'a>(payload: &'a [u8], scales: &Scales) -> Option<Self::View<'a>> {
+        const { assert!(D.is_multiple_of(2), "a row fills whole bytes") };
+        const { assert!((V + 1 + L).is_multiple_of(2), "the rows of the embedding come in pairs") };
+        const { assert!(!T.is_multiple_of(2), "as many taps before a position as after it") };
+        const { assert!(P::DTYPE.zero() as usize * 255 * T * D < 1 << 23, "exact in 32 bits, and in a float") };
+        let [e, u, b, o, c, ..] = scales.tensors;
+        let a = scales.activation;
+        // The lengths are constants, so that a program which opens one network need not carry the list of its tensors.
+        let (embedding, rest) = payload.split_at_checked(const { bytes_of(Self::TENSORS, 0) })?;
+        let (weight, rest) = rest.split_at_checked(const { bytes_of(Self::TENSORS, 1) })?;
+        let (bias, rest) = rest.split_at_checked(const { bytes_of(Self::TENSORS, 2) })?;
+        let (table, rest) = rest.split_at_checked(const { bytes_of(Self::TENSORS, 3) })?;
+        let bias = matrix(&mut bias.as_chunks().0)?;
+        let output_bias = matrix(&mut rest.as_chunks().0)?;
+        let (embedding_shift, activation_shift) =
+            (u32::from(STREAM.checked_sub(e)?), u32::from(STREAM.checked_sub(a)?));
+        let products = u32::from(u.saturating_add(a));
+        let (left, right) =
+            (u32::from(STREAM).saturating_sub(products), products.saturating_sub(u32::from(STREAM)));
+        // |W| ≤ 2^(bits − 1).
+        let zero = u32::from(P::DTYPE.zero());
+        let terms = u32::try_from(const { T * D }).ok()?;
+        let largest_sum =
+            zero.saturating_mul(u32::from(P::largest_value(const { T * D }))).saturating_mul(terms);
+        let fits = largest_sum <= SHARE >> left && zero <= (1 << 14) >> embedding_shift;
+        let output = OutputLayer::new(table.as_chunks().0, output_bias, [a, o, c])?;
+        let sound = payload.len() == Self::BYTES && b == STREAM && fits;
+        sound.then_some(IntegerConvolutionView {
+            embedding: embedding.as_chunks().0,
+            weight: weight.as_chunks().0,
+            bias,
+            output,
+            embedding_shift,
+            activation_shift,
+            left,
+            right,
+        })
+    }
+
+    fn denoiser<'a>(view: Self::View<'a>, memory: &'a mut Self::Memory) -> Self::Denoiser<'a> {
+        let mut denoiser = IntegerConvolutionDenoiser { view, memory };
+        for position in 0..L {
+            denoiser.set(position, None);
+        }
+        denoiser
+    }
+}
+
+impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize> Quantisable<L, V>
+    for Convolution<L, V, D, N, T>
+{
+    type Integers<P: Precision + 'static> = IntegerConvolution<P, L, V, D, N, T>;
+    type Trained<P: Precision + 'static> = Convolution<L, V, D, N, T, Stepped<P, D, T>>;
+}
+
+/// The activation of a feature x, in steps of 2^`shift`: min(max(⌊x / 2^shift + ½⌋, 0), `largest`).
+#[inline(always)]
+fn value_of(x: i16, shift: u32, largest: u8) -> u8 {
+    let half = 1_i32 << (shift & 31) >> 1;
+    let steps = i32::from(x).wrapping_add(half) >> (shift & 31);
+    u8::try_from(steps.max(0)).unwrap_or(u8::MAX).min(largest)
+}
+
+impl<P: Precision, const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>
+    IntegerConvolutionDenoiser<'_, P, L, V, D, N, T>
+{
+    /// Whether a position at most `reach` from `position` is masked.
+    fn masked_near(&self, position: usize, reach: usize) -> bool {
+        let first = position.saturating_sub(reach);
+        let count = position.wrapping_sub(first).wrapping_add(reach).wrapping_add(1);
+        self.memory.symbols.iter().skip(first).take(count).any(|symbol| usize::from(*symbol) >= V)
+    }
+
+    /// x of the text.
+    fn embed(&mut self) {
+        let IntegerConvolutionView { embedding, embedding_shift, .. } = self.view;
+        let add = |number: usize, x: &mut [i16; D]| {
+            if let Some(block) = embedding.get(number >> P::ROWS) {
+                P::add_row(block, number, x, false);
+            }
+        };
+        let symbols = self.memory.symbols.iter().map(|symbol| usize::from(*symbol));
+        for ((symbol, x), position) in symbols.zip(&mut self.memory.stream).zip(V.wrapping_add(1)..) {
+            *x = [0; D];
+            add(symbol, x);
+            add(position, x);
+            for x in x {
+                *x <<= embedding_shift & 15;
+            }
+        }
+    }
+
+    /// Layer number `layer`, at the positions that a masked one `reach` from them or nearer depends on.
+    fn layer(&mut self, layer: usize, reach: usize) {
+        self.memory.window = [[0; D]; T];
+        // The window is ahead of the position.
+        for ahead in 0..L.wrapping_add(T >> 1) {
+            let (shift, largest) = (self.view.activation_shift, P::largest_value(const { T * D }));
+            let x = self.memory.stream.get(ahead);
+            let mut next = x.map_or([0; D], |x| x.map(|x| value_of(x, shift, largest)));
+            for row in self.memory.window.iter_mut().rev() {
+                core::mem::swap(row, &mut next);
+            }
+            if let Some(position) = ahead.checked_sub(T >> 1)
+                && self.masked_near(position, reach)
+            {
+                self.add_layer(layer, position);
+            }
+        }
+    }
+
+    /// x\[position\] += b + Σ_j W_j·a\[j\] of layer number `layer`, with a in the window.
+    ///
+    /// Not inlined, so that its loop has all registers to itself.
+    #[inline(never)]
+    fn add_layer(&mut self, layer: usize, position: usize) {
+        let IntegerConvolutionView { weight, bias, left, right, .. } = self.view;
+        let Some(bias) = bias.get(layer) else { return };
+        let first = layer.wrapping_mul(const { T * D });
+        let values = self.memory.window.as_flattened().iter().enumerate();
+        let rows = values.filter(|(_, value)| **value > 0).filter_map(|(index, value)| {
+            let number = first.wrapping_add(index);
+            Some((weight.get(number >> P::ROWS)?, number, u32::from(*value)))
+        });
+        let mut sums = [0; D];
+        let values = if MULTIPLIER {
+            add_products::<P, D>(rows, &mut sums)
+        } else {
+            add_bit_by_bit::<P, D>(rows, &mut sums)
+        };
+        P::arrange(&mut sums);
+        let zero = values.wrapping_mul(u32::from(P::DTYPE.zero())).cast_signed();
+        // Below 32 as they are; said again, so that the compiler need not see to it in every turn.
+        let (left, right) = (left & 31, right & 31);
+        let half = 1_i32 << right >> 1;
+        let Some(x) = self.memory.stream.get_mut(position) else { return };
+        for ((x, sum), bias) in x.iter_mut().zip(&sums).zip(bias) {
+            let sum = (sum.wrapping_sub(zero) << left).wrapping_add(half) >> right;
+            let bias = i32::from(i16::from_le_bytes(*bias));
+            *x = held(i32::from(*x).wrapping_add(bias).wrapping_add(sum));
+        }
+    }
+}
+
+/// The nearest of 16 bits.
+#[inline(always)]
+fn held(x: i32) -> i16 {
+    let ends = i32::from(i16::MIN)..=i32::from(i16::MAX);
+    i16::try_from(x.clamp(*ends.start(), *ends.end())).unwrap_or(0)
+}
+
+impl<P: Precision, const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>
+    Denoiser<L, V> for IntegerConvolutionDenoiser<'_, P, L, V, D, N, T>
+{
+    fn set(&mut self, position: usize, symbol: Option<u8>) {
+        const { assert!(V < 256, "a byte holds a symbol or a mask") };
+        let mask = u8::try_from(V).unwrap_or(u8::MAX);
+        if let Some(slot) = self.memory.symbols.get_mut(position) {
+            *slot = symbol.filter(|symbol| *symbol < mask).unwrap_or(mask);
+        }
+    }
+
+    fn evaluate(&mut self) {
+        self.embed();
+        for layer in 0..N {
+            let layers_to_come = N.wrapping_sub(layer).wrapping_sub(1);
+            self.layer(layer, layers_to_come.wrapping_mul(T >> 1));
+        }
+    }
+
+    /// Of a masked position; what is shown is not computed to the end.
+    fn scores(&self, position: usize, out: &mut [Score; V]) {
+        let Some(x) = self.memory.stream.get(position) else { return };
+        let (shift, largest) = (self.view.activation_shift, P::largest_value(const { T * D }));
+        let values = x.iter().map(|x| u32::from(value_of(*x, shift, largest))).enumerate();
+        self.view.output.scores(0, values.filter(|(_, value)| *value > 0), out);
+    }
+}

@@ -1,0 +1,353 @@
+//! The residual convolution in integers: against loops too plain to be wrong, and against the float network of the same
+//! weights.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may panic: that is how it fails"
+)]
+
+mod common;
+
+use common::integers::{Case, all_scores, integers, shifted, texts};
+use micro_diffusion::activation::Activation;
+use micro_diffusion::categorical::Temperature;
+use micro_diffusion::convolution::Convolution;
+use micro_diffusion::denoiser::Model;
+use micro_diffusion::file::{FileError, ModelFile, crc32};
+use micro_diffusion::integer::{Int4, Int8, IntegerModel, Precision, Quantisable, Scales, Stepped};
+use micro_diffusion::integer_convolution::IntegerConvolution;
+use micro_diffusion::rng::{Purpose, Stream};
+use micro_diffusion::sampler::{Order, Sampler, Settings};
+use micro_diffusion::tensor::Dtype;
+use micro_diffusion::text::Alphabet;
+
+/// Steps of the residual stream in 1, as a power of two.
+const STREAM: i64 = 10;
+
+/// The scores at the masked positions of `text`, and how often the stream was held at an end, by plain loops over every
+/// position.
+fn plain<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>(
+    tensors: &[Vec<i64>],
+    scales: &Scales,
+    largest: i64,
+    text: &[Option<u8>; L],
+) -> (Vec<(usize, [i64; V])>, usize) {
+    let [embedding, weight, bias, output, output_bias] = tensors else { panic!("five tensors") };
+    let a = i64::from(scales.activation);
+    let [e, u, _, o, c, _] = scales.tensors.map(i64::from);
+    // The nearest integer to x·2ⁿ, halves up.
+    let nearest = |x: i64, n: i64| if n >= 0 { x << n } else { (x + (1 << (-n - 1))) >> -n };
+    let start = |l: usize, d: usize| {
+        let symbol = text[l].map_or(V, usize::from);
+        shifted(embedding[symbol * D + d] + embedding[(V + 1 + l) * D + d], STREAM - e)
+    };
+    let mut x: [[i64; D]; L] = std::array::from_fn(|l| std::array::from_fn(|d| start(l, d)));
+    let mut held = 0;
+    for n in 0..N {
+        let values = x.map(|x| x.map(|x| nearest(x, a - STREAM).clamp(0, largest)));
+        for l in 0..L {
+            for d in 0..D {
+                let mut sum = 0;
+                for j in (0..T).filter(|j| (T / 2..L + T / 2).contains(&(l + j))) {
+                    for i in 0..D {
+                        sum += weight[((n * T + j) * D + i) * D + d] * values[l + j - T / 2][i];
+                    }
+                }
+                let free = x[l][d] + bias[n * D + d] + nearest(sum, STREAM - u - a);
+                x[l][d] = free.clamp(-32_768, 32_767);
+                held += usize::from(x[l][d] != free);
+            }
+        }
+    }
+    let score = |l: usize, v: usize| {
+        let value = |d: usize| nearest(x[l][d], a - STREAM).clamp(0, largest);
+        let sum: i64 = (0..D).map(|d| value(d) * output[d * V + v]).sum();
+        shifted(sum, 16 - a - o) + shifted(output_bias[v], 16 - c)
+    };
+    let masked = (0..L).filter(|l| text[*l].is_none());
+    (masked.map(|l| (l, std::array::from_fn(|v| score(l, v)))).collect(), held)
+}
+
+/// Compares with the plain loops over many texts, one denoiser for all; how often the stream was held at an end.
+fn agrees_with_plain_loops<
+    P: Precision + 'static,
+    const L: usize,
+    const V: usize,
+    const D: usize,
+    const N: usize,
+    const T: usize,
+>(
+    case: &Case,
+) -> usize {
+    type I<P, const L: usize, const V: usize, const D: usize, const N: usize, const T: usize> =
+        IntegerConvolution<P, L, V, D, N, T>;
+    let tensors = integers(I::<P, L, V, D, N, T>::TENSORS, &case.payload);
+    let mut memory = I::<P, L, V, D, N, T>::MEMORY;
+    let view = I::<P, L, V, D, N, T>::view(&case.payload, &case.scales).unwrap();
+    let mut denoiser = I::<P, L, V, D, N, T>::denoiser(view, &mut memory);
+    let largest = i64::from(P::largest_value(T * D));
+    let mut all_held = 0;
+    for text in texts::<L, V>(5) {
+        let (expected, held) = plain::<L, V, D, N, T>(&tensors, &case.scales, largest, &text);
+        let scores = all_scores(&mut denoiser, &text);
+        for (l, expected) in expected {
+            assert_eq!(scores[l].map(i64::from), expected, "L {L} V {V} D {D} N {N} T {T} {l} {text:?}");
+        }
+        all_held += held;
+    }
+    all_held
+}
+
+type Pebble = Convolution<16, 27, 26, 3, 5>;
+type Pebble8 = IntegerConvolution<Int8, 16, 27, 26, 3, 5>;
+type Pebble4 = IntegerConvolution<Int4, 16, 27, 26, 3, 5>;
+type Small = Convolution<4, 5, 2, 2, 3>;
+type Small8 = IntegerConvolution<Int8, 4, 5, 2, 2, 3>;
+type Small4 = IntegerConvolution<Int4, 4, 5, 2, 2, 3>;
+
+#[test]
+fn scores_are_those_of_plain_loops() {
+    fn check<
+        P: Precision + 'static,
+        const L: usize,
+        const V: usize,
+        const D: usize,
+        const N: usize,
+        const T: usize,
+    >(
+        activations: std::ops::Range<u8>,
+    ) {
+        for activation in activations {
+            for seed in 1..4 {
+                let case = Case::new::<Convolution<L, V, D, N, T>, IntegerConvolution<P, L, V, D, N, T>, L, V>(
+                    seed, activation,
+                );
+                agrees_with_plain_loops::<P, L, V, D, N, T>(&case);
+            }
+        }
+    }
+    check::<Int4, 4, 5, 2, 2, 3>(2..5);
+    check::<Int4, 7, 6, 4, 1, 1>(2..5);
+    check::<Int4, 6, 3, 6, 4, 7>(2..5);
+    check::<Int4, 16, 27, 26, 3, 5>(2..4);
+    check::<Int8, 4, 5, 2, 2, 3>(4..7);
+    check::<Int8, 7, 6, 4, 1, 1>(4..7);
+    check::<Int8, 6, 3, 6, 4, 7>(4..7);
+    check::<Int8, 16, 27, 26, 3, 5>(5..7);
+}
+
+/// The float network of the rounded weights, as they are trained: the integers are exactly its numbers.
+#[test]
+fn integers_are_the_numbers_of_a_float_network() {
+    fn check<I: IntegerModel<16, 27>>(case: &Case, largest: u8) {
+        let weights = case.rounded::<I, 16, 27>();
+        let floats = Pebble::view(&weights[..]).unwrap();
+        let step = f64::from(1 << case.scales.activation).recip();
+        // To the nearest step, halves up.
+        let value = |x: f64| (x / step + 0.5).floor().clamp(0.0, f64::from(largest)) * step;
+        let mut memory = I::MEMORY;
+        let mut denoiser = I::denoiser(I::view(&case.payload, &case.scales).unwrap(), &mut memory);
+        for text in texts::<16, 27>(6) {
+            let mut x: [[f64; 26]; 16] = std::array::from_fn(|l| {
+                let token = text[l].map_or(floats.mask, |symbol| &floats.token[usize::from(symbol)]);
+                std::array::from_fn(|d| f64::from(token[d]) + f64::from(floats.position[l][d]))
+            });
+            for (weight, bias) in floats.weight.iter().zip(floats.bias) {
+                let a = x.map(|x| x.map(value));
+                let sum = |l: usize, d: usize| {
+                    let taps = (0..5).filter_map(|j| Some((j, a.get((l + j).checked_sub(2)?)?)));
+                    let product = |(j, a): (usize, &[f64; 26])| {
+                        a.iter().zip(weight[j][d]).map(|(a, w)| a * f64::from(w)).sum::<f64>()
+                    };
+                    taps.map(product).sum::<f64>() + f64::from(bias[d])
+                };
+                x = std::array::from_fn(|l| {
+                    std::array::from_fn(|d| {
+                        (((x[l][d] + sum(l, d)) * 1024.0 + 0.5).floor() / 1024.0)
+                            .clamp(-32.0, 32.0 - 1.0 / 1024.0)
+                    })
+                });
+            }
+            let scores = all_scores(&mut denoiser, &text);
+            for (l, scores) in scores.iter().enumerate().filter(|(l, _)| text[*l].is_none()) {
+                for (v, score) in scores.iter().enumerate() {
+                    let products = x[l].iter().zip(floats.output[v]).map(|(x, w)| value(*x) * f64::from(w));
+                    let logit = products.sum::<f64>() + f64::from(floats.output_bias[v]);
+                    assert_eq!(f64::from(*score), logit * 65_536.0, "position {l} symbol {v} {text:?}");
+                }
+            }
+        }
+    }
+    check::<Pebble8>(&Case::new::<Pebble, Pebble8, 16, 27>(3, 6), Int8::largest_value(130));
+    check::<Pebble4>(&Case::new::<Pebble, Pebble4, 16, 27>(3, 3), Int4::largest_value(130));
+}
+
+/// What trains computes what the integers compute: the same scores, to the bit.
+#[test]
+fn training_computes_the_integers_themselves() {
+    fn check<P: Precision + 'static>(seed: u64) {
+        type Trained<P> = <Pebble as Quantisable<16, 27>>::Trained<P>;
+        type Integers<P> = IntegerConvolution<P, 16, 27, 26, 3, 5>;
+        let case = Case::new::<Pebble, Integers<P>, 16, 27>(seed, Integers::<P>::trained_exponent());
+        let weights = case.rounded::<Integers<P>, 16, 27>();
+        let (mut floats, mut memory) = (vec![0.0; Trained::<P>::MEMORY], Integers::<P>::MEMORY);
+        let mut trained =
+            Trained::<P>::denoiser(Trained::<P>::view(&weights[..]).unwrap(), &mut floats).unwrap();
+        let view = Integers::<P>::view(&case.payload, &case.scales).unwrap();
+        let mut integers = Integers::<P>::denoiser(view, &mut memory);
+        for text in texts::<16, 27>(7) {
+            let (floats, integers) = (all_scores(&mut trained, &text), all_scores(&mut integers, &text));
+            for (l, _) in text.iter().enumerate().filter(|(_, symbol)| symbol.is_none()) {
+                assert_eq!(floats[l], integers[l], "position {l} {text:?}");
+            }
+        }
+    }
+    for seed in 1..4 {
+        check::<Int8>(seed);
+        check::<Int4>(seed);
+    }
+}
+
+/// Every table at an end of its range, and biases at the ends of theirs: sums and stream reach their bounds, and hold.
+#[test]
+fn nothing_overflows_at_the_ends_of_every_range() {
+    fn check<P: Precision + 'static>(scales: &Scales) {
+        let mut held = 0;
+        for (embedding, weight, output, bias) in [
+            (0, 0, 0, i16::MAX),
+            (0xFF, 0xFF, 0xFF, i16::MAX),
+            (0xFF, 0, 0, i16::MIN),
+            (0xFF, 0, 0xFF, i16::MAX),
+            (0, 0xFF, 0, i16::MIN),
+        ] {
+            let mut payload = Vec::new();
+            let codes = [embedding, weight, 0, output, 0];
+            for (tensor, byte) in IntegerConvolution::<P, 16, 27, 26, 3, 5>::TENSORS.iter().zip(codes) {
+                if tensor.dtype == Dtype::Int16 {
+                    payload.extend(std::iter::repeat_n(bias.to_le_bytes(), tensor.numbers()).flatten());
+                } else {
+                    payload.extend(std::iter::repeat_n(byte, tensor.bytes()));
+                }
+            }
+            let case = Case { parameters: Vec::new(), scales: *scales, payload };
+            held += agrees_with_plain_loops::<P, 16, 27, 26, 3, 5>(&case);
+        }
+        assert!(held > 1000, "{held}");
+    }
+    // The largest shifts that a file may ask for: embedding, weights, stream, output, its bias.
+    check::<Int8>(&Scales { activation: 0, tensors: [3, 3, 10, 6, 1, 0] });
+    check::<Int4>(&Scales { activation: 0, tensors: [0, 0, 10, 2, 1, 0] });
+}
+
+#[test]
+fn scales_that_could_overflow_are_refused() {
+    let viewed = |scales: &Scales, payload: &[u8]| Pebble8::view(payload, scales).is_some();
+    let case = Case::new::<Pebble, Pebble8, 16, 27>(4, 6);
+    assert!(viewed(&case.scales, &case.payload));
+    let with = |change: fn(&mut Scales)| {
+        let mut scales = case.scales;
+        change(&mut scales);
+        viewed(&scales, &case.payload)
+    };
+    assert!(with(|scales| scales.tensors[0] = 3));
+    assert!(!with(|scales| scales.tensors[0] = 2), "a stream that begins beyond 16 bits");
+    assert!(!with(|scales| scales.tensors[0] = 11), "an embedding finer than the stream");
+    assert!(with(|scales| (scales.activation, scales.tensors[1], scales.tensors[3]) = (0, 3, 9)));
+    assert!(!with(|scales| (scales.activation, scales.tensors[1], scales.tensors[3]) = (0, 2, 9)), "sums");
+    assert!(
+        !with(|scales| (scales.activation, scales.tensors[3]) = (11, 5)),
+        "activations finer than the stream"
+    );
+    assert!(!with(|scales| scales.tensors[2] = 9), "a bias in another unit than the stream");
+    assert!(!with(|scales| (scales.activation, scales.tensors[3]) = (5, 0)), "scores");
+    assert!(!with(|scales| scales.tensors[3] = 11), "finer than a score");
+    assert!(!with(|scales| scales.tensors[4] = 0), "score biases up to 2³¹");
+    assert!(!viewed(&case.scales, &case.payload[1..]));
+    assert!(!viewed(&case.scales, &[&case.payload[..], &[0]].concat()));
+}
+
+#[test]
+fn a_file_of_integers_is_read_at_any_alignment_and_no_change_of_it_is() {
+    fn check<I: IntegerModel<4, 5>>(case: &Case) {
+        let bytes = case.file::<I, 4, 5>("xyzé");
+        for shift in 0..4 {
+            let moved: Vec<u8> = std::iter::repeat_n(0, shift).chain(bytes.iter().copied()).collect();
+            let file = ModelFile::parse(&moved[shift..]).unwrap();
+            assert_eq!((file.shape(), file.dtype()), (I::SHAPE, I::DTYPE));
+            assert_eq!((file.parameter_count(), file.parameter_bytes()), (Small::PARAMETERS, I::BYTES));
+            assert_eq!((file.scales(), file.payload()), (case.scales, &case.payload[..]));
+            let (mut memory, mut direct) = (I::MEMORY, I::MEMORY);
+            let mut denoiser = I::denoiser(file.integers::<I, 4, 5>().unwrap(), &mut memory);
+            let mut direct = I::denoiser(I::view(&case.payload, &case.scales).unwrap(), &mut direct);
+            let text = [Some(1), None, None, Some(0)];
+            assert_eq!(all_scores(&mut denoiser, &text)[1..3], all_scores(&mut direct, &text)[1..3]);
+        }
+        for place in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[place] ^= 1 << (place % 8);
+            assert!(ModelFile::parse(&changed).is_err(), "byte {place}");
+            assert!(ModelFile::parse(&bytes[..place]).is_err(), "cut to {place}");
+        }
+    }
+    let case = Case::new::<Small, Small8, 4, 5>(1, 6);
+    check::<Small8>(&case);
+    check::<Small4>(&Case::new::<Small, Small4, 4, 5>(1, 3));
+    let bytes = case.file::<Small8, 4, 5>("xyzé");
+    let file = ModelFile::parse(&bytes).unwrap();
+    assert_eq!(file.integers::<Small4, 4, 5>().unwrap_err(), FileError::Dtype(Dtype::Int8));
+    let deeper = file.integers::<IntegerConvolution<Int8, 4, 5, 2, 3, 3>, 4, 5>().unwrap_err();
+    assert_eq!(deeper, FileError::Shape(Small::SHAPE));
+}
+
+#[test]
+fn the_stream_holds_the_nearest_step_within_16_bits() {
+    type Steps = Stepped<Int4, 26, 5>;
+    let step = 1.0 / 1024.0;
+    let mut x = [0.0, 0.49 * step, 0.5 * step, -0.5 * step, -0.51 * step, 7.3 * step, 40.0, -40.0];
+    Steps::hold(&mut x);
+    assert_eq!(x, [0.0, 0.0, step, 0.0, -step, 7.0 * step, 32.0 - step, -32.0]);
+    // The values that are multiplied are as fine and as large as five taps of 26 allow.
+    let mut y = [0.3, 9.0];
+    Steps::forward(&mut y);
+    assert_eq!(y, [0.25, f64::from(Int4::largest_value(130)) / 8.0]);
+}
+
+#[test]
+fn every_order_and_pattern_runs_on_integers_and_gives_the_same_texts_for_ever() {
+    fn texts<I: IntegerModel<16, 27>>(case: &Case) -> String {
+        let alphabet = Alphabet::new("abcdefghijklmnopqrstuvwxyz").unwrap();
+        let mut memory = I::MEMORY;
+        let mut denoiser = I::denoiser(I::view(&case.payload, &case.scales).unwrap(), &mut memory);
+        let mut all = String::new();
+        for order in [Order::Random, Order::Confidence, Order::Entropy, Order::Remask] {
+            for pattern in ["*", "m?r?a", "jo*"] {
+                let allowed: [_; 16] = micro_diffusion::pattern::allowed(pattern, None, alphabet).unwrap();
+                let mut settings = Settings::new(order, Temperature::from_milli(700));
+                settings.top_k = 20;
+                for index in 0..3 {
+                    let stream = Stream::new(1, Purpose::Sample).child(index, 0);
+                    let mut sampler = Sampler::<16, 27>::new(&allowed, settings, stream).unwrap();
+                    sampler.run(&mut denoiser, 16);
+                    let text = alphabet.decode::<64>(sampler.symbols(), '_');
+                    let fits = pattern.chars().zip(text.chars()).all(|(p, t)| p == '?' || p == '*' || p == t);
+                    assert!(fits && !text.contains('_'), "{order:?} {pattern} {text}");
+                    all += &text;
+                    all += "\n";
+                }
+            }
+        }
+        all
+    }
+    let eight = texts::<Pebble8>(&Case::new::<Pebble, Pebble8, 16, 27>(1, 6));
+    let four = texts::<Pebble4>(&Case::new::<Pebble, Pebble4, 16, 27>(1, 3));
+    assert_eq!(
+        [crc32(eight.as_bytes()), crc32(four.as_bytes())],
+        [0xb9a4_884d, 0x0584_c7de],
+        "\n{eight}\n{four}"
+    );
+}
