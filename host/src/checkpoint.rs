@@ -128,7 +128,8 @@ pub(crate) fn load(path: &Path) -> anyhow::Result<Checkpoint> {
     from_bytes(&bytes).with_context(|| format!("{name} is not a usable checkpoint"))
 }
 
-fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
+/// The checkpoint that the safetensors file `bytes` holds.
+pub(crate) fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
     let (_, header) = SafeTensors::read_metadata(bytes)?;
     let json = header.metadata().as_ref().and_then(|entries| entries.get(METADATA));
     let json = json.context("it was not written by this program")?;

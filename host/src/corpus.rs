@@ -100,10 +100,15 @@ impl Lines {
     /// Reads `path`, or the names that come with the program.
     pub(crate) fn read(path: Option<&Path>) -> anyhow::Result<Self> {
         let default = Path::new(DEFAULT_INPUT);
-        let (source, text) = match path.or_else(|| default.exists().then_some(default)) {
-            Some(path) => (path.display().to_string(), read_text(path)?),
-            None => ("the built-in names".to_owned(), NAMES.to_owned()),
-        };
+        match path.or_else(|| default.exists().then_some(default)) {
+            Some(path) => Self::of(path.display().to_string(), read_bytes(path)?),
+            None => Self::of("the built-in names".to_owned(), NAMES.into()),
+        }
+    }
+
+    /// The lines of the text file `bytes`, which came from `source`.
+    pub(crate) fn of(source: String, bytes: Vec<u8>) -> anyhow::Result<Self> {
+        let text = text_of(&source, bytes)?;
         let (mut seen, mut lines) = (HashSet::new(), Vec::new());
         let (mut blank, mut repeated) = (0, 0);
         for line in text.trim_start_matches('\u{feff}').lines() {
@@ -267,26 +272,29 @@ fn hold_out(lines: Vec<String>) -> (Vec<String>, Vec<String>) {
     (text(training), text(held_out))
 }
 
-fn read_text(path: &Path) -> anyhow::Result<String> {
+fn read_bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
     if path.is_dir() {
         bail!("{} is a folder; give a text file with one example a line", path.display());
     }
-    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// The text that `bytes` are, if it is one to train on.
+fn text_of(source: &str, bytes: Vec<u8>) -> anyhow::Result<String> {
     match String::from_utf8(bytes) {
-        Ok(text) => refuse_control_characters(path, &text).map(|()| text),
+        Ok(text) => refuse_control_characters(source, &text).map(|()| text),
         Err(error) => {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
             bail!(
-                "{}: line {line} is not UTF-8; save the file as UTF-8 (for example with iconv -f latin1 -t utf-8)",
-                path.display()
+                "{source}: line {line} is not UTF-8; save the file as UTF-8 (for example with iconv -f latin1 -t utf-8)"
             )
         }
     }
 }
 
 /// Refuses text with characters that are not for reading: each would become a symbol of the alphabet.
-fn refuse_control_characters(path: &Path, text: &str) -> anyhow::Result<()> {
+fn refuse_control_characters(source: &str, text: &str) -> anyhow::Result<()> {
     for (number, line) in (1..).zip(text.lines().map(str::trim)) {
         let Some(character) = line.chars().find(|character| character.is_control()) else { continue };
         let (what, way_out) = match character {
@@ -298,7 +306,7 @@ fn refuse_control_characters(path: &Path, text: &str) -> anyhow::Result<()> {
             }
             _ => ("a control character inside it", "remove it, for example with sed 's/[[:cntrl:]]//g'"),
         };
-        bail!("{}: line {number} has {what} (U+{:04X}); {way_out}", path.display(), u32::from(character));
+        bail!("{source}: line {number} has {what} (U+{:04X}); {way_out}", u32::from(character));
     }
     Ok(())
 }

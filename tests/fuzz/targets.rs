@@ -1,0 +1,167 @@
+//! What fuzzing runs on each input, and `cargo test` on each input of the corpora: the readers of files and patterns that
+//! anyone may have written. None may panic, and what they accept must keep what they promise.
+//!
+//! Each returns whether the input got all the way through, so that a corpus which no longer reaches the depths is noticed.
+
+use micro_diffusion::categorical::{SymbolSet, Temperature};
+use micro_diffusion::convolution::Convolution;
+use micro_diffusion::denoiser::{Denoiser, Model};
+use micro_diffusion::file::{FileError, ModelFile, crc32};
+use micro_diffusion::integer::{Int4, Int8, IntegerMlp, IntegerModel};
+use micro_diffusion::mlp::Mlp;
+use micro_diffusion::pattern::{PatternError, allowed, shortest};
+use micro_diffusion::residual::Residual;
+use micro_diffusion::rng::{Purpose, Stream};
+use micro_diffusion::sampler::{Order, Sampler, Settings};
+use micro_diffusion::text::{Alphabet, EncodeError, PAD};
+use micro_diffusion::transformer::Transformer;
+use micro_diffusion_cli::inputs;
+
+const ORDERS: [Order; 4] = [Order::Random, Order::Confidence, Order::Entropy, Order::Remask];
+
+/// The bytes as a model file, and once more with a checksum that matches, since else hardly any would get past it.
+pub fn model_file(bytes: &[u8]) -> bool {
+    let mut sealed = bytes.to_vec();
+    if let Some((body, checksum)) = sealed.split_last_chunk_mut::<4>() {
+        *checksum = crc32(body).to_le_bytes();
+    }
+    [bytes, &sealed].map(|bytes| ModelFile::parse(bytes).is_ok_and(open)).contains(&true)
+}
+
+/// Opens `file` as every small network.
+fn open(file: ModelFile) -> bool {
+    assert!(file.alphabet().symbols() <= file.shape().symbols);
+    let opened = [
+        floats::<Mlp<3, 4, 2>, 3, 4>(file),
+        floats::<Residual<2, 5, 16>, 2, 5>(file),
+        floats::<Transformer<3, 4, 4, 2, 2, 2>, 3, 4>(file),
+        floats::<Convolution<4, 5, 6, 2, 3>, 4, 5>(file),
+        integers::<IntegerMlp<Int8, 3, 4, 2>, 3, 4>(file),
+        integers::<IntegerMlp<Int4, 3, 4, 2>, 3, 4>(file),
+        integers::<IntegerMlp<Int4, 3, 5, 2>, 3, 5>(file),
+    ];
+    opened.contains(&true)
+}
+
+/// Samples from `file` as an `M`, if it is one.
+fn floats<M: Model<L, V>, const L: usize, const V: usize>(file: ModelFile) -> bool {
+    let Ok(stored) = file.parameters::<M, L, V>() else { return false };
+    assert_eq!((stored.len(), file.parameter_count()), (M::PARAMETERS, M::PARAMETERS));
+    assert!(stored.iter().all(|bytes| f32::from_le_bytes(*bytes).is_finite()));
+    let mut memory = vec![f32::NAN; M::MEMORY];
+    let denoiser = M::view(stored).and_then(|view| M::denoiser(view, &mut memory));
+    sample::<_, L, V>(&mut denoiser.expect("as long as it says"), file.alphabet());
+    true
+}
+
+/// Samples from `file` as an `M` in integers, if it is one.
+fn integers<M: IntegerModel<L, V>, const L: usize, const V: usize>(file: ModelFile) -> bool {
+    let view = match file.integers::<M, L, V>() {
+        Ok(view) => view,
+        Err(error) => {
+            assert!(matches!(error, FileError::Shape(_) | FileError::Dtype(_) | FileError::Scale));
+            return false;
+        }
+    };
+    assert_eq!(file.payload().len(), M::BYTES);
+    let mut memory = M::MEMORY;
+    sample::<_, L, V>(&mut M::denoiser(view, &mut memory), file.alphabet());
+    true
+}
+
+/// Texts of `denoiser` in every order: whatever its weights, no mask is left, and no symbol that the alphabet lacks.
+fn sample<D: Denoiser<L, V>, const L: usize, const V: usize>(denoiser: &mut D, alphabet: Alphabet) {
+    let set = [SymbolSet::first(alphabet.symbols())];
+    for (index, order) in (0..).zip(ORDERS) {
+        let stream = Stream::new(1, Purpose::Sample).child(index, 0);
+        let settings = Settings { top_k: 3, top_p: 60_000, ..Settings::new(order, Temperature::ONE) };
+        let mut sampler = Sampler::<L, V>::new(&set, settings, stream).expect("PAD at least");
+        sampler.run(denoiser, 2);
+        let good = |symbol: &Option<u8>| symbol.is_some_and(|symbol| set[0].contains(symbol));
+        assert!(sampler.symbols().iter().all(good));
+    }
+}
+
+/// A pattern, after a line with an alphabet whose first byte says which length is asked for.
+pub fn pattern(bytes: &[u8]) -> bool {
+    const L: usize = 6;
+    let Some((first, rest)) = bytes.split_first() else { return false };
+    let text = String::from_utf8_lossy(rest);
+    let Some((characters, pattern)) = text.split_once('\n') else { return false };
+    let Ok(alphabet) = Alphabet::new(characters) else { return false };
+    let length = (usize::from(*first) % 16).checked_sub(8);
+    let sets = match allowed::<L>(pattern, length, alphabet) {
+        Ok(sets) => sets,
+        Err(error) => {
+            let (unknown, none) = (|c| alphabet.symbol(c).is_none(), shortest(pattern, alphabet).is_err());
+            match error {
+                PatternError::UnknownCharacter(c) => assert!(none && pattern.contains(c) && unknown(c)),
+                PatternError::TwoStars => assert!(none && pattern.matches('*').count() > 1),
+                PatternError::NothingEscaped => assert!(none && pattern.ends_with('\\')),
+                PatternError::TooLong { needed } => assert!(!none && needed > L),
+                PatternError::Length { shortest } => assert!(length.is_some_and(|l| l != shortest)),
+                PatternError::LengthNeeded => assert!(length.is_none() && pattern.contains('*')),
+            }
+            return false;
+        }
+    };
+    let (fewest, star) = shortest(pattern, alphabet).expect("allowed says so");
+    let all = SymbolSet::first(alphabet.symbols());
+    for (position, set) in sets.iter().enumerate() {
+        assert!(set.iter_below(256).all(|symbol| all.contains(symbol)), "symbols of the alphabet only");
+        let (symbols, pad) = (set.iter_below(256).count(), set.contains(PAD));
+        match length.or((!star).then_some(fewest)) {
+            Some(length) => assert_eq!((pad, symbols > 0), (position >= length, true)),
+            None => assert_eq!((pad, symbols > 0), (position >= fewest, true)),
+        }
+    }
+    Sampler::<L, 256>::new(
+        &sets,
+        Settings::new(Order::Random, Temperature::ONE),
+        Stream::new(1, Purpose::Sample),
+    )
+    .is_ok()
+}
+
+/// A text file, prepared for training; the first byte says which split.
+pub fn text(bytes: &[u8]) -> bool {
+    const L: usize = 32;
+    let Some((first, bytes)) = bytes.split_first() else { return false };
+    let Ok(text) = inputs::text(bytes, first % 2 == 1) else { return false };
+    let alphabet = Alphabet::new(&text.alphabet).expect("an alphabet of its characters");
+    let mut seen = std::collections::HashSet::new();
+    for line in text.training.iter().chain(&text.held_out) {
+        assert!(seen.insert(line), "{line:?} twice");
+        assert!(!line.is_empty() && line.trim() == line && !line.chars().any(char::is_control), "{line:?}");
+        let symbols = alphabet.encode::<L>(line);
+        assert!(line.chars().count() <= text.positions && text.positions <= L, "{line:?}");
+        let shown = symbols.map(|symbols| alphabet.decode::<{ 4 * L }>(&symbols.map(Some), '_'));
+        assert_eq!(shown.as_deref(), Ok(line.as_str()) as Result<&str, &EncodeError>, "there and back");
+    }
+    assert!(text.alphabet.chars().all(|c| seen.iter().any(|line| line.contains(c))), "no other character");
+    true
+}
+
+/// A safetensors file as a model and as a checkpoint: the bytes, and once more as the header of a file that has as many
+/// zeros as the header asks for, so that small inputs can describe large tensors.
+pub fn safetensors(bytes: &[u8]) -> bool {
+    const MOST: usize = 1 << 20;
+    let numbers = bytes.split(|byte| !byte.is_ascii_digit()).filter_map(|digits| str::from_utf8(digits).ok());
+    let largest = numbers.filter_map(|digits| digits.parse().ok()).filter(|number| *number < MOST).max();
+    let mut file = (bytes.len() as u64).to_le_bytes().to_vec();
+    file.extend_from_slice(bytes);
+    file.resize(file.len() + largest.unwrap_or(0), 0);
+    [bytes, &file].map(import).contains(&true)
+}
+
+fn import(bytes: &[u8]) -> bool {
+    let model = inputs::safetensors(bytes);
+    if let Ok(model) = &model {
+        ModelFile::parse(model).expect("what is imported is a model file");
+    }
+    let checkpoint = inputs::checkpoint(bytes);
+    if let Ok(losses) = &checkpoint {
+        assert!(losses.iter().all(|loss| loss.is_finite()));
+    }
+    model.is_ok() || checkpoint.is_ok()
+}
