@@ -119,7 +119,6 @@ pub struct Weights<const V: usize> {
     /// At most 2²³ each, in the type of a score.
     weights: [Score; V],
     total: u32,
-    likeliest: u8,
     greedy: bool,
 }
 
@@ -135,7 +134,7 @@ impl<const V: usize> Weights<V> {
     }
 
     /// Of no symbol.
-    pub(crate) const EMPTY: Self = Self { weights: [0; V], total: 0, likeliest: 0, greedy: false };
+    pub(crate) const EMPTY: Self = Self { weights: [0; V], total: 0, greedy: false };
 
     /// Becomes the weights of the `allowed` symbols at `temperature`, with the scores that `write` writes.
     ///
@@ -149,31 +148,32 @@ impl<const V: usize> Weights<V> {
     ) {
         const { assert!(V <= 256, "a symbol is a u8, and V weights of 2²³ must fit 32 bits") };
         write(&mut self.weights);
-        let (mut likeliest, mut largest) = (0, Score::MIN);
-        // Backwards, so that of equals the first is the last to be taken.
-        let mut symbol = V;
-        for score in self.weights.iter().rev() {
-            symbol = symbol.wrapping_sub(1);
-            #[expect(clippy::cast_possible_truncation, reason = "symbol < V ≤ 256")]
-            let number = symbol as u8;
-            if *score >= largest && allowed.contains(number) {
-                (likeliest, largest) = (number, *score);
+        let mut largest = Score::MIN;
+        // 32 symbols at a time, whose part of the set is a word: its lowest bit is the next symbol's.
+        for (scores, bits) in self.weights.chunks(32).zip(&allowed.bits) {
+            let mut bits = *bits;
+            for score in scores {
+                if bits & 1 == 1 && *score > largest {
+                    largest = *score;
+                }
+                bits >>= 1;
             }
         }
         let factor = temperature.factor.or(Temperature::ONE.factor).unwrap_or(0);
         let mut total = 0_u32;
-        // 32 symbols at a time, whose part of the set is a word: its lowest bit is the next symbol's.
-        for (places, mut bits) in self.weights.chunks_mut(32).zip(allowed.bits) {
+        for (places, bits) in self.weights.chunks_mut(32).zip(&allowed.bits) {
+            let mut bits = *bits;
             for place in places {
-                let distance = largest.abs_diff(*place);
-                let weight = if bits & 1 == 1 { power_of_two(scale(distance, factor)) } else { 0 };
+                // No allowed score is above the largest, so that the difference fits.
+                let distance = largest.wrapping_sub(*place).cast_unsigned();
+                let weight = if bits & 1 == 1 { weight(distance, factor) } else { 0 };
                 bits >>= 1;
                 // At most 256·2²³.
                 total = total.wrapping_add(weight);
                 *place = weight.cast_signed();
             }
         }
-        (self.total, self.likeliest, self.greedy) = (total, likeliest, temperature.factor.is_none());
+        (self.total, self.greedy) = (total, temperature.factor.is_none());
     }
 
     /// The weights, in the order of the symbols.
@@ -243,7 +243,8 @@ impl<const V: usize> Weights<V> {
     /// The symbol that the random `word` draws; at temperature 0 the likeliest.
     pub fn draw(&self, word: u32) -> u8 {
         if self.greedy {
-            return self.likeliest;
+            // At temperature 1, the only one but for equals: any other score gives a smaller weight.
+            return numbered(self.iter()).find(|(_, weight)| *weight == UNIT).map_or(0, |(symbol, _)| symbol);
         }
         let mut left = below(word, self.total);
         for (symbol, weight) in numbered(self.iter()) {
@@ -252,7 +253,8 @@ impl<const V: usize> Weights<V> {
                 None => return symbol,
             }
         }
-        self.likeliest
+        // Only where nothing is allowed.
+        0
     }
 }
 
@@ -272,7 +274,19 @@ pub(crate) fn confidence(total: u32) -> u16 {
     u16::try_from(share).unwrap_or(u16::MAX)
 }
 
-/// ⌊distance·factor / 65536⌋, at most `u32::MAX`.
+/// 2²³·2^(−x) for x = `distance`·`factor`.
+///
+/// A function of its own where registers are few.
+#[cfg_attr(target_pointer_width = "64", inline(always))]
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+fn weight(distance: u32, factor: u32) -> u32 {
+    power_of_two(scale(distance, factor))
+}
+
+/// x from which on [`power_of_two`] is 0.
+const FAR: u32 = 24 << 16;
+
+/// ⌊distance·factor / 65536⌋, or something of at least [`FAR`] where it is that or more.
 #[inline(always)]
 fn scale(distance: u32, factor: u32) -> u32 {
     if cfg!(target_pointer_width = "64") {
@@ -286,15 +300,18 @@ fn scale(distance: u32, factor: u32) -> u32 {
 
 /// The same without a 64-bit product, for processors that would call a function for it: with h and l the halves of both,
 /// (2¹⁶·h₁ + l₁)·(2¹⁶·h₂ + l₂) / 2¹⁶ = 2¹⁶·h₁·h₂ + h₁·l₂ + l₁·h₂ + l₁·l₂ / 2¹⁶, and only the last has a fraction.
+#[inline(always)]
 pub fn scale_in_halves(distance: u32, factor: u32) -> u32 {
     let ([h1, l1], [h2, l2]) = (halves(distance), halves(factor));
     // A product of two numbers below 2¹⁶ fits 32 bits.
     let high = h1.wrapping_mul(h2);
-    if high >> 16 > 0 {
-        return u32::MAX;
+    if high >= FAR >> 16 {
+        return FAR;
     }
-    let middle = h1.wrapping_mul(l2).saturating_add(l1.wrapping_mul(h2));
-    (high << 16).saturating_add(middle).saturating_add(l1.wrapping_mul(l2) >> 16)
+    // If h₁ and h₂ are both above 0, they are below 24 and the sum below 24·2¹⁶ + 2·23·2¹⁶ + 2¹⁶; if one is 0, one product of
+    // halves and a number below 2¹⁶ are all there is, at most (2¹⁶ − 1)² + 2¹⁶ − 1 < 2³².
+    let middle = h1.wrapping_mul(l2).wrapping_add(l1.wrapping_mul(h2));
+    (high << 16).wrapping_add(middle).wrapping_add(l1.wrapping_mul(l2) >> 16)
 }
 
 /// The upper and the lower half of a word.
@@ -308,7 +325,7 @@ fn halves(word: u32) -> [u32; 2] {
 /// with the rounding of the entries bounds the error by 1.6·10⁻⁵ before the shift, whose own is below 1.
 pub fn power_of_two(x: u32) -> u32 {
     // Below 1: the far symbols of a sure model, which are most.
-    if x >> 16 > 23 {
+    if x >= FAR {
         return 0;
     }
     let entry = (x >> 10 & 63) as usize;
