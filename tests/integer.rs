@@ -17,59 +17,124 @@ use common::integers::{Case, all_scores, integers, shifted, texts};
 use common::numbers;
 use micro_diffusion::activation::Activation;
 use micro_diffusion::categorical::Temperature;
-use micro_diffusion::denoiser::Model;
+use micro_diffusion::denoiser::{Example, Model};
 use micro_diffusion::file::{FileError, ModelFile, crc32, write};
 use micro_diffusion::integer::{
-    Int4, Int8, IntegerMlp, IntegerModel, Precision, Scales, Stepped, add_bit_by_bit, add_products,
+    Int4, Int8, IntegerMlp, IntegerModel, Precision, Quantisable, Scales, Stepped, add_bit_by_bit,
+    add_products,
 };
+use micro_diffusion::integer_residual::IntegerResidual;
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::quantise::{best_exponent, quantise, rounded, to_integer};
+use micro_diffusion::residual::Residual;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
 use micro_diffusion::tensor::{Dtype, Role, StoredTensor};
 use micro_diffusion::text::Alphabet;
 
-/// The scores of every position by plain loops.
-fn plain_mlp<const L: usize, const V: usize, const H: usize>(
-    tensors: &[Vec<i64>],
-    scales: &Scales,
+/// The first hidden layer by plain loops.
+fn plain_hidden<const L: usize, const V: usize, const H: usize>(
+    [input, bias]: [&[i64]; 2],
+    [a, e]: [i64; 2],
     largest: i64,
     symbols: &[Option<u8>; L],
-) -> Vec<[i64; V]> {
-    let [input, bias, output, score_bias] = tensors else { panic!("four tensors") };
-    let a = i64::from(scales.activation);
-    let [e, _, u, c, ..] = scales.tensors.map(i64::from);
-    let mut values = [0; H];
-    for h in 0..H {
+) -> [i64; H] {
+    std::array::from_fn(|h| {
         let mut sum = bias[h];
         for (l, symbol) in symbols.iter().enumerate() {
             if let Some(symbol) = symbol {
                 sum += input[(l * V + usize::from(*symbol)) * H + h];
             }
         }
-        values[h] = shifted(sum, a - e).clamp(0, largest);
-    }
+        shifted(sum, a - e).clamp(0, largest)
+    })
+}
+
+/// The scores of every position by plain loops.
+fn plain_scores<const L: usize, const V: usize, const H: usize>(
+    [output, bias]: [&[i64]; 2],
+    [a, u, c]: [i64; 3],
+    values: [i64; H],
+) -> Vec<[i64; V]> {
     let score = |l: usize, v: usize| {
         let sum: i64 = (0..H).map(|h| values[h] * output[(l * H + h) * V + v]).sum();
-        shifted(sum, 16 - a - u) + shifted(score_bias[l * V + v], 16 - c)
+        shifted(sum, 16 - a - u) + shifted(bias[l * V + v], 16 - c)
     };
     (0..L).map(|l| std::array::from_fn(|v| score(l, v))).collect()
+}
+
+/// Compares the scores of many texts with those of `plain`, from tensors and text.
+fn agrees<I: IntegerModel<L, V>, const L: usize, const V: usize>(
+    case: &Case,
+    plain: impl Fn(&[Vec<i64>], &[Option<u8>; L]) -> Vec<[i64; V]>,
+) {
+    let tensors = integers(I::TENSORS, &case.payload);
+    let mut memory = I::MEMORY;
+    let mut denoiser = I::denoiser(I::view(&case.payload, &case.scales).unwrap(), &mut memory);
+    for text in texts::<L, V>(5) {
+        let found = all_scores(&mut denoiser, &text).into_iter().map(|scores| scores.map(i64::from));
+        assert_eq!(found.collect::<Vec<_>>(), plain(&tensors, &text), "{:?} {text:?}", I::SHAPE);
+    }
 }
 
 fn agrees_with_plain_loops<P: Precision + 'static, const L: usize, const V: usize, const H: usize>(
     case: &Case,
 ) {
-    type I<P, const L: usize, const V: usize, const H: usize> = IntegerMlp<P, L, V, H>;
-    let tensors = integers(I::<P, L, V, H>::TENSORS, &case.payload);
-    let mut memory = I::<P, L, V, H>::MEMORY;
-    let view = I::<P, L, V, H>::view(&case.payload, &case.scales).unwrap();
-    let mut denoiser = I::<P, L, V, H>::denoiser(view, &mut memory);
+    let a = i64::from(case.scales.activation);
+    let [e, _, u, c, ..] = case.scales.tensors.map(i64::from);
     let largest = i64::from(P::largest_value(H));
-    for text in texts::<L, V>(5) {
-        let plain = plain_mlp::<L, V, H>(&tensors, &case.scales, largest, &text);
-        let found = all_scores(&mut denoiser, &text).into_iter().map(|scores| scores.map(i64::from));
-        assert_eq!(found.collect::<Vec<_>>(), plain, "L {L} V {V} H {H} {text:?}");
+    agrees::<IntegerMlp<P, L, V, H>, L, V>(case, |tensors, text| {
+        let [input, bias, output, score_bias] = tensors else { panic!("four tensors") };
+        let values = plain_hidden::<L, V, H>([input, bias], [a, e], largest, text);
+        plain_scores::<L, V, H>([output, score_bias], [a, u, c], values)
+    });
+}
+
+fn residual_agrees_with_plain_loops<
+    P: Precision + 'static,
+    const L: usize,
+    const V: usize,
+    const H: usize,
+>(
+    case: &Case,
+) {
+    let a = i64::from(case.scales.activation);
+    let [e, _, w, d, u, c] = case.scales.tensors.map(i64::from);
+    assert_eq!(d, a + w);
+    let largest = i64::from(P::largest_value(2 * H));
+    agrees::<IntegerResidual<P, L, V, H>, L, V>(case, |tensors, text| {
+        let [input, bias, residual, residual_bias, output, score_bias] = tensors else {
+            panic!("six tensors")
+        };
+        let first = plain_hidden::<L, V, H>([input, bias], [a, e], largest, text);
+        let second = |i: usize| {
+            let sum: i64 = (0..H).map(|h| first[h] * residual[h * H + i]).sum();
+            shifted(sum + residual_bias[i], -w).clamp(0, largest)
+        };
+        let values: [i64; H] = std::array::from_fn(|h| first[h] + second(h));
+        plain_scores::<L, V, H>([output, score_bias], [a, u, c], values)
+    });
+}
+
+#[test]
+fn the_residual_perceptron_s_scores_are_those_of_plain_loops() {
+    fn check<P: Precision + 'static, const L: usize, const V: usize, const H: usize>(exponents: [u8; 2]) {
+        for seed in 1..4 {
+            for activation in exponents {
+                residual_agrees_with_plain_loops::<P, L, V, H>(&Case::new::<
+                    Residual<L, V, H>,
+                    IntegerResidual<P, L, V, H>,
+                    L,
+                    V,
+                >(seed, activation));
+            }
+        }
     }
+    check::<Int4, 3, 4, 16>([2, 3]);
+    check::<Int4, 4, 5, 32>([2, 3]);
+    check::<Int4, 12, 27, 256>([1, 2]);
+    check::<Int8, 3, 5, 16>([4, 5]);
+    check::<Int8, 12, 27, 256>([5, 6]);
 }
 
 #[test]
@@ -136,6 +201,9 @@ type Small4 = IntegerMlp<Int4, 3, 4, 2>;
 type Micro = Mlp<12, 27, 256>;
 type Micro8 = IntegerMlp<Int8, 12, 27, 256>;
 type Micro4 = IntegerMlp<Int4, 12, 27, 256>;
+type ResidualFloats = Residual<12, 27, 256>;
+type Residual8 = IntegerResidual<Int8, 12, 27, 256>;
+type Residual4 = IntegerResidual<Int4, 12, 27, 256>;
 
 /// The float network of the rounded weights: the integers are exactly its numbers.
 #[test]
@@ -193,36 +261,39 @@ fn the_incremental_first_layer_equals_the_sum_from_scratch() {
     }
     check::<Micro8>(&Case::new::<Micro, Micro8, 12, 27>(4, 5));
     check::<Micro4>(&Case::new::<Micro, Micro4, 12, 27>(4, 2));
+    check::<Residual4>(&Case::new::<ResidualFloats, Residual4, 12, 27>(4, 2));
 }
 
 /// Every table at an end of its range, and biases at the ends of theirs: the sums reach their bounds, and hold.
 #[test]
 fn nothing_overflows_at_the_ends_of_every_range() {
-    fn check<P: Precision + 'static>(scales: &Scales) {
-        type I<P> = IntegerMlp<P, 12, 27, 256>;
+    fn check<I: IntegerModel<12, 27>>(scales: Scales, agrees: fn(&Case)) {
         for (table, output, bias) in
             [(0, 0, 1), (0xFF, 0xFF, 1), (0xFF, 0, 1), (0, 0xFF, -1), (0xFF, 0xFF, -1)]
         {
             let mut payload = Vec::new();
-            for (tensor, byte) in I::<P>::TENSORS.iter().zip([table, 0, output, 0]) {
+            for tensor in I::TENSORS {
                 let limit = if tensor.role == Role::HiddenBias { (1 << 14) - 1 } else { i16::MAX };
                 if tensor.dtype == Dtype::Int16 {
                     let bytes: [u8; 2] = i16::to_le_bytes(bias * limit);
                     payload.extend(std::iter::repeat_n(bytes, tensor.numbers()).flatten());
                 } else {
+                    let byte = if tensor.role == Role::Lookup { table } else { output };
                     payload.extend(std::iter::repeat_n(byte, tensor.bytes()));
                 }
             }
-            agrees_with_plain_loops::<P, 12, 27, 256>(&Case {
-                parameters: Vec::new(),
-                scales: *scales,
-                payload,
-            });
+            agrees(&Case { parameters: Vec::new(), scales, payload });
         }
     }
     // The largest shifts that a file may ask for.
-    check::<Int8>(&Scales { activation: 5, tensors: [5, 5, 4, 1, 0, 0] });
-    check::<Int4>(&Scales { activation: 1, tensors: [1, 1, 1, 1, 0, 0] });
+    let scales = |activation, tensors| Scales { activation, tensors };
+    check::<Micro8>(scales(5, [5, 5, 4, 1, 0, 0]), agrees_with_plain_loops::<Int8, 12, 27, 256>);
+    check::<Micro4>(scales(1, [1, 1, 1, 1, 0, 0]), agrees_with_plain_loops::<Int4, 12, 27, 256>);
+    let residual = residual_agrees_with_plain_loops::<Int8, 12, 27, 256>;
+    check::<Residual8>(scales(5, [5, 5, 0, 5, 5, 1]), residual);
+    check::<Residual8>(scales(5, [5, 5, 11, 16, 5, 1]), residual);
+    let residual = residual_agrees_with_plain_loops::<Int4, 12, 27, 256>;
+    check::<Residual4>(scales(1, [1, 1, 0, 1, 1, 1]), residual);
 }
 
 #[test]
@@ -246,6 +317,16 @@ fn scales_and_biases_that_could_overflow_are_refused() {
     payload.push(0);
     assert!(!viewed(&case.scales, &payload));
     assert!(!viewed(&case.scales, &case.payload[1..]));
+    let case = Case::new::<ResidualFloats, Residual8, 12, 27>(4, 5);
+    let with = |change: fn(&mut Scales)| {
+        let mut scales = case.scales;
+        change(&mut scales);
+        Residual8::view(&case.payload, &scales).is_some()
+    };
+    assert!(with(|_| ()));
+    assert!(!with(|scales| scales.tensors[3] += 1), "a second bias in another unit");
+    assert!(!with(|scales| scales.tensors[2] += 1), "a second table in another unit than its bias");
+    assert!(!with(|scales| scales.tensors[4] = 1), "scores up to 2³⁴");
 }
 
 #[test]
@@ -442,29 +523,48 @@ fn every_order_and_pattern_runs_on_integers_and_gives_the_same_texts_for_ever() 
         [0x1e41_2250, 0x600d_f8e4],
         "\n{eight}\n{four}"
     );
+    let eight = texts::<Residual8>(&Case::new::<ResidualFloats, Residual8, 12, 27>(1, 5));
+    let four = texts::<Residual4>(&Case::new::<ResidualFloats, Residual4, 12, 27>(1, 2));
+    assert_eq!(
+        [crc32(eight.as_bytes()), crc32(four.as_bytes())],
+        [0xc6c4_f528, 0x3092_b76d],
+        "\n{eight}\n{four}"
+    );
 }
 
 /// What trains computes what the integers compute: the same scores, to the bit.
 #[test]
 fn training_computes_the_integers_themselves() {
-    fn check<P: Precision + 'static>(seed: u64) {
-        type Trained<P> = Mlp<12, 27, 256, Stepped<P, 256>>;
-        type Integers<P> = IntegerMlp<P, 12, 27, 256>;
-        let case = Case::new::<Micro, Integers<P>, 12, 27>(seed, Integers::<P>::trained_exponent());
-        let weights = case.rounded::<Integers<P>, 12, 27>();
-        let (mut floats, mut memory) = (vec![0.0; Trained::<P>::MEMORY], Integers::<P>::MEMORY);
-        let mut trained =
-            Trained::<P>::denoiser(Trained::<P>::view(&weights[..]).unwrap(), &mut floats).unwrap();
-        let view = Integers::<P>::view(&case.payload, &case.scales).unwrap();
-        let mut integers = Integers::<P>::denoiser(view, &mut memory);
-        for text in texts::<12, 27>(7) {
-            assert_eq!(all_scores(&mut trained, &text), all_scores(&mut integers, &text), "{text:?}");
+    fn check<M: Quantisable<12, 27>, P: Precision + 'static>() {
+        for seed in 1..4 {
+            let case = Case::new::<M, M::Integers<P>, 12, 27>(seed, M::Integers::<P>::trained_exponent());
+            let weights = case.rounded::<M::Integers<P>, 12, 27>();
+            let (mut floats, mut memory) = (vec![0.0; M::Trained::<P>::MEMORY], M::Integers::<P>::MEMORY);
+            let view = M::Trained::<P>::view(&weights[..]).unwrap();
+            let mut trained = M::Trained::<P>::denoiser(view, &mut floats).unwrap();
+            let view = M::Integers::<P>::view(&case.payload, &case.scales).unwrap();
+            let mut integers = M::Integers::<P>::denoiser(view, &mut memory);
+            for text in texts::<12, 27>(7) {
+                assert_eq!(all_scores(&mut trained, &text), all_scores(&mut integers, &text), "{text:?}");
+            }
         }
     }
-    for seed in 1..4 {
-        check::<Int8>(seed);
-        check::<Int4>(seed);
-    }
+    check::<Micro, Int8>();
+    check::<Micro, Int4>();
+    check::<ResidualFloats, Int8>();
+    check::<ResidualFloats, Int4>();
+}
+
+#[test]
+fn a_hidden_value_counts_for_the_positions_that_read_it() {
+    let count = |weights| Example { weights, ..Example::<4>::EMPTY }.hidden_weight::<f64>();
+    assert_eq!(count([0.0; 4]), 0.0);
+    assert_eq!(count([0.0, 0.5, 0.0, 0.0]), 0.5 / 4.0 * 2.0 / 5.0);
+    assert_eq!(count([0.5, 0.25, 0.25, 0.0]), 1.0 / 4.0 * 6.0 / 5.0);
+    // The bound's weights, for k masked positions L/k each: 1, on the average over k.
+    let bound = |k: usize| std::array::from_fn(|l| if l < k { 4.0 / k as f32 } else { 0.0 });
+    let mean: f64 = (1..=4).map(|k| count(bound(k))).sum::<f64>() / 4.0;
+    assert!((mean - 1.0).abs() < 1e-6, "{mean}");
 }
 
 #[test]
@@ -485,6 +585,10 @@ fn steps_round_to_the_nearest_and_have_the_slope_of_their_ramp() {
         IntegerMlp::<Int8, 12, 27, 256>::trained_exponent(),
     ];
     assert_eq!(exponents, [3, 3, 6]);
+    // Two layers that are added up: 8 steps of 1/4 each.
+    let mut y = [0.9, 5.0];
+    Stepped::<Int4, 256, 2>::forward(&mut y);
+    assert_eq!((y, Residual4::trained_exponent()), ([1.0, 2.0], 2));
 }
 
 /// Both shipped models write names, and the names end in PADs.

@@ -41,7 +41,7 @@ const PARTS: [(&str, &[&str]); 5] = [
         ],
     ),
     ("texts and files", &["text", "pattern", "file"]),
-    ("integers", &["integer", "integer_convolution", "quantise"]),
+    ("integers", &["integer", "integer_residual", "integer_convolution", "quantise"]),
     (
         "further networks",
         &["residual", "convolution", "product", "normalisation", "attention", "transformer"],

@@ -20,7 +20,8 @@ use crate::math::Real;
 pub trait Activation: 'static {
     /// y of each x, in place.
     fn forward<R: Real>(x: &mut [R]);
-    /// d_x of each d_y, in place, from the y that [`forward`](Self::forward) left in an example that counts `weight`.
+    /// d_x of each d_y, in place, from the y that [`forward`](Self::forward) left in an example whose hidden
+    /// values count `weight`.
     fn backward<R: Real>(y: &[R], d_y: &mut [R], weight: R);
     /// What a residual stream holds of x, in place: all of it, unless it stands for a stream of integers. Backward, it counts
     /// as the identity.

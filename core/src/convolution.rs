@@ -203,11 +203,12 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         product(parameters.output, record.other, logits, |z, sum| z + sum);
         let loss = cross_entropies(example, symbols, logits);
         product_transposed(parameters.output, logits, record.x, |_, sum| sum);
-        A::backward(record.other.as_flattened(), record.x.as_flattened_mut(), example.mean_weight());
+        A::backward(record.other.as_flattened(), record.x.as_flattened_mut(), example.hidden_weight());
         loss
     }
 
-    /// `d`, ∂loss/∂x after the layer, becomes that before it, in an example that counts `mean_weight`; `d_a` is used up.
+    /// `d`, ∂loss/∂x after the layer, becomes that before it, in an example whose hidden values count `hidden_weight`;
+    /// `d_a` is used up.
     /// Forward was `x += b + Σ_j W_j·shift_j(a)`, a = max(0, x).
     #[inline(always)]
     fn layer_backward<R: Real>(
@@ -215,7 +216,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         LayerRecordMut { a, d_shifted }: LayerRecordMut<R, L, D, T>,
         d: &mut Map<R, L, D>,
         d_a: &mut Map<R, L, D>,
-        mean_weight: R,
+        hidden_weight: R,
     ) {
         d_a.as_flattened_mut().fill(R::ZERO);
         for ((tap, w), shifted) in weight.iter().enumerate().zip(d_shifted) {
@@ -223,7 +224,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
             shift(d, (T.saturating_sub(1).saturating_sub(tap), T >> 1), shifted);
             product_transposed(w, shifted, d_a, |d_a, sum| d_a + sum);
         }
-        A::backward(a.as_flattened(), d_a.as_flattened_mut(), mean_weight);
+        A::backward(a.as_flattened(), d_a.as_flattened_mut(), hidden_weight);
         add_scaled(d.as_flattened_mut(), R::ONE, d_a.as_flattened());
         *d_a = *a;
         transpose_blocks(d_a, a);
@@ -310,7 +311,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
             *loss = Self::head(&parameters, example, symbols, &mut rest);
             for ((weight, _), record) in weights().zip(layers.chunks_exact_mut(Self::LAYER)).rev() {
                 let Some(record) = Self::layer_record_mut(record) else { return };
-                Self::layer_backward(weight, record, rest.x, rest.other, example.mean_weight());
+                Self::layer_backward(weight, record, rest.x, rest.other, example.hidden_weight());
             }
             transpose(rest.x, rest.other.as_flattened_mut().as_chunks_mut().0);
         }

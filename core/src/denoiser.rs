@@ -76,10 +76,13 @@ impl<const L: usize> Example<L> {
     /// An example that counts nothing.
     pub const EMPTY: Self = Self { clean: [0; L], noisy: [None; L], weights: [0.0; L] };
 
-    /// What a position counts on average.
-    pub fn mean_weight<R: Real>(&self) -> R {
+    /// What a hidden value counts, which each of the k positions of weight above 0 reads: the mean weight of the L positions
+    /// times 2·k/(L + 1), which is 1 on the average over k.
+    pub fn hidden_weight<R: Real>(&self) -> R {
+        let real = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
         let sum = self.weights.iter().fold(R::ZERO, |sum, weight| sum + R::of(f64::from(*weight)));
-        sum / R::of(f64::from(u32::try_from(L.max(1)).unwrap_or(u32::MAX)))
+        let readers = self.weights.iter().filter(|weight| **weight != 0.0).count();
+        sum / R::of(real(L.max(1))) * R::of(2.0 * real(readers) / (real(L) + 1.0))
     }
 }
 

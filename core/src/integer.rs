@@ -1,4 +1,4 @@
-//! A perceptron in integers: 8-bit or 4-bit weights, and no float anywhere.
+//! Perceptrons in integers: 8-bit or 4-bit weights, and no float anywhere.
 //!
 //! All scales are powers of two, so that a change of scale is a shift, and the integers are exactly the numbers that a
 //! float network with the same rounded weights computes. With the exponents e of the input table, a of the activations
@@ -34,6 +34,7 @@
 //! lanes.
 
 use core::marker::PhantomData;
+use core::num::NonZeroU32;
 
 use crate::activation::Activation;
 use crate::denoiser::{Architecture, Denoiser, Model, Score, Shape};
@@ -149,8 +150,9 @@ const SPARSE: usize = 64;
 /// y = 2⁻ᵃ·min(⌊x·2ᵃ + ½⌋, A) where that is above 0, else 0. The steps have no slope; backward takes that of the ramp they
 /// stand for, 1 where 0 < y < A·2⁻ᵃ and else 0 (the straight-through estimator).
 ///
-/// From 64 units on, each value also adds [`PRICE`](Precision::PRICE)·y to the loss: a unit that helps little ends at 0, and
-/// zeros cost no time.
+/// From 64 units on, each value also adds [`PRICE`](Precision::PRICE)·y to the loss, weighted by the
+/// [number of positions that read it](crate::denoiser::Example::hidden_weight): a unit that helps little ends at 0, and zeros
+/// cost no time.
 ///
 /// Source: Y. Bengio, N. Léonard, A. Courville, "Estimating or Propagating Gradients Through Stochastic Neurons for
 /// Conditional Computation", 2013; X. Glorot, A. Bordes, Y. Bengio, "Deep Sparse Rectifier Neural Networks", 2011, for the
@@ -208,7 +210,7 @@ pub struct Int8;
 impl Precision for Int8 {
     const DTYPE: Dtype = Dtype::Int8;
     const FINEST: u8 = 7;
-    const PRICE: f64 = 0.01;
+    const PRICE: f64 = 0.005;
     const ROWS: u32 = 0;
 
     fn largest_value(_units: usize) -> u8 {
@@ -217,9 +219,13 @@ impl Precision for Int8 {
 
     #[inline(never)]
     fn add_row<const N: usize>(block: &[u8; N], _row: usize, sums: &mut [i16; N], take_away: bool) {
-        for (sum, code) in sums.iter_mut().zip(block) {
-            let weight = i16::from(*code).wrapping_sub(128);
-            *sum = if take_away { sum.wrapping_sub(weight) } else { sum.wrapping_add(weight) };
+        let weight = |code: &u8| i16::from(*code).wrapping_sub(128);
+        let pairs = sums.iter_mut().zip(block);
+        // The question is asked once and not at every weight.
+        if take_away {
+            pairs.for_each(|(sum, code)| *sum = sum.wrapping_sub(weight(code)));
+        } else {
+            pairs.for_each(|(sum, code)| *sum = sum.wrapping_add(weight(code)));
         }
     }
 
@@ -274,6 +280,20 @@ impl Int4 {
         Some((bytes, shared >> odd.wrapping_mul(4) & 15))
     }
 
+    /// Changes `sums` by the weights of a row, with `by` sum and weight.
+    #[inline(always)]
+    fn change(bytes: &[u8], nibble: u8, sums: &mut [i16], by: impl Fn(i16, i16) -> i16) {
+        let change = |sum: &mut i16, code: u8| *sum = by(*sum, i16::from(code).wrapping_sub(8));
+        let (pairs, last) = sums.as_chunks_mut::<2>();
+        for ([even, odd], byte) in pairs.iter_mut().zip(bytes) {
+            change(even, byte & 15);
+            change(odd, byte >> 4);
+        }
+        if let [last] = last {
+            change(last, nibble);
+        }
+    }
+
     /// Adds `factor`·(low, high) to `all` and `odd`.
     #[inline(always)]
     fn add_word(all: &mut i32, odd: &mut i32, low: u8, high: u8, factor: u32) {
@@ -286,7 +306,7 @@ impl Int4 {
 impl Precision for Int4 {
     const DTYPE: Dtype = Dtype::Int4;
     const FINEST: u8 = 3;
-    const PRICE: f64 = 0.02;
+    const PRICE: f64 = 0.009;
     const ROWS: u32 = 1;
 
     #[expect(clippy::cast_possible_truncation, reason = "at most 255")]
@@ -298,17 +318,11 @@ impl Precision for Int4 {
     #[inline(never)]
     fn add_row<const N: usize>(block: &[u8; N], row: usize, sums: &mut [i16; N], take_away: bool) {
         let Some((bytes, nibble)) = Self::row(block, row) else { return };
-        let add = |sum: &mut i16, code: u8| {
-            let weight = i16::from(code).wrapping_sub(8);
-            *sum = if take_away { sum.wrapping_sub(weight) } else { sum.wrapping_add(weight) };
-        };
-        let (pairs, last) = sums.as_chunks_mut::<2>();
-        for ([even, odd], byte) in pairs.iter_mut().zip(bytes) {
-            add(even, byte & 15);
-            add(odd, byte >> 4);
-        }
-        if let [last] = last {
-            add(last, nibble);
+        // The question is asked once and not at every weight.
+        if take_away {
+            Self::change(bytes, nibble, sums, i16::wrapping_sub);
+        } else {
+            Self::change(bytes, nibble, sums, i16::wrapping_add);
         }
     }
 
@@ -358,6 +372,112 @@ impl Precision for Int4 {
     }
 }
 
+/// Splits `bytes` of rows of `N` weights off the front of `rest`, in blocks.
+pub(crate) fn split_table<'a, const N: usize>(rest: &mut &'a [u8], bytes: usize) -> Option<&'a [[u8; N]]> {
+    let (table, tail) = rest.split_at_checked(bytes)?;
+    *rest = tail;
+    Some(table.as_chunks().0)
+}
+
+/// Splits the bias of a hidden layer off the front of `rest`; `None` where it could contribute more than its share.
+pub(crate) fn split_hidden_bias<'a, const H: usize>(rest: &mut &'a [u8]) -> Option<&'a [[u8; 2]; H]> {
+    let bias: &[[u8; 2]; H] = vector(&mut split_table(rest, const { 2 * H })?)?;
+    let small = |bias: &[u8; 2]| i16::from_le_bytes(*bias).unsigned_abs() < SUM_SHARE.unsigned_abs();
+    bias.iter().all(small).then_some(bias)
+}
+
+/// The lookup table and its bias: the sums of the first hidden layer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InputLayer<'a, P, const L: usize, const V: usize, const H: usize> {
+    /// E, `[L][V][H]`, in blocks.
+    table: &'a [[u8; H]],
+    /// b.
+    bias: &'a [[u8; 2]; H],
+    /// e − a.
+    pub(crate) shift: u32,
+    precision: PhantomData<fn() -> P>,
+}
+
+/// The text, and the sums of the first hidden layer: 2 bytes for each unit, and 4 for each position.
+#[derive(Clone, Debug)]
+pub(crate) struct InputSums<const L: usize, const H: usize> {
+    /// The text to evaluate.
+    symbols: [Option<u8>; L],
+    /// The text that `sums` belongs to.
+    summed: [Option<u8>; L],
+    pub(crate) sums: [i16; H],
+}
+
+impl<'a, P: Precision, const L: usize, const V: usize, const H: usize> InputLayer<'a, P, L, V, H> {
+    /// Splits table and bias off the front of `rest`, for the exponents a, e and that of the bias.
+    pub(crate) fn split(rest: &mut &'a [u8], [a, e, b]: [u8; 3]) -> Option<Self> {
+        const { assert!(H <= 256, "a bit for each unit") };
+        const { assert!(H.is_multiple_of(2), "the rows of two units fill whole bytes") };
+        const { assert!(L * 128 < SUM_SHARE as usize, "the table's share of a hidden sum") };
+        let shift = u32::from(e.checked_sub(a)?);
+        let table = split_table(rest, const { P::DTYPE.bytes(L * V * H) })?;
+        let bias = split_hidden_bias(rest)?;
+        (b == e).then_some(Self { table, bias, shift, precision: PhantomData })
+    }
+}
+
+impl<const L: usize, const H: usize> InputSums<L, H> {
+    pub(crate) const EMPTY: Self = Self { symbols: [None; L], summed: [None; L], sums: [0; H] };
+
+    /// A text of masks, whose sums are the bias.
+    pub(crate) fn start<P, const V: usize>(&mut self, layer: &InputLayer<'_, P, L, V, H>) {
+        self.symbols = [None; L];
+        self.start_from_masks(layer);
+    }
+
+    fn start_from_masks<P, const V: usize>(&mut self, layer: &InputLayer<'_, P, L, V, H>) {
+        self.summed = [None; L];
+        for (sum, bias) in self.sums.iter_mut().zip(layer.bias) {
+            *sum = i16::from_le_bytes(*bias);
+        }
+    }
+
+    /// Puts `symbol` at `position` of the text to evaluate.
+    #[inline(always)]
+    pub(crate) fn set(&mut self, position: usize, symbol: Option<u8>) {
+        if let Some(slot) = self.symbols.get_mut(position) {
+            *slot = symbol;
+        }
+    }
+
+    /// Adds the row of `symbol` at `position` to the sums, or takes it away; a mask has none.
+    #[inline(always)]
+    fn add<P: Precision, const V: usize>(
+        &mut self,
+        layer: &InputLayer<'_, P, L, V, H>,
+        position: usize,
+        symbol: Option<u8>,
+        take_away: bool,
+    ) {
+        let Some(symbol) = symbol.map(usize::from).filter(|symbol| *symbol < V) else { return };
+        let number = position.wrapping_mul(V).wrapping_add(symbol);
+        if let Some(block) = layer.table.get(number >> P::ROWS) {
+            P::add_row(block, number, &mut self.sums, take_away);
+        }
+    }
+
+    /// Brings the sums to the present text, by the shorter way.
+    pub(crate) fn update<P: Precision, const V: usize>(&mut self, layer: &InputLayer<'_, P, L, V, H>) {
+        let changed = self.symbols.iter().zip(&self.summed).filter(|(new, old)| new != old).count();
+        let shown = self.symbols.iter().flatten().count();
+        if changed > shown {
+            self.start_from_masks(layer);
+        }
+        for position in 0..L {
+            let texts = self.symbols.get(position).zip(self.summed.get_mut(position));
+            let Some((new, old)) = texts.filter(|(new, old)| new != old) else { continue };
+            let (new, old) = (*new, core::mem::replace(old, *new));
+            self.add(layer, position, old, true);
+            self.add(layer, position, new, false);
+        }
+    }
+}
+
 /// The output table and its bias: the scores of one position from the values of the hidden units.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OutputLayer<'a, P, const L: usize, const V: usize, const H: usize> {
@@ -373,19 +493,19 @@ pub(crate) struct OutputLayer<'a, P, const L: usize, const V: usize, const H: us
 }
 
 impl<'a, P: Precision, const L: usize, const V: usize, const H: usize> OutputLayer<'a, P, L, V, H> {
+    /// Splits table and bias off the front of `rest`, for the exponents a, u and c and hidden values of at most
+    /// `largest_value`.
+    ///
     /// `None` where a score could overflow, or where finer steps than a [`Score`]'s would have to be dropped.
-    pub(crate) fn new(
-        table: &'a [[u8; V]],
-        bias: &'a [[[u8; 2]; V]; L],
-        [activation, output, output_bias]: [u8; 3],
-    ) -> Option<Self> {
+    pub(crate) fn split(rest: &mut &'a [u8], [a, u, c]: [u8; 3], largest_value: u32) -> Option<Self> {
         const { assert!(V >= 2 && V <= 256, "two words of lanes hold four symbols, and a symbol is a u8") };
-        let shift = u32::from(SCORE.checked_sub(activation)?.checked_sub(output)?);
-        let bias_shift = u32::from(SCORE.checked_sub(output_bias)?);
+        let table = split_table(rest, const { P::DTYPE.bytes(L * H * V) })?;
+        let bias = matrix(&mut split_table(rest, const { 2 * L * V })?)?;
+        let shift = u32::from(SCORE.checked_sub(a)?.checked_sub(u)?);
+        let bias_shift = u32::from(SCORE.checked_sub(c)?);
         // |U| ≤ 2^(bits − 1), |c| ≤ 2¹⁵.
         let units = u32::try_from(H).ok()?;
-        let largest =
-            u32::from(P::largest_value(H)).checked_mul(u32::from(P::DTYPE.zero()))?.checked_mul(units)?;
+        let largest = largest_value.checked_mul(u32::from(P::DTYPE.zero()))?.checked_mul(units)?;
         let fits = largest <= SCORE_SHARE >> shift && 1 << 15 <= SCORE_SHARE >> bias_shift;
         fits.then_some(Self { table, bias, shift, bias_shift, precision: PhantomData })
     }
@@ -400,27 +520,33 @@ impl<'a, P: Precision, const L: usize, const V: usize, const H: usize> OutputLay
         active: impl Iterator<Item = (usize, u32)> + Clone,
         scores: &mut [Score; V],
     ) {
-        let Some(bias) = self.bias.get(position) else { return };
-        let first = position.wrapping_mul(H);
-        let rows = active.filter_map(|(unit, value)| {
-            let number = first.wrapping_add(unit);
-            Some((self.table.get(number >> P::ROWS)?, number, value))
-        });
-        *scores = [0; V];
-        let values = if MULTIPLIER {
-            add_products::<P, V>(rows, scores)
-        } else {
-            add_bit_by_bit::<P, V>(rows, scores)
-        };
-        P::arrange(scores);
+        // The rows of a position fill whole blocks, since H is even.
+        let blocks = self.table.get(position.wrapping_mul(H) >> P::ROWS..);
+        let Some((bias, blocks)) = self.bias.get(position).zip(blocks) else { return };
+        let zero = sum_rows::<P, V>(blocks, active, scores);
         // Below 32 as they are; said again, so that the compiler need not see to it in every turn.
         let (shift, bias_shift) = (self.shift & 31, self.bias_shift & 31);
-        let zero = values.wrapping_mul(u32::from(P::DTYPE.zero())).cast_signed();
         for (score, bias) in scores.iter_mut().zip(bias) {
             let bias = i32::from(i16::from_le_bytes(*bias)) << bias_shift;
             *score = (score.wrapping_sub(zero) << shift).wrapping_add(bias);
         }
     }
+}
+
+/// Σ value·code over `active`, the numbers of rows in `blocks` with their values, in the order of the columns; returns what
+/// is to be taken away from each sum for codes being that much above weights.
+#[inline(always)]
+pub(crate) fn sum_rows<P: Precision, const N: usize>(
+    blocks: &[[u8; N]],
+    active: impl Iterator<Item = (usize, u32)> + Clone,
+    sums: &mut [i32; N],
+) -> i32 {
+    let rows = active.filter_map(|(row, value)| Some((blocks.get(row >> P::ROWS)?, row, value)));
+    *sums = [0; N];
+    let values =
+        if MULTIPLIER { add_products::<P, N>(rows, sums) } else { add_bit_by_bit::<P, N>(rows, sums) };
+    P::arrange(sums);
+    values.wrapping_mul(u32::from(P::DTYPE.zero())).cast_signed()
 }
 
 /// sums + Σ value·row over `rows`, each with its block, number and value, in the arrangement of
@@ -458,28 +584,35 @@ pub fn add_bit_by_bit<'a, P: Precision, const N: usize>(
     values().fold(0, u32::wrapping_add)
 }
 
-/// The value of a hidden sum of at least 2^`shift`, an active unit: min(⌊sum / 2^shift⌋, `largest`).
+/// The value of a hidden sum of at least 0: min(⌊sum / 2^shift⌋, `largest`).
 #[inline(always)]
-fn value_of(sum: i16, shift: u32, largest: u8) -> u32 {
-    (i32::from(sum) >> shift).cast_unsigned().min(u32::from(largest))
+pub(crate) fn value_of(sum: i32, shift: u32, largest: u8) -> u32 {
+    (sum >> shift).cast_unsigned().min(u32::from(largest))
 }
 
 /// The units of value above 0, a bit for each: a list of them would take eight times the memory.
-type Active = [u32; 8];
+pub(crate) type Active = [u32; 8];
 
 /// Marks the units whose sum is at least 2^`shift`, of which a value is left.
 ///
 /// Not inlined, so that the loop has all registers to itself.
 #[inline(never)]
-fn mark_active(sums: &[i16], shift: u32, active: &mut Active) {
-    let threshold = 1_i32 << shift;
+pub(crate) fn mark_active(sums: &[i16], shift: u32, active: &mut Active) {
+    let most_inactive = (1_i32 << shift).wrapping_sub(1);
     for (word, sums) in active.iter_mut().zip(sums.chunks(32)) {
-        let (mut bits, mut bit) = (0, 1_u32);
-        for sum in sums {
-            if i32::from(*sum) >= threshold {
-                bits |= bit;
-            }
-            bit <<= 1;
+        let mut bits = 0_u32;
+        // The sign says it without a branch.
+        let mut mark = |sum: i16| {
+            bits = bits << 1 | most_inactive.wrapping_sub(i32::from(sum)).cast_unsigned() >> 31;
+        };
+        // From the last to the first, which ends in the lowest place; four in a turn of the loop.
+        let (groups, rest) = sums.as_chunks::<4>();
+        rest.iter().rev().for_each(|sum| mark(*sum));
+        for [s0, s1, s2, s3] in groups.iter().rev() {
+            mark(*s3);
+            mark(*s2);
+            mark(*s1);
+            mark(*s0);
         }
         *word = bits;
     }
@@ -487,7 +620,7 @@ fn mark_active(sums: &[i16], shift: u32, active: &mut Active) {
 
 /// The units marked in an [`Active`], in ascending order.
 #[derive(Clone)]
-struct Units<'a> {
+pub(crate) struct Units<'a> {
     words: core::slice::Iter<'a, u32>,
     /// What is left of the present word.
     word: u32,
@@ -496,7 +629,7 @@ struct Units<'a> {
 }
 
 impl<'a> Units<'a> {
-    fn of(active: &'a Active) -> Self {
+    pub(crate) fn of(active: &'a Active) -> Self {
         Self { words: active.iter(), word: 0, end: 0 }
     }
 }
@@ -506,13 +639,15 @@ impl Iterator for Units<'_> {
 
     #[inline(always)]
     fn next(&mut self) -> Option<usize> {
-        while self.word == 0 {
+        let word = loop {
+            if let Some(word) = NonZeroU32::new(self.word) {
+                break word;
+            }
             self.word = *self.words.next()?;
             self.end = self.end.wrapping_add(32);
-        }
-        let place = usize::try_from(self.word.trailing_zeros()).unwrap_or(0);
+        };
         self.word &= self.word.wrapping_sub(1);
-        Some(self.end.wrapping_sub(32).wrapping_add(place))
+        Some(self.end.wrapping_sub(32).wrapping_add(word.trailing_zeros() as usize))
     }
 }
 
@@ -523,23 +658,14 @@ pub struct IntegerMlp<P, const L: usize, const V: usize, const H: usize>(Phantom
 /// The tensors of an [`IntegerMlp`], in place.
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerMlpView<'a, P, const L: usize, const V: usize, const H: usize> {
-    /// E, `[L][V][H]`, in blocks.
-    input: &'a [[u8; H]],
-    /// b.
-    hidden_bias: &'a [[u8; 2]; H],
+    input: InputLayer<'a, P, L, V, H>,
     output: OutputLayer<'a, P, L, V, H>,
-    /// e − a.
-    shift: u32,
 }
 
 /// What an [`IntegerMlp`] works in: 2 bytes for each hidden unit, 4 for each position and 32.
 #[derive(Clone, Debug)]
 pub struct IntegerMlpMemory<const L: usize, const H: usize> {
-    /// The text to evaluate.
-    symbols: [Option<u8>; L],
-    /// The text that `sums` belongs to.
-    summed: [Option<u8>; L],
-    sums: [i16; H],
+    input: InputSums<L, H>,
     active: Active,
 }
 
@@ -566,40 +692,24 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const H: usize> Int
         trained_exponent::<P>(H)
     }
 
-    const MEMORY: Self::Memory =
-        IntegerMlpMemory { symbols: [None; L], summed: [None; L], sums: [0; H], active: [0; 8] };
+    const MEMORY: Self::Memory = IntegerMlpMemory { input: InputSums::EMPTY, active: [0; 8] };
 
     type View<'a> = IntegerMlpView<'a, P, L, V, H>;
     type Memory = IntegerMlpMemory<L, H>;
     type Denoiser<'a> = IntegerMlpDenoiser<'a, P, L, V, H>;
 
     fn view<'a>(payload: &'a [u8], scales: &Scales) -> Option<Self::View<'a>> {
-        const { assert!(H <= 256, "a bit for each unit") };
-        const { assert!(H.is_multiple_of(2), "the rows of two units fill whole bytes") };
-        const { assert!(L * 128 < SUM_SHARE as usize, "the tables' share of a hidden sum") };
-        let [e, b, u, c, ..] = scales.tensors;
-        let shift = u32::from(e.checked_sub(scales.activation)?);
+        let (a, [e, b, u, c, ..]) = (scales.activation, scales.tensors);
         let mut rest = payload;
-        let mut split = |tensor: usize| {
-            let (head, tail) = rest.split_at_checked(Self::TENSORS.get(tensor)?.bytes())?;
-            rest = tail;
-            Some(head)
-        };
-        let input = split(0)?.as_chunks().0;
-        let hidden_bias: &[[u8; 2]; H] = vector(&mut split(1)?.as_chunks().0)?;
-        let table = split(2)?.as_chunks().0;
-        let bias = matrix(&mut split(3)?.as_chunks().0)?;
-        let small = |bias: &[u8; 2]| i16::from_le_bytes(*bias).unsigned_abs() < SUM_SHARE.unsigned_abs();
-        let sound = rest.is_empty() && b == e && hidden_bias.iter().all(small);
-        let output = OutputLayer::new(table, bias, [scales.activation, u, c])?;
-        sound.then_some(IntegerMlpView { input, hidden_bias, output, shift })
+        let input = InputLayer::split(&mut rest, [a, e, b])?;
+        let largest = u32::from(P::largest_value(H));
+        let output = OutputLayer::split(&mut rest, [a, u, c], largest)?;
+        rest.is_empty().then_some(IntegerMlpView { input, output })
     }
 
     fn denoiser<'a>(view: Self::View<'a>, memory: &'a mut Self::Memory) -> Self::Denoiser<'a> {
-        let mut denoiser = IntegerMlpDenoiser { view, memory };
-        denoiser.memory.symbols = [None; L];
-        denoiser.start_from_masks();
-        denoiser
+        memory.input.start(&view.input);
+        IntegerMlpDenoiser { view, memory }
     }
 }
 
@@ -608,64 +718,24 @@ impl<const L: usize, const V: usize, const H: usize> Quantisable<L, V> for Mlp<L
     type Trained<P: Precision + 'static> = Mlp<L, V, H, Stepped<P, H>>;
 }
 
-impl<P: Precision, const L: usize, const V: usize, const H: usize> IntegerMlpDenoiser<'_, P, L, V, H> {
-    /// The sums of a text of masks: the bias.
-    fn start_from_masks(&mut self) {
-        self.memory.summed = [None; L];
-        for (sum, bias) in self.memory.sums.iter_mut().zip(self.view.hidden_bias) {
-            *sum = i16::from_le_bytes(*bias);
-        }
-    }
-
-    /// Adds the row of `symbol` at `position` to the sums, or takes it away; a mask has none.
-    #[inline(always)]
-    fn add(&mut self, position: usize, symbol: Option<u8>, take_away: bool) {
-        let Some(symbol) = symbol.map(usize::from).filter(|symbol| *symbol < V) else { return };
-        let number = position.wrapping_mul(V).wrapping_add(symbol);
-        if let Some(block) = self.view.input.get(number >> P::ROWS) {
-            P::add_row(block, number, &mut self.memory.sums, take_away);
-        }
-    }
-
-    /// Brings the sums to the present text, by the shorter way.
-    fn update_sums(&mut self) {
-        let memory = &self.memory;
-        let changed = memory.symbols.iter().zip(&memory.summed).filter(|(new, old)| new != old).count();
-        let shown = memory.symbols.iter().flatten().count();
-        if changed > shown {
-            self.start_from_masks();
-        }
-        for position in 0..L {
-            let memory = &mut self.memory;
-            let texts = memory.symbols.get(position).zip(memory.summed.get_mut(position));
-            let Some((new, old)) = texts.filter(|(new, old)| new != old) else { continue };
-            let (new, old) = (*new, core::mem::replace(old, *new));
-            self.add(position, old, true);
-            self.add(position, new, false);
-        }
-    }
-}
-
 impl<P: Precision, const L: usize, const V: usize, const H: usize> Denoiser<L, V>
     for IntegerMlpDenoiser<'_, P, L, V, H>
 {
     fn set(&mut self, position: usize, symbol: Option<u8>) {
-        if let Some(slot) = self.memory.symbols.get_mut(position) {
-            *slot = symbol;
-        }
+        self.memory.input.set(position, symbol);
     }
 
     fn evaluate(&mut self) {
-        self.update_sums();
         let memory = &mut self.memory;
-        mark_active(&memory.sums, self.view.shift, &mut memory.active);
+        memory.input.update(&self.view.input);
+        mark_active(&memory.input.sums, self.view.input.shift, &mut memory.active);
     }
 
     fn scores(&self, position: usize, out: &mut [Score; V]) {
-        let (memory, shift) = (&self.memory, self.view.shift & 31);
+        let (sums, shift) = (&self.memory.input.sums, self.view.input.shift & 31);
         let value = move |unit: usize| {
-            (unit, memory.sums.get(unit).map_or(0, |sum| value_of(*sum, shift, P::largest_value(H))))
+            (unit, sums.get(unit).map_or(0, |sum| value_of((*sum).into(), shift, P::largest_value(H))))
         };
-        self.view.output.scores(position, Units::of(&memory.active).map(value), out);
+        self.view.output.scores(position, Units::of(&self.memory.active).map(value), out);
     }
 }

@@ -31,8 +31,7 @@ use core::marker::PhantomData;
 use crate::convolution::Convolution;
 use crate::denoiser::{Architecture, Denoiser, Score, Shape};
 use crate::integer::{
-    IntegerModel, MULTIPLIER, OutputLayer, Precision, Quantisable, STREAM, Scales, Stepped, add_bit_by_bit,
-    add_products, trained_exponent,
+    IntegerModel, OutputLayer, Precision, Quantisable, STREAM, Scales, Stepped, sum_rows, trained_exponent,
 };
 use crate::tensor::{Dtype, Role, StoredTensor, bytes_of, matrix};
 
@@ -152,10 +151,8 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const D: usize, con
         // The lengths are constants, so that a program which opens one network need not carry the list of its tensors.
         let (embedding, rest) = payload.split_at_checked(const { bytes_of(Self::TENSORS, 0) })?;
         let (weight, rest) = rest.split_at_checked(const { bytes_of(Self::TENSORS, 1) })?;
-        let (bias, rest) = rest.split_at_checked(const { bytes_of(Self::TENSORS, 2) })?;
-        let (table, rest) = rest.split_at_checked(const { bytes_of(Self::TENSORS, 3) })?;
+        let (bias, mut rest) = rest.split_at_checked(const { bytes_of(Self::TENSORS, 2) })?;
         let bias = matrix(&mut bias.as_chunks().0)?;
-        let output_bias = matrix(&mut rest.as_chunks().0)?;
         let (embedding_shift, activation_shift) =
             (u32::from(STREAM.checked_sub(e)?), u32::from(STREAM.checked_sub(a)?));
         let products = u32::from(u.saturating_add(a));
@@ -164,11 +161,11 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const D: usize, con
         // |W| ≤ 2^(bits − 1).
         let zero = u32::from(P::DTYPE.zero());
         let terms = u32::try_from(const { T * D }).ok()?;
-        let largest_sum =
-            zero.saturating_mul(u32::from(P::largest_value(const { T * D }))).saturating_mul(terms);
+        let largest = u32::from(P::largest_value(const { T * D }));
+        let largest_sum = zero.saturating_mul(largest).saturating_mul(terms);
         let fits = largest_sum <= SHARE >> left && zero <= (1 << 14) >> embedding_shift;
-        let output = OutputLayer::new(table.as_chunks().0, output_bias, [a, o, c])?;
-        let sound = payload.len() == Self::BYTES && b == STREAM && fits;
+        let output = OutputLayer::split(&mut rest, [a, o, c], largest)?;
+        let sound = rest.is_empty() && b == STREAM && fits;
         sound.then_some(IntegerConvolutionView {
             embedding: embedding.as_chunks().0,
             weight: weight.as_chunks().0,
@@ -262,18 +259,10 @@ impl<P: Precision, const L: usize, const V: usize, const D: usize, const N: usiz
         let Some(bias) = bias.get(layer) else { return };
         let first = layer.wrapping_mul(const { T * D });
         let values = self.memory.window.as_flattened().iter().enumerate();
-        let rows = values.filter(|(_, value)| **value > 0).filter_map(|(index, value)| {
-            let number = first.wrapping_add(index);
-            Some((weight.get(number >> P::ROWS)?, number, u32::from(*value)))
-        });
+        let values = values.filter(|(_, value)| **value > 0);
+        let active = values.map(|(index, value)| (first.wrapping_add(index), u32::from(*value)));
         let mut sums = [0; D];
-        let values = if MULTIPLIER {
-            add_products::<P, D>(rows, &mut sums)
-        } else {
-            add_bit_by_bit::<P, D>(rows, &mut sums)
-        };
-        P::arrange(&mut sums);
-        let zero = values.wrapping_mul(u32::from(P::DTYPE.zero())).cast_signed();
+        let zero = sum_rows::<P, D>(weight, active, &mut sums);
         // Below 32 as they are; said again, so that the compiler need not see to it in every turn.
         let (left, right) = (left & 31, right & 31);
         let half = 1_i32 << right >> 1;

@@ -35,6 +35,7 @@ pub mod bound;
 
 // 6. Networks in integers.
 pub mod integer;
+pub mod integer_residual;
 pub mod integer_convolution;
 pub mod quantise;
 

@@ -155,7 +155,7 @@ impl<const L: usize, const V: usize, const H: usize, A: Activation> Model<L, V> 
         }
         for (example, record) in batch.iter().zip(records.chunks_exact_mut(Self::RECORD)) {
             let Some(record) = Self::record_mut(record) else { continue };
-            A::backward(record.hidden, record.d_hidden, example.mean_weight());
+            A::backward(record.hidden, record.d_hidden, example.hidden_weight());
         }
     }
 

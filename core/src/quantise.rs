@@ -76,7 +76,9 @@ pub fn scales(tensors: &[StoredTensor], parameters: &[f32], activation: u8) -> S
             Role::Lookup => best_exponent(tensor, weights).max(activation),
             Role::Embedding => best_exponent(tensor, weights).min(STREAM),
             Role::StreamBias => STREAM,
-            _ => best_exponent(tensor, weights),
+            // What keeps the largest bias within its share of a score; one of zeros has no other preference.
+            Role::ScoreBias => best_exponent(tensor, weights).max(1),
+            Role::Product => best_exponent(tensor, weights),
         };
         unit = if tensor.role == Role::Product { exponent.saturating_add(activation) } else { *exponent };
     }

@@ -12,7 +12,9 @@
 //!
 //! Source: K. He et al., "Deep Residual Learning for Image Recognition", 2016, for the skip connection.
 
-use crate::activation::{relu_backward, relu_forward};
+use core::marker::PhantomData;
+
+use crate::activation::{Activation, Relu};
 use crate::denoiser::{Architecture, Denoiser, Example, Model, Score, Shape, initialise, to_scores};
 use crate::linear::{
     add_scaled, linear_backward_bias, linear_backward_input, linear_backward_weight, linear_forward,
@@ -24,8 +26,10 @@ use crate::softmax::cross_entropy;
 use crate::tensor::{Tensor, cube, matrix, matrix_mut, vector, vector_mut};
 
 /// A residual perceptron over `L` positions and `V` symbols, with twice `H` hidden units; `H` is a multiple of 16.
+///
+/// `A` is what trains in the place of max(0, ·) in both layers; see [`Stepped`](crate::integer::Stepped).
 #[derive(Clone, Copy, Debug)]
-pub struct Residual<const L: usize, const V: usize, const H: usize>;
+pub struct Residual<const L: usize, const V: usize, const H: usize, A = Relu>(PhantomData<A>);
 
 /// The parameters of a [`Residual`], wherever they lie.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +77,7 @@ struct RecordMut<'a, R, const L: usize, const V: usize, const H: usize> {
     second: &'a mut [R; H],
 }
 
-impl<const L: usize, const V: usize, const H: usize> Residual<L, V, H> {
+impl<const L: usize, const V: usize, const H: usize, A: Activation> Residual<L, V, H, A> {
     fn record<R>(mut flat: &[R]) -> Option<Record<'_, R, L, V, H>> {
         Some(Record {
             first: vector(&mut flat)?,
@@ -112,7 +116,7 @@ impl<const L: usize, const V: usize, const H: usize> Residual<L, V, H> {
 
 /// f, g and h.
 #[inline(always)]
-fn hidden_layers<R: Real, W: Stored<R>, const L: usize, const V: usize, const H: usize>(
+fn hidden_layers<A: Activation, R: Real, W: Stored<R>, const L: usize, const V: usize, const H: usize>(
     parameters: &ResidualView<'_, W, L, V, H>,
     symbols: &[Option<u8>; L],
     first: &mut [R; H],
@@ -120,9 +124,9 @@ fn hidden_layers<R: Real, W: Stored<R>, const L: usize, const V: usize, const H:
     hidden: &mut [R; H],
 ) {
     lookup_forward(parameters.input, parameters.hidden_bias, symbols, first);
-    relu_forward(first);
+    A::forward(first);
     linear_forward(parameters.residual, parameters.residual_bias, first, second);
-    relu_forward(second);
+    A::forward(second);
     for ((hidden, second), first) in hidden.iter_mut().zip(second).zip(first) {
         *hidden = *second + *first;
     }
@@ -143,7 +147,7 @@ fn add_outer_products<'a, R: Real + 'a, const I: usize, const O: usize>(
     }
 }
 
-impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L, V, H> {
+impl<const L: usize, const V: usize, const H: usize, A: Activation> Model<L, V> for Residual<L, V, H, A> {
     const SHAPE: Shape = Shape {
         architecture: Architecture::Residual,
         positions: L,
@@ -164,7 +168,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
     const MEMORY: usize = 3 * H;
 
     type View<'a, T: Copy + 'a> = ResidualView<'a, T, L, V, H>;
-    type Denoiser<'a, W: Stored<f32> + 'a> = ResidualDenoiser<'a, W, L, V, H>;
+    type Denoiser<'a, W: Stored<f32> + 'a> = ResidualDenoiser<'a, W, L, V, H, A>;
 
     fn view<T: Copy>(mut flat: &[T]) -> Option<Self::View<'_, T>> {
         const { assert!(H.is_multiple_of(ROWS), "the parts of W are whole") };
@@ -197,7 +201,13 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
         losses.fill(R::ZERO);
         for (example, record) in batch.iter().zip(records.chunks_exact_mut(Self::RECORD)) {
             let Some(record) = Self::record_mut(record) else { continue };
-            hidden_layers(&parameters, &example.noisy, record.first, record.second, record.hidden);
+            hidden_layers::<A, _, _, L, V, H>(
+                &parameters,
+                &example.noisy,
+                record.first,
+                record.second,
+                record.hidden,
+            );
             record.d_second.fill(R::ZERO);
         }
         // Position by position, so that its weights stay in the innermost cache for the whole batch.
@@ -214,11 +224,13 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
                 linear_backward_input(weight, d_logits, record.d_second);
             }
         }
-        for record in records.chunks_exact_mut(Self::RECORD).filter_map(Self::record_mut) {
+        for (example, record) in batch.iter().zip(records.chunks_exact_mut(Self::RECORD)) {
+            let Some(record) = Self::record_mut(record) else { continue };
+            let weight = example.hidden_weight();
             *record.d_first = *record.d_second;
-            relu_backward(record.second, record.d_second);
+            A::backward(record.second, record.d_second, weight);
             linear_backward_input(parameters.residual, record.d_second, record.d_first);
-            relu_backward(record.first, record.d_first);
+            A::backward(record.first, record.d_first, weight);
         }
     }
 
@@ -267,22 +279,24 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
             first: vector_mut(&mut memory)?,
             second: vector_mut(&mut memory)?,
             hidden: vector_mut(&mut memory)?,
+            activation: PhantomData,
         })
     }
 }
 
 /// A [`Residual`] at work: parameters, the text so far, and the hidden layers of the last evaluation.
 #[derive(Debug)]
-pub struct ResidualDenoiser<'a, W, const L: usize, const V: usize, const H: usize> {
+pub struct ResidualDenoiser<'a, W, const L: usize, const V: usize, const H: usize, A = Relu> {
     parameters: ResidualView<'a, W, L, V, H>,
     symbols: [Option<u8>; L],
     first: &'a mut [f32; H],
     second: &'a mut [f32; H],
     hidden: &'a mut [f32; H],
+    activation: PhantomData<A>,
 }
 
-impl<W: Stored<f32>, const L: usize, const V: usize, const H: usize> Denoiser<L, V>
-    for ResidualDenoiser<'_, W, L, V, H>
+impl<W: Stored<f32>, const L: usize, const V: usize, const H: usize, A: Activation> Denoiser<L, V>
+    for ResidualDenoiser<'_, W, L, V, H, A>
 {
     fn set(&mut self, position: usize, symbol: Option<u8>) {
         if let Some(slot) = self.symbols.get_mut(position) {
@@ -292,7 +306,13 @@ impl<W: Stored<f32>, const L: usize, const V: usize, const H: usize> Denoiser<L,
 
     #[inline(always)]
     fn evaluate(&mut self) {
-        hidden_layers(&self.parameters, &self.symbols, self.first, self.second, self.hidden);
+        hidden_layers::<A, _, _, L, V, H>(
+            &self.parameters,
+            &self.symbols,
+            self.first,
+            self.second,
+            self.hidden,
+        );
     }
 
     #[inline(always)]

@@ -57,7 +57,7 @@ pub(crate) static CONFIGS: [Config; 7] = [
     },
     Config {
         name: "residual",
-        network: &Compiled::<Residual, 12, 27>::NEW,
+        network: &Compiled::<Residual, 12, 27>::WITH_INTEGERS,
         recipe: Recipe::new(5000, 64, 3e-3),
     },
     Config {

@@ -1,0 +1,150 @@
+//! The residual perceptron in integers.
+//!
+//! With the arithmetic of [`integer`](crate::integer), two hidden layers f and g whose values are in units of 2⁻ᵃ and at
+//! most A, and W stored hidden-major, codes in units of 2⁻ʷ:
+//!
+//! ```text
+//! f_h     = min(max(⌊(b_h + Σ_l E[l][x_l]_h) / 2^(e − a)⌋, 0), A)
+//! g_i     = min(max(⌊(d_i + Σ_h f_h·W[h]_i) / 2ʷ⌋, 0), A)         sum and d in units of 2^−(a + w)
+//! value_h = f_h + g_h
+//! ```
+//!
+//! The output layer is that of the perceptron, with `value`. A is chosen for 2·H units of one layer: then H values of up to
+//! 2·A stay below the same bounds. Both tables are read only in the rows of values above 0.
+//!
+//! **Bounds.** |d_i + Σ f·W| ≤ 2¹⁴ + 255·128·256 < 2²⁴.
+
+use core::marker::PhantomData;
+
+use crate::denoiser::{Architecture, Denoiser, Score, Shape};
+use crate::integer::{
+    Active, InputLayer, InputSums, IntegerModel, OutputLayer, Precision, Quantisable, Scales, Stepped, Units,
+    mark_active, split_hidden_bias, split_table, sum_rows, trained_exponent, value_of,
+};
+use crate::residual::Residual;
+use crate::tensor::{Dtype, Role, StoredTensor};
+
+/// A residual perceptron in integers, [`Residual`] with weights of precision `P`.
+#[derive(Clone, Copy, Debug)]
+pub struct IntegerResidual<P, const L: usize, const V: usize, const H: usize>(PhantomData<P>);
+
+/// The tensors of an [`IntegerResidual`], in place.
+#[derive(Clone, Copy, Debug)]
+pub struct IntegerResidualView<'a, P, const L: usize, const V: usize, const H: usize> {
+    input: InputLayer<'a, P, L, V, H>,
+    /// W, `[H][H]`, in blocks.
+    residual: &'a [[u8; H]],
+    /// d.
+    residual_bias: &'a [[u8; 2]; H],
+    /// w.
+    shift: u32,
+    output: OutputLayer<'a, P, L, V, H>,
+}
+
+/// What an [`IntegerResidual`] works in: 6 bytes for each unit of a hidden layer, 4 for each position and 32.
+#[derive(Clone, Debug)]
+pub struct IntegerResidualMemory<const L: usize, const H: usize> {
+    input: InputSums<L, H>,
+    /// The units of f.
+    active: Active,
+    /// The sums of the second layer, then f + g.
+    hidden: [i32; H],
+}
+
+/// An [`IntegerResidual`] at work.
+#[derive(Debug)]
+pub struct IntegerResidualDenoiser<'a, P, const L: usize, const V: usize, const H: usize> {
+    view: IntegerResidualView<'a, P, L, V, H>,
+    memory: &'a mut IntegerResidualMemory<L, H>,
+}
+
+/// A, the largest value of each layer, of which two are added.
+#[inline(always)]
+fn largest_value<P: Precision, const H: usize>() -> u8 {
+    P::largest_value(H.saturating_mul(2))
+}
+
+impl<P: Precision + 'static, const L: usize, const V: usize, const H: usize> IntegerModel<L, V>
+    for IntegerResidual<P, L, V, H>
+{
+    const SHAPE: Shape = Shape {
+        architecture: Architecture::Residual,
+        positions: L,
+        symbols: V,
+        width: H,
+        blocks: 0,
+        heads: 0,
+    };
+    const DTYPE: Dtype = P::DTYPE;
+    const TENSORS: &'static [StoredTensor] = &[
+        StoredTensor { name: "input", dimensions: &[L, V, H], dtype: P::DTYPE, role: Role::Lookup },
+        StoredTensor { name: "hidden_bias", dimensions: &[H], dtype: Dtype::Int16, role: Role::HiddenBias },
+        StoredTensor { name: "residual", dimensions: &[H, H], dtype: P::DTYPE, role: Role::Product },
+        StoredTensor { name: "residual_bias", dimensions: &[H], dtype: Dtype::Int16, role: Role::HiddenBias },
+        StoredTensor { name: "output", dimensions: &[L, H, V], dtype: P::DTYPE, role: Role::Product },
+        StoredTensor { name: "output_bias", dimensions: &[L, V], dtype: Dtype::Int16, role: Role::ScoreBias },
+    ];
+    fn trained_exponent() -> u8 {
+        trained_exponent::<P>(H.saturating_mul(2))
+    }
+
+    const MEMORY: Self::Memory =
+        IntegerResidualMemory { input: InputSums::EMPTY, active: [0; 8], hidden: [0; H] };
+
+    type View<'a> = IntegerResidualView<'a, P, L, V, H>;
+    type Memory = IntegerResidualMemory<L, H>;
+    type Denoiser<'a> = IntegerResidualDenoiser<'a, P, L, V, H>;
+
+    fn view<'a>(payload: &'a [u8], scales: &Scales) -> Option<Self::View<'a>> {
+        let (a, [e, b, w, d, u, c]) = (scales.activation, scales.tensors);
+        let mut rest = payload;
+        let input = InputLayer::split(&mut rest, [a, e, b])?;
+        let residual = split_table(&mut rest, const { P::DTYPE.bytes(H * H) })?;
+        let residual_bias = split_hidden_bias(&mut rest)?;
+        let largest = u32::from(largest_value::<P, H>()).wrapping_mul(2);
+        let output = OutputLayer::split(&mut rest, [a, u, c], largest)?;
+        let sound = rest.is_empty() && a.checked_add(w) == Some(d);
+        sound.then_some(IntegerResidualView { input, residual, residual_bias, shift: u32::from(w), output })
+    }
+
+    fn denoiser<'a>(view: Self::View<'a>, memory: &'a mut Self::Memory) -> Self::Denoiser<'a> {
+        memory.input.start(&view.input);
+        IntegerResidualDenoiser { view, memory }
+    }
+}
+
+impl<const L: usize, const V: usize, const H: usize> Quantisable<L, V> for Residual<L, V, H> {
+    type Integers<P: Precision + 'static> = IntegerResidual<P, L, V, H>;
+    type Trained<P: Precision + 'static> = Residual<L, V, H, Stepped<P, H, 2>>;
+}
+
+impl<P: Precision, const L: usize, const V: usize, const H: usize> Denoiser<L, V>
+    for IntegerResidualDenoiser<'_, P, L, V, H>
+{
+    fn set(&mut self, position: usize, symbol: Option<u8>) {
+        self.memory.input.set(position, symbol);
+    }
+
+    fn evaluate(&mut self) {
+        let IntegerResidualMemory { input, active, hidden } = &mut *self.memory;
+        let (first_shift, shift) = (self.view.input.shift & 31, self.view.shift & 31);
+        let largest = largest_value::<P, H>();
+        input.update(&self.view.input);
+        mark_active(&input.sums, first_shift, active);
+        let sums = &input.sums;
+        let first = |unit: usize| {
+            (unit, sums.get(unit).map_or(0, |sum| value_of((*sum).into(), first_shift, largest)))
+        };
+        let zero = sum_rows::<P, H>(self.view.residual, Units::of(active).map(first), hidden);
+        for ((hidden, bias), sum) in hidden.iter_mut().zip(self.view.residual_bias).zip(sums) {
+            let second = hidden.wrapping_sub(zero).wrapping_add(i16::from_le_bytes(*bias).into());
+            let value = |sum: i32, shift| value_of(sum.max(0), shift, largest).cast_signed();
+            *hidden = value(second, shift).wrapping_add(value((*sum).into(), first_shift));
+        }
+    }
+
+    fn scores(&self, position: usize, out: &mut [Score; V]) {
+        let values = self.memory.hidden.iter().map(|value| value.cast_unsigned()).enumerate();
+        self.view.output.scores(position, values.filter(|(_, value)| *value > 0), out);
+    }
+}
