@@ -5,9 +5,10 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use micro_diffusion::config::{Micro, Pebble, Residual, Tiny, Transformer, Wide};
-use micro_diffusion::denoiser::{Denoiser, Model};
+use micro_diffusion::config::{Coin, Micro, Pebble, Residual, Tiny, Transformer, Wide};
+use micro_diffusion::denoiser::{Denoiser, Model, Score};
 use micro_diffusion::file::ModelFile;
+use micro_diffusion::integer::{Int4, Int8, IntegerModel, Quantisable};
 use micro_diffusion::rng::{Purpose, Stream, below};
 use tempfile::TempDir;
 
@@ -57,12 +58,17 @@ fn available(program: &str, arguments: &[&str]) -> bool {
 
 /// A folder with a briefly trained model of configuration `config`, in `run`.
 fn trained(config: &str) -> TempDir {
+    trained_with(config, &[])
+}
+
+/// The same, trained with `more` arguments.
+fn trained_with(config: &str, more: &[&str]) -> TempDir {
     let folder = TempDir::new().unwrap();
     let names: String =
         include_str!("../data/names.txt").lines().take(300).map(|n| format!("{n}\n")).collect();
     fs::write(folder.path().join("names.txt"), names).unwrap();
     let train = ["train", "--config", config, "--steps", "10", "--batch", "16", "--input", "names.txt"];
-    good(folder.path(), &[&train[..], &["--out", "run", "--no-eval", "--no-pictures"]].concat());
+    good(folder.path(), &[&train[..], &["--out", "run", "--no-eval", "--no-pictures"], more].concat());
     folder
 }
 
@@ -86,20 +92,29 @@ fn logits<M: Model<L, V>, const L: usize, const V: usize>(
     let file = ModelFile::parse(file).unwrap();
     let mut memory = vec![0.0; M::MEMORY];
     let parameters = file.parameters::<M, L, V>().unwrap();
-    let mut denoiser = M::denoiser(M::view(parameters).unwrap(), &mut memory).unwrap();
+    let denoiser = M::denoiser(M::view(parameters).unwrap(), &mut memory).unwrap();
+    let scores = scores(denoiser, texts).into_iter();
+    scores.map(|scores| scores.into_iter().map(|score| f64::from(score) / 65_536.0).collect()).collect()
+}
+
+/// What `denoiser` says of each text, position by position.
+fn scores<D: Denoiser<L, V>, const L: usize, const V: usize>(
+    mut denoiser: D,
+    texts: &[[Option<u8>; L]],
+) -> Vec<Vec<Score>> {
     let mut all = Vec::new();
     for text in texts {
         for (position, symbol) in text.iter().enumerate() {
             denoiser.set(position, *symbol);
         }
         denoiser.evaluate();
-        let mut logits = Vec::new();
+        let mut of_text = Vec::new();
         for position in 0..L {
             let mut scores = [0; V];
             denoiser.scores(position, &mut scores);
-            logits.extend(scores.map(|score| f64::from(score) / 65_536.0));
+            of_text.extend(scores);
         }
-        all.push(logits);
+        all.push(of_text);
     }
     all
 }
@@ -122,6 +137,17 @@ fn line<const L: usize>(text: &[Option<u8>; L]) -> String {
     text.map(|symbol| symbol.map_or(-1, i32::from).to_string()).join(" ")
 }
 
+/// What the script `name` prints of `texts` for the model `file` of `folder`.
+fn numpy<const L: usize>(name: &str, folder: &Path, file: &str, texts: &[[Option<u8>; L]]) -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/interchange").join(name);
+    let mut python = Command::new("python3");
+    let python = python.arg(script).arg(file).current_dir(folder);
+    let mut child = python.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let lines: String = texts.iter().map(|text| line(text) + "\n").collect();
+    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+}
+
 fn numpy_agrees<M: Model<L, V>, const L: usize, const V: usize>(config: &str) {
     if !available("python3", &["-c", "import numpy"]) {
         return;
@@ -131,14 +157,7 @@ fn numpy_agrees<M: Model<L, V>, const L: usize, const V: usize>(config: &str) {
     good(path, &["export", "--model", "run"]);
     let texts = texts::<L>(27);
     let ours = logits::<M, L, V>(&fs::read(path.join("run/model.mdm")).unwrap(), &texts);
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/interchange/logits.py");
-    let mut python = Command::new("python3");
-    let python = python.arg(script).arg("run/model.safetensors").current_dir(path);
-    let mut child = python.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let lines: String = texts.iter().map(|text| line(text) + "\n").collect();
-    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    compare(&ours, &String::from_utf8(output.stdout).unwrap());
+    compare(&ours, &numpy("logits.py", path, "run/model.safetensors", &texts));
 
     let about = good(path, &["inspect", "run/model.safetensors"]);
     assert!(about.contains(config) && about.contains("alphabet"), "{about}");
@@ -174,6 +193,37 @@ fn numpy_computes_the_logits_of_the_transformers() {
     numpy_agrees::<Wide, 32, 128>("wide");
 }
 
+/// Every score of the integers, to the last bit.
+fn numpy_computes_the_integers<I: IntegerModel<12, 27>>(folder: &Path, file: &str) {
+    if !available("python3", &["-c", "import numpy"]) {
+        return;
+    }
+    let texts = texts::<12>(27);
+    let bytes = fs::read(folder.join(file)).unwrap();
+    let mut memory = I::MEMORY;
+    let view = ModelFile::parse(&bytes).unwrap().integers::<I, 12, 27>().unwrap();
+    let ours = scores(I::denoiser(view, &mut memory), &texts);
+    let printed = numpy("integers.py", folder, file, &texts);
+    assert_eq!(printed.lines().count(), ours.len());
+    for (ours, line) in ours.iter().zip(printed.lines()) {
+        let theirs: Vec<Score> = line.split_whitespace().map(|number| number.parse().unwrap()).collect();
+        assert_eq!(*ours, theirs);
+    }
+}
+
+#[test]
+fn numpy_computes_the_scores_of_integers() {
+    type Forms<M, P> = <M as Quantisable<12, 27>>::Integers<P>;
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data");
+    numpy_computes_the_integers::<Forms<Micro, Int8>>(&data, "names-int8.mdm");
+    numpy_computes_the_integers::<Forms<Micro, Int4>>(&data, "names-int4.mdm");
+    numpy_computes_the_integers::<Forms<Coin, Int4>>(&data, "coin-int4.mdm");
+    let folder = trained_with("residual", &["--quantize", "int8"]);
+    numpy_computes_the_integers::<Forms<Residual, Int8>>(folder.path(), "run/model.mdm");
+    let folder = trained_with("residual", &["--quantize", "int4"]);
+    numpy_computes_the_integers::<Forms<Residual, Int4>>(folder.path(), "run/model.mdm");
+}
+
 /// Trains in PyTorch and comes back. Where there is no PyTorch, as in continuous integration, there is nothing to try.
 #[test]
 #[ignore = "half a minute; run by the slow script"]
@@ -204,22 +254,26 @@ fn pytorch_trains_and_comes_back() {
     assert!(printed.ends_with(&names), "{printed}");
 }
 
-/// `eval` and NumPy score the same held-out names, with the same masks, alike.
-fn numpy_scores_alike(config: &str) {
+/// `eval` and NumPy score the same held-out names, with the same masks, alike: a model in floats, or in integers.
+fn numpy_scores_alike(config: &str, integers: Option<&str>) {
     /// |ours − theirs|, in nats a name.
     const NATS: f64 = 1e-4;
     if !available("python3", &["-c", "import numpy"]) {
         return;
     }
-    let folder = trained(config);
+    let folder =
+        integers.map_or_else(|| trained(config), |dtype| trained_with(config, &["--quantize", dtype]));
     let path = folder.path();
-    good(path, &["export", "--model", "run"]);
+    let model = if integers.is_some() { "run/model.mdm" } else { "run/model.safetensors" };
+    if integers.is_none() {
+        good(path, &["export", "--model", "run"]);
+    }
     let eval = ["eval", "--model", "run", "--input", "names.txt", "--num", "0", "--json"];
     let json = good(path, &[&eval[..], &["--draws", "2", "--seed", "5000000007"]].concat());
     let ours: serde_json::Value = serde_json::from_str(&json).unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/interchange/score.py");
     let mut python = Command::new("python3");
-    python.arg(script).args(["run/model.safetensors", "names.txt", "2", "5000000007"]).current_dir(path);
+    python.arg(script).args([model, "names.txt", "2", "5000000007"]).current_dir(path);
     let output = python.output().unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);
     let mut theirs = printed.split_whitespace().map(|number| number.parse::<f64>().unwrap());
@@ -234,7 +288,12 @@ fn numpy_scores_alike(config: &str) {
 
 #[test]
 fn numpy_scores_every_kind_of_network_alike() {
-    ["micro", "tiny", "pebble", "residual", "transformer"].into_iter().for_each(numpy_scores_alike);
+    for config in ["micro", "tiny", "pebble", "residual", "transformer"] {
+        numpy_scores_alike(config, None);
+    }
+    for (config, integers) in [("micro", "int8"), ("tiny", "int4"), ("residual", "int4")] {
+        numpy_scores_alike(config, Some(integers));
+    }
 }
 
 /// The tiny model as source code in `format`, compiled with `main` beside it and run.

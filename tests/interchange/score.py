@@ -1,4 +1,6 @@
-"""The bound over a file of names, by NumPy alone, in double precision: python3 score.py MODEL.safetensors NAMES DRAWS SEED
+"""The bound over a file of names, by NumPy alone, in double precision: python3 score.py MODEL NAMES DRAWS SEED
+
+MODEL is a safetensors file, or a model file of integers (.mdm), whose logits are then computed in integers.
 
 Scores every tenth line of NAMES, whose lines are all different, by the definition: the sum over k of (1/k)·Σ −ln p over
 k masked positions, the mean of DRAWS sets of positions for each k. The masks come from Threefry-2×32, written here anew
@@ -10,7 +12,10 @@ import sys
 
 import numpy as np
 
-from logits import load, logits
+if sys.argv[1].endswith(".mdm"):
+    from integers import load, logits
+else:
+    from logits import load, logits
 
 
 def threefry(key, counter):
