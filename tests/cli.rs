@@ -142,6 +142,23 @@ fn the_cosine_schedule_is_the_reference_s() {
     assert_eq!(trace("linear"), [12, 10, 8, 6, 4, 2]);
 }
 
+/// What the firmware examples print on their chips, tests/firmware.rs compares with the same files.
+#[test]
+fn the_desktop_prints_what_the_firmware_examples_print() {
+    let scene = Scene::new();
+    let sample = |model: &str, num, more: &[&str]| {
+        let model = format!("{}/../data/{model}", env!("CARGO_MANIFEST_DIR"));
+        scene.good(&[&["sample", "--model", &model, "--seed", "1", "--num", num], more].concat())
+    };
+    let states = sample("names-int4.mdm", "5", &["--trace"]);
+    // The trace ends each line with the name; the example stops at the last state, and has a line for each.
+    let states = states.lines().filter_map(|line| line.rsplit_once(" → ")).map(|(states, _)| states);
+    let states: String =
+        states.flat_map(|states| states.split(" → ")).flat_map(|state| [state, "\n"]).collect();
+    assert_eq!(states, include_str!("golden/firmware.txt"));
+    assert_eq!(sample("coin-int4.mdm", "20", &[]), include_str!("golden/ten-cent.txt"));
+}
+
 #[test]
 fn patterns_are_met_or_refused() {
     let scene = Scene::new();

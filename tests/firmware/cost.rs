@@ -84,6 +84,11 @@ pub(crate) fn rows() -> Vec<Row> {
     ]
 }
 
+/// The largest figure that passes: 105 % of the committed one.
+fn most(committed: u64) -> u64 {
+    committed * MOST_PERCENT / 100
+}
+
 /// The figures that are measured, by name: bytes, instructions, and cycles in the mean.
 const FIGURES: [&str; 10] = [
     "flash",
@@ -187,7 +192,7 @@ impl Table {
         };
         let pairs = FIGURES.iter().zip(committed).zip(figures);
         pairs
-            .filter(|((_, committed), measured)| *measured * 100 > *committed * MOST_PERCENT)
+            .filter(|((_, committed), measured)| **measured > most(**committed))
             .map(|((name, committed), measured)| format!("{}: {name} {committed} → {measured}", row.name()))
             .collect()
     }
@@ -259,4 +264,24 @@ fn score(program: &OsStr, file: &str) -> String {
     let after = text.split("\"nelbo_nats_per_name\":").nth(1).expect("eval reports the score");
     let number = after.split([',', '}']).next().unwrap().trim();
     format!("{:.2}", number.parse::<f64>().unwrap())
+}
+
+/// The control of the gate: every figure of every row passes at 105 % of the committed one, and fails above it by name.
+#[test]
+fn more_than_105_percent_of_any_figure_is_an_excess() {
+    let table = Table::committed();
+    for (row, (name, _, committed)) in rows().iter().zip(&table.rows) {
+        assert_eq!(table.excess(row, committed), [""; 0]);
+        assert_eq!(table.excess(row, &committed.map(most)), [""; 0]);
+        for (index, figure) in FIGURES.iter().enumerate() {
+            let mut measured = committed.map(most);
+            measured[index] += 1;
+            assert!(measured[index] * 100 > committed[index] * 105);
+            let excess = table.excess(row, &measured);
+            assert_eq!(excess.len(), 1, "{name}: {figure}");
+            assert!(excess[0].starts_with(&format!("{name}: {figure} ")), "{excess:?}");
+        }
+    }
+    let unknown = Row { model: "another", ..rows()[0] };
+    assert_eq!(table.excess(&unknown, &[0; FIGURES.len()]).len(), 1, "a row that the table lacks");
 }

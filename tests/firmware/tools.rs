@@ -6,7 +6,7 @@ use std::sync::{Mutex, OnceLock};
 
 use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol, SectionKind};
 
-/// Set to anything by continuous integration: then a missing tool is a failure.
+/// Set to anything by continuous integration: then nothing may be left out.
 const REQUIRED: &str = "CI";
 
 /// An emulated chip.
@@ -84,24 +84,24 @@ enum Compiler {
 }
 
 /// The tools, found once; `None`, with the reason on stderr, where one is missing.
-///
-/// # Panics
-/// Where one is missing and [`REQUIRED`] is set.
 pub(crate) fn tools() -> Option<Tools> {
     static FOUND: OnceLock<Result<Compiler, String>> = OnceLock::new();
     match FOUND.get_or_init(find) {
         Ok(compiler) => Some(Tools { compiler: *compiler }),
         Err(missing) => {
-            assert!(!required(), "{REQUIRED} is set, but {missing}");
-            eprintln!("SKIPPED: {missing}; `.ci/emulators` installs it");
+            skip(&format!("{missing}; `.ci/emulators` installs it"));
             None
         }
     }
 }
 
-/// Whether a missing tool is a failure.
-pub(crate) fn required() -> bool {
-    std::env::var_os(REQUIRED).is_some()
+/// Says why a check is left out.
+///
+/// # Panics
+/// Where [`REQUIRED`] is set.
+pub(crate) fn skip(reason: &str) {
+    assert!(std::env::var_os(REQUIRED).is_none(), "{REQUIRED} is set, but {reason}");
+    eprintln!("SKIPPED: {reason}");
 }
 
 fn find() -> Result<Compiler, String> {
@@ -153,14 +153,11 @@ impl Program {
 }
 
 impl Tools {
-    /// Whether the ten-cent chip's target can be compiled: it needs `core` from source.
+    /// Whether the ten-cent chip's target can be compiled: it needs `core` from source, which rustup's targets are not.
     pub(crate) fn has_ten_cent(&self) -> bool {
         let has = self.compiler == Compiler::Debian;
         if !has {
-            eprintln!(
-                "SKIPPED: {} needs the sources of `core`; `.ci/emulators` installs them",
-                TEN_CENT.target
-            );
+            skip(&format!("{} needs the sources of `core`; `.ci/emulators` installs them", TEN_CENT.target));
         }
         has
     }

@@ -7,6 +7,8 @@ use core::cell::Cell;
 
 use micro_diffusion::categorical::{SymbolSet, Temperature};
 use micro_diffusion::denoiser::{Denoiser, Score};
+use micro_diffusion::file::ModelFile;
+use micro_diffusion::integer::{IntegerMlp, IntegerModel, Precision};
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
 use micro_diffusion::text::Alphabet;
@@ -76,6 +78,17 @@ const SAMPLERS: [(&str, Settings, usize); 6] = {
 #[unsafe(no_mangle)]
 pub extern "C" fn mark() {
     core::hint::black_box(());
+}
+
+/// [`tell`] for the model file `bytes` of integers, with its validation between the first two [`mark`]s.
+pub fn tell_integers<P: Precision + 'static>(bytes: &[u8]) -> Option<()> {
+    type Network<P> = IntegerMlp<P, L, V, 256>;
+    mark();
+    let file = ModelFile::parse(bytes).ok()?;
+    let view = file.integers::<Network<P>, L, V>().ok()?;
+    mark();
+    let mut memory = Network::<P>::MEMORY;
+    tell(&mut Network::<P>::denoiser(view, &mut memory), file.alphabet(), SEEDS)
 }
 
 /// For each sampler and seed a line: sampler, seed, name, checksum over all scores that the denoiser gave.

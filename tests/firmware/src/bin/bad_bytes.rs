@@ -3,10 +3,17 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 use firmware_checks::board::print;
-use firmware_checks::{L, V, number};
+use firmware_checks::{Hash, L, V, number};
+use micro_diffusion::categorical::{SymbolSet, Temperature};
 use micro_diffusion::config::{Micro, Tiny};
-use micro_diffusion::file::{FileError, ModelFile};
+use micro_diffusion::file::{FileError, ModelFile, crc32, write_integers};
+use micro_diffusion::integer::{Int4, Int8, IntegerModel, Precision, Quantisable};
 use micro_diffusion::mlp::Mlp;
+use micro_diffusion::quantise::{quantise, scales};
+use micro_diffusion::residual::Residual;
+use micro_diffusion::rng::{Purpose, Stream};
+use micro_diffusion::sampler::{Order, Sampler, Settings};
+use micro_diffusion::text::Alphabet;
 
 const GOOD: [u8; include_bytes!("../../../../data/tiny.mdm").len()] =
     *include_bytes!("../../../../data/tiny.mdm");
@@ -46,24 +53,114 @@ fn run() -> Option<()> {
     say("one unit more", file.parameters::<Mlp<L, V, 19>, L, V>().map(|_| ()));
     say("another network", file.parameters::<Micro, L, V>().map(|_| ()));
     say("as it is", file.parameters::<Tiny, L, V>().map(|_| ()));
-    Some(())
+    every_bit::<Mlp<4, 6, 8>, Int4>("int4")?;
+    every_bit::<Mlp<4, 6, 8>, Int8>("int8")?;
+    every_bit::<Residual<4, 6, 16>, Int4>("residual int4")?;
+    every_bit::<Residual<4, 6, 16>, Int8>("residual int8")
 }
 
 /// One line: the case, and what became of it.
 fn say(case: &str, result: Result<(), FileError>) {
-    let outcome = match result {
-        Ok(()) => "taken",
-        Err(FileError::NotAModel) => "not a model",
-        Err(FileError::Version(_)) => "another version",
-        Err(FileError::Length { .. }) => "wrong length",
-        Err(FileError::Checksum) => "wrong checksum",
-        Err(FileError::Header(_)) => "undefined header",
-        Err(FileError::NotFinite(_)) => "not finite",
-        Err(FileError::Shape(_)) => "another shape",
-        Err(FileError::Dtype(_)) => "another kind of number",
-        Err(FileError::Scale) => "a sum could overflow",
-    };
-    for piece in [case, ": ", outcome, "\n"] {
+    for piece in [case, ": ", OUTCOMES[outcome(result)], "\n"] {
         print(piece);
     }
+}
+
+/// What can become of bytes.
+const OUTCOMES: [&str; 10] = [
+    "taken",
+    "not a model",
+    "another version",
+    "wrong length",
+    "wrong checksum",
+    "undefined header",
+    "not finite",
+    "another shape",
+    "another kind of number",
+    "a sum could overflow",
+];
+
+fn outcome(result: Result<(), FileError>) -> usize {
+    match result {
+        Ok(()) => 0,
+        Err(FileError::NotAModel) => 1,
+        Err(FileError::Version(_)) => 2,
+        Err(FileError::Length { .. }) => 3,
+        Err(FileError::Checksum) => 4,
+        Err(FileError::Header(_)) => 5,
+        Err(FileError::NotFinite(_)) => 6,
+        Err(FileError::Shape(_)) => 7,
+        Err(FileError::Dtype(_)) => 8,
+        Err(FileError::Scale) => 9,
+    }
+}
+
+/// The file of an untrained `M` in integers, a network so small that every change of a bit can be tried.
+#[inline(never)]
+fn small<M: Quantisable<4, 6>, P: Precision + 'static>() -> Option<heapless::Vec<u8, 2048>> {
+    let mut parameters = [0.0; 1200];
+    let parameters = parameters.get_mut(..M::PARAMETERS)?;
+    M::initialise(parameters, Stream::new(1, Purpose::Weights));
+    let tensors = M::Integers::<P>::TENSORS;
+    let scales = scales(tensors, parameters, M::Integers::<P>::trained_exponent());
+    let mut payload = [0; 1536];
+    let payload = payload.get_mut(..M::Integers::<P>::BYTES)?;
+    quantise(tensors, parameters, &scales, payload);
+    let mut bytes = heapless::Vec::new();
+    let sink = |piece: &[u8]| bytes.extend_from_slice(piece);
+    write_integers::<M::Integers<P>, 4, 6, _>(Alphabet::new("abcde").ok()?, &scales, payload, sink).ok()?;
+    Some(bytes)
+}
+
+/// Cuts a file of integers to every length, and flips every bit of it, with the checksum as it was and with one that matches:
+/// how often what became of it.
+fn every_bit<M: Quantisable<4, 6>, P: Precision + 'static>(kind: &str) -> Option<()> {
+    let mut bytes = small::<M, P>()?;
+    let body = bytes.len() - 4;
+    let [mut cut, mut flipped, mut forged] = [[0; OUTCOMES.len()]; 3];
+    let mut texts = Hash::new();
+    let mut open = |bytes: &[u8]| outcome(open::<M::Integers<P>>(bytes, &mut texts));
+    for length in 0..bytes.len() {
+        cut[open(&bytes[..length])] += 1;
+    }
+    for bit in 0..8 * bytes.len() {
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        flipped[open(&bytes)] += 1;
+        if bit < 8 * body {
+            let checksum = [bytes[body], bytes[body + 1], bytes[body + 2], bytes[body + 3]];
+            let matching = crc32(&bytes[..body]).to_le_bytes();
+            bytes[body..].copy_from_slice(&matching);
+            forged[open(&bytes)] += 1;
+            bytes[body..].copy_from_slice(&checksum);
+        }
+        bytes[bit / 8] ^= 1 << (bit % 8);
+    }
+    for (change, counts) in [(" cut: ", cut), (" flipped: ", flipped), (" forged: ", forged)] {
+        for (outcome, count) in OUTCOMES.iter().zip(counts).filter(|(_, count)| *count > 0) {
+            for piece in [kind, change, &number(count), " ", outcome, "\n"] {
+                print(piece);
+            }
+        }
+    }
+    for piece in [kind, " texts: ", &texts.digits(), "\n"] {
+        print(piece);
+    }
+    say(kind, self::open::<M::Integers<P>>(&bytes, &mut texts));
+    Some(())
+}
+
+/// Opens `bytes` and, where they are taken, draws a text from them, of which `texts` takes note.
+fn open<I: IntegerModel<4, 6>>(bytes: &[u8], texts: &mut Hash) -> Result<(), FileError> {
+    let file = ModelFile::parse(bytes)?;
+    let mut memory = I::MEMORY;
+    let mut denoiser = I::denoiser(file.integers::<I, 4, 6>()?, &mut memory);
+    let allowed = [SymbolSet::first(file.alphabet().symbols())];
+    let settings = Settings::new(Order::Confidence, Temperature::ONE);
+    let stream = Stream::new(1, Purpose::Sample);
+    let mut sampler =
+        Sampler::<4, 6>::new(&allowed, settings, stream).map_err(|_| FileError::Header("alphabet"))?;
+    sampler.run(&mut denoiser, 2);
+    let symbols = sampler.symbols().iter().flatten();
+    *texts = symbols.fold(*texts, |texts, symbol| texts.with(u32::from(*symbol)));
+    Ok(())
 }

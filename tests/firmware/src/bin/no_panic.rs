@@ -44,6 +44,8 @@ fn sample(bytes: &[u8]) -> Option<()> {
     black_box(float::<Transformer, 16, 27, { <Transformer as Model<16, 27>>::MEMORY }>(black_box(file)));
     black_box(integer::<<Micro as Quantisable<12, 27>>::Integers<Int4>>(black_box(file)));
     black_box(integer::<<Micro as Quantisable<12, 27>>::Integers<Int8>>(black_box(file)));
+    black_box(integer::<<Residual as Quantisable<12, 27>>::Integers<Int4>>(black_box(file)));
+    black_box(integer::<<Residual as Quantisable<12, 27>>::Integers<Int8>>(black_box(file)));
     Some(())
 }
 
