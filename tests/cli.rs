@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use micro_diffusion::file::crc32;
 use micro_diffusion::rng::{Purpose, Stream, below};
@@ -431,7 +431,7 @@ fn the_smallest_configuration_with_room_is_chosen_and_said() {
 #[test]
 fn text_that_cannot_be_trained_on_is_refused_with_the_way_out() {
     let scene = Scene::new();
-    let cases: [(&str, &[u8], &[&str]); 9] = [
+    let cases: [(&str, &[u8], &[&str]); 10] = [
         ("empty.txt", b"", &["empty.txt", "one example on each line"]),
         ("blank.txt", b"\n \n\t\n", &["blank.txt", "one example"]),
         ("latin.txt", b"good\nbad \xe9\n", &["latin.txt", "line 2", "UTF-8"]),
@@ -440,6 +440,7 @@ fn text_that_cannot_be_trained_on_is_refused_with_the_way_out() {
         ("table.txt", b"anna\n\nbob\t3\n", &["line 3", "tab", "cut"]),
         ("colour.txt", b"anna\nb\x1b[1mob\n", &["line 2", "control character", "U+001B"]),
         ("nul.txt", b"anna\0bob\n", &["line 1", "control character", "U+0000"]),
+        ("back.txt", "anna\nb\u{202e}bo\n".as_bytes(), &["line 2", "turns the direction", "U+202E"]),
         (
             "rich.txt",
             "ABCDEFGHIJ\nKLMNOPQRST\nUVWXYZabcd\n".as_bytes(),
@@ -668,6 +669,47 @@ fn resuming_asks_for_the_same_settings_and_data() {
     }
 }
 
+/// The checkpoint `run/checkpoint.safetensors` with `from` in its header replaced by `to`, which is as long.
+fn forge_checkpoint(scene: &Scene, from: &str, to: &str) {
+    let mut bytes = scene.read("run/checkpoint.safetensors");
+    let place = bytes.windows(from.len()).position(|window| window == from.as_bytes()).unwrap();
+    bytes[place..place + from.len()].copy_from_slice(to.as_bytes());
+    scene.write("run/checkpoint.safetensors", &bytes);
+}
+
+#[test]
+fn a_checkpoint_of_another_version_is_refused_and_kept() {
+    let scene = Scene::new();
+    scene.train("run", &[]);
+    for (from, to) in [(1, 0), (0, 2)] {
+        let version = |number: u8| format!(r#"\"version\":{number},"#);
+        forge_checkpoint(&scene, &version(from), &version(to));
+        let forged = scene.read("run/checkpoint.safetensors");
+        let said = format!("it is version {to}, and this program reads version 1");
+        scene.bad(&["train", "--out", "run", "--resume"], 1, &["not a usable checkpoint", &said]);
+        scene.bad(&["inspect", "run/checkpoint.safetensors"], 1, &[&said]);
+        assert_eq!(
+            scene.read("run/checkpoint.safetensors"),
+            forged,
+            "it waits for the program that reads it"
+        );
+    }
+}
+
+#[test]
+fn what_a_checkpoint_says_is_shown_and_directs_no_terminal() {
+    let scene = Scene::new();
+    scene.train("run", &[]);
+    // In JSON, in a string of JSON.
+    forge_checkpoint(&scene, "abcdefg", r"\\u001b");
+    let shown = scene.good(&["inspect", "run/checkpoint.safetensors"]);
+    assert!(shown.contains(r"\u{1b}hij") && !shown.contains('\x1b'), "{shown}");
+    forge_checkpoint(&scene, r#"\"config\":\"tiny\""#, "\\\"config\\\":\\\"\u{202e}y\\\"");
+    let output = scene.run(&["inspect", "run/checkpoint.safetensors"]);
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains(r"no configuration “\u{202e}y”") && !stderr.contains('\u{202e}'), "{stderr}");
+}
+
 #[test]
 fn an_earlier_run_is_kept_and_two_writers_are_not_let_in() {
     let scene = Scene::new();
@@ -853,6 +895,64 @@ fn a_full_disk_leaves_the_last_checkpoint() {
     assert_eq!(results(&scene, "run"), results(&scene, "whole"));
 }
 
+/// The program in `scene` for a user whom a folder's permissions bind, as they do not bind root.
+#[cfg(unix)]
+fn command_of_a_bound_user(scene: &Scene, arguments: &[&str]) -> Command {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    const NOBODY: u32 = 65_534;
+    if text(&Command::new("id").arg("-u").output().unwrap().stdout).trim() != "0" {
+        return scene.command(arguments);
+    }
+    // Where the program was built may be closed to others.
+    fs::copy(env!("CARGO_BIN_EXE_micro-diffusion"), scene.path("program")).unwrap();
+    for name in ["", "run"] {
+        fs::set_permissions(scene.path(name), fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    let mut command = Command::new(scene.path("program"));
+    command.args(arguments).current_dir(scene.folder.path()).stdin(Stdio::null()).uid(NOBODY).gid(NOBODY);
+    command
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_that_becomes_read_only_keeps_its_last_checkpoint() {
+    use std::os::unix::fs::PermissionsExt;
+    let scene = Scene::new();
+    scene.good(&[&LONG[..], &["--out", "whole"]].concat());
+    fs::create_dir(scene.path("run")).unwrap();
+    let mut command = command_of_a_bound_user(&scene, &[&LONG[..], &["--out", "run"]].concat());
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    wait_for(&scene.path("run/checkpoint.safetensors"));
+    fs::set_permissions(scene.path("run"), fs::Permissions::from_mode(0o555)).unwrap();
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{stderr}");
+    assert!(stderr.contains("cannot save") && stderr.contains("what was there is unchanged"), "{stderr}");
+    fs::set_permissions(scene.path("run"), fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(!scene.path("run/model.mdm").exists());
+    scene.good(&["inspect", "run/checkpoint.safetensors"]);
+    scene.good(&["train", "--out", "run", "--resume", "--no-eval", "--no-pictures"]);
+    assert_eq!(results(&scene, "run"), results(&scene, "whole"));
+}
+
+#[test]
+fn of_two_processes_that_start_at_once_one_writes() {
+    let scene = Scene::new();
+    scene.good(&[&LONG[..], &["--out", "whole"]].concat());
+    let start = || {
+        let mut command = scene.command(&[&LONG[..], &["--out", "run"]].concat());
+        command.stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let ends = [start(), start()].map(|child| child.wait_with_output().unwrap());
+    let lost: Vec<&Output> = ends.iter().filter(|output| !output.status.success()).collect();
+    assert_eq!(lost.len(), 1, "one writes");
+    let stderr = text(&lost[0].stderr);
+    assert!(stderr.contains("another process is writing"), "{stderr}");
+    assert_eq!(results(&scene, "run"), results(&scene, "whole"));
+    assert!(!scene.path("run.1").exists(), "nothing was moved aside");
+}
+
 fn wait_for(path: &Path) {
     for _ in 0..2000 {
         if path.exists() {
@@ -863,34 +963,59 @@ fn wait_for(path: &Path) {
     panic!("{} does not appear", path.display());
 }
 
-/// Kills training `kills` times at random moments, resuming after each, and expects the bytes of a run left in peace.
+/// Kills training `kills` times at random moments, resuming after each, and expects what was saved to be there each time,
+/// readable and no less than before, and at each run's end the bytes of a run left in peace. What is begun after an end is
+/// another run.
 #[cfg(unix)]
 fn kill_and_resume(kills: u32) {
+    use std::os::unix::process::ExitStatusExt;
     let scene = Scene::new();
+    let start = Instant::now();
     scene.good(&[&LONG[..], &["--out", "whole"]].concat());
-    let mut started = false;
-    for kill in 0..kills {
-        let [word, _] = Stream::new(13, Purpose::Order).draw(kill, 0);
-        let mut command = if started {
+    // A third of a run: with some saves, on a machine of any speed.
+    let longest = (start.elapsed() / 3).as_micros() as u32;
+    let (mut killed, mut saves, mut ends, mut saved) = (0, 0, 0, None);
+    for attempt in 0.. {
+        let mut command = if saved.is_some() {
             scene.command(&["train", "--out", "run", "--resume", "--no-eval", "--save-every", "50"])
         } else {
             scene.command(&[&LONG[..], &["--out", "run"]].concat())
         };
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(Duration::from_micros(u64::from(below(word, 150_000))));
-        child.kill().unwrap();
-        child.wait().unwrap();
+        if killed < kills {
+            let [word, _] = Stream::new(13, Purpose::Order).draw(attempt, 0);
+            std::thread::sleep(Duration::from_micros(u64::from(below(word, longest))));
+            child.kill().unwrap();
+        }
+        let status = child.wait().unwrap();
+        if status.success() {
+            assert_eq!(results(&scene, "run"), results(&scene, "whole"), "after {killed} kills");
+            ends += 1;
+            if killed == kills {
+                break;
+            }
+            fs::remove_dir_all(scene.path("run")).unwrap();
+            saved = None;
+            continue;
+        }
+        assert_eq!(status.signal(), Some(9), "it can go on from whatever a kill leaves");
+        killed += 1;
         if scene.path("run/checkpoint.safetensors").exists() {
-            started = true;
-            scene.good(&["inspect", "run/checkpoint.safetensors"]);
+            let report = scene.good(&["inspect", "run/checkpoint.safetensors", "--json"]);
+            let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+            let steps = report["steps_done"].as_u64();
+            assert!(steps >= saved, "{steps:?} steps after {saved:?}");
+            saves += u32::from(steps > saved);
+            saved = steps;
         }
         if scene.path("run/model.mdm").exists() {
             scene.good(&["inspect", "run/model.mdm"]);
         }
     }
-    assert!(started, "at least one kill came after the first checkpoint");
-    scene.good(&["train", "--out", "run", "--resume", "--no-eval"]);
-    assert_eq!(results(&scene, "run"), results(&scene, "whole"), "after {kills} kills");
+    assert!(saves > kills / 10, "{saves} of {kills} kills came after a save");
+    println!(
+        "{killed} kills, {saves} after a save, {ends} runs to the same bytes; 0 unreadable, 0 saved steps lost"
+    );
 }
 
 #[cfg(unix)]

@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::config::{self, Config};
+use crate::terminal::is_directive;
 
 /// The names that come with the program, for when no file is given and none is found.
 const NAMES: &str = include_str!("../../data/names.txt");
@@ -282,7 +283,7 @@ fn read_bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
 /// The text that `bytes` are, if it is one to train on.
 fn text_of(source: &str, bytes: Vec<u8>) -> anyhow::Result<String> {
     match String::from_utf8(bytes) {
-        Ok(text) => refuse_control_characters(source, &text).map(|()| text),
+        Ok(text) => refuse_directives(source, &text).map(|()| text),
         Err(error) => {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
@@ -294,9 +295,9 @@ fn text_of(source: &str, bytes: Vec<u8>) -> anyhow::Result<String> {
 }
 
 /// Refuses text with characters that are not for reading: each would become a symbol of the alphabet.
-fn refuse_control_characters(source: &str, text: &str) -> anyhow::Result<()> {
+fn refuse_directives(source: &str, text: &str) -> anyhow::Result<()> {
     for (number, line) in (1..).zip(text.lines().map(str::trim)) {
-        let Some(character) = line.chars().find(|character| character.is_control()) else { continue };
+        let Some(character) = line.chars().find(|character| is_directive(*character)) else { continue };
         let (what, way_out) = match character {
             '\r' => {
                 ("a carriage return inside it", "end lines as Unix does, for example with tr '\\r' '\\n'")
@@ -304,7 +305,13 @@ fn refuse_control_characters(source: &str, text: &str) -> anyhow::Result<()> {
             '\t' => {
                 ("a tab inside it", "keep one column, for example with cut -f1, or put spaces with expand")
             }
-            _ => ("a control character inside it", "remove it, for example with sed 's/[[:cntrl:]]//g'"),
+            _ if character.is_control() => {
+                ("a control character inside it", "remove it, for example with sed 's/[[:cntrl:]]//g'")
+            }
+            _ => (
+                "a character that turns the direction of the text",
+                "remove it; letters have theirs without it",
+            ),
         };
         bail!("{source}: line {number} has {what} (U+{:04X}); {way_out}", u32::from(character));
     }

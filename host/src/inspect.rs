@@ -36,7 +36,7 @@ pub(crate) fn run(options: &InspectOptions) -> anyhow::Result<Outcome> {
             }
         } else {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            writeln!(out, "{key:<27} {text}")?;
+            writeln!(out, "{key:<27} {}", terminal::shown(&text))?;
         }
     }
     Ok(Outcome::Done)

@@ -62,7 +62,8 @@ pub fn main() -> ExitCode {
         Ok(Outcome::Interrupted) => ExitCode::from(130),
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            terminal::say(&format!("{}error:{} {error:#}", cli::ERROR.render(), cli::ERROR.render_reset()));
+            let why = terminal::shown(&format!("{error:#}"));
+            terminal::say(&format!("{}error:{} {why}", cli::ERROR.render(), cli::ERROR.render_reset()));
             ExitCode::FAILURE
         }
     }

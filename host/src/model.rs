@@ -14,7 +14,7 @@ use crate::interchange;
 use crate::network::{describe, shape_name};
 use crate::run;
 use crate::settings::Settings;
-use crate::terminal::say;
+use crate::terminal::{is_directive, say, shown};
 
 /// The model that comes with the program.
 static BUILT_IN: &[u8] = include_bytes!("../../data/names.mdm");
@@ -83,7 +83,7 @@ impl Model {
         let corpus = lines.within(Room::any_character(self.file()?.shape().positions), split)?;
         if own.is_some() || own_split {
             let split = if own_split { ", the development split" } else { "" };
-            say(&format!("scored on   {}{split}, as its run was", corpus.source));
+            say(&format!("scored on   {}{split}, as its run was", shown(&corpus.source)));
         }
         Ok(corpus)
     }
@@ -153,9 +153,4 @@ fn refuse_unfinished(folder: &Path, model: &Path) -> anyhow::Result<()> {
         metadata.settings.steps,
         folder.display()
     )
-}
-
-/// Whether a character is none to be seen but a command to a terminal, or turns the direction of all that follows.
-fn is_directive(character: char) -> bool {
-    character.is_control() || matches!(character, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
