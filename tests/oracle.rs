@@ -15,7 +15,10 @@ mod common;
 
 use common::loss_and_gradient;
 use common::oracle::Oracle;
-use common::tolerance::{ORACLE_F32, ORACLE_F64, ORACLE_F64_ADAM, assert_close};
+use common::tolerance::{
+    ORACLE_ATTENTION, ORACLE_F64, ORACLE_F64_ADAM, ORACLE_GELU, ORACLE_LINEAR, ORACLE_NORM, ORACLE_PRODUCT,
+    ORACLE_SCORES, ORACLE_SOFTMAX, assert_close,
+};
 use micro_diffusion::activation::{gelu_backward, gelu_forward_slope, relu_backward, relu_forward};
 use micro_diffusion::adam::{Adam, learning_rate};
 use micro_diffusion::attention::{attention_backward, attention_forward};
@@ -67,7 +70,7 @@ fn check_linear<const I: usize, const V: usize, const E: usize>(oracle: &Oracle)
     let (weight, bias) = (weight.each_ref().map(single), bias.map(|b| b as f32));
     let mut y = [0.0; V];
     linear_forward(&weight, &bias, &single(&x[0]), &mut y);
-    assert_all_close(&y.map(f64::from), &get("y")[..V], ORACLE_F32, "linear y in f32");
+    assert_all_close(&y.map(f64::from), &get("y")[..V], ORACLE_LINEAR, "linear y in f32");
 }
 
 #[test]
@@ -85,8 +88,8 @@ fn check_softmax<const V: usize>(oracle: &Oracle, kept: usize) {
     assert_close(cross_entropy(&mut z, kept, clean, 1.25), get("loss")[0], ORACLE_F64, "loss");
     assert_all_close(&z, get("d_z"), ORACLE_F64, "d_z");
     let loss = cross_entropy(&mut single, kept, clean, 1.25);
-    assert_close(f64::from(loss), get("loss")[0], ORACLE_F32, "loss in f32");
-    assert_all_close(&single.map(f64::from), get("d_z"), ORACLE_F32, "d_z in f32");
+    assert_close(f64::from(loss), get("loss")[0], ORACLE_SOFTMAX, "loss in f32");
+    assert_all_close(&single.map(f64::from), get("d_z"), ORACLE_SOFTMAX, "d_z in f32");
 }
 
 #[test]
@@ -118,8 +121,8 @@ fn gelu() {
     assert_all_close(&y, oracle.get("gelu/y"), ORACLE_F64, "gelu y");
     assert_all_close(&d, oracle.get("gelu/d_x"), ORACLE_F64, "gelu d_x");
     gelu_forward_slope(&mut single.0, &mut single.1);
-    assert_all_close(&single.0.map(f64::from), oracle.get("gelu/y"), ORACLE_F32, "gelu y in f32");
-    assert_all_close(&single.1.map(f64::from), &slope, ORACLE_F32, "gelu slope in f32");
+    assert_all_close(&single.0.map(f64::from), oracle.get("gelu/y"), ORACLE_GELU, "gelu y in f32");
+    assert_all_close(&single.1.map(f64::from), &slope, ORACLE_GELU, "gelu slope in f32");
 }
 
 /// The vector `name` as an `N` × `M` matrix.
@@ -144,7 +147,7 @@ fn check_product<const I: usize, const O: usize, const L: usize>(oracle: &Oracle
     assert_all_close(y.as_flattened(), oracle.get(&name("y")), ORACLE_F64, "product y");
     let mut y = [[0.0; L]; O];
     product(&single(&w), &single(&x), &mut y, |_, sum| sum);
-    assert_all_close(&double(&y), oracle.get(&name("y")), ORACLE_F32, "product y in f32");
+    assert_all_close(&double(&y), oracle.get(&name("y")), ORACLE_PRODUCT, "product y in f32");
     let mut d_x = [[0.0; L]; I];
     product_transposed(&w, &d_y, &mut d_x, |_, sum| sum);
     assert_all_close(d_x.as_flattened(), oracle.get(&name("d_x")), ORACLE_F64, "product d_x");
@@ -177,7 +180,7 @@ fn rms_norm() {
     assert_all_close(&d_gain, get("d_gain"), ORACLE_F64, "rms_norm d_gain");
     let mut y = [[0.0; L]; D];
     rms_norm_forward(&gain.map(|g| g as f32), &single(&x), &mut y);
-    assert_all_close(&double(&y), get("y"), ORACLE_F32, "rms_norm y in f32");
+    assert_all_close(&double(&y), get("y"), ORACLE_NORM, "rms_norm y in f32");
 }
 
 fn check_attention<const K: usize, const L: usize>(oracle: &Oracle) {
@@ -186,7 +189,7 @@ fn check_attention<const K: usize, const L: usize>(oracle: &Oracle) {
         ["q", "k", "v", "d_y"].map(|field| map::<K, L>(oracle, &name(field)));
     let (mut share, mut y) = ([[0.0; L]; L], [[0.0; L]; K]);
     attention_forward(&single(&q), &single(&k), &single(&v), &mut share, &mut y);
-    assert_all_close(&double(&y), oracle.get(&name("y")), ORACLE_F32, "attention y in f32");
+    assert_all_close(&double(&y), oracle.get(&name("y")), ORACLE_ATTENTION, "attention y in f32");
     let (mut share, mut y) = ([[0.0; L]; L], [[0.0; L]; K]);
     attention_forward(&q, &k, &v, &mut share, &mut y);
     assert_all_close(y.as_flattened(), oracle.get(&name("y")), ORACLE_F64, "attention y");
@@ -235,7 +238,7 @@ fn check_model<M: Model<L, V>, const L: usize, const V: usize>(oracle: &Oracle, 
             let mut scores = [0; V];
             denoiser.scores(position, &mut scores);
             let ours = scores.map(|score| f64::from(score) / f64::from(NAT));
-            assert_all_close(&ours, logits, ORACLE_F32 + 1.0 / 65_536.0, "logits of the model at work");
+            assert_all_close(&ours, logits, ORACLE_SCORES, "logits of the model at work");
         }
     }
 }

@@ -5,12 +5,25 @@
 pub(crate) const GRADIENT_CHECK: f64 = 1e-8;
 /// The step of the gradient check.
 pub(crate) const GRADIENT_STEP: f64 = 1e-5;
-/// Our f64 against the oracle's f64: sums of a few hundred terms in another order.
-pub(crate) const ORACLE_F64: f64 = 1e-12;
+/// Our f64 against the oracle's f64: sums of up to 70 terms of order 1 in another order, 2⁻⁵³ each.
+pub(crate) const ORACLE_F64: f64 = 1e-14;
 /// After three optimiser steps the differences have passed a division by √v̂, which is as small as the gradient.
-pub(crate) const ORACLE_F64_ADAM: f64 = 1e-9;
-/// Our f32 against the oracle's f64: 2⁻²⁴ a term, a few hundred terms, values of order 10.
-pub(crate) const ORACLE_F32: f64 = 2e-5;
+pub(crate) const ORACLE_F64_ADAM: f64 = 1e-13;
+/// Dense layer, our f32 against f64: up to 9 terms in each of 8 lanes, 3 halvings and the bias, 2⁻²⁴ each.
+pub(crate) const ORACLE_LINEAR: f64 = 1e-6;
+/// Softmax and cross-entropy, f32 against f64: an exponential (1.22 units in the last place), a sum in lanes, a reciprocal, a
+/// logarithm and two differences, of values up to 8.
+pub(crate) const ORACLE_SOFTMAX: f64 = 1e-6;
+/// GELU and its slope, f32 against f64: an exponential and some eight products, sums and quotients, 2⁻²⁴ each.
+pub(crate) const ORACLE_GELU: f64 = 6e-7;
+/// Product of matrices, f32 against f64: up to 19 terms in one accumulator, 2⁻²⁴ each.
+pub(crate) const ORACLE_PRODUCT: f64 = 1.2e-6;
+/// Normalisation, f32 against f64: a sum of six squares, a root, a reciprocal and three products, 2⁻²⁴ each.
+pub(crate) const ORACLE_NORM: f64 = 6e-7;
+/// Attention, f32 against f64: a product of up to 8 terms, a softmax and a product of up to 17 terms, 2⁻²⁴ each.
+pub(crate) const ORACLE_ATTENTION: f64 = 2e-6;
+/// Scores of a network at work against f64 logits: rounded by up to 2⁻¹⁷ = 7.7·10⁻⁶, and what the f32 layers add.
+pub(crate) const ORACLE_SCORES: f64 = 1e-5;
 /// A probability from integer weights against f64: the chord of the 65-entry table and the rounding to 2⁻²³.
 pub(crate) const CATEGORICAL: f64 = 2e-5;
 /// A confidence in 1/65536 against f64: rounded down by less than 2⁻¹⁶, from a total less its last 8 bits of 23, 2⁻¹⁵.

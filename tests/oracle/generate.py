@@ -1,10 +1,12 @@
 """An independent oracle: the same mathematics in NumPy and PyTorch, in double precision.
 
 Run `python3 tests/oracle/generate.py` with NumPy and PyTorch; it rewrites `vectors.txt` beside it. Each line is
-`case/name dimensions : values`; the first line is the CRC-32 of this script, so that a test can tell stale vectors.
+`case/name dimensions : values`; the first line is the CRC-32 of this script, so that a test can tell stale vectors. With
+`--check` it writes nothing, and fails where the vectors there are not those that it makes.
 """
 
 import pathlib
+import sys
 import zlib
 
 import numpy as np
@@ -279,8 +281,23 @@ def main():
     transformer(generator, 17, 4, 6, 1, 3, 3, 3)
     convolution(generator, 5, 4, 6, 2, 3, 4, 4)
     convolution(generator, 17, 5, 4, 1, 5, 3, 3)
-    checksum = zlib.crc32(pathlib.Path(__file__).read_bytes())
-    (HERE / "vectors.txt").write_text("\n".join([f"crc32 {checksum:08x}"] + LINES) + "\n")
+    lines = [f"crc32 {zlib.crc32(pathlib.Path(__file__).read_bytes()):08x}"] + LINES
+    if "--check" in sys.argv:
+        check((HERE / "vectors.txt").read_text().splitlines(), lines)
+    else:
+        (HERE / "vectors.txt").write_text("\n".join(lines) + "\n")
+
+
+def check(found, expected):
+    """Fails unless the lines agree, their numbers to the last digits: another version may add in another order."""
+    if len(found) != len(expected):
+        sys.exit(f"vectors.txt has {len(found)} lines and should have {len(expected)}")
+    for ours, theirs in zip(found, expected):
+        (name, _, ours), (other, _, theirs) = ours.partition(" : "), theirs.partition(" : ")
+        ours, theirs = (np.array(numbers.split(), dtype=np.float64) for numbers in (ours, theirs))
+        if name != other or ours.shape != theirs.shape or not np.allclose(ours, theirs, rtol=1e-12, atol=1e-12):
+            sys.exit(f"vectors.txt is stale at {name}; renew it with: python3 tests/oracle/generate.py")
+    print(f"{len(found) - 1} vectors are those that NumPy {np.__version__} and PyTorch {torch.__version__} give")
 
 
 main()
