@@ -225,15 +225,26 @@ impl Uses {
     }
 }
 
-/// `file::function` of every function marked as a test.
+/// `file::function` of every function marked as a test, in a `proptest!` too.
 fn tests(files: &[Source]) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for source in files {
         for item in &source.parsed.items {
-            if let syn::Item::Fn(item) = item
-                && item.attrs.iter().any(|attribute| attribute.path().is_ident("test"))
-            {
-                found.insert(format!("{}::{}", source.name, item.sig.ident));
+            match item {
+                syn::Item::Fn(item)
+                    if item.attrs.iter().any(|attribute| attribute.path().is_ident("test")) =>
+                {
+                    found.insert(format!("{}::{}", source.name, item.sig.ident));
+                }
+                syn::Item::Macro(item) if last_name(&item.mac.path) == "proptest" => {
+                    let tokens = item.mac.tokens.to_string();
+                    let names = tokens.split("[test]").skip(1).filter_map(|rest| rest.split("fn ").nth(1));
+                    let end = |c: char| !c.is_alphanumeric() && c != '_';
+                    found.extend(names.filter_map(|name| {
+                        name.split(end).next().map(|name| format!("{}::{name}", source.name))
+                    }));
+                }
+                _ => {}
             }
         }
     }
@@ -554,6 +565,7 @@ fn what_is_wrong_is_reported() {
         ),
         ("`gradients::attention`, ", "", "softmax_of_lanes_backward is a backward pass"),
         ("`oracle::relu`", "`oracle::elu`", "names the test oracle::elu, which does not exist"),
+        ("`properties::a_softmax_", "`properties::no_softmax_", "names the test properties::no_softmax_"),
         (
             "`oracle::relu`",
             "`oracle::check_linear`",
@@ -603,5 +615,127 @@ fn what_is_wrong_is_reported() {
         ("core/rng", "pub const fn symmetric", "const _: () = ();\npub const fn symmetric"),
     ] {
         assert_ne!(renewed(&guide, &edited(&code, file, from, to)), guide, "{from} changes a counted table");
+    }
+}
+
+/// The names in code letters that look like tests, in the rows of any table of `text`.
+fn tests_named(text: &str) -> Vec<String> {
+    let rows = text.lines().filter(|line| line.starts_with('|'));
+    rows.flat_map(names).filter(|name| name.contains("::") && !name.contains(' ')).collect()
+}
+
+#[test]
+fn the_tests_that_back_security_and_faults_exist() {
+    let tests = tests(&Code::read().tests);
+    let guide = guide();
+    let faults = guide.split("\n## ").find(|section| section.starts_with("Faults")).unwrap();
+    for text in [&read("SECURITY.md"), faults] {
+        let named = tests_named(text);
+        assert!(named.len() > 5, "{named:?}");
+        let unknown: Vec<_> = named.iter().filter(|name| !tests.contains(*name)).collect();
+        assert!(unknown.is_empty(), "no such tests: {unknown:?}");
+    }
+}
+
+/// The lines of section `name` of a manifest.
+fn section<'a>(manifest: &'a str, name: &str) -> Vec<&'a str> {
+    let lines = manifest.lines().skip_while(|line| *line != format!("[{name}]")).skip(1);
+    lines.take_while(|line| !line.starts_with('[')).filter(|line| !line.is_empty()).collect()
+}
+
+/// What a manifest depends on.
+fn dependencies(manifest: &str, section_name: &str) -> BTreeSet<String> {
+    let names = section(manifest, section_name).into_iter().filter_map(|line| line.split_once(" ="));
+    names.map(|(name, _)| name.to_owned()).collect()
+}
+
+/// The README's table has a line for what the program depends on and for nothing else, and names what the tests use.
+#[test]
+fn the_readme_says_what_each_dependency_is_for() {
+    let [core, host] = ["core/Cargo.toml", "host/Cargo.toml"].map(read);
+    let of_core = dependencies(&core, "dependencies");
+    assert!(of_core.iter().eq(["heapless", "libm"]), "{of_core:?}");
+    let mut expected = dependencies(&host, "dependencies");
+    assert!(expected.remove("micro-diffusion"));
+    let readme = read("README.md");
+    let rows = tables(&readme, "| crate | for |").into_iter().map(cells);
+    let listed: BTreeSet<String> =
+        rows.flat_map(|cells| cells[0].split(", ").map(str::to_owned).collect::<Vec<_>>()).collect();
+    assert_eq!(listed, expected);
+    let tests = readme.split("\n## ").find(|section| section.starts_with("Tests")).unwrap();
+    for name in [core, host].iter().flat_map(|manifest| dependencies(manifest, "dev-dependencies")) {
+        assert!(
+            tests.contains(&format!("`{name}`")),
+            "the README does not say what the tests use {name} for"
+        );
+    }
+}
+
+/// Every package is MIT OR Apache-2.0, and every dependency comes from crates.io.
+#[test]
+fn licences_and_origins_are_what_they_should_be() {
+    const LICENCE: &str = r#"license = "MIT OR Apache-2.0""#;
+    assert!(section(&read("Cargo.toml"), "workspace.package").contains(&LICENCE));
+    let (mut manifests, mut folders) = (0, vec![root()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+            let name = entry.file_name().unwrap().to_str().unwrap().to_owned();
+            if entry.is_dir() && !name.starts_with('.') && name != "target" {
+                folders.push(entry);
+            } else if name == "Cargo.toml" && entry != root().join("Cargo.toml") {
+                let manifest = fs::read_to_string(&entry).unwrap();
+                let package = section(&manifest, "package");
+                let licensed = package.contains(&LICENCE) || package.contains(&"license.workspace = true");
+                assert!(licensed, "{}", entry.display());
+                manifests += 1;
+            } else if name == "Cargo.lock" {
+                let lock = fs::read_to_string(&entry).unwrap();
+                let mut sources = lock.lines().filter_map(|line| line.strip_prefix("source = "));
+                let foreign = sources.find(|source| !source.contains("github.com/rust-lang/crates.io-index"));
+                assert_eq!(foreign, None, "{}", entry.display());
+            }
+        }
+    }
+    assert!(manifests >= 5, "core, host, two examples and the firmware's checks: {manifests}");
+}
+
+/// Tolerances stand in one file, each with its reason, and each is used.
+#[test]
+fn every_tolerance_has_its_reason_and_its_use() {
+    let code = Code::read();
+    let table = code.common.iter().find(|source| source.name == "tolerance").unwrap();
+    let mut count = 0;
+    for item in &table.parsed.items {
+        let syn::Item::Const(item) = item else { continue };
+        let name = item.ident.to_string();
+        let reason = item.attrs.iter().any(|attribute| attribute.path().is_ident("doc"));
+        assert!(reason, "{name} has no reason");
+        let used = |source: &Source| source.name != "map" && source.text.contains(&name);
+        assert!(code.tests.iter().any(used), "{name} is used by no test");
+        count += 1;
+    }
+    assert!(count > 10, "{count}");
+    let mut literals = Literals::default();
+    code.tests.iter().for_each(|source| literals.visit_file(&source.parsed));
+    assert!(literals.compared > 50, "{}", literals.compared);
+    assert_eq!(literals.in_place, 0, "tolerances written where they are used");
+}
+
+/// Calls that compare within a tolerance, and how many of those give it as a number.
+#[derive(Default)]
+struct Literals {
+    compared: usize,
+    in_place: usize,
+}
+
+impl<'ast> Visit<'ast> for Literals {
+    fn visit_expr_call(&mut self, call: &'ast syn::ExprCall) {
+        if let syn::Expr::Path(function) = &*call.func
+            && ["assert_close", "assert_all_close"].contains(&last_name(&function.path).as_str())
+        {
+            self.compared += 1;
+            self.in_place += usize::from(matches!(call.args.get(2), Some(syn::Expr::Lit(_)) | None));
+        }
+        visit::visit_expr_call(self, call);
     }
 }

@@ -17,7 +17,7 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use common::tolerance::{ORACLE_F32, ORACLE_F64, assert_close};
+use common::tolerance::{ORACLE_SOFTMAX, PROPERTY_F64, assert_close};
 use common::{batch, loss_and_gradient, numbers};
 use micro_diffusion::categorical::{SymbolSet, Temperature};
 use micro_diffusion::convolution::Convolution;
@@ -73,16 +73,16 @@ proptest! {
         let (mut p, mut shifted) = (logits.clone(), logits.clone());
         shifted.iter_mut().for_each(|z| *z += shift);
         let (log_sum, log_sum_shifted) = (softmax_forward(&mut p), softmax_forward(&mut shifted));
-        assert_close(p.iter().sum(), 1.0, ORACLE_F64, "sum");
-        assert_close(log_sum_shifted, log_sum + shift, ORACLE_F64, "logarithm of the sum");
+        assert_close(p.iter().sum(), 1.0, PROPERTY_F64, "sum");
+        assert_close(log_sum_shifted, log_sum + shift, PROPERTY_F64, "logarithm of the sum");
         for ((p, shifted), z) in p.iter().zip(&shifted).zip(&logits) {
             prop_assert!((0.0..=1.0).contains(p));
-            assert_close(*shifted, *p, ORACLE_F64, "a shifted probability");
-            assert_close(*p, (z - log_sum).exp(), ORACLE_F64, "e^(z − log sum)");
+            assert_close(*shifted, *p, PROPERTY_F64, "a shifted probability");
+            assert_close(*p, (z - log_sum).exp(), PROPERTY_F64, "e^(z − log sum)");
         }
         let mut single: Vec<f32> = logits.iter().map(|z| *z as f32).collect();
         softmax_forward(&mut single);
-        assert_close(single.iter().map(|p| f64::from(*p)).sum(), 1.0, ORACLE_F32, "sum in f32");
+        assert_close(single.iter().map(|p| f64::from(*p)).sum(), 1.0, ORACLE_SOFTMAX, "sum in f32");
     }
 }
 
@@ -98,7 +98,7 @@ fn check_permutation<M: Model<L, V>, const L: usize, const V: usize>(order: &[us
         assert_eq!(loss.to_bits(), losses[*row].to_bits(), "loss of row {row}");
     }
     for (index, (a, b)) in gradient.iter().zip(gradient_permuted).enumerate() {
-        assert_close(*a, b, ORACLE_F64, &format!("gradient of parameter {index}"));
+        assert_close(*a, b, PROPERTY_F64, &format!("gradient of parameter {index}"));
     }
     // By itself an example has the same loss, and the gradients of all by themselves add up to that of the batch.
     let mut sum = vec![0.0; M::PARAMETERS];
@@ -108,7 +108,7 @@ fn check_permutation<M: Model<L, V>, const L: usize, const V: usize>(order: &[us
         sum.iter_mut().zip(gradient).for_each(|(sum, g)| *sum += g);
     }
     for (a, b) in gradient.iter().zip(sum) {
-        assert_close(*a, b, ORACLE_F64, "the sum of the examples' gradients");
+        assert_close(*a, b, PROPERTY_F64, "the sum of the examples' gradients");
     }
 }
 

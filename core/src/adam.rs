@@ -1,7 +1,8 @@
 //! Adam with decoupled weight decay, its learning rate, and the average of the weights it passes through.
 //!
 //! With gradient g at step t = 1, 2, …: m = β₁·m + (1 − β₁)·g, v = β₂·v + (1 − β₂)·g², and
-//! w = w − η·(m̂ / (√v̂ + ε) + λ·w), with m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ), which undo the bias of starting at 0.
+//! w = w − η·(m̂ / (√v̂ + ε) + λ·w), with m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ), which undo the bias of starting at 0:
+//! m = (1 − β₁)·Σ_i β₁^(t−i)·g_i, i = 1 … t, is a mean of the gradients whose weights add up to 1 − β₁ᵗ only.
 //!
 //! The average follows the weights: a = a + (1 − κ_t)·(w − a) with κ_t = min(κ, t/(t + 9)), so that at first it looks back
 //! over about a tenth of the steps so far, and later over 1/(1 − κ) steps. It smooths out the noise of single batches, which

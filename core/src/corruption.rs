@@ -12,8 +12,10 @@ use crate::rng::{Stream, below};
 /// `clean` with exactly `count` positions masked, every set of positions being equally likely.
 ///
 /// Walks the positions and masks each with probability (still to mask)/(still to come), by draw (position, 0) of
-/// `stream`; a `count` above `L` masks everything. Source: D. Knuth, *The Art of Computer Programming*, volume 2,
-/// section 3.4.2, algorithm S.
+/// `stream`; a `count` above `L` masks everything. Along the way to any one set of k the numerators are k … 1 for the masked
+/// and L − k … 1 for the shown, the denominators L … 1: each set has the probability k!·(L − k)!/L!.
+///
+/// Source: D. Knuth, *The Art of Computer Programming*, volume 2, section 3.4.2, algorithm S.
 pub fn mask_count<const L: usize>(clean: &[u8; L], count: u32, stream: Stream) -> [Option<u8>; L] {
     let mut noisy = clean.map(Some);
     let mut left = count;

@@ -9,6 +9,8 @@ pub(crate) const GRADIENT_STEP: f64 = 1e-5;
 pub(crate) const ORACLE_F64: f64 = 1e-14;
 /// After three optimiser steps the differences have passed a division by √v̂, which is as small as the gradient.
 pub(crate) const ORACLE_F64_ADAM: f64 = 1e-13;
+/// Random logits, parameters and orders in f64: differences of numbers up to some hundreds, 2⁻⁵³ of those each.
+pub(crate) const PROPERTY_F64: f64 = 1e-12;
 /// Dense layer, our f32 against f64: up to 9 terms in each of 8 lanes, 3 halvings and the bias, 2⁻²⁴ each.
 pub(crate) const ORACLE_LINEAR: f64 = 1e-6;
 /// Softmax and cross-entropy, f32 against f64: an exponential (1.22 units in the last place), a sum in lanes, a reciprocal, a
