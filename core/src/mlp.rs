@@ -101,7 +101,7 @@ impl<const L: usize, const V: usize, const H: usize, A: Activation> Model<L, V> 
         Tensor { name: "output", dimensions: &[L, V, H], parts: L },
         Tensor { name: "output_bias", dimensions: &[L, V], parts: 1 },
     ];
-    const RECORD: usize = 2 * H + L * V;
+    const RECORD: usize = (2 * H + L * V).next_multiple_of(16);
     const MEMORY: usize = H;
 
     type View<'a, T: Copy + 'a> = MlpView<'a, T, L, V, H>;

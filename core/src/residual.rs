@@ -164,7 +164,7 @@ impl<const L: usize, const V: usize, const H: usize, A: Activation> Model<L, V> 
         Tensor { name: "output", dimensions: &[L, V, H], parts: L },
         Tensor { name: "output_bias", dimensions: &[L, V], parts: 1 },
     ];
-    const RECORD: usize = 5 * H + L * V;
+    const RECORD: usize = (5 * H + L * V).next_multiple_of(16);
     const MEMORY: usize = 3 * H;
 
     type View<'a, T: Copy + 'a> = ResidualView<'a, T, L, V, H>;

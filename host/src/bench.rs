@@ -106,7 +106,7 @@ fn time_steps(config: &Config, settings: &Settings) -> anyhow::Result<(Vec<f64>,
     // Rounds of about a twentieth of a second.
     let steps = (0.05 / round(WARM_UP_STEPS)).clamp(1.0, 1e4) as u32;
     let times = (0..ROUNDS).map(|_| round(steps)).collect();
-    Ok((times, trainer.state().weights.clone(), corpus.alphabet.clone()))
+    Ok((times, trainer.state().weights.to_vec(), corpus.alphabet.clone()))
 }
 
 /// Names drawn in a second, the fastest of some rounds.
@@ -130,11 +130,23 @@ fn names_per_second(
     Ok(f64::from(NAMES) / best)
 }
 
-/// Floating-point operations of the dense maps in one example's forward and backward pass, at the mean number of masks:
-/// two for each multiplication and addition, and three passes of equal size (forward, input gradient, weight gradient).
-pub(crate) fn training_flops(shape: Shape) -> f64 {
+/// Floating-point operations of one example in training: three passes of equal size (forward, input gradient, weight
+/// gradient), at the mean of the number of masks k that training draws with a probability proportional to 1/√k.
+fn training_flops(shape: Shape) -> f64 {
+    let roots = || (1..=shape.positions).map(|k| (k as f64).sqrt());
+    3.0 * forward_flops(shape, roots().sum::<f64>() / roots().map(f64::recip).sum::<f64>())
+}
+
+/// Floating-point operations of evaluating a text once at each number of masks.
+pub(crate) fn evaluation_flops(shape: Shape) -> f64 {
+    let positions = shape.positions as f64;
+    positions * forward_flops(shape, (positions + 1.0) / 2.0)
+}
+
+/// Floating-point operations of the dense maps in one forward pass with `masked` masks: two for each multiplication and
+/// addition.
+fn forward_flops(shape: Shape, masked: f64) -> f64 {
     let Shape { architecture, positions, symbols, width, blocks, heads } = shape;
-    let masked = (positions as f64 + 1.0) / 2.0;
     let (positions, symbols, width) = (positions as f64, symbols as f64, width as f64);
     let head = masked * symbols * width;
     let body = match architecture {
@@ -147,7 +159,7 @@ pub(crate) fn training_flops(shape: Shape) -> f64 {
         // A map for each tap.
         Architecture::Convolution => blocks as f64 * positions * heads as f64 * width * width,
     };
-    6.0 * (head + body)
+    2.0 * (head + body)
 }
 
 /// What one thread reaches with multiplications and additions that depend on nothing, not fused, in operations a second.

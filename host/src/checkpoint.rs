@@ -63,13 +63,13 @@ impl View for Floats<'_> {
 }
 
 /// The flat slices of a state, each under its name in the file.
-fn groups(state: &State) -> impl Iterator<Item = (&'static str, &Vec<f32>)> {
+fn groups(state: &State) -> impl Iterator<Item = (&'static str, &[f32])> {
     let groups = [
-        ("weights", &state.weights),
-        ("m", &state.m),
-        ("v", &state.v),
-        ("average", &state.average),
-        ("unrounded", &state.unrounded),
+        ("weights", &state.weights[..]),
+        ("m", &state.m[..]),
+        ("v", &state.v[..]),
+        ("average", &state.average[..]),
+        ("unrounded", &state.unrounded[..]),
     ];
     groups.into_iter().filter(|(_, values)| !values.is_empty())
 }
@@ -151,14 +151,12 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
         Ok(flat)
     };
     let rounding = file.tensor(EXPONENTS).is_ok();
+    let average = if metadata.settings.averaging > 0.0 { group("average")? } else { Vec::new() };
     let state = State {
-        weights: group("weights")?,
-        m: group("m")?,
-        v: group("v")?,
-        average: if metadata.settings.averaging > 0.0 { group("average")? } else { Vec::new() },
         unrounded: if rounding { group("unrounded")? } else { Vec::new() },
         exponents: if rounding { floats(&file, EXPONENTS, None)? } else { Vec::new() },
         losses: floats(&file, LOSSES, None)?,
+        ..State::new(&group("weights")?, &group("m")?, &group("v")?, &average)
     };
     if state.losses.len() > metadata.settings.steps as usize {
         bail!("it has more steps than its settings");

@@ -1,6 +1,7 @@
 //! The command line as a library: the program is [`main`], and [`inputs`] reads what comes from outside.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod aligned;
 mod bench;
 mod checkpoint;
 mod cli;
@@ -19,6 +20,7 @@ mod model;
 mod narrator;
 mod network;
 mod noise;
+mod phases;
 mod picture;
 mod quantise;
 mod report;

@@ -4,7 +4,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::bench::training_flops;
+use crate::bench::evaluation_flops;
 use crate::cli::{DrawOptions, Objective, SamplerName};
 use crate::config::Config;
 use crate::corpus::Corpus;
@@ -45,8 +45,7 @@ pub(crate) fn compare(
 ) -> anyhow::Result<Vec<(SamplerName, Statistics)>> {
     let (file, network) = (model.file()?, model.config()?.network);
     let (shape, samplers) = (network.shape(), SamplerName::value_variants());
-    // A forward pass is a third of a training step's.
-    let name = samplers.len() as f64 * shape.positions as f64 * training_flops(shape) / 3.0;
+    let name = samplers.len() as f64 * evaluation_flops(shape);
     let names = (FLOPS / name).clamp(COMPARED.0, COMPARED.1) as u32;
     samplers
         .iter()

@@ -44,7 +44,7 @@ impl<'a> Rounding<'a> {
         let (tensors, state) = (self.tensors, self.inner.state_mut());
         let scales = quantise::scales(tensors, &state.weights, self.activation);
         state.exponents = exponents(&scales);
-        state.unrounded = state.weights.clone();
+        state.unrounded = state.weights.to_vec();
         for (tensor, exponent, weights, _) in tensors_of(tensors, &scales, state) {
             weights.par_chunks_mut(SHARE).for_each(|weights| {
                 for weight in weights {

@@ -11,7 +11,7 @@ use micro_diffusion::adam::learning_rate;
 use micro_diffusion::file;
 
 use crate::Outcome;
-use crate::bench::training_flops;
+use crate::bench::evaluation_flops;
 use crate::checkpoint::{self, Checkpoint};
 use crate::cli::{DrawOptions, TrainOptions};
 use crate::config::{self, Config};
@@ -308,9 +308,7 @@ fn held_out_score(run: &Run, model: &Model, say: &mut Narrator) -> anyhow::Resul
         say.line("no held-out lines to score: the file has fewer than ten");
         return Ok(None);
     }
-    let shape = run.config.network.shape();
-    // A forward pass is a third of a training step's.
-    let line = f64::from(eval::DRAWS) * shape.positions as f64 * training_flops(shape) / 3.0;
+    let line = f64::from(eval::DRAWS) * evaluation_flops(run.config.network.shape());
     let count = held_out.len().min((SCORE_FLOPS / line).ceil() as usize);
     let lines: Vec<String> =
         (0..count).map(|index| held_out[index * held_out.len() / count].clone()).collect();

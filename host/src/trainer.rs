@@ -1,11 +1,9 @@
-//! Training: which examples a step sees, and the two parallel phases of a step.
+//! Training: which examples a step sees, and how many threads it takes.
 //!
 //! Example n of a run is row n mod B of step n / B; the order of the texts is a fresh permutation for each epoch. All
 //! of it is a function of seed and step, so a run can stop after any step and go on.
 
-use std::cell::RefCell;
 use std::marker::PhantomData;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use micro_diffusion::adam::{Adam, average_rate, learning_rate};
@@ -14,9 +12,10 @@ use micro_diffusion::rng::{Purpose, Stream, below};
 use micro_diffusion::schedule::{MaskCounts, cosine_mask_rate, uniform_time};
 use micro_diffusion::text::Alphabet;
 
+use crate::aligned::Aligned;
 use crate::cli::Objective;
+use crate::phases::{Batch, Parameters, Rates, forward_backward, update};
 use crate::settings::Settings;
-use crate::vector;
 
 /// What a run is made of.
 pub(crate) struct Plan<'a> {
@@ -41,13 +40,13 @@ pub(crate) trait Training {
 #[derive(Clone, PartialEq)]
 pub(crate) struct State {
     /// Parameters, flat.
-    pub(crate) weights: Vec<f32>,
+    pub(crate) weights: Aligned,
     /// Adam's mean of the gradient.
-    pub(crate) m: Vec<f32>,
+    pub(crate) m: Aligned,
     /// Adam's mean of the squared gradient.
-    pub(crate) v: Vec<f32>,
+    pub(crate) v: Aligned,
     /// The average of the weights, or nothing where none is kept.
-    pub(crate) average: Vec<f32>,
+    pub(crate) average: Aligned,
     /// The weights before they were rounded, or nothing where they are not; see [`rounding`](crate::rounding).
     pub(crate) unrounded: Vec<f32>,
     /// The exponents of the integers that they are rounded to, or nothing.
@@ -57,6 +56,19 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// Of a run before its first step. All are copied to where they are walked fastest.
+    pub(crate) fn new(weights: &[f32], m: &[f32], v: &[f32], average: &[f32]) -> Self {
+        Self {
+            weights: Aligned::copy_of(weights, 0),
+            m: Aligned::copy_of(m, 1),
+            v: Aligned::copy_of(v, 2),
+            average: Aligned::copy_of(average, 3),
+            unrounded: Vec::new(),
+            exponents: Vec::new(),
+            losses: Vec::new(),
+        }
+    }
+
     /// The parameters of the model that the run has come to: the average, where one is kept.
     pub(crate) fn model(&self) -> &[f32] {
         if self.average.is_empty() { &self.weights } else { &self.average }
@@ -77,7 +89,7 @@ pub(crate) struct Trainer<'a, M, const L: usize, const V: usize> {
     epoch: Option<u32>,
     counts: MaskCounts<L>,
     batch: Vec<Example<L>>,
-    records: Vec<f32>,
+    records: Aligned,
     losses: Vec<f32>,
     pace: Pace,
     model: PhantomData<fn() -> M>,
@@ -87,28 +99,20 @@ impl<'a, M: Model<L, V>, const L: usize, const V: usize> Trainer<'a, M, L, V> {
     pub(crate) fn new(texts: Vec<[u8; L]>, plan: Plan<'a>) -> Self {
         let settings = plan.settings;
         let rows = settings.batch as usize;
-        let mut weights = vec![0.0; M::PARAMETERS];
+        let zeros = vec![0.0; M::PARAMETERS];
+        let mut weights = zeros.clone();
         M::initialise(&mut weights, Stream::new(settings.seed, Purpose::Weights));
-        let moments = vec![0.0; M::PARAMETERS];
-        let average = if settings.averaging > 0.0 { weights.clone() } else { Vec::new() };
+        let average = if settings.averaging > 0.0 { &weights[..] } else { &[] };
         Self {
             texts,
             symbols: plan.alphabet.symbols(),
             settings,
-            state: State {
-                weights,
-                m: moments.clone(),
-                v: moments,
-                average,
-                unrounded: Vec::new(),
-                exponents: Vec::new(),
-                losses: Vec::new(),
-            },
+            state: State::new(&weights, &zeros, &zeros, average),
             order: Vec::new(),
             epoch: None,
             counts: MaskCounts::new(settings.batch),
             batch: vec![Example::EMPTY; rows],
-            records: vec![0.0; rows * M::RECORD],
+            records: Aligned::copy_of(&vec![0.0; rows * M::RECORD], 0),
             losses: vec![0.0; rows],
             pace: Pace::new(rayon::current_num_threads()),
             model: PhantomData,
@@ -175,19 +179,6 @@ impl<'a> Noise<'a> {
     }
 }
 
-/// Runs `work` on each share, the first on the first thread and so on: a thread gets the same part of the parameters in
-/// each step, and finds it in its cache. A single share is the caller's own.
-fn on_each_thread<T: Send>(mut shares: Vec<T>, work: impl Fn(T) + Sync) {
-    if shares.len() < 2 {
-        return shares.pop().into_iter().for_each(work);
-    }
-    let shares: Vec<Mutex<Option<T>>> = shares.into_iter().map(|share| Mutex::new(Some(share))).collect();
-    rayon::broadcast(|thread| {
-        let share = shares.get(thread.index()).and_then(|share| share.lock().ok()?.take());
-        share.into_iter().for_each(&work);
-    });
-}
-
 /// How many threads a step takes: all there are, or one, whichever is the faster at the moment.
 ///
 /// Threads wait for each other twice in each step. Where the machine is busy with other work, or a network so small that
@@ -231,48 +222,6 @@ impl Pace {
     }
 }
 
-thread_local! {
-    /// One part's gradient, on the worker that computes it.
-    static GRADIENT: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
-}
-
-/// One part of one tensor, and all that a step changes of it.
-struct Part<'a> {
-    tensor: usize,
-    part: usize,
-    weights: &'a mut [f32],
-    m: &'a mut [f32],
-    v: &'a mut [f32],
-    /// Empty where no average is kept.
-    average: &'a mut [f32],
-}
-
-/// Takes `length` numbers off the front of `flat`; nothing where it has fewer.
-fn split_off<'a>(flat: &mut &'a mut [f32], length: usize) -> &'a mut [f32] {
-    flat.split_off_mut(..length).unwrap_or_default()
-}
-
-/// All parts of all tensors.
-fn parts<M: Model<L, V>, const L: usize, const V: usize>(state: &mut State) -> Vec<Part<'_>> {
-    let (mut weights, mut m, mut v) = (&mut state.weights[..], &mut state.m[..], &mut state.v[..]);
-    let mut average = &mut state.average[..];
-    let mut parts = Vec::new();
-    for (tensor, shape) in M::TENSORS.iter().enumerate() {
-        for part in 0..shape.parts {
-            let length = shape.part_len();
-            parts.push(Part {
-                tensor,
-                part,
-                weights: split_off(&mut weights, length),
-                m: split_off(&mut m, length),
-                v: split_off(&mut v, length),
-                average: split_off(&mut average, length),
-            });
-        }
-    }
-    parts
-}
-
 impl<M: Model<L, V>, const L: usize, const V: usize> Training for Trainer<'_, M, L, V> {
     fn step(&mut self) -> f32 {
         let step = self.state.losses.len() as u32;
@@ -280,37 +229,18 @@ impl<M: Model<L, V>, const L: usize, const V: usize> Training for Trainer<'_, M,
         let (start, threads) = (Instant::now(), self.pace.threads(step as usize));
         let symbols = self.symbols;
         let (noise, counts) = (Noise::new(self.settings, step), &self.counts);
-        let weights = &self.state.weights;
-        let rows = self.batch.len().div_ceil(threads);
-        let batch = self.batch.chunks_mut(rows);
-        let records = self.records.chunks_mut(rows * M::RECORD).zip(self.losses.chunks_mut(rows));
-        on_each_thread(batch.zip(records).enumerate().collect(), |(share, (batch, (records, losses)))| {
-            for (row, example) in (share * rows..).zip(batch.iter_mut()) {
-                *example = noise.example(counts, &example.clean, row as u32);
-            }
-            if let Some(view) = M::view(weights) {
-                vector::forward_backward::<M, L, V>(view, batch, symbols, records, losses);
-            }
+        let State { weights, m, v, average, .. } = &mut self.state;
+        let mut batch =
+            Batch { examples: &mut self.batch, records: &mut self.records, losses: &mut self.losses };
+        forward_backward::<M, L, V>(threads, weights, symbols, &mut batch, |row, example| {
+            *example = noise.example(counts, &example.clean, row);
         });
         let Settings { steps, learning_rate: peak, warm_up, final_rate, .. } = *self.settings;
         let adam = Adam { weight_decay: self.settings.weight_decay, ..Adam::default() };
-        let update = adam.step(step, learning_rate(step, steps, peak, warm_up, final_rate));
-        let average_rate = average_rate(step, self.settings.averaging);
-        let (batch, records) = (&self.batch, &self.records);
-        let mut shares: Vec<Vec<Part>> = (0..threads).map(|_| Vec::new()).collect();
-        for (index, part) in parts::<M, L, V>(&mut self.state).into_iter().enumerate() {
-            shares[index % threads].push(part);
-        }
-        on_each_thread(shares, |share| {
-            GRADIENT.with_borrow_mut(|gradient| {
-                for part in share {
-                    gradient.resize(part.weights.len(), 0.0);
-                    vector::gradient::<M, L, V>(part.tensor, part.part, batch, records, gradient);
-                    vector::adam(&update, part.weights, gradient, part.m, part.v);
-                    vector::average(part.average, part.weights, average_rate);
-                }
-            });
-        });
+        let rate = learning_rate(step, steps, peak, warm_up, final_rate);
+        let rates =
+            Rates { adam: adam.step(step, rate), average: average_rate(step, self.settings.averaging) };
+        update::<M, L, V>(threads, &rates, &batch, Parameters { weights, m, v, average });
         // The reference's is a mean over positions; what is reported counts texts.
         let positions = if self.settings.objective == Objective::Reference { L as f32 } else { 1.0 };
         let loss = self.losses.iter().sum::<f32>() * positions;

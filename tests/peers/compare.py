@@ -153,7 +153,7 @@ class NumpyPeer:
 
 class Ours:
     def __init__(self, config, threads):
-        self.command = [PROGRAM, "bench", "--config", config, "--threads", str(threads), "--json"]
+        self.command = [PROGRAM, "bench", "--config", config, "--threads", str(threads), "--batch", str(BATCH), "--json"]
 
     def time(self, _):
         return json.loads(subprocess.check_output(self.command))["step_ms"]

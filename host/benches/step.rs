@@ -1,0 +1,80 @@
+//! How the cost of a training step grows: `cargo bench --bench step`.
+//!
+//! Steps of the two-layer perceptron as `train` runs them, at batches from 16 to 512, hidden widths from 64 to 512, and one
+//! and two threads. The last column counts the floating-point operations of the dense layer, at the masks that are drawn;
+//! `peak` is what one thread reaches with multiplications and additions that depend on nothing.
+
+#[path = "../src/aligned.rs"]
+mod aligned;
+#[path = "../src/phases.rs"]
+mod phases;
+#[allow(dead_code, reason = "the program draws names with it, too")]
+#[path = "../src/vector.rs"]
+mod vector;
+
+use aligned::Aligned;
+use divan::counter::ItemsCount;
+use divan::{Bencher, black_box};
+use micro_diffusion::adam::{Adam, average_rate};
+use micro_diffusion::denoiser::{Example, Model};
+use micro_diffusion::mlp::Mlp;
+use micro_diffusion::rng::{Purpose, Stream};
+use micro_diffusion::schedule::MaskCounts;
+use phases::{Batch, Parameters, Rates, forward_backward, update};
+
+/// Positions and symbols.
+const L: usize = 12;
+const V: usize = 27;
+
+/// Steps of `batch` random texts on `threads` threads.
+fn steps<M: Model<L, V>>(bencher: Bencher, batch: u32, threads: usize) {
+    let mut weights = vec![0.0; M::PARAMETERS];
+    M::initialise(&mut weights, Stream::new(1, Purpose::Weights));
+    let zeros = vec![0.0; M::PARAMETERS];
+    let mut weights = Aligned::copy_of(&weights, 0);
+    let (mut m, mut v) = (Aligned::copy_of(&zeros, 1), Aligned::copy_of(&zeros, 2));
+    let stream = Stream::new(1, Purpose::Noise);
+    let text = |row: u32| std::array::from_fn(|l| (stream.draw(row, l as u32)[0] % V as u32) as u8);
+    let mut examples: Vec<_> = (0..batch).map(|row| Example { clean: text(row), ..Example::EMPTY }).collect();
+    let mut records = Aligned::copy_of(&vec![0.0; batch as usize * M::RECORD], 0);
+    let mut losses = vec![0.0; batch as usize];
+    let counts = MaskCounts::<L>::new(batch);
+    let masked: u32 = (0..batch).map(|row| counts.count(0, row)).sum();
+    let flops = 6 * masked as usize * V * M::SHAPE.width;
+    let mut step = 0;
+    bencher.counter(ItemsCount::new(flops)).bench_local(|| {
+        let [shared, _] = stream.child(step, u32::MAX).draw(0, 0);
+        let mut batch = Batch { examples: &mut examples, records: &mut records, losses: &mut losses };
+        forward_backward::<M, L, V>(threads, &weights, V, &mut batch, |row, example| {
+            let count = counts.count(shared, row);
+            *example = Example::bound(&example.clean, count, counts.weight(count), stream.child(step, row));
+        });
+        let rates = Rates { adam: Adam::default().step(step, 1e-3), average: average_rate(step, 0.0) };
+        let (weights, m, v) = (&mut weights, &mut m, &mut v);
+        update::<M, L, V>(threads, &rates, &batch, Parameters { weights, m, v, average: &mut [] });
+        step += 1;
+    });
+}
+
+#[divan::bench(args = [16, 32, 64, 128, 256, 512], consts = [1, 2])]
+fn batch<const THREADS: usize>(bencher: Bencher, batch: u32) {
+    steps::<Mlp<L, V, 256>>(bencher, batch, THREADS);
+}
+
+#[divan::bench(types = [Mlp<L, V, 64>, Mlp<L, V, 128>, Mlp<L, V, 256>, Mlp<L, V, 512>], args = [1, 2])]
+fn width<M: Model<L, V>>(bencher: Bencher, threads: usize) {
+    steps::<M>(bencher, 64, threads);
+}
+
+#[divan::bench]
+fn peak(bencher: Bencher) {
+    const TURNS: usize = 10_000;
+    bencher
+        .counter(ItemsCount::new(2 * vector::PEAK_SUMS * TURNS))
+        .bench_local(|| vector::multiply_and_add(black_box(0.5), TURNS));
+}
+
+fn main() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("a second thread can be had");
+    pool.install(divan::main);
+}
