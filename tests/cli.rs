@@ -156,7 +156,7 @@ fn the_desktop_prints_what_the_firmware_examples_print() {
     let states: String =
         states.flat_map(|states| states.split(" → ")).flat_map(|state| [state, "\n"]).collect();
     assert_eq!(states, include_str!("golden/firmware.txt"));
-    assert_eq!(sample("coin-int4.mdm", "20", &[]), include_str!("golden/ten-cent.txt"));
+    assert_eq!(sample("cobble-int4.mdm", "20", &[]), include_str!("golden/ten-cent.txt"));
 }
 
 #[test]

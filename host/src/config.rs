@@ -1,6 +1,6 @@
 //! The configurations by name, each with the recipe that trains it well.
 
-use micro_diffusion::config::{Coin, Micro, Pebble, Residual, Tiny, Transformer, Wide};
+use micro_diffusion::config::{Cobble, Micro, Pebble, Residual, Tiny, Transformer, Wide};
 use micro_diffusion::denoiser::Shape;
 
 use crate::network::{Compiled, Network};
@@ -51,9 +51,9 @@ pub(crate) static CONFIGS: [Config; 7] = [
         recipe: Recipe { averaging: 0.999, ..Recipe::new(6000, 256, 6e-3) },
     },
     Config {
-        name: "coin",
-        network: &Compiled::<Coin, 12, 27>::WITH_INTEGERS,
-        recipe: Recipe { averaging: 0.999, ..Recipe::new(80_000, 128, 8e-3) },
+        name: "cobble",
+        network: &Compiled::<Cobble, 16, 27>::WITH_INTEGERS,
+        recipe: Recipe { averaging: 0.999, ..Recipe::new(12_000, 128, 6e-3) },
     },
     Config {
         name: "residual",

@@ -64,8 +64,8 @@ pub(crate) fn rows() -> Vec<Row> {
     };
     let ten_cent = Row {
         chip: TEN_CENT,
-        model: "21,092 parameters, int4",
-        file: "data/coin-int4.mdm",
+        model: "20,277 parameters, int4",
+        file: "data/cobble-int4.mdm",
         program: TEN_CENT_EXAMPLE,
         counted: TEN_CENT_EXAMPLE,
     };

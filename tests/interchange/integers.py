@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 
-MLP, RESIDUAL = 1, 2
+MLP, RESIDUAL, CONVOLUTION = 1, 2, 4
 INT8, INT4, INT16 = 2, 3, 4
 
 
@@ -35,12 +35,14 @@ def load(path):
     assert data[:6] == b"mdm\x1a\x01\x00" and zlib.crc32(data[:-4]) == int.from_bytes(data[-4:], "little")
     field = lambda start, length=2: int.from_bytes(data[start : start + length], "little")
     kind, layout, width, count = data[8], data[9], field(14), data[20]
-    assert kind in (MLP, RESIDUAL) and layout == 2, "a perceptron in integers"
+    assert kind in (MLP, RESIDUAL, CONVOLUTION) and layout == 2, "a perceptron or convolution in integers"
     alphabet = data[24 : 24 + field(22)].decode()
     table, payload = 24 + field(22), data[field(6) : -4]
     names = ["input", "hidden_bias", "output", "output_bias"]
     if kind == RESIDUAL:
         names[2:2] = ["residual", "residual_bias"]
+    if kind == CONVOLUTION:
+        names = ["embedding", "weight", "bias", "output", "output_bias"]
     assert count == len(names)
     tensors, exponents, start = {}, {"activation": data[21]}, 0
     for number, name in enumerate(names):
@@ -53,15 +55,35 @@ def load(path):
         exponents[name] = int(-np.log2(scale))
         assert 2.0 ** -exponents[name] == scale
         start = end
-        if name == "input":
-            units = width * (2 if kind == RESIDUAL else 1)
+        if number == 0:
+            units = width * {MLP: 1, RESIDUAL: 2, CONVOLUTION: field(18)}[kind]
             exponents["largest"] = 255 if dtype == INT8 else min(255, 65535 // 15 // units)
     assert start == len(payload)
+    if kind == CONVOLUTION:
+        tensors["token"], tensors["position"] = np.split(tensors.pop("embedding"), [field(12) + 1])
     return {**tensors, "exponents": exponents}, {"alphabet": alphabet}
+
+
+def convolution(t, symbols):
+    """The same with a residual stream of 16 bits in units of 1/1024; each layer over all positions."""
+    e, length = t["exponents"], len(symbols)
+    # x·2ⁿ to the nearest integer, halves up.
+    scale = lambda x, n: x << n if n >= 0 else x + (1 << -n - 1) >> -n
+    value = lambda x: np.clip(scale(x, e["activation"] - 10), 0, e["largest"])
+    # The last row of tokens is the mask's, and -1 is the mask.
+    x = t["token"][np.array(symbols)] + t["position"] << 10 - e["embedding"]
+    for weight, bias in zip(t["weight"], t["bias"]):
+        padded = np.pad(value(x), ((len(weight) // 2, len(weight) // 2), (0, 0)))
+        products = sum(padded[j : j + length] @ tap for j, tap in enumerate(weight))
+        x = np.clip(x + bias + scale(products, 10 - e["weight"] - e["activation"]), -(2**15), 2**15 - 1)
+    z = value(x) @ t["output"]
+    return (z << 16 - e["activation"] - e["output"]) + (t["output_bias"] << 16 - e["output_bias"])
 
 
 def scores(t, symbols):
     """Sums, divisions by powers of two rounded down, and hidden values held at the largest; nothing else."""
+    if "token" in t:
+        return convolution(t, symbols)
     e = t["exponents"]
     value = lambda sums, shift: np.clip(sums >> shift, 0, e["largest"])
     shown = [t["input"][l, s] for l, s in enumerate(symbols) if s >= 0]

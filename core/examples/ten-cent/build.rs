@@ -7,8 +7,8 @@ use std::path::Path;
 
 use micro_diffusion::file::ModelFile;
 
-/// The model: any of 4-bit weights and 32 hidden units.
-const MODEL: &str = "../../../data/coin-int4.mdm";
+/// The model: any of the type that `main.rs` names.
+const MODEL: &str = "../../../data/cobble-int4.mdm";
 
 fn main() {
     println!("cargo::rerun-if-changed=memory.x");

@@ -9,16 +9,17 @@
 use core::arch::{asm, global_asm};
 
 use micro_diffusion::categorical::{SymbolSet, Temperature};
-use micro_diffusion::integer::{Int4, IntegerMlp, IntegerModel, Scales};
+use micro_diffusion::integer::{Int4, IntegerModel, Scales};
+use micro_diffusion::integer_convolution::IntegerConvolution;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
 use micro_diffusion::text::PAD;
 
-/// The model: 4-bit weights, and 32 hidden units.
+/// The model: 4-bit weights, and 4 residual convolutions of width 30 and 5 taps.
 static TENSORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tensors.bin"));
 const SCALES: Scales = include!(concat!(env!("OUT_DIR"), "/scales.rs"));
-type Network = IntegerMlp<Int4, L, V, 32>;
-const L: usize = 12;
+type Network = IntegerConvolution<Int4, L, V, 30, 4, 5>;
+const L: usize = 16;
 const V: usize = 27;
 
 /// Any number, for names of your own.
