@@ -1,11 +1,10 @@
 //! Every input of the fuzzer's corpora, run once more: what was ever found stays found.
 
 use std::fs;
+use std::panic::catch_unwind;
 use std::path::Path;
 
-#[path = "fuzz/targets.rs"]
-#[expect(unreachable_pub, reason = "the library that fuzzing links")]
-mod targets;
+use crate::targets;
 
 /// Runs `target` on the corpus `name`; some of it must get all the way through.
 fn replay(name: &str, target: fn(&[u8]) -> bool) {
@@ -13,8 +12,8 @@ fn replay(name: &str, target: fn(&[u8]) -> bool) {
     let inputs = fs::read_dir(folder).expect("a folder for each target");
     let through = inputs.filter(|entry| {
         let path = entry.as_ref().expect("a readable folder").path();
-        println!("{}", path.display());
-        target(&fs::read(path).expect("a readable file"))
+        let bytes = fs::read(&path).expect("a readable file");
+        catch_unwind(|| target(&bytes)).unwrap_or_else(|_| panic!("{} made {name} panic", path.display()))
     });
     assert!(through.count() > 0, "no input of {name} gets all the way through");
 }

@@ -7,15 +7,15 @@ use crate::corpus::{Lines, Split};
 use crate::interchange;
 
 /// A text file as training takes it.
-pub struct Text {
+pub(crate) struct Text {
     /// What is trained on.
-    pub training: Vec<String>,
+    pub(crate) training: Vec<String>,
     /// What is never trained on.
-    pub held_out: Vec<String>,
+    pub(crate) held_out: Vec<String>,
     /// Every character of both.
-    pub alphabet: String,
+    pub(crate) alphabet: String,
     /// The most characters that a line may have.
-    pub positions: usize,
+    pub(crate) positions: usize,
 }
 
 /// The text file `bytes`, prepared for the configuration that `train` takes without `--config`, with the split that its
@@ -23,7 +23,7 @@ pub struct Text {
 ///
 /// # Errors
 /// Says in words what is wrong with the text.
-pub fn text(bytes: &[u8], development: bool) -> anyhow::Result<Text> {
+pub(crate) fn text(bytes: &[u8], development: bool) -> anyhow::Result<Text> {
     let lines = Lines::of("the text".to_owned(), bytes.to_owned())?;
     let config = lines.config()?;
     let split = if development { Split::Development } else { Split::Record };
@@ -36,7 +36,7 @@ pub fn text(bytes: &[u8], development: bool) -> anyhow::Result<Text> {
 ///
 /// # Errors
 /// Says in words what is wrong with it.
-pub fn safetensors(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn safetensors(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
     interchange::to_model(bytes)
 }
 
@@ -44,6 +44,6 @@ pub fn safetensors(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
 ///
 /// # Errors
 /// Says in words what is wrong with it.
-pub fn checkpoint(bytes: &[u8]) -> anyhow::Result<Vec<f32>> {
+pub(crate) fn checkpoint(bytes: &[u8]) -> anyhow::Result<Vec<f32>> {
     Ok(checkpoint::from_bytes(bytes)?.state.losses)
 }

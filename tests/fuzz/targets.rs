@@ -15,7 +15,8 @@ use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
 use micro_diffusion::text::{Alphabet, EncodeError, PAD};
 use micro_diffusion::transformer::Transformer;
-use micro_diffusion_cli::inputs;
+
+use crate::inputs;
 
 const ORDERS: [Order; 4] = [Order::Random, Order::Confidence, Order::Entropy, Order::Remask];
 
