@@ -138,6 +138,13 @@ fn the_example_prints_its_names_and_a_panic_or_a_fault_is_an_error_on_every_chip
     examples(&[MICROBIT, CORTEX_M3, CORTEX_M4F, RISC_V]);
 }
 
+/// `cargo run` in its folder, as the README has it, does not ask which of the binaries is meant.
+#[test]
+fn cargo_run_runs_the_example() {
+    let manifest = std::fs::read_to_string(project().join(EXAMPLE.package).join("Cargo.toml")).unwrap();
+    assert!(manifest.contains(&format!("\ndefault-run = \"{}\"\n", EXAMPLE.binary)), "{manifest}");
+}
+
 /// The panic handler calls a function that does not exist, so the program links only if no panic can be reached.
 #[test]
 fn no_panic_can_be_reached() {

@@ -9,10 +9,10 @@
 use core::hint::black_box;
 
 use micro_diffusion::categorical::{SymbolSet, Temperature};
-use micro_diffusion::config::{Micro, Residual, Tiny, Transformer};
+use micro_diffusion::config::{Cobble, Micro, Pebble, Residual, Tiny, Transformer};
 use micro_diffusion::denoiser::{Denoiser, Model};
 use micro_diffusion::file::ModelFile;
-use micro_diffusion::integer::{Int4, Int8, IntegerModel, Quantisable};
+use micro_diffusion::integer::{Int4, Int8, IntegerModel, Precision, Quantisable};
 use micro_diffusion::pattern;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
@@ -42,16 +42,22 @@ fn sample(bytes: &[u8]) -> Option<()> {
     black_box(float::<Micro, 12, 27, { <Micro as Model<12, 27>>::MEMORY }>(black_box(file)));
     black_box(float::<Residual, 12, 27, { <Residual as Model<12, 27>>::MEMORY }>(black_box(file)));
     black_box(float::<Transformer, 16, 27, { <Transformer as Model<16, 27>>::MEMORY }>(black_box(file)));
-    black_box(integer::<<Micro as Quantisable<12, 27>>::Integers<Int4>>(black_box(file)));
-    black_box(integer::<<Micro as Quantisable<12, 27>>::Integers<Int8>>(black_box(file)));
-    black_box(integer::<<Residual as Quantisable<12, 27>>::Integers<Int4>>(black_box(file)));
-    black_box(integer::<<Residual as Quantisable<12, 27>>::Integers<Int8>>(black_box(file)));
+    black_box(float::<Pebble, 16, 27, { <Pebble as Model<16, 27>>::MEMORY }>(black_box(file)));
+    black_box(integer::<Micro, Int4, 12, 27>(black_box(file)));
+    black_box(integer::<Micro, Int8, 12, 27>(black_box(file)));
+    black_box(integer::<Residual, Int4, 12, 27>(black_box(file)));
+    black_box(integer::<Residual, Int8, 12, 27>(black_box(file)));
+    black_box(integer::<Cobble, Int4, 16, 27>(black_box(file)));
+    black_box(integer::<Pebble, Int8, 16, 27>(black_box(file)));
     Some(())
 }
 
-fn integer<M: IntegerModel<12, 27>>(file: ModelFile) -> Option<()> {
-    let mut memory = M::MEMORY;
-    draw::<_, 12, 27>(&mut M::denoiser(file.integers::<M, 12, 27>().ok()?, &mut memory), file)
+fn integer<M: Quantisable<L, V>, P: Precision + 'static, const L: usize, const V: usize>(
+    file: ModelFile,
+) -> Option<()> {
+    let view = file.integers::<M::Integers<P>, L, V>().ok()?;
+    let mut memory = M::Integers::<P>::MEMORY;
+    draw::<_, L, V>(&mut M::Integers::<P>::denoiser(view, &mut memory), file)
 }
 
 fn float<M: Model<L, V>, const L: usize, const V: usize, const MEMORY: usize>(file: ModelFile) -> Option<()> {
