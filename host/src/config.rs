@@ -48,7 +48,7 @@ pub(crate) static CONFIGS: [Config; 7] = [
     Config {
         name: "pebble",
         network: &Compiled::<Pebble, 16, 27>::WITH_INTEGERS,
-        recipe: Recipe { averaging: 0.999, ..Recipe::new(6000, 256, 6e-3) },
+        recipe: Recipe { averaging: 0.999, ..Recipe::new(12_000, 256, 6e-3) },
     },
     Config {
         name: "cobble",
