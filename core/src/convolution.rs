@@ -22,7 +22,7 @@
 use core::marker::PhantomData;
 
 use crate::activation::{Activation, Relu};
-use crate::denoiser::{Architecture, Denoiser, Example, Model, Score, Shape, initialise, to_scores};
+use crate::denoiser::{Architecture, Denoiser, Example, Model, Score, Shape, initialise, to_scores_at};
 use crate::linear::add_scaled;
 use crate::math::{Real, Stored};
 use crate::product::{product, product_backward_weight, product_transposed, transpose, transpose_blocks};
@@ -418,10 +418,6 @@ impl<
 
     #[inline(always)]
     fn scores(&self, position: usize, out: &mut [Score; V]) {
-        let mut column = [0.0; V];
-        for (column, logits) in column.iter_mut().zip(self.logits.iter()) {
-            *column = logits.get(position).copied().unwrap_or(0.0);
-        }
-        to_scores(&column, out);
+        to_scores_at(self.logits, position, out);
     }
 }

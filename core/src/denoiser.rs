@@ -179,6 +179,20 @@ pub fn to_scores<const V: usize>(logits: &[f32; V], scores: &mut [Score; V]) {
     }
 }
 
+/// The same of the logits at `position`, where they lie with the positions innermost.
+#[inline(always)]
+pub(crate) fn to_scores_at<const L: usize, const V: usize>(
+    logits: &[[f32; L]; V],
+    position: usize,
+    scores: &mut [Score; V],
+) {
+    let mut column = [0.0; V];
+    for (column, logits) in column.iter_mut().zip(logits) {
+        *column = logits.get(position).copied().unwrap_or(0.0);
+    }
+    to_scores(&column, scores);
+}
+
 /// [`NAT`] as a float, exactly.
 const NAT_F32: f32 = 65_536.0;
 

@@ -25,7 +25,7 @@
 
 use crate::activation::{gelu_backward, gelu_forward, gelu_forward_slope};
 use crate::attention::{attention_backward, attention_forward};
-use crate::denoiser::{Architecture, Denoiser, Example, Model, Score, Shape, initialise, to_scores};
+use crate::denoiser::{Architecture, Denoiser, Example, Model, Score, Shape, initialise, to_scores_at};
 use crate::linear::add_scaled;
 use crate::math::{Real, Stored};
 use crate::normalisation::{rms_norm_backward, rms_norm_forward};
@@ -620,10 +620,6 @@ impl<
 
     #[inline(always)]
     fn scores(&self, position: usize, out: &mut [Score; V]) {
-        let mut column = [0.0; V];
-        for (column, logits) in column.iter_mut().zip(self.logits.iter()) {
-            *column = logits.get(position).copied().unwrap_or(0.0);
-        }
-        to_scores(&column, out);
+        to_scores_at(self.logits, position, out);
     }
 }
