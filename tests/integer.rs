@@ -13,15 +13,17 @@
 
 mod common;
 
-use common::integers::{Case, all_scores, integers, shifted, texts};
+use common::integers::{
+    Case, agrees, all_scores, any_alignment_and_no_change, every_order_and_pattern, shifted, texts,
+    training_computes_integers,
+};
 use common::numbers;
 use micro_diffusion::activation::Activation;
 use micro_diffusion::categorical::Temperature;
 use micro_diffusion::denoiser::{Example, Model};
 use micro_diffusion::file::{FileError, ModelFile, crc32, write};
 use micro_diffusion::integer::{
-    Int4, Int8, IntegerMlp, IntegerModel, Precision, Quantisable, Scales, Stepped, add_bit_by_bit,
-    add_products,
+    Int4, Int8, IntegerMlp, IntegerModel, Precision, Scales, Stepped, add_bit_by_bit, add_products,
 };
 use micro_diffusion::integer_residual::IntegerResidual;
 use micro_diffusion::mlp::Mlp;
@@ -55,26 +57,12 @@ fn plain_scores<const L: usize, const V: usize, const H: usize>(
     [output, bias]: [&[i64]; 2],
     [a, u, c]: [i64; 3],
     values: [i64; H],
-) -> Vec<[i64; V]> {
+) -> Vec<(usize, [i64; V])> {
     let score = |l: usize, v: usize| {
         let sum: i64 = (0..H).map(|h| values[h] * output[(l * H + h) * V + v]).sum();
         shifted(sum, 16 - a - u) + shifted(bias[l * V + v], 16 - c)
     };
-    (0..L).map(|l| std::array::from_fn(|v| score(l, v))).collect()
-}
-
-/// Compares the scores of many texts with those of `plain`, from tensors and text.
-fn agrees<I: IntegerModel<L, V>, const L: usize, const V: usize>(
-    case: &Case,
-    plain: impl Fn(&[Vec<i64>], &[Option<u8>; L]) -> Vec<[i64; V]>,
-) {
-    let tensors = integers(I::TENSORS, &case.payload);
-    let mut memory = I::MEMORY;
-    let mut denoiser = I::denoiser(I::view(&case.payload, &case.scales).unwrap(), &mut memory);
-    for text in texts::<L, V>(5) {
-        let found = all_scores(&mut denoiser, &text).into_iter().map(|scores| scores.map(i64::from));
-        assert_eq!(found.collect::<Vec<_>>(), plain(&tensors, &text), "{:?} {text:?}", I::SHAPE);
-    }
+    (0..L).map(|l| (l, std::array::from_fn(|v| score(l, v)))).collect()
 }
 
 fn agrees_with_plain_loops<P: Precision + 'static, const L: usize, const V: usize, const H: usize>(
@@ -299,13 +287,8 @@ fn nothing_overflows_at_the_ends_of_every_range() {
 #[test]
 fn scales_and_biases_that_could_overflow_are_refused() {
     let case = Case::new::<Micro, Micro8, 12, 27>(4, 5);
-    let viewed = |scales: &Scales, payload: &[u8]| Micro8::view(payload, scales).is_some();
-    assert!(viewed(&case.scales, &case.payload));
-    let with = |change: fn(&mut Scales)| {
-        let mut scales = case.scales;
-        change(&mut scales);
-        viewed(&scales, &case.payload)
-    };
+    let with = |change: fn(&mut Scales)| case.taken_with::<Micro8, 12, 27>(change);
+    assert!(with(|_| ()));
     assert!(!with(|scales| scales.activation = 16), "activations finer than sums");
     assert!(!with(|scales| scales.tensors[1] += 1), "a bias in another unit");
     assert!(!with(|scales| scales.tensors[2] = 0), "scores up to 2³⁴");
@@ -313,20 +296,38 @@ fn scales_and_biases_that_could_overflow_are_refused() {
     assert!(!with(|scales| scales.tensors[3] = 0), "score biases up to 2³¹");
     let (mut payload, bias) = (case.payload.clone(), Micro8::TENSORS[0].bytes());
     payload[bias..bias + 2].copy_from_slice(&(1_i16 << 14).to_le_bytes());
-    assert!(!viewed(&case.scales, &payload), "a hidden bias beyond its share");
+    let taken = |payload: &[u8]| Micro8::view(payload, &case.scales).is_some();
+    assert!(!taken(&payload), "a hidden bias beyond its share");
     payload.push(0);
-    assert!(!viewed(&case.scales, &payload));
-    assert!(!viewed(&case.scales, &case.payload[1..]));
+    assert!(!taken(&payload));
+    assert!(!taken(&case.payload[1..]));
     let case = Case::new::<ResidualFloats, Residual8, 12, 27>(4, 5);
-    let with = |change: fn(&mut Scales)| {
-        let mut scales = case.scales;
-        change(&mut scales);
-        Residual8::view(&case.payload, &scales).is_some()
-    };
+    let with = |change: fn(&mut Scales)| case.taken_with::<Residual8, 12, 27>(change);
     assert!(with(|_| ()));
     assert!(!with(|scales| scales.tensors[3] += 1), "a second bias in another unit");
     assert!(!with(|scales| scales.tensors[2] += 1), "a second table in another unit than its bias");
     assert!(!with(|scales| scales.tensors[4] = 1), "scores up to 2³⁴");
+}
+
+/// No file can hold them, but scales are made by hand too.
+#[test]
+fn exponents_above_those_of_a_file_are_refused() {
+    let case = Case::new::<Micro, Micro8, 12, 27>(4, 5);
+    let residual = Case::new::<ResidualFloats, Residual8, 12, 27>(4, 5);
+    let table = |exponent| move |scales: &mut Scales| scales.tensors[..2].fill(exponent);
+    let second = |exponent: u8| {
+        move |scales: &mut Scales| {
+            (scales.tensors[2], scales.tensors[3]) = (exponent - scales.activation, exponent);
+        }
+    };
+    assert!(case.taken_with::<Micro8, 12, 27>(table(16)));
+    assert!(residual.taken_with::<Residual8, 12, 27>(table(16)));
+    assert!(residual.taken_with::<Residual8, 12, 27>(second(16)));
+    for exponent in [17, 32, 255] {
+        assert!(!case.taken_with::<Micro8, 12, 27>(table(exponent)), "{exponent}");
+        assert!(!residual.taken_with::<Residual8, 12, 27>(table(exponent)), "{exponent}");
+        assert!(!residual.taken_with::<Residual8, 12, 27>(second(exponent)), "{exponent}");
+    }
 }
 
 #[test]
@@ -409,36 +410,8 @@ fn a_product_table_changes_its_last_two_dimensions() {
 
 #[test]
 fn a_file_of_integers_is_read_at_any_alignment_and_no_change_of_it_is() {
-    fn check<I: IntegerModel<3, 4>>(case: &Case) {
-        let bytes = case.file::<I, 3, 4>("xyé");
-        for shift in 0..4 {
-            let shifted: Vec<u8> = std::iter::repeat_n(0, shift).chain(bytes.iter().copied()).collect();
-            let file = ModelFile::parse(&shifted[shift..]).unwrap();
-            assert_eq!((file.shape(), file.dtype()), (I::SHAPE, I::DTYPE));
-            assert_eq!((file.parameter_count(), file.parameter_bytes()), (Small::PARAMETERS, I::BYTES));
-            let (mut memory, mut direct) = (I::MEMORY, I::MEMORY);
-            let mut denoiser = I::denoiser(file.integers::<I, 3, 4>().unwrap(), &mut memory);
-            let mut direct = I::denoiser(I::view(&case.payload, &case.scales).unwrap(), &mut direct);
-            let text = [Some(1), None, None];
-            assert_eq!(all_scores(&mut denoiser, &text), all_scores(&mut direct, &text));
-        }
-        for length in 0..bytes.len() {
-            assert!(ModelFile::parse(&bytes[..length]).is_err(), "cut to {length}");
-        }
-        for place in 0..bytes.len() {
-            let mut changed = bytes.clone();
-            for value in 0..=255 {
-                changed[place] = value;
-                assert_eq!(
-                    ModelFile::parse(&changed).is_ok(),
-                    value == bytes[place],
-                    "byte {place} as {value}"
-                );
-            }
-        }
-    }
-    check::<Small8>(&Case::new::<Small, Small8, 3, 4>(1, 5));
-    check::<Small4>(&Case::new::<Small, Small4, 3, 4>(1, 2));
+    any_alignment_and_no_change::<Small, Small8, 3, 4>(5, "xyé");
+    any_alignment_and_no_change::<Small, Small4, 3, 4>(2, "xyé");
 }
 
 /// The small file with `byte` at `place` and a checksum that matches.
@@ -492,67 +465,22 @@ fn floats_and_integers_are_not_mistaken_for_each_other() {
 
 #[test]
 fn every_order_and_pattern_runs_on_integers_and_gives_the_same_texts_for_ever() {
-    fn texts<I: IntegerModel<12, 27>>(case: &Case) -> String {
-        let alphabet = Alphabet::new("abcdefghijklmnopqrstuvwxyz").unwrap();
-        let mut memory = I::MEMORY;
-        let mut denoiser = I::denoiser(I::view(&case.payload, &case.scales).unwrap(), &mut memory);
-        let mut all = String::new();
-        for order in [Order::Random, Order::Confidence, Order::Entropy, Order::Remask] {
-            for pattern in ["*", "m?r?a", "jo*"] {
-                let allowed: [_; 12] = micro_diffusion::pattern::allowed(pattern, None, alphabet).unwrap();
-                let mut settings = Settings::new(order, Temperature::from_milli(700));
-                settings.top_k = 20;
-                for index in 0..3 {
-                    let stream = Stream::new(1, Purpose::Sample).child(index, 0);
-                    let mut sampler = Sampler::<12, 27>::new(&allowed, settings, stream).unwrap();
-                    sampler.run(&mut denoiser, 12);
-                    let text = alphabet.decode::<48>(sampler.symbols(), '_');
-                    let fits = pattern.chars().zip(text.chars()).all(|(p, t)| p == '?' || p == '*' || p == t);
-                    assert!(fits && !text.contains('_'), "{order:?} {pattern} {text}");
-                    all += &text;
-                    all += "\n";
-                }
-            }
-        }
-        all
-    }
-    let eight = texts::<Micro8>(&Case::new::<Micro, Micro8, 12, 27>(1, 5));
-    let four = texts::<Micro4>(&Case::new::<Micro, Micro4, 12, 27>(1, 3));
-    assert_eq!(
-        [crc32(eight.as_bytes()), crc32(four.as_bytes())],
-        [0x1e41_2250, 0x600d_f8e4],
-        "\n{eight}\n{four}"
-    );
-    let eight = texts::<Residual8>(&Case::new::<ResidualFloats, Residual8, 12, 27>(1, 5));
-    let four = texts::<Residual4>(&Case::new::<ResidualFloats, Residual4, 12, 27>(1, 2));
-    assert_eq!(
-        [crc32(eight.as_bytes()), crc32(four.as_bytes())],
-        [0xc6c4_f528, 0x3092_b76d],
-        "\n{eight}\n{four}"
-    );
+    let found = [
+        every_order_and_pattern::<Micro, Micro8, 12>(5),
+        every_order_and_pattern::<Micro, Micro4, 12>(3),
+        every_order_and_pattern::<ResidualFloats, Residual8, 12>(5),
+        every_order_and_pattern::<ResidualFloats, Residual4, 12>(2),
+    ];
+    let checksums = found.each_ref().map(|(checksum, _)| *checksum);
+    assert_eq!(checksums, [0x1e41_2250, 0x600d_f8e4, 0xc6c4_f528, 0x3092_b76d], "\n{found:#?}");
 }
 
-/// What trains computes what the integers compute: the same scores, to the bit.
 #[test]
 fn training_computes_the_integers_themselves() {
-    fn check<M: Quantisable<12, 27>, P: Precision + 'static>() {
-        for seed in 1..4 {
-            let case = Case::new::<M, M::Integers<P>, 12, 27>(seed, M::Integers::<P>::trained_exponent());
-            let weights = case.rounded::<M::Integers<P>, 12, 27>();
-            let (mut floats, mut memory) = (vec![0.0; M::Trained::<P>::MEMORY], M::Integers::<P>::MEMORY);
-            let view = M::Trained::<P>::view(&weights[..]).unwrap();
-            let mut trained = M::Trained::<P>::denoiser(view, &mut floats).unwrap();
-            let view = M::Integers::<P>::view(&case.payload, &case.scales).unwrap();
-            let mut integers = M::Integers::<P>::denoiser(view, &mut memory);
-            for text in texts::<12, 27>(7) {
-                assert_eq!(all_scores(&mut trained, &text), all_scores(&mut integers, &text), "{text:?}");
-            }
-        }
-    }
-    check::<Micro, Int8>();
-    check::<Micro, Int4>();
-    check::<ResidualFloats, Int8>();
-    check::<ResidualFloats, Int4>();
+    training_computes_integers::<Micro, Int8, 12, 27>();
+    training_computes_integers::<Micro, Int4, 12, 27>();
+    training_computes_integers::<ResidualFloats, Int8, 12, 27>();
+    training_computes_integers::<ResidualFloats, Int4, 12, 27>();
 }
 
 #[test]

@@ -13,18 +13,17 @@
 
 mod common;
 
-use common::integers::{Case, all_scores, integers, shifted, texts};
+use common::integers::{
+    Case, agrees, all_scores, any_alignment_and_no_change, every_order_and_pattern, shifted, texts,
+    training_computes_integers,
+};
 use micro_diffusion::activation::Activation;
-use micro_diffusion::categorical::Temperature;
 use micro_diffusion::convolution::Convolution;
 use micro_diffusion::denoiser::Model;
-use micro_diffusion::file::{FileError, ModelFile, crc32};
-use micro_diffusion::integer::{Int4, Int8, IntegerModel, Precision, Quantisable, Scales, Stepped};
+use micro_diffusion::file::{FileError, ModelFile};
+use micro_diffusion::integer::{Int4, Int8, IntegerModel, Precision, Scales, Stepped};
 use micro_diffusion::integer_convolution::IntegerConvolution;
-use micro_diffusion::rng::{Purpose, Stream};
-use micro_diffusion::sampler::{Order, Sampler, Settings};
 use micro_diffusion::tensor::Dtype;
-use micro_diffusion::text::Alphabet;
 
 /// Steps of the residual stream in 1, as a power of two.
 const STREAM: i64 = 10;
@@ -84,22 +83,12 @@ fn agrees_with_plain_loops<
 >(
     case: &Case,
 ) -> usize {
-    type I<P, const L: usize, const V: usize, const D: usize, const N: usize, const T: usize> =
-        IntegerConvolution<P, L, V, D, N, T>;
-    let tensors = integers(I::<P, L, V, D, N, T>::TENSORS, &case.payload);
-    let mut memory = I::<P, L, V, D, N, T>::MEMORY;
-    let view = I::<P, L, V, D, N, T>::view(&case.payload, &case.scales).unwrap();
-    let mut denoiser = I::<P, L, V, D, N, T>::denoiser(view, &mut memory);
-    let largest = i64::from(P::largest_value(T * D));
-    let mut all_held = 0;
-    for text in texts::<L, V>(5) {
-        let (expected, held) = plain::<L, V, D, N, T>(&tensors, &case.scales, largest, &text);
-        let scores = all_scores(&mut denoiser, &text);
-        for (l, expected) in expected {
-            assert_eq!(scores[l].map(i64::from), expected, "L {L} V {V} D {D} N {N} T {T} {l} {text:?}");
-        }
+    let (largest, mut all_held) = (i64::from(P::largest_value(T * D)), 0);
+    agrees::<IntegerConvolution<P, L, V, D, N, T>, L, V>(case, |tensors, text| {
+        let (expected, held) = plain::<L, V, D, N, T>(tensors, &case.scales, largest, text);
         all_held += held;
-    }
+        expected
+    });
     all_held
 }
 
@@ -187,30 +176,10 @@ fn integers_are_the_numbers_of_a_float_network() {
     check::<Pebble4>(&Case::new::<Pebble, Pebble4, 16, 27>(3, 3), Int4::largest_value(130));
 }
 
-/// What trains computes what the integers compute: the same scores, to the bit.
 #[test]
 fn training_computes_the_integers_themselves() {
-    fn check<P: Precision + 'static>(seed: u64) {
-        type Trained<P> = <Pebble as Quantisable<16, 27>>::Trained<P>;
-        type Integers<P> = IntegerConvolution<P, 16, 27, 26, 3, 5>;
-        let case = Case::new::<Pebble, Integers<P>, 16, 27>(seed, Integers::<P>::trained_exponent());
-        let weights = case.rounded::<Integers<P>, 16, 27>();
-        let (mut floats, mut memory) = (vec![0.0; Trained::<P>::MEMORY], Integers::<P>::MEMORY);
-        let mut trained =
-            Trained::<P>::denoiser(Trained::<P>::view(&weights[..]).unwrap(), &mut floats).unwrap();
-        let view = Integers::<P>::view(&case.payload, &case.scales).unwrap();
-        let mut integers = Integers::<P>::denoiser(view, &mut memory);
-        for text in texts::<16, 27>(7) {
-            let (floats, integers) = (all_scores(&mut trained, &text), all_scores(&mut integers, &text));
-            for (l, _) in text.iter().enumerate().filter(|(_, symbol)| symbol.is_none()) {
-                assert_eq!(floats[l], integers[l], "position {l} {text:?}");
-            }
-        }
-    }
-    for seed in 1..4 {
-        check::<Int8>(seed);
-        check::<Int4>(seed);
-    }
+    training_computes_integers::<Pebble, Int8, 16, 27>();
+    training_computes_integers::<Pebble, Int4, 16, 27>();
 }
 
 /// Every table at an end of its range, and biases at the ends of theirs: sums and stream reach their bounds, and hold.
@@ -246,14 +215,9 @@ fn nothing_overflows_at_the_ends_of_every_range() {
 
 #[test]
 fn scales_that_could_overflow_are_refused() {
-    let viewed = |scales: &Scales, payload: &[u8]| Pebble8::view(payload, scales).is_some();
     let case = Case::new::<Pebble, Pebble8, 16, 27>(4, 6);
-    assert!(viewed(&case.scales, &case.payload));
-    let with = |change: fn(&mut Scales)| {
-        let mut scales = case.scales;
-        change(&mut scales);
-        viewed(&scales, &case.payload)
-    };
+    let with = |change: fn(&mut Scales)| case.taken_with::<Pebble8, 16, 27>(change);
+    assert!(with(|_| ()));
     assert!(with(|scales| scales.tensors[0] = 3));
     assert!(!with(|scales| scales.tensors[0] = 2), "a stream that begins beyond 16 bits");
     assert!(!with(|scales| scales.tensors[0] = 11), "an embedding finer than the stream");
@@ -267,37 +231,27 @@ fn scales_that_could_overflow_are_refused() {
     assert!(!with(|scales| (scales.activation, scales.tensors[3]) = (5, 0)), "scores");
     assert!(!with(|scales| scales.tensors[3] = 11), "finer than a score");
     assert!(!with(|scales| scales.tensors[4] = 0), "score biases up to 2³¹");
-    assert!(!viewed(&case.scales, &case.payload[1..]));
-    assert!(!viewed(&case.scales, &[&case.payload[..], &[0]].concat()));
+    let taken = |payload: &[u8]| Pebble8::view(payload, &case.scales).is_some();
+    assert!(!taken(&case.payload[1..]));
+    assert!(!taken(&[&case.payload[..], &[0]].concat()));
+}
+
+/// No file can hold them, but scales are made by hand too.
+#[test]
+fn exponents_above_those_of_a_file_are_refused() {
+    let case = Case::new::<Pebble, Pebble8, 16, 27>(4, 6);
+    let weights = |exponent| move |scales: &mut Scales| scales.tensors[1] = exponent;
+    assert!(case.taken_with::<Pebble8, 16, 27>(weights(16)));
+    for exponent in [17, 32, 255] {
+        assert!(!case.taken_with::<Pebble8, 16, 27>(weights(exponent)), "{exponent}");
+    }
 }
 
 #[test]
 fn a_file_of_integers_is_read_at_any_alignment_and_no_change_of_it_is() {
-    fn check<I: IntegerModel<4, 5>>(case: &Case) {
-        let bytes = case.file::<I, 4, 5>("xyzé");
-        for shift in 0..4 {
-            let moved: Vec<u8> = std::iter::repeat_n(0, shift).chain(bytes.iter().copied()).collect();
-            let file = ModelFile::parse(&moved[shift..]).unwrap();
-            assert_eq!((file.shape(), file.dtype()), (I::SHAPE, I::DTYPE));
-            assert_eq!((file.parameter_count(), file.parameter_bytes()), (Small::PARAMETERS, I::BYTES));
-            assert_eq!((file.scales(), file.payload()), (case.scales, &case.payload[..]));
-            let (mut memory, mut direct) = (I::MEMORY, I::MEMORY);
-            let mut denoiser = I::denoiser(file.integers::<I, 4, 5>().unwrap(), &mut memory);
-            let mut direct = I::denoiser(I::view(&case.payload, &case.scales).unwrap(), &mut direct);
-            let text = [Some(1), None, None, Some(0)];
-            assert_eq!(all_scores(&mut denoiser, &text)[1..3], all_scores(&mut direct, &text)[1..3]);
-        }
-        for place in 0..bytes.len() {
-            let mut changed = bytes.clone();
-            changed[place] ^= 1 << (place % 8);
-            assert!(ModelFile::parse(&changed).is_err(), "byte {place}");
-            assert!(ModelFile::parse(&bytes[..place]).is_err(), "cut to {place}");
-        }
-    }
-    let case = Case::new::<Small, Small8, 4, 5>(1, 6);
-    check::<Small8>(&case);
-    check::<Small4>(&Case::new::<Small, Small4, 4, 5>(1, 3));
-    let bytes = case.file::<Small8, 4, 5>("xyzé");
+    any_alignment_and_no_change::<Small, Small8, 4, 5>(6, "xyzé");
+    any_alignment_and_no_change::<Small, Small4, 4, 5>(3, "xyzé");
+    let bytes = Case::new::<Small, Small8, 4, 5>(1, 6).file::<Small8, 4, 5>("xyzé");
     let file = ModelFile::parse(&bytes).unwrap();
     assert_eq!(file.integers::<Small4, 4, 5>().unwrap_err(), FileError::Dtype(Dtype::Int8));
     let deeper = file.integers::<IntegerConvolution<Int8, 4, 5, 2, 3, 3>, 4, 5>().unwrap_err();
@@ -319,35 +273,10 @@ fn the_stream_holds_the_nearest_step_within_16_bits() {
 
 #[test]
 fn every_order_and_pattern_runs_on_integers_and_gives_the_same_texts_for_ever() {
-    fn texts<I: IntegerModel<16, 27>>(case: &Case) -> String {
-        let alphabet = Alphabet::new("abcdefghijklmnopqrstuvwxyz").unwrap();
-        let mut memory = I::MEMORY;
-        let mut denoiser = I::denoiser(I::view(&case.payload, &case.scales).unwrap(), &mut memory);
-        let mut all = String::new();
-        for order in [Order::Random, Order::Confidence, Order::Entropy, Order::Remask] {
-            for pattern in ["*", "m?r?a", "jo*"] {
-                let allowed: [_; 16] = micro_diffusion::pattern::allowed(pattern, None, alphabet).unwrap();
-                let mut settings = Settings::new(order, Temperature::from_milli(700));
-                settings.top_k = 20;
-                for index in 0..3 {
-                    let stream = Stream::new(1, Purpose::Sample).child(index, 0);
-                    let mut sampler = Sampler::<16, 27>::new(&allowed, settings, stream).unwrap();
-                    sampler.run(&mut denoiser, 16);
-                    let text = alphabet.decode::<64>(sampler.symbols(), '_');
-                    let fits = pattern.chars().zip(text.chars()).all(|(p, t)| p == '?' || p == '*' || p == t);
-                    assert!(fits && !text.contains('_'), "{order:?} {pattern} {text}");
-                    all += &text;
-                    all += "\n";
-                }
-            }
-        }
-        all
-    }
-    let eight = texts::<Pebble8>(&Case::new::<Pebble, Pebble8, 16, 27>(1, 6));
-    let four = texts::<Pebble4>(&Case::new::<Pebble, Pebble4, 16, 27>(1, 3));
-    assert_eq!(
-        [crc32(eight.as_bytes()), crc32(four.as_bytes())],
-        [0xb9a4_884d, 0x0584_c7de],
-        "\n{eight}\n{four}"
-    );
+    let found = [
+        every_order_and_pattern::<Pebble, Pebble8, 16>(6),
+        every_order_and_pattern::<Pebble, Pebble4, 16>(3),
+    ];
+    let checksums = found.each_ref().map(|(checksum, _)| *checksum);
+    assert_eq!(checksums, [0xb9a4_884d, 0x0584_c7de], "\n{found:#?}");
 }

@@ -33,7 +33,7 @@
 //! forged file can hold any finite weights, but no content can make the reader or the sampler fault.
 
 use crate::denoiser::{Architecture, Model, Shape};
-use crate::integer::{IntegerModel, MOST_TENSORS, Scales};
+use crate::integer::{IntegerModel, LARGEST_EXPONENT, MOST_TENSORS, Scales};
 use crate::tensor::{Dtype, StoredTensor, Tensor, product, total_len};
 use crate::text::Alphabet;
 
@@ -47,8 +47,6 @@ const TENSOR: usize = 28;
 const CHECKSUM: usize = 4;
 const LAYOUT_TRAINED: u8 = 1;
 const LAYOUT_INTEGERS: u8 = 2;
-/// The largest exponent of a scale.
-const LARGEST_EXPONENT: u8 = 16;
 
 /// Why bytes are not a model this program can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,8 +14,8 @@
 //! **The first layer is incremental.** Integers can be subtracted again without a trace, so a changed symbol costs a row
 //! taken away and a row added; the result equals the sum from scratch to the bit.
 //!
-//! **Zeros are skipped.** The output table is stored hidden-major, `[L][H][V]`: a unit of value 0, about two in three, costs
-//! nothing, and another adds value·row to the scores of one position.
+//! **Zeros are skipped.** The output table is stored hidden-major, `[L][H][V]`: a unit of value 0, nine in ten after training
+//! for it ([`Stepped`]), costs nothing, and another adds value·row to the scores of one position.
 //!
 //! **Two lanes in a word** ([`Int4`]). Two bytes b₀, b₁ hold the codes of four symbols, 0 … 15. The word
 //! x = b₀ + 2¹⁶·b₁ carries symbols 0 and 2 in its low nibbles and 1 and 3 in the high ones. Summed over the units,
@@ -27,7 +27,7 @@
 //! units whose bit is set (Horner's rule).
 //!
 //! **Bounds.** |sum_h| ≤ 2¹⁴ + L·128 ≤ 2¹⁵ − 1, |z_v| ≤ 255·128·256 < 2²³, and the shifts of a file are refused where z_v
-//! or c_v could reach 2³⁰: asserted at compile time, or when a file is opened.
+//! or c_v could exceed 2³⁰: asserted at compile time, or when a file is opened.
 //!
 //! Source: B. Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
 //! Inference", CVPR 2018, for the scheme; L. Lamport, "Multiple Byte Processing with Full-Word Instructions", 1975, for the
@@ -95,8 +95,20 @@ pub struct Scales {
     pub tensors: [u8; MOST_TENSORS],
 }
 
+impl Scales {
+    /// The exponents of the activations and of the tensors; `None` where one is above 16, the finest that a file can have,
+    /// up to which no shift leaves its word.
+    pub fn checked(&self) -> Option<(u8, [u8; MOST_TENSORS])> {
+        let sound =
+            self.activation <= LARGEST_EXPONENT && self.tensors.iter().all(|e| *e <= LARGEST_EXPONENT);
+        sound.then_some((self.activation, self.tensors))
+    }
+}
+
 /// Tensors of the largest integer network.
 pub const MOST_TENSORS: usize = 6;
+/// The largest exponent of a scale, that of a score.
+pub(crate) const LARGEST_EXPONENT: u8 = SCORE;
 
 /// The exponent of a [`Score`].
 pub(crate) const SCORE: u8 = 16;
@@ -699,7 +711,7 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const H: usize> Int
     type Denoiser<'a> = IntegerMlpDenoiser<'a, P, L, V, H>;
 
     fn view<'a>(payload: &'a [u8], scales: &Scales) -> Option<Self::View<'a>> {
-        let (a, [e, b, u, c, ..]) = (scales.activation, scales.tensors);
+        let (a, [e, b, u, c, ..]) = scales.checked()?;
         let mut rest = payload;
         let input = InputLayer::split(&mut rest, [a, e, b])?;
         let largest = u32::from(P::largest_value(H));

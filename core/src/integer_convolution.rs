@@ -18,11 +18,12 @@
 //! that moves along; row number j·D + i of the weights belongs to number j·D + i of the window.
 //!
 //! **Only what is asked for.** A layer reads r positions to either side, so that with m layers to come only positions at most
-//! m·r from a masked one are computed. Activations of 0, about half, cost nothing.
+//! m·r from a masked one are computed. Activations of 0 cost nothing.
 //!
 //! **Bounds.** |E + P|·2^(S − e) ≤ 2¹⁵, of which only −2¹⁵ is reached, and |Σ|·2^max(S − u − a, 0) ≤ 2³⁰: a file where they
-//! could be larger is refused when it is opened. Every lane of an [`Int4`](crate::integer::Int4) word ends below
-//! T·D·A·15 < 2¹⁶ by the choice of A. What leaves 16 bits is held at their ends, ±32.
+//! could be larger is refused when it is opened. What is added to x is then at most 2³⁰ and a bias of 2¹⁵, so that their sum
+//! stays within 2³⁰ + 2¹⁶ before it is held at the ends of 16 bits, ±32. Every lane of an [`Int4`](crate::integer::Int4) word
+//! ends below T·D·A·15 < 2¹⁶ by the choice of A.
 //!
 //! Source: as of [`integer`](crate::integer) and [`convolution`](crate::convolution).
 
@@ -146,8 +147,7 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const D: usize, con
         const { assert!((V + 1 + L).is_multiple_of(2), "the rows of the embedding come in pairs") };
         const { assert!(!T.is_multiple_of(2), "as many taps before a position as after it") };
         const { assert!(P::DTYPE.zero() as usize * 255 * T * D < 1 << 23, "exact in 32 bits, and in a float") };
-        let [e, u, b, o, c, ..] = scales.tensors;
-        let a = scales.activation;
+        let (a, [e, u, b, o, c, ..]) = scales.checked()?;
         // The lengths are constants, so that a program which opens one network need not carry the list of its tensors.
         let (embedding, rest) = payload.split_at_checked(const { bytes_of(Self::TENSORS, 0) })?;
         let (weight, rest) = rest.split_at_checked(const { bytes_of(Self::TENSORS, 1) })?;

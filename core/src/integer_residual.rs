@@ -96,7 +96,7 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const H: usize> Int
     type Denoiser<'a> = IntegerResidualDenoiser<'a, P, L, V, H>;
 
     fn view<'a>(payload: &'a [u8], scales: &Scales) -> Option<Self::View<'a>> {
-        let (a, [e, b, w, d, u, c]) = (scales.activation, scales.tensors);
+        let (a, [e, b, w, d, u, c]) = scales.checked()?;
         let mut rest = payload;
         let input = InputLayer::split(&mut rest, [a, e, b])?;
         let residual = split_table(&mut rest, const { P::DTYPE.bytes(H * H) })?;

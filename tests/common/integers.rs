@@ -1,10 +1,12 @@
 //! Networks in integers, as their tests make, read and ask them.
 
+use micro_diffusion::categorical::Temperature;
 use micro_diffusion::denoiser::{Denoiser, Model, Score};
-use micro_diffusion::file::write_integers;
-use micro_diffusion::integer::{IntegerModel, Scales};
+use micro_diffusion::file::{ModelFile, crc32, write_integers};
+use micro_diffusion::integer::{IntegerModel, Precision, Quantisable, Scales};
 use micro_diffusion::quantise::{quantise, rounded, scales};
 use micro_diffusion::rng::{Purpose, Stream};
+use micro_diffusion::sampler::{Order, Sampler, Settings};
 use micro_diffusion::tensor::{Dtype, StoredTensor};
 use micro_diffusion::text::Alphabet;
 
@@ -39,6 +41,16 @@ impl Case {
         let mut payload = vec![0; I::BYTES];
         quantise(I::TENSORS, &parameters, &scales, &mut payload);
         Self { parameters, scales, payload }
+    }
+
+    /// Whether its tensors are taken as an `I` at its scales after `change`.
+    pub(crate) fn taken_with<I: IntegerModel<L, V>, const L: usize, const V: usize>(
+        &self,
+        change: impl Fn(&mut Scales),
+    ) -> bool {
+        let mut scales = self.scales;
+        change(&mut scales);
+        I::view(&self.payload, &scales).is_some()
     }
 
     /// The parameters as the tensors of an `I` hold them.
@@ -131,4 +143,112 @@ pub(crate) fn all_scores<D: Denoiser<L, V>, const L: usize, const V: usize>(
         scores
     };
     (0..L).map(scores).collect()
+}
+
+/// Compares, over many texts and with one denoiser for all, the scores of an `I` with those that `plain` gives some positions.
+pub(crate) fn agrees<I: IntegerModel<L, V>, const L: usize, const V: usize>(
+    case: &Case,
+    mut plain: impl FnMut(&[Vec<i64>], &[Option<u8>; L]) -> Vec<(usize, [i64; V])>,
+) {
+    let tensors = integers(I::TENSORS, &case.payload);
+    let mut memory = I::MEMORY;
+    let mut denoiser = I::denoiser(I::view(&case.payload, &case.scales).unwrap(), &mut memory);
+    for text in texts::<L, V>(5) {
+        let scores = all_scores(&mut denoiser, &text);
+        for (position, expected) in plain(&tensors, &text) {
+            assert_eq!(scores[position].map(i64::from), expected, "{:?} {position} {text:?}", I::SHAPE);
+        }
+    }
+}
+
+/// What trains for the integers of `P` computes what they compute: the same scores of masked positions, to the bit.
+pub(crate) fn training_computes_integers<
+    M: Quantisable<L, V>,
+    P: Precision + 'static,
+    const L: usize,
+    const V: usize,
+>() {
+    for seed in 1..4 {
+        let case = Case::new::<M, M::Integers<P>, L, V>(seed, M::Integers::<P>::trained_exponent());
+        let weights = case.rounded::<M::Integers<P>, L, V>();
+        let (mut floats, mut memory) = (vec![0.0; M::Trained::<P>::MEMORY], M::Integers::<P>::MEMORY);
+        let view = M::Trained::<P>::view(&weights[..]).unwrap();
+        let mut trained = M::Trained::<P>::denoiser(view, &mut floats).unwrap();
+        let view = M::Integers::<P>::view(&case.payload, &case.scales).unwrap();
+        let mut integers = M::Integers::<P>::denoiser(view, &mut memory);
+        for text in texts::<L, V>(7) {
+            let (floats, integers) = (all_scores(&mut trained, &text), all_scores(&mut integers, &text));
+            for (position, _) in text.iter().enumerate().filter(|(_, symbol)| symbol.is_none()) {
+                assert_eq!(floats[position], integers[position], "position {position} {text:?}");
+            }
+        }
+    }
+}
+
+/// The file of a small `I` is read at any alignment, and no cut or change of a byte is.
+pub(crate) fn any_alignment_and_no_change<
+    M: Model<L, V>,
+    I: IntegerModel<L, V>,
+    const L: usize,
+    const V: usize,
+>(
+    activation: u8,
+    alphabet: &str,
+) {
+    let case = Case::new::<M, I, L, V>(1, activation);
+    let bytes = case.file::<I, L, V>(alphabet);
+    let mut text = [None; L];
+    text[0] = Some(1);
+    for shift in 0..4 {
+        let moved: Vec<u8> = std::iter::repeat_n(0, shift).chain(bytes.iter().copied()).collect();
+        let file = ModelFile::parse(&moved[shift..]).unwrap();
+        assert_eq!((file.shape(), file.dtype()), (I::SHAPE, I::DTYPE));
+        assert_eq!((file.parameter_count(), file.parameter_bytes()), (M::PARAMETERS, I::BYTES));
+        assert_eq!((file.scales(), file.payload()), (case.scales, &case.payload[..]));
+        let (mut memory, mut direct) = (I::MEMORY, I::MEMORY);
+        let mut denoiser = I::denoiser(file.integers::<I, L, V>().unwrap(), &mut memory);
+        let mut direct = I::denoiser(I::view(&case.payload, &case.scales).unwrap(), &mut direct);
+        assert_eq!(all_scores(&mut denoiser, &text)[1..], all_scores(&mut direct, &text)[1..]);
+    }
+    for length in 0..bytes.len() {
+        assert!(ModelFile::parse(&bytes[..length]).is_err(), "cut to {length}");
+    }
+    for place in 0..bytes.len() {
+        let mut changed = bytes.clone();
+        for value in 0..=255 {
+            changed[place] = value;
+            let same = value == bytes[place];
+            assert_eq!(ModelFile::parse(&changed).is_ok(), same, "byte {place} as {value}");
+        }
+    }
+}
+
+/// The checksum of the texts that an `I` for names draws in every order and for several patterns, which they fit, and the
+/// texts.
+pub(crate) fn every_order_and_pattern<M: Model<L, 27>, I: IntegerModel<L, 27>, const L: usize>(
+    activation: u8,
+) -> (u32, String) {
+    let case = Case::new::<M, I, L, 27>(1, activation);
+    let alphabet = Alphabet::new("abcdefghijklmnopqrstuvwxyz").unwrap();
+    let mut memory = I::MEMORY;
+    let mut denoiser = I::denoiser(I::view(&case.payload, &case.scales).unwrap(), &mut memory);
+    let mut all = String::new();
+    for order in [Order::Random, Order::Confidence, Order::Entropy, Order::Remask] {
+        for pattern in ["*", "m?r?a", "jo*"] {
+            let allowed: [_; L] = micro_diffusion::pattern::allowed(pattern, None, alphabet).unwrap();
+            let mut settings = Settings::new(order, Temperature::from_milli(700));
+            settings.top_k = 20;
+            for index in 0..3 {
+                let stream = Stream::new(1, Purpose::Sample).child(index, 0);
+                let mut sampler = Sampler::<L, 27>::new(&allowed, settings, stream).unwrap();
+                sampler.run(&mut denoiser, L);
+                let text = alphabet.decode::<64>(sampler.symbols(), '_');
+                let fits = pattern.chars().zip(text.chars()).all(|(p, t)| p == '?' || p == '*' || p == t);
+                assert!(fits && !text.contains('_'), "{order:?} {pattern} {text}");
+                all += &text;
+                all += "\n";
+            }
+        }
+    }
+    (crc32(all.as_bytes()), all)
 }
