@@ -557,7 +557,7 @@ fn integers_are_exported_trained_sampled_and_scored() {
         let export =
             ["export", "--model", "floats", "--input", "names.txt", "--format", format, "--out", &file];
         let said = scene.run(&export);
-        for part in ["logits", "differ by at most", "NELBO", "40 held-out lines"] {
+        for part in ["scaling", "logits", "root mean square", "at most", "NELBO", "40 held-out lines"] {
             assert!(text(&said.stderr).contains(part), "{part}: {}", text(&said.stderr));
         }
         assert_eq!(scene.good(&["sample", "--model", &file, "--num", "9"]).lines().count(), 9);
@@ -570,6 +570,7 @@ fn integers_are_exported_trained_sampled_and_scored() {
         let nelbo = serde_json::from_str::<serde_json::Value>(&eval).unwrap()["nelbo_nats_per_name"].clone();
         assert!(nelbo.as_f64().unwrap() < 40.0, "{eval}");
         assert!(scene.good(&["inspect", &file]).contains(format));
+        assert_eq!(scene.good(&["inspect", "--model", &file]), scene.good(&["inspect", &file]));
         // What is integers already stays, and is not made floats again.
         scene.good(&["export", "--model", &file, "--format", format, "--out", "again.mdm"]);
         assert_eq!(scene.read("again.mdm"), scene.read(&file));
@@ -597,6 +598,7 @@ fn integers_are_exported_trained_sampled_and_scored() {
     let transformer =
         ["train", "--config", "transformer", "--quantize", "int4", "--steps", "1", "--out", "t"];
     scene.bad(&[&transformer[..], &["--input", "names.txt"]].concat(), 1, &["floats only", "softmax"]);
+    assert!(!scene.path("t").exists(), "refused before anything is written");
     scene.bad(&["train", "--quantize", "int2"], 2, &["int8", "int4"]);
 }
 
@@ -694,6 +696,27 @@ fn a_checkpoint_of_another_version_is_refused_and_kept() {
             "it waits for the program that reads it"
         );
     }
+}
+
+/// Rounding with other exponents than integers have would give numbers that are none.
+#[test]
+fn a_checkpoint_with_exponents_that_no_integers_have_is_refused() {
+    let scene = Scene::new();
+    scene.train("run", &["--quantize", "int4"]);
+    let bytes = scene.read("run/checkpoint.safetensors");
+    let (length, rest) = bytes.split_first_chunk().unwrap();
+    let length = u64::from_le_bytes(*length) as usize;
+    let header: serde_json::Value = serde_json::from_slice(&rest[..length]).unwrap();
+    let place = 8 + length + header["exponents"]["data_offsets"][0].as_u64().unwrap() as usize;
+    let resume = ["train", "--out", "run", "--resume", "--no-eval", "--quiet"];
+    for exponent in [17.0_f32, 255.0, -1.0, 2.5] {
+        let mut forged = bytes.clone();
+        forged[place..place + 4].copy_from_slice(&exponent.to_le_bytes());
+        scene.write("run/checkpoint.safetensors", &forged);
+        scene.bad(&resume, 1, &["not a usable checkpoint", "exponents are not those of integers"]);
+    }
+    scene.write("run/checkpoint.safetensors", &bytes);
+    scene.good(&resume);
 }
 
 #[test]

@@ -4,9 +4,11 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs;
+use std::iter;
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use micro_diffusion::integer::Scales;
 use micro_diffusion::tensor::{Tensor, total_len};
 use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
@@ -101,9 +103,11 @@ pub(crate) fn to_bytes(
         }
         views.extend(self::views(&format!("{group}."), tensors, values));
     }
-    if !state.exponents.is_empty() {
-        let exponents = Floats { shape: vec![state.exponents.len()], values: &state.exponents };
-        views.push((EXPONENTS.to_owned(), exponents));
+    let exponents =
+        state.scales.iter().flat_map(|scales| iter::once(scales.activation).chain(scales.tensors));
+    let exponents: Vec<f32> = exponents.map(f32::from).collect();
+    if !exponents.is_empty() {
+        views.push((EXPONENTS.to_owned(), Floats { shape: vec![exponents.len()], values: &exponents }));
     }
     views.push((LOSSES.to_owned(), Floats { shape: vec![state.losses.len()], values: &state.losses }));
     let metadata = Metadata { version: VERSION, alphabet: alphabet.to_owned(), settings: settings.clone() };
@@ -154,7 +158,7 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
     let average = if metadata.settings.averaging > 0.0 { group("average")? } else { Vec::new() };
     let state = State {
         unrounded: if rounding { group("unrounded")? } else { Vec::new() },
-        exponents: if rounding { floats(&file, EXPONENTS, None)? } else { Vec::new() },
+        scales: if rounding { Some(scales(&floats(&file, EXPONENTS, None)?)?) } else { None },
         losses: floats(&file, LOSSES, None)?,
         ..State::new(&group("weights")?, &group("m")?, &group("v")?, &average)
     };
@@ -162,6 +166,18 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
         bail!("it has more steps than its settings");
     }
     Ok(Checkpoint { metadata, state })
+}
+
+/// The scales with these exponents: the activations' and those of the tensors.
+fn scales(exponents: &[f32]) -> anyhow::Result<Scales> {
+    let whole = |exponent: &f32| Some(*exponent as u8).filter(|whole| f32::from(*whole) == *exponent);
+    let exponents: Option<Vec<u8>> = exponents.iter().map(whole).collect();
+    let scales = exponents.as_deref().and_then(|exponents| {
+        let (activation, tensors) = exponents.split_first()?;
+        Some(Scales { activation: *activation, tensors: tensors.try_into().ok()? })
+    });
+    let sound = scales.filter(|scales| scales.checked().is_some());
+    sound.context("its exponents are not those of integers")
 }
 
 /// The tensor `name`, which must be finite f32 of `shape`.

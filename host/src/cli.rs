@@ -326,6 +326,9 @@ pub(crate) struct BenchOptions {
 pub(crate) struct InspectOptions {
     /// Model file (.mdm or .safetensors), checkpoint (.safetensors) or run folder [default: the model that sample uses]
     pub(crate) file: Option<PathBuf>,
+    /// The same, as the other verbs take it
+    #[arg(long, value_name = "PATH", conflicts_with = "file")]
+    pub(crate) model: Option<PathBuf>,
     /// Print one JSON object instead
     #[arg(long)]
     pub(crate) json: bool,

@@ -17,10 +17,10 @@ use crate::run::{CHECKPOINT, MODEL};
 use crate::terminal;
 
 pub(crate) fn run(options: &InspectOptions) -> anyhow::Result<Outcome> {
-    let path = options.file.as_deref().map(resolve);
-    let report = match path.filter(|path| checkpoint::is_one(path)) {
+    let named = options.file.as_deref().or(options.model.as_deref());
+    let report = match named.map(resolve).filter(|path| checkpoint::is_one(path)) {
         Some(path) => describe_checkpoint(&path)?,
-        None => describe_model(&Model::load(options.file.as_deref())?)?,
+        None => describe_model(&Model::load(named)?)?,
     };
     let mut out = terminal::results();
     if options.json {

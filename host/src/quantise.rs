@@ -40,6 +40,11 @@ pub(crate) fn quantise(model: &Model, dtype: Dtype, options: &ExportOptions) -> 
             corpus.source
         );
     }
+    terminal::say(&format!(
+        "scaling     hidden values, by {} training lines at each of {} scales",
+        training.len(),
+        FINEST + 1
+    ));
     let mut best: Option<(f64, Model)> = None;
     let weights = network.weights(&file)?;
     for activation in 0..=FINEST {
@@ -56,12 +61,13 @@ pub(crate) fn quantise(model: &Model, dtype: Dtype, options: &ExportOptions) -> 
     Ok(quantised.bytes().to_vec())
 }
 
-/// The largest difference between the two models' logits over `texts`, in nats.
-fn largest_difference(one: &Model, other: &Model, texts: &[String]) -> anyhow::Result<f64> {
+/// How far the two models' logits over `texts` are apart, in nats: the root mean square, and the most.
+fn difference(one: &Model, other: &Model, texts: &[String]) -> anyhow::Result<[f64; 2]> {
     let scores = |model: &Model| model.config()?.network.scores(&model.file()?, texts, SEED);
     let (one, other) = (scores(one)?, scores(other)?);
-    let largest = one.iter().zip(&other).map(|(one, other)| one.abs_diff(*other)).max().unwrap_or(0);
-    Ok(f64::from(largest) / f64::from(NAT))
+    let apart = one.iter().zip(&other).map(|(one, other)| f64::from(one.abs_diff(*other)) / f64::from(NAT));
+    let squares: f64 = apart.clone().map(|apart| apart.powi(2)).sum();
+    Ok([(squares / one.len() as f64).sqrt(), apart.fold(0.0, f64::max)])
 }
 
 /// Says what `quantised`, made of `floats`, takes and what it lost, over `held_out`.
@@ -73,8 +79,10 @@ pub(crate) fn report(floats: &Model, quantised: &Model, held_out: &[String]) -> 
         dtype_name(file.dtype()),
         file.parameter_bytes()
     ));
-    let difference = largest_difference(floats, quantised, &held_out[..held_out.len().min(COMPARED)])?;
-    terminal::say(&format!("logits      differ by at most {difference:.3} nats from the floats'"));
+    let [mean, most] = difference(floats, quantised, &held_out[..held_out.len().min(COMPARED)])?;
+    terminal::say(&format!(
+        "logits      differ from the floats' by {mean:.3} nats in the mean (root mean square), by {most:.3} at most"
+    ));
     let [before, after] = [
         eval::score(floats, held_out, eval::DRAWS, SEED)?.nelbo,
         eval::score(quantised, held_out, eval::DRAWS, SEED)?.nelbo,

@@ -43,7 +43,7 @@ impl<'a> Rounding<'a> {
     fn begin(&mut self) {
         let (tensors, state) = (self.tensors, self.inner.state_mut());
         let scales = quantise::scales(tensors, &state.weights, self.activation);
-        state.exponents = exponents(&scales);
+        state.scales = Some(scales);
         state.unrounded = state.weights.to_vec();
         for (tensor, exponent, weights, _) in tensors_of(tensors, &scales, state) {
             weights.par_chunks_mut(SHARE).for_each(|weights| {
@@ -58,12 +58,12 @@ impl<'a> Rounding<'a> {
 impl Training for Rounding<'_> {
     fn step(&mut self) -> f32 {
         let state = self.inner.state();
-        if state.exponents.is_empty() && state.losses.len() >= self.from {
+        if state.scales.is_none() && state.losses.len() >= self.from {
             self.begin();
         }
         let loss = self.inner.step();
         let state = self.inner.state_mut();
-        if let Some(scales) = scales(state) {
+        if let Some(scales) = state.scales {
             for (tensor, exponent, weights, unrounded) in tensors_of(self.tensors, &scales, state) {
                 let shares = weights.par_chunks_mut(SHARE).zip(unrounded.par_chunks_mut(SHARE));
                 shares.for_each(|(weights, unrounded)| vector::round(tensor, exponent, weights, unrounded));
@@ -97,19 +97,4 @@ fn tensors_of<'a>(
         let weights = weights.split_off_mut(..length).unwrap_or_default();
         (tensor, exponent, weights, unrounded.split_off_mut(..length).unwrap_or_default())
     })
-}
-
-/// The scales as a checkpoint holds them: the activations' exponent and those of the tensors.
-fn exponents(scales: &Scales) -> Vec<f32> {
-    std::iter::once(scales.activation).chain(scales.tensors).map(f32::from).collect()
-}
-
-/// The scales to which the weights of `state` are rounded, if they are.
-pub(crate) fn scales(state: &State) -> Option<Scales> {
-    let (activation, exponents) = state.exponents.split_first()?;
-    let mut scales = Scales { activation: *activation as u8, ..Scales::default() };
-    for (slot, exponent) in scales.tensors.iter_mut().zip(exponents) {
-        *slot = *exponent as u8;
-    }
-    Some(scales)
 }

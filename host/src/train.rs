@@ -24,7 +24,6 @@ use crate::network::{Request, refuse_too_large};
 use crate::picture::Painter;
 use crate::quantise;
 use crate::report::{self, Report};
-use crate::rounding;
 use crate::run::{self as folder, RunFolder};
 use crate::sample::request;
 use crate::settings::Settings;
@@ -64,6 +63,9 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
         refuse_differences(&settings, stored, &out)?;
     }
     refuse_too_large(config.network, settings.batch)?;
+    if let Some(quantize) = settings.quantize {
+        config.network.integers(quantize.dtype())?;
+    }
     let folder = RunFolder::open(&out)?;
     let mut say = Narrator::new(options.quiet);
     if resumed.is_none()
@@ -228,7 +230,7 @@ impl Run<'_> {
 
     /// The model that the run has come to: integers, if it was trained for them.
     fn model(&self, state: &State) -> anyhow::Result<Model> {
-        let (Some(quantize), Some(scales)) = (self.settings.quantize, rounding::scales(state)) else {
+        let (Some(quantize), Some(scales)) = (self.settings.quantize, state.scales) else {
             return self.floats(state);
         };
         let integers = self.config.network.integers(quantize.dtype())?;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use micro_diffusion::adam::{Adam, average_rate, learning_rate};
 use micro_diffusion::denoiser::{Example, Model};
+use micro_diffusion::integer::Scales;
 use micro_diffusion::rng::{Purpose, Stream, below};
 use micro_diffusion::schedule::{MaskCounts, cosine_mask_rate, uniform_time};
 use micro_diffusion::text::Alphabet;
@@ -49,8 +50,8 @@ pub(crate) struct State {
     pub(crate) average: Aligned,
     /// The weights before they were rounded, or nothing where they are not; see [`rounding`](crate::rounding).
     pub(crate) unrounded: Vec<f32>,
-    /// The exponents of the integers that they are rounded to, or nothing.
-    pub(crate) exponents: Vec<f32>,
+    /// The scales of the integers that they are rounded to, if they are.
+    pub(crate) scales: Option<Scales>,
     /// The loss of each step so far, in nats for each text; its length is the number of steps done.
     pub(crate) losses: Vec<f32>,
 }
@@ -64,7 +65,7 @@ impl State {
             v: Aligned::copy_of(v, 2),
             average: Aligned::copy_of(average, 3),
             unrounded: Vec::new(),
-            exponents: Vec::new(),
+            scales: None,
             losses: Vec::new(),
         }
     }
