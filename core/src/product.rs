@@ -13,7 +13,7 @@
 //! d_x_il = Σ_o w_oi·d_y_ol; and ∂loss/∂W = ∂loss/∂Y·Xᵀ, d_w_oi = Σ_l d_y_ol·x_il.
 //!
 //! The last sum runs over positions. To keep it out of the lanes too, it reads X in blocks of [`TILE`] features with the
-//! positions outermost, which [`transpose_blocks`] makes.
+//! positions outermost, and what fills none in blocks of [`FEW`], which [`transpose_blocks`] makes.
 //!
 //! **Order of sums**: each sum has one accumulator, which starts at 0 and adds its terms in ascending order of the index
 //! it runs over: i, o, or for ∂loss/∂W the position l. The sums of a tile stay in registers.
@@ -25,6 +25,8 @@ use crate::math::{Real, Stored};
 
 /// Lanes of a tile, and features of a transposed block: two registers of AVX2.
 pub const TILE: usize = 16;
+/// Features of a transposed block where fewer are left: one register of SSE2.
+pub const FEW: usize = 4;
 /// Rows of a tile. With [`TILE`] that is twelve accumulators of the sixteen registers of AVX2.
 const ROWS: usize = 6;
 /// Rows of a tile where fewer are left.
@@ -186,16 +188,28 @@ pub fn product_backward_weight<R: Real, const I: usize, const O: usize, const L:
     x: &[[R; L]; I],
     d_w: &mut [[R; I]; O],
 ) {
-    let (blocks, rest) = x.as_chunks::<TILE>();
-    for (first, block) in (0..I).step_by(TILE).zip(blocks) {
-        weight_columns::<R, I, L, TILE>(d_y, block.as_flattened().as_chunks().0, d_w, first);
-    }
+    let x = weight_blocks::<R, I, L, TILE>(d_y, x, d_w);
+    // Where no feature is left, this is not even compiled.
     if const { I.is_multiple_of(TILE) } {
         return;
     }
-    for (first, row) in (I.saturating_sub(rest.len())..I).zip(rest) {
-        weight_columns::<R, I, L, 1>(d_y, row.as_chunks().0, d_w, first);
+    let x = weight_blocks::<R, I, L, FEW>(d_y, x, d_w);
+    weight_blocks::<R, I, L, 1>(d_y, x, d_w);
+}
+
+/// [`product_backward_weight`] for the last inputs, `x`, in blocks of `WIDTH`; returns those that are left.
+#[inline(always)]
+fn weight_blocks<'a, R: Real, const I: usize, const L: usize, const WIDTH: usize>(
+    d_y: &[[R; L]],
+    x: &'a [[R; L]],
+    d_w: &mut [[R; I]],
+) -> &'a [[R; L]] {
+    let first = I.saturating_sub(x.len());
+    let (blocks, rest) = x.as_chunks::<WIDTH>();
+    for (first, block) in (first..I).step_by(WIDTH).zip(blocks) {
+        weight_columns::<R, I, L, WIDTH>(d_y, block.as_flattened().as_chunks().0, d_w, first);
     }
+    rest
 }
 
 /// [`product_backward_weight`] for the `WIDTH` inputs from `first` on.
@@ -227,18 +241,28 @@ fn weight_rows<'a, R: Real, const I: usize, const L: usize, const N: usize, cons
     (d_y_rest, d_w_rest)
 }
 
-/// y = x with each block of [`TILE`] features, `x[i][l]`, as the same numbers with the positions outermost.
+/// y = x with each block of [`TILE`] features, `x[i][l]`, then each of [`FEW`], as the same numbers with the positions
+/// outermost.
 ///
 /// Features that fill no block are copied: with one feature a block, both orders are the same.
 #[inline(always)]
 pub fn transpose_blocks<R: Real, const L: usize>(x: &[[R; L]], y: &mut [[R; L]]) {
-    let ((blocks, rest), (y_blocks, y_rest)) = (x.as_chunks::<TILE>(), y.as_chunks_mut::<TILE>());
+    let (x, y) = transpose_some::<R, L, TILE>(x, y);
+    let (x, y) = transpose_some::<R, L, FEW>(x, y);
+    transpose_some::<R, L, 1>(x, y);
+}
+
+/// [`transpose_blocks`] in blocks of `N`; returns what is left.
+#[inline(always)]
+fn transpose_some<'a, R: Real, const L: usize, const N: usize>(
+    x: &'a [[R; L]],
+    y: &'a mut [[R; L]],
+) -> (&'a [[R; L]], &'a mut [[R; L]]) {
+    let ((blocks, rest), (y_blocks, y_rest)) = (x.as_chunks::<N>(), y.as_chunks_mut::<N>());
     for (x, y) in blocks.iter().zip(y_blocks) {
         transpose(x, y.as_flattened_mut().as_chunks_mut().0);
     }
-    for (x, y) in rest.iter().zip(y_rest) {
-        *y = *x;
-    }
+    (rest, y_rest)
 }
 
 /// y\[l\]\[i\] = x\[i\]\[l\].
