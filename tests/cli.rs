@@ -334,6 +334,7 @@ fn bad_numbers_are_usage_errors() {
         &["train", "--lr", "-inf"],
         &["train", "--weight-decay", "-inf"],
         &["train", "--averaging", "-inf"],
+        &["train", "--dropout", "1"],
         &["train", "--threads", "-1"],
         &["sample", "--seed", "-1"],
         &["sample", "--length", "-1"],
@@ -349,6 +350,8 @@ fn bad_numbers_are_usage_errors() {
     }
     scene.bad(&["sample", "--seed", "-1"], 2, &["from 0 to 18446744073709551615"]);
     scene.bad(&["sample", "--length", "-1"], 2, &["from 1 up"]);
+    let both = ["train", "--dropout", "0.1", "--quantize", "int4"];
+    scene.bad(&both, 2, &["'--dropout <RATE>' cannot be used with '--quantize <QUANTIZE>'"]);
 }
 
 /// Trains on `bytes` and expects the explanation to hold all of `parts`.
@@ -533,8 +536,11 @@ fn a_run_is_the_same_on_any_number_of_threads() {
     }
     scene.train("other", &["--seed", "2"]);
     assert_ne!(results(&scene, "other")[0], results(&scene, "one")[0]);
-    for (out, option) in [("reference", ["--objective", "reference"]), ("decayed", ["--weight-decay", "0.5"])]
-    {
+    for (out, option) in [
+        ("reference", ["--objective", "reference"]),
+        ("decayed", ["--weight-decay", "0.5"]),
+        ("dropped", ["--dropout", "0.2"]),
+    ] {
         scene.train(out, &option);
         assert_ne!(results(&scene, out)[0], results(&scene, "one")[0], "{option:?}");
     }
@@ -654,6 +660,7 @@ fn resuming_asks_for_the_same_settings_and_data() {
         ("--lr", "0.5", "learning_rate is 0.5"),
         ("--weight-decay", "0.5", "weight_decay is 0.5"),
         ("--averaging", "0.5", "averaging is 0.5"),
+        ("--dropout", "0.5", "dropout is 0.5"),
         ("--config", "micro", "config is \"micro\", and was \"tiny\""),
         ("--objective", "reference", "objective is \"reference\""),
     ] {

@@ -20,7 +20,8 @@ use micro_diffusion::activation::{
 };
 use micro_diffusion::attention::{attention_backward, attention_forward};
 use micro_diffusion::convolution::Convolution;
-use micro_diffusion::denoiser::Model;
+use micro_diffusion::denoiser::{Example, Model};
+use micro_diffusion::dropout::Dropout;
 use micro_diffusion::integer::{Int4, Precision, Stepped};
 use micro_diffusion::linear::{
     linear_backward_bias, linear_backward_input, linear_backward_weight, linear_forward, lookup_backward,
@@ -30,6 +31,7 @@ use micro_diffusion::mlp::Mlp;
 use micro_diffusion::normalisation::{rms_norm_backward, rms_norm_forward};
 use micro_diffusion::product::{product, product_backward_weight, product_transposed, transpose_blocks};
 use micro_diffusion::residual::Residual;
+use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::softmax::cross_entropy;
 use micro_diffusion::transformer::Transformer;
 
@@ -142,6 +144,29 @@ fn relu() {
 }
 
 /// Steps have the slope of the ramp that they stand for, and each value above 0 its price.
+#[test]
+fn dropout() {
+    let (x, c): ([f64; 200], [f64; 200]) = (vector(1), vector(2));
+    let dropout = Dropout::new(0.3, Stream::new(1, Purpose::Dropout).child(0, 0));
+    let forward = |x: &[f64]| {
+        let mut y = x.to_vec();
+        relu_forward(&mut y);
+        dropout.forward(1, &mut y);
+        y
+    };
+    let mut d = c;
+    relu_backward(&forward(&x), &mut d);
+    dropout.backward(&mut d);
+    assert_gradient(&d, &numeric(&x, |x| dot(&forward(x), &c)), "dropout after max(0, x)");
+    // Alone it is its own transpose.
+    let alone = |x: &[f64]| {
+        let mut y = x.to_vec();
+        dropout.forward(1, &mut y);
+        y
+    };
+    assert_gradient(&alone(&c), &numeric(&x, |x| dot(&alone(x), &c)), "dropout alone");
+}
+
 fn check_steps<const UNITS: usize>(price: f64) {
     const WEIGHT: f64 = 0.7;
     let mut largest = [1e9];
@@ -303,15 +328,28 @@ fn cross_entropy_with_and_without_excluded_symbols() {
     }
 }
 
-/// Checks every parameter of model `M`, from parameters large enough that no gradient is negligible.
+/// Checks every parameter of model `M`, from parameters large enough that no gradient is negligible, with all hidden values
+/// and with dropout.
 fn check_model<M: Model<L, V>, const L: usize, const V: usize>(symbols: u8, name: &str) {
-    let parameters = numbers(5, M::PARAMETERS);
     let examples = batch::<L>(5, symbols);
+    check_examples::<M, L, V>(&examples, symbols, name);
+    let dropout = |row| Dropout::new(0.3, Stream::new(2, Purpose::Dropout).child(0, row));
+    let with = |(row, example)| Example { dropout: dropout(row), ..example };
+    let examples: Vec<_> = (0..).zip(examples).map(with).collect();
+    check_examples::<M, L, V>(&examples, symbols, &format!("{name} with dropout"));
+}
+
+fn check_examples<M: Model<L, V>, const L: usize, const V: usize>(
+    examples: &[Example<L>],
+    symbols: u8,
+    name: &str,
+) {
+    let parameters = numbers(5, M::PARAMETERS);
     let symbols = usize::from(symbols);
     let loss = |parameters: &[f64]| -> f64 {
-        loss_and_gradient::<M, L, V>(parameters, &examples, symbols).0.iter().sum()
+        loss_and_gradient::<M, L, V>(parameters, examples, symbols).0.iter().sum()
     };
-    let (_, gradient) = loss_and_gradient::<M, L, V>(&parameters, &examples, symbols);
+    let (_, gradient) = loss_and_gradient::<M, L, V>(&parameters, examples, symbols);
     let slopes = numeric(&parameters, loss);
     let (mut gradient, mut slopes) = (&gradient[..], &slopes[..]);
     for tensor in M::TENSORS {

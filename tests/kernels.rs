@@ -18,7 +18,9 @@ use common::{batch, numbers};
 use micro_diffusion::activation::relu_forward;
 use micro_diffusion::attention::attention_forward;
 use micro_diffusion::bound::negative_log_probability;
+use micro_diffusion::convolution::Convolution;
 use micro_diffusion::denoiser::{Denoiser, Example, Model};
+use micro_diffusion::dropout::Dropout;
 use micro_diffusion::linear::{
     LANES, linear_backward_bias, linear_backward_input, linear_backward_weight, linear_forward, sum_lanes,
 };
@@ -26,7 +28,7 @@ use micro_diffusion::mlp::Mlp;
 use micro_diffusion::normalisation::{rms_norm_backward, rms_norm_forward};
 use micro_diffusion::product::{product, product_backward_weight, product_transposed, transpose_blocks};
 use micro_diffusion::residual::Residual;
-use micro_diffusion::rng::{Purpose, Stream};
+use micro_diffusion::rng::{Purpose, Stream, threefry2x32};
 use micro_diffusion::softmax::softmax_forward;
 use micro_diffusion::transformer::Transformer;
 
@@ -203,6 +205,54 @@ fn products_follow_their_documented_order() {
     check_products::<64, 64, 16>();
     check_products::<48, 27, 32>();
     check_products::<40, 8, 50>();
+    check_products::<27, 6, 16>();
+}
+
+/// Dropout as its definition says it, one value at a time, from the published generator.
+fn dropped(x: &[f32], layer: usize, rate: u32, key: [u32; 2]) -> Vec<f32> {
+    let byte = |i: usize| {
+        let words = threefry2x32(key, [i as u32 / 8, layer as u32]);
+        words[i % 8 / 4] >> (8 * (i % 4)) & 255
+    };
+    let scale = 256.0 / (256 - rate) as f32;
+    x.iter().enumerate().map(|(i, x)| if byte(i) < rate { 0.0 } else { x * scale }).collect()
+}
+
+#[test]
+fn dropout_follows_its_definition() {
+    // The key of a stream is what its parent's block gives.
+    let parent = Stream::new(3, Purpose::Dropout);
+    let (stream, key) = (parent.child(5, 6), parent.draw(5, 6));
+    for (length, layer, rate, whole) in
+        [(300, 0, 0.1, 26), (129, 7, 0.5, 128), (8, 1, 1.0, 255), (5, 2, 0.003, 1), (1000, 3, 0.9, 230)]
+    {
+        let x = floats(length as u64, length);
+        let mut y = x.clone();
+        Dropout::new(rate, stream).forward(layer, &mut y);
+        assert_eq!(y, dropped(&x, layer, whole, key), "{length} values of layer {layer} at {rate}");
+        let (mut d, seen) = (x.clone(), y.clone());
+        Dropout::new(rate, stream).backward(&mut d);
+        let scale = 256.0 / (256 - whole) as f32;
+        assert!(d.iter().zip(&x).all(|(d, x)| *d == x * scale) && y == seen);
+    }
+    for rate in [0.0, -1.0, f32::NAN, 0.001] {
+        let (x, mut y) = (floats(1, 40), floats(1, 40));
+        Dropout::new(rate, stream).forward(0, &mut y);
+        Dropout::new(rate, stream).backward(&mut y);
+        assert_eq!(y, x, "{rate} drops nothing");
+    }
+}
+
+#[test]
+fn dropout_keeps_the_mean_and_its_rate() {
+    let (count, rate) = (200_000_usize, 26.0 / 256.0);
+    let mut y = vec![1.0_f32; count];
+    Dropout::new(0.1, Stream::new(1, Purpose::Dropout).child(0, 0)).forward(4, &mut y);
+    let left_out = y.iter().filter(|y| **y == 0.0).count() as f64 / count as f64;
+    let spread = (rate * (1.0 - rate) / count as f64).sqrt();
+    assert!((left_out - rate).abs() < 4.0 * spread, "{left_out}");
+    let mean = y.iter().copied().map(f64::from).sum::<f64>() / count as f64;
+    assert!((mean - 1.0).abs() < 4.0 * spread / (1.0 - rate), "{mean}");
 }
 
 fn check_rms_norm<const D: usize, const L: usize>() {
@@ -302,7 +352,11 @@ fn run<M: Model<L, V>, const L: usize, const V: usize>(
 
 fn check_splits<M: Model<L, V>, const L: usize, const V: usize>(symbols: u8) {
     for rows in [0, 1, 3, 64, 65, 150] {
-        let batch = batch::<L>(rows, symbols);
+        let mut batch = batch::<L>(rows, symbols);
+        // Every other one goes without some hidden values.
+        for (row, example) in (0..).zip(&mut batch).step_by(2) {
+            example.dropout = Dropout::new(0.2, Stream::new(8, Purpose::Dropout).child(0, row));
+        }
         let symbols = usize::from(symbols);
         let whole = run::<M, L, V>(&batch, &[], symbols);
         assert!(rows == 0 || whole.1.iter().any(|bits| *bits != 0));
@@ -317,6 +371,7 @@ fn a_split_batch_gives_the_same_bits() {
     check_splits::<Mlp<5, 6, 33>, 5, 6>(6);
     check_splits::<Mlp<3, 9, 16>, 3, 9>(7);
     check_splits::<Residual<5, 6, 32>, 5, 6>(6);
+    check_splits::<Convolution<5, 6, 6, 2, 3>, 5, 6>(6);
     check_splits::<Transformer<5, 6, 6, 2, 3, 2>, 5, 6>(6);
     check_splits::<Transformer<16, 9, 16, 1, 1, 16>, 16, 9>(7);
 }
@@ -356,6 +411,7 @@ fn check_inference<M: Model<L, V>, const L: usize, const V: usize>(symbols: usiz
 fn training_and_inference_agree() {
     check_inference::<Mlp<5, 6, 33>, 5, 6>(6);
     check_inference::<Residual<5, 6, 32>, 5, 6>(5);
+    check_inference::<Convolution<5, 6, 6, 2, 3>, 5, 6>(6);
     check_inference::<Transformer<5, 6, 6, 2, 3, 2>, 5, 6>(6);
     check_inference::<Transformer<32, 9, 16, 2, 2, 8>, 32, 9>(7);
 }

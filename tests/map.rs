@@ -44,7 +44,16 @@ const PARTS: [(&str, &[&str]); 5] = [
     ("integers", &["integer", "integer_residual", "integer_convolution", "quantise"]),
     (
         "further networks",
-        &["residual", "convolution", "product", "normalisation", "attention", "transformer"],
+        &[
+            "dropout",
+            "embedding",
+            "residual",
+            "convolution",
+            "product",
+            "normalisation",
+            "attention",
+            "transformer",
+        ],
     ),
     ("lists", &["config", "lib"]),
 ];
@@ -200,6 +209,13 @@ impl<'ast> Visit<'ast> for Uses {
             }
         }
         visit::visit_expr_call(self, call);
+    }
+
+    fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {
+        for within in &self.within {
+            self.calls.entry(within.clone()).or_default().insert(call.method.to_string());
+        }
+        visit::visit_expr_method_call(self, call);
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
@@ -599,6 +615,7 @@ fn what_is_wrong_is_reported() {
             "assert_nothing(",
             "linear::linear_backward_bias is a backward pass",
         ),
+        ("tests/gradients", ".backward(", ".forward(", "dropout::Dropout::backward is a backward pass"),
         ("tests/gradients", "Stepped::<", "Other::<", "integer::Stepped::backward is a backward pass"),
         (
             "tests/gradients",

@@ -19,6 +19,10 @@ pub type Pebble = Convolution<16, 27, 26, 3, 5>;
 /// weights fit 16 KB of flash and 2 KB of memory together with the program; 20,277 parameters.
 pub type Cobble = Convolution<16, 27, 30, 4, 5>;
 
+/// The best of its size: 16 positions, the letters a–z and PAD; 4 residual convolutions of width 108 and 5 taps; 241,407
+/// parameters.
+pub type Boulder = Convolution<16, 27, 108, 4, 5>;
+
 /// Two hidden layers with a skip connection: 12 positions, the letters a–z and PAD, twice 256 hidden units; 232,260
 /// parameters.
 pub type Residual = ResidualOf<12, 27, 256>;

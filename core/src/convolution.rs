@@ -12,6 +12,8 @@
 //! d_b = Σ_l d\[l\]; d_W_j = Σ_l d\[l\]·a\[l + j − r\]ᵀ = Σ_l d\[l − j + r\]·a\[l\]ᵀ, where d too is 0 outside the text; and
 //! ∂loss/∂a\[l\] = Σ_j W_jᵀ·d\[l − j + r\], which, kept where x > 0, is added to d: x goes on past the layer as it is.
 //!
+//! While it trains, [dropout](crate::dropout) leaves out some of a, and of what U reads.
+//!
 //! Activations lie with the positions innermost, `x[d][l]`. Sums are those of [`product`](crate::product), those of a
 //! layer added to x + b in the order of j; a sum over positions that is none of them is in ascending order.
 //!
@@ -23,12 +25,13 @@ use core::marker::PhantomData;
 
 use crate::activation::{Activation, Relu};
 use crate::denoiser::{Architecture, Denoiser, Example, Model, Score, Shape, initialise, to_scores_at};
+use crate::embedding::{Map, embed, embed_backward};
 use crate::linear::add_scaled;
 use crate::math::{Real, Stored};
 use crate::product::{product, product_backward_weight, product_transposed, transpose, transpose_blocks};
 use crate::rng::Stream;
+use crate::softmax::cross_entropies;
 use crate::tensor::{Tensor, cube, cube_mut, hypercube, matrix, matrix_mut, vector};
-use crate::transformer::{cross_entropies, embed, embed_backward};
 
 /// A residual convolution over `L` positions and `V` symbols, with `N` layers of width `D` and `T` taps, an odd number.
 ///
@@ -69,9 +72,6 @@ pub struct ConvolutionView<
     /// c: the score of each symbol for features of zeros.
     pub output_bias: &'a [W; V],
 }
-
-/// The features of all positions.
-type Map<R, const L: usize, const D: usize> = [[R; L]; D];
 
 /// What one example leaves of one layer.
 struct LayerRecord<'a, R, const L: usize, const D: usize, const T: usize> {
@@ -115,10 +115,11 @@ fn shift<R: Real, const L: usize, const D: usize>(
     y: &mut Map<R, L, D>,
 ) {
     for (y, x) in y.iter_mut().zip(x) {
-        *y = core::array::from_fn(|l| {
-            let source = l.saturating_add(tap).checked_sub(radius);
-            source.and_then(|source| x.get(source)).copied().unwrap_or(R::ZERO)
-        });
+        *y = [R::ZERO; L];
+        let y = y.iter_mut().skip(radius.saturating_sub(tap));
+        for (y, x) in y.zip(x.iter().skip(tap.saturating_sub(radius))) {
+            *y = *x;
+        }
     }
 }
 
@@ -196,27 +197,28 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
     ) -> R {
         let logits = &mut *record.d_logits;
         positive::<A, _, _, _>(record.x, record.other);
+        example.dropout.forward(N, record.other.as_flattened_mut());
         transpose_blocks(record.other, record.last);
         for (logits, bias) in logits.iter_mut().zip(parameters.output_bias) {
             *logits = [*bias; L];
         }
         product(parameters.output, record.other, logits, |z, sum| z + sum);
-        let loss = cross_entropies(example, symbols, logits);
+        let loss = cross_entropies(&example.clean, &example.weights, symbols, logits);
         product_transposed(parameters.output, logits, record.x, |_, sum| sum);
         A::backward(record.other.as_flattened(), record.x.as_flattened_mut(), example.hidden_weight());
+        example.dropout.backward(record.x.as_flattened_mut());
         loss
     }
 
-    /// `d`, ∂loss/∂x after the layer, becomes that before it, in an example whose hidden values count `hidden_weight`;
-    /// `d_a` is used up.
-    /// Forward was `x += b + Σ_j W_j·shift_j(a)`, a = max(0, x).
+    /// `d`, ∂loss/∂x after the layer, becomes that before it; `d_a` is used up.
+    /// Forward was `x += b + Σ_j W_j·shift_j(a)`, a = max(0, x) without what `example` drops.
     #[inline(always)]
     fn layer_backward<R: Real>(
         weight: &[[[R; D]; D]; T],
+        example: &Example<L>,
         LayerRecordMut { a, d_shifted }: LayerRecordMut<R, L, D, T>,
         d: &mut Map<R, L, D>,
         d_a: &mut Map<R, L, D>,
-        hidden_weight: R,
     ) {
         d_a.as_flattened_mut().fill(R::ZERO);
         for ((tap, w), shifted) in weight.iter().enumerate().zip(d_shifted) {
@@ -224,7 +226,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
             shift(d, (T.saturating_sub(1).saturating_sub(tap), T >> 1), shifted);
             product_transposed(w, shifted, d_a, |d_a, sum| d_a + sum);
         }
-        A::backward(a.as_flattened(), d_a.as_flattened_mut(), hidden_weight);
+        A::backward(a.as_flattened(), d_a.as_flattened_mut(), example.hidden_weight());
+        example.dropout.backward(d_a.as_flattened_mut());
         add_scaled(d.as_flattened_mut(), R::ONE, d_a.as_flattened());
         *d_a = *a;
         transpose_blocks(d_a, a);
@@ -303,15 +306,17 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
             let embedding = (parameters.token, parameters.mask, parameters.position);
             embed(embedding, &example.noisy, rest.x);
             let weights = || parameters.weight.iter().zip(parameters.bias);
-            for ((weight, bias), record) in weights().zip(layers.chunks_exact_mut(Self::LAYER)) {
+            let records = layers.chunks_exact_mut(Self::LAYER);
+            for (number, ((weight, bias), record)) in (0..).zip(weights().zip(records)) {
                 let Some(record) = Self::layer_record_mut(record) else { return };
                 positive::<A, _, _, _>(rest.x, record.a);
+                example.dropout.forward(number, record.a.as_flattened_mut());
                 layer_forward::<A, _, _, _, _, _>(weight, bias, record.a, rest.other, rest.x);
             }
             *loss = Self::head(&parameters, example, symbols, &mut rest);
             for ((weight, _), record) in weights().zip(layers.chunks_exact_mut(Self::LAYER)).rev() {
                 let Some(record) = Self::layer_record_mut(record) else { return };
-                Self::layer_backward(weight, record, rest.x, rest.other, example.hidden_weight());
+                Self::layer_backward(weight, example, record, rest.x, rest.other);
             }
             transpose(rest.x, rest.other.as_flattened_mut().as_chunks_mut().0);
         }

@@ -7,6 +7,7 @@
 //! Source: J. Austin et al., "Structured Denoising Diffusion Models in Discrete State-Spaces", NeurIPS 2021, section 3.1.
 
 use crate::denoiser::Example;
+use crate::dropout::Dropout;
 use crate::rng::{Stream, below};
 
 /// `clean` with exactly `count` positions masked, every set of positions being equally likely.
@@ -53,12 +54,13 @@ impl<const L: usize> Example<L> {
     pub fn bound(clean: &[u8; L], count: u32, weight: f32, stream: Stream) -> Self {
         let noisy = mask_count(clean, count, stream);
         let weights = noisy.map(|symbol| if symbol.is_none() { weight } else { 0.0 });
-        Self { clean: *clean, noisy, weights }
+        Self { clean: *clean, noisy, weights, dropout: Dropout::NONE }
     }
 
     /// The reference's example: each position masked with probability `rate`, and all positions, shown ones too, count
     /// `scale` each.
     pub fn reference(clean: &[u8; L], rate: f32, scale: f32, stream: Stream) -> Self {
-        Self { clean: *clean, noisy: mask_rate(clean, rate, stream), weights: [scale; L] }
+        let noisy = mask_rate(clean, rate, stream);
+        Self { clean: *clean, noisy, weights: [scale; L], dropout: Dropout::NONE }
     }
 }

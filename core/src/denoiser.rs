@@ -5,6 +5,7 @@
 //! of the probability of every symbol there. It is not told the time: how many positions are masked already says it
 //! (J. Ou et al., "Your Absorbing Discrete Diffusion Secretly Models the Conditional Distributions of Clean Data", 2024).
 
+use crate::dropout::Dropout;
 use crate::math::{Real, Stored, round_to_i32};
 use crate::rng::{Stream, symmetric};
 use crate::tensor::Tensor;
@@ -70,11 +71,14 @@ pub struct Example<const L: usize> {
     pub noisy: [Option<u8>; L],
     /// The weight of each position's cross-entropy; a position of weight 0 is not computed.
     pub weights: [f32; L],
+    /// The hidden values that the network goes without.
+    pub dropout: Dropout,
 }
 
 impl<const L: usize> Example<L> {
     /// An example that counts nothing.
-    pub const EMPTY: Self = Self { clean: [0; L], noisy: [None; L], weights: [0.0; L] };
+    pub const EMPTY: Self =
+        Self { clean: [0; L], noisy: [None; L], weights: [0.0; L], dropout: Dropout::NONE };
 
     /// What a hidden value counts, which each of the k positions of weight above 0 reads: the mean weight of the L positions
     /// times 2·k/(L + 1), which is 1 on the average over k.

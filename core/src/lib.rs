@@ -15,6 +15,8 @@ pub mod activation;
 pub mod softmax;
 pub mod normalisation;
 pub mod attention;
+pub mod dropout;
+pub mod embedding;
 
 // 3. Networks.
 pub mod denoiser;

@@ -6,6 +6,8 @@
 //! Backward, with d_z the gradient from the cross-entropy: d_h = Σ_l U_lᵀ·d_z_l, kept where h > 0; d_U_l = Σ d_z_l·hᵀ,
 //! d_c_l = Σ d_z_l, d_b = Σ d_h and d_E\[l\]\[x_l\] = Σ d_h, the sums over the batch in its order.
 //!
+//! While it trains, [dropout](crate::dropout) leaves out some of h.
+//!
 //! It has (2·L·V + 1)·H + L·V parameters: 166,468 for L 12, V 27, H 256.
 //!
 //! Source: D. Rumelhart, G. Hinton and R. Williams, "Learning representations by back-propagating errors", Nature, 1986.
@@ -137,6 +139,7 @@ impl<const L: usize, const V: usize, const H: usize, A: Activation> Model<L, V> 
             let Some(record) = Self::record_mut(record) else { continue };
             lookup_forward(parameters.input, parameters.hidden_bias, &example.noisy, record.hidden);
             A::forward(record.hidden);
+            example.dropout.forward(0, record.hidden);
             record.d_hidden.fill(R::ZERO);
         }
         // Position by position, so that its weights stay in the innermost cache for the whole batch.
@@ -156,6 +159,7 @@ impl<const L: usize, const V: usize, const H: usize, A: Activation> Model<L, V> 
         for (example, record) in batch.iter().zip(records.chunks_exact_mut(Self::RECORD)) {
             let Some(record) = Self::record_mut(record) else { continue };
             A::backward(record.hidden, record.d_hidden, example.hidden_weight());
+            example.dropout.backward(record.d_hidden);
         }
     }
 

@@ -8,6 +8,8 @@
 //! d_f = d_h + Wᵀ·d_g where f > 0, the sum being of the two ways from f to h; then d_U_l = Σ d_z_l·hᵀ, d_c_l = Σ d_z_l,
 //! d_W = Σ d_g·fᵀ, d_d = Σ d_g, d_b = Σ d_f and d_E\[l\]\[x_l\] = Σ d_f, the sums over the batch in its order.
 //!
+//! While it trains, [dropout](crate::dropout) leaves out some of f and of g.
+//!
 //! It has (2·L·V + 2 + H)·H + L·V parameters: 232,260 for L 12, V 27, H 256.
 //!
 //! Source: K. He et al., "Deep Residual Learning for Image Recognition", 2016, for the skip connection.
@@ -16,6 +18,7 @@ use core::marker::PhantomData;
 
 use crate::activation::{Activation, Relu};
 use crate::denoiser::{Architecture, Denoiser, Example, Model, Score, Shape, initialise, to_scores};
+use crate::dropout::Dropout;
 use crate::linear::{
     add_scaled, linear_backward_bias, linear_backward_input, linear_backward_weight, linear_forward,
     lookup_backward, lookup_forward,
@@ -114,19 +117,22 @@ impl<const L: usize, const V: usize, const H: usize, A: Activation> Residual<L, 
     }
 }
 
-/// f, g and h.
+/// f, g and h, where `dropout` leaves out some of f and of g.
 #[inline(always)]
 fn hidden_layers<A: Activation, R: Real, W: Stored<R>, const L: usize, const V: usize, const H: usize>(
     parameters: &ResidualView<'_, W, L, V, H>,
     symbols: &[Option<u8>; L],
+    dropout: Dropout,
     first: &mut [R; H],
     second: &mut [R; H],
     hidden: &mut [R; H],
 ) {
     lookup_forward(parameters.input, parameters.hidden_bias, symbols, first);
     A::forward(first);
+    dropout.forward(0, first);
     linear_forward(parameters.residual, parameters.residual_bias, first, second);
     A::forward(second);
+    dropout.forward(1, second);
     for ((hidden, second), first) in hidden.iter_mut().zip(second).zip(first) {
         *hidden = *second + *first;
     }
@@ -204,6 +210,7 @@ impl<const L: usize, const V: usize, const H: usize, A: Activation> Model<L, V> 
             hidden_layers::<A, _, _, L, V, H>(
                 &parameters,
                 &example.noisy,
+                example.dropout,
                 record.first,
                 record.second,
                 record.hidden,
@@ -229,8 +236,10 @@ impl<const L: usize, const V: usize, const H: usize, A: Activation> Model<L, V> 
             let weight = example.hidden_weight();
             *record.d_first = *record.d_second;
             A::backward(record.second, record.d_second, weight);
+            example.dropout.backward(record.d_second);
             linear_backward_input(parameters.residual, record.d_second, record.d_first);
             A::backward(record.first, record.d_first, weight);
+            example.dropout.backward(record.d_first);
         }
     }
 
@@ -309,6 +318,7 @@ impl<W: Stored<f32>, const L: usize, const V: usize, const H: usize, A: Activati
         hidden_layers::<A, _, _, L, V, H>(
             &self.parameters,
             &self.symbols,
+            Dropout::NONE,
             self.first,
             self.second,
             self.hidden,

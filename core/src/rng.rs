@@ -18,6 +18,12 @@ const PARITY: u32 = 0x1BD1_1BDA;
 /// Four rounds of `x0 += x1; x1 = rotl(x1, r) ^ x0` alternate with the addition of the next two of the three key words
 /// k0, k1, k0 ^ k1 ^ parity, and of the number of the injection, so that no two blocks of rounds are alike.
 pub const fn threefry2x32(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
+    twenty_rounds(key, counter)
+}
+
+/// [`threefry2x32`] for a loop over counters, which is vectorised where this is part of it.
+#[inline(always)]
+const fn twenty_rounds(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
     let [k0, k1] = key;
     let k2 = PARITY ^ k0 ^ k1;
     let [r0, r1, r2, r3, r4, r5, r6, r7] = ROTATIONS;
@@ -30,17 +36,20 @@ pub const fn threefry2x32(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
     inject(four_rounds(x, [r0, r1, r2, r3]), k2, k0, 5)
 }
 
+#[inline(always)]
 const fn four_rounds(x: [u32; 2], rotations: [u32; 4]) -> [u32; 2] {
     let [r0, r1, r2, r3] = rotations;
     round(round(round(round(x, r0), r1), r2), r3)
 }
 
+#[inline(always)]
 const fn round(x: [u32; 2], rotation: u32) -> [u32; 2] {
     let [x0, x1] = x;
     let sum = x0.wrapping_add(x1);
     [sum, x1.rotate_left(rotation) ^ sum]
 }
 
+#[inline(always)]
 const fn inject(x: [u32; 2], first: u32, second: u32, number: u32) -> [u32; 2] {
     let [x0, x1] = x;
     [x0.wrapping_add(first), x1.wrapping_add(second).wrapping_add(number)]
@@ -61,6 +70,8 @@ pub enum Purpose {
     Sample = 3,
     /// The masks of the held-out score: child (index of the text, draw), then child (masked positions, 0).
     Score = 4,
+    /// What training leaves out of the network: child (step, row) for one example, draw (eight values, layer).
+    Dropout = 5,
 }
 
 /// A stream of draws, addressed by counters. Copying it is free, and it never runs out.
@@ -88,6 +99,16 @@ impl Stream {
     /// The two random words at counter (`a`, `b`).
     pub const fn draw(self, a: u32, b: u32) -> [u32; 2] {
         threefry2x32(self.key, [a, b])
+    }
+
+    /// The words at the counters (`first`, `b`), (`first` + 1, `b`), …
+    #[inline(always)]
+    pub fn draws<const N: usize>(self, first: u32, b: u32) -> [[u32; 2]; N] {
+        let mut words = [[0; 2]; N];
+        for (offset, words) in (0..).zip(&mut words) {
+            *words = twenty_rounds(self.key, [first.wrapping_add(offset), b]);
+        }
+        words
     }
 }
 

@@ -72,3 +72,29 @@ pub fn cross_entropy<R: Real, const V: usize>(z: &mut [R; V], symbols: usize, cl
     }
     weight * (log_sum - z_clean)
 }
+
+/// Σ_l weight_l·−ln p(clean_l), l ascending, in nats; turns the logits of every position into their gradients, 0 where the
+/// weight is.
+#[expect(clippy::indexing_slicing, reason = "training; position < L, clean < symbols ≤ V")]
+#[inline(always)]
+pub(crate) fn cross_entropies<R: Real, const L: usize, const V: usize>(
+    clean: &[u8; L],
+    weights: &[f32; L],
+    symbols: usize,
+    logits: &mut [[R; L]; V],
+) -> R {
+    let mut loss = R::ZERO;
+    for position in 0..L {
+        let weight = R::of(f64::from(weights[position]));
+        let mut z: [R; V] = core::array::from_fn(|v| logits[v][position]);
+        if weight == R::ZERO {
+            z = [R::ZERO; V];
+        } else {
+            loss += cross_entropy(&mut z, symbols, clean[position], weight);
+        }
+        for (logits, z) in logits.iter_mut().zip(z) {
+            logits[position] = z;
+        }
+    }
+    loss
+}

@@ -13,6 +13,8 @@
 //! [`normalisation`](crate::normalisation), [`activation`](crate::activation), [`attention`](crate::attention). Where x is
 //! added to, its gradient is the sum of what comes back on both ways.
 //!
+//! While it trains, [dropout](crate::dropout) leaves out some of what W_o and W_down read.
+//!
 //! Activations lie with the positions innermost, `x[d][l]`. The 4·D hidden units are four groups of D, so that every
 //! matrix of a block is D × D; what the groups add to x is added in their order. W_o and W_down are stored with a row for
 //! each input, what that input adds to x, so that for their gradients ∂loss/∂x is transposed and not their inputs, of
@@ -23,15 +25,18 @@
 //! Source: A. Vaswani et al., "Attention Is All You Need", NeurIPS 2017; R. Xiong et al., "On Layer Normalization in the
 //! Transformer Architecture", ICML 2020, for the place of the normalisation.
 
+use core::ops::Range;
+
 use crate::activation::{gelu_backward, gelu_forward, gelu_forward_slope};
 use crate::attention::{attention_backward, attention_forward};
 use crate::denoiser::{Architecture, Denoiser, Example, Model, Score, Shape, initialise, to_scores_at};
+use crate::embedding::{Map, embed, embed_backward};
 use crate::linear::add_scaled;
 use crate::math::{Real, Stored};
 use crate::normalisation::{rms_norm_backward, rms_norm_forward};
 use crate::product::{product, product_backward_weight, product_transposed, transpose, transpose_blocks};
 use crate::rng::Stream;
-use crate::softmax::cross_entropy;
+use crate::softmax::cross_entropies;
 use crate::tensor::{
     Tensor, cube, cube_mut, hypercube, hypercube_mut, matrix, matrix_mut, vector, vector_mut,
 };
@@ -74,8 +79,6 @@ pub struct TransformerView<'a, T, const L: usize, const V: usize, const D: usize
     pub output: &'a [[T; D]; V],
 }
 
-/// The features of all positions.
-type Map<R, const L: usize, const D: usize> = [[R; L]; D];
 /// Four of them: queries, keys, values and what comes of them, or the hidden units.
 type Group<R, const L: usize, const D: usize> = [Map<R, L, D>; 4];
 
@@ -116,7 +119,7 @@ impl<W, const D: usize> Block<'_, W, D> {
     /// x += W_oᵀ·attention(W_q·n, W_k·n, W_v·n), n = RMSNorm(x).
     ///
     /// Leaves n in `normed`, the queries, keys, values and what the heads make of them in `heads`, and the shares of each
-    /// head in `shares`.
+    /// head in `shares`. `drop` may leave out some of what the heads give.
     #[inline(always)]
     fn attend<R: Real, const K: usize, const L: usize>(
         &self,
@@ -124,6 +127,7 @@ impl<W, const D: usize> Block<'_, W, D> {
         normed: &mut Map<R, L, D>,
         heads: &mut Group<R, L, D>,
         shares: &mut [[[R; L]; L]],
+        drop: impl FnOnce(&mut [R]),
     ) where
         W: Stored<R>,
     {
@@ -138,6 +142,7 @@ impl<W, const D: usize> Block<'_, W, D> {
         {
             attention_forward::<R, K, L>(query, key, value, share, mixed);
         }
+        drop(mixed.as_flattened_mut());
         product_transposed(self.attention_output, mixed, x, |x, sum| x + sum);
     }
 
@@ -167,66 +172,6 @@ impl<W, const D: usize> Block<'_, W, D> {
             product_transposed(w, hidden, x, |x, sum| x + sum);
         }
     }
-}
-
-/// x\[l\] = E\[x_l\] + P\[l\].
-///
-/// A symbol outside the table is read as MASK; the sampler and the loaders admit none.
-#[inline(always)]
-pub(crate) fn embed<R: Real, W: Stored<R>, const L: usize, const V: usize, const D: usize>(
-    (tokens, mask, positions): (&[[W; D]; V], &[W; D], &[[W; D]; L]),
-    symbols: &[Option<u8>; L],
-    x: &mut Map<R, L, D>,
-) {
-    for ((l, symbol), position) in symbols.iter().enumerate().zip(positions) {
-        let token = symbol.and_then(|symbol| tokens.get(usize::from(symbol)));
-        let token = token.unwrap_or(mask);
-        for ((x, token), position) in x.iter_mut().zip(token).zip(position) {
-            if let Some(x) = x.get_mut(l) {
-                *x = token.real() + position.real();
-            }
-        }
-    }
-}
-
-/// d_row += Σ_l ∂loss/∂x\[l\] over the positions l that hold `symbol`, l ascending; d_row is the gradient of its row of E.
-///
-/// Forward was `x[l] = E[x_l] + P[l]`; `d` is ∂loss/∂x with the positions outermost.
-#[inline(always)]
-pub(crate) fn embed_backward<R: Real, const L: usize, const D: usize>(
-    symbols: &[Option<u8>; L],
-    d: &[[R; D]; L],
-    symbol: Option<u8>,
-    d_row: &mut [R],
-) {
-    for (_, d) in symbols.iter().zip(d).filter(|(shown, _)| **shown == symbol) {
-        add_scaled(d_row, R::ONE, d);
-    }
-}
-
-/// Σ_l weight_l·−ln p(clean_l), l ascending, in nats; turns the logits of every position into their gradients, 0 where the
-/// weight is.
-#[expect(clippy::indexing_slicing, reason = "training; position < L, clean < symbols ≤ V")]
-#[inline(always)]
-pub(crate) fn cross_entropies<R: Real, const L: usize, const V: usize>(
-    example: &Example<L>,
-    symbols: usize,
-    logits: &mut [[R; L]; V],
-) -> R {
-    let mut loss = R::ZERO;
-    for position in 0..L {
-        let weight = R::of(f64::from(example.weights[position]));
-        let mut z: [R; V] = core::array::from_fn(|v| logits[v][position]);
-        if weight == R::ZERO {
-            z = [R::ZERO; V];
-        } else {
-            loss += cross_entropy(&mut z, symbols, example.clean[position], weight);
-        }
-        for (logits, z) in logits.iter_mut().zip(z) {
-            logits[position] = z;
-        }
-    }
-    loss
 }
 
 /// What one example leaves of one block. Backward overwrites what it no longer needs with what the gradient will:
@@ -282,6 +227,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
 {
     const BLOCK: usize = 16 * D * L + 2 * D + A * L * L;
     const BLOCKS: usize = N * Self::BLOCK;
+    /// What dropout calls the values that it may leave out: two of each block.
+    const LAYERS: Range<usize> = 0..2 * N;
     const REST: usize = 3 * D * L + D + V * L + L * L;
 
     /// What `record` holds of block number `block`.
@@ -320,33 +267,40 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         })
     }
 
-    /// x through one block; `normed` is used up.
+    /// x through one block; `normed` is used up. To dropout, what the heads give is `layer`, an even number, and the hidden
+    /// units are the next.
     #[inline(always)]
     fn block_forward<R: Real>(
         block: &Block<R, D>,
+        (example, layer): (&Example<L>, usize),
         record: BlockRecordMut<R, L, D, A>,
         x: &mut Map<R, L, D>,
         normed: &mut Map<R, L, D>,
     ) {
         let [[before, normed_before, between, normed_between], heads, slopes, hidden] = record.groups;
         *before = *x;
-        block.attend::<R, K, L>(x, normed, heads, record.shares);
+        block.attend::<R, K, L>(x, normed, heads, record.shares, |mixed| {
+            example.dropout.forward(layer, mixed)
+        });
         transpose_blocks(normed, normed_before);
         *between = *x;
         block.expand(x, normed, hidden);
         transpose_blocks(normed, normed_between);
-        gelu_forward_slope(
-            hidden.as_flattened_mut().as_flattened_mut(),
-            slopes.as_flattened_mut().as_flattened_mut(),
-        );
+        let flat_hidden = hidden.as_flattened_mut().as_flattened_mut();
+        let flat_slopes = slopes.as_flattened_mut().as_flattened_mut();
+        gelu_forward_slope(flat_hidden, flat_slopes);
+        example.dropout.forward(layer | 1, flat_hidden);
+        example.dropout.forward(layer | 1, flat_slopes);
         block.contract(hidden, x);
     }
 
     /// `d_x`, ∂loss/∂x after the block, becomes that before it; `d` is used up. Forward was
-    /// `x += W_oᵀ·attention(W_q·n, W_k·n, W_v·n); x += W_downᵀ·GELU(W_up·n)`, with n = RMSNorm(x) each time.
+    /// `x += W_oᵀ·attention(W_q·n, W_k·n, W_v·n); x += W_downᵀ·GELU(W_up·n)`, with n = RMSNorm(x) each time, and dropout of
+    /// what W_o and W_down read: that of the hidden units is in their slopes.
     #[inline(always)]
     fn block_backward<R: Real>(
         block: &Block<R, D>,
+        (example, layer): (&Example<L>, usize),
         record: BlockRecordMut<R, L, D, A>,
         d_x: &mut Map<R, L, D>,
         d: &mut Map<R, L, D>,
@@ -364,6 +318,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         add(d_x, d);
 
         product(block.attention_output, d_x, d, |_, sum| sum);
+        // Linear and diagonal, it is its own transpose.
+        example.dropout.forward(layer, d.as_flattened_mut());
         let queries = query.as_chunks_mut::<K>().0.iter_mut();
         let inputs = queries.zip(key.as_chunks_mut().0).zip(value.as_chunks_mut().0);
         for (((query, key), value), (share, d)) in
@@ -389,7 +345,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         rms_norm_forward(parameters.final_gain, record.x, record.d);
         product(parameters.output, record.d, logits, |_, sum| sum);
         transpose_blocks(record.d, record.normed);
-        let loss = cross_entropies(example, symbols, logits);
+        let loss = cross_entropies(&example.clean, &example.weights, symbols, logits);
         product_transposed(parameters.output, logits, record.d, |_, sum| sum);
         rms_norm_backward(parameters.final_gain, record.x, record.d, record.d_gain);
         *record.x = *record.d;
@@ -492,14 +448,15 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
             let Some((blocks, rest)) = record.split_at_mut_checked(Self::BLOCKS) else { return };
             let Some(mut rest) = Self::record_mut(rest) else { return };
             embed((parameters.token, parameters.mask, parameters.position), &example.noisy, rest.x);
-            for (block, record) in parameters.blocks().zip(blocks.chunks_exact_mut(Self::BLOCK)) {
+            let layers = || Self::LAYERS.step_by(2).zip(parameters.blocks());
+            for ((layer, block), record) in layers().zip(blocks.chunks_exact_mut(Self::BLOCK)) {
                 let Some(record) = Self::block_record_mut(record) else { return };
-                Self::block_forward(&block, record, rest.x, rest.d);
+                Self::block_forward(&block, (example, layer), record, rest.x, rest.d);
             }
             *loss = Self::head(&parameters, example, symbols, &mut rest);
-            for (block, record) in parameters.blocks().zip(blocks.chunks_exact_mut(Self::BLOCK)).rev() {
+            for ((layer, block), record) in layers().zip(blocks.chunks_exact_mut(Self::BLOCK)).rev() {
                 let Some(record) = Self::block_record_mut(record) else { return };
-                Self::block_backward(&block, record, rest.x, rest.d, rest.d_share);
+                Self::block_backward(&block, (example, layer), record, rest.x, rest.d, rest.d_share);
             }
             transpose(rest.x, rest.d.as_flattened_mut().as_chunks_mut().0);
         }
@@ -609,7 +566,7 @@ impl<
         let Self { parameters, symbols, x, normed, group, shares, logits } = self;
         embed((parameters.token, parameters.mask, parameters.position), symbols, x);
         for block in parameters.blocks() {
-            block.attend::<f32, K, L>(x, normed, group, *shares);
+            block.attend::<f32, K, L>(x, normed, group, *shares, |_| {});
             block.expand(x, normed, group);
             gelu_forward(group.as_flattened_mut().as_flattened_mut());
             block.contract(group, x);

@@ -134,6 +134,10 @@ pub(crate) struct TrainOptions {
     /// none [default: the configuration's]
     #[arg(long, value_name = "SHARE", value_parser = below_one, allow_hyphen_values = true)]
     pub(crate) averaging: Option<f64>,
+    /// The probability with which training leaves out a hidden value, such as 0.1, rounded to 256ths; helps where a long run
+    /// would learn the lines by heart [default: the configuration's]
+    #[arg(long, value_name = "RATE", value_parser = below_one, allow_hyphen_values = true, conflicts_with = "quantize")]
+    pub(crate) dropout: Option<f64>,
     /// Train for a model of integers: its weights are rounded in the second half of the steps, and the model file holds them
     #[arg(long, value_enum)]
     pub(crate) quantize: Option<Quantize>,

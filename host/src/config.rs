@@ -1,6 +1,6 @@
 //! The configurations by name, each with the recipe that trains it well.
 
-use micro_diffusion::config::{Cobble, Micro, Pebble, Residual, Tiny, Transformer, Wide};
+use micro_diffusion::config::{Boulder, Cobble, Micro, Pebble, Residual, Tiny, Transformer, Wide};
 use micro_diffusion::denoiser::Shape;
 
 use crate::network::{Compiled, Network};
@@ -22,11 +22,13 @@ pub(crate) struct Recipe {
     pub(crate) weight_decay: f64,
     /// Share of the average of the weights that a step keeps; 0 where there is none.
     pub(crate) averaging: f64,
+    /// The probability with which training leaves out a hidden value.
+    pub(crate) dropout: f64,
 }
 
 impl Recipe {
     const fn new(steps: u32, batch: u32, learning_rate: f64) -> Self {
-        Self { steps, batch, learning_rate, weight_decay: 0.01, averaging: 0.0 }
+        Self { steps, batch, learning_rate, weight_decay: 0.01, averaging: 0.0, dropout: 0.0 }
     }
 }
 
@@ -34,7 +36,7 @@ impl Recipe {
 pub(crate) const DEFAULT: &str = "micro";
 
 /// All of them.
-pub(crate) static CONFIGS: [Config; 7] = [
+pub(crate) static CONFIGS: [Config; 8] = [
     Config {
         name: "micro",
         network: &Compiled::<Micro, 12, 27>::WITH_INTEGERS,
@@ -64,6 +66,16 @@ pub(crate) static CONFIGS: [Config; 7] = [
         name: "transformer",
         network: &Compiled::<Transformer, 16, 27>::NEW,
         recipe: Recipe { weight_decay: 0.05, averaging: 0.999, ..Recipe::new(24_000, 256, 2e-3) },
+    },
+    Config {
+        name: "boulder",
+        network: &Compiled::<Boulder, 16, 27>::NEW,
+        recipe: Recipe {
+            weight_decay: 0.05,
+            averaging: 0.999,
+            dropout: 0.1,
+            ..Recipe::new(48_000, 128, 3e-3)
+        },
     },
     Config { name: "wide", network: &Compiled::<Wide, 32, 128>::NEW, recipe: Recipe::new(4000, 64, 3e-3) },
 ];

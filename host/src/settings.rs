@@ -25,6 +25,9 @@ pub(crate) struct Settings {
     /// Share of the average of the weights that a step keeps; 0 where there is none.
     #[serde(default)]
     pub(crate) averaging: f64,
+    /// The probability with which training leaves out a hidden value.
+    #[serde(default)]
+    pub(crate) dropout: f64,
     /// The integers that the model is trained to become, if any.
     #[serde(default)]
     pub(crate) quantize: Option<Quantize>,
@@ -47,7 +50,7 @@ const FINAL_RATE: f64 = 0.01;
 impl Settings {
     /// The configuration's own settings.
     pub(crate) fn of(config: &Config) -> Self {
-        let Recipe { steps, batch, learning_rate, weight_decay, averaging } = config.recipe;
+        let Recipe { steps, batch, learning_rate, weight_decay, averaging, dropout } = config.recipe;
         Self {
             config: config.name.to_owned(),
             objective: Objective::Nelbo,
@@ -58,6 +61,7 @@ impl Settings {
             final_rate: FINAL_RATE,
             weight_decay,
             averaging,
+            dropout,
             quantize: None,
             seed: SEED,
             development: false,
@@ -75,6 +79,7 @@ impl Settings {
         self.learning_rate = options.lr.unwrap_or(self.learning_rate);
         self.weight_decay = options.weight_decay.unwrap_or(self.weight_decay);
         self.averaging = options.averaging.unwrap_or(self.averaging);
+        self.dropout = options.dropout.unwrap_or(self.dropout);
         self.quantize = options.quantize.or(self.quantize);
         self.seed = options.seed.unwrap_or(self.seed);
         self.development |= options.development;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use micro_diffusion::adam::{Adam, average_rate, learning_rate};
 use micro_diffusion::denoiser::{Example, Model};
+use micro_diffusion::dropout::Dropout;
 use micro_diffusion::integer::Scales;
 use micro_diffusion::rng::{Purpose, Stream, below};
 use micro_diffusion::schedule::{MaskCounts, cosine_mask_rate, uniform_time};
@@ -167,7 +168,7 @@ impl<'a> Noise<'a> {
     fn example<const L: usize>(&self, counts: &MaskCounts<L>, clean: &[u8; L], row: u32) -> Example<L> {
         let rows = self.settings.batch;
         let stream = self.stream.child(self.step, row);
-        match self.settings.objective {
+        let example = match self.settings.objective {
             Objective::Nelbo => {
                 let count = counts.count(self.shared, row);
                 Example::bound(clean, count, counts.weight(count) / rows as f32, stream)
@@ -176,7 +177,9 @@ impl<'a> Noise<'a> {
                 let rate = cosine_mask_rate(uniform_time(self.shared, REFERENCE_TIMES), REFERENCE_TIMES);
                 Example::reference(clean, rate, 1.0 / (rows as f32 * L as f32), stream)
             }
-        }
+        };
+        let dropped = Stream::new(self.settings.seed, Purpose::Dropout).child(self.step, row);
+        Example { dropout: Dropout::new(self.settings.dropout as f32, dropped), ..example }
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod oracle;
 pub(crate) mod tolerance;
 
 use micro_diffusion::denoiser::{Denoiser, Example, Model, Score};
+use micro_diffusion::dropout::Dropout;
 use micro_diffusion::rng::{Purpose, Stream, symmetric};
 
 /// `count` numbers in ±1, fixed by `seed`.
@@ -37,7 +38,7 @@ pub(crate) fn batch<const L: usize>(rows: usize, symbols: u8) -> Vec<Example<L>>
                 (_, None) => 0.25 + l as f32 / 8.0,
                 _ => 0.0,
             });
-            Example { clean, noisy, weights }
+            Example { clean, noisy, weights, dropout: Dropout::NONE }
         })
         .collect()
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use micro_diffusion::denoiser::{Example, Model};
+use micro_diffusion::dropout::Dropout;
 use micro_diffusion::file::crc32;
 
 const VECTORS: &str = include_str!("../oracle/vectors.txt");
@@ -49,7 +50,7 @@ impl Oracle {
         rows.map(|((clean, masked), weights)| {
             let clean = clean.map(|symbol| symbol as u8);
             let noisy = std::array::from_fn(|l| (masked[l] == 0.0).then_some(clean[l]));
-            Example { clean, noisy, weights: weights.map(|weight| weight as f32) }
+            Example { clean, noisy, weights: weights.map(|weight| weight as f32), dropout: Dropout::NONE }
         })
         .collect()
     }

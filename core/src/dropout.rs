@@ -1,0 +1,73 @@
+//! Dropout: while it trains, a network goes without hidden values drawn at random, others for each example.
+//!
+//! y = x·s/(1 − p), where s is 0 with probability p and else 1, so that the mean of y over the draws is x; a network at
+//! work uses y = x. Backward, with the same draws, d_x = d_y·s/(1 − p).
+//!
+//! p is a whole number of 256ths, and one random byte decides about one value: it is left out where the byte is below 256·p,
+//! so the probability is exact. Which values an example goes without is a function of its stream and of where they are in
+//! the network, not of the order in which they are computed.
+//!
+//! Source: N. Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", JMLR 2014, section 10
+//! for the division by 1 − p while training.
+
+use crate::math::{Real, round_to_i32};
+use crate::rng::{Purpose, Stream};
+
+/// Which hidden values one example goes without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dropout {
+    /// 256·p.
+    rate: u8,
+    stream: Stream,
+}
+
+/// Draws made together, of eight bytes each.
+const DRAWS: usize = 16;
+
+impl Dropout {
+    /// Every value stays.
+    pub const NONE: Self = Self { rate: 0, stream: Stream::new(0, Purpose::Dropout) };
+
+    /// Each value is left out with probability `rate`, a number in 0 … 1 that is rounded to 256ths and to 255/256 at most.
+    ///
+    /// Values 8·n … 8·n + 7 of a layer are decided by the eight bytes of draw (n, layer) of `stream`, lowest first.
+    pub fn new(rate: f32, stream: Stream) -> Self {
+        let rate = round_to_i32(rate * 256.0);
+        Self { rate: u8::try_from(rate.max(0)).unwrap_or(u8::MAX), stream }
+    }
+
+    /// 1/(1 − p).
+    #[inline(always)]
+    fn scale<R: Real>(self) -> R {
+        R::of(256.0) / R::of(f64::from(256_u16.saturating_sub(u16::from(self.rate))))
+    }
+
+    /// y = x·s/(1 − p), in place, for the values of layer number `layer`.
+    #[inline(always)]
+    pub fn forward<R: Real>(self, layer: usize, x: &mut [R]) {
+        if self.rate == 0 {
+            return;
+        }
+        let (scale, layer) = (self.scale(), u32::try_from(layer).unwrap_or(u32::MAX));
+        for (first, x) in (0..).step_by(DRAWS).zip(x.chunks_mut(DRAWS * 8)) {
+            let bytes = self.stream.draws::<DRAWS>(first, layer).map(|words| words.map(u32::to_le_bytes));
+            for (x, byte) in x.iter_mut().zip(bytes.as_flattened().as_flattened()) {
+                *x = if *byte < self.rate { R::ZERO } else { *x * scale };
+            }
+        }
+    }
+
+    /// d_x = d_y·s/(1 − p), in place, where d_y is 0 already wherever s is.
+    ///
+    /// Forward was `y = x·s/(1 − p)` before or after a function with f(0) = 0 whose backward pass keeps nothing where y = 0.
+    #[inline(always)]
+    pub fn backward<R: Real>(self, d_y: &mut [R]) {
+        if self.rate == 0 {
+            return;
+        }
+        let scale = self.scale();
+        for d_y in d_y {
+            *d_y = *d_y * scale;
+        }
+    }
+}
