@@ -166,7 +166,8 @@ pub(crate) fn form(forms: &[&'static dyn Integers], dtype: Dtype) -> anyhow::Res
         Some(form) => Ok(*form),
         None => bail!(
             "this network exists in floats only: a transformer's softmax, its normalisation and its sums of products of \
-             activations have no integer form here; the perceptrons and the convolutions have"
+             activations have no integer form here, and the sums of boulder, the widest convolution, are too long to be exact; \
+             the perceptrons, pebble and cobble have"
         ),
     }
 }
