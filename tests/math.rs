@@ -14,7 +14,7 @@
 mod common;
 
 use common::tolerance::{EXP_ULPS, F64, assert_close};
-use micro_diffusion::math::{EXP_OVERFLOW, EXP_UNDERFLOW, exp, power, round_to_i32};
+use micro_diffusion::math::{EXP_OVERFLOW, EXP_UNDERFLOW, Real, exp, power, round_to_i32};
 use micro_diffusion::rng::{Purpose, Stream, below, symmetric, threefry2x32};
 
 /// The error of [`exp`] at `x` in units in the last place of the exact value.
@@ -78,6 +78,16 @@ fn rounding_saturates_and_goes_away_from_zero() {
     for bits in (0..=u32::MAX).step_by(997).chain([0.5_f32, 1.5, 2.5, 4_194_304.5].map(f32::to_bits)) {
         let x = f32::from_bits(bits);
         assert_eq!(round_to_i32(x), f64::from(x).round() as i32, "{x}");
+    }
+}
+
+#[test]
+fn a_number_comes_back_from_the_other_precision() {
+    for x in [0.1, -1.0 / 3.0, f64::from(f32::MAX), 16_777_216.5] {
+        assert_eq!(Real::to_f64(x), x, "double precision is itself");
+        assert_eq!(f64::of(x), x);
+        assert_eq!(Real::to_f64(x as f32), f64::from(x as f32), "no bit is lost on the way up");
+        assert_eq!(f32::of(x), x as f32, "rounded once on the way down");
     }
 }
 

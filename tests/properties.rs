@@ -17,7 +17,7 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use common::tolerance::{ORACLE_SOFTMAX, PROPERTY_F64, assert_close};
+use common::tolerance::{ORACLE_SOFTMAX, PROPERTY_F64, SIGMAS, assert_close};
 use common::{batch, loss_and_gradient, numbers};
 use micro_diffusion::categorical::{SymbolSet, Temperature};
 use micro_diffusion::convolution::Convolution;
@@ -458,4 +458,69 @@ proptest! {
         check_integers::<IntegerMlp<Int4, 3, 4, 2>, 3, 4>(&payload, scales, alphabet);
         check_integers::<IntegerMlp<Int4, 3, 5, 2>, 3, 5>(&payload, scales, alphabet);
     }
+}
+
+/// How the numbers of a tensor begin.
+enum Start {
+    /// All are this.
+    At(f32),
+    /// Uniform, with variance 1/fan-in.
+    FanIn(u32),
+}
+
+/// The first parameters of a network: each tensor as `starts` says, and none like another.
+fn check_starts<M: Model<L, V>, const L: usize, const V: usize>(starts: &[Start]) {
+    let mut parameters = vec![f32::NAN; M::PARAMETERS];
+    M::initialise(&mut parameters, Stream::new(8, Purpose::Weights));
+    let (mut rest, mut firsts) = (&parameters[..], BTreeSet::new());
+    assert_eq!(starts.len(), M::TENSORS.len());
+    for (tensor, start) in M::TENSORS.iter().zip(starts) {
+        let (numbers, tail) = rest.split_at(tensor.len());
+        rest = tail;
+        match start {
+            Start::At(value) => assert!(numbers.iter().all(|x| x == value), "{} is {value}", tensor.name),
+            Start::FanIn(fan_in) => {
+                let (count, limit) = (numbers.len() as f64, (3.0 / f64::from(*fan_in)).sqrt());
+                let largest = numbers.iter().map(|x| f64::from(x.abs())).fold(0.0, f64::max);
+                // All of them in the inner part, but for one chance in e¹⁰.
+                assert!(
+                    largest <= limit * (1.0 + f64::from(f32::EPSILON))
+                        && largest > limit * (1.0 - 10.0 / count),
+                    "{} reaches {largest} of {limit}",
+                    tensor.name
+                );
+                let (mean, square) = numbers
+                    .iter()
+                    .map(|x| f64::from(*x))
+                    .fold((0.0, 0.0), |(m, s), x| (m + x / count, s + x * x / count));
+                // The fourth moment of a uniform variable is 9/5 of its squared variance.
+                let (variance, deviation) = (1.0 / f64::from(*fan_in), (0.8 / count).sqrt());
+                assert!(mean.abs() <= SIGMAS * (variance / count).sqrt(), "{}: mean {mean}", tensor.name);
+                assert!((square / variance - 1.0).abs() <= SIGMAS * deviation, "{}: {square}", tensor.name);
+                assert!(
+                    firsts.insert((numbers[0] / limit as f32 * 1e5) as i32),
+                    "{} is another's",
+                    tensor.name
+                );
+            }
+        }
+    }
+    assert!(rest.is_empty());
+}
+
+#[test]
+fn weights_begin_with_the_variance_of_their_fan_in() {
+    use Start::{At, FanIn};
+    let zero = || At(0.0);
+    check_starts::<Mlp<12, 27, 64>, 12, 27>(&[FanIn(12 * 27), zero(), FanIn(64), zero()]);
+    let starts = [FanIn(12 * 27), zero(), FanIn(64), zero(), FanIn(64), zero()];
+    check_starts::<Residual<12, 27, 64>, 12, 27>(&starts);
+    let starts = [FanIn(4), FanIn(4), FanIn(4), FanIn(3 * 40), zero(), FanIn(40), zero()];
+    check_starts::<Convolution<12, 27, 40, 2, 3>, 12, 27>(&starts);
+    // What adds to the stream, of three blocks with two sums each, has its share of the variance: 2·3 times the fan-in.
+    let [one, to_stream] = [FanIn(1), FanIn(6 * 40)];
+    let (gain, wide) = (At(1.0), FanIn(6 * 4 * 40));
+    let starts =
+        [one, FanIn(1), FanIn(1), At(1.0), FanIn(40), to_stream, At(1.0), FanIn(40), wide, gain, FanIn(40)];
+    check_starts::<Transformer<12, 27, 40, 3, 2, 20>, 12, 27>(&starts);
 }
