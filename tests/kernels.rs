@@ -22,7 +22,8 @@ use micro_diffusion::convolution::Convolution;
 use micro_diffusion::denoiser::{Denoiser, Example, Model};
 use micro_diffusion::dropout::Dropout;
 use micro_diffusion::linear::{
-    LANES, linear_backward_bias, linear_backward_input, linear_backward_weight, linear_forward, sum_lanes,
+    LANES, linear_backward_bias, linear_backward_input, linear_backward_weight, linear_forward,
+    lookup_backward, lookup_forward, sum_lanes,
 };
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::normalisation::{rms_norm_backward, rms_norm_forward};
@@ -112,6 +113,30 @@ fn dense_kernels_follow_their_documented_order() {
     check_sizes::<65, 28>();
     check_sizes::<100, 12>();
     check_sizes::<256, 27>();
+}
+
+#[test]
+fn lookups_follow_their_documented_order() {
+    const H: usize = 19;
+    let table: [[[f32; H]; 4]; 5] =
+        std::array::from_fn(|l| std::array::from_fn(|v| array((10 * l + v) as u64)));
+    let (bias, mut y): ([f32; H], _) = (array(90), [f32::NAN; H]);
+    // A masked position adds nothing, and neither does a symbol that is not in the table.
+    let symbols = [Some(3), None, Some(0), Some(4), Some(1)];
+    lookup_forward(&table, &bias, &symbols, &mut y);
+    for i in 0..H {
+        let sum = bias[i] + table[0][3][i] + table[2][0][i] + table[4][1][i];
+        assert_eq!(y[i].to_bits(), sum.to_bits());
+    }
+    let before: [[f32; H]; 4] = std::array::from_fn(|v| array(50 + v as u64));
+    for symbol in [None, Some(4), Some(2)] {
+        let mut d_rows = before;
+        lookup_backward(symbol, &y, &mut d_rows);
+        for (v, i) in pairs(4, H) {
+            let added = if symbol == Some(v as u8) { before[v][i] + y[i] } else { before[v][i] };
+            assert_eq!(d_rows[v][i].to_bits(), added.to_bits(), "row {v} for {symbol:?}");
+        }
+    }
 }
 
 #[test]
