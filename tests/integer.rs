@@ -14,8 +14,8 @@
 mod common;
 
 use common::integers::{
-    Case, agrees, all_scores, any_alignment_and_no_change, every_order_and_pattern, shifted, texts,
-    training_computes_integers,
+    Case, agrees, all_scores, any_alignment_and_no_change, every_order_and_pattern, parameters, shifted,
+    texts, training_computes_integers,
 };
 use common::numbers;
 use micro_diffusion::activation::Activation;
@@ -27,7 +27,7 @@ use micro_diffusion::integer::{
 };
 use micro_diffusion::integer_residual::IntegerResidual;
 use micro_diffusion::mlp::Mlp;
-use micro_diffusion::quantise::{best_exponent, quantise, rounded, to_integer};
+use micro_diffusion::quantise::{best_exponent, quantise, rounded, scales, to_integer, trained_scales};
 use micro_diffusion::residual::Residual;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
@@ -393,6 +393,25 @@ fn the_exponent_has_the_least_squared_error() {
     }
     assert_eq!(best_exponent(&TABLE, &[1.0, -0.5]), 1, "of equals the coarser");
     assert_eq!(best_exponent(&TABLE, &[0.0; 3]), 0);
+}
+
+/// Four bits that are trained on multiply hidden values in steps no coarser than theirs, even where coarser ones fit better.
+#[test]
+fn products_in_four_bits_are_trained_in_steps_as_fine_as_hidden_values() {
+    fn check<M: Model<12, 27>, I: IntegerModel<12, 27>>() -> [Scales; 2] {
+        let weights: Vec<f32> = parameters::<M, 12, 27>(1).into_iter().map(|weight| 4.0 * weight).collect();
+        let activation = I::trained_exponent();
+        [scales(I::TENSORS, &weights, activation), trained_scales(I::TENSORS, &weights, activation)]
+    }
+    let [mut best, trained] = check::<Micro, Micro4>();
+    assert_eq!((best.tensors[2], trained.tensors[2]), (1, 3));
+    best.tensors[2] = 3;
+    assert_eq!(trained, best, "and nothing else");
+    let [best, trained] = check::<ResidualFloats, Residual4>();
+    // The second layer, its bias in the unit of its sums, and the output.
+    assert_eq!((&best.tensors[2..5], &trained.tensors[2..5]), (&[1, 3, 1][..], &[2, 4, 2][..]));
+    let [best, trained] = check::<Micro, Micro8>();
+    assert_eq!(best, trained, "eight bits are fine enough");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! estimator): each step moves the rounded weights, and the floats by as much, and rounds anew. Hidden values are those of
 //! the integers from the first step on.
 //!
-//! The scales are those that fit the weights best when rounding begins; they stay.
+//! The [scales](quantise::trained_scales) follow from the weights when rounding begins; they stay.
 //!
 //! Source: B. Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
 //! Inference", CVPR 2018, section 3.
@@ -42,7 +42,7 @@ impl<'a> Rounding<'a> {
 
     fn begin(&mut self) {
         let (tensors, state) = (self.tensors, self.inner.state_mut());
-        let scales = quantise::scales(tensors, &state.weights, self.activation);
+        let scales = quantise::trained_scales(tensors, &state.weights, self.activation);
         state.scales = Some(scales);
         state.unrounded = state.weights.to_vec();
         for (tensor, exponent, weights, _) in tensors_of(tensors, &scales, state) {
