@@ -68,7 +68,7 @@ fn the_microbit_samples_the_desktops_bits() {
 #[test]
 #[ignore = "takes minutes; run by the slow script"]
 fn every_chip_samples_the_desktops_bits() {
-    sampling(&["int4", "int8", "float"], &COMPARED);
+    sampling(&["int4", "int8", "float", "cobble"], &COMPARED);
 }
 
 /// The checksum of all weights after each of 40 steps, and three texts.
@@ -95,8 +95,15 @@ fn bad_bytes(chips: &[Chip]) {
     let folder = build_for_desktop("release");
     let (_, printed) = limited(Command::new(folder.join("bad_bytes")));
     let taken: Vec<&str> = printed.lines().filter(|line| line.ends_with("taken")).collect();
-    let whole =
-        ["as it is: taken", "int4: taken", "int8: taken", "residual int4: taken", "residual int8: taken"];
+    let whole = [
+        "as it is: taken",
+        "int4: taken",
+        "int8: taken",
+        "residual int4: taken",
+        "residual int8: taken",
+        "convolution int4: taken",
+        "convolution int8: taken",
+    ];
     // Only a checksum made to match lets a change through: one of the weights, or of the alphabet.
     assert!(taken.iter().all(|line| whole.contains(line) || line.contains(" forged: ")), "{taken:?}");
     assert!(whole.iter().all(|line| taken.contains(line)), "{taken:?}");
@@ -208,6 +215,17 @@ fn the_ten_cent_program_fits_its_chip() {
     assert!(!multiplies(&image.code));
     // The control: the same check finds the products of a chip that has a multiplier.
     assert!(multiplies(&Image::read(&tools.build(EXAMPLE, RISC_V.target).unwrap()).code));
+}
+
+/// A stack that leaves the chip's memory is a fault, and the program says so.
+#[test]
+#[ignore = "takes minutes; run by the slow script"]
+fn a_stack_too_deep_for_the_ten_cent_chip_ends_its_program() {
+    let Some(tools) = tools().filter(Tools::has_ten_cent) else { return };
+    // It begins 1 KB lower, so that it has half of the memory.
+    let half = r#"target.riscv32emc-unknown-none-elf.rustflags=["-Clink-arg=--defsym=stack_top=0x80000400"]"#;
+    let elf = tools.build_with(TEN_CENT_EXAMPLE, TEN_CENT.target, &["--config", half]).unwrap();
+    assert_eq!(tools.run(TEN_CENT, &elf, &[]), (Some(1), String::new()));
 }
 
 /// Flash, memory and instructions against the committed table, which `.ci/firmware-table` makes.

@@ -12,7 +12,7 @@
 //! **Where training goes on with rounded weights**, what is cut off costs less than steps that are too coarse: the weights that
 //! are left make up for the one and not for the other. Four bits that fit the trained floats best follow the few large ones,
 //! more so the longer the floats have grown; so tables of products in four bits get steps no coarser than those of the
-//! values that they multiply ([`trained_scales`]), which cuts a sixth of the perceptron's off at −1 and 7/8.
+//! values that they multiply ([`trained_scales`]), which cuts up to three in ten of the perceptron's off at −1 and 7/8.
 //!
 //! Source: B. Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
 //! Inference", CVPR 2018.

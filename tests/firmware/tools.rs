@@ -174,6 +174,16 @@ impl Tools {
 
     /// Builds `program` for `target`; the error is what the compiler and the linker said.
     pub(crate) fn build(&self, program: Program, target: &str) -> Result<PathBuf, String> {
+        self.build_with(program, target, &[])
+    }
+
+    /// The same with more arguments for cargo.
+    pub(crate) fn build_with(
+        &self,
+        program: Program,
+        target: &str,
+        arguments: &[&str],
+    ) -> Result<PathBuf, String> {
         // One at a time: the next build may replace the file.
         static BUILDING: Mutex<()> = Mutex::new(());
         let _one = BUILDING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -191,7 +201,7 @@ impl Tools {
         };
         cargo.current_dir(project().join(program.package));
         cargo.args(["build", "--release", "--locked", "--quiet", "--target", target]);
-        cargo.args(["--bin", program.binary, "--features", program.features]);
+        cargo.args(["--bin", program.binary, "--features", program.features]).args(arguments);
         cargo.env("CARGO_TARGET_DIR", target_folder());
         run_build(&mut cargo)?;
         let built = target_folder().join(target).join("release").join(program.binary);

@@ -8,7 +8,7 @@ use core::cell::Cell;
 use micro_diffusion::categorical::{SymbolSet, Temperature};
 use micro_diffusion::denoiser::{Denoiser, Score};
 use micro_diffusion::file::ModelFile;
-use micro_diffusion::integer::{IntegerMlp, IntegerModel, Precision};
+use micro_diffusion::integer::IntegerModel;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
 use micro_diffusion::text::Alphabet;
@@ -51,27 +51,27 @@ macro_rules! program {
     };
 }
 
-/// Positions and symbols of the models for names.
+/// Positions of the perceptrons for names.
 pub const L: usize = 12;
-/// See [`L`].
+/// Symbols of all models for names.
 pub const V: usize = 27;
 
 /// Names drawn with each sampler.
 pub const SEEDS: u64 = 100;
 
-/// The samplers: name, how it draws, and in how many steps.
-const SAMPLERS: [(&str, Settings, usize); 6] = {
+/// The samplers for texts of `positions`: name, how it draws, and in how many steps.
+const fn samplers(positions: usize) -> [(&'static str, Settings, usize); 6] {
     let warm = Temperature::from_milli(700);
     let truncated = Settings { top_k: 5, top_p: 58_982, ..Settings::new(Order::Random, Temperature::ONE) };
     [
-        ("random", Settings::new(Order::Random, warm), L),
-        ("confidence", Settings::new(Order::Confidence, warm), L),
+        ("random", Settings::new(Order::Random, warm), positions),
+        ("confidence", Settings::new(Order::Confidence, warm), positions),
         ("entropy", Settings::new(Order::Entropy, warm), 5),
-        ("remask", Settings::new(Order::Remask, warm), 2 * L),
-        ("top-k-top-p", truncated, L),
+        ("remask", Settings::new(Order::Remask, warm), 2 * positions),
+        ("top-k-top-p", truncated, positions),
         ("greedy", Settings::new(Order::Confidence, Temperature::GREEDY), 7),
     ]
-};
+}
 
 /// Where the instruction counter looks: it notes the count at each entry.
 #[inline(never)]
@@ -81,22 +81,25 @@ pub extern "C" fn mark() {
 }
 
 /// [`tell`] for the model file `bytes` of integers, with its validation between the first two [`mark`]s.
-pub fn tell_integers<P: Precision + 'static>(bytes: &[u8]) -> Option<()> {
-    type Network<P> = IntegerMlp<P, L, V, 256>;
+pub fn tell_integers<I: IntegerModel<L, V>, const L: usize>(bytes: &[u8], counted: u64) -> Option<()> {
     mark();
     let file = ModelFile::parse(bytes).ok()?;
-    let view = file.integers::<Network<P>, L, V>().ok()?;
+    let view = file.integers::<I, L, V>().ok()?;
     mark();
-    let mut memory = Network::<P>::MEMORY;
-    tell(&mut Network::<P>::denoiser(view, &mut memory), file.alphabet(), SEEDS)
+    let mut memory = I::MEMORY;
+    tell(&mut I::denoiser(view, &mut memory), file.alphabet(), counted)
 }
 
 /// For each sampler and seed a line: sampler, seed, name, checksum over all scores that the denoiser gave.
 ///
 /// The first `counted` names of each sampler are drawn before that, as firmware would draw them, between two [`mark`]s.
 #[inline(never)]
-pub fn tell<D: Denoiser<L, V>>(denoiser: &mut D, alphabet: Alphabet, counted: u64) -> Option<()> {
-    for (sampler, settings, steps) in SAMPLERS {
+pub fn tell<D: Denoiser<L, V>, const L: usize>(
+    denoiser: &mut D,
+    alphabet: Alphabet,
+    counted: u64,
+) -> Option<()> {
+    for (sampler, settings, steps) in const { samplers(L) } {
         for seed in 0..SEEDS {
             if seed < counted {
                 mark();
@@ -105,7 +108,7 @@ pub fn tell<D: Denoiser<L, V>>(denoiser: &mut D, alphabet: Alphabet, counted: u6
             }
             let mut recorded = Recorded { denoiser, hash: Cell::new(Hash::new()) };
             let name = draw(&mut recorded, alphabet, settings, steps, seed)?;
-            let text = alphabet.decode::<{ 4 * L }>(&name, '_');
+            let text = alphabet.decode::<64>(&name, '_');
             for piece in [sampler, " ", &number(seed as u32), " ", &text, " "] {
                 print(piece);
             }
@@ -116,7 +119,7 @@ pub fn tell<D: Denoiser<L, V>>(denoiser: &mut D, alphabet: Alphabet, counted: u6
     Some(())
 }
 
-fn draw<D: Denoiser<L, V>>(
+fn draw<D: Denoiser<L, V>, const L: usize>(
     denoiser: &mut D,
     alphabet: Alphabet,
     settings: Settings,
@@ -136,7 +139,7 @@ struct Recorded<'a, D> {
     hash: Cell<Hash>,
 }
 
-impl<D: Denoiser<L, V>> Denoiser<L, V> for Recorded<'_, D> {
+impl<D: Denoiser<L, V>, const L: usize> Denoiser<L, V> for Recorded<'_, D> {
     fn set(&mut self, position: usize, symbol: Option<u8>) {
         self.denoiser.set(position, symbol);
     }

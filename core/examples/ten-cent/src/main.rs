@@ -29,18 +29,31 @@ const SETTINGS: Settings = Settings::new(Order::Random, Temperature::from_milli(
 /// Any symbol at any position.
 static ALLOWED: [SymbolSet; 1] = [SymbolSet::first(V)];
 
-// There is nothing to copy or to clear: the stack, and on to the program.
+// There is nothing to copy or to clear: the stack, and on to the program. The stack is all of the memory and grows down, so
+// that beyond its end there is none: a stack too deep is a fault and overwrites nothing.
 global_asm!(
     ".section .text.start, \"ax\"",
+    ".option arch, +zicsr",
     ".global start",
     "start:",
+    "la t0, fault",
+    "csrw mtvec, t0",
     "la sp, stack_top",
     "j main",
+    ".balign 4",
+    "fault:",
+    "la sp, stack_top",
+    "j failed",
 );
 
 #[unsafe(no_mangle)]
 extern "C" fn main() -> ! {
     exit(names().is_some())
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn failed() -> ! {
+    exit(false)
 }
 
 fn names() -> Option<()> {

@@ -6,6 +6,7 @@ use firmware_checks::board::print;
 use firmware_checks::{Hash, L, V, number};
 use micro_diffusion::categorical::{SymbolSet, Temperature};
 use micro_diffusion::config::{Micro, Tiny};
+use micro_diffusion::convolution::Convolution;
 use micro_diffusion::file::{FileError, ModelFile, crc32, write_integers};
 use micro_diffusion::integer::{Int4, Int8, IntegerModel, Precision, Quantisable};
 use micro_diffusion::mlp::Mlp;
@@ -53,10 +54,12 @@ fn run() -> Option<()> {
     say("one unit more", file.parameters::<Mlp<L, V, 19>, L, V>().map(|_| ()));
     say("another network", file.parameters::<Micro, L, V>().map(|_| ()));
     say("as it is", file.parameters::<Tiny, L, V>().map(|_| ()));
-    every_bit::<Mlp<4, 6, 8>, Int4>("int4")?;
-    every_bit::<Mlp<4, 6, 8>, Int8>("int8")?;
-    every_bit::<Residual<4, 6, 16>, Int4>("residual int4")?;
-    every_bit::<Residual<4, 6, 16>, Int8>("residual int8")
+    every_bit::<Mlp<4, 6, 8>, Int4, 4>("int4")?;
+    every_bit::<Mlp<4, 6, 8>, Int8, 4>("int8")?;
+    every_bit::<Residual<4, 6, 16>, Int4, 4>("residual int4")?;
+    every_bit::<Residual<4, 6, 16>, Int8, 4>("residual int8")?;
+    every_bit::<Convolution<5, 6, 4, 2, 3>, Int4, 5>("convolution int4")?;
+    every_bit::<Convolution<5, 6, 4, 2, 3>, Int8, 5>("convolution int8")
 }
 
 /// One line: the case, and what became of it.
@@ -97,7 +100,7 @@ fn outcome(result: Result<(), FileError>) -> usize {
 
 /// The file of an untrained `M` in integers, a network so small that every change of a bit can be tried.
 #[inline(never)]
-fn small<M: Quantisable<4, 6>, P: Precision + 'static>() -> Option<heapless::Vec<u8, 2048>> {
+fn small<M: Quantisable<L, 6>, P: Precision + 'static, const L: usize>() -> Option<heapless::Vec<u8, 2048>> {
     let mut parameters = [0.0; 1200];
     let parameters = parameters.get_mut(..M::PARAMETERS)?;
     M::initialise(parameters, Stream::new(1, Purpose::Weights));
@@ -108,18 +111,21 @@ fn small<M: Quantisable<4, 6>, P: Precision + 'static>() -> Option<heapless::Vec
     quantise(tensors, parameters, &scales, payload);
     let mut bytes = heapless::Vec::new();
     let sink = |piece: &[u8]| bytes.extend_from_slice(piece);
-    write_integers::<M::Integers<P>, 4, 6, _>(Alphabet::new("abcde").ok()?, &scales, payload, sink).ok()?;
+    write_integers::<M::Integers<P>, L, 6, _>(Alphabet::new("abcde").ok()?, &scales, payload, sink).ok()?;
     Some(bytes)
 }
 
 /// Cuts a file of integers to every length, and flips every bit of it, with the checksum as it was and with one that matches:
 /// how often what became of it.
-fn every_bit<M: Quantisable<4, 6>, P: Precision + 'static>(kind: &str) -> Option<()> {
-    let mut bytes = small::<M, P>()?;
+///
+/// Not inlined, so that the files of several networks do not lie on the stack at once.
+#[inline(never)]
+fn every_bit<M: Quantisable<L, 6>, P: Precision + 'static, const L: usize>(kind: &str) -> Option<()> {
+    let mut bytes = small::<M, P, L>()?;
     let body = bytes.len() - 4;
     let [mut cut, mut flipped, mut forged] = [[0; OUTCOMES.len()]; 3];
     let mut texts = Hash::new();
-    let mut open = |bytes: &[u8]| outcome(open::<M::Integers<P>>(bytes, &mut texts));
+    let mut open = |bytes: &[u8]| outcome(open::<M::Integers<P>, L>(bytes, &mut texts));
     for length in 0..bytes.len() {
         cut[open(&bytes[..length])] += 1;
     }
@@ -145,20 +151,20 @@ fn every_bit<M: Quantisable<4, 6>, P: Precision + 'static>(kind: &str) -> Option
     for piece in [kind, " texts: ", &texts.digits(), "\n"] {
         print(piece);
     }
-    say(kind, self::open::<M::Integers<P>>(&bytes, &mut texts));
+    say(kind, self::open::<M::Integers<P>, L>(&bytes, &mut texts));
     Some(())
 }
 
 /// Opens `bytes` and, where they are taken, draws a text from them, of which `texts` takes note.
-fn open<I: IntegerModel<4, 6>>(bytes: &[u8], texts: &mut Hash) -> Result<(), FileError> {
+fn open<I: IntegerModel<L, 6>, const L: usize>(bytes: &[u8], texts: &mut Hash) -> Result<(), FileError> {
     let file = ModelFile::parse(bytes)?;
     let mut memory = I::MEMORY;
-    let mut denoiser = I::denoiser(file.integers::<I, 4, 6>()?, &mut memory);
+    let mut denoiser = I::denoiser(file.integers::<I, L, 6>()?, &mut memory);
     let allowed = [SymbolSet::first(file.alphabet().symbols())];
     let settings = Settings::new(Order::Confidence, Temperature::ONE);
     let stream = Stream::new(1, Purpose::Sample);
     let mut sampler =
-        Sampler::<4, 6>::new(&allowed, settings, stream).map_err(|_| FileError::Header("alphabet"))?;
+        Sampler::<L, 6>::new(&allowed, settings, stream).map_err(|_| FileError::Header("alphabet"))?;
     sampler.run(&mut denoiser, 2);
     let symbols = sampler.symbols().iter().flatten();
     *texts = symbols.fold(*texts, |texts, symbol| texts.with(u32::from(*symbol)));

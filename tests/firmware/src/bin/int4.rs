@@ -2,9 +2,12 @@
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
+use firmware_checks::{L, SEEDS, V, tell_integers};
+use micro_diffusion::integer::{Int4, IntegerMlp};
+
 firmware_checks::program!(run);
 
 fn run() -> Option<()> {
     static MODEL: &[u8] = include_bytes!("../../../../data/names-int4.mdm");
-    firmware_checks::tell_integers::<micro_diffusion::integer::Int4>(MODEL)
+    tell_integers::<IntegerMlp<Int4, L, V, 256>, L>(MODEL, SEEDS)
 }

@@ -2,9 +2,12 @@
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
+use firmware_checks::{L, SEEDS, V, tell_integers};
+use micro_diffusion::integer::{Int8, IntegerMlp};
+
 firmware_checks::program!(run);
 
 fn run() -> Option<()> {
     static MODEL: &[u8] = include_bytes!("../../../../data/names-int8.mdm");
-    firmware_checks::tell_integers::<micro_diffusion::integer::Int8>(MODEL)
+    tell_integers::<IntegerMlp<Int8, L, V, 256>, L>(MODEL, SEEDS)
 }

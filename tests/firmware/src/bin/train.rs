@@ -38,7 +38,9 @@ fn run() -> Option<()> {
         let rate = learning_rate(step, STEPS, 3e-2, 5, 0.01);
         Adam::default().step(step, rate).update(&mut weights, &gradient, &mut m, &mut v, Real::sqrt);
         let hash = weights.iter().fold(Hash::new(), |hash, weight| hash.with(weight.to_bits()));
-        for piece in [&number(step), " ", &Hash::new().with(loss.to_bits()).digits(), " ", &hash.digits(), "\n"] {
+        for piece in
+            [&number(step), " ", &Hash::new().with(loss.to_bits()).digits(), " ", &hash.digits(), "\n"]
+        {
             print(piece);
         }
     }
