@@ -165,6 +165,28 @@ pub fn linear_backward_weight<R: Real, const I: usize, const V: usize>(
     }
 }
 
+/// d_w_vi += Σ_e d_y_ev·x_ei over the examples e, (x, d_y) of each, in their order: [`linear_backward_weight`] of one group of
+/// them after the other.
+#[inline(always)]
+pub fn linear_backward_weights<'a, R: Real + 'a, const I: usize, const V: usize>(
+    mut pairs: impl Iterator<Item = (&'a [R; I], &'a [R; V])>,
+    d_weight: &mut [[R; I]; V],
+) {
+    /// As many as fit the innermost cache.
+    const GROUP: usize = 64;
+    loop {
+        let mut group = heapless::Vec::<_, GROUP>::new();
+        for pair in pairs.by_ref().take(GROUP) {
+            // There is room for as many.
+            let _ = group.push(pair);
+        }
+        linear_backward_weight(&group, d_weight);
+        if !group.is_full() {
+            break;
+        }
+    }
+}
+
 /// d_w_vi += Σ_e d_y_ev·x_ei for the `ROWS` outputs v from `first` on, and the `CHUNK` inputs i of chunk `chunk`.
 #[expect(
     clippy::indexing_slicing,
@@ -210,8 +232,6 @@ pub fn add_scaled<R: Real>(y: &mut [R], a: R, x: &[R]) {
 }
 
 /// y = b + Σ_l table\[l\]\[symbol_l\], l ascending; a masked position (`None`) adds nothing.
-///
-/// A symbol outside the table adds nothing either; the sampler and the loaders admit none.
 #[inline(always)]
 pub fn lookup_forward<R: Real, W: Stored<R>, const L: usize, const V: usize, const H: usize>(
     table: &[[[W; H]; V]; L],
@@ -223,10 +243,22 @@ pub fn lookup_forward<R: Real, W: Stored<R>, const L: usize, const V: usize, con
         *y = b.real();
     }
     for (rows, symbol) in table.iter().zip(symbols) {
-        if let Some(row) = symbol.and_then(|symbol| rows.get(usize::from(symbol))) {
-            for (y, w) in y.iter_mut().zip(row) {
-                *y += w.real();
-            }
+        lookup_add(rows, *symbol, y);
+    }
+}
+
+/// y += rows\[symbol\], what the one position whose rows these are adds to y; nothing where it is masked (`None`).
+///
+/// A symbol outside the table adds nothing either; the sampler and the loaders admit none.
+#[inline(always)]
+pub fn lookup_add<R: Real, W: Stored<R>, const V: usize, const H: usize>(
+    rows: &[[W; H]; V],
+    symbol: Option<u8>,
+    y: &mut [R; H],
+) {
+    if let Some(row) = symbol.and_then(|symbol| rows.get(usize::from(symbol))) {
+        for (y, w) in y.iter_mut().zip(row) {
+            *y += w.real();
         }
     }
 }

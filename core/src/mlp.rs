@@ -17,7 +17,7 @@ use core::marker::PhantomData;
 use crate::activation::{Activation, Relu};
 use crate::denoiser::{Architecture, Denoiser, Example, Model, Score, Shape, initialise, to_scores};
 use crate::linear::{
-    linear_backward_bias, linear_backward_input, linear_backward_weight, linear_forward, lookup_backward,
+    linear_backward_bias, linear_backward_input, linear_backward_weights, linear_forward, lookup_backward,
     lookup_forward,
 };
 use crate::math::{Real, Stored};
@@ -44,9 +44,6 @@ pub struct MlpView<'a, T, const L: usize, const V: usize, const H: usize> {
     pub output_bias: &'a [[T; V]; L],
 }
 
-/// Examples gathered for one pass over a weight matrix.
-const GROUP: usize = 64;
-
 /// What the forward pass leaves of one example for the backward pass, and that for the gradient.
 struct Record<'a, R, const L: usize, const V: usize, const H: usize> {
     hidden: &'a [R; H],
@@ -62,6 +59,37 @@ struct RecordMut<'a, R, const L: usize, const V: usize, const H: usize> {
     d_logits: &'a mut [[R; V]; L],
 }
 
+/// An example at a position in which it counts, as the output layer sees it.
+#[derive(Debug)]
+pub struct Counted<'a, R, const V: usize, const H: usize> {
+    /// The symbol that was there.
+    pub clean: u8,
+    /// What its cross-entropy counts.
+    pub weight: f32,
+    /// h.
+    pub hidden: &'a [R; H],
+    /// ∂loss/∂z, to be written.
+    pub d_logits: &'a mut [R; V],
+    /// To which the loss is added, in nats.
+    pub loss: &'a mut R,
+}
+
+/// z = c_l + U_l·h at one position l, for each of `rows`; of z, the loss and ∂loss/∂z.
+///
+/// `weight` is U_l and `bias` c_l; symbols from `symbols` on get probability 0.
+#[inline(always)]
+pub fn output_forward<'a, R: Real + 'a, const V: usize, const H: usize>(
+    weight: &[[R; H]; V],
+    bias: &[R; V],
+    symbols: usize,
+    rows: impl Iterator<Item = Counted<'a, R, V, H>>,
+) {
+    for Counted { clean, weight: counts, hidden, d_logits, loss } in rows {
+        linear_forward(weight, bias, hidden, d_logits);
+        *loss += cross_entropy(d_logits, symbols, clean, R::of(f64::from(counts)));
+    }
+}
+
 impl<const L: usize, const V: usize, const H: usize, A: Activation> Mlp<L, V, H, A> {
     fn record<R>(mut flat: &[R]) -> Option<Record<'_, R, L, V, H>> {
         Some(Record {
@@ -71,11 +99,28 @@ impl<const L: usize, const V: usize, const H: usize, A: Activation> Mlp<L, V, H,
         })
     }
 
-    fn record_mut<R>(mut flat: &mut [R]) -> Option<RecordMut<'_, R, L, V, H>> {
-        Some(RecordMut {
-            hidden: vector_mut(&mut flat)?,
-            d_hidden: vector_mut(&mut flat)?,
-            d_logits: matrix_mut(&mut flat)?,
+    /// h of its sums, in place.
+    #[inline(always)]
+    pub fn activate<R: Real>(example: &Example<L>, hidden: &mut [R; H]) {
+        A::forward(hidden);
+        example.dropout.forward(0, hidden);
+    }
+
+    /// The gradient of the sums from that of h, in place.
+    #[inline(always)]
+    pub fn activate_backward<R: Real>(example: &Example<L>, hidden: &[R; H], d_hidden: &mut [R; H]) {
+        A::backward(hidden, d_hidden, example.hidden_weight());
+        example.dropout.backward(d_hidden);
+    }
+
+    /// The record of each example, from those of a batch.
+    fn records_mut<R>(flat: &mut [R]) -> impl Iterator<Item = RecordMut<'_, R, L, V, H>> {
+        flat.chunks_exact_mut(Self::RECORD).filter_map(|mut flat| {
+            Some(RecordMut {
+                hidden: vector_mut(&mut flat)?,
+                d_hidden: vector_mut(&mut flat)?,
+                d_logits: matrix_mut(&mut flat)?,
+            })
         })
     }
 
@@ -101,7 +146,7 @@ impl<const L: usize, const V: usize, const H: usize, A: Activation> Model<L, V> 
         Tensor { name: "input", dimensions: &[L, V, H], parts: L },
         Tensor { name: "hidden_bias", dimensions: &[H], parts: 1 },
         Tensor { name: "output", dimensions: &[L, V, H], parts: L },
-        Tensor { name: "output_bias", dimensions: &[L, V], parts: 1 },
+        Tensor { name: "output_bias", dimensions: &[L, V], parts: L },
     ];
     const RECORD: usize = (2 * H + L * V).next_multiple_of(16);
     const MEMORY: usize = H;
@@ -135,31 +180,35 @@ impl<const L: usize, const V: usize, const H: usize, A: Activation> Model<L, V> 
         losses: &mut [R],
     ) {
         losses.fill(R::ZERO);
-        for (example, record) in batch.iter().zip(records.chunks_exact_mut(Self::RECORD)) {
-            let Some(record) = Self::record_mut(record) else { continue };
+        for (example, record) in batch.iter().zip(Self::records_mut(records)) {
             lookup_forward(parameters.input, parameters.hidden_bias, &example.noisy, record.hidden);
-            A::forward(record.hidden);
-            example.dropout.forward(0, record.hidden);
+            Self::activate(example, record.hidden);
             record.d_hidden.fill(R::ZERO);
         }
         // Position by position, so that its weights stay in the innermost cache for the whole batch.
         for position in 0..L {
             let (weight, bias) = (&parameters.output[position], &parameters.output_bias[position]);
-            let rows = batch.iter().zip(records.chunks_exact_mut(Self::RECORD)).zip(losses.iter_mut());
-            for ((example, record), loss) in rows {
-                let counts = example.weights[position];
-                let Some(record) = Self::record_mut(record).filter(|_| counts != 0.0) else { continue };
-                let d_logits = &mut record.d_logits[position];
-                linear_forward(weight, bias, record.hidden, d_logits);
-                let counts = R::of(f64::from(counts));
-                *loss += cross_entropy(d_logits, symbols, example.clean[position], counts);
-                linear_backward_input(weight, d_logits, record.d_hidden);
+            let counts = |example: &Example<L>| example.weights[position] != 0.0;
+            let rows = batch.iter().zip(Self::records_mut(records)).zip(losses.iter_mut());
+            let rows = rows.filter(|((example, _), _)| counts(example));
+            output_forward(
+                weight,
+                bias,
+                symbols,
+                rows.map(|((example, record), loss)| Counted {
+                    clean: example.clean[position],
+                    weight: example.weights[position],
+                    hidden: record.hidden,
+                    d_logits: &mut record.d_logits[position],
+                    loss,
+                }),
+            );
+            for (_, record) in batch.iter().zip(Self::records_mut(records)).filter(|row| counts(row.0)) {
+                linear_backward_input(weight, &record.d_logits[position], record.d_hidden);
             }
         }
-        for (example, record) in batch.iter().zip(records.chunks_exact_mut(Self::RECORD)) {
-            let Some(record) = Self::record_mut(record) else { continue };
-            A::backward(record.hidden, record.d_hidden, example.hidden_weight());
-            example.dropout.backward(record.d_hidden);
+        for (example, record) in batch.iter().zip(Self::records_mut(records)) {
+            Self::activate_backward(example, record.hidden, record.d_hidden);
         }
     }
 
@@ -181,25 +230,16 @@ impl<const L: usize, const V: usize, const H: usize, A: Activation> Model<L, V> 
             }
             2 => {
                 let Some(d_weight) = matrix_mut(&mut out) else { return };
-                let mut counted = Self::counted(batch, records, part);
-                loop {
-                    let group: heapless::Vec<_, GROUP> = counted
-                        .by_ref()
-                        .take(GROUP)
-                        .map(|record| (record.hidden, &record.d_logits[part]))
-                        .collect();
-                    linear_backward_weight::<R, H, V>(&group, d_weight);
-                    if !group.is_full() {
-                        break;
-                    }
-                }
+                let counted = Self::counted(batch, records, part);
+                linear_backward_weights::<R, H, V>(
+                    counted.map(|record| (record.hidden, &record.d_logits[part])),
+                    d_weight,
+                );
             }
             _ => {
-                let Some(d_bias) = matrix_mut::<R, V, L>(&mut out) else { return };
-                for (position, d_bias) in d_bias.iter_mut().enumerate() {
-                    let counted = Self::counted(batch, records, position);
-                    linear_backward_bias(counted.map(|record| &record.d_logits[position]), d_bias);
-                }
+                let Some(d_bias) = vector_mut(&mut out) else { return };
+                let counted = Self::counted(batch, records, part);
+                linear_backward_bias(counted.map(|record| &record.d_logits[part]), d_bias);
             }
         }
     }

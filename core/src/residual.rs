@@ -20,7 +20,7 @@ use crate::activation::{Activation, Relu};
 use crate::denoiser::{Architecture, Denoiser, Example, Model, Score, Shape, initialise, to_scores};
 use crate::dropout::Dropout;
 use crate::linear::{
-    add_scaled, linear_backward_bias, linear_backward_input, linear_backward_weight, linear_forward,
+    add_scaled, linear_backward_bias, linear_backward_input, linear_backward_weights, linear_forward,
     lookup_backward, lookup_forward,
 };
 use crate::math::{Real, Stored};
@@ -51,8 +51,6 @@ pub struct ResidualView<'a, T, const L: usize, const V: usize, const H: usize> {
     pub output_bias: &'a [[T; V]; L],
 }
 
-/// Examples gathered for one pass over a weight matrix.
-const GROUP: usize = 64;
 /// Rows of W in one part of its gradient.
 const ROWS: usize = 16;
 
@@ -135,21 +133,6 @@ fn hidden_layers<A: Activation, R: Real, W: Stored<R>, const L: usize, const V: 
     dropout.forward(1, second);
     for ((hidden, second), first) in hidden.iter_mut().zip(second).zip(first) {
         *hidden = *second + *first;
-    }
-}
-
-/// d_w += Σ d_y·xᵀ over the pairs (x, d_y), in their order, [`GROUP`] at a time.
-#[inline(always)]
-fn add_outer_products<'a, R: Real + 'a, const I: usize, const O: usize>(
-    mut pairs: impl Iterator<Item = (&'a [R; I], &'a [R; O])>,
-    d_weight: &mut [[R; I]; O],
-) {
-    loop {
-        let group: heapless::Vec<_, GROUP> = pairs.by_ref().take(GROUP).collect();
-        linear_backward_weight(&group, d_weight);
-        if !group.is_full() {
-            break;
-        }
     }
 }
 
@@ -259,14 +242,14 @@ impl<const L: usize, const V: usize, const H: usize, A: Activation> Model<L, V> 
             2 => {
                 let Some(d_weight) = matrix_mut(&mut out) else { return };
                 let pairs = all().map(|record| (record.first, &record.d_second.as_chunks().0[part]));
-                add_outer_products::<R, H, ROWS>(pairs, d_weight);
+                linear_backward_weights::<R, H, ROWS>(pairs, d_weight);
             }
             3 => all().for_each(|record| add_scaled(out, R::ONE, record.d_second)),
             4 => {
                 let Some(d_weight) = matrix_mut(&mut out) else { return };
                 let counted = Self::counted(batch, records, part);
                 let pairs = counted.map(|record| (record.hidden, &record.d_logits[part]));
-                add_outer_products::<R, H, V>(pairs, d_weight);
+                linear_backward_weights::<R, H, V>(pairs, d_weight);
             }
             _ => {
                 let Some(d_bias) = matrix_mut::<R, V, L>(&mut out) else { return };

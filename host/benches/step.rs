@@ -6,6 +6,8 @@
 
 #[path = "../src/aligned.rs"]
 mod aligned;
+#[path = "../src/owners.rs"]
+mod owners;
 #[path = "../src/phases.rs"]
 mod phases;
 #[allow(dead_code, reason = "the program draws names with it, too")]
@@ -16,18 +18,18 @@ use aligned::Aligned;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use micro_diffusion::adam::{Adam, average_rate};
-use micro_diffusion::denoiser::{Example, Model};
+use micro_diffusion::denoiser::Example;
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::schedule::MaskCounts;
-use phases::{Batch, Parameters, Rates, forward_backward, update};
+use phases::{Batch, Parameters, Rates, Step};
 
 /// Positions and symbols.
 const L: usize = 12;
 const V: usize = 27;
 
 /// Steps of `batch` random texts on `threads` threads.
-fn steps<M: Model<L, V>>(bencher: Bencher, batch: u32, threads: usize) {
+fn steps<M: Step<L, V>>(bencher: Bencher, batch: u32, threads: usize) {
     let mut weights = vec![0.0; M::PARAMETERS];
     M::initialise(&mut weights, Stream::new(1, Purpose::Weights));
     let zeros = vec![0.0; M::PARAMETERS];
@@ -36,6 +38,7 @@ fn steps<M: Model<L, V>>(bencher: Bencher, batch: u32, threads: usize) {
     let stream = Stream::new(1, Purpose::Noise);
     let text = |row: u32| std::array::from_fn(|l| (stream.draw(row, l as u32)[0] % V as u32) as u8);
     let mut examples: Vec<_> = (0..batch).map(|row| Example { clean: text(row), ..Example::EMPTY }).collect();
+    let mut next = examples.clone();
     let mut records = Aligned::copy_of(&vec![0.0; batch as usize * M::RECORD], 0);
     let mut losses = vec![0.0; batch as usize];
     let counts = MaskCounts::<L>::new(batch);
@@ -44,14 +47,17 @@ fn steps<M: Model<L, V>>(bencher: Bencher, batch: u32, threads: usize) {
     let mut step = 0;
     bencher.counter(ItemsCount::new(flops)).bench_local(|| {
         let [shared, _] = stream.child(step, u32::MAX).draw(0, 0);
-        let mut batch = Batch { examples: &mut examples, records: &mut records, losses: &mut losses };
-        forward_backward::<M, L, V>(threads, &weights, V, &mut batch, |row, example| {
-            let count = counts.count(shared, row);
-            *example = Example::bound(&example.clean, count, counts.weight(count), stream.child(step, row));
-        });
+        let (records, losses) = (&mut records, &mut losses);
+        let batch = Batch { examples: &examples, next: &mut next, records, losses };
         let rates = Rates { adam: Adam::default().step(step, 1e-3), average: average_rate(step, 0.0) };
         let (weights, m, v) = (&mut weights, &mut m, &mut v);
-        update::<M, L, V>(threads, &rates, &batch, Parameters { weights, m, v, average: &mut [] });
+        let parameters = Parameters { weights, m, v, average: &mut [] };
+        M::step(threads, &rates, V, batch, parameters, |row, example| {
+            let count = counts.count(shared, row as u32);
+            let stream = stream.child(step, row as u32);
+            *example = Example::bound(&example.clean, count, counts.weight(count), stream);
+        });
+        std::mem::swap(&mut examples, &mut next);
         step += 1;
     });
 }
@@ -62,7 +68,7 @@ fn batch<const THREADS: usize>(bencher: Bencher, batch: u32) {
 }
 
 #[divan::bench(types = [Mlp<L, V, 64>, Mlp<L, V, 128>, Mlp<L, V, 256>, Mlp<L, V, 512>], args = [1, 2])]
-fn width<M: Model<L, V>>(bencher: Bencher, threads: usize) {
+fn width<M: Step<L, V>>(bencher: Bencher, threads: usize) {
     steps::<M>(bencher, 64, threads);
 }
 

@@ -12,6 +12,7 @@ use micro_diffusion::tensor::Dtype;
 use micro_diffusion::text::Alphabet;
 
 use crate::network::{Drawn, Request, Source, bounds, describe, encode, generate, scores};
+use crate::phases::Step;
 use crate::rounding::Rounding;
 use crate::trainer::{Plan, Trainer, Training};
 
@@ -60,7 +61,11 @@ type Types<T> = PhantomData<fn() -> T>;
 /// Both integer forms of a network `M`.
 pub(crate) struct Forms<M, const L: usize, const V: usize>(PhantomData<fn() -> M>);
 
-impl<M: Quantisable<L, V> + 'static, const L: usize, const V: usize> Forms<M, L, V> {
+impl<M: Quantisable<L, V> + 'static, const L: usize, const V: usize> Forms<M, L, V>
+where
+    M::Trained<Int8>: Step<L, V>,
+    M::Trained<Int4>: Step<L, V>,
+{
     pub(crate) const ALL: [&'static dyn Integers; 2] = [
         &Quantised::<M, M::Trained<Int8>, M::Integers<Int8>, L, V>(PhantomData),
         &Quantised::<M, M::Trained<Int4>, M::Integers<Int4>, L, V>(PhantomData),
@@ -70,7 +75,7 @@ impl<M: Quantisable<L, V> + 'static, const L: usize, const V: usize> Forms<M, L,
 impl<M, T, I, const L: usize, const V: usize> Integers for Quantised<M, T, I, L, V>
 where
     M: Model<L, V>,
-    T: Model<L, V> + 'static,
+    T: Step<L, V> + 'static,
     I: IntegerModel<L, V>,
 {
     fn dtype(&self) -> Dtype {

@@ -19,6 +19,7 @@ mod model;
 mod narrator;
 mod network;
 mod noise;
+mod owners;
 mod phases;
 mod picture;
 mod quantise;

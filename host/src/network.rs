@@ -10,7 +10,7 @@ use micro_diffusion::categorical::SymbolSet;
 use micro_diffusion::corruption::mask_count;
 use micro_diffusion::denoiser::{Architecture, Denoiser, Example, Model, Score, Shape};
 use micro_diffusion::file::{FileError, ModelFile};
-use micro_diffusion::integer::Quantisable;
+use micro_diffusion::integer::{Int4, Int8, Quantisable};
 use micro_diffusion::pattern::{self, PatternError};
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Sampler, Settings};
@@ -23,6 +23,7 @@ use crate::cli::ScheduleName;
 use crate::glimpse::{self, Look, Seen};
 use crate::integers::{Forms, Integers, form};
 use crate::memory;
+use crate::phases::Step;
 use crate::trainer::{Plan, Trainer, Training};
 use crate::vector::Vectorised;
 
@@ -110,7 +111,11 @@ impl<M, const L: usize, const V: usize> Compiled<M, L, V> {
     pub(crate) const NEW: Self = Self { integers: &[], model: PhantomData };
 }
 
-impl<M: Quantisable<L, V> + 'static, const L: usize, const V: usize> Compiled<M, L, V> {
+impl<M: Quantisable<L, V> + 'static, const L: usize, const V: usize> Compiled<M, L, V>
+where
+    M::Trained<Int8>: Step<L, V>,
+    M::Trained<Int4>: Step<L, V>,
+{
     /// A network that exists in integers too.
     pub(crate) const WITH_INTEGERS: Self = Self { integers: &Forms::<M, L, V>::ALL, model: PhantomData };
 }
@@ -129,7 +134,7 @@ pub(crate) const ANYTHING: &str = "*";
 /// Texts drawn or scored by one worker before it takes the next share.
 const SHARE: usize = 8;
 
-impl<M: Model<L, V> + 'static, const L: usize, const V: usize> Network for Compiled<M, L, V> {
+impl<M: Step<L, V> + 'static, const L: usize, const V: usize> Network for Compiled<M, L, V> {
     fn shape(&self) -> Shape {
         M::SHAPE
     }

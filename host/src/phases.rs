@@ -1,21 +1,28 @@
-//! The two parallel phases of a training step.
+//! The parallel phases of a training step.
 //!
 //! First each thread takes some of the examples, forward and backward; then each takes some of the parameters: their
 //! gradient, summed over the batch in its order, and at once their update. No sum is split, so the number of threads
-//! changes no bit.
+//! changes no bit. The perceptron has a way of its own; see [`owners`].
 
 use std::cell::RefCell;
 use std::sync::Mutex;
 
+use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::AdamStep;
+use micro_diffusion::convolution::Convolution;
 use micro_diffusion::denoiser::{Example, Model};
+use micro_diffusion::mlp::Mlp;
+use micro_diffusion::residual::Residual;
+use micro_diffusion::transformer::Transformer;
 
 use crate::aligned::Aligned;
-use crate::vector;
+use crate::{owners, vector};
 
-/// The examples of a step, and what is computed of each.
+/// The examples of a step and of the next, and what is computed of each.
 pub(crate) struct Batch<'a, const L: usize> {
-    pub(crate) examples: &'a mut [Example<L>],
+    pub(crate) examples: &'a [Example<L>],
+    /// Those of the next step, whose noise is drawn by the thread that has time.
+    pub(crate) next: &'a mut [Example<L>],
     /// The model's record of each.
     pub(crate) records: &'a mut [f32],
     /// The loss of each, in nats.
@@ -39,57 +46,90 @@ pub(crate) struct Rates {
     pub(crate) average: f32,
 }
 
-/// The first phase: `prepare` makes the example of each row, then records and losses are computed.
-pub(crate) fn forward_backward<M: Model<L, V>, const L: usize, const V: usize>(
+/// A model that takes training steps on several threads.
+pub(crate) trait Step<const L: usize, const V: usize>: Model<L, V> + Sized {
+    /// One step: fills the batch's records and losses, moves the parameters, and lets `draw` make each row of the next batch.
+    fn step(
+        threads: usize,
+        rates: &Rates,
+        symbols: usize,
+        batch: Batch<L>,
+        parameters: Parameters,
+        draw: impl Fn(usize, &mut Example<L>) + Sync,
+    ) {
+        step::<Self, L, V>(threads, rates, symbols, batch, parameters, draw);
+    }
+}
+
+impl<const L: usize, const V: usize, const H: usize, A: Activation> Step<L, V> for Mlp<L, V, H, A> {
+    fn step(
+        threads: usize,
+        rates: &Rates,
+        symbols: usize,
+        batch: Batch<L>,
+        parameters: Parameters,
+        draw: impl Fn(usize, &mut Example<L>) + Sync,
+    ) {
+        owners::step::<L, V, H, A>(threads, rates, symbols, batch, parameters, draw);
+    }
+}
+
+impl<const L: usize, const V: usize, const H: usize, A: Activation> Step<L, V> for Residual<L, V, H, A> {}
+impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: usize, const K: usize>
+    Step<L, V> for Transformer<L, V, D, N, A, K>
+{
+}
+impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize, A: Activation> Step<L, V>
+    for Convolution<L, V, D, N, T, A>
+{
+}
+
+/// By examples, then by parameters.
+fn step<M: Model<L, V>, const L: usize, const V: usize>(
     threads: usize,
-    weights: &[f32],
+    rates: &Rates,
     symbols: usize,
-    batch: &mut Batch<L>,
-    prepare: impl Fn(u32, &mut Example<L>) + Sync,
+    batch: Batch<L>,
+    parameters: Parameters,
+    draw: impl Fn(usize, &mut Example<L>) + Sync,
 ) {
-    let rows = batch.examples.len().div_ceil(threads);
-    let examples = batch.examples.chunks_mut(rows);
-    let computed = batch.records.chunks_mut(rows * M::RECORD).zip(batch.losses.chunks_mut(rows));
-    on_each_thread(examples.zip(computed).enumerate().collect(), |(share, (examples, (records, losses)))| {
-        for (row, example) in (share * rows..).zip(examples.iter_mut()) {
-            prepare(row as u32, example);
+    let Batch { examples, next, records, losses } = batch;
+    let rows = examples.len().div_ceil(threads);
+    let computed = records.chunks_mut(rows * M::RECORD).zip(losses.chunks_mut(rows));
+    let shares = examples.chunks(rows).zip(computed).zip(next.chunks_mut(rows)).enumerate().collect();
+    on_each_thread(shares, |(share, ((examples, (records, losses)), next))| {
+        for (row, example) in (share * rows..).zip(next) {
+            draw(row, example);
         }
-        if let Some(view) = M::view(weights) {
+        if let Some(view) = M::view(parameters.weights) {
             vector::forward_backward::<M, L, V>(view, examples, symbols, records, losses);
         }
     });
-}
-
-/// The second phase: from the records of the first to new weights.
-pub(crate) fn update<M: Model<L, V>, const L: usize, const V: usize>(
-    threads: usize,
-    rates: &Rates,
-    batch: &Batch<L>,
-    parameters: Parameters,
-) {
-    let (examples, records) = (&*batch.examples, &*batch.records);
+    let records = &*records;
     let mut shares: Vec<Vec<Part>> = (0..threads).map(|_| Vec::new()).collect();
     for (index, part) in parts::<M, L, V>(parameters).into_iter().enumerate() {
         shares[index % threads].push(part);
     }
     on_each_thread(shares, |share| {
-        GRADIENT.with_borrow_mut(|gradient| {
-            for Part { tensor, part, parameters: Parameters { weights, m, v, average } } in share {
-                if gradient.len() < weights.len() {
-                    *gradient = Aligned::copy_of(&vec![0.0; weights.len()], 3);
-                }
-                let gradient = &mut gradient[..weights.len()];
+        for Part { tensor, part, parameters } in share {
+            with_gradient(parameters.weights.len(), |gradient| {
                 vector::gradient::<M, L, V>(tensor, part, examples, records, gradient);
-                vector::adam(&rates.adam, weights, gradient, m, v);
-                vector::average(average, weights, rates.average);
-            }
-        });
+                update(rates, parameters, gradient);
+            });
+        }
     });
+}
+
+/// Moves `parameters` by their gradient.
+pub(crate) fn update(rates: &Rates, parameters: Parameters, gradient: &[f32]) {
+    let Parameters { weights, m, v, average } = parameters;
+    vector::adam(&rates.adam, weights, gradient, m, v);
+    vector::average(average, weights, rates.average);
 }
 
 /// Runs `work` on each share, the first on the first thread and so on: a thread gets the same part of the parameters in
 /// each step, and finds it in its cache. A single share is the caller's own.
-fn on_each_thread<T: Send>(mut shares: Vec<T>, work: impl Fn(T) + Sync) {
+pub(crate) fn on_each_thread<T: Send>(mut shares: Vec<T>, work: impl Fn(T) + Sync) {
     if shares.len() < 2 {
         return shares.pop().into_iter().for_each(work);
     }
@@ -105,11 +145,29 @@ thread_local! {
     static GRADIENT: RefCell<Aligned> = RefCell::new(Aligned::copy_of(&[], 3));
 }
 
+/// Runs `work` with room for the `length` numbers of a gradient, in any state.
+pub(crate) fn with_gradient(length: usize, work: impl FnOnce(&mut [f32])) {
+    GRADIENT.with_borrow_mut(|gradient| {
+        if gradient.len() < length {
+            *gradient = Aligned::copy_of(&vec![0.0; length], 3);
+        }
+        work(&mut gradient[..length]);
+    });
+}
+
 /// One part of one tensor, and all that a step changes of it.
-struct Part<'a> {
-    tensor: usize,
-    part: usize,
-    parameters: Parameters<'a>,
+pub(crate) struct Part<'a> {
+    pub(crate) tensor: usize,
+    pub(crate) part: usize,
+    pub(crate) parameters: Parameters<'a>,
+}
+
+impl Parameters<'_> {
+    /// The same, for a while.
+    pub(crate) fn reborrow(&mut self) -> Parameters<'_> {
+        let Self { weights, m, v, average } = self;
+        Parameters { weights, m, v, average }
+    }
 }
 
 /// Takes `length` numbers off the front of `flat`; nothing where it has fewer.
@@ -118,7 +176,9 @@ fn split_off<'a>(flat: &mut &'a mut [f32], length: usize) -> &'a mut [f32] {
 }
 
 /// All parts of all tensors.
-fn parts<M: Model<L, V>, const L: usize, const V: usize>(mut rest: Parameters<'_>) -> Vec<Part<'_>> {
+pub(crate) fn parts<M: Model<L, V>, const L: usize, const V: usize>(
+    mut rest: Parameters<'_>,
+) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
     for (tensor, shape) in M::TENSORS.iter().enumerate() {
         for part in 0..shape.parts {

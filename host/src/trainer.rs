@@ -4,10 +4,11 @@
 //! of it is a function of seed and step, so a run can stop after any step and go on.
 
 use std::marker::PhantomData;
+use std::mem;
 use std::time::{Duration, Instant};
 
 use micro_diffusion::adam::{Adam, average_rate, learning_rate};
-use micro_diffusion::denoiser::{Example, Model};
+use micro_diffusion::denoiser::Example;
 use micro_diffusion::dropout::Dropout;
 use micro_diffusion::integer::Scales;
 use micro_diffusion::rng::{Purpose, Stream, below};
@@ -16,7 +17,7 @@ use micro_diffusion::text::Alphabet;
 
 use crate::aligned::Aligned;
 use crate::cli::Objective;
-use crate::phases::{Batch, Parameters, Rates, forward_backward, update};
+use crate::phases::{Batch, Parameters, Rates, Step};
 use crate::settings::Settings;
 
 /// What a run is made of.
@@ -91,13 +92,16 @@ pub(crate) struct Trainer<'a, M, const L: usize, const V: usize> {
     epoch: Option<u32>,
     counts: MaskCounts<L>,
     batch: Vec<Example<L>>,
+    /// The batch of step `next_step`, once it is drawn.
+    next: Vec<Example<L>>,
+    next_step: Option<u32>,
     records: Aligned,
     losses: Vec<f32>,
     pace: Pace,
     model: PhantomData<fn() -> M>,
 }
 
-impl<'a, M: Model<L, V>, const L: usize, const V: usize> Trainer<'a, M, L, V> {
+impl<'a, M: Step<L, V>, const L: usize, const V: usize> Trainer<'a, M, L, V> {
     pub(crate) fn new(texts: Vec<[u8; L]>, plan: Plan<'a>) -> Self {
         let settings = plan.settings;
         let rows = settings.batch as usize;
@@ -114,6 +118,8 @@ impl<'a, M: Model<L, V>, const L: usize, const V: usize> Trainer<'a, M, L, V> {
             epoch: None,
             counts: MaskCounts::new(settings.batch),
             batch: vec![Example::EMPTY; rows],
+            next: vec![Example::EMPTY; rows],
+            next_step: None,
             records: Aligned::copy_of(&vec![0.0; rows * M::RECORD], 0),
             losses: vec![0.0; rows],
             pace: Pace::new(rayon::current_num_threads()),
@@ -138,12 +144,12 @@ impl<'a, M: Model<L, V>, const L: usize, const V: usize> Trainer<'a, M, L, V> {
         self.texts[self.order[(number % length) as usize] as usize]
     }
 
-    /// Looks up the texts of step `step`.
-    fn fill_batch(&mut self, step: u32) {
+    /// Looks up the texts of step `step`, the next.
+    fn look_up(&mut self, step: u32) {
         let rows = self.settings.batch;
         for row in 0..rows {
             let clean = self.text(u64::from(step) * u64::from(rows) + u64::from(row));
-            self.batch[row as usize].clean = clean;
+            self.next[row as usize].clean = clean;
         }
     }
 }
@@ -152,6 +158,7 @@ impl<'a, M: Model<L, V>, const L: usize, const V: usize> Trainer<'a, M, L, V> {
 struct Noise<'a> {
     settings: &'a Settings,
     stream: Stream,
+    dropout: Stream,
     step: u32,
     /// The word that all rows share.
     shared: u32,
@@ -161,12 +168,13 @@ impl<'a> Noise<'a> {
     fn new(settings: &'a Settings, step: u32) -> Self {
         let stream = Stream::new(settings.seed, Purpose::Noise);
         let [shared, _] = stream.child(step, u32::MAX).draw(0, 0);
-        Self { settings, stream, step, shared }
+        let dropout = Stream::new(settings.seed, Purpose::Dropout);
+        Self { settings, stream, dropout, step, shared }
     }
 
     /// `clean` as row `row` of the batch.
-    fn example<const L: usize>(&self, counts: &MaskCounts<L>, clean: &[u8; L], row: u32) -> Example<L> {
-        let rows = self.settings.batch;
+    fn example<const L: usize>(&self, counts: &MaskCounts<L>, clean: &[u8; L], row: usize) -> Example<L> {
+        let (rows, row) = (self.settings.batch, row as u32);
         let stream = self.stream.child(self.step, row);
         let example = match self.settings.objective {
             Objective::Nelbo => {
@@ -178,14 +186,14 @@ impl<'a> Noise<'a> {
                 Example::reference(clean, rate, 1.0 / (rows as f32 * L as f32), stream)
             }
         };
-        let dropped = Stream::new(self.settings.seed, Purpose::Dropout).child(self.step, row);
+        let dropped = self.dropout.child(self.step, row);
         Example { dropout: Dropout::new(self.settings.dropout as f32, dropped), ..example }
     }
 }
 
 /// How many threads a step takes: all there are, or one, whichever is the faster at the moment.
 ///
-/// Threads wait for each other twice in each step. Where the machine is busy with other work, or a network so small that
+/// Threads wait for each other a few times in each step. Where the machine is busy with other work, or a network so small that
 /// there is little to share, one thread alone is faster; so both are timed now and then. No result depends on it.
 struct Pace {
     all: usize,
@@ -226,25 +234,37 @@ impl Pace {
     }
 }
 
-impl<M: Model<L, V>, const L: usize, const V: usize> Training for Trainer<'_, M, L, V> {
+impl<M: Step<L, V>, const L: usize, const V: usize> Training for Trainer<'_, M, L, V> {
     fn step(&mut self) -> f32 {
         let step = self.state.losses.len() as u32;
-        self.fill_batch(step);
+        if self.next_step != Some(step) {
+            self.look_up(step);
+            let noise = Noise::new(self.settings, step);
+            for (row, example) in self.next.iter_mut().enumerate() {
+                *example = noise.example(&self.counts, &example.clean, row);
+            }
+        }
+        mem::swap(&mut self.batch, &mut self.next);
+        self.look_up(step + 1);
+        self.next_step = Some(step + 1);
         let (start, threads) = (Instant::now(), self.pace.threads(step as usize));
-        let symbols = self.symbols;
-        let (noise, counts) = (Noise::new(self.settings, step), &self.counts);
+        let (noise, counts) = (Noise::new(self.settings, step + 1), &self.counts);
         let State { weights, m, v, average, .. } = &mut self.state;
-        let mut batch =
-            Batch { examples: &mut self.batch, records: &mut self.records, losses: &mut self.losses };
-        forward_backward::<M, L, V>(threads, weights, symbols, &mut batch, |row, example| {
-            *example = noise.example(counts, &example.clean, row);
-        });
+        let batch = Batch {
+            examples: &self.batch,
+            next: &mut self.next,
+            records: &mut self.records,
+            losses: &mut self.losses,
+        };
         let Settings { steps, learning_rate: peak, warm_up, final_rate, .. } = *self.settings;
         let adam = Adam { weight_decay: self.settings.weight_decay, ..Adam::default() };
         let rate = learning_rate(step, steps, peak, warm_up, final_rate);
         let rates =
             Rates { adam: adam.step(step, rate), average: average_rate(step, self.settings.averaging) };
-        update::<M, L, V>(threads, &rates, &batch, Parameters { weights, m, v, average });
+        let parameters = Parameters { weights, m, v, average };
+        M::step(threads, &rates, self.symbols, batch, parameters, |row, example| {
+            *example = noise.example(counts, &example.clean, row);
+        });
         // The reference's is a mean over positions; what is reported counts texts.
         let positions = if self.settings.objective == Objective::Reference { L as f32 } else { 1.0 };
         let loss = self.losses.iter().sum::<f32>() * positions;

@@ -1,0 +1,276 @@
+//! A step of the perceptron, in which each thread has positions of its own.
+//!
+//! A weight that one thread writes and another reads travels between the caches of two processors in every step, which takes
+//! about as long as to compute with it. Here a thread always has the same positions: it alone reads and writes their rows of
+//! the table, their output weights and their biases. What travels is hidden values and their gradients, a tenth as much.
+//!
+//! Both are sums over all positions, in their order, so they go from thread to thread ([`Relay`]); while a thread waits, it does
+//! what does not need them. Then all threads read them. No sum changes its order, so the number of threads changes no bit.
+
+use std::mem;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{RwLock, RwLockReadGuard};
+
+use micro_diffusion::activation::Activation;
+use micro_diffusion::denoiser::Example;
+use micro_diffusion::mlp::Mlp;
+
+use crate::phases::{Batch, Parameters, Part, Rates, on_each_thread, parts, update, with_gradient};
+use crate::vector;
+
+/// One step.
+pub(crate) fn step<const L: usize, const V: usize, const H: usize, A: Activation>(
+    threads: usize,
+    rates: &Rates,
+    symbols: usize,
+    batch: Batch<L>,
+    parameters: Parameters,
+    draw: impl Fn(usize, &mut Example<L>) + Sync,
+) {
+    let Batch { examples, next, records, losses } = batch;
+    let rows = examples.len();
+    let (hidden, rest) = records.split_at_mut(rows * H);
+    let (d_hidden, d_logits) = rest.split_at_mut(rows * H);
+    let d_logits = d_logits.as_chunks_mut::<V>().0.chunks_mut(rows);
+    let mut losses_there = vec![0.0; L * rows];
+
+    let mut tables = parts::<Mlp<L, V, H, A>, L, V>(parameters);
+    let mut weights = tables.split_off(L + 1);
+    let biases = weights.split_off(L);
+    let mut hidden_bias = tables.pop();
+    let layers = tables.into_iter().zip(weights).zip(biases);
+    let mut positions = (0..).zip(layers).zip(d_logits.zip(losses_there.chunks_mut(rows))).map(
+        |((number, ((table, weight), bias)), (d_logits, losses))| Position {
+            number,
+            table,
+            weight,
+            bias,
+            d_logits,
+            losses,
+        },
+    );
+    // The last may have fewer.
+    let count = L.div_ceil(threads);
+    let shares = L.div_ceil(count);
+    let mut next = (0..).step_by(rows.div_ceil(shares)).zip(next.chunks_mut(rows.div_ceil(shares)));
+    let shares: Vec<(usize, Share<L, V>)> = (0..shares)
+        .map(|thread| {
+            let positions = positions.by_ref().take(count).collect();
+            let next = next.next().unwrap_or_default();
+            (thread, Share { positions, hidden_bias: hidden_bias.take(), next })
+        })
+        .collect();
+    let common = Common {
+        rates,
+        symbols,
+        examples,
+        last: shares.len() - 1,
+        hidden: Relay::new(hidden.as_chunks_mut::<H>().0),
+        d_hidden: Relay::new(d_hidden.as_chunks_mut::<H>().0),
+    };
+    on_each_thread(shares, |(thread, share)| share.run::<H, A>(thread, &common, &draw));
+    for (row, loss) in losses.iter_mut().enumerate() {
+        *loss = losses_there.chunks(rows).map(|there| there[row]).sum();
+    }
+}
+
+/// What all threads see.
+struct Common<'a, const L: usize, const H: usize> {
+    rates: &'a Rates,
+    symbols: usize,
+    examples: &'a [Example<L>],
+    /// The last thread.
+    last: usize,
+    /// The hidden values of each example, to which each thread adds the rows of its positions.
+    hidden: Relay<&'a mut [[f32; H]]>,
+    /// Their gradients: turn 0 sets them to 0, turn 1 + t is that of thread t, and the turn after the last goes backward
+    /// through the activation.
+    d_hidden: Relay<&'a mut [[f32; H]]>,
+}
+
+/// What a thread has.
+struct Share<'a, const L: usize, const V: usize> {
+    positions: Vec<Position<'a, V>>,
+    /// b, on the first thread.
+    hidden_bias: Option<Part<'a>>,
+    /// Rows of the next batch, and the number of the first.
+    next: (usize, &'a mut [Example<L>]),
+}
+
+/// A position: its parameters, and what is computed there of each example.
+struct Position<'a, const V: usize> {
+    number: usize,
+    /// E_l.
+    table: Part<'a>,
+    /// U_l.
+    weight: Part<'a>,
+    /// c_l.
+    bias: Part<'a>,
+    d_logits: &'a mut [[f32; V]],
+    losses: &'a mut [f32],
+}
+
+impl<const L: usize, const V: usize> Share<'_, L, V> {
+    /// A thread's part of the step.
+    fn run<const H: usize, A: Activation>(
+        mut self,
+        thread: usize,
+        common: &Common<L, H>,
+        draw: impl Fn(usize, &mut Example<L>),
+    ) {
+        let Common { rates, symbols, examples, last, hidden, d_hidden } = common;
+        let first = thread == 0;
+        let mut next = (self.next.0..).zip(mem::take(&mut self.next.1));
+        if !first {
+            // While the hidden values are not here yet. The first thread does it last.
+            next.by_ref().for_each(|(row, example)| draw(row, example));
+        }
+        hidden.run(thread, |hidden| self.look_up::<H, A>(examples, hidden, thread == *last));
+        if first {
+            d_hidden.run(0, |d_hidden| d_hidden.as_flattened_mut().fill(0.0));
+        }
+        let Some(hidden) = hidden.result(*last) else { return };
+        let length = V * H + V;
+        with_gradient(self.positions.len() * length, |gradients| {
+            if !first {
+                for (position, gradient) in self.positions.iter_mut().zip(gradients.chunks_exact_mut(length))
+                {
+                    position.forward(*symbols, examples, &hidden);
+                    // While the gradient of the hidden values is not here yet, which needs the weights as they are.
+                    position.gradient(examples, &hidden, gradient);
+                }
+            }
+            d_hidden.run(1 + thread, |d_hidden| {
+                for position in &mut self.positions {
+                    if first {
+                        position.forward(*symbols, examples, &hidden);
+                    }
+                    position.backward(examples, d_hidden);
+                }
+            });
+            if thread == *last {
+                d_hidden.run(2 + thread, |d_hidden| {
+                    vector::hidden_backward::<L, V, H, A>(examples, &hidden, d_hidden);
+                });
+            }
+            for (index, position) in self.positions.iter_mut().enumerate() {
+                // The first thread needs one gradient at a time, which stays in the innermost cache.
+                let gradient = &mut gradients[if first { 0 } else { index * length }..][..length];
+                if first {
+                    position.gradient(examples, &hidden, gradient);
+                }
+                position.update(rates, gradient);
+            }
+        });
+        let Some(d_hidden) = d_hidden.result(2 + last) else { return };
+        self.update_table(rates, examples, &d_hidden);
+        next.for_each(|(row, example)| draw(row, example));
+    }
+
+    /// Adds b and the rows of the positions to `hidden`; after the last position comes the activation.
+    fn look_up<const H: usize, A: Activation>(
+        &self,
+        examples: &[Example<L>],
+        hidden: &mut [[f32; H]],
+        last: bool,
+    ) {
+        let bias = self.hidden_bias.as_ref().map(|bias| &*bias.parameters.weights);
+        let tables: Vec<(usize, &[f32])> = self
+            .positions
+            .iter()
+            .map(|position| (position.number, &*position.table.parameters.weights))
+            .collect();
+        vector::look_up::<L, V, H, A>(bias, &tables, examples, hidden, last);
+    }
+
+    /// Moves the table's rows, and b.
+    fn update_table<const H: usize>(self, rates: &Rates, examples: &[Example<L>], d_hidden: &[[f32; H]]) {
+        for Position { number, table, .. } in self.positions {
+            with_gradient(V * H, |gradient| {
+                vector::table_gradient::<L, V, H>(number, examples, d_hidden, gradient);
+                update(rates, table.parameters, gradient);
+            });
+        }
+        if let Some(bias) = self.hidden_bias {
+            with_gradient(H, |gradient| {
+                vector::bias_gradient::<H>(d_hidden, gradient);
+                update(rates, bias.parameters, gradient);
+            });
+        }
+    }
+}
+
+impl<const V: usize> Position<'_, V> {
+    fn forward<const L: usize, const H: usize>(
+        &mut self,
+        symbols: usize,
+        examples: &[Example<L>],
+        hidden: &[[f32; H]],
+    ) {
+        let layer = (&*self.weight.parameters.weights, &*self.bias.parameters.weights);
+        vector::output_forward(self.number, layer, symbols, examples, hidden, self.d_logits, self.losses);
+    }
+
+    fn backward<const L: usize, const H: usize>(&self, examples: &[Example<L>], d_hidden: &mut [[f32; H]]) {
+        let weight = &*self.weight.parameters.weights;
+        vector::output_backward(self.number, weight, examples, self.d_logits, d_hidden);
+    }
+
+    fn gradient<const L: usize, const H: usize>(
+        &self,
+        examples: &[Example<L>],
+        hidden: &[[f32; H]],
+        gradient: &mut [f32],
+    ) {
+        vector::output_gradient(self.number, examples, hidden, self.d_logits, gradient);
+    }
+
+    fn update(&mut self, rates: &Rates, gradient: &[f32]) {
+        let (d_weight, d_bias) = gradient.split_at(self.weight.parameters.weights.len());
+        update(rates, self.weight.parameters.reborrow(), d_weight);
+        update(rates, self.bias.parameters.reborrow(), d_bias);
+    }
+}
+
+/// Something that is changed in turns, each taken by one thread, and then read by all.
+struct Relay<T> {
+    /// The turn that it is.
+    turn: AtomicUsize,
+    value: RwLock<T>,
+}
+
+impl<T> Relay<T> {
+    /// Looks before a thread that waits lets others have its processor.
+    const PATIENCE: u32 = 1 << 10;
+
+    fn new(value: T) -> Self {
+        Self { turn: AtomicUsize::new(0), value: RwLock::new(value) }
+    }
+
+    fn wait_for(&self, turn: usize) {
+        let mut looks = 0;
+        while self.turn.load(Ordering::Acquire) < turn {
+            if looks < Self::PATIENCE {
+                looks += 1;
+                std::hint::spin_loop();
+            } else {
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    /// Takes turn number `turn`, when those before it are over.
+    fn run(&self, turn: usize, work: impl FnOnce(&mut T)) {
+        self.wait_for(turn);
+        if let Ok(mut value) = self.value.write() {
+            work(&mut value);
+        }
+        self.turn.store(turn + 1, Ordering::Release);
+    }
+
+    /// What turn number `last` left.
+    fn result(&self, last: usize) -> Option<RwLockReadGuard<'_, T>> {
+        self.wait_for(last + 1);
+        self.value.read().ok()
+    }
+}
