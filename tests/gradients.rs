@@ -24,8 +24,8 @@ use micro_diffusion::denoiser::{Example, Model};
 use micro_diffusion::dropout::Dropout;
 use micro_diffusion::integer::{Int4, Precision, Stepped};
 use micro_diffusion::linear::{
-    linear_backward_bias, linear_backward_input, linear_backward_weight, linear_forward, lookup_backward,
-    lookup_forward,
+    linear_backward_bias, linear_backward_input, linear_backward_weight, linear_backward_weights,
+    linear_forward, lookup_backward, lookup_forward,
 };
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::normalisation::{rms_norm_backward, rms_norm_forward};
@@ -86,6 +86,9 @@ fn check_linear<const I: usize, const V: usize>() {
     linear_backward_weight(&[(&x, &c)], &mut d_weight);
     let slopes = numeric(weight.as_flattened(), |w| loss(w.as_chunks().0.try_into().unwrap(), &bias, &x));
     assert_gradient(d_weight.as_flattened(), &slopes, "linear_backward_weight");
+    let mut d_weight = [[0.0; I]; V];
+    linear_backward_weights([(&x, &c)].into_iter(), &mut d_weight);
+    assert_gradient(d_weight.as_flattened(), &slopes, "linear_backward_weights");
 
     let mut d_bias = [0.0; V];
     linear_backward_bias([&c].into_iter(), &mut d_bias);
@@ -120,6 +123,23 @@ fn lookup() {
         }
         assert_gradient(d_table.as_flattened().as_flattened(), &slopes, "lookup_backward");
     }
+}
+
+#[test]
+fn mlp_activation() {
+    const H: usize = 20;
+    let (x, c): ([f64; H], [f64; H]) = (vector(1), vector(2));
+    let dropout = Dropout::new(0.25, Stream::new(1, Purpose::Dropout));
+    let example = Example::<2> { dropout, ..Example::EMPTY };
+    let activated = |x: &[f64]| {
+        let mut y: [f64; H] = x.try_into().unwrap();
+        Mlp::<2, 3, H>::activate(&example, &mut y);
+        y
+    };
+    let slopes = numeric(&x, |x| dot(&activated(x), &c));
+    let mut d_x = c;
+    Mlp::<2, 3, H>::activate_backward(&example, &activated(&x), &mut d_x);
+    assert_gradient(&d_x, &slopes, "activate_backward");
 }
 
 #[test]

@@ -38,25 +38,27 @@ fn steps<M: Step<L, V>>(bencher: Bencher, batch: u32, threads: usize) {
     let stream = Stream::new(1, Purpose::Noise);
     let text = |row: u32| std::array::from_fn(|l| (stream.draw(row, l as u32)[0] % V as u32) as u8);
     let mut examples: Vec<_> = (0..batch).map(|row| Example { clean: text(row), ..Example::EMPTY }).collect();
-    let mut next = examples.clone();
     let mut records = Aligned::copy_of(&vec![0.0; batch as usize * M::RECORD], 0);
     let mut losses = vec![0.0; batch as usize];
     let counts = MaskCounts::<L>::new(batch);
     let masked: u32 = (0..batch).map(|row| counts.count(0, row)).sum();
     let flops = 6 * masked as usize * V * M::SHAPE.width;
-    let mut step = 0;
+    let shared = |step| stream.child(step, u32::MAX).draw(0, 0)[0];
+    let draw = |(step, shared), row: usize, example: &mut Example<L>| {
+        let count = counts.count(shared, row as u32);
+        let stream = stream.child(step, row as u32);
+        *example = Example::bound(&example.clean, count, counts.weight(count), stream);
+    };
+    examples.iter_mut().enumerate().for_each(|(row, example)| draw((0, shared(0)), row, example));
+    let (mut next, mut step) = (examples.clone(), 0);
     bencher.counter(ItemsCount::new(flops)).bench_local(|| {
-        let [shared, _] = stream.child(step, u32::MAX).draw(0, 0);
+        let noise = (step + 1, shared(step + 1));
         let (records, losses) = (&mut records, &mut losses);
         let batch = Batch { examples: &examples, next: &mut next, records, losses };
         let rates = Rates { adam: Adam::default().step(step, 1e-3), average: average_rate(step, 0.0) };
         let (weights, m, v) = (&mut weights, &mut m, &mut v);
         let parameters = Parameters { weights, m, v, average: &mut [] };
-        M::step(threads, &rates, V, batch, parameters, |row, example| {
-            let count = counts.count(shared, row as u32);
-            let stream = stream.child(step, row as u32);
-            *example = Example::bound(&example.clean, count, counts.weight(count), stream);
-        });
+        M::step(threads, &rates, V, batch, parameters, |row, example| draw(noise, row, example));
         std::mem::swap(&mut examples, &mut next);
         step += 1;
     });

@@ -2,7 +2,7 @@
 //!
 //! A weight that one thread writes and another reads travels between the caches of two processors in every step, which takes
 //! about as long as to compute with it. Here a thread always has the same positions: it alone reads and writes their rows of
-//! the table, their output weights and their biases. What travels is hidden values and their gradients, a tenth as much.
+//! the table, their output weights and their biases. What travels is hidden values and their gradients, a fifth as much.
 //!
 //! Both are sums over all positions, in their order, so they go from thread to thread ([`Relay`]); while a thread waits, it does
 //! what does not need them. Then all threads read them. No sum changes its order, so the number of threads changes no bit.
