@@ -252,6 +252,26 @@ fn the_incremental_first_layer_equals_the_sum_from_scratch() {
     check::<Residual4>(&Case::new::<ResidualFloats, Residual4, 12, 27>(4, 2));
 }
 
+/// What is no symbol of the network has no row, and counts as a mask.
+#[test]
+fn what_is_no_symbol_is_a_mask() {
+    fn check<M: Model<12, 27>, I: IntegerModel<12, 27>>() {
+        let case = Case::new::<M, I, 12, 27>(6, I::trained_exponent());
+        let mut memory = I::MEMORY;
+        let mut denoiser = I::denoiser(I::view(&case.payload, &case.scales).unwrap(), &mut memory);
+        for text in texts::<12, 27>(6) {
+            let masked = all_scores(&mut denoiser, &text);
+            for stranger in [27, 28, 255] {
+                let strange = text.map(|symbol| symbol.or(Some(stranger)));
+                assert_eq!(all_scores(&mut denoiser, &strange), masked, "{stranger}");
+            }
+        }
+    }
+    check::<Micro, Micro8>();
+    check::<Micro, Micro4>();
+    check::<ResidualFloats, Residual8>();
+}
+
 /// Every table at an end of its range, and biases at the ends of theirs: the sums reach their bounds, and hold.
 #[test]
 fn nothing_overflows_at_the_ends_of_every_range() {
@@ -433,14 +453,18 @@ fn a_file_of_integers_is_read_at_any_alignment_and_no_change_of_it_is() {
     any_alignment_and_no_change::<Small, Small4, 3, 4>(2, "xyé");
 }
 
-/// The small file with `byte` at `place` and a checksum that matches.
-fn forged(place: usize, byte: u8) -> Result<(), FileError> {
+/// The small file with each byte of `changes` at its place and a checksum that matches.
+fn forged_at(changes: &[(usize, u8)]) -> Result<(), FileError> {
     let mut bytes = Case::new::<Small, Small4, 3, 4>(1, 2).file::<Small4, 3, 4>("xyé");
-    bytes[place] = byte;
+    changes.iter().for_each(|(place, byte)| bytes[*place] = *byte);
     let body = bytes.len() - 4;
     let checksum = crc32(&bytes[..body]).to_le_bytes();
     bytes[body..].copy_from_slice(&checksum);
     ModelFile::parse(&bytes)?.integers::<Small4, 3, 4>().map(|_| ())
+}
+
+fn forged(place: usize, byte: u8) -> Result<(), FileError> {
+    forged_at(&[(place, byte)])
 }
 
 #[test]
@@ -459,6 +483,9 @@ fn forged_integers_are_refused_each_for_its_reason() {
         assert!(refused, "entry byte {place} as {byte}: {found:?}");
     }
     assert!(matches!(forged(table + 1, 2), Err(FileError::Length { .. })), "bytes instead of halves");
+    let [first, second] = [table + 4, table + 8];
+    let turned = forged_at(&[(first, 4), (second, 3)]);
+    assert_eq!(turned, Err(FileError::Shape(Small::SHAPE)), "as many numbers in another order");
     // A bias in another unit than its table.
     assert_eq!(forged(table + entry + scale + 3, 0x3C), Err(FileError::Scale));
 }
@@ -532,6 +559,11 @@ fn steps_round_to_the_nearest_and_have_the_slope_of_their_ramp() {
         IntegerMlp::<Int8, 12, 27, 256>::trained_exponent(),
     ];
     assert_eq!(exponents, [3, 3, 6]);
+    // A network of 64 units can spare some, one of fewer cannot.
+    let (mut spared, mut kept) = ([0.0], [0.0]);
+    Stepped::<Int8, 64>::backward(&[1.0], &mut spared, 2.0);
+    Stepped::<Int8, 63>::backward(&[1.0], &mut kept, 2.0);
+    assert_eq!((spared, kept), ([2.0 * Int8::PRICE], [0.0]));
     // Two layers that are added up: 8 steps of 1/4 each.
     let mut y = [0.9, 5.0];
     Stepped::<Int4, 256, 2>::forward(&mut y);

@@ -234,6 +234,25 @@ fn scales_that_could_overflow_are_refused() {
     let taken = |payload: &[u8]| Pebble8::view(payload, &case.scales).is_some();
     assert!(!taken(&case.payload[1..]));
     assert!(!taken(&[&case.payload[..], &[0]].concat()));
+    // A score is a sum over the features of values that T·D = 130 or 64 of them share: 26·33·8 at most, and 64·68·8.
+    let whole = |scales: &mut Scales| (scales.activation, scales.tensors[3]) = (0, 0);
+    assert!(Case::new::<Pebble, Pebble4, 16, 27>(4, 3).taken_with::<Pebble4, 16, 27>(whole));
+    type Wide4 = IntegerConvolution<Int4, 16, 27, 64, 1, 1>;
+    let wide = Case::new::<Convolution<16, 27, 64, 1, 1>, Wide4, 16, 27>(4, 3);
+    assert!(wide.taken_with::<Wide4, 16, 27>(|scales| (scales.activation, scales.tensors[3]) = (0, 2)));
+    assert!(!wide.taken_with::<Wide4, 16, 27>(whole), "scores above 2³⁰");
+}
+
+/// A of 7·64 values in four bits is 9, which is 2¼ in quarters.
+#[test]
+fn the_largest_value_is_2_to_4_in_the_steps_that_are_trained_for() {
+    assert_eq!(IntegerConvolution::<Int4, 4, 5, 64, 1, 7>::trained_exponent(), 2);
+    assert_eq!(
+        Pebble4::trained_exponent(),
+        3,
+        "33 would be 2 to 4 in sixteenths, which is too fine for four bits"
+    );
+    assert_eq!(Pebble8::trained_exponent(), 6, "255 in sixty-fourths");
 }
 
 /// No file can hold them, but scales are made by hand too.

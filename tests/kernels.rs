@@ -401,6 +401,39 @@ fn a_split_batch_gives_the_same_bits() {
     check_splits::<Transformer<16, 9, 16, 1, 1, 16>, 16, 9>(7);
 }
 
+/// Every number of a record and of the memory is written where every position counts, but for those that fill a record up to
+/// 16: there is room for what is needed, and for nothing else.
+fn check_room<M: Model<L, V>, const L: usize, const V: usize>() {
+    let mut parameters = vec![0.0; M::PARAMETERS];
+    M::initialise(&mut parameters, Stream::new(5, Purpose::Weights));
+    let example = Example { weights: [1.0; L], ..Example::EMPTY };
+    let (mut record, mut loss) = (vec![f32::NAN; M::RECORD], [f32::NAN]);
+    M::forward_backward(M::view(&parameters).unwrap(), &[example], V, &mut record, &mut loss);
+    assert!(loss[0].is_finite());
+    let unwritten = record.iter().rev().take_while(|x| x.is_nan()).count();
+    assert!(record.len().is_multiple_of(16) && unwritten < 16, "{unwritten} of {}", record.len());
+    assert!(record[..record.len() - unwritten].iter().all(|x| x.is_finite()));
+
+    let (mut memory, mut scores) = (vec![f32::NAN; M::MEMORY], [0; V]);
+    {
+        let mut denoiser = M::denoiser(M::view(&parameters).unwrap(), &mut memory).unwrap();
+        denoiser.evaluate();
+        (0..L).for_each(|position| denoiser.scores(position, &mut scores));
+    }
+    assert!(memory.iter().all(|x| x.is_finite()), "{} numbers of memory", memory.len());
+    assert!(M::denoiser(M::view(&parameters).unwrap(), &mut memory[1..]).is_none());
+}
+
+#[test]
+fn there_is_room_for_what_is_needed_and_for_nothing_else() {
+    check_room::<Mlp<5, 6, 33>, 5, 6>();
+    check_room::<Residual<5, 6, 32>, 5, 6>();
+    check_room::<Convolution<16, 9, 16, 2, 3>, 16, 9>();
+    check_room::<Convolution<5, 7, 12, 3, 5>, 5, 7>();
+    check_room::<Transformer<5, 6, 6, 2, 3, 2>, 5, 6>();
+    check_room::<Transformer<16, 9, 16, 3, 2, 8>, 16, 9>();
+}
+
 /// What training says of a text, the model at work says too, from floats and from the bytes of a file alike.
 fn check_inference<M: Model<L, V>, const L: usize, const V: usize>(symbols: usize) {
     let mut parameters = vec![0.0; M::PARAMETERS];
