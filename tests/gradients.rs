@@ -401,6 +401,7 @@ fn convolution() {
 #[test]
 fn transformer() {
     check_model::<Transformer<3, 4, 4, 2, 2, 2>, 3, 4>(4, "Transformer<3, 4, 4, 2, 2, 2>");
+    check_model::<Transformer<2, 3, 2, 4, 1, 2>, 2, 3>(3, "Transformer<2, 3, 2, 4, 1, 2>");
     check_model::<Transformer<5, 7, 6, 1, 2, 3>, 5, 7>(5, "Transformer<5, 7, 6, 1, 2, 3> with 5 symbols");
     check_model::<Transformer<16, 3, 16, 1, 1, 16>, 16, 3>(3, "Transformer<16, 3, 16, 1, 1, 16>");
 }
