@@ -15,62 +15,63 @@ use micro_diffusion::activation::Activation;
 use micro_diffusion::denoiser::Example;
 use micro_diffusion::mlp::Mlp;
 
-use crate::phases::{Batch, Parameters, Part, Rates, on_each_thread, parts, update, with_gradient};
+use crate::phases::{Batch, Parameters, Part, Rates, Step, on_each_thread, parts, update, with_gradient};
 use crate::vector;
 
-/// One step.
-pub(crate) fn step<const L: usize, const V: usize, const H: usize, A: Activation>(
-    threads: usize,
-    rates: &Rates,
-    symbols: usize,
-    batch: Batch<L>,
-    parameters: Parameters,
-    draw: impl Fn(usize, &mut Example<L>) + Sync,
-) {
-    let Batch { examples, next, records, losses } = batch;
-    let rows = examples.len();
-    let (hidden, rest) = records.split_at_mut(rows * H);
-    let (d_hidden, d_logits) = rest.split_at_mut(rows * H);
-    let d_logits = d_logits.as_chunks_mut::<V>().0.chunks_mut(rows);
-    let mut losses_there = vec![0.0; L * rows];
+impl<const L: usize, const V: usize, const H: usize, A: Activation> Step<L, V> for Mlp<L, V, H, A> {
+    fn step(
+        threads: usize,
+        rates: &Rates,
+        symbols: usize,
+        batch: Batch<L>,
+        parameters: Parameters,
+        draw: impl Fn(usize, &mut Example<L>) + Sync,
+    ) {
+        let Batch { examples, next, records, losses } = batch;
+        let rows = examples.len();
+        let (hidden, rest) = records.split_at_mut(rows * H);
+        let (d_hidden, d_logits) = rest.split_at_mut(rows * H);
+        let d_logits = d_logits.as_chunks_mut::<V>().0.chunks_mut(rows);
+        let mut losses_there = vec![0.0; L * rows];
 
-    let mut tables = parts::<Mlp<L, V, H, A>, L, V>(parameters);
-    let mut weights = tables.split_off(L + 1);
-    let biases = weights.split_off(L);
-    let mut hidden_bias = tables.pop();
-    let layers = tables.into_iter().zip(weights).zip(biases);
-    let mut positions = (0..).zip(layers).zip(d_logits.zip(losses_there.chunks_mut(rows))).map(
-        |((number, ((table, weight), bias)), (d_logits, losses))| Position {
-            number,
-            table,
-            weight,
-            bias,
-            d_logits,
-            losses,
-        },
-    );
-    // The last may have fewer.
-    let count = L.div_ceil(threads);
-    let shares = L.div_ceil(count);
-    let mut next = (0..).step_by(rows.div_ceil(shares)).zip(next.chunks_mut(rows.div_ceil(shares)));
-    let shares: Vec<(usize, Share<L, V>)> = (0..shares)
-        .map(|thread| {
-            let positions = positions.by_ref().take(count).collect();
-            let next = next.next().unwrap_or_default();
-            (thread, Share { positions, hidden_bias: hidden_bias.take(), next })
-        })
-        .collect();
-    let common = Common {
-        rates,
-        symbols,
-        examples,
-        last: shares.len() - 1,
-        hidden: Relay::new(hidden.as_chunks_mut::<H>().0),
-        d_hidden: Relay::new(d_hidden.as_chunks_mut::<H>().0),
-    };
-    on_each_thread(shares, |(thread, share)| share.run::<H, A>(thread, &common, &draw));
-    for (row, loss) in losses.iter_mut().enumerate() {
-        *loss = losses_there.chunks(rows).map(|there| there[row]).sum();
+        let mut tables = parts::<Self, L, V>(parameters);
+        let mut weights = tables.split_off(L + 1);
+        let biases = weights.split_off(L);
+        let mut hidden_bias = tables.pop();
+        let layers = tables.into_iter().zip(weights).zip(biases);
+        let mut positions = (0..).zip(layers).zip(d_logits.zip(losses_there.chunks_mut(rows))).map(
+            |((number, ((table, weight), bias)), (d_logits, losses))| Position {
+                number,
+                table,
+                weight,
+                bias,
+                d_logits,
+                losses,
+            },
+        );
+        // The last may have fewer.
+        let count = L.div_ceil(threads);
+        let shares = L.div_ceil(count);
+        let mut next = (0..).step_by(rows.div_ceil(shares)).zip(next.chunks_mut(rows.div_ceil(shares)));
+        let shares: Vec<(usize, Share<L, V>)> = (0..shares)
+            .map(|thread| {
+                let positions = positions.by_ref().take(count).collect();
+                let next = next.next().unwrap_or_default();
+                (thread, Share { positions, hidden_bias: hidden_bias.take(), next })
+            })
+            .collect();
+        let common = Common {
+            rates,
+            symbols,
+            examples,
+            last: shares.len() - 1,
+            hidden: Relay::new(hidden.as_chunks_mut::<H>().0),
+            d_hidden: Relay::new(d_hidden.as_chunks_mut::<H>().0),
+        };
+        on_each_thread(shares, |(thread, share)| share.run::<H, A>(thread, &common, &draw));
+        for (row, loss) in losses.iter_mut().enumerate() {
+            *loss = losses_there.chunks(rows).map(|there| there[row]).sum();
+        }
     }
 }
 
@@ -131,7 +132,9 @@ impl<const L: usize, const V: usize> Share<'_, L, V> {
         }
         let Some(hidden) = hidden.result(*last) else { return };
         let length = V * H + V;
-        with_gradient(self.positions.len() * length, |gradients| {
+        // The first thread needs one gradient at a time, which stays in the innermost cache.
+        let kept = if first { 1 } else { self.positions.len() };
+        with_gradient(kept * length, |gradients| {
             if !first {
                 for (position, gradient) in self.positions.iter_mut().zip(gradients.chunks_exact_mut(length))
                 {
@@ -154,8 +157,7 @@ impl<const L: usize, const V: usize> Share<'_, L, V> {
                 });
             }
             for (index, position) in self.positions.iter_mut().enumerate() {
-                // The first thread needs one gradient at a time, which stays in the innermost cache.
-                let gradient = &mut gradients[if first { 0 } else { index * length }..][..length];
+                let gradient = &mut gradients[index % kept * length..][..length];
                 if first {
                     position.gradient(examples, &hidden, gradient);
                 }

@@ -2,7 +2,7 @@
 //!
 //! First each thread takes some of the examples, forward and backward; then each takes some of the parameters: their
 //! gradient, summed over the batch in its order, and at once their update. No sum is split, so the number of threads
-//! changes no bit. The perceptron has a way of its own; see [`owners`].
+//! changes no bit. The perceptron has a way of its own; see [`owners`](crate::owners).
 
 use std::cell::RefCell;
 use std::sync::Mutex;
@@ -11,12 +11,11 @@ use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::AdamStep;
 use micro_diffusion::convolution::Convolution;
 use micro_diffusion::denoiser::{Example, Model};
-use micro_diffusion::mlp::Mlp;
 use micro_diffusion::residual::Residual;
 use micro_diffusion::transformer::Transformer;
 
 use crate::aligned::Aligned;
-use crate::{owners, vector};
+use crate::vector;
 
 /// The examples of a step and of the next, and what is computed of each.
 pub(crate) struct Batch<'a, const L: usize> {
@@ -48,7 +47,10 @@ pub(crate) struct Rates {
 
 /// A model that takes training steps on several threads.
 pub(crate) trait Step<const L: usize, const V: usize>: Model<L, V> + Sized {
-    /// One step: fills the batch's records and losses, moves the parameters, and lets `draw` make each row of the next batch.
+    /// One step: fills the batch's losses, moves the parameters, and lets `draw` make each row of the next batch. What is left in
+    /// its records is the network's own affair.
+    ///
+    /// By examples, then by parameters, unless the network has a way of its own.
     fn step(
         threads: usize,
         rates: &Rates,
@@ -57,20 +59,31 @@ pub(crate) trait Step<const L: usize, const V: usize>: Model<L, V> + Sized {
         parameters: Parameters,
         draw: impl Fn(usize, &mut Example<L>) + Sync,
     ) {
-        step::<Self, L, V>(threads, rates, symbols, batch, parameters, draw);
-    }
-}
-
-impl<const L: usize, const V: usize, const H: usize, A: Activation> Step<L, V> for Mlp<L, V, H, A> {
-    fn step(
-        threads: usize,
-        rates: &Rates,
-        symbols: usize,
-        batch: Batch<L>,
-        parameters: Parameters,
-        draw: impl Fn(usize, &mut Example<L>) + Sync,
-    ) {
-        owners::step::<L, V, H, A>(threads, rates, symbols, batch, parameters, draw);
+        let Batch { examples, next, records, losses } = batch;
+        let rows = examples.len().div_ceil(threads);
+        let computed = records.chunks_mut(rows * Self::RECORD).zip(losses.chunks_mut(rows));
+        let shares = examples.chunks(rows).zip(computed).zip(next.chunks_mut(rows)).enumerate().collect();
+        on_each_thread(shares, |(share, ((examples, (records, losses)), next))| {
+            for (row, example) in (share * rows..).zip(next) {
+                draw(row, example);
+            }
+            if let Some(view) = Self::view(parameters.weights) {
+                vector::forward_backward::<Self, L, V>(view, examples, symbols, records, losses);
+            }
+        });
+        let records = &*records;
+        let mut shares: Vec<Vec<Part>> = (0..threads).map(|_| Vec::new()).collect();
+        for (index, part) in parts::<Self, L, V>(parameters).into_iter().enumerate() {
+            shares[index % threads].push(part);
+        }
+        on_each_thread(shares, |share| {
+            for Part { tensor, part, parameters } in share {
+                with_gradient(parameters.weights.len(), |gradient| {
+                    vector::gradient::<Self, L, V>(tensor, part, examples, records, gradient);
+                    update(rates, parameters, gradient);
+                });
+            }
+        });
     }
 }
 
@@ -82,42 +95,6 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
 impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize, A: Activation> Step<L, V>
     for Convolution<L, V, D, N, T, A>
 {
-}
-
-/// By examples, then by parameters.
-fn step<M: Model<L, V>, const L: usize, const V: usize>(
-    threads: usize,
-    rates: &Rates,
-    symbols: usize,
-    batch: Batch<L>,
-    parameters: Parameters,
-    draw: impl Fn(usize, &mut Example<L>) + Sync,
-) {
-    let Batch { examples, next, records, losses } = batch;
-    let rows = examples.len().div_ceil(threads);
-    let computed = records.chunks_mut(rows * M::RECORD).zip(losses.chunks_mut(rows));
-    let shares = examples.chunks(rows).zip(computed).zip(next.chunks_mut(rows)).enumerate().collect();
-    on_each_thread(shares, |(share, ((examples, (records, losses)), next))| {
-        for (row, example) in (share * rows..).zip(next) {
-            draw(row, example);
-        }
-        if let Some(view) = M::view(parameters.weights) {
-            vector::forward_backward::<M, L, V>(view, examples, symbols, records, losses);
-        }
-    });
-    let records = &*records;
-    let mut shares: Vec<Vec<Part>> = (0..threads).map(|_| Vec::new()).collect();
-    for (index, part) in parts::<M, L, V>(parameters).into_iter().enumerate() {
-        shares[index % threads].push(part);
-    }
-    on_each_thread(shares, |share| {
-        for Part { tensor, part, parameters } in share {
-            with_gradient(parameters.weights.len(), |gradient| {
-                vector::gradient::<M, L, V>(tensor, part, examples, records, gradient);
-                update(rates, parameters, gradient);
-            });
-        }
-    });
 }
 
 /// Moves `parameters` by their gradient.
