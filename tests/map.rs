@@ -30,6 +30,7 @@ const PARTS: [(&str, &[&str]); 5] = [
             "linear",
             "activation",
             "softmax",
+            "dropout",
             "denoiser",
             "mlp",
             "adam",
@@ -44,16 +45,7 @@ const PARTS: [(&str, &[&str]); 5] = [
     ("integers", &["integer", "integer_residual", "integer_convolution", "quantise"]),
     (
         "further networks",
-        &[
-            "dropout",
-            "embedding",
-            "residual",
-            "convolution",
-            "product",
-            "normalisation",
-            "attention",
-            "transformer",
-        ],
+        &["embedding", "residual", "convolution", "product", "normalisation", "attention", "transformer"],
     ),
     ("lists", &["config", "lib"]),
 ];

@@ -59,7 +59,9 @@ impl Dropout {
 
     /// d_x = d_y·s/(1 − p), in place, where d_y is 0 already wherever s is.
     ///
-    /// Forward was `y = x·s/(1 − p)` before or after a function with f(0) = 0 whose backward pass keeps nothing where y = 0.
+    /// Forward was `y = x·s/(1 − p)` of the x that an activation gave. Its backward pass comes first, from y, so it must keep
+    /// nothing where y = 0 and else not ask how large y is: [`Relu`](crate::activation::Relu) does so, and
+    /// [`Stepped`](crate::integer::Stepped), which asks whether y is at its upper end, does not.
     #[inline(always)]
     pub fn backward<R: Real>(self, d_y: &mut [R]) {
         if self.rate == 0 {
