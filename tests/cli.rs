@@ -350,8 +350,10 @@ fn bad_numbers_are_usage_errors() {
     }
     scene.bad(&["sample", "--seed", "-1"], 2, &["from 0 to 18446744073709551615"]);
     scene.bad(&["sample", "--length", "-1"], 2, &["from 1 up"]);
-    let both = ["train", "--dropout", "0.1", "--quantize", "int4"];
-    scene.bad(&both, 2, &["'--dropout <RATE>' cannot be used with '--quantize <QUANTIZE>'"]);
+    scene.bad(&["train", "--dropout", "0.003"], 2, &["must be 0, or from 1/256"]);
+    let both = ["train", "--input", "names.txt", "--out", "run", "--dropout", "0.1", "--quantize", "int4"];
+    scene.bad(&both, 1, &["dropout is 0.1", "leave out --dropout or --quantize"]);
+    assert!(!scene.path("run").exists(), "nothing is written");
 }
 
 /// Trains on `bytes` and expects the explanation to hold all of `parts`.
@@ -536,19 +538,18 @@ fn a_run_is_the_same_on_any_number_of_threads() {
     }
     scene.train("other", &["--seed", "2"]);
     assert_ne!(results(&scene, "other")[0], results(&scene, "one")[0]);
-    for (out, option) in [
-        ("reference", ["--objective", "reference"]),
-        ("decayed", ["--weight-decay", "0.5"]),
-        ("dropped", ["--dropout", "0.2"]),
-    ] {
+    for (out, option) in [("reference", ["--objective", "reference"]), ("decayed", ["--weight-decay", "0.5"])]
+    {
         scene.train(out, &option);
         assert_ne!(results(&scene, out)[0], results(&scene, "one")[0], "{option:?}");
     }
     for (out, twin, option) in [
-        ("averaged", "averaged_by_three", ["--averaging", "0.9"]),
+        ("averaged", "averaged_by_three", ["--averaging", "0.5"]),
+        ("dropped", "dropped_by_three", ["--dropout", "0.2"]),
         ("rounded", "rounded_by_three", ["--quantize", "int4"]),
     ] {
         scene.train(out, &option);
+        assert_ne!(results(&scene, out)[0], results(&scene, "one")[0], "{option:?}");
         scene.train(twin, &[&option[..], &["--threads", "3"]].concat());
         assert_eq!(results(&scene, twin), results(&scene, out), "{option:?}");
     }

@@ -134,9 +134,9 @@ pub(crate) struct TrainOptions {
     /// none [default: the configuration's]
     #[arg(long, value_name = "SHARE", value_parser = below_one, allow_hyphen_values = true)]
     pub(crate) averaging: Option<f64>,
-    /// The probability with which training leaves out a hidden value, such as 0.1, rounded to 256ths; helps where a long run
-    /// would learn the lines by heart [default: the configuration's]
-    #[arg(long, value_name = "RATE", value_parser = below_one, allow_hyphen_values = true, conflicts_with = "quantize")]
+    /// The probability with which training leaves out a hidden value, such as 0.1, rounded to 256ths; 0 for none. Helps where a
+    /// long run would learn the lines by heart; not with --quantize [default: the configuration's]
+    #[arg(long, value_name = "RATE", value_parser = dropout, allow_hyphen_values = true)]
     pub(crate) dropout: Option<f64>,
     /// Train for a model of integers: its weights are rounded in the second half of the steps, and the model file holds them
     #[arg(long, value_enum)]
@@ -414,6 +414,14 @@ fn below_one(text: &str) -> Result<f64, String> {
         .contains(&value)
         .then_some(value)
         .ok_or_else(|| "must be a number from 0 to below 1".to_owned())
+}
+
+/// What [`Dropout`](micro_diffusion::dropout::Dropout) would round to none is not taken for some.
+fn dropout(text: &str) -> Result<f64, String> {
+    let value = below_one(text)?;
+    (value == 0.0 || value >= 1.0 / 256.0)
+        .then_some(value)
+        .ok_or_else(|| "must be 0, or from 1/256 (0.0039) to below 1".to_owned())
 }
 
 fn not_negative(text: &str) -> Result<f64, String> {

@@ -41,6 +41,9 @@ mod watch;
 #[cfg(test)]
 #[path = "../../tests/fuzz.rs"]
 mod fuzz;
+#[cfg(test)]
+#[path = "../../tests/steps.rs"]
+mod steps;
 #[cfg(any(test, fuzzing))]
 mod inputs;
 #[cfg(any(test, fuzzing))]

@@ -7,12 +7,12 @@
 //! Both are sums over all positions, in their order, so they go from thread to thread ([`Relay`]); while a thread waits, it does
 //! what does not need them. Then all threads read them. No sum changes its order, so the number of threads changes no bit.
 
-use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{RwLock, RwLockReadGuard};
+use std::{mem, thread};
 
 use micro_diffusion::activation::Activation;
-use micro_diffusion::denoiser::Example;
+use micro_diffusion::denoiser::{Example, Model};
 use micro_diffusion::mlp::Mlp;
 
 use crate::phases::{Batch, Parameters, Part, Rates, Step, on_each_thread, parts, update, with_gradient};
@@ -27,6 +27,7 @@ impl<const L: usize, const V: usize, const H: usize, A: Activation> Step<L, V> f
         parameters: Parameters,
         draw: impl Fn(usize, &mut Example<L>) + Sync,
     ) {
+        const { assert!(Self::RECORD >= 2 * H + L * V, "a record has room for h, d_h and the logits") };
         let Batch { examples, next, records, losses } = batch;
         let rows = examples.len();
         let (hidden, rest) = records.split_at_mut(rows * H);
@@ -120,6 +121,7 @@ impl<const L: usize, const V: usize> Share<'_, L, V> {
         draw: impl Fn(usize, &mut Example<L>),
     ) {
         let Common { rates, symbols, examples, last, hidden, d_hidden } = common;
+        let _released = (hidden.release_on_panic(), d_hidden.release_on_panic());
         let first = thread == 0;
         let mut next = (self.next.0..).zip(mem::take(&mut self.next.1));
         if !first {
@@ -267,12 +269,28 @@ impl<T> Relay<T> {
         if let Ok(mut value) = self.value.write() {
             work(&mut value);
         }
-        self.turn.store(turn + 1, Ordering::Release);
+        self.turn.fetch_max(turn + 1, Ordering::Release);
     }
 
     /// What turn number `last` left.
     fn result(&self, last: usize) -> Option<RwLockReadGuard<'_, T>> {
         self.wait_for(last + 1);
         self.value.read().ok()
+    }
+
+    /// Ends all turns if the thread panics, which would otherwise keep the others waiting for ever. The panic itself goes on when
+    /// they have ended.
+    fn release_on_panic(&self) -> Release<'_> {
+        Release(&self.turn)
+    }
+}
+
+struct Release<'a>(&'a AtomicUsize);
+
+impl Drop for Release<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.store(usize::MAX, Ordering::Release);
+        }
     }
 }

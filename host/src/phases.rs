@@ -50,7 +50,7 @@ pub(crate) trait Step<const L: usize, const V: usize>: Model<L, V> + Sized {
     /// One step: fills the batch's losses, moves the parameters, and lets `draw` make each row of the next batch. What is left in
     /// its records is the network's own affair.
     ///
-    /// By examples, then by parameters, unless the network has a way of its own.
+    /// By examples, then by parameters, unless the network has a way of its own. `threads` is at most what rayon's pool has.
     fn step(
         threads: usize,
         rates: &Rates,
@@ -110,6 +110,7 @@ pub(crate) fn on_each_thread<T: Send>(mut shares: Vec<T>, work: impl Fn(T) + Syn
     if shares.len() < 2 {
         return shares.pop().into_iter().for_each(work);
     }
+    debug_assert!(shares.len() <= rayon::current_num_threads(), "each share has a thread");
     let shares: Vec<Mutex<Option<T>>> = shares.into_iter().map(|share| Mutex::new(Some(share))).collect();
     rayon::broadcast(|thread| {
         let share = shares.get(thread.index()).and_then(|share| share.lock().ok()?.take());

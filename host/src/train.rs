@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use micro_diffusion::adam::learning_rate;
 use micro_diffusion::file;
 
@@ -65,6 +65,12 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     refuse_too_large(config.network, settings.batch)?;
     if let Some(quantize) = settings.quantize {
         config.network.integers(quantize.dtype())?;
+        // The slope of their activation is 0 at its upper end too, which cannot be told from a value scaled by dropout.
+        ensure!(
+            settings.dropout == 0.0,
+            "dropout is {}, and a model of integers is trained without: leave out --dropout or --quantize",
+            settings.dropout
+        );
     }
     let folder = RunFolder::open(&out)?;
     let mut say = Narrator::new(options.quiet);
