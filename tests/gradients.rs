@@ -251,7 +251,7 @@ fn check_products<const I: usize, const O: usize, const L: usize>() {
     let slopes = numeric(x.as_flattened(), |x| forward(&w, x.as_chunks().0.try_into().unwrap()));
     assert_gradient(d_x.as_flattened(), &slopes, "product_transposed");
     let mut d_w = [[0.0; I]; O];
-    product_backward_weight(&c, blocks(&x).as_slice().try_into().unwrap(), &mut d_w);
+    product_backward_weight(0..L, &c, blocks(&x).as_slice().try_into().unwrap(), &mut d_w);
     let slopes = numeric(w.as_flattened(), |w| forward(w.as_chunks().0.try_into().unwrap(), &x));
     assert_gradient(d_w.as_flattened(), &slopes, "product_backward_weight");
 
@@ -262,7 +262,7 @@ fn check_products<const I: usize, const O: usize, const L: usize>() {
         dot(y.as_flattened(), x.as_flattened())
     };
     let mut d_w = [[0.0; I]; O];
-    product_backward_weight(&c, blocks(&x).as_slice().try_into().unwrap(), &mut d_w);
+    product_backward_weight(0..L, &c, blocks(&x).as_slice().try_into().unwrap(), &mut d_w);
     let slopes = numeric(w.as_flattened(), |w| forward(w.as_chunks().0.try_into().unwrap()));
     assert_gradient(d_w.as_flattened(), &slopes, "product_backward_weight of the transposed product");
 }

@@ -209,7 +209,7 @@ fn check_products<const I: usize, const O: usize, const L: usize>() {
 
     let (mut ours, mut blocks) = (d_w, x);
     transpose_blocks(&x, &mut blocks);
-    product_backward_weight(&d_y, &blocks, &mut ours);
+    product_backward_weight(0..L, &d_y, &blocks, &mut ours);
     let mut naive = d_w;
     for (o, i) in pairs(O, I) {
         naive[o][i] += ascending((0..L).map(|l| (d_y[o][l], x[i][l])));

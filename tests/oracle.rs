@@ -153,7 +153,7 @@ fn check_product<const I: usize, const O: usize, const L: usize>(oracle: &Oracle
     assert_all_close(d_x.as_flattened(), oracle.get(&name("d_x")), ORACLE_F64, "product d_x");
     let (mut blocks, mut d_w) = ([[0.0; L]; I], [[0.0; I]; O]);
     transpose_blocks(&x, &mut blocks);
-    product_backward_weight(&d_y, &blocks, &mut d_w);
+    product_backward_weight(0..L, &d_y, &blocks, &mut d_w);
     assert_all_close(d_w.as_flattened(), oracle.get(&name("d_w")), ORACLE_F64, "product d_w");
 }
 

@@ -104,9 +104,12 @@ fn softmax_of_lanes_backward<R: Real, const L: usize>(share: &[[R; L]; L], d: &m
     }
     for (d, p) in d.iter_mut().zip(share) {
         row_by_row();
-        for ((d, p), mean) in d.iter_mut().zip(p).zip(&mean) {
+        // By value, the form in which the compiler keeps a row in vector registers.
+        let mut row = *d;
+        for (d, (p, mean)) in row.iter_mut().zip(p.iter().zip(&mean)) {
             *d = *p * (*d - *mean);
         }
+        *d = row;
     }
 }
 

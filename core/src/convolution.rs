@@ -28,7 +28,9 @@ use crate::denoiser::{Architecture, Denoiser, Example, Model, Score, Shape, init
 use crate::embedding::{Map, embed, embed_backward};
 use crate::linear::add_scaled;
 use crate::math::{Real, Stored};
-use crate::product::{product, product_backward_weight, product_transposed, transpose, transpose_blocks};
+use crate::product::{
+    Positions, product, product_backward_weight, product_transposed, transpose, transpose_blocks,
+};
 use crate::rng::Stream;
 use crate::softmax::cross_entropies;
 use crate::tensor::{Tensor, cube, cube_mut, hypercube, matrix, matrix_mut, vector};
@@ -342,15 +344,28 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
             2 => all().for_each(|record| add_scaled(out, R::ONE, record.d_embedding.as_flattened())),
             3 => {
                 let Some(out) = matrix_mut(&mut out) else { return };
-                for record in layer(part / T) {
-                    product_backward_weight(&record.d_shifted[part % T], record.a, out);
+                let (number, tap) = (part / T, part % T);
+                for (example, record) in batch.iter().zip(layer(number)) {
+                    let d = &record.d_shifted[tap];
+                    if number < N.saturating_sub(1) {
+                        product_backward_weight(0..L, d, record.a, out);
+                    } else {
+                        // Nothing reads what the last layer puts out where nothing is scored.
+                        let read = |position: usize| (position + T / 2).checked_sub(tap);
+                        let scored =
+                            Positions::<L>::new(|l| read(l).is_some_and(|read| example.is_scored(read)));
+                        product_backward_weight(scored.iter(), d, record.a, out);
+                    }
                 }
             }
             // The middle tap's gradient is not shifted.
             4 => layer(part).for_each(|record| add_sums(&record.d_shifted[T / 2], out)),
             5 => {
                 let Some(out) = matrix_mut(&mut out) else { return };
-                all().for_each(|record| product_backward_weight(record.d_logits, record.last, out));
+                for (example, record) in batch.iter().zip(all()) {
+                    let scored = Positions::<L>::new(|position| example.is_scored(position));
+                    product_backward_weight(scored.iter(), record.d_logits, record.last, out);
+                }
             }
             _ => all().for_each(|record| add_sums(record.d_logits, out)),
         }

@@ -80,6 +80,11 @@ impl<const L: usize> Example<L> {
     pub const EMPTY: Self =
         Self { clean: [0; L], noisy: [None; L], weights: [0.0; L], dropout: Dropout::NONE };
 
+    /// Whether the loss reads what is predicted there.
+    pub fn is_scored(&self, position: usize) -> bool {
+        self.weights.get(position).is_some_and(|weight| *weight != 0.0)
+    }
+
     /// What a hidden value counts, which each of the k positions of weight above 0 reads: the mean weight of the L positions
     /// times 2·k/(L + 1), which is 1 on the average over k.
     pub fn hidden_weight<R: Real>(&self) -> R {

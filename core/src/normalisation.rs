@@ -63,37 +63,47 @@ pub fn rms_norm_backward<R: Real, const D: usize, const L: usize>(
     let scale = scales(x);
     let mut mean = [R::ZERO; L];
     for (((d, x), g), d_gain) in d.iter_mut().zip(x).zip(gain).zip(d_gain) {
-        let mut products = [R::ZERO; L];
-        for ((product, d), (x, r)) in products.iter_mut().zip(d.iter_mut()).zip(x.iter().zip(&scale)) {
-            let n = *r * *x;
-            *product = *d * n;
-            *d = *g * *d;
+        let n = times(scale, x);
+        *d_gain = sum_positions(&times(n, d));
+        *d = d.map(|d| *g * d);
+        for (mean, product) in mean.iter_mut().zip(times(n, d)) {
+            *mean += product;
         }
-        for (mean, (d, (x, r))) in mean.iter_mut().zip(d.iter().zip(x.iter().zip(&scale))) {
-            *mean += *d * (*r * *x);
-        }
-        *d_gain = sum_positions(&products);
     }
     let share = R::of(1.0 / D as f64);
-    for mean in &mut mean {
-        *mean = *mean * share;
-    }
+    let mean = mean.map(|mean| mean * share);
     for (d, x) in d.iter_mut().zip(x) {
         row_by_row();
-        for ((d, x), (r, mean)) in d.iter_mut().zip(x).zip(scale.iter().zip(&mean)) {
-            *d = *r * (*d - *r * *x * *mean);
+        let along = times(times(scale, x), &mean);
+        for (d, along) in d.iter_mut().zip(along) {
+            *d = *d - along;
         }
+        *d = times(scale, d);
     }
+}
+
+/// x·y, position by position. By value, the form in which the compiler keeps them in vector registers.
+#[inline(always)]
+fn times<R: Real, const L: usize>(mut x: [R; L], y: &[R; L]) -> [R; L] {
+    for (x, y) in x.iter_mut().zip(y) {
+        *x = *x * *y;
+    }
+    x
 }
 
 /// Σ_l x_l, in lanes.
 #[inline(always)]
 fn sum_positions<R: Real, const L: usize>(x: &[R; L]) -> R {
-    let mut lanes = [R::ZERO; LANES];
-    for chunk in x.chunks(LANES) {
-        for (lane, x) in lanes.iter_mut().zip(chunk) {
-            *lane += *x;
-        }
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    let lanes = chunks.iter().fold([R::ZERO; LANES], |lanes, chunk| plus(lanes, chunk));
+    sum_lanes(plus(lanes, rest))
+}
+
+/// x + y, for as many as y has. By value, as above.
+#[inline(always)]
+fn plus<R: Real>(mut x: [R; LANES], y: &[R]) -> [R; LANES] {
+    for (x, y) in x.iter_mut().zip(y) {
+        *x += *y;
     }
-    sum_lanes(lanes)
+    x
 }

@@ -29,8 +29,37 @@ pub const TILE: usize = 16;
 pub const FEW: usize = 4;
 /// Rows of a tile. With [`TILE`] that is twelve accumulators of the sixteen registers of AVX2.
 const ROWS: usize = 6;
-/// Rows of a tile where fewer are left.
+/// Rows of a tile where fewer are left. Not four: compilers then put the rows in the lanes.
 const FEW_ROWS: usize = 2;
+
+/// Some of `L` positions, in ascending order.
+#[derive(Clone, Copy, Debug)]
+pub struct Positions<const L: usize> {
+    /// The first `count` are those.
+    list: [usize; L],
+    count: usize,
+}
+
+impl<const L: usize> Positions<L> {
+    /// Those that `chosen` says yes to.
+    #[inline(always)]
+    pub fn new(chosen: impl Fn(usize) -> bool) -> Self {
+        let mut positions = Self { list: [0; L], count: 0 };
+        let chosen = (0..L).filter(|position| chosen(*position));
+        for (count, (slot, position)) in (1..).zip(positions.list.iter_mut().zip(chosen)) {
+            *slot = position;
+            positions.count = count;
+        }
+        positions
+    }
+
+    /// Each of them, for [`product_backward_weight`].
+    #[inline(always)]
+    pub fn iter(&self) -> impl Iterator<Item = usize> + Clone {
+        // The compiler then sees that they are below L.
+        self.list.iter().take(self.count).map(|position| (*position).min(L.saturating_sub(1)))
+    }
+}
 
 /// y_ol = finish(y_ol, Σ_i w_oi·x_il), i ascending.
 ///
@@ -121,26 +150,26 @@ fn columns<R: Real, const S: usize, const N: usize, const L: usize>(
 ) {
     let whole = L.saturating_sub(L % TILE);
     for first in (0..whole).step_by(TILE) {
-        store(tile::<R, N, TILE>(S, weights, |s| lanes(x.get(s)?, first)), y, first, finish);
+        store(tile::<R, N, TILE>(0..S, weights, |s| lanes(x.get(s)?, first)), y, first, finish);
     }
     // Where no lane is left, this is not even compiled.
     if const { L.is_multiple_of(TILE) } {
         return;
     }
     for lane in whole..L {
-        store(tile::<R, N, 1>(S, weights, |s| lanes(x.get(s)?, lane)), y, lane, finish);
+        store(tile::<R, N, 1>(0..S, weights, |s| lanes(x.get(s)?, lane)), y, lane, finish);
     }
 }
 
-/// Σ_s weights(s)_n·x(s)_l over s = 0 … `terms` − 1.
+/// Σ_s weights(s)_n·x(s)_l over the `terms` s.
 #[inline(always)]
 fn tile<'a, R: Real + 'a, const N: usize, const WIDTH: usize>(
-    terms: usize,
+    terms: impl Iterator<Item = usize>,
     weights: impl Fn(usize) -> [R; N],
     x: impl Fn(usize) -> Option<&'a [R; WIDTH]>,
 ) -> [[R; WIDTH]; N] {
     let mut sums = [[R::ZERO; WIDTH]; N];
-    for s in 0..terms {
+    for s in terms {
         if let Some(x) = x(s) {
             let mut weights = weights(s).into_iter();
             sums = sums.map(|sums| plus_scaled(sums, weights.next().unwrap_or(R::ZERO), x));
@@ -178,28 +207,32 @@ fn lanes<T, const N: usize>(x: &[T], first: usize) -> Option<&[T; N]> {
     x.get(first..)?.first_chunk()
 }
 
-/// d_w_oi += Σ_l d_y_ol·x_il, l ascending, with x as [`transpose_blocks`] gives it.
+/// d_w_oi += Σ_l d_y_ol·x_il over the `positions` l, which ascend, with x as [`transpose_blocks`] gives it.
+///
+/// One where all of d_y or all of x is 0 may be left out of 0 … L − 1: its terms are ±0, which no sum that starts at 0 sees.
 ///
 /// Forward was `y_ol = Σ_i w_oi·x_il`. For the transposed product, `y_il = Σ_o w_oi·x_ol`, x takes the place of d_y here
 /// and d_y that of x.
 #[inline(always)]
 pub fn product_backward_weight<R: Real, const I: usize, const O: usize, const L: usize>(
+    positions: impl Iterator<Item = usize> + Clone,
     d_y: &[[R; L]; O],
     x: &[[R; L]; I],
     d_w: &mut [[R; I]; O],
 ) {
-    let x = weight_blocks::<R, I, L, TILE>(d_y, x, d_w);
+    let x = weight_blocks::<R, I, L, TILE>(positions.clone(), d_y, x, d_w);
     // Where no feature is left, this is not even compiled.
     if const { I.is_multiple_of(TILE) } {
         return;
     }
-    let x = weight_blocks::<R, I, L, FEW>(d_y, x, d_w);
-    weight_blocks::<R, I, L, 1>(d_y, x, d_w);
+    let x = weight_blocks::<R, I, L, FEW>(positions.clone(), d_y, x, d_w);
+    weight_blocks::<R, I, L, 1>(positions, d_y, x, d_w);
 }
 
 /// [`product_backward_weight`] for the last inputs, `x`, in blocks of `WIDTH`; returns those that are left.
 #[inline(always)]
 fn weight_blocks<'a, R: Real, const I: usize, const L: usize, const WIDTH: usize>(
+    positions: impl Iterator<Item = usize> + Clone,
     d_y: &[[R; L]],
     x: &'a [[R; L]],
     d_w: &mut [[R; I]],
@@ -207,7 +240,13 @@ fn weight_blocks<'a, R: Real, const I: usize, const L: usize, const WIDTH: usize
     let first = I.saturating_sub(x.len());
     let (blocks, rest) = x.as_chunks::<WIDTH>();
     for (first, block) in (first..I).step_by(WIDTH).zip(blocks) {
-        weight_columns::<R, I, L, WIDTH>(d_y, block.as_flattened().as_chunks().0, d_w, first);
+        weight_columns::<R, I, L, WIDTH>(
+            positions.clone(),
+            d_y,
+            block.as_flattened().as_chunks().0,
+            d_w,
+            first,
+        );
     }
     rest
 }
@@ -215,19 +254,21 @@ fn weight_blocks<'a, R: Real, const I: usize, const L: usize, const WIDTH: usize
 /// [`product_backward_weight`] for the `WIDTH` inputs from `first` on.
 #[inline(always)]
 fn weight_columns<R: Real, const I: usize, const L: usize, const WIDTH: usize>(
+    positions: impl Iterator<Item = usize> + Clone,
     d_y: &[[R; L]],
     x: &[[R; WIDTH]],
     d_w: &mut [[R; I]],
     first: usize,
 ) {
-    let (d_y, d_w) = weight_rows::<R, I, L, ROWS, WIDTH>(d_y, x, d_w, first);
-    let (d_y, d_w) = weight_rows::<R, I, L, FEW_ROWS, WIDTH>(d_y, x, d_w, first);
-    weight_rows::<R, I, L, 1, WIDTH>(d_y, x, d_w, first);
+    let (d_y, d_w) = weight_rows::<R, I, L, ROWS, WIDTH>(positions.clone(), d_y, x, d_w, first);
+    let (d_y, d_w) = weight_rows::<R, I, L, FEW_ROWS, WIDTH>(positions.clone(), d_y, x, d_w, first);
+    weight_rows::<R, I, L, 1, WIDTH>(positions, d_y, x, d_w, first);
 }
 
 /// [`product_backward_weight`] for the `WIDTH` inputs from `first` on, `N` rows at once; returns the rows that are left.
 #[inline(always)]
 fn weight_rows<'a, R: Real, const I: usize, const L: usize, const N: usize, const WIDTH: usize>(
+    positions: impl Iterator<Item = usize> + Clone,
     d_y: &'a [[R; L]],
     x: &[[R; WIDTH]],
     d_w: &'a mut [[R; I]],
@@ -236,7 +277,7 @@ fn weight_rows<'a, R: Real, const I: usize, const L: usize, const N: usize, cons
     let ((d_ys, d_y_rest), (d_ws, d_w_rest)) = (d_y.as_chunks::<N>(), d_w.as_chunks_mut::<N>());
     for (d_y, d_w) in d_ys.iter().zip(d_ws) {
         let weights = |l| d_y.each_ref().map(|row| element(row, l));
-        store(tile(L, weights, |l| x.get(l)), d_w, first, |d_w, sum| d_w + sum);
+        store(tile(positions.clone(), weights, |l| x.get(l)), d_w, first, |d_w, sum| d_w + sum);
     }
     (d_y_rest, d_w_rest)
 }

@@ -34,7 +34,9 @@ use crate::embedding::{Map, embed, embed_backward};
 use crate::linear::add_scaled;
 use crate::math::{Real, Stored};
 use crate::normalisation::{rms_norm_backward, rms_norm_forward};
-use crate::product::{product, product_backward_weight, product_transposed, transpose, transpose_blocks};
+use crate::product::{
+    Positions, product, product_backward_weight, product_transposed, transpose, transpose_blocks,
+};
 use crate::rng::Stream;
 use crate::softmax::cross_entropies;
 use crate::tensor::{
@@ -481,7 +483,10 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
             9 => all().for_each(|record| add_scaled(out, R::ONE, record.d_gain)),
             10 => {
                 let Some(out) = matrix_mut(&mut out) else { return };
-                all().for_each(|record| product_backward_weight(record.d_logits, record.normed, out));
+                for (example, record) in batch.iter().zip(all()) {
+                    let scored = Positions::<L>::new(|position| example.is_scored(position));
+                    product_backward_weight(scored.iter(), record.d_logits, record.normed, out);
+                }
             }
             _ => {
                 let Some(out) = matrix_mut(&mut out) else { return };
@@ -490,11 +495,10 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
                     5 => part,
                     _ => part / 4,
                 };
-                for BlockRecord {
-                    groups: [[d_between, before, d_after, between], heads, d_hidden, hidden],
-                    ..
-                } in block(number)
-                {
+                // In the last block nothing reads what is not scored, but for the keys and values.
+                let everywhere = number < N.saturating_sub(1) || tensor == 4 && !part.is_multiple_of(3);
+                for (example, record) in batch.iter().zip(block(number)) {
+                    let [[d_between, before, d_after, between], heads, d_hidden, hidden] = record.groups;
                     // The pairs of maps (y, x) whose products y·xᵀ add up to the gradient; x in transposed blocks.
                     let (y, x) = match tensor {
                         4 => (&heads[part % 3], before),
@@ -502,7 +506,12 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
                         7 => (&d_hidden[part % 4], between),
                         _ => (&hidden[part % 4], d_after),
                     };
-                    product_backward_weight::<R, D, D, L>(y, x, out);
+                    if everywhere {
+                        product_backward_weight::<R, D, D, L>(0..L, y, x, out);
+                    } else {
+                        let scored = Positions::<L>::new(|position| example.is_scored(position));
+                        product_backward_weight::<R, D, D, L>(scored.iter(), y, x, out);
+                    }
                 }
             }
         }

@@ -187,7 +187,7 @@ impl Kernel for ProductBackwardWeight {
     const WORK: usize = 2 * W * D * P;
     #[inline(always)]
     fn run(data: &mut Data) {
-        product_backward_weight(&data.wide, &data.narrow, &mut data.matrix);
+        product_backward_weight(0..P, &data.wide, &data.narrow, &mut data.matrix);
     }
 }
 
