@@ -29,8 +29,9 @@ pub const TILE: usize = 16;
 pub const FEW: usize = 4;
 /// Rows of a tile. With [`TILE`] that is twelve accumulators of the sixteen registers of AVX2.
 const ROWS: usize = 6;
-/// Rows of a tile where fewer are left. Not four: compilers then put the rows in the lanes.
-const FEW_ROWS: usize = 2;
+/// Rows of other tiles, so that all are used up: twenty and more are so many sixes and fives. A tile of two rows takes as
+/// long as one of four, since each sum waits for its last addition; and of four, compilers put the rows in the lanes.
+const FEW_ROWS: usize = 5;
 
 /// Some of `L` positions, in ascending order.
 #[derive(Clone, Copy, Debug)]
@@ -71,28 +72,47 @@ pub fn product<R: Real, W: Stored<R>, const I: usize, const O: usize, const L: u
     y: &mut [[R; L]; O],
     finish: impl Fn(R, R) -> R + Copy,
 ) {
-    let (w, y) = product_rows::<R, W, I, L, ROWS>(w, x, y, finish);
-    let (w, y) = product_rows::<R, W, I, L, FEW_ROWS>(w, x, y, finish);
-    if const { odd_row(O) } {
-        product_rows::<R, W, I, L, 1>(w, x, y, finish);
+    let [many, few, single] = tiles(O);
+    let (w, y) = product_rows::<R, W, I, L, ROWS>(many, w, x, y, finish);
+    let (w, y) = product_rows::<R, W, I, L, FEW_ROWS>(few, w, x, y, finish);
+    product_rows::<R, W, I, L, 1>(single, w, x, y, finish);
+}
+
+/// How many tiles of [`ROWS`], of [`FEW_ROWS`] and of one row make up `rows` rows; of one only where there is no other way.
+#[inline(always)]
+const fn tiles(rows: usize) -> [usize; 3] {
+    // Each tile of one row less than ROWS leaves one row more for the others.
+    let few = ROWS.saturating_sub(rows % ROWS) % ROWS;
+    match rows.checked_sub(few.saturating_mul(FEW_ROWS)) {
+        Some(rest) => [rest / ROWS, few, 0],
+        None => [rows / ROWS, 0, rows % ROWS],
     }
 }
 
-/// Whether `rows` rows leave one that fits no block of [`ROWS`] or [`FEW_ROWS`].
-const fn odd_row(rows: usize) -> bool {
-    // ROWS is even, and FEW_ROWS is two.
-    !rows.is_multiple_of(FEW_ROWS)
+/// The first `tiles` tiles of `N` rows, and the rows that are left.
+#[inline(always)]
+fn split<T, const N: usize>(rows: &[T], tiles: usize) -> (&[[T; N]], &[T]) {
+    let (head, rest) = rows.split_at(rows.len().min(tiles.saturating_mul(N)));
+    (head.as_chunks().0, rest)
 }
 
-/// [`product`], `N` rows at once; returns the rows that are left.
+/// The same, to be written.
+#[inline(always)]
+fn split_mut<T, const N: usize>(rows: &mut [T], tiles: usize) -> (&mut [[T; N]], &mut [T]) {
+    let (head, rest) = rows.split_at_mut(rows.len().min(tiles.saturating_mul(N)));
+    (head.as_chunks_mut().0, rest)
+}
+
+/// [`product`], `N` rows at once for so many tiles; returns the rows that are left.
 #[inline(always)]
 fn product_rows<'a, R: Real, W: Stored<R>, const I: usize, const L: usize, const N: usize>(
+    tiles: usize,
     w: &'a [[W; I]],
     x: &[[R; L]; I],
     y: &'a mut [[R; L]],
     finish: impl Fn(R, R) -> R + Copy,
 ) -> (&'a [[W; I]], &'a mut [[R; L]]) {
-    let ((blocks, w_rest), (y_blocks, y_rest)) = (w.as_chunks::<N>(), y.as_chunks_mut::<N>());
+    let ((blocks, w_rest), (y_blocks, y_rest)) = (split::<_, N>(w, tiles), split_mut::<_, N>(y, tiles));
     for (w, y) in blocks.iter().zip(y_blocks) {
         columns(|i| w.each_ref().map(|row| element(row, i)), x, y, finish);
     }
@@ -107,14 +127,13 @@ pub fn product_transposed<R: Real, W: Stored<R>, const I: usize, const O: usize,
     y: &mut [[R; L]; I],
     finish: impl Fn(R, R) -> R + Copy,
 ) {
-    let y = transposed_rows::<R, W, I, O, L, ROWS>(w, x, y, finish);
-    let y = transposed_rows::<R, W, I, O, L, FEW_ROWS>(w, x, y, finish);
-    if const { odd_row(I) } {
-        transposed_rows::<R, W, I, O, L, 1>(w, x, y, finish);
-    }
+    let [many, few, single] = tiles(I);
+    let y = transposed_rows::<R, W, I, O, L, ROWS>(many, w, x, y, finish);
+    let y = transposed_rows::<R, W, I, O, L, FEW_ROWS>(few, w, x, y, finish);
+    transposed_rows::<R, W, I, O, L, 1>(single, w, x, y, finish);
 }
 
-/// [`product_transposed`] for the last rows of y, `N` at once; returns those that are left.
+/// [`product_transposed`] for the last rows of y, `N` at once for so many tiles; returns those that are left.
 #[inline(always)]
 fn transposed_rows<
     'a,
@@ -125,13 +144,14 @@ fn transposed_rows<
     const L: usize,
     const N: usize,
 >(
+    tiles: usize,
     w: &[[W; I]; O],
     x: &[[R; L]; O],
     y: &'a mut [[R; L]],
     finish: impl Fn(R, R) -> R + Copy,
 ) -> &'a mut [[R; L]] {
     let first = I.saturating_sub(y.len());
-    let (blocks, rest) = y.as_chunks_mut::<N>();
+    let (blocks, rest) = split_mut::<_, N>(y, tiles);
     for (i, y) in (first..I).step_by(N).zip(blocks) {
         let weights =
             |o: usize| w.get(o).and_then(|row| lanes(row, i)).map_or([R::ZERO; N], |row| row.map(W::real));
@@ -260,21 +280,24 @@ fn weight_columns<R: Real, const I: usize, const L: usize, const WIDTH: usize>(
     d_w: &mut [[R; I]],
     first: usize,
 ) {
-    let (d_y, d_w) = weight_rows::<R, I, L, ROWS, WIDTH>(positions.clone(), d_y, x, d_w, first);
-    let (d_y, d_w) = weight_rows::<R, I, L, FEW_ROWS, WIDTH>(positions.clone(), d_y, x, d_w, first);
-    weight_rows::<R, I, L, 1, WIDTH>(positions, d_y, x, d_w, first);
+    let [many, few, single] = tiles(d_y.len());
+    let (d_y, d_w) = weight_rows::<R, I, L, ROWS, WIDTH>(many, positions.clone(), d_y, x, d_w, first);
+    let (d_y, d_w) = weight_rows::<R, I, L, FEW_ROWS, WIDTH>(few, positions.clone(), d_y, x, d_w, first);
+    weight_rows::<R, I, L, 1, WIDTH>(single, positions, d_y, x, d_w, first);
 }
 
-/// [`product_backward_weight`] for the `WIDTH` inputs from `first` on, `N` rows at once; returns the rows that are left.
+/// [`product_backward_weight`] for the `WIDTH` inputs from `first` on, `N` rows at once for so many tiles; returns the
+/// rows that are left.
 #[inline(always)]
 fn weight_rows<'a, R: Real, const I: usize, const L: usize, const N: usize, const WIDTH: usize>(
+    tiles: usize,
     positions: impl Iterator<Item = usize> + Clone,
     d_y: &'a [[R; L]],
     x: &[[R; WIDTH]],
     d_w: &'a mut [[R; I]],
     first: usize,
 ) -> (&'a [[R; L]], &'a mut [[R; I]]) {
-    let ((d_ys, d_y_rest), (d_ws, d_w_rest)) = (d_y.as_chunks::<N>(), d_w.as_chunks_mut::<N>());
+    let ((d_ys, d_y_rest), (d_ws, d_w_rest)) = (split::<_, N>(d_y, tiles), split_mut::<_, N>(d_w, tiles));
     for (d_y, d_w) in d_ys.iter().zip(d_ws) {
         let weights = |l| d_y.each_ref().map(|row| element(row, l));
         store(tile(positions.clone(), weights, |l| x.get(l)), d_w, first, |d_w, sum| d_w + sum);
