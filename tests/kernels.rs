@@ -27,7 +27,9 @@ use micro_diffusion::linear::{
 };
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::normalisation::{rms_norm_backward, rms_norm_forward};
-use micro_diffusion::product::{product, product_backward_weight, product_transposed, transpose_blocks};
+use micro_diffusion::product::{
+    Positions, product, product_backward_weight, product_transposed, transpose_blocks,
+};
 use micro_diffusion::residual::Residual;
 use micro_diffusion::rng::{Purpose, Stream, threefry2x32};
 use micro_diffusion::softmax::softmax_forward;
@@ -231,6 +233,37 @@ fn products_follow_their_documented_order() {
     check_products::<48, 27, 32>();
     check_products::<40, 8, 50>();
     check_products::<27, 6, 16>();
+    // Rows in tiles of six, of five and of one, some of each and none.
+    check_products::<16, 10, 16>();
+    check_products::<20, 26, 16>();
+    check_products::<22, 19, 16>();
+    check_products::<29, 64, 4>();
+}
+
+fn check_positions<const I: usize, const O: usize, const L: usize>(chosen: impl Fn(usize) -> bool) {
+    let (mut d_y, x, before) = (map::<O, L>(1), map::<I, L>(2), map::<O, I>(3));
+    for (row, l) in pairs(O, L) {
+        if !chosen(l) {
+            // Of both signs: neither is seen.
+            d_y[row][l] = if row % 2 == 0 { 0.0 } else { -0.0 };
+        }
+    }
+    let mut blocks = x;
+    transpose_blocks(&x, &mut blocks);
+    let positions = Positions::<L>::new(&chosen);
+    assert!(positions.iter().eq((0..L).filter(|l| chosen(*l))));
+    let (mut all, mut some) = (before, before);
+    product_backward_weight(0..L, &d_y, &blocks, &mut all);
+    product_backward_weight(positions.iter(), &d_y, &blocks, &mut some);
+    assert_eq!(bits(&some), bits(&all), "{O}×{I}×{L}");
+}
+
+#[test]
+fn positions_of_gradient_0_may_be_left_out() {
+    check_positions::<27, 20, 16>(|l| l % 3 == 1);
+    check_positions::<17, 7, 12>(|l| l == 11);
+    check_positions::<16, 16, 16>(|_| true);
+    check_positions::<5, 3, 4>(|_| false);
 }
 
 /// Dropout as its definition says it, one value at a time, from the published generator.
