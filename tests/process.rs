@@ -15,7 +15,7 @@ mod common;
 
 use common::tolerance::{BOUND, COSINE, F32, F64, LOG_PROBABILITY, SIGMAS, UNIFORM, assert_close};
 use common::{Table, probabilities};
-use micro_diffusion::adam::{average_rate, average_update, learning_rate};
+use micro_diffusion::adam::{Adam, SMALLEST, average_rate, average_update, learning_rate};
 use micro_diffusion::bound::{negative_log_probability, term};
 use micro_diffusion::corruption::{mask_count, mask_rate};
 use micro_diffusion::denoiser::Example;
@@ -212,6 +212,32 @@ fn learning_rate_rises_then_falls_to_its_floor() {
     assert!((100..999).all(|step| rate(step + 1) < rate(step)));
     assert_eq!(learning_rate(0, 1, 1.0, 0, 0.5), 1.0, "one step, no warm-up");
     assert!(learning_rate(0, 0, 1.0, 0, 0.5).is_finite());
+}
+
+#[test]
+fn moments_that_no_gradient_feeds_end_at_0_and_are_never_subnormal() {
+    let adam = Adam { beta_2: 0.99, ..Adam::default() };
+    let (mut weights, mut m, mut v) = ([0.5_f32, -0.5], [0.0; 2], [0.0; 2]);
+    for step in 0..9000 {
+        let gradient = if step == 0 { [1e-3, -1e-3] } else { [0.0; 2] };
+        adam.step(step, 6e-3).update(&mut weights, &gradient, &mut m, &mut v, f32::sqrt);
+        assert!(m.iter().chain(&v).all(|moment| *moment == 0.0 || moment.is_normal()), "{step}: {m:?} {v:?}");
+    }
+    assert_eq!((m, v), ([0.0; 2], [0.0; 2]));
+
+    // One step from moments of 0 leaves half the gradient and a quarter of its square.
+    let adam = Adam { beta_1: 0.5, beta_2: 0.75, ..Adam::default() };
+    let moments = |gradient: [f64; 2]| {
+        let (mut m, mut v) = ([0.0; 2], [0.0; 2]);
+        adam.step(0, 6e-3).update(&mut [0.0; 2], &gradient, &mut m, &mut v, f64::sqrt);
+        (m, v)
+    };
+    let power_of_two = |exponent| f64::powi(2.0, exponent);
+    assert_eq!(SMALLEST, power_of_two(-110));
+    assert_eq!(moments([2.0 * SMALLEST, -2.0 * SMALLEST]).0, [SMALLEST, -SMALLEST], "the smallest stays");
+    assert_eq!(moments([1.99 * SMALLEST, -1.99 * SMALLEST]).0, [0.0; 2]);
+    assert_eq!(moments([power_of_two(-54), -power_of_two(-54)]).1, [SMALLEST; 2]);
+    assert_eq!(moments([0.99 * power_of_two(-54), 0.0]).1, [0.0; 2]);
 }
 
 #[test]

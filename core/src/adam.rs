@@ -8,6 +8,11 @@
 //! over about a tenth of the steps so far, and later over 1/(1 − κ) steps. It smooths out the noise of single batches, which
 //! the weights themselves only lose as the learning rate falls.
 //!
+//! A moment nearer to 0 than [`SMALLEST`] is 0. Where no gradient comes any more, as for a letter that no name has there or a
+//! hidden unit that stays at 0, they would shrink until they are subnormal, below 2⁻¹²⁶, and stay there, and some processors take a
+//! hundred times as long to compute with such a number. A moment as small as that has long ceased to move a weight: √v̂ is
+//! lost in the sum with ε, and η·m/ε in any weight but one next to 0.
+//!
 //! Every element is on its own, so any split of the parameters gives the same bits.
 //!
 //! Source: D. Kingma and J. Ba, "Adam: A Method for Stochastic Optimization", 2015, algorithm 1; I. Loshchilov and
@@ -15,6 +20,9 @@
 //! Stochastic Approximation by Averaging", 1992, for the average.
 
 use crate::math::{Real, power};
+
+/// 2⁻¹¹⁰, the least that a moment can be, but for 0. Times β or a learning rate it is no subnormal `f32`.
+pub const SMALLEST: f64 = 7.703_719_777_548_943e-34;
 
 /// The settings of Adam that stay the same during a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -77,11 +85,18 @@ impl<R: Real> AdamStep<R> {
     #[inline(always)]
     pub fn update(&self, weights: &mut [R], gradient: &[R], m: &mut [R], v: &mut [R], sqrt: impl Fn(R) -> R) {
         for (((w, g), m), v) in weights.iter_mut().zip(gradient).zip(m).zip(v) {
-            *m = self.beta_1 * *m + self.rest_1 * *g;
-            *v = self.beta_2 * *v + self.rest_2 * (*g * *g);
+            *m = flushed(self.beta_1 * *m + self.rest_1 * *g);
+            *v = flushed(self.beta_2 * *v + self.rest_2 * (*g * *g));
             *w = *w * self.keep - self.rate * *m / (sqrt(*v * self.correction) + self.epsilon);
         }
     }
+}
+
+/// `moment`, or 0 where that is nearer than [`SMALLEST`].
+#[inline(always)]
+fn flushed<R: Real>(moment: R) -> R {
+    let smallest = R::of(SMALLEST);
+    if moment < smallest && -moment < smallest { R::ZERO } else { moment }
 }
 
 /// 1 − κ_t: how far the average moves towards the weights after step `step`, counted from 0, at decay κ `decay`.

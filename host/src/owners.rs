@@ -68,6 +68,7 @@ impl<const L: usize, const V: usize, const H: usize, A: Activation> Step<L, V> f
             last: shares.len() - 1,
             hidden: Relay::new(hidden.as_chunks_mut::<H>().0),
             d_hidden: Relay::new(d_hidden.as_chunks_mut::<H>().0),
+            end: Relay::new(()),
         };
         on_each_thread(shares, |(thread, share)| share.run::<H, A>(thread, &common, &draw));
         for (row, loss) in losses.iter_mut().enumerate() {
@@ -88,6 +89,8 @@ struct Common<'a, const L: usize, const H: usize> {
     /// Their gradients: turn 0 sets them to 0, turn 1 + t is that of thread t, and the turn after the last goes backward
     /// through the activation.
     d_hidden: Relay<&'a mut [[f32; H]]>,
+    /// Each thread's end. None leaves before the last: it would fall asleep, and to wake it takes up to a tenth of a step.
+    end: Relay<()>,
 }
 
 /// What a thread has.
@@ -120,8 +123,8 @@ impl<const L: usize, const V: usize> Share<'_, L, V> {
         common: &Common<L, H>,
         draw: impl Fn(usize, &mut Example<L>),
     ) {
-        let Common { rates, symbols, examples, last, hidden, d_hidden } = common;
-        let _released = (hidden.release_on_panic(), d_hidden.release_on_panic());
+        let Common { rates, symbols, examples, last, hidden, d_hidden, end } = common;
+        let _released = (hidden.release_on_panic(), d_hidden.release_on_panic(), end.release_on_panic());
         let first = thread == 0;
         let mut next = (self.next.0..).zip(mem::take(&mut self.next.1));
         if !first {
@@ -169,6 +172,8 @@ impl<const L: usize, const V: usize> Share<'_, L, V> {
         let Some(d_hidden) = d_hidden.result(2 + last) else { return };
         self.update_table(rates, examples, &d_hidden);
         next.for_each(|(row, example)| draw(row, example));
+        end.run(thread, |()| ());
+        end.wait_for(last + 1);
     }
 
     /// Adds b and the rows of the positions to `hidden`; after the last position comes the activation.
