@@ -204,7 +204,7 @@ struct Pace {
 
 impl Pace {
     /// Steps from one trial to the next.
-    const PERIOD: usize = 256;
+    const PERIOD: usize = 512;
     /// Steps of each half of a trial.
     const TRIAL: usize = 5;
 
