@@ -1,4 +1,4 @@
-//! Activations: the rectified linear unit and the Gaussian error linear unit, element by element.
+//! Activations: the rectified linear unit, plain or in steps, and the Gaussian error linear unit, element by element.
 //!
 //! **ReLU**: y = max(x, 0), so ∂y/∂x is 1 where x > 0 and 0 elsewhere; at x = 0 the derivative is taken as 0, and −0 and
 //! NaN give 0.
@@ -9,39 +9,122 @@
 //! model samples with the form it was trained with, the difference is no error.
 //!
 //! With s = σ(2u), ∂s/∂u = 2·s·(1 − s), so that ∂y/∂x = s + x·s·(1 − s)·2·√(2/π)·(1 + 3·0.044715·x²). Both come from one
-//! exponential, so forward keeps the slope for backward. |x| must be below 10¹²: x³ is not to overflow.
+//! exponential, so forward keeps the slope, and backward is a product with it, which the
+//! [product](crate::product) of the layer behind stores ([`Store::Multiply`](crate::product::Store::Multiply)). |x| must be
+//! below 10¹²: x³ is not to overflow.
 //!
 //! Source: V. Nair and G. Hinton, "Rectified Linear Units Improve Restricted Boltzmann Machines", ICML 2010;
 //! D. Hendrycks and K. Gimpel, "Gaussian Error Linear Units (GELUs)", 2016, section 2.
 
 use crate::math::Real;
 
+/// The exponent of a residual stream in integers, whose numbers are 16 bits with sign: −32 … 32 in steps of 1/1024.
+pub(crate) const STREAM: u8 = 10;
+
 /// What follows the sums of a hidden layer.
-pub trait Activation: 'static {
-    /// y of each x, in place.
-    fn forward<R: Real>(x: &mut [R]);
-    /// d_x of each d_y, in place, from the y that [`forward`](Self::forward) left in an example whose hidden
-    /// values count `weight`.
-    fn backward<R: Real>(y: &[R], d_y: &mut [R], weight: R);
-    /// What a residual stream holds of x, in place: all of it, unless it stands for a stream of integers. Backward, it counts
-    /// as the identity.
-    #[inline(always)]
-    fn hold<R: Real>(_x: &mut [R]) {}
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Activation {
+    /// max(0, x).
+    Relu,
+    /// max(0, x) as hidden values in integers hold it, for training.
+    Stepped(Steps),
 }
 
-/// max(x, 0).
-#[derive(Clone, Copy, Debug)]
-pub struct Relu;
+/// The steps of an [`Activation::Stepped`]: y = 2⁻ᵃ·min(⌊x·2ᵃ + ½⌋, A) where that is above 0, else 0.
+///
+/// Steps have no slope; backward takes that of the ramp they stand for, 1 where 0 < y < A·2⁻ᵃ and else 0 (the
+/// straight-through estimator). Each value also adds `price`·y to the loss, weighted by the
+/// [number of positions that read it](crate::denoiser::Example::hidden_weight): a unit that helps little ends at 0, and
+/// zeros cost no time.
+///
+/// Source: Y. Bengio, N. Léonard, A. Courville, "Estimating or Propagating Gradients Through Stochastic Neurons for
+/// Conditional Computation", 2013; X. Glorot, A. Bordes, Y. Bengio, "Deep Sparse Rectifier Neural Networks", 2011, for the
+/// price.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Steps {
+    /// a, at most 16.
+    pub exponent: u8,
+    /// A.
+    pub largest: u8,
+    /// What a hidden value of 1 costs a text, in nats.
+    pub price: f64,
+}
 
-impl Activation for Relu {
+impl Steps {
+    /// 2ᵃ, and A.
     #[inline(always)]
-    fn forward<R: Real>(x: &mut [R]) {
-        relu_forward(x);
+    fn scale<R: Real>(self) -> (R, R) {
+        let steps = 1_u32.wrapping_shl(u32::from(self.exponent));
+        (R::of(f64::from(steps)), R::of(f64::from(self.largest)))
+    }
+}
+
+impl Activation {
+    /// y of each x, in place.
+    #[inline(always)]
+    pub fn forward<R: Real>(self, x: &mut [R]) {
+        match self {
+            Self::Relu => relu_forward(x),
+            Self::Stepped(steps) => stepped_forward(steps, x),
+        }
     }
 
+    /// d_x of each d_y, in place, from the y that [`forward`](Self::forward) left in an example whose hidden values count
+    /// `weight`.
     #[inline(always)]
-    fn backward<R: Real>(y: &[R], d_y: &mut [R], _weight: R) {
-        relu_backward(y, d_y);
+    pub fn backward<R: Real>(self, y: &[R], d_y: &mut [R], weight: R) {
+        match self {
+            Self::Relu => relu_backward(y, d_y),
+            Self::Stepped(steps) => stepped_backward(steps, y, d_y, weight),
+        }
+    }
+
+    /// What a residual stream holds of x, in place: all of it with [`Relu`](Self::Relu), and with
+    /// [`Stepped`](Self::Stepped) the nearest step of a stream in integers. Backward, it counts as the identity.
+    #[inline(always)]
+    pub fn hold<R: Real>(self, x: &mut [R]) {
+        match self {
+            Self::Relu => {}
+            Self::Stepped(_) => hold(x),
+        }
+    }
+}
+
+/// x_i = 2⁻ᵃ·min(⌊max(x_i, 0)·2ᵃ + ½⌋, A), in place.
+#[inline(always)]
+fn stepped_forward<R: Real>(steps: Steps, x: &mut [R]) {
+    let (steps, largest) = steps.scale::<R>();
+    for x in x {
+        let count = (if *x > R::ZERO { *x } else { R::ZERO }) * steps + R::of(0.5);
+        *x = (if count < largest { count.truncate() } else { largest }) / steps;
+    }
+}
+
+/// d_x_i = d_y_i + weight·price where 0 < y_i < A·2⁻ᵃ, else 0, in place. Forward was
+/// `y_i = 2⁻ᵃ·min(⌊max(x_i, 0)·2ᵃ + ½⌋, A)`.
+#[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
+#[inline(always)]
+fn stepped_backward<R: Real>(steps: Steps, y: &[R], d_y: &mut [R], weight: R) {
+    let price = weight * R::of(steps.price);
+    let (steps, largest) = steps.scale::<R>();
+    let end = largest / steps;
+    let count = y.len().min(d_y.len());
+    let (y, d_y) = (&y[..count], &mut d_y[..count]);
+    for i in 0..count {
+        d_y[i] = if y[i] > R::ZERO && y[i] < end { d_y[i] + price } else { R::ZERO };
+    }
+}
+
+/// x_i = the nearest step of a residual stream in integers, halves up, within its ends.
+#[inline(always)]
+fn hold<R: Real>(x: &mut [R]) {
+    let steps = R::of(f64::from(1_u32 << STREAM));
+    let (least, most) = (R::of(f64::from(i16::MIN)) / steps, R::of(f64::from(i16::MAX)) / steps);
+    for x in x {
+        let held = if *x > least { *x } else { least };
+        let held = if held < most { held } else { most };
+        // Counted from the least, none is below 0, and to drop the fraction is to round down.
+        *x = ((held - least) * steps + R::of(0.5)).truncate() / steps + least;
     }
 }
 
@@ -54,10 +137,13 @@ pub fn relu_forward<R: Real>(x: &mut [R]) {
 }
 
 /// d_x_i = d_y_i where y_i > 0, else 0, in place. Forward was `y_i = max(x_i, 0)`: y_i > 0 exactly where x_i > 0.
+#[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
 #[inline(always)]
 pub fn relu_backward<R: Real>(y: &[R], d_y: &mut [R]) {
-    for (d_y, y) in d_y.iter_mut().zip(y) {
-        *d_y = if *y > R::ZERO { *d_y } else { R::ZERO };
+    let count = y.len().min(d_y.len());
+    let (y, d_y) = (&y[..count], &mut d_y[..count]);
+    for i in 0..count {
+        d_y[i] = if y[i] > R::ZERO { d_y[i] } else { R::ZERO };
     }
 }
 
@@ -86,16 +172,13 @@ pub fn gelu_forward<R: Real>(x: &mut [R]) {
     }
 }
 
-/// x_i becomes its GELU, and slope_i the derivative there, for [`gelu_backward`].
+/// x_i becomes its GELU, and slope_i ∂y/∂x there, so that backward is d_x_i = d_y_i·slope_i.
+#[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
 #[inline(always)]
 pub fn gelu_forward_slope<R: Real>(x: &mut [R], slope: &mut [R]) {
-    for (x, slope) in x.iter_mut().zip(slope) {
-        (*x, *slope) = gelu(*x);
+    let count = x.len().min(slope.len());
+    let (x, slope) = (&mut x[..count], &mut slope[..count]);
+    for i in 0..count {
+        (x[i], slope[i]) = gelu(x[i]);
     }
-}
-
-/// d_x = d_y·slope for one element. Forward was `y = x·σ(2u)`, and slope is ∂y/∂x.
-#[inline(always)]
-pub fn gelu_backward<R: Real>(slope: R, d_y: R) -> R {
-    slope * d_y
 }

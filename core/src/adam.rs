@@ -82,12 +82,16 @@ impl<R: Real> AdamStep<R> {
     ///
     /// `sqrt` is the correctly rounded square root. IEEE 754 fixes its bits, so the caller may pass one that the compiler
     /// can vectorise.
+    #[expect(clippy::indexing_slicing, reason = "a training kernel; all four have one length")]
     #[inline(always)]
     pub fn update(&self, weights: &mut [R], gradient: &[R], m: &mut [R], v: &mut [R], sqrt: impl Fn(R) -> R) {
-        for (((w, g), m), v) in weights.iter_mut().zip(gradient).zip(m).zip(v) {
-            *m = flushed(self.beta_1 * *m + self.rest_1 * *g);
-            *v = flushed(self.beta_2 * *v + self.rest_2 * (*g * *g));
-            *w = *w * self.keep - self.rate * *m / (sqrt(*v * self.correction) + self.epsilon);
+        let count = weights.len();
+        let (g, m, v) = (&gradient[..count], &mut m[..count], &mut v[..count]);
+        for i in 0..count {
+            m[i] = flushed(self.beta_1 * m[i] + self.rest_1 * g[i]);
+            v[i] = flushed(self.beta_2 * v[i] + self.rest_2 * (g[i] * g[i]));
+            weights[i] =
+                weights[i] * self.keep - self.rate * m[i] / (sqrt(v[i] * self.correction) + self.epsilon);
         }
     }
 }
@@ -107,10 +111,13 @@ pub fn average_rate<R: Real>(step: u32, decay: f64) -> R {
 }
 
 /// a += rate·(w − a), element by element.
+#[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
 #[inline(always)]
 pub fn average_update<R: Real>(average: &mut [R], weights: &[R], rate: R) {
-    for (a, w) in average.iter_mut().zip(weights) {
-        *a += rate * (*w - *a);
+    let count = average.len().min(weights.len());
+    let (average, weights) = (&mut average[..count], &weights[..count]);
+    for i in 0..count {
+        average[i] += rate * (weights[i] - average[i]);
     }
 }
 

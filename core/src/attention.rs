@@ -1,6 +1,6 @@
-//! Attention of one head: every position reads from all positions.
+//! Attention in heads: every position reads from all positions.
 //!
-//! With queries q, keys k and values v of K features each: s_ij = Σ_f k_fi·q_fj/√K is how much position j asks for
+//! With queries q, keys k and values v of one head, K features each: s_ij = Σ_f k_fi·q_fj/√K is how much position j asks for
 //! position i, p_ij = e^s_ij / Σ_i' e^s_i'j the share of its attention that it gives it, and y_fj = Σ_i v_fi·p_ij.
 //!
 //! There is no causal mask: a masked position is predicted from both sides. PAD takes part like any symbol, as in the
@@ -18,108 +18,181 @@
 //!
 //! Source: A. Vaswani et al., "Attention Is All You Need", NeurIPS 2017, equation 1.
 
+use crate::linear::{lanes, lanes_mut, row_by_row};
 use crate::math::Real;
-use crate::product::{product, product_transposed, row_by_row};
+use crate::product::{Store, TILE, product, product_transposed, transpose_square};
+use crate::tensor::{block, block_mut};
 
-/// y_fj = Σ_i v_fi·p_ij, and the shares p in `share`.
-#[inline(always)]
-pub fn attention_forward<R: Real, const K: usize, const L: usize>(
-    query: &[[R; L]; K],
-    key: &[[R; L]; K],
-    value: &[[R; L]; K],
-    share: &mut [[R; L]; L],
-    y: &mut [[R; L]; K],
-) {
-    let scale = root_of_width::<R, K>();
-    product_transposed(key, query, share, |_, sum| sum * scale);
-    softmax_of_lanes(share);
-    product(value, share, y, |_, sum| sum);
+/// The sizes of attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heads {
+    /// K: features of each head.
+    pub features: usize,
+    /// L: positions.
+    pub positions: usize,
 }
 
-/// 1/√K.
-#[inline(always)]
-fn root_of_width<R: Real, const K: usize>() -> R {
-    R::ONE / R::of(K as f64).sqrt()
-}
+impl Heads {
+    /// The numbers of one head's queries, keys, values or results.
+    const fn map(self) -> usize {
+        self.features.saturating_mul(self.positions)
+    }
 
-/// x_ij becomes e^x_ij / Σ_i' e^x_i'j.
-#[inline(always)]
-fn softmax_of_lanes<R: Real, const L: usize>(x: &mut [[R; L]; L]) {
-    let mut largest = [R::NEG_INFINITY; L];
-    for x in x.iter() {
-        for (largest, x) in largest.iter_mut().zip(x) {
-            *largest = if *x > *largest { *x } else { *largest };
-        }
+    /// The numbers of one head's shares.
+    const fn share(self) -> usize {
+        self.positions.saturating_mul(self.positions)
     }
-    let mut total = [R::ZERO; L];
-    for x in x.iter_mut() {
-        row_by_row();
-        for ((x, total), largest) in x.iter_mut().zip(&mut total).zip(&largest) {
-            *x = (*x - *largest).exp();
-            *total += *x;
-        }
-    }
-    let scale = total.map(|total| R::ONE / total);
-    for x in x.iter_mut() {
-        row_by_row();
-        for (x, scale) in x.iter_mut().zip(&scale) {
-            *x = *x * *scale;
-        }
+
+    /// 1/√K.
+    #[inline(always)]
+    fn scale<R: Real>(self) -> R {
+        R::ONE / R::of(self.features as f64).sqrt()
     }
 }
 
-/// Turns `query`, `key` and `value` into their gradients.
+/// y_fj = Σ_i v_fi·p_ij, and the shares p in `share`, head by head.
 ///
-/// `share` is what forward left, and `d_y` ∂loss/∂y; both are used up, and so is `d_share`, whatever it holds. Forward was
-/// `s_ij = Σ_f k_fi·q_fj/√K`, `p = softmax s`, `y_fj = Σ_i v_fi·p_ij`.
+/// `query`, `key`, `value` and `y` are `[A][K][L]`, `share` is `[A][L][L]`.
 #[inline(always)]
-pub fn attention_backward<R: Real, const K: usize, const L: usize>(
-    query: &mut [[R; L]; K],
-    key: &mut [[R; L]; K],
-    value: &mut [[R; L]; K],
-    share: &mut [[R; L]; L],
-    d_y: &mut [[R; L]; K],
-    d_share: &mut [[R; L]; L],
+pub fn attention_forward<R: Real>(
+    heads: Heads,
+    [query, key, value]: [&[R]; 3],
+    share: &mut [R],
+    y: &mut [R],
 ) {
-    product_transposed(value, d_y, d_share, |_, sum| sum);
-    softmax_of_lanes_backward(share, d_share);
-    transpose_square(share);
-    product(d_y, share, value, |_, sum| sum);
-    let scale = root_of_width::<R, K>();
-    // From here on `d_y` holds ∂loss/∂q, and `d_share` is ∂loss/∂s.
-    product(key, d_share, d_y, |_, sum| sum * scale);
-    transpose_square(d_share);
-    product(query, d_share, key, |_, sum| sum * scale);
-    *query = *d_y;
+    let width = heads.positions;
+    let scale = heads.scale();
+    for head in 0..y.len().checked_div(heads.map()).unwrap_or(0) {
+        let inputs =
+            (block(query, head, heads.map()), block(key, head, heads.map()), block(value, head, heads.map()));
+        let outputs = (block_mut(share, head, heads.share()), block_mut(y, head, heads.map()));
+        let ((Some(query), Some(key), Some(value)), (Some(share), Some(y))) = (inputs, outputs) else {
+            return;
+        };
+        product_transposed(key, query, share, width, Store::Set);
+        for x in share.iter_mut() {
+            *x = *x * scale;
+        }
+        softmax_of_lanes(share, width);
+        product(value, share, y, width, Store::Set);
+    }
 }
 
-/// Turns `d`, ∂loss/∂p, into ∂loss/∂s. Forward was `p_ij = e^s_ij / Σ_i' e^s_i'j`.
+/// x_ij becomes e^x_ij / Σ_i' e^x_i'j; `x` is `[L][L]`, with `width` = L.
 #[inline(always)]
-fn softmax_of_lanes_backward<R: Real, const L: usize>(share: &[[R; L]; L], d: &mut [[R; L]; L]) {
-    let mut mean = [R::ZERO; L];
-    for (d, p) in d.iter().zip(share) {
-        for ((mean, d), p) in mean.iter_mut().zip(d).zip(p) {
-            *mean += *p * *d;
-        }
+fn softmax_of_lanes<R: Real>(x: &mut [R], width: usize) {
+    let whole = width.saturating_sub(width % TILE);
+    for first in (0..whole).step_by(TILE) {
+        softmax_of_some::<R, TILE>(x, width, first);
     }
-    for (d, p) in d.iter_mut().zip(share) {
+    for lane in whole..width {
+        softmax_of_some::<R, 1>(x, width, lane);
+    }
+}
+
+/// [`softmax_of_lanes`] for the `N` lanes j from `first` on.
+#[expect(clippy::indexing_slicing, reason = "lane < N")]
+#[inline(always)]
+fn softmax_of_some<R: Real, const N: usize>(x: &mut [R], width: usize, first: usize) {
+    let mut largest = [R::NEG_INFINITY; N];
+    let mut place = first;
+    while let Some(x) = lanes::<R, N>(x, place) {
+        for lane in 0..N {
+            largest[lane] = if x[lane] > largest[lane] { x[lane] } else { largest[lane] };
+        }
+        place = place.saturating_add(width);
+    }
+    let (mut total, mut place) = ([R::ZERO; N], first);
+    while let Some(x) = lanes_mut::<R, N>(x, place) {
+        row_by_row();
+        for lane in 0..N {
+            x[lane] = (x[lane] - largest[lane]).exp();
+            total[lane] += x[lane];
+        }
+        place = place.saturating_add(width);
+    }
+    for total in &mut total {
+        *total = R::ONE / *total;
+    }
+    let mut place = first;
+    while let Some(x) = lanes_mut::<R, N>(x, place) {
+        row_by_row();
+        for lane in 0..N {
+            x[lane] = x[lane] * total[lane];
+        }
+        place = place.saturating_add(width);
+    }
+}
+
+/// Turns `query`, `key` and `value` into their gradients, head by head.
+///
+/// `share` is what forward left, and `d_y` ∂loss/∂y; both are used up, and so is `d_share`, `[L][L]`, whatever it holds.
+/// Forward was `s_ij = Σ_f k_fi·q_fj/√K`, `p = softmax s`, `y_fj = Σ_i v_fi·p_ij`.
+#[inline(always)]
+pub fn attention_backward<R: Real>(
+    heads: Heads,
+    [query, key, value]: [&mut [R]; 3],
+    share: &mut [R],
+    d_y: &mut [R],
+    d_share: &mut [R],
+) {
+    let width = heads.positions;
+    let scale = heads.scale::<R>();
+    for head in 0..d_y.len().checked_div(heads.map()).unwrap_or(0) {
+        let maps = (
+            block_mut(query, head, heads.map()),
+            block_mut(key, head, heads.map()),
+            block_mut(value, head, heads.map()),
+        );
+        let rest = (block_mut(share, head, heads.share()), block_mut(d_y, head, heads.map()));
+        let ((Some(query), Some(key), Some(value)), (Some(share), Some(d_y))) = (maps, rest) else { return };
+        product_transposed(value, d_y, d_share, width, Store::Set);
+        softmax_of_lanes_backward(share, d_share, width);
+        transpose_square(share, width);
+        product(d_y, share, value, width, Store::Set);
+        // From here on `d_y` holds ∂loss/∂q, and `d_share` is ∂loss/∂s.
+        product(key, d_share, d_y, width, Store::Set);
+        transpose_square(d_share, width);
+        product(query, d_share, key, width, Store::Set);
+        for x in d_y.iter_mut().chain(key) {
+            *x = *x * scale;
+        }
+        query.copy_from_slice(d_y);
+    }
+}
+
+/// Turns `d`, ∂loss/∂p, into ∂loss/∂s; both are `[L][L]`, with `width` = L. Forward was `p_ij = e^s_ij / Σ_i' e^s_i'j`.
+#[inline(always)]
+fn softmax_of_lanes_backward<R: Real>(share: &[R], d: &mut [R], width: usize) {
+    let whole = width.saturating_sub(width % TILE);
+    for first in (0..whole).step_by(TILE) {
+        softmax_of_some_backward::<R, TILE>(share, d, width, first);
+    }
+    for lane in whole..width {
+        softmax_of_some_backward::<R, 1>(share, d, width, lane);
+    }
+}
+
+/// [`softmax_of_lanes_backward`] for the `N` lanes j from `first` on.
+#[expect(clippy::indexing_slicing, reason = "lane < N")]
+#[inline(always)]
+fn softmax_of_some_backward<R: Real, const N: usize>(share: &[R], d: &mut [R], width: usize, first: usize) {
+    let (mut mean, mut place) = ([R::ZERO; N], first);
+    while let (Some(p), Some(d)) = (lanes::<R, N>(share, place), lanes::<R, N>(d, place)) {
+        for lane in 0..N {
+            mean[lane] += p[lane] * d[lane];
+        }
+        place = place.saturating_add(width);
+    }
+    let mut place = first;
+    while let (Some(p), Some(d)) = (lanes::<R, N>(share, place), lanes_mut::<R, N>(d, place)) {
         row_by_row();
         // By value, the form in which the compiler keeps a row in vector registers.
         let mut row = *d;
-        for (d, (p, mean)) in row.iter_mut().zip(p.iter().zip(&mean)) {
-            *d = *p * (*d - *mean);
+        for lane in 0..N {
+            row[lane] = p[lane] * (row[lane] - mean[lane]);
         }
         *d = row;
-    }
-}
-
-/// x_ij and x_ji change places.
-#[expect(clippy::indexing_slicing, clippy::needless_range_loop, reason = "training; j < i < L, in place")]
-#[inline(always)]
-fn transpose_square<R: Real, const L: usize>(x: &mut [[R; L]; L]) {
-    for i in 0..L {
-        for j in 0..i {
-            (x[i][j], x[j][i]) = (x[j][i], x[i][j]);
-        }
+        place = place.saturating_add(width);
     }
 }

@@ -21,32 +21,18 @@
 //!
 //! Source: K. He et al., "Identity Mappings in Deep Residual Networks", ECCV 2016, figure 4 (e), for the order of the parts.
 
-use core::marker::PhantomData;
-
-use crate::activation::{Activation, Relu};
+use crate::activation::Activation;
 use crate::denoiser::{Architecture, Denoiser, Example, Model, Score, Shape, initialise, to_scores_at};
-use crate::embedding::{Map, embed, embed_backward};
-use crate::linear::add_scaled;
+use crate::embedding::{Embedding, Map};
+use crate::kernels::Kernels;
 use crate::math::{Real, Stored};
-use crate::product::{
-    Positions, product, product_backward_weight, product_transposed, transpose, transpose_blocks,
-};
+use crate::product::{Positions, Store};
 use crate::rng::Stream;
-use crate::softmax::cross_entropies;
 use crate::tensor::{Tensor, cube, cube_mut, hypercube, matrix, matrix_mut, vector};
 
 /// A residual convolution over `L` positions and `V` symbols, with `N` layers of width `D` and `T` taps, an odd number.
-///
-/// `A` is what trains in the place of max(0, ·); see [`Stepped`](crate::integer::Stepped).
 #[derive(Clone, Copy, Debug)]
-pub struct Convolution<
-    const L: usize,
-    const V: usize,
-    const D: usize,
-    const N: usize,
-    const T: usize,
-    A = Relu,
->(PhantomData<A>);
+pub struct Convolution<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>;
 
 /// The parameters of a [`Convolution`], wherever they lie.
 #[derive(Clone, Copy, Debug)]
@@ -109,52 +95,39 @@ struct RecordMut<'a, R, const L: usize, const V: usize, const D: usize> {
     x: &'a mut Map<R, L, D>,
 }
 
-/// y\[l\] = x\[l + j − r\] for tap j of 2·r + 1, 0 outside the text.
-#[inline(always)]
-fn shift<R: Real, const L: usize, const D: usize>(
-    x: &Map<R, L, D>,
-    (tap, radius): (usize, usize),
-    y: &mut Map<R, L, D>,
-) {
-    for (y, x) in y.iter_mut().zip(x) {
-        *y = [R::ZERO; L];
-        let y = y.iter_mut().skip(radius.saturating_sub(tap));
-        for (y, x) in y.zip(x.iter().skip(tap.saturating_sub(radius))) {
-            *y = *x;
-        }
-    }
-}
-
-/// x += b + Σ_j W_j·shift_j(a), of which x holds what `A` lets it; `shifted` is used up.
-#[inline(always)]
-fn layer_forward<A: Activation, R: Real, W: Stored<R>, const L: usize, const D: usize, const T: usize>(
+/// x += b + Σ_j W_j·shift_j(a), of which x holds what `activation` lets it; `shifted` is used up.
+fn layer_forward<R: Real, W: Stored<R>, K: Kernels<R>, const L: usize, const D: usize, const T: usize>(
+    (kernels, activation): (K, Activation),
     weight: &[[[W; D]; D]; T],
     bias: &[W; D],
     a: &Map<R, L, D>,
     shifted: &mut Map<R, L, D>,
     x: &mut Map<R, L, D>,
 ) {
-    for (x, b) in x.iter_mut().zip(bias) {
-        for x in x {
-            *x += b.real();
-        }
-    }
+    let (x, shifted) = (x.as_flattened_mut(), shifted.as_flattened_mut());
+    kernels.add_bias(bias, x, L);
     for (tap, w) in weight.iter().enumerate() {
-        shift(a, (tap, T >> 1), shifted);
-        product(w, shifted, x, |x, sum| x + sum);
+        kernels.shift(a.as_flattened(), (tap, T >> 1), shifted, L);
+        kernels.product(w.as_flattened(), shifted, x, L, Store::Add);
     }
-    A::hold(x.as_flattened_mut());
+    kernels.hold(activation, x);
 }
 
-/// a = max(0, x), or what `A` puts in its place.
-#[inline(always)]
-fn positive<A: Activation, R: Real, const L: usize, const D: usize>(x: &Map<R, L, D>, a: &mut Map<R, L, D>) {
-    *a = *x;
-    A::forward(a.as_flattened_mut());
+/// z\[l\] = c + U·a\[l\].
+fn output_forward<R: Real, W: Stored<R>, K: Kernels<R>, const L: usize, const V: usize, const D: usize>(
+    kernels: K,
+    (output, bias): (&[[W; D]; V], &[W; V]),
+    a: &Map<R, L, D>,
+    logits: &mut [[R; L]; V],
+) {
+    let logits = logits.as_flattened_mut();
+    logits.fill(R::ZERO);
+    kernels.add_bias(bias, logits, L);
+    kernels.product(output.as_flattened(), a.as_flattened(), logits, L, Store::Add);
 }
 
-impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize, A: Activation>
-    Convolution<L, V, D, N, T, A>
+impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>
+    Convolution<L, V, D, N, T>
 {
     const LAYER: usize = (1 + T) * D * L;
     const LAYERS: usize = N * Self::LAYER;
@@ -190,66 +163,68 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
     }
 
     /// Logits, loss and their gradient: `x` becomes ∂loss/∂x.
-    #[inline(always)]
-    fn head<R: Real>(
+    fn head<R: Real, K: Kernels<R>>(
+        (kernels, activation): (K, Activation),
         parameters: &ConvolutionView<'_, R, L, V, D, N, T>,
         example: &Example<L>,
         symbols: usize,
-        record: &mut RecordMut<R, L, V, D>,
+        RecordMut { other, last, d_logits, x }: &mut RecordMut<R, L, V, D>,
     ) -> R {
-        let logits = &mut *record.d_logits;
-        positive::<A, _, _, _>(record.x, record.other);
-        example.dropout.forward(N, record.other.as_flattened_mut());
-        transpose_blocks(record.other, record.last);
-        for (logits, bias) in logits.iter_mut().zip(parameters.output_bias) {
-            *logits = [*bias; L];
+        **other = **x;
+        kernels.activation_forward(activation, other.as_flattened_mut());
+        if !example.dropout.is_none() {
+            kernels.dropout_forward(example.dropout, N, other.as_flattened_mut());
         }
-        product(parameters.output, record.other, logits, |z, sum| z + sum);
-        let loss = cross_entropies(&example.clean, &example.weights, symbols, logits);
-        product_transposed(parameters.output, logits, record.x, |_, sum| sum);
-        A::backward(record.other.as_flattened(), record.x.as_flattened_mut(), example.hidden_weight());
-        example.dropout.backward(record.x.as_flattened_mut());
+        kernels.transpose_blocks(other.as_flattened(), last.as_flattened_mut(), L);
+        output_forward(kernels, (parameters.output, parameters.output_bias), other, d_logits);
+        let (logits, x) = (d_logits.as_flattened_mut(), x.as_flattened_mut());
+        let loss = kernels.cross_entropy_of_positions(&example.clean, &example.weights, symbols, logits);
+        kernels.product_transposed(parameters.output.as_flattened(), logits, x, L, Store::Set);
+        activation_backward(kernels, activation, example, other.as_flattened(), x);
         loss
     }
 
     /// `d`, ∂loss/∂x after the layer, becomes that before it; `d_a` is used up.
     /// Forward was `x += b + Σ_j W_j·shift_j(a)`, a = max(0, x) without what `example` drops.
-    #[inline(always)]
-    fn layer_backward<R: Real>(
+    fn layer_backward<R: Real, K: Kernels<R>>(
+        (kernels, activation): (K, Activation),
         weight: &[[[R; D]; D]; T],
         example: &Example<L>,
         LayerRecordMut { a, d_shifted }: LayerRecordMut<R, L, D, T>,
         d: &mut Map<R, L, D>,
         d_a: &mut Map<R, L, D>,
     ) {
-        d_a.as_flattened_mut().fill(R::ZERO);
+        let (a, d, d_a) = (a.as_flattened_mut(), d.as_flattened_mut(), d_a.as_flattened_mut());
+        d_a.fill(R::ZERO);
         for ((tap, w), shifted) in weight.iter().enumerate().zip(d_shifted) {
+            let shifted = shifted.as_flattened_mut();
             // What a shift by j − r brings in, the shift by r − j takes back.
-            shift(d, (T.saturating_sub(1).saturating_sub(tap), T >> 1), shifted);
-            product_transposed(w, shifted, d_a, |d_a, sum| d_a + sum);
+            kernels.shift(d, (T.saturating_sub(1).saturating_sub(tap), T >> 1), shifted, L);
+            kernels.product_transposed(w.as_flattened(), shifted, d_a, L, Store::Add);
         }
-        A::backward(a.as_flattened(), d_a.as_flattened_mut(), example.hidden_weight());
-        example.dropout.backward(d_a.as_flattened_mut());
-        add_scaled(d.as_flattened_mut(), R::ONE, d_a.as_flattened());
-        *d_a = *a;
-        transpose_blocks(d_a, a);
+        activation_backward(kernels, activation, example, a, d_a);
+        kernels.add_scaled(d, R::ONE, d_a);
+        d_a.copy_from_slice(a);
+        kernels.transpose_blocks(d_a, a, L);
     }
 }
 
-/// out_d += Σ_l x_dl, l ascending.
-#[inline(always)]
-fn add_sums<R: Real, const L: usize>(x: &[[R; L]], out: &mut [R]) {
-    for (out, x) in out.iter_mut().zip(x) {
-        let mut sum = R::ZERO;
-        for x in x {
-            sum += *x;
-        }
-        *out += sum;
+/// The gradient of what went into the activation and dropout of `example`, in place, from that of `y`, which came out.
+fn activation_backward<R: Real, K: Kernels<R>, const L: usize>(
+    kernels: K,
+    activation: Activation,
+    example: &Example<L>,
+    y: &[R],
+    d_y: &mut [R],
+) {
+    kernels.activation_backward(activation, y, d_y, example.price_weight(activation));
+    if !example.dropout.is_none() {
+        kernels.dropout_backward(example.dropout, d_y);
     }
 }
 
-impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize, A: Activation>
-    Model<L, V> for Convolution<L, V, D, N, T, A>
+impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize> Model<L, V>
+    for Convolution<L, V, D, N, T>
 {
     const SHAPE: Shape = Shape {
         architecture: Architecture::Convolution,
@@ -272,7 +247,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
     const MEMORY: usize = 3 * D * L + V * L;
 
     type View<'a, W: Copy + 'a> = ConvolutionView<'a, W, L, V, D, N, T>;
-    type Denoiser<'a, W: Stored<f32> + 'a> = ConvolutionDenoiser<'a, W, L, V, D, N, T, A>;
+    type Denoiser<'a, W: Stored<f32> + 'a, K: Kernels<f32> + 'a> =
+        ConvolutionDenoiser<'a, W, K, L, V, D, N, T>;
 
     fn view<W: Copy>(mut flat: &[W]) -> Option<Self::View<'_, W>> {
         const { assert!(!T.is_multiple_of(2), "as many taps before a position as after it") };
@@ -293,34 +269,38 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         initialise(Self::TENSORS, &const { [4, 4, 4, T * D, 0, D, 0] }, parameters, stream);
     }
 
-    #[inline(always)]
-    fn forward_backward<R: Real>(
+    fn forward_backward<R: Real, K: Kernels<R>>(
+        kernels: K,
+        activation: Activation,
         parameters: Self::View<'_, R>,
-        batch: &[Example<L>],
+        shard: &[Example<L>],
         symbols: usize,
         records: &mut [R],
         losses: &mut [R],
     ) {
-        for ((example, record), loss) in batch.iter().zip(records.chunks_exact_mut(Self::RECORD)).zip(losses)
+        let with = (kernels, activation);
+        for ((example, record), loss) in shard.iter().zip(records.chunks_exact_mut(Self::RECORD)).zip(losses)
         {
             let Some((layers, rest)) = record.split_at_mut_checked(Self::LAYERS) else { return };
             let Some(mut rest) = Self::record_mut(rest) else { return };
-            let embedding = (parameters.token, parameters.mask, parameters.position);
-            embed(embedding, &example.noisy, rest.x);
+            kernels.embed(parameters.embedding(), &example.noisy, rest.x.as_flattened_mut());
             let weights = || parameters.weight.iter().zip(parameters.bias);
             let records = layers.chunks_exact_mut(Self::LAYER);
             for (number, ((weight, bias), record)) in (0..).zip(weights().zip(records)) {
                 let Some(record) = Self::layer_record_mut(record) else { return };
-                positive::<A, _, _, _>(rest.x, record.a);
-                example.dropout.forward(number, record.a.as_flattened_mut());
-                layer_forward::<A, _, _, _, _, _>(weight, bias, record.a, rest.other, rest.x);
+                *record.a = *rest.x;
+                kernels.activation_forward(activation, record.a.as_flattened_mut());
+                if !example.dropout.is_none() {
+                    kernels.dropout_forward(example.dropout, number, record.a.as_flattened_mut());
+                }
+                layer_forward(with, weight, bias, record.a, rest.other, rest.x);
             }
-            *loss = Self::head(&parameters, example, symbols, &mut rest);
+            *loss = Self::head(with, &parameters, example, symbols, &mut rest);
             for ((weight, _), record) in weights().zip(layers.chunks_exact_mut(Self::LAYER)).rev() {
                 let Some(record) = Self::layer_record_mut(record) else { return };
-                Self::layer_backward(weight, example, record, rest.x, rest.other);
+                Self::layer_backward(with, weight, example, record, rest.x, rest.other);
             }
-            transpose(rest.x, rest.other.as_flattened_mut().as_chunks_mut().0);
+            kernels.transpose(rest.x.as_flattened(), rest.other.as_flattened_mut(), L);
         }
     }
 
@@ -329,59 +309,87 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         clippy::arithmetic_side_effects,
         reason = "training; the part of a tensor with N or T·N parts, T odd"
     )]
-    #[inline(always)]
-    fn gradient<R: Real>(tensor: usize, part: usize, batch: &[Example<L>], records: &[R], mut out: &mut [R]) {
-        out.fill(R::ZERO);
+    fn gradient<R: Real, K: Kernels<R>>(
+        kernels: K,
+        tensor: usize,
+        part: usize,
+        shard: &[Example<L>],
+        records: &[R],
+        out: &mut [R],
+    ) {
         let records = || records.chunks_exact(Self::RECORD);
         let all = || records().filter_map(Self::record);
         let layer = |number: usize| records().filter_map(move |record| Self::layer_record(record, number));
         match tensor {
             0 | 1 => {
-                let shown = if tensor == 0 { u8::try_from(part).ok() } else { None };
-                let maps = all().map(|record| record.d_embedding);
-                batch.iter().zip(maps).for_each(|(example, d)| embed_backward(&example.noisy, d, shown, out));
-            }
-            2 => all().for_each(|record| add_scaled(out, R::ONE, record.d_embedding.as_flattened())),
-            3 => {
-                let Some(out) = matrix_mut(&mut out) else { return };
-                let (number, tap) = (part / T, part % T);
-                for (example, record) in batch.iter().zip(layer(number)) {
-                    let d = &record.d_shifted[tap];
-                    if number < N.saturating_sub(1) {
-                        product_backward_weight(0..L, d, record.a, out);
-                    } else {
-                        // Nothing reads what the last layer puts out where nothing is scored.
-                        let read = |position: usize| (position + T / 2).checked_sub(tap);
-                        let scored =
-                            Positions::<L>::new(|l| read(l).is_some_and(|read| example.is_scored(read)));
-                        product_backward_weight(scored.iter(), d, record.a, out);
+                let symbol = if tensor == 0 { u8::try_from(part).ok() } else { None };
+                for (example, record) in shard.iter().zip(all()) {
+                    if example.noisy.contains(&symbol) {
+                        kernels.embed_backward(
+                            &example.noisy,
+                            record.d_embedding.as_flattened(),
+                            symbol,
+                            out,
+                        );
                     }
                 }
             }
-            // The middle tap's gradient is not shifted.
-            4 => layer(part).for_each(|record| add_sums(&record.d_shifted[T / 2], out)),
-            5 => {
-                let Some(out) = matrix_mut(&mut out) else { return };
-                for (example, record) in batch.iter().zip(all()) {
-                    let scored = Positions::<L>::new(|position| example.is_scored(position));
-                    product_backward_weight(scored.iter(), record.d_logits, record.last, out);
+            2 => all().for_each(|record| kernels.add_scaled(out, R::ONE, record.d_embedding.as_flattened())),
+            3 => {
+                let (number, tap) = (part / T, part % T);
+                for (example, record) in shard.iter().zip(layer(number)) {
+                    let (d, a) = (record.d_shifted[tap].as_flattened(), record.a.as_flattened());
+                    // Nothing reads what the last layer puts out where nothing is scored.
+                    let read = |position: usize| (position + T / 2).checked_sub(tap);
+                    let last = number + 1 == N;
+                    let positions = Positions::<L>::new(|position| {
+                        !last || read(position).is_some_and(|read| example.is_scored(read))
+                    });
+                    kernels.product_backward_weight(positions.as_slice(), d, a, out, L);
                 }
             }
-            _ => all().for_each(|record| add_sums(record.d_logits, out)),
+            // The middle tap's gradient is not shifted.
+            4 => layer(part).for_each(|record| {
+                kernels.add_bias_backward(record.d_shifted[T / 2].as_flattened(), out, L);
+            }),
+            5 => {
+                for (example, record) in shard.iter().zip(all()) {
+                    let scored = Positions::<L>::new(|position| example.is_scored(position));
+                    let (d, last) = (record.d_logits.as_flattened(), record.last.as_flattened());
+                    kernels.product_backward_weight(scored.as_slice(), d, last, out, L);
+                }
+            }
+            _ => all().for_each(|record| kernels.add_bias_backward(record.d_logits.as_flattened(), out, L)),
         }
     }
 
-    fn denoiser<'a, W: Stored<f32>>(
+    fn denoiser<'a, W: Stored<f32>, K: Kernels<f32> + 'a>(
+        kernels: K,
+        activation: Activation,
         parameters: Self::View<'a, W>,
         mut memory: &'a mut [f32],
-    ) -> Option<Self::Denoiser<'a, W>> {
+    ) -> Option<Self::Denoiser<'a, W, K>> {
         Some(ConvolutionDenoiser {
+            kernels,
+            activation,
             parameters,
             symbols: [None; L],
             maps: cube_mut(&mut memory)?,
             logits: matrix_mut(&mut memory)?,
-            activation: PhantomData,
         })
+    }
+}
+
+impl<'a, W, const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>
+    ConvolutionView<'a, W, L, V, D, N, T>
+{
+    /// E and P.
+    fn embedding(&self) -> Embedding<'a, W> {
+        Embedding {
+            token: self.token.as_flattened(),
+            mask: self.mask,
+            position: self.position.as_flattened(),
+        }
     }
 }
 
@@ -390,30 +398,31 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
 pub struct ConvolutionDenoiser<
     'a,
     W,
+    K,
     const L: usize,
     const V: usize,
     const D: usize,
     const N: usize,
     const T: usize,
-    A,
 > {
+    kernels: K,
+    activation: Activation,
     parameters: ConvolutionView<'a, W, L, V, D, N, T>,
     symbols: [Option<u8>; L],
     /// x, a, and a shifted.
     maps: &'a mut [Map<f32, L, D>; 3],
     logits: &'a mut [[f32; L]; V],
-    activation: PhantomData<A>,
 }
 
 impl<
     W: Stored<f32>,
+    K: Kernels<f32>,
     const L: usize,
     const V: usize,
     const D: usize,
     const N: usize,
     const T: usize,
-    A: Activation,
-> Denoiser<L, V> for ConvolutionDenoiser<'_, W, L, V, D, N, T, A>
+> Denoiser<L, V> for ConvolutionDenoiser<'_, W, K, L, V, D, N, T>
 {
     fn set(&mut self, position: usize, symbol: Option<u8>) {
         if let Some(slot) = self.symbols.get_mut(position) {
@@ -421,22 +430,20 @@ impl<
         }
     }
 
-    #[inline(always)]
     fn evaluate(&mut self) {
-        let Self { parameters, symbols, maps: [x, a, shifted], logits, .. } = self;
-        embed((parameters.token, parameters.mask, parameters.position), symbols, x);
+        let Self { kernels, activation, parameters, symbols, maps: [x, a, shifted], logits } = self;
+        let (kernels, activation) = (*kernels, *activation);
+        kernels.embed(parameters.embedding(), symbols, x.as_flattened_mut());
         for (weight, bias) in parameters.weight.iter().zip(parameters.bias) {
-            positive::<A, _, _, _>(x, a);
-            layer_forward::<A, _, _, _, _, _>(weight, bias, a, shifted, x);
+            *a = *x;
+            kernels.activation_forward(activation, a.as_flattened_mut());
+            layer_forward((kernels, activation), weight, bias, a, shifted, x);
         }
-        positive::<A, _, _, _>(x, a);
-        for (logits, bias) in logits.iter_mut().zip(parameters.output_bias) {
-            *logits = [bias.real(); L];
-        }
-        product(parameters.output, a, logits, |z, sum| z + sum);
+        *a = *x;
+        kernels.activation_forward(activation, a.as_flattened_mut());
+        output_forward(kernels, (parameters.output, parameters.output_bias), a, logits);
     }
 
-    #[inline(always)]
     fn scores(&self, position: usize, out: &mut [Score; V]) {
         to_scores_at(self.logits, position, out);
     }

@@ -5,9 +5,13 @@
 //! of the probability of every symbol there. It is not told the time: how many positions are masked already says it
 //! (J. Ou et al., "Your Absorbing Discrete Diffusion Secretly Models the Conditional Distributions of Clean Data", 2024).
 
+use crate::activation::Activation;
 use crate::dropout::Dropout;
+use crate::kernels::Kernels;
+use crate::linear::GROUP;
 use crate::math::{Real, Stored, round_to_i32};
 use crate::rng::{Stream, symmetric};
+use crate::softmax::Target;
 use crate::tensor::Tensor;
 
 /// A logarithm of a probability plus any constant, in 1/65536 nat.
@@ -93,6 +97,14 @@ impl<const L: usize> Example<L> {
         let readers = self.weights.iter().filter(|weight| **weight != 0.0).count();
         sum / R::of(real(L.max(1))) * R::of(2.0 * real(readers) / (real(L) + 1.0))
     }
+
+    /// [`hidden_weight`](Self::hidden_weight) where `activation` prices hidden values, else 0.
+    pub(crate) fn price_weight<R: Real>(&self, activation: Activation) -> R {
+        match activation {
+            Activation::Relu => R::ZERO,
+            Activation::Stepped(_) => self.hidden_weight(),
+        }
+    }
 }
 
 /// Which kind of network a model is.
@@ -127,10 +139,12 @@ pub struct Shape {
 
 /// A denoiser that can be trained.
 ///
-/// One training step has two phases, and both can be split among threads without changing a bit:
-/// [`forward_backward`](Self::forward_backward) over any ranges of the batch, which fills one record for each example,
-/// then [`gradient`](Self::gradient) over any parts of any tensor, which sums over the records in the order of the batch.
-/// Both are generic over [`Real`], so that derivatives are checked in `f64` on the code that trains in `f32`.
+/// One training step has two phases, and both can be split among threads without changing a bit. Examples are split into
+/// *shards*, and [`forward_backward`](Self::forward_backward) fills each shard's records. Parameters are split into the parts of
+/// their tensors, and [`gradient`](Self::gradient) adds what each shard contributes to a part, in the order of the shards, so
+/// that a sum runs over the whole batch in its order.
+///
+/// Both are generic over [`Real`], so that derivatives are checked in `f64`, and over the [`Kernels`] that compute.
 pub trait Model<const L: usize, const V: usize> {
     /// Kind and sizes.
     const SHAPE: Shape;
@@ -138,7 +152,7 @@ pub trait Model<const L: usize, const V: usize> {
     const TENSORS: &'static [Tensor];
     /// How many parameters there are.
     const PARAMETERS: usize = crate::tensor::total_len(Self::TENSORS);
-    /// Length of one example's record, in numbers.
+    /// Numbers that a shard's records take for each of its examples.
     const RECORD: usize;
     /// Length of the buffer that a [`denoiser`](Self::denoiser) works in, in numbers.
     const MEMORY: usize;
@@ -146,7 +160,7 @@ pub trait Model<const L: usize, const V: usize> {
     /// The typed view of the flat parameters.
     type View<'a, T: Copy + 'a>: Copy;
     /// The model at work.
-    type Denoiser<'a, W: Stored<f32> + 'a>: Denoiser<L, V>;
+    type Denoiser<'a, W: Stored<f32> + 'a, K: Kernels<f32> + 'a>: Denoiser<L, V>;
 
     /// Views `flat`, the parameters in flat order; `None` where it is not [`PARAMETERS`](Self::PARAMETERS) long.
     fn view<T: Copy>(flat: &[T]) -> Option<Self::View<'_, T>>;
@@ -154,30 +168,77 @@ pub trait Model<const L: usize, const V: usize> {
     /// Writes the initial parameters, drawn from `stream`.
     fn initialise(parameters: &mut [f32], stream: Stream);
 
-    /// Forward and backward through the activations, for each example of `batch`.
+    /// Forward and backward through the activations, for each example of a shard.
     ///
-    /// `records` holds [`RECORD`](Self::RECORD) numbers for each example, in any state; they are overwritten.
-    /// `losses` receives each example's Σ_l weight_l · −ln p(clean_l | noisy), in nats. Symbols from `symbols` on are
+    /// `records` holds [`RECORD`](Self::RECORD) numbers for each example, in any state; they are overwritten, and how they
+    /// lie is the network's own affair. `losses` receives each example's Σ_l weight_l · −ln p(clean_l | noisy), in nats.
+    /// Hidden values pass through `activation`, unless the network has one of its own. Symbols from `symbols` on are
     /// outside the alphabet and get probability 0.
-    fn forward_backward<R: Real>(
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what computes, the network, what it reads, what it writes"
+    )]
+    fn forward_backward<R: Real, K: Kernels<R>>(
+        kernels: K,
+        activation: Activation,
         parameters: Self::View<'_, R>,
-        batch: &[Example<L>],
+        shard: &[Example<L>],
         symbols: usize,
         records: &mut [R],
         losses: &mut [R],
     );
 
-    /// The gradient of the summed losses in part `part` of tensor number `tensor`, from the batch's records.
-    ///
-    /// `out` is that part of the gradient, [`Tensor::part_len`] numbers, and is overwritten.
-    fn gradient<R: Real>(tensor: usize, part: usize, batch: &[Example<L>], records: &[R], out: &mut [R]);
+    /// Adds to `out` a shard's share of the gradient of the summed losses in part `part` of tensor number `tensor`, from
+    /// the records that [`forward_backward`](Self::forward_backward) left. `out` is [`Tensor::part_len`] numbers.
+    fn gradient<R: Real, K: Kernels<R>>(
+        kernels: K,
+        tensor: usize,
+        part: usize,
+        shard: &[Example<L>],
+        records: &[R],
+        out: &mut [R],
+    );
 
     /// The model as a [`Denoiser`] with everything masked; `memory` is [`MEMORY`](Self::MEMORY) numbers or more
     /// (`None` where it is fewer), in any state.
-    fn denoiser<'a, W: Stored<f32>>(
+    fn denoiser<'a, W: Stored<f32>, K: Kernels<f32> + 'a>(
+        kernels: K,
+        activation: Activation,
         parameters: Self::View<'a, W>,
         memory: &'a mut [f32],
-    ) -> Option<Self::Denoiser<'a, W>>;
+    ) -> Option<Self::Denoiser<'a, W, K>>;
+}
+
+/// The numbers of all rows of a batch, in groups.
+pub(crate) fn all_rows(rows: usize) -> impl Iterator<Item = heapless::Vec<usize, GROUP>> {
+    (0..rows).step_by(GROUP).map(move |first| (first..rows).take(GROUP).collect())
+}
+
+/// Rows of a batch that are scored at one position.
+pub(crate) struct Scored {
+    /// Their numbers.
+    pub(crate) rows: heapless::Vec<usize, GROUP>,
+    /// What is expected there, in the same order.
+    pub(crate) targets: heapless::Vec<Target, GROUP>,
+}
+
+/// The rows of `batch` that are scored at `position`, in groups.
+pub(crate) fn scored_rows<const L: usize>(
+    batch: &[Example<L>],
+    position: usize,
+) -> impl Iterator<Item = Scored> {
+    (0..batch.len()).step_by(GROUP).map(move |first| {
+        let mut scored = Scored { rows: heapless::Vec::new(), targets: heapless::Vec::new() };
+        for (row, example) in batch.iter().enumerate().skip(first).take(GROUP) {
+            let at = example.clean.get(position).zip(example.weights.get(position));
+            if let Some((clean, weight)) = at.filter(|(_, weight)| **weight != 0.0) {
+                // There is room for as many as a group has.
+                let _ = scored.rows.push(row);
+                let _ = scored.targets.push(Target { row, clean: *clean, weight: *weight });
+            }
+        }
+        scored
+    })
 }
 
 /// Logits, in nats, as scores: the nearest 1/65536 nat, saturating at ±32768 nats.

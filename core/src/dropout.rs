@@ -36,6 +36,11 @@ impl Dropout {
         Self { rate: u8::try_from(rate.max(0)).unwrap_or(u8::MAX), stream }
     }
 
+    /// Whether every value stays.
+    pub const fn is_none(self) -> bool {
+        self.rate == 0
+    }
+
     /// 1/(1 − p).
     #[inline(always)]
     fn scale<R: Real>(self) -> R {
@@ -43,25 +48,35 @@ impl Dropout {
     }
 
     /// y = x·s/(1 − p), in place, for the values of layer number `layer`.
+    #[expect(clippy::indexing_slicing, reason = "a training kernel; x is at most DRAWS·8 long")]
     #[inline(always)]
     pub fn forward<R: Real>(self, layer: usize, x: &mut [R]) {
         if self.rate == 0 {
             return;
         }
         let (scale, layer) = (self.scale(), u32::try_from(layer).unwrap_or(u32::MAX));
-        for (first, x) in (0..).step_by(DRAWS).zip(x.chunks_mut(DRAWS * 8)) {
-            let bytes = self.stream.draws::<DRAWS>(first, layer).map(|words| words.map(u32::to_le_bytes));
-            for (x, byte) in x.iter_mut().zip(bytes.as_flattened().as_flattened()) {
-                *x = if *byte < self.rate { R::ZERO } else { *x * scale };
+        let (mut rest, mut first) = (x, 0);
+        while !rest.is_empty() {
+            let (x, tail) = rest.split_at_mut(rest.len().min(DRAWS * 8));
+            let mut bytes = [0; DRAWS * 8];
+            for (bytes, words) in
+                bytes.as_chunks_mut::<8>().0.iter_mut().zip(self.stream.draws::<DRAWS>(first, layer))
+            {
+                let [low, high] = words;
+                *bytes = (u64::from(high) << 32 | u64::from(low)).to_le_bytes();
             }
+            for i in 0..x.len() {
+                x[i] = if bytes[i] < self.rate { R::ZERO } else { x[i] * scale };
+            }
+            (rest, first) = (tail, first.saturating_add(16));
         }
     }
 
     /// d_x = d_y·s/(1 − p), in place, where d_y is 0 already wherever s is.
     ///
     /// Forward was `y = x·s/(1 − p)` of the x that an activation gave. Its backward pass comes first, from y, so it must keep
-    /// nothing where y = 0 and else not ask how large y is: [`Relu`](crate::activation::Relu) does so, and
-    /// [`Stepped`](crate::integer::Stepped), which asks whether y is at its upper end, does not.
+    /// nothing where y = 0 and else not ask how large y is: [`Relu`](crate::activation::Activation::Relu) does so, and
+    /// [`Stepped`](crate::activation::Activation::Stepped), which asks whether y is at its upper end, does not.
     #[inline(always)]
     pub fn backward<R: Real>(self, d_y: &mut [R]) {
         if self.rate == 0 {

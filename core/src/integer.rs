@@ -15,7 +15,7 @@
 //! taken away and a row added; the result equals the sum from scratch to the bit.
 //!
 //! **Zeros are skipped.** The output table is stored hidden-major, `[L][H][V]`: a unit of value 0, nine in ten after training
-//! for it ([`Stepped`]), costs nothing, and another adds value·row to the scores of one position.
+//! for it ([`Stepped`](crate::activation::Activation::Stepped)), costs nothing, and another adds value·row to the scores of one position.
 //!
 //! **Two lanes in a word** ([`Int4`]). Two bytes b₀, b₁ hold the codes of four symbols, 0 … 15. The word
 //! x = b₀ + 2¹⁶·b₁ carries symbols 0 and 2 in its low nibbles and 1 and 3 in the high ones. Summed over the units,
@@ -36,9 +36,8 @@
 use core::marker::PhantomData;
 use core::num::NonZeroU32;
 
-use crate::activation::Activation;
+use crate::activation::Steps;
 use crate::denoiser::{Architecture, Denoiser, Model, Score, Shape};
-use crate::math::Real;
 use crate::mlp::Mlp;
 use crate::tensor::{Dtype, Role, StoredTensor, matrix, total_bytes, vector};
 
@@ -57,8 +56,8 @@ pub trait IntegerModel<const L: usize, const V: usize> {
     /// Length of the tensors together.
     const BYTES: usize = total_bytes(Self::TENSORS);
 
-    /// The exponent of the activations that it is trained for.
-    fn trained_exponent() -> u8;
+    /// The steps of the hidden values that it is trained for.
+    fn steps() -> Steps;
 
     /// The tensors in place, with their scales.
     type View<'a>: Copy;
@@ -82,8 +81,6 @@ pub trait IntegerModel<const L: usize, const V: usize> {
 pub trait Quantisable<const L: usize, const V: usize>: Model<L, V> {
     /// The same network with weights of precision `P`.
     type Integers<P: Precision + 'static>: IntegerModel<L, V>;
-    /// The same network of floats with hidden values as those integers have them, for training.
-    type Trained<P: Precision + 'static>: Model<L, V>;
 }
 
 /// The scales of a network, as exponents: e stands for 2⁻ᵉ.
@@ -112,8 +109,6 @@ pub(crate) const LARGEST_EXPONENT: u8 = SCORE;
 
 /// The exponent of a [`Score`].
 pub(crate) const SCORE: u8 = 16;
-/// The exponent of a residual stream, whose numbers are 16 bits with sign: −32 … 32 in steps of 1/1024.
-pub(crate) const STREAM: u8 = 10;
 /// What biases and tables may each contribute to a hidden sum.
 pub(crate) const SUM_SHARE: i16 = 1 << 14;
 /// What the output table and the output bias may each contribute to a score.
@@ -146,73 +141,17 @@ pub trait Precision: Copy {
     fn arrange<const N: usize>(sums: &mut [i32; N]);
 }
 
-/// The exponent of the activations that networks are trained for: A reaches 2 … 4, unless `P` is not that fine.
-#[inline(always)]
-pub(crate) fn trained_exponent<P: Precision>(units: usize) -> u8 {
-    let places = u8::BITS.saturating_sub(P::largest_value(units).leading_zeros());
-    P::FINEST.min(u8::try_from(places.saturating_sub(2)).unwrap_or(0))
-}
-
 /// Units from which a network can spare some.
 const SPARSE: usize = 64;
 
-/// What replaces max(0, ·) in training for integers: max(0, ·) in steps of 2⁻ᵃ, rounded to the nearest and held at A steps,
-/// which is what hidden values in integers can be where `TAPS` times `UNITS` of them are multiplied and summed.
-///
-/// y = 2⁻ᵃ·min(⌊x·2ᵃ + ½⌋, A) where that is above 0, else 0. The steps have no slope; backward takes that of the ramp they
-/// stand for, 1 where 0 < y < A·2⁻ᵃ and else 0 (the straight-through estimator).
-///
-/// From 64 units on, each value also adds [`PRICE`](Precision::PRICE)·y to the loss, weighted by the
-/// [number of positions that read it](crate::denoiser::Example::hidden_weight): a unit that helps little ends at 0, and zeros
-/// cost no time.
-///
-/// Source: Y. Bengio, N. Léonard, A. Courville, "Estimating or Propagating Gradients Through Stochastic Neurons for
-/// Conditional Computation", 2013; X. Glorot, A. Bordes, Y. Bengio, "Deep Sparse Rectifier Neural Networks", 2011, for the
-/// price.
-#[derive(Clone, Copy, Debug)]
-pub struct Stepped<P, const UNITS: usize, const TAPS: usize = 1>(PhantomData<P>);
-
-impl<P: Precision, const UNITS: usize, const TAPS: usize> Stepped<P, UNITS, TAPS> {
-    /// 2ᵃ, and A.
-    #[inline(always)]
-    fn steps<R: Real>() -> (R, R) {
-        let units = const { UNITS * TAPS };
-        let steps = 1_u32.wrapping_shl(u32::from(trained_exponent::<P>(units)));
-        (R::of(f64::from(steps)), R::of(f64::from(P::largest_value(units))))
-    }
-}
-
-impl<P: Precision + 'static, const UNITS: usize, const TAPS: usize> Activation for Stepped<P, UNITS, TAPS> {
-    #[inline(always)]
-    fn forward<R: Real>(x: &mut [R]) {
-        let (steps, largest) = Self::steps::<R>();
-        for x in x {
-            let count = (if *x > R::ZERO { *x } else { R::ZERO }) * steps + R::of(0.5);
-            *x = (if count < largest { count.truncate() } else { largest }) / steps;
-        }
-    }
-
-    #[inline(always)]
-    fn backward<R: Real>(y: &[R], d_y: &mut [R], weight: R) {
-        let (steps, largest) = Self::steps::<R>();
-        let price = if UNITS < SPARSE { R::ZERO } else { weight * R::of(P::PRICE) };
-        for (d_y, y) in d_y.iter_mut().zip(y) {
-            *d_y = if *y > R::ZERO && *y < largest / steps { *d_y + price } else { R::ZERO };
-        }
-    }
-
-    /// The nearest step of a residual stream in integers, halves up, within its ends.
-    #[inline(always)]
-    fn hold<R: Real>(x: &mut [R]) {
-        let steps = R::of(f64::from(1_u32 << STREAM));
-        let [least, most] = [i16::MIN, i16::MAX].map(|end| R::of(f64::from(end)) / steps);
-        for x in x {
-            let held = if *x > least { *x } else { least };
-            let held = if held < most { held } else { most };
-            // Counted from the least, none is below 0, and to drop the fraction is to round down.
-            *x = ((held - least) * steps + R::of(0.5)).truncate() / steps + least;
-        }
-    }
+/// The steps of hidden values, `units` of which are multiplied and summed `taps` times over: A reaches 2 … 4, unless `P` is not
+/// that fine. From 64 units on, each has its [price](Precision::PRICE).
+#[inline(always)]
+pub(crate) fn steps<P: Precision>(units: usize, taps: usize) -> Steps {
+    let largest = P::largest_value(units.saturating_mul(taps));
+    let places = u8::BITS.saturating_sub(largest.leading_zeros());
+    let exponent = P::FINEST.min(u8::try_from(places.saturating_sub(2)).unwrap_or(0));
+    Steps { exponent, largest, price: if units < SPARSE { 0.0 } else { P::PRICE } }
 }
 
 /// A byte for each weight.
@@ -700,8 +639,8 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const H: usize> Int
         StoredTensor { name: "output", dimensions: &[L, H, V], dtype: P::DTYPE, role: Role::Product },
         StoredTensor { name: "output_bias", dimensions: &[L, V], dtype: Dtype::Int16, role: Role::ScoreBias },
     ];
-    fn trained_exponent() -> u8 {
-        trained_exponent::<P>(H)
+    fn steps() -> Steps {
+        steps::<P>(H, 1)
     }
 
     const MEMORY: Self::Memory = IntegerMlpMemory { input: InputSums::EMPTY, active: [0; 8] };
@@ -727,7 +666,6 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const H: usize> Int
 
 impl<const L: usize, const V: usize, const H: usize> Quantisable<L, V> for Mlp<L, V, H> {
     type Integers<P: Precision + 'static> = IntegerMlp<P, L, V, H>;
-    type Trained<P: Precision + 'static> = Mlp<L, V, H, Stepped<P, H>>;
 }
 
 impl<P: Precision, const L: usize, const V: usize, const H: usize> Denoiser<L, V>

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! These are exactly the numbers of a float network with the same rounded weights whose activations and stream are rounded
-//! as [`Stepped`] rounds them, which is what trains.
+//! as [`Stepped`](crate::activation::Activation::Stepped) rounds them, which is what trains.
 //!
 //! **Memory.** A layer writes x in place. What it still needs of x before it are the activations of 2·r + 1 positions, a window
 //! that moves along; row number j·D + i of the weights belongs to number j·D + i of the window.
@@ -29,11 +29,10 @@
 
 use core::marker::PhantomData;
 
+use crate::activation::{STREAM, Steps};
 use crate::convolution::Convolution;
 use crate::denoiser::{Architecture, Denoiser, Score, Shape};
-use crate::integer::{
-    IntegerModel, OutputLayer, Precision, Quantisable, STREAM, Scales, Stepped, sum_rows, trained_exponent,
-};
+use crate::integer::{IntegerModel, OutputLayer, Precision, Quantisable, Scales, steps, sum_rows};
 use crate::tensor::{Dtype, Role, StoredTensor, bytes_of, matrix};
 
 /// What the products may contribute to the stream, before what it holds is cut to 16 bits.
@@ -131,8 +130,8 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const D: usize, con
         StoredTensor { name: "output_bias", dimensions: &[V], dtype: Dtype::Int16, role: Role::ScoreBias },
     ];
 
-    fn trained_exponent() -> u8 {
-        trained_exponent::<P>(const { T * D })
+    fn steps() -> Steps {
+        steps::<P>(D, T)
     }
 
     const MEMORY: Self::Memory =
@@ -191,7 +190,6 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
     for Convolution<L, V, D, N, T>
 {
     type Integers<P: Precision + 'static> = IntegerConvolution<P, L, V, D, N, T>;
-    type Trained<P: Precision + 'static> = Convolution<L, V, D, N, T, Stepped<P, D, T>>;
 }
 
 /// The activation of a feature x, in steps of 2^`shift`: min(max(⌊x / 2^shift + ½⌋, 0), `largest`).

@@ -16,10 +16,11 @@
 
 use core::marker::PhantomData;
 
+use crate::activation::Steps;
 use crate::denoiser::{Architecture, Denoiser, Score, Shape};
 use crate::integer::{
-    Active, InputLayer, InputSums, IntegerModel, OutputLayer, Precision, Quantisable, Scales, Stepped, Units,
-    mark_active, split_hidden_bias, split_table, sum_rows, trained_exponent, value_of,
+    Active, InputLayer, InputSums, IntegerModel, OutputLayer, Precision, Quantisable, Scales, Units,
+    mark_active, split_hidden_bias, split_table, steps, sum_rows, value_of,
 };
 use crate::residual::Residual;
 use crate::tensor::{Dtype, Role, StoredTensor};
@@ -84,8 +85,8 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const H: usize> Int
         StoredTensor { name: "output", dimensions: &[L, H, V], dtype: P::DTYPE, role: Role::Product },
         StoredTensor { name: "output_bias", dimensions: &[L, V], dtype: Dtype::Int16, role: Role::ScoreBias },
     ];
-    fn trained_exponent() -> u8 {
-        trained_exponent::<P>(H.saturating_mul(2))
+    fn steps() -> Steps {
+        steps::<P>(H, 2)
     }
 
     const MEMORY: Self::Memory =
@@ -115,7 +116,6 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const H: usize> Int
 
 impl<const L: usize, const V: usize, const H: usize> Quantisable<L, V> for Residual<L, V, H> {
     type Integers<P: Precision + 'static> = IntegerResidual<P, L, V, H>;
-    type Trained<P: Precision + 'static> = Residual<L, V, H, Stepped<P, H, 2>>;
 }
 
 impl<P: Precision, const L: usize, const V: usize, const H: usize> Denoiser<L, V>

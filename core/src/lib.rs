@@ -18,15 +18,17 @@ pub mod attention;
 pub mod dropout;
 pub mod embedding;
 
-// 3. Networks.
+// 3. The optimiser, and weights on a grid.
+pub mod adam;
+pub mod rounding;
+
+// 4. Networks, and the seam between them and what computes.
+pub mod kernels;
 pub mod denoiser;
 pub mod mlp;
 pub mod residual;
 pub mod transformer;
 pub mod convolution;
-
-// 4. The optimiser.
-pub mod adam;
 
 // 5. Diffusion: how much is masked, the forward process, the reverse process, and its score.
 pub mod schedule;

@@ -3,7 +3,8 @@
 //! | letter | meaning |
 //! |---|---|
 //! | `L` `V` `H` | positions, symbols, hidden width |
-//! | `I` | inputs of one dense map |
+//! | `I` `O` | inputs and outputs of one dense map |
+//! | `E` | rows of a batch |
 //! | `W` | how a weight is stored: a float, or four bytes of a file |
 //!
 //! **Dense**: y_v = b_v + Σ_i w_vi·x_i. By the chain rule ∂loss/∂x_i = Σ_v ∂loss/∂y_v·w_vi, ∂loss/∂w_vi = ∂loss/∂y_v·x_i,
@@ -21,258 +22,339 @@
 //! Source: I. Goodfellow, Y. Bengio, A. Courville, *Deep Learning*, 2016, algorithm 6.4, for the gradients.
 
 use crate::math::{Real, Stored};
+use crate::tensor::{block, block_mut, first_rows};
 
 /// Partial sums of a dot product: one AVX register, two of SSE2 or NEON.
 pub const LANES: usize = 8;
 
-/// The sum of the lanes, a power of two of them, by halves: lane i and lane i + N/2, then + N/4, … + 1.
+/// The sum of the lanes, by halves: lane i and lane i + 4, then + 2, + 1.
+pub fn sum_lanes<R: Real>(lanes: [R; LANES]) -> R {
+    let [sum] = sums_of_lanes([lanes]);
+    sum
+}
+
+/// The sum of the lanes of each of `N` sums, by halves: lane i and lane i + 4, then + 2, + 1.
 ///
 /// Not inlined, so that the compiler arranges the loops around it for their own sake and not for this sum's.
+#[expect(clippy::indexing_slicing, reason = "sum < N, and constants below LANES")]
 #[inline(never)]
-pub fn sum_lanes<R: Real, const N: usize>(mut lanes: [R; N]) -> R {
-    const { assert!(N.is_power_of_two(), "lanes are added by halves") };
-    let mut half = N >> 1;
-    while half > 0 {
-        let (low, high) = lanes.split_at_mut(half);
-        for (low, high) in low.iter_mut().zip(high) {
-            *low += *high;
-        }
-        half >>= 1;
+fn sums_of_lanes<R: Real, const N: usize>(lanes: [[R; LANES]; N]) -> [R; N] {
+    let mut sums = [R::ZERO; N];
+    for sum in 0..N {
+        let [l0, l1, l2, l3, l4, l5, l6, l7] = lanes[sum];
+        let [l0, l1, l2, l3] = [l0 + l4, l1 + l5, l2 + l6, l3 + l7];
+        sums[sum] = (l0 + l2) + (l1 + l3);
     }
-    lanes.first().copied().unwrap_or(R::ZERO)
+    sums
 }
 
 /// sums + a·x. By value, the form in which the compiler keeps the sums in vector registers.
+#[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
-pub fn plus_scaled<R: Real, const N: usize>(mut sums: [R; N], a: R, x: &[R; N]) -> [R; N] {
-    for (sum, x) in sums.iter_mut().zip(x) {
-        *sum += a * *x;
+pub(crate) fn plus_scaled<R: Real, const N: usize>(mut sums: [R; N], a: R, x: &[R; N]) -> [R; N] {
+    for lane in 0..N {
+        sums[lane] += a * x[lane];
     }
     sums
 }
 
 /// sums + w·x, element by element.
+#[expect(clippy::indexing_slicing, reason = "lane < LANES")]
 #[inline(always)]
-fn plus_products<R: Real, W: Stored<R>>(mut sums: [R; LANES], w: &[W], x: &[R]) -> [R; LANES] {
-    for ((sum, w), x) in sums.iter_mut().zip(w).zip(x) {
-        *sum += w.real() * *x;
+fn plus_products<R: Real, W: Stored<R>>(mut sums: [R; LANES], w: &[W; LANES], x: &[R; LANES]) -> [R; LANES] {
+    for lane in 0..LANES {
+        sums[lane] += w[lane].real() * x[lane];
     }
     sums
 }
 
-/// The dot products of each of `weights` with `x`, every sum in the order of this file's head.
+/// y_v = b_v + Σ_i w_vi·x_i for the `N` outputs v of `weight`, each sum in the order of this file's head.
 ///
 /// Computing several at once changes no bit of any: each chunk of `x` is loaded once for all of them.
+#[expect(clippy::indexing_slicing, reason = "output < N")]
 #[inline(always)]
-fn dots<R: Real, W: Stored<R>, const I: usize, const COLUMNS: usize>(
-    weights: &[[W; I]; COLUMNS],
-    x: &[R; I],
-) -> [R; COLUMNS] {
-    let mut lanes = [[R::ZERO; LANES]; COLUMNS];
-    let weights = weights.each_ref().map(|row| row.as_chunks::<LANES>());
-    let (chunks, rest) = x.as_chunks::<LANES>();
-    for (index, chunk) in chunks.iter().enumerate() {
-        for (lanes, (weight, _)) in lanes.iter_mut().zip(weights) {
-            if let Some(weight) = weight.get(index) {
-                *lanes = plus_products(*lanes, weight, chunk);
-            }
-        }
+fn dots<R: Real, W: Stored<R>, const N: usize>(weight: &[W], bias: &[W; N], x: &[R], y: &mut [R; N]) {
+    let Some(lanes) = first_rows::<W, N>(weight, x.len()).and_then(|weight| lanes_of_dots(weight, x)) else {
+        return;
+    };
+    let sums = sums_of_lanes(lanes);
+    for output in 0..N {
+        y[output] = bias[output].real() + sums[output];
     }
-    for (lanes, (_, weight)) in lanes.iter_mut().zip(weights) {
-        *lanes = plus_products(*lanes, weight, rest);
-    }
-    lanes.map(sum_lanes)
 }
 
-/// y_v = b_v + Σ_i w_vi·x_i for every v.
+/// The lanes of the dot products of each of `weight` with `x`; `None` where a length differs.
+#[expect(clippy::indexing_slicing, reason = "output < N, lane < LANES")]
 #[inline(always)]
-pub fn linear_forward<R: Real, W: Stored<R>, const I: usize, const V: usize>(
-    weight: &[[W; I]; V],
-    bias: &[W; V],
-    x: &[R; I],
-    y: &mut [R; V],
-) {
+fn lanes_of_dots<R: Real, W: Stored<R>, const N: usize>(
+    weight: [&[W]; N],
+    x: &[R],
+) -> Option<[[R; LANES]; N]> {
+    let none: &[[W; LANES]] = &[];
+    let (mut chunks, mut lanes) = ([none; N], [[R::ZERO; LANES]; N]);
+    for output in 0..N {
+        chunks[output] = weight[output].as_chunks().0;
+    }
+    let (x_chunks, rest) = x.as_chunks::<LANES>();
+    for (index, x) in x_chunks.iter().enumerate() {
+        for output in 0..N {
+            lanes[output] = plus_products(lanes[output], chunks[output].get(index)?, x);
+        }
+    }
+    for output in 0..N {
+        let tail = weight[output].as_chunks::<LANES>().1;
+        for lane in 0..rest.len().min(LANES) {
+            lanes[output][lane] += tail.get(lane)?.real() * *rest.get(lane)?;
+        }
+    }
+    Some(lanes)
+}
+
+/// y_ev = b_v + Σ_i w_vi·x_ei for every output v, of each row e of `rows`.
+///
+/// `weight` is `[O][I]` and `bias` `[O]`; `x` is `[E][I]` and `y` `[E][O]`, of which only `rows` are read and written.
+#[inline(always)]
+pub fn linear_forward<R: Real, W: Stored<R>>(weight: &[W], bias: &[W], rows: &[usize], x: &[R], y: &mut [R]) {
     /// As many sums as registers hold.
     const COLUMNS: usize = 9;
-    let (blocks, tail) = weight.as_chunks::<COLUMNS>();
-    let (bias, bias_tail) = bias.as_chunks();
-    let (y, y_tail) = y.as_chunks_mut();
-    for ((block, bias), y) in blocks.iter().zip(bias).zip(y) {
-        add_bias(bias, dots(block, x), y);
-    }
-    for ((row, bias), y) in tail.iter().zip(bias_tail).zip(y_tail) {
-        add_bias(core::array::from_ref(bias), dots(core::array::from_ref(row), x), core::array::from_mut(y));
+    let (outputs, inputs) = (bias.len(), weight.len().checked_div(bias.len()).unwrap_or(0));
+    for row in rows {
+        let (Some(x), Some(y)) = (block(x, *row, inputs), block_mut(y, *row, outputs)) else { return };
+        let (blocks, tail) = y.as_chunks_mut::<COLUMNS>();
+        let mut first = 0_usize;
+        for y in blocks {
+            let (Some(weight), Some(bias)) = (weight.get(first.saturating_mul(inputs)..), bias.get(first..))
+            else {
+                return;
+            };
+            let Some(bias) = bias.first_chunk() else { return };
+            dots(weight, bias, x, y);
+            first = first.saturating_add(COLUMNS);
+        }
+        for y in tail {
+            let (Some(weight), Some(bias)) = (weight.get(first.saturating_mul(inputs)..), bias.get(first))
+            else {
+                return;
+            };
+            dots(weight, core::array::from_ref(bias), x, core::array::from_mut(y));
+            first = first.saturating_add(1);
+        }
     }
 }
 
-/// y_v = b_v + sum_v.
+/// d_x_ei += Σ_v d_y_ev·w_vi, v ascending, of each row e of `rows`. Forward was `y_ev = b_v + Σ_i w_vi·x_ei`.
+///
+/// `weight` is `[O][I]`, `d_y` `[E][O]` and `d_x` `[E][I]`, with `inputs` = I.
 #[inline(always)]
-fn add_bias<R: Real, W: Stored<R>, const N: usize>(bias: &[W; N], sums: [R; N], y: &mut [R; N]) {
-    for ((y, b), sum) in y.iter_mut().zip(bias).zip(sums) {
-        *y = b.real() + sum;
-    }
-}
-
-/// d_x_i += Σ_v d_y_v·w_vi, v ascending. Forward was `y_v = b_v + Σ_i w_vi·x_i`.
-#[expect(clippy::indexing_slicing, reason = "a training kernel; index < I / CHUNK")]
-#[inline(always)]
-pub fn linear_backward_input<R: Real, const I: usize, const V: usize>(
-    weight: &[[R; I]; V],
-    d_y: &[R; V],
-    d_x: &mut [R; I],
-) {
+pub fn linear_backward_input<R: Real>(weight: &[R], rows: &[usize], d_y: &[R], d_x: &mut [R], inputs: usize) {
     // The sums of one chunk stay in registers while v runs.
     const CHUNK: usize = 64;
-    let (chunks, tail) = d_x.as_chunks_mut::<CHUNK>();
-    for (index, chunk) in chunks.iter_mut().enumerate() {
-        let mut sums = *chunk;
-        for (w, d_y) in weight.iter().zip(d_y) {
-            sums = plus_scaled(sums, *d_y, &w.as_chunks::<CHUNK>().0[index]);
+    let outputs = weight.len().checked_div(inputs).unwrap_or(0);
+    for row in rows {
+        let (Some(d_y), Some(d_x)) = (block(d_y, *row, outputs), block_mut(d_x, *row, inputs)) else {
+            return;
+        };
+        let (chunks, tail) = d_x.as_chunks_mut::<CHUNK>();
+        let mut first = 0_usize;
+        for chunk in chunks {
+            let mut sums = *chunk;
+            for (v, w) in weight.chunks_exact(inputs.max(1)).enumerate() {
+                let (Some(d_y), Some(w)) = (d_y.get(v), lanes(w, first)) else { return };
+                sums = plus_scaled(sums, *d_y, w);
+            }
+            *chunk = sums;
+            first = first.saturating_add(CHUNK);
         }
-        *chunk = sums;
-    }
-    for (w, d_y) in weight.iter().zip(d_y) {
-        add_scaled(tail, *d_y, w.as_chunks::<CHUNK>().1);
+        if tail.is_empty() {
+            continue;
+        }
+        for (v, w) in weight.chunks_exact(inputs.max(1)).enumerate() {
+            let (Some(d_y), Some(w)) = (d_y.get(v), w.get(first..)) else { return };
+            add_scaled(tail, *d_y, w);
+        }
     }
 }
 
-/// d_w_vi += Σ_e d_y_ev·x_ei over the examples e of `pairs`, (x, d_y) of each, in its order.
+/// d_w_vi += Σ_e d_y_ev·x_ei over the rows e of `rows`, in their order. Forward was `y_ev = b_v + Σ_i w_vi·x_ei`.
 ///
-/// Forward was `y_v = b_v + Σ_i w_vi·x_i`.
-#[expect(clippy::arithmetic_side_effects, reason = "a training kernel; products of block numbers below V")]
+/// `x` is `[E][I]` and `d_weight` `[O][I]`, with `inputs` = I; rows of `d_y` begin `stride` ≥ O numbers apart.
 #[inline(always)]
-pub fn linear_backward_weight<R: Real, const I: usize, const V: usize>(
-    pairs: &[(&[R; I], &[R; V])],
-    d_weight: &mut [[R; I]; V],
+pub fn linear_backward_weight<R: Real>(
+    rows: &[usize],
+    x: &[R],
+    d_y: &[R],
+    stride: usize,
+    d_weight: &mut [R],
+    inputs: usize,
 ) {
+    let outputs = d_weight.len().checked_div(inputs).unwrap_or(0);
+    for rows in rows.chunks(GROUP) {
+        let none: &[R] = &[];
+        let mut pairs = [(none, none); GROUP];
+        for (pair, row) in pairs.iter_mut().zip(rows) {
+            let d_y = d_y.get(row.saturating_mul(stride)..).and_then(|d_y| d_y.get(..outputs));
+            let (Some(x), Some(d_y)) = (block(x, *row, inputs), d_y) else { return };
+            *pair = (x, d_y);
+        }
+        let Some(pairs) = pairs.get(..rows.len()) else { return };
+        outer_products(pairs, d_weight, inputs, outputs);
+    }
+}
+
+/// Rows of a batch that are computed together: as many as fit the innermost cache.
+pub(crate) const GROUP: usize = 64;
+
+/// d_w_vi += Σ_e d_y_ev·x_ei over the rows (x_e, d_y_e) of `pairs`, in their order.
+#[inline(always)]
+fn outer_products<R: Real>(pairs: &[(&[R], &[R])], d_weight: &mut [R], inputs: usize, outputs: usize) {
     // ROWS × CHUNK sums stay in registers while the examples run.
     const ROWS: usize = 9;
     const CHUNK: usize = 16;
-    for chunk in 0..I / CHUNK {
-        let (blocks, tail) = d_weight.as_chunks_mut::<ROWS>();
-        let rest = blocks.len() * ROWS;
-        for (index, block) in blocks.iter_mut().enumerate() {
-            outer_products::<R, I, V, ROWS, CHUNK>(pairs, index * ROWS, chunk, block);
+    let (whole, many) = (inputs.saturating_sub(inputs % CHUNK), outputs.saturating_sub(outputs % ROWS));
+    for column in (0..whole).step_by(CHUNK) {
+        for first in (0..many).step_by(ROWS) {
+            outer_product_tile::<R, ROWS, CHUNK>(pairs, column, first, d_weight, inputs);
         }
-        for (index, row) in tail.iter_mut().enumerate() {
-            outer_products::<R, I, V, 1, CHUNK>(pairs, rest + index, chunk, core::array::from_mut(row));
+        for first in many..outputs {
+            outer_product_tile::<R, 1, CHUNK>(pairs, column, first, d_weight, inputs);
         }
+    }
+    if whole == inputs {
+        return;
     }
     for (x, d_y) in pairs {
-        for (d_weight, d_y) in d_weight.iter_mut().zip(*d_y) {
-            add_scaled(d_weight.as_chunks_mut::<CHUNK>().1, *d_y, x.as_chunks::<CHUNK>().1);
+        let Some(x) = x.get(whole..) else { return };
+        let mut place = whole;
+        for d_y in *d_y {
+            let Some(d_weight) = d_weight.get_mut(place..) else { return };
+            add_scaled(d_weight, *d_y, x);
+            place = place.saturating_add(inputs);
         }
     }
 }
 
-/// d_w_vi += Σ_e d_y_ev·x_ei over the examples e, (x, d_y) of each, in their order: [`linear_backward_weight`] of one group of
-/// them after the other.
+/// [`outer_products`] for the `ROWS` outputs v from `first` on and the `CHUNK` inputs i from `column` on.
+#[expect(clippy::indexing_slicing, reason = "output < ROWS")]
 #[inline(always)]
-pub fn linear_backward_weights<'a, R: Real + 'a, const I: usize, const V: usize>(
-    mut pairs: impl Iterator<Item = (&'a [R; I], &'a [R; V])>,
-    d_weight: &mut [[R; I]; V],
-) {
-    /// As many as fit the innermost cache.
-    const GROUP: usize = 64;
-    loop {
-        let mut group = heapless::Vec::<_, GROUP>::new();
-        for pair in pairs.by_ref().take(GROUP) {
-            // There is room for as many.
-            let _ = group.push(pair);
-        }
-        linear_backward_weight(&group, d_weight);
-        if !group.is_full() {
-            break;
-        }
-    }
-}
-
-/// d_w_vi += Σ_e d_y_ev·x_ei for the `ROWS` outputs v from `first` on, and the `CHUNK` inputs i of chunk `chunk`.
-#[expect(
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "a training kernel; chunk < I / CHUNK and first + ROWS ≤ V"
-)]
-#[inline(always)]
-fn outer_products<R: Real, const I: usize, const V: usize, const ROWS: usize, const CHUNK: usize>(
-    pairs: &[(&[R; I], &[R; V])],
+fn outer_product_tile<R: Real, const ROWS: usize, const CHUNK: usize>(
+    pairs: &[(&[R], &[R])],
+    column: usize,
     first: usize,
-    chunk: usize,
-    d_weight: &mut [[R; I]; ROWS],
+    d_weight: &mut [R],
+    inputs: usize,
 ) {
-    let mut sums: [[R; CHUNK]; ROWS] = core::array::from_fn(|row| d_weight[row].as_chunks().0[chunk]);
+    let place = |output: usize| first.saturating_add(output).saturating_mul(inputs).saturating_add(column);
+    let mut sums = [[R::ZERO; CHUNK]; ROWS];
+    for output in 0..ROWS {
+        sums[output] = *lanes(d_weight, place(output)).unwrap_or(&[R::ZERO; CHUNK]);
+    }
     for (x, d_y) in pairs {
-        let x = &x.as_chunks::<CHUNK>().0[chunk];
-        for (row, sums) in sums.iter_mut().enumerate() {
-            *sums = plus_scaled(*sums, d_y[first + row], x);
+        let (Some(x), Some(d_y)) = (lanes::<R, CHUNK>(x, column), lanes::<R, ROWS>(d_y, first)) else {
+            return;
+        };
+        // Loaded once for all outputs.
+        let x = *x;
+        for output in 0..ROWS {
+            row_by_row();
+            sums[output] = plus_scaled(sums[output], d_y[output], &x);
         }
     }
-    for (d_weight, sums) in d_weight.iter_mut().zip(sums) {
-        d_weight.as_chunks_mut().0[chunk] = sums;
+    for output in 0..ROWS {
+        if let Some(d_weight) = lanes_mut(d_weight, place(output)) {
+            *d_weight = sums[output];
+        }
     }
 }
 
-/// d_b_v += Σ_e d_y_ev over the examples e, in their order. Forward was `y_v = b_v + Σ_i w_vi·x_i`.
+/// d_b_v += Σ_e d_y_ev over the rows e of `rows`, in their order. Forward was `y_ev = b_v + Σ_i w_vi·x_ei`.
+///
+/// `d_y` is `[E][O]` and `d_bias` `[O]`.
 #[inline(always)]
-pub fn linear_backward_bias<'a, R: Real + 'a, const V: usize>(
-    d_ys: impl Iterator<Item = &'a [R; V]>,
-    d_bias: &mut [R; V],
-) {
-    for d_y in d_ys {
+pub fn linear_backward_bias<R: Real>(rows: &[usize], d_y: &[R], d_bias: &mut [R]) {
+    for row in rows {
+        let Some(d_y) = block(d_y, *row, d_bias.len()) else { return };
         add_scaled(d_bias, R::ONE, d_y);
     }
 }
 
-/// y_i += a·x_i.
+/// Call inside a loop over rows: it stops LLVM from vectorising across rows.
+///
+/// With scatter instructions (AVX-512) it would put the rows in the lanes, one position after the other, which takes four
+/// times as long and more.
+#[inline(always)]
+pub(crate) fn row_by_row() {
+    core::hint::black_box(());
+}
+
+/// The `N` elements from `first` on; `None` where there are fewer.
+#[inline(always)]
+pub(crate) fn lanes<T, const N: usize>(x: &[T], first: usize) -> Option<&[T; N]> {
+    x.get(first..)?.first_chunk()
+}
+
+/// The `N` elements from `first` on, to be written; `None` where there are fewer.
+#[inline(always)]
+pub(crate) fn lanes_mut<T, const N: usize>(x: &mut [T], first: usize) -> Option<&mut [T; N]> {
+    x.get_mut(first..)?.first_chunk_mut()
+}
+
+/// y_i += a·x_i, for as many i as both have.
+#[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
 #[inline(always)]
 pub fn add_scaled<R: Real>(y: &mut [R], a: R, x: &[R]) {
-    for (y, x) in y.iter_mut().zip(x) {
-        *y += a * *x;
+    let count = y.len().min(x.len());
+    let (y, x) = (&mut y[..count], &x[..count]);
+    for i in 0..count {
+        y[i] += a * x[i];
     }
 }
 
-/// y = b + Σ_l table\[l\]\[symbol_l\], l ascending; a masked position (`None`) adds nothing.
-#[inline(always)]
-pub fn lookup_forward<R: Real, W: Stored<R>, const L: usize, const V: usize, const H: usize>(
-    table: &[[[W; H]; V]; L],
-    bias: &[W; H],
-    symbols: &[Option<u8>; L],
-    y: &mut [R; H],
-) {
-    for (y, b) in y.iter_mut().zip(bias) {
-        *y = b.real();
-    }
-    for (rows, symbol) in table.iter().zip(symbols) {
-        lookup_add(rows, *symbol, y);
-    }
-}
-
-/// y += rows\[symbol\], what the one position whose rows these are adds to y; nothing where it is masked (`None`).
+/// y_i += Σ_r rows_ri, r ascending: what the shown symbols of a text add to the hidden layer, a row of the table each.
 ///
-/// A symbol outside the table adds nothing either; the sampler and the loaders admit none.
+/// A masked position has no row, and a symbol outside the table none either; the sampler and the loaders admit none.
+#[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
 #[inline(always)]
-pub fn lookup_add<R: Real, W: Stored<R>, const V: usize, const H: usize>(
-    rows: &[[W; H]; V],
-    symbol: Option<u8>,
-    y: &mut [R; H],
-) {
-    if let Some(row) = symbol.and_then(|symbol| rows.get(usize::from(symbol))) {
-        for (y, w) in y.iter_mut().zip(row) {
-            *y += w.real();
+pub fn lookup_forward<R: Real, W: Stored<R>>(rows: &[&[W]], y: &mut [R]) {
+    // The sums of one chunk stay in registers while the rows run.
+    const CHUNK: usize = 64;
+    let (chunks, tail) = y.as_chunks_mut::<CHUNK>();
+    let mut first = 0_usize;
+    for chunk in chunks {
+        let mut sums = *chunk;
+        for row in rows {
+            if let Some(row) = lanes::<W, CHUNK>(row, first) {
+                for lane in 0..CHUNK {
+                    sums[lane] += row[lane].real();
+                }
+            }
+        }
+        *chunk = sums;
+        first = first.saturating_add(CHUNK);
+    }
+    if tail.is_empty() {
+        return;
+    }
+    for row in rows {
+        let row = row.get(first..).unwrap_or(&[]);
+        let count = tail.len().min(row.len());
+        let (tail, row) = (&mut tail[..count], &row[..count]);
+        for i in 0..count {
+            tail[i] += row[i].real();
         }
     }
 }
 
-/// d_table\[l\]\[symbol_l\] += d_y for the one position whose rows are `d_rows`.
+/// d_table\[symbol\] += d_y_e for each (e, symbol) of `shown`, in their order: the gradient of the one position whose rows
+/// are `d_table`.
 ///
-/// Forward was `y = b + Σ_l table[l][symbol_l]`.
+/// `d_y` is `[E][H]` and `d_table` `[V][H]`, with `width` = H. Forward was `y_e = b + Σ_l table[l][symbol_l]`.
 #[inline(always)]
-pub fn lookup_backward<R: Real, const V: usize, const H: usize>(
-    symbol: Option<u8>,
-    d_y: &[R; H],
-    d_rows: &mut [[R; H]; V],
-) {
-    if let Some(row) = symbol.and_then(|symbol| d_rows.get_mut(usize::from(symbol))) {
-        add_scaled(row, R::ONE, d_y);
+pub fn lookup_backward<R: Real>(shown: &[(usize, u8)], d_y: &[R], d_table: &mut [R], width: usize) {
+    for (row, symbol) in shown {
+        if let (Some(d_row), Some(d_y)) =
+            (block_mut(d_table, usize::from(*symbol), width), block(d_y, *row, width))
+        {
+            add_scaled(d_row, R::ONE, d_y);
+        }
     }
 }

@@ -12,24 +12,19 @@
 //!
 //! Source: D. Rumelhart, G. Hinton and R. Williams, "Learning representations by back-propagating errors", Nature, 1986.
 
-use core::marker::PhantomData;
-
-use crate::activation::{Activation, Relu};
-use crate::denoiser::{Architecture, Denoiser, Example, Model, Score, Shape, initialise, to_scores};
-use crate::linear::{
-    linear_backward_bias, linear_backward_input, linear_backward_weights, linear_forward, lookup_backward,
-    lookup_forward,
+use crate::activation::Activation;
+use crate::denoiser::{
+    Architecture, Denoiser, Example, Model, Score, Shape, all_rows, initialise, scored_rows, to_scores,
 };
+use crate::kernels::Kernels;
+use crate::linear::GROUP;
 use crate::math::{Real, Stored};
 use crate::rng::Stream;
-use crate::softmax::cross_entropy;
-use crate::tensor::{Tensor, cube, matrix, matrix_mut, vector, vector_mut};
+use crate::tensor::{Tensor, block, block_mut, cube, matrix, vector};
 
 /// A two-layer perceptron over `L` positions and `V` symbols, with `H` hidden units.
-///
-/// `A` is what trains in the place of max(0, ·); see [`Stepped`](crate::integer::Stepped).
 #[derive(Clone, Copy, Debug)]
-pub struct Mlp<const L: usize, const V: usize, const H: usize, A = Relu>(PhantomData<A>);
+pub struct Mlp<const L: usize, const V: usize, const H: usize>;
 
 /// The parameters of an [`Mlp`], wherever they lie.
 #[derive(Clone, Copy, Debug)]
@@ -44,102 +39,186 @@ pub struct MlpView<'a, T, const L: usize, const V: usize, const H: usize> {
     pub output_bias: &'a [[T; V]; L],
 }
 
-/// What the forward pass leaves of one example for the backward pass, and that for the gradient.
-struct Record<'a, R, const L: usize, const V: usize, const H: usize> {
-    hidden: &'a [R; H],
-    d_hidden: &'a [R; H],
-    /// Defined where the example's weight is not 0.
-    d_logits: &'a [[R; V]; L],
-}
-
-/// The same, to be written.
-struct RecordMut<'a, R, const L: usize, const V: usize, const H: usize> {
-    hidden: &'a mut [R; H],
-    d_hidden: &'a mut [R; H],
-    d_logits: &'a mut [[R; V]; L],
-}
-
-/// An example at a position in which it counts, as the output layer sees it.
-#[derive(Debug)]
-pub struct Counted<'a, R, const V: usize, const H: usize> {
-    /// The symbol that was there.
-    pub clean: u8,
-    /// What its cross-entropy counts.
-    pub weight: f32,
-    /// h.
-    pub hidden: &'a [R; H],
-    /// ∂loss/∂z, to be written.
-    pub d_logits: &'a mut [R; V],
-    /// To which the loss is added, in nats.
-    pub loss: &'a mut R,
-}
-
-/// z = c_l + U_l·h at one position l, for each of `rows`; of z, the loss and ∂loss/∂z.
+/// The hidden layer's sums: `hidden` starts from `bias`, if given, and receives the row of the symbol that each example shows
+/// at each position of `tables`, a table E_l with its position l.
 ///
-/// `weight` is U_l and `bias` c_l; symbols from `symbols` on get probability 0.
-#[inline(always)]
-pub fn output_forward<'a, R: Real + 'a, const V: usize, const H: usize>(
-    weight: &[[R; H]; V],
-    bias: &[R; V],
-    symbols: usize,
-    rows: impl Iterator<Item = Counted<'a, R, V, H>>,
+/// `hidden` is `[E][H]`, `bias` `[H]`, and a table `[V][H]`. Positions ascend; who has the first gives the bias.
+pub fn look_up<R: Real, K: Kernels<R>, const L: usize>(
+    kernels: K,
+    bias: Option<&[R]>,
+    tables: &[(usize, &[R])],
+    batch: &[Example<L>],
+    hidden: &mut [R],
 ) {
-    for Counted { clean, weight: counts, hidden, d_logits, loss } in rows {
-        linear_forward(weight, bias, hidden, d_logits);
-        *loss += cross_entropy(d_logits, symbols, clean, R::of(f64::from(counts)));
+    let width = hidden.len().checked_div(batch.len()).unwrap_or(0).max(1);
+    for (example, hidden) in batch.iter().zip(hidden.chunks_exact_mut(width)) {
+        if let Some(bias) = bias {
+            hidden.copy_from_slice(bias);
+        }
+        let mut rows = heapless::Vec::<&[R], L>::new();
+        for (position, table) in tables {
+            let symbol = example.noisy.get(*position).copied().flatten();
+            if let Some(row) = symbol.and_then(|symbol| block(table, usize::from(symbol), width)) {
+                // There is room for one of each position.
+                let _ = rows.push(row);
+            }
+        }
+        kernels.lookup_forward(&rows, hidden);
     }
 }
 
-impl<const L: usize, const V: usize, const H: usize, A: Activation> Mlp<L, V, H, A> {
-    fn record<R>(mut flat: &[R]) -> Option<Record<'_, R, L, V, H>> {
-        Some(Record {
-            hidden: vector(&mut flat)?,
-            d_hidden: vector(&mut flat)?,
-            d_logits: matrix(&mut flat)?,
-        })
-    }
-
-    /// h of its sums, in place.
-    #[inline(always)]
-    pub fn activate<R: Real>(example: &Example<L>, hidden: &mut [R; H]) {
-        A::forward(hidden);
-        example.dropout.forward(0, hidden);
-    }
-
-    /// The gradient of the sums from that of h, in place.
-    #[inline(always)]
-    pub fn activate_backward<R: Real>(example: &Example<L>, hidden: &[R; H], d_hidden: &mut [R; H]) {
-        A::backward(hidden, d_hidden, example.hidden_weight());
-        example.dropout.backward(d_hidden);
-    }
-
-    /// The record of each example, from those of a batch.
-    fn records_mut<R>(flat: &mut [R]) -> impl Iterator<Item = RecordMut<'_, R, L, V, H>> {
-        flat.chunks_exact_mut(Self::RECORD).filter_map(|mut flat| {
-            Some(RecordMut {
-                hidden: vector_mut(&mut flat)?,
-                d_hidden: vector_mut(&mut flat)?,
-                d_logits: matrix_mut(&mut flat)?,
-            })
-        })
-    }
-
-    /// The records of the examples in which `position` counts, in the order of the batch.
-    #[expect(clippy::indexing_slicing, reason = "training; position < L")]
-    fn counted<'a, R>(
-        batch: &'a [Example<L>],
-        records: &'a [R],
-        position: usize,
-    ) -> impl Iterator<Item = Record<'a, R, L, V, H>> {
-        batch
-            .iter()
-            .zip(records.chunks_exact(Self::RECORD))
-            .filter(move |(example, _)| example.weights[position] != 0.0)
-            .filter_map(|(_, record)| Self::record(record))
+/// Hidden values of their sums, in place: the activation, and dropout as of layer number `layer`. `hidden` is `[E][H]`.
+pub fn activate<R: Real, K: Kernels<R>, const L: usize>(
+    kernels: K,
+    activation: Activation,
+    layer: usize,
+    batch: &[Example<L>],
+    hidden: &mut [R],
+) {
+    kernels.activation_forward(activation, hidden);
+    let width = hidden.len().checked_div(batch.len()).unwrap_or(0).max(1);
+    for (example, hidden) in batch.iter().zip(hidden.chunks_exact_mut(width)) {
+        if !example.dropout.is_none() {
+            kernels.dropout_forward(example.dropout, layer, hidden);
+        }
     }
 }
 
-impl<const L: usize, const V: usize, const H: usize, A: Activation> Model<L, V> for Mlp<L, V, H, A> {
+/// The gradient of the sums from that of the hidden values, in place. Forward was [`activate`], and left `hidden`.
+pub fn activate_backward<R: Real, K: Kernels<R>, const L: usize>(
+    kernels: K,
+    activation: Activation,
+    batch: &[Example<L>],
+    hidden: &[R],
+    d_hidden: &mut [R],
+) {
+    let width = hidden.len().checked_div(batch.len()).unwrap_or(0).max(1);
+    let rows = hidden.chunks_exact(width).zip(d_hidden.chunks_exact_mut(width));
+    for (example, (hidden, d_hidden)) in batch.iter().zip(rows) {
+        kernels.activation_backward(activation, hidden, d_hidden, example.price_weight(activation));
+        if !example.dropout.is_none() {
+            kernels.dropout_backward(example.dropout, d_hidden);
+        }
+    }
+}
+
+/// z = c_l + U_l·h at the position l = `position`, of each example that is scored there; of z, the loss and ∂loss/∂z.
+///
+/// `weight` is U_l, `[V][H]`, `bias` c_l, `[V]`, and `hidden` `[E][H]`; `d_logits`, `[E][V]`, and `losses`, `[E]`, receive
+/// ∂loss/∂z and, added to what they hold, the losses in nats. Symbols from `symbols` on get probability 0.
+#[expect(clippy::too_many_arguments, reason = "what computes, a layer, what it reads, what it writes")]
+pub fn output_forward<R: Real, K: Kernels<R>, const L: usize>(
+    kernels: K,
+    position: usize,
+    (weight, bias): (&[R], &[R]),
+    symbols: usize,
+    batch: &[Example<L>],
+    hidden: &[R],
+    d_logits: &mut [R],
+    losses: &mut [R],
+) {
+    for scored in scored_rows(batch, position) {
+        kernels.linear_forward(weight, bias, &scored.rows, hidden, d_logits);
+        kernels.cross_entropy_of_rows(&scored.targets, d_logits, bias.len(), symbols, losses);
+    }
+}
+
+/// d_h += U_lᵀ·d_z at the position l = `position`. Forward was [`output_forward`].
+pub fn output_backward<R: Real, K: Kernels<R>, const L: usize>(
+    kernels: K,
+    position: usize,
+    weight: &[R],
+    batch: &[Example<L>],
+    d_logits: &[R],
+    d_hidden: &mut [R],
+) {
+    let width = d_hidden.len().checked_div(batch.len()).unwrap_or(0);
+    for scored in scored_rows(batch, position) {
+        kernels.linear_backward_input(weight, &scored.rows, d_logits, d_hidden, width);
+    }
+}
+
+/// d_U_l += Σ d_z·hᵀ at the position l = `position`. Forward was [`output_forward`]; `d_weight` is `[V][H]`.
+pub fn output_weight_gradient<R: Real, K: Kernels<R>, const L: usize>(
+    kernels: K,
+    position: usize,
+    batch: &[Example<L>],
+    hidden: &[R],
+    d_logits: &[R],
+    d_weight: &mut [R],
+) {
+    let (inputs, outputs) = match batch.len() {
+        0 => return,
+        rows => (hidden.len() / rows, d_logits.len() / rows),
+    };
+    for scored in scored_rows(batch, position) {
+        kernels.linear_backward_weight(&scored.rows, hidden, d_logits, outputs, d_weight, inputs);
+    }
+}
+
+/// d_c_l += Σ d_z at the position l = `position`. Forward was [`output_forward`]; `d_bias` is `[V]`.
+pub fn output_bias_gradient<R: Real, K: Kernels<R>, const L: usize>(
+    kernels: K,
+    position: usize,
+    batch: &[Example<L>],
+    d_logits: &[R],
+    d_bias: &mut [R],
+) {
+    for scored in scored_rows(batch, position) {
+        kernels.linear_backward_bias(&scored.rows, d_logits, d_bias);
+    }
+}
+
+/// d_E_l\[x_l\] += Σ d_h, the gradient of the table of the position l = `position`. Forward was [`look_up`].
+///
+/// `d_hidden` is the gradient of the sums, `[E][H]`, and `d_table` `[V][H]`.
+pub fn table_gradient<R: Real, K: Kernels<R>, const L: usize>(
+    kernels: K,
+    position: usize,
+    batch: &[Example<L>],
+    d_hidden: &[R],
+    d_table: &mut [R],
+) {
+    let width = d_hidden.len().checked_div(batch.len()).unwrap_or(0);
+    let mut rows = batch.iter().enumerate();
+    while rows.len() > 0 {
+        let mut shown = heapless::Vec::<(usize, u8), GROUP>::new();
+        for (row, example) in rows.by_ref().take(GROUP) {
+            if let Some(symbol) = example.noisy.get(position).copied().flatten() {
+                // There is room for as many as are taken.
+                let _ = shown.push((row, symbol));
+            }
+        }
+        kernels.lookup_backward(&shown, d_hidden, d_table, width);
+    }
+}
+
+/// d_b += Σ d_h over the batch. Forward was [`look_up`]; `d_hidden` is the gradient of the sums, `[E][H]`.
+pub fn hidden_bias_gradient<R: Real, K: Kernels<R>>(kernels: K, d_hidden: &[R], d_bias: &mut [R]) {
+    for rows in all_rows(d_hidden.len().checked_div(d_bias.len()).unwrap_or(0)) {
+        kernels.linear_backward_bias(&rows, d_hidden, d_bias);
+    }
+}
+
+/// What the passes leave of a shard.
+struct Records<'a, R> {
+    /// h, `[E][H]`.
+    hidden: &'a [R],
+    /// ∂loss/∂h, and then that of its sums.
+    d_hidden: &'a [R],
+    /// ∂loss/∂z, `[L][E][V]`, defined where an example is scored.
+    d_logits: &'a [R],
+}
+
+impl<const L: usize, const V: usize, const H: usize> Mlp<L, V, H> {
+    fn records<R>(flat: &[R], rows: usize) -> Option<Records<'_, R>> {
+        let (hidden, rest) = flat.split_at_checked(rows.checked_mul(H)?)?;
+        let (d_hidden, d_logits) = rest.split_at_checked(rows.checked_mul(H)?)?;
+        Some(Records { hidden, d_hidden, d_logits })
+    }
+}
+
+impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H> {
     const SHAPE: Shape =
         Shape { architecture: Architecture::Mlp, positions: L, symbols: V, width: H, blocks: 0, heads: 0 };
     const TENSORS: &'static [Tensor] = &[
@@ -148,11 +227,11 @@ impl<const L: usize, const V: usize, const H: usize, A: Activation> Model<L, V> 
         Tensor { name: "output", dimensions: &[L, V, H], parts: L },
         Tensor { name: "output_bias", dimensions: &[L, V], parts: L },
     ];
-    const RECORD: usize = (2 * H + L * V).next_multiple_of(16);
+    const RECORD: usize = 2 * H + L * V;
     const MEMORY: usize = H;
 
     type View<'a, T: Copy + 'a> = MlpView<'a, T, L, V, H>;
-    type Denoiser<'a, W: Stored<f32> + 'a> = MlpDenoiser<'a, W, L, V, H, A>;
+    type Denoiser<'a, W: Stored<f32> + 'a, K: Kernels<f32> + 'a> = MlpDenoiser<'a, W, K, L, V, H>;
 
     fn view<T: Copy>(mut flat: &[T]) -> Option<Self::View<'_, T>> {
         let view = MlpView {
@@ -170,100 +249,119 @@ impl<const L: usize, const V: usize, const H: usize, A: Activation> Model<L, V> 
         initialise(Self::TENSORS, &[L.saturating_mul(V), 0, H, 0], parameters, stream);
     }
 
-    #[expect(clippy::indexing_slicing, reason = "training; position < L, clean < symbols ≤ V")]
-    #[inline(always)]
-    fn forward_backward<R: Real>(
+    #[expect(clippy::indexing_slicing, reason = "training; position < L")]
+    fn forward_backward<R: Real, K: Kernels<R>>(
+        kernels: K,
+        activation: Activation,
         parameters: Self::View<'_, R>,
-        batch: &[Example<L>],
+        shard: &[Example<L>],
         symbols: usize,
         records: &mut [R],
         losses: &mut [R],
     ) {
+        let rows = shard.len();
+        let (hidden, rest) = records.split_at_mut(rows.saturating_mul(H));
+        let (d_hidden, d_logits) = rest.split_at_mut(rows.saturating_mul(H));
         losses.fill(R::ZERO);
-        for (example, record) in batch.iter().zip(Self::records_mut(records)) {
-            lookup_forward(parameters.input, parameters.hidden_bias, &example.noisy, record.hidden);
-            Self::activate(example, record.hidden);
-            record.d_hidden.fill(R::ZERO);
-        }
+        let tables: [(usize, &[R]); L] =
+            core::array::from_fn(|position| (position, parameters.input[position].as_flattened()));
+        look_up(kernels, Some(parameters.hidden_bias), &tables, shard, hidden);
+        activate(kernels, activation, 0, shard, hidden);
+        d_hidden.fill(R::ZERO);
         // Position by position, so that its weights stay in the innermost cache for the whole batch.
         for position in 0..L {
-            let (weight, bias) = (&parameters.output[position], &parameters.output_bias[position]);
-            let counts = |example: &Example<L>| example.weights[position] != 0.0;
-            let rows = batch.iter().zip(Self::records_mut(records)).zip(losses.iter_mut());
-            let rows = rows.filter(|((example, _), _)| counts(example));
-            output_forward(
-                weight,
-                bias,
-                symbols,
-                rows.map(|((example, record), loss)| Counted {
-                    clean: example.clean[position],
-                    weight: example.weights[position],
-                    hidden: record.hidden,
-                    d_logits: &mut record.d_logits[position],
-                    loss,
-                }),
-            );
-            for (_, record) in batch.iter().zip(Self::records_mut(records)).filter(|row| counts(row.0)) {
-                linear_backward_input(weight, &record.d_logits[position], record.d_hidden);
-            }
+            let weight = parameters.output[position].as_flattened();
+            let layer = (weight, &parameters.output_bias[position][..]);
+            let Some(d_logits) = block_mut(d_logits, position, rows.saturating_mul(V)) else { return };
+            output_forward(kernels, position, layer, symbols, shard, hidden, d_logits, losses);
+            output_backward(kernels, position, weight, shard, d_logits, d_hidden);
         }
-        for (example, record) in batch.iter().zip(Self::records_mut(records)) {
-            Self::activate_backward(example, record.hidden, record.d_hidden);
-        }
+        activate_backward(kernels, activation, shard, hidden, d_hidden);
     }
 
-    #[expect(clippy::indexing_slicing, reason = "training; the part of a tensor with L parts is below L")]
-    #[inline(always)]
-    fn gradient<R: Real>(tensor: usize, part: usize, batch: &[Example<L>], records: &[R], mut out: &mut [R]) {
-        out.fill(R::ZERO);
-        let all = || records.chunks_exact(Self::RECORD).filter_map(Self::record);
+    fn gradient<R: Real, K: Kernels<R>>(
+        kernels: K,
+        tensor: usize,
+        part: usize,
+        shard: &[Example<L>],
+        records: &[R],
+        out: &mut [R],
+    ) {
+        let rows = shard.len();
+        let Some(Records { hidden, d_hidden, d_logits }) = Self::records(records, rows) else { return };
+        let Some(d_logits) = block(d_logits, if tensor < 2 { 0 } else { part }, rows.saturating_mul(V))
+        else {
+            return;
+        };
         match tensor {
-            0 => {
-                let Some(d_rows) = matrix_mut(&mut out) else { return };
-                for (example, record) in batch.iter().zip(all()) {
-                    lookup_backward::<R, V, H>(example.noisy[part], record.d_hidden, d_rows);
-                }
-            }
-            1 => {
-                let Some(d_bias) = vector_mut(&mut out) else { return };
-                linear_backward_bias::<R, H>(all().map(|record| record.d_hidden), d_bias);
-            }
-            2 => {
-                let Some(d_weight) = matrix_mut(&mut out) else { return };
-                let counted = Self::counted(batch, records, part);
-                linear_backward_weights::<R, H, V>(
-                    counted.map(|record| (record.hidden, &record.d_logits[part])),
-                    d_weight,
-                );
-            }
-            _ => {
-                let Some(d_bias) = vector_mut(&mut out) else { return };
-                let counted = Self::counted(batch, records, part);
-                linear_backward_bias(counted.map(|record| &record.d_logits[part]), d_bias);
-            }
+            0 => table_gradient(kernels, part, shard, d_hidden, out),
+            1 => hidden_bias_gradient(kernels, d_hidden, out),
+            2 => output_weight_gradient(kernels, part, shard, hidden, d_logits, out),
+            _ => output_bias_gradient(kernels, part, shard, d_logits, out),
         }
     }
 
-    fn denoiser<'a, W: Stored<f32>>(
+    fn denoiser<'a, W: Stored<f32>, K: Kernels<f32> + 'a>(
+        kernels: K,
+        activation: Activation,
         parameters: Self::View<'a, W>,
         memory: &'a mut [f32],
-    ) -> Option<Self::Denoiser<'a, W>> {
+    ) -> Option<Self::Denoiser<'a, W, K>> {
         let hidden = memory.first_chunk_mut()?;
-        Some(MlpDenoiser { parameters, symbols: [None; L], hidden, activation: PhantomData })
+        Some(MlpDenoiser { kernels, activation, parameters, symbols: [None; L], hidden })
     }
 }
 
 /// An [`Mlp`] at work: parameters, the text so far, and the hidden layer of the last evaluation.
 #[derive(Debug)]
-pub struct MlpDenoiser<'a, W, const L: usize, const V: usize, const H: usize, A = Relu> {
+pub struct MlpDenoiser<'a, W, K, const L: usize, const V: usize, const H: usize> {
+    kernels: K,
+    activation: Activation,
     parameters: MlpView<'a, W, L, V, H>,
     symbols: [Option<u8>; L],
     hidden: &'a mut [f32; H],
-    activation: PhantomData<A>,
 }
 
-impl<W: Stored<f32>, const L: usize, const V: usize, const H: usize, A: Activation> Denoiser<L, V>
-    for MlpDenoiser<'_, W, L, V, H, A>
+/// The hidden layer's sums of one text, b + Σ_l E\[l\]\[x_l\] over the shown positions l.
+pub(crate) fn look_up_text<
+    W: Stored<f32>,
+    K: Kernels<f32>,
+    const L: usize,
+    const V: usize,
+    const H: usize,
+>(
+    kernels: K,
+    table: &[[[W; H]; V]; L],
+    bias: &[W; H],
+    symbols: &[Option<u8>; L],
+    hidden: &mut [f32; H],
+) {
+    hidden.fill(0.0);
+    kernels.lookup_forward(&[&bias[..]], hidden);
+    let mut rows = heapless::Vec::<&[W], L>::new();
+    for (table, symbol) in table.iter().zip(symbols) {
+        if let Some(row) = symbol.and_then(|symbol| table.get(usize::from(symbol))) {
+            // There is room for one of each position.
+            let _ = rows.push(row);
+        }
+    }
+    kernels.lookup_forward(&rows, hidden);
+}
+
+/// The scores of one position from the hidden layer `hidden`.
+pub(crate) fn output_scores<W: Stored<f32>, K: Kernels<f32>, const V: usize, const H: usize>(
+    kernels: K,
+    (weight, bias): (&[[W; H]; V], &[W; V]),
+    hidden: &[f32; H],
+    out: &mut [Score; V],
+) {
+    let mut logits = [0.0; V];
+    kernels.linear_forward(weight.as_flattened(), bias, &[0], hidden, &mut logits);
+    to_scores(&logits, out);
+}
+
+impl<W: Stored<f32>, K: Kernels<f32>, const L: usize, const V: usize, const H: usize> Denoiser<L, V>
+    for MlpDenoiser<'_, W, K, L, V, H>
 {
     fn set(&mut self, position: usize, symbol: Option<u8>) {
         if let Some(slot) = self.symbols.get_mut(position) {
@@ -271,18 +369,15 @@ impl<W: Stored<f32>, const L: usize, const V: usize, const H: usize, A: Activati
         }
     }
 
-    #[inline(always)]
     fn evaluate(&mut self) {
-        lookup_forward(self.parameters.input, self.parameters.hidden_bias, &self.symbols, self.hidden);
-        A::forward(self.hidden);
+        let Self { kernels, activation, parameters, symbols, hidden } = self;
+        look_up_text(*kernels, parameters.input, parameters.hidden_bias, symbols, hidden);
+        kernels.activation_forward(*activation, *hidden);
     }
 
-    #[inline(always)]
     fn scores(&self, position: usize, out: &mut [Score; V]) {
         let layer = self.parameters.output.get(position).zip(self.parameters.output_bias.get(position));
-        let Some((weight, bias)) = layer else { return };
-        let mut logits = [0.0; V];
-        linear_forward(weight, bias, self.hidden, &mut logits);
-        to_scores(&logits, out);
+        let Some(layer) = layer else { return };
+        output_scores(self.kernels, layer, self.hidden, out);
     }
 }

@@ -13,97 +13,163 @@
 //!
 //! Source: B. Zhang and R. Sennrich, "Root Mean Square Layer Normalization", NeurIPS 2019, equation 4.
 
-use crate::linear::{LANES, sum_lanes};
+use crate::linear::{LANES, lanes, lanes_mut, row_by_row, sum_lanes};
 use crate::math::{Real, Stored};
-use crate::product::row_by_row;
+use crate::product::TILE;
 
 /// ε: the least mean square.
 const EPSILON: f64 = 1e-5;
+/// Positions that a text can have.
+const MOST_POSITIONS: usize = 64;
+/// Tiles of so many positions.
+const TILES: usize = MOST_POSITIONS / TILE;
 
-/// y_dl = g_d·r_l·x_dl for every position l.
+/// A number for each position, in tiles.
+type Tiles<R> = [[R; TILE]; TILES];
+
+/// The features of the `TILE` positions from `first` on, of a row that ends at `end`; 0 past its end.
 #[inline(always)]
-pub fn rms_norm_forward<R: Real, W: Stored<R>, const D: usize, const L: usize>(
-    gain: &[W; D],
-    x: &[[R; L]; D],
-    y: &mut [[R; L]; D],
-) {
-    let scale = scales(x);
-    for ((y, x), g) in y.iter_mut().zip(x).zip(gain) {
-        row_by_row();
-        let g = g.real();
-        for ((y, x), r) in y.iter_mut().zip(x).zip(&scale) {
-            *y = g * (*r * *x);
+fn load<R: Real>(x: &[R], first: usize, end: usize) -> [R; TILE] {
+    if first.saturating_add(TILE) <= end {
+        return *lanes(x, first).unwrap_or(&[R::ZERO; TILE]);
+    }
+    let mut tile = [R::ZERO; TILE];
+    for (tile, x) in tile.iter_mut().zip(x.get(first..end).unwrap_or(&[])) {
+        *tile = *x;
+    }
+    tile
+}
+
+/// Stores a tile where [`load`] would read it.
+#[inline(always)]
+fn store<R: Real>(tile: [R; TILE], x: &mut [R], first: usize, end: usize) {
+    if first.saturating_add(TILE) <= end {
+        if let Some(x) = lanes_mut(x, first) {
+            *x = tile;
         }
+        return;
+    }
+    for (tile, x) in tile.into_iter().zip(x.get_mut(first..end).unwrap_or(&mut [])) {
+        *x = tile;
     }
 }
 
-/// r_l = 1/√(Σ_d x_dl²/D + ε).
+/// y_dl = g_d·r_l·x_dl for every position l.
+///
+/// `gain` is `[D]`, `x` and `y` are `[D][L]`, with `width` = L ≤ 64.
+#[expect(clippy::indexing_slicing, reason = "tile < TILES, lane < TILE")]
 #[inline(always)]
-fn scales<R: Real, const D: usize, const L: usize>(x: &[[R; L]; D]) -> [R; L] {
-    let mut squares = [R::ZERO; L];
-    for x in x {
-        for (sum, x) in squares.iter_mut().zip(x) {
-            *sum += *x * *x;
+pub fn rms_norm_forward<R: Real, W: Stored<R>>(gain: &[W], x: &[R], y: &mut [R], width: usize) {
+    let scale = scales(x, gain.len(), width);
+    let mut start = 0_usize;
+    for g in gain {
+        row_by_row();
+        let (g, end) = (g.real(), start.saturating_add(width));
+        for tile in 0..tiles(width) {
+            let first = start.saturating_add(tile.saturating_mul(TILE));
+            let mut row = load(x, first, end);
+            for lane in 0..TILE {
+                row[lane] = g * (scale[tile][lane] * row[lane]);
+            }
+            store(row, y, first, end);
+        }
+        start = end;
+    }
+}
+
+/// Tiles of `width` positions.
+#[inline(always)]
+fn tiles(width: usize) -> usize {
+    width.div_ceil(TILE).min(TILES)
+}
+
+/// r_l = 1/√(Σ_d x_dl²/D + ε) for `D` = `features`.
+#[expect(clippy::indexing_slicing, reason = "tile < TILES, lane < TILE")]
+#[inline(always)]
+fn scales<R: Real>(x: &[R], features: usize, width: usize) -> Tiles<R> {
+    let share = R::of(1.0 / features as f64);
+    let mut scale = [[R::ZERO; TILE]; TILES];
+    for tile in 0..tiles(width) {
+        let mut squares = [R::ZERO; TILE];
+        let mut start = 0_usize;
+        for _ in 0..features {
+            let end = start.saturating_add(width);
+            let x = load(x, start.saturating_add(tile.saturating_mul(TILE)), end);
+            for lane in 0..TILE {
+                squares[lane] += x[lane] * x[lane];
+            }
+            start = end;
+        }
+        for lane in 0..TILE {
+            scale[tile][lane] = R::ONE / (squares[lane] * share + R::of(EPSILON)).sqrt();
         }
     }
-    let share = R::of(1.0 / D as f64);
-    squares.map(|sum| R::ONE / (sum * share + R::of(EPSILON)).sqrt())
+    scale
 }
 
 /// Turns `d`, ∂loss/∂y, into ∂loss/∂x, and writes ∂loss/∂g to `d_gain`.
 ///
-/// Forward was `y_dl = g_d·r_l·x_dl`.
+/// `gain` and `d_gain` are `[D]`, `x` and `d` are `[D][L]`, with `width` = L ≤ 64. Forward was `y_dl = g_d·r_l·x_dl`.
+#[expect(clippy::indexing_slicing, reason = "tile < TILES, lane < TILE")]
 #[inline(always)]
-pub fn rms_norm_backward<R: Real, const D: usize, const L: usize>(
-    gain: &[R; D],
-    x: &[[R; L]; D],
-    d: &mut [[R; L]; D],
-    d_gain: &mut [R; D],
-) {
-    let scale = scales(x);
-    let mut mean = [R::ZERO; L];
-    for (((d, x), g), d_gain) in d.iter_mut().zip(x).zip(gain).zip(d_gain) {
-        let n = times(scale, x);
-        *d_gain = sum_positions(&times(n, d));
-        *d = d.map(|d| *g * d);
-        for (mean, product) in mean.iter_mut().zip(times(n, d)) {
-            *mean += product;
+pub fn rms_norm_backward<R: Real>(gain: &[R], x: &[R], d: &mut [R], d_gain: &mut [R], width: usize) {
+    let scale = scales(x, gain.len(), width);
+    let mut mean = [[R::ZERO; TILE]; TILES];
+    let mut start = 0_usize;
+    for (index, g) in gain.iter().enumerate() {
+        let end = start.saturating_add(width);
+        let mut sums = [R::ZERO; LANES];
+        for tile in 0..tiles(width) {
+            let first = start.saturating_add(tile.saturating_mul(TILE));
+            let n = times(scale[tile], load(x, first, end));
+            let d_y = load(d, first, end);
+            // Positions past the end add 0.
+            let products = times(n, d_y);
+            for lane in 0..LANES {
+                sums[lane] += products[lane];
+            }
+            for lane in 0..LANES {
+                sums[lane] += products[LANES | lane];
+            }
+            let h = times([*g; TILE], d_y);
+            let along = times(n, h);
+            for lane in 0..TILE {
+                mean[tile][lane] += along[lane];
+            }
+            store(h, d, first, end);
         }
+        if let Some(d_gain) = d_gain.get_mut(index) {
+            *d_gain = sum_lanes(sums);
+        }
+        start = end;
     }
-    let share = R::of(1.0 / D as f64);
-    let mean = mean.map(|mean| mean * share);
-    for (d, x) in d.iter_mut().zip(x) {
+    let share = R::of(1.0 / gain.len() as f64);
+    for mean in mean.as_flattened_mut() {
+        *mean = *mean * share;
+    }
+    let mut start = 0_usize;
+    for _ in gain {
         row_by_row();
-        let along = times(times(scale, x), &mean);
-        for (d, along) in d.iter_mut().zip(along) {
-            *d = *d - along;
+        let end = start.saturating_add(width);
+        for tile in 0..tiles(width) {
+            let first = start.saturating_add(tile.saturating_mul(TILE));
+            let along = times(times(scale[tile], load(x, first, end)), mean[tile]);
+            let mut row = load(d, first, end);
+            for lane in 0..TILE {
+                row[lane] = row[lane] - along[lane];
+            }
+            store(times(scale[tile], row), d, first, end);
         }
-        *d = times(scale, d);
+        start = end;
     }
 }
 
 /// x·y, position by position. By value, the form in which the compiler keeps them in vector registers.
+#[expect(clippy::indexing_slicing, reason = "lane < TILE")]
 #[inline(always)]
-fn times<R: Real, const L: usize>(mut x: [R; L], y: &[R; L]) -> [R; L] {
-    for (x, y) in x.iter_mut().zip(y) {
-        *x = *x * *y;
-    }
-    x
-}
-
-/// Σ_l x_l, in lanes.
-#[inline(always)]
-fn sum_positions<R: Real, const L: usize>(x: &[R; L]) -> R {
-    let (chunks, rest) = x.as_chunks::<LANES>();
-    let lanes = chunks.iter().fold([R::ZERO; LANES], |lanes, chunk| plus(lanes, chunk));
-    sum_lanes(plus(lanes, rest))
-}
-
-/// x + y, for as many as y has. By value, as above.
-#[inline(always)]
-fn plus<R: Real>(mut x: [R; LANES], y: &[R]) -> [R; LANES] {
-    for (x, y) in x.iter_mut().zip(y) {
-        *x += *y;
+fn times<R: Real>(mut x: [R; TILE], y: [R; TILE]) -> [R; TILE] {
+    for lane in 0..TILE {
+        x[lane] = x[lane] * y[lane];
     }
     x
 }

@@ -20,8 +20,9 @@
 //!
 //! Source: the tile is that of K. Goto and R. van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008.
 
-use crate::linear::plus_scaled;
+use crate::linear::{lanes, lanes_mut, plus_scaled, row_by_row};
 use crate::math::{Real, Stored};
+use crate::tensor::first_rows;
 
 /// Lanes of a tile, and features of a transposed block: two registers of AVX2.
 pub const TILE: usize = 16;
@@ -32,6 +33,17 @@ const ROWS: usize = 6;
 /// Rows of other tiles, so that all are used up: twenty and more are so many sixes and fives. A tile of two rows takes as
 /// long as one of four, since each sum waits for its last addition; and of four, compilers put the rows in the lanes.
 const FEW_ROWS: usize = 5;
+
+/// What becomes of a finished sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// y = sum.
+    Set,
+    /// y += sum.
+    Add,
+    /// y = y·sum.
+    Multiply,
+}
 
 /// Some of `L` positions, in ascending order.
 #[derive(Clone, Copy, Debug)]
@@ -54,28 +66,23 @@ impl<const L: usize> Positions<L> {
         positions
     }
 
-    /// Each of them, for [`product_backward_weight`].
+    /// The positions, for [`product_backward_weight`].
     #[inline(always)]
-    pub fn iter(&self) -> impl Iterator<Item = usize> + Clone {
-        // The compiler then sees that they are below L.
-        self.list.iter().take(self.count).map(|position| (*position).min(L.saturating_sub(1)))
+    pub fn as_slice(&self) -> &[usize] {
+        self.list.get(..self.count).unwrap_or(&[])
     }
 }
 
-/// y_ol = finish(y_ol, Σ_i w_oi·x_il), i ascending.
+/// y_ol = Σ_i w_oi·x_il, i ascending, stored as `store` says.
 ///
-/// `finish` says what becomes of a sum: `|_, sum| sum` overwrites y, `|y, sum| y + sum` adds to it.
+/// `w` is `[O][I]`, `x` `[I][L]` and `y` `[O][L]`, with `width` = L.
 #[inline(always)]
-pub fn product<R: Real, W: Stored<R>, const I: usize, const O: usize, const L: usize>(
-    w: &[[W; I]; O],
-    x: &[[R; L]; I],
-    y: &mut [[R; L]; O],
-    finish: impl Fn(R, R) -> R + Copy,
-) {
-    let [many, few, single] = tiles(O);
-    let (w, y) = product_rows::<R, W, I, L, ROWS>(many, w, x, y, finish);
-    let (w, y) = product_rows::<R, W, I, L, FEW_ROWS>(few, w, x, y, finish);
-    product_rows::<R, W, I, L, 1>(single, w, x, y, finish);
+pub fn product<R: Real, W: Stored<R>>(w: &[W], x: &[R], y: &mut [R], width: usize, store: Store) {
+    let outputs = y.len().checked_div(width).unwrap_or(0);
+    let [many, few, single] = tiles(outputs);
+    let next = product_rows::<R, W, ROWS>(0, many, w, x, y, width, store);
+    let next = product_rows::<R, W, FEW_ROWS>(next, few, w, x, y, width, store);
+    product_rows::<R, W, 1>(next, single, w, x, y, width, store);
 }
 
 /// How many tiles of [`ROWS`], of [`FEW_ROWS`] and of one row make up `rows` rows; of one only where there is no other way.
@@ -89,261 +96,408 @@ const fn tiles(rows: usize) -> [usize; 3] {
     }
 }
 
-/// The first `tiles` tiles of `N` rows, and the rows that are left.
+/// The rows of `tiles` tiles of `N` rows from row `first` on; returns the row behind them.
 #[inline(always)]
-fn split<T, const N: usize>(rows: &[T], tiles: usize) -> (&[[T; N]], &[T]) {
-    let (head, rest) = rows.split_at(rows.len().min(tiles.saturating_mul(N)));
-    (head.as_chunks().0, rest)
-}
-
-/// The same, to be written.
-#[inline(always)]
-fn split_mut<T, const N: usize>(rows: &mut [T], tiles: usize) -> (&mut [[T; N]], &mut [T]) {
-    let (head, rest) = rows.split_at_mut(rows.len().min(tiles.saturating_mul(N)));
-    (head.as_chunks_mut().0, rest)
-}
-
-/// [`product`], `N` rows at once for so many tiles; returns the rows that are left.
-#[inline(always)]
-fn product_rows<'a, R: Real, W: Stored<R>, const I: usize, const L: usize, const N: usize>(
+fn product_rows<R: Real, W: Stored<R>, const N: usize>(
+    first: usize,
     tiles: usize,
-    w: &'a [[W; I]],
-    x: &[[R; L]; I],
-    y: &'a mut [[R; L]],
-    finish: impl Fn(R, R) -> R + Copy,
-) -> (&'a [[W; I]], &'a mut [[R; L]]) {
-    let ((blocks, w_rest), (y_blocks, y_rest)) = (split::<_, N>(w, tiles), split_mut::<_, N>(y, tiles));
-    for (w, y) in blocks.iter().zip(y_blocks) {
-        columns(|i| w.each_ref().map(|row| element(row, i)), x, y, finish);
+    w: &[W],
+    x: &[R],
+    y: &mut [R],
+    width: usize,
+    store: Store,
+) -> usize {
+    let inputs = x.len().checked_div(width).unwrap_or(0);
+    let mut row = first;
+    for _ in 0..tiles {
+        let Some(w) = w.get(row.wrapping_mul(inputs)..) else { return row };
+        let Some(rows) = first_rows::<W, N>(w, inputs) else { return row };
+        let Some(y) = y.get_mut(row.wrapping_mul(width)..) else { return row };
+        columns(Rows { rows, terms: inputs }, x, y, width, store);
+        row = row.saturating_add(N);
     }
-    (w_rest, y_rest)
+    row
 }
 
-/// y_il = finish(y_il, Σ_o w_oi·x_ol), o ascending: the [`product`] with the transposed matrix.
+/// y_il = Σ_o w_oi·x_ol, o ascending, stored as `store` says: the [`product`] with the transposed matrix.
+///
+/// `w` is `[O][I]`, `x` `[O][L]` and `y` `[I][L]`, with `width` = L.
 #[inline(always)]
-pub fn product_transposed<R: Real, W: Stored<R>, const I: usize, const O: usize, const L: usize>(
-    w: &[[W; I]; O],
-    x: &[[R; L]; O],
-    y: &mut [[R; L]; I],
-    finish: impl Fn(R, R) -> R + Copy,
-) {
-    let [many, few, single] = tiles(I);
-    let y = transposed_rows::<R, W, I, O, L, ROWS>(many, w, x, y, finish);
-    let y = transposed_rows::<R, W, I, O, L, FEW_ROWS>(few, w, x, y, finish);
-    transposed_rows::<R, W, I, O, L, 1>(single, w, x, y, finish);
+pub fn product_transposed<R: Real, W: Stored<R>>(w: &[W], x: &[R], y: &mut [R], width: usize, store: Store) {
+    let inputs = y.len().checked_div(width).unwrap_or(0);
+    let [many, few, single] = tiles(inputs);
+    let next = transposed_rows::<R, W, ROWS>(0, many, w, x, y, width, store);
+    let next = transposed_rows::<R, W, FEW_ROWS>(next, few, w, x, y, width, store);
+    transposed_rows::<R, W, 1>(next, single, w, x, y, width, store);
 }
 
-/// [`product_transposed`] for the last rows of y, `N` at once for so many tiles; returns those that are left.
+/// [`product_transposed`] for the rows of `tiles` tiles of `N` rows of y from row `first` on; returns the row behind them.
 #[inline(always)]
-fn transposed_rows<
-    'a,
-    R: Real,
-    W: Stored<R>,
-    const I: usize,
-    const O: usize,
-    const L: usize,
-    const N: usize,
->(
+fn transposed_rows<R: Real, W: Stored<R>, const N: usize>(
+    first: usize,
     tiles: usize,
-    w: &[[W; I]; O],
-    x: &[[R; L]; O],
-    y: &'a mut [[R; L]],
-    finish: impl Fn(R, R) -> R + Copy,
-) -> &'a mut [[R; L]] {
-    let first = I.saturating_sub(y.len());
-    let (blocks, rest) = split_mut::<_, N>(y, tiles);
-    for (i, y) in (first..I).step_by(N).zip(blocks) {
-        let weights =
-            |o: usize| w.get(o).and_then(|row| lanes(row, i)).map_or([R::ZERO; N], |row| row.map(W::real));
-        columns(weights, x, y, finish);
+    w: &[W],
+    x: &[R],
+    y: &mut [R],
+    width: usize,
+    store: Store,
+) -> usize {
+    let (inputs, outputs) =
+        (y.len().checked_div(width).unwrap_or(0), x.len().checked_div(width).unwrap_or(0));
+    let mut row = first;
+    for _ in 0..tiles {
+        let Some(y) = y.get_mut(row.wrapping_mul(width)..) else { return row };
+        columns::<_, _, N>(Columns { w, first: row, stride: inputs, terms: outputs }, x, y, width, store);
+        row = row.saturating_add(N);
     }
-    rest
+    row
 }
 
-/// y_nl = finish(y_nl, Σ_s weights(s)_n·x_sl) for every lane l.
+/// The weights of a tile of `N` rows: for each term of the sums one weight a row.
+trait Weights<R, const N: usize>: Copy {
+    /// How many terms the sums have.
+    fn terms(self) -> usize;
+    /// The weights of term number `term`.
+    fn of(self, term: usize) -> Option<[R; N]>;
+}
+
+/// Those of a matrix as it lies: a row of it for each row of the tile.
+#[derive(Clone, Copy)]
+struct Rows<'a, W, const N: usize> {
+    rows: [&'a [W]; N],
+    terms: usize,
+}
+
+impl<R: Real, W: Stored<R>, const N: usize> Weights<R, N> for Rows<'_, W, N> {
+    #[inline(always)]
+    fn terms(self) -> usize {
+        self.terms
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "row < N")]
+    #[inline(always)]
+    fn of(self, term: usize) -> Option<[R; N]> {
+        let mut weights = [R::ZERO; N];
+        for row in 0..N {
+            weights[row] = self.rows[row].get(term)?.real();
+        }
+        Some(weights)
+    }
+}
+
+/// Those of a matrix transposed: a column of it, from column `first` on, for each row of the tile.
+#[derive(Clone, Copy)]
+struct Columns<'a, W> {
+    w: &'a [W],
+    first: usize,
+    /// The length of a row of the matrix.
+    stride: usize,
+    terms: usize,
+}
+
+impl<R: Real, W: Stored<R>, const N: usize> Weights<R, N> for Columns<'_, W> {
+    #[inline(always)]
+    fn terms(self) -> usize {
+        self.terms
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "row < N")]
+    #[inline(always)]
+    fn of(self, term: usize) -> Option<[R; N]> {
+        let w = lanes::<W, N>(self.w, term.wrapping_mul(self.stride).wrapping_add(self.first))?;
+        let mut weights = [R::ZERO; N];
+        for row in 0..N {
+            weights[row] = w[row].real();
+        }
+        Some(weights)
+    }
+}
+
+/// y_nl = Σ_s weights(s)_n·x_sl for every lane l of `N` rows, stored as `store` says.
 #[inline(always)]
-fn columns<R: Real, const S: usize, const N: usize, const L: usize>(
-    weights: impl Fn(usize) -> [R; N] + Copy,
-    x: &[[R; L]; S],
-    y: &mut [[R; L]; N],
-    finish: impl Fn(R, R) -> R + Copy,
+fn columns<R: Real, T: Weights<R, N>, const N: usize>(
+    weights: T,
+    x: &[R],
+    y: &mut [R],
+    width: usize,
+    store: Store,
 ) {
-    let whole = L.saturating_sub(L % TILE);
+    let whole = width.saturating_sub(width % TILE);
     for first in (0..whole).step_by(TILE) {
-        store(tile::<R, N, TILE>(0..S, weights, |s| lanes(x.get(s)?, first)), y, first, finish);
+        store_tile(tile::<R, T, N, TILE>(weights, x, width, first), y, width, first, store);
     }
-    // Where no lane is left, this is not even compiled.
-    if const { L.is_multiple_of(TILE) } {
-        return;
-    }
-    for lane in whole..L {
-        store(tile::<R, N, 1>(0..S, weights, |s| lanes(x.get(s)?, lane)), y, lane, finish);
+    for lane in whole..width {
+        store_tile(tile::<R, T, N, 1>(weights, x, width, lane), y, width, lane, store);
     }
 }
 
-/// Σ_s weights(s)_n·x(s)_l over the `terms` s.
+/// Σ_s weights(s)_n·x_sl for the `WIDTH` lanes l from `first` on.
+#[expect(clippy::indexing_slicing, reason = "row < N")]
 #[inline(always)]
-fn tile<'a, R: Real + 'a, const N: usize, const WIDTH: usize>(
-    terms: impl Iterator<Item = usize>,
-    weights: impl Fn(usize) -> [R; N],
-    x: impl Fn(usize) -> Option<&'a [R; WIDTH]>,
+fn tile<R: Real, T: Weights<R, N>, const N: usize, const WIDTH: usize>(
+    weights: T,
+    x: &[R],
+    width: usize,
+    first: usize,
 ) -> [[R; WIDTH]; N] {
     let mut sums = [[R::ZERO; WIDTH]; N];
-    for s in terms {
-        if let Some(x) = x(s) {
-            let mut weights = weights(s).into_iter();
-            sums = sums.map(|sums| plus_scaled(sums, weights.next().unwrap_or(R::ZERO), x));
+    let mut place = first;
+    for term in 0..weights.terms() {
+        let (Some(x), Some(weights)) = (lanes::<R, WIDTH>(x, place), weights.of(term)) else { break };
+        // Loaded once for all rows.
+        let x = *x;
+        for row in 0..N {
+            row_by_row();
+            sums[row] = plus_scaled(sums[row], weights[row], &x);
         }
+        place = place.wrapping_add(width);
     }
     sums
 }
 
-/// y_nl = finish(y_nl, sum_nl) for the lanes l from `first` on.
+/// Stores `sums` in y_nl for the lanes l from `first` on.
+#[expect(clippy::indexing_slicing, reason = "row < N, lane < WIDTH")]
 #[inline(always)]
-fn store<R: Real, const N: usize, const L: usize, const WIDTH: usize>(
+fn store_tile<R: Real, const N: usize, const WIDTH: usize>(
     sums: [[R; WIDTH]; N],
-    y: &mut [[R; L]; N],
+    y: &mut [R],
+    width: usize,
     first: usize,
-    finish: impl Fn(R, R) -> R,
+    store: Store,
 ) {
-    for (y, sums) in y.iter_mut().zip(sums) {
-        if let Some(y) = y.get_mut(first..).and_then(|y| y.first_chunk_mut::<WIDTH>()) {
-            for (y, sum) in y.iter_mut().zip(sums) {
-                *y = finish(*y, sum);
+    let mut rest = y;
+    for row in 0..N {
+        let Some((y, tail)) = rest.split_at_mut_checked(width) else { return };
+        rest = tail;
+        let Some(y) = lanes_mut::<R, WIDTH>(y, first) else { return };
+        match store {
+            Store::Set => *y = sums[row],
+            Store::Add => {
+                for lane in 0..WIDTH {
+                    y[lane] += sums[row][lane];
+                }
+            }
+            Store::Multiply => {
+                for lane in 0..WIDTH {
+                    y[lane] = y[lane] * sums[row][lane];
+                }
             }
         }
     }
-}
-
-/// x_i, and 0 past the end, which no caller asks for.
-#[inline(always)]
-fn element<R: Real, W: Stored<R>>(x: &[W], i: usize) -> R {
-    x.get(i).map_or(R::ZERO, |x| x.real())
-}
-
-/// The `N` elements from `first` on.
-#[inline(always)]
-fn lanes<T, const N: usize>(x: &[T], first: usize) -> Option<&[T; N]> {
-    x.get(first..)?.first_chunk()
 }
 
 /// d_w_oi += Σ_l d_y_ol·x_il over the `positions` l, which ascend, with x as [`transpose_blocks`] gives it.
 ///
 /// One where all of d_y or all of x is 0 may be left out of 0 … L − 1: its terms are ±0, which no sum that starts at 0 sees.
 ///
-/// Forward was `y_ol = Σ_i w_oi·x_il`. For the transposed product, `y_il = Σ_o w_oi·x_ol`, x takes the place of d_y here
-/// and d_y that of x.
+/// `d_y` is `[O][L]`, `x` `[I][L]` and `d_w` `[O][I]`, with `width` = L. Forward was `y_ol = Σ_i w_oi·x_il`. For the
+/// transposed product, `y_il = Σ_o w_oi·x_ol`, x takes the place of d_y here and d_y that of x.
 #[inline(always)]
-pub fn product_backward_weight<R: Real, const I: usize, const O: usize, const L: usize>(
-    positions: impl Iterator<Item = usize> + Clone,
-    d_y: &[[R; L]; O],
-    x: &[[R; L]; I],
-    d_w: &mut [[R; I]; O],
+pub fn product_backward_weight<R: Real>(
+    positions: &[usize],
+    d_y: &[R],
+    x: &[R],
+    d_w: &mut [R],
+    width: usize,
 ) {
-    let x = weight_blocks::<R, I, L, TILE>(positions.clone(), d_y, x, d_w);
-    // Where no feature is left, this is not even compiled.
-    if const { I.is_multiple_of(TILE) } {
-        return;
-    }
-    let x = weight_blocks::<R, I, L, FEW>(positions.clone(), d_y, x, d_w);
-    weight_blocks::<R, I, L, 1>(positions, d_y, x, d_w);
+    let outputs = d_y.len().checked_div(width).unwrap_or(0);
+    let [many, few, single] = tiles(outputs);
+    let next = weight_rows::<R, ROWS>(0, many, positions, d_y, x, d_w, width);
+    let next = weight_rows::<R, FEW_ROWS>(next, few, positions, d_y, x, d_w, width);
+    weight_rows::<R, 1>(next, single, positions, d_y, x, d_w, width);
 }
 
-/// [`product_backward_weight`] for the last inputs, `x`, in blocks of `WIDTH`; returns those that are left.
+/// [`product_backward_weight`] for the rows of `tiles` tiles of `N` rows from row `first` on; returns the row behind them.
 #[inline(always)]
-fn weight_blocks<'a, R: Real, const I: usize, const L: usize, const WIDTH: usize>(
-    positions: impl Iterator<Item = usize> + Clone,
-    d_y: &[[R; L]],
-    x: &'a [[R; L]],
-    d_w: &mut [[R; I]],
-) -> &'a [[R; L]] {
-    let first = I.saturating_sub(x.len());
-    let (blocks, rest) = x.as_chunks::<WIDTH>();
-    for (first, block) in (first..I).step_by(WIDTH).zip(blocks) {
-        weight_columns::<R, I, L, WIDTH>(
-            positions.clone(),
-            d_y,
-            block.as_flattened().as_chunks().0,
-            d_w,
-            first,
-        );
-    }
-    rest
-}
-
-/// [`product_backward_weight`] for the `WIDTH` inputs from `first` on.
-#[inline(always)]
-fn weight_columns<R: Real, const I: usize, const L: usize, const WIDTH: usize>(
-    positions: impl Iterator<Item = usize> + Clone,
-    d_y: &[[R; L]],
-    x: &[[R; WIDTH]],
-    d_w: &mut [[R; I]],
+fn weight_rows<R: Real, const N: usize>(
     first: usize,
-) {
-    let [many, few, single] = tiles(d_y.len());
-    let (d_y, d_w) = weight_rows::<R, I, L, ROWS, WIDTH>(many, positions.clone(), d_y, x, d_w, first);
-    let (d_y, d_w) = weight_rows::<R, I, L, FEW_ROWS, WIDTH>(few, positions.clone(), d_y, x, d_w, first);
-    weight_rows::<R, I, L, 1, WIDTH>(single, positions, d_y, x, d_w, first);
-}
-
-/// [`product_backward_weight`] for the `WIDTH` inputs from `first` on, `N` rows at once for so many tiles; returns the
-/// rows that are left.
-#[inline(always)]
-fn weight_rows<'a, R: Real, const I: usize, const L: usize, const N: usize, const WIDTH: usize>(
     tiles: usize,
-    positions: impl Iterator<Item = usize> + Clone,
-    d_y: &'a [[R; L]],
-    x: &[[R; WIDTH]],
-    d_w: &'a mut [[R; I]],
-    first: usize,
-) -> (&'a [[R; L]], &'a mut [[R; I]]) {
-    let ((d_ys, d_y_rest), (d_ws, d_w_rest)) = (split::<_, N>(d_y, tiles), split_mut::<_, N>(d_w, tiles));
-    for (d_y, d_w) in d_ys.iter().zip(d_ws) {
-        let weights = |l| d_y.each_ref().map(|row| element(row, l));
-        store(tile(positions.clone(), weights, |l| x.get(l)), d_w, first, |d_w, sum| d_w + sum);
+    positions: &[usize],
+    d_y: &[R],
+    x: &[R],
+    d_w: &mut [R],
+    width: usize,
+) -> usize {
+    let inputs = x.len().checked_div(width).unwrap_or(0);
+    let mut row = first;
+    for _ in 0..tiles {
+        let Some(d_y) = d_y.get(row.wrapping_mul(width)..) else { return row };
+        let Some(rows) = first_rows::<R, N>(d_y, width) else { return row };
+        let rows = Rows { rows, terms: width };
+        let Some(d_w) = d_w.get_mut(row.wrapping_mul(inputs)..) else { return row };
+        let (blocks, few) = (inputs / TILE, inputs % TILE / FEW);
+        let next = weight_blocks::<R, N, TILE>(0, blocks, positions, rows, x, d_w, inputs);
+        let next = weight_blocks::<R, N, FEW>(next, few, positions, rows, x, d_w, inputs);
+        weight_blocks::<R, N, 1>(next, inputs.saturating_sub(next), positions, rows, x, d_w, inputs);
+        row = row.saturating_add(N);
     }
-    (d_y_rest, d_w_rest)
+    row
+}
+
+/// [`product_backward_weight`] for the tile `d_y` of `N` rows, and `blocks` blocks of `WIDTH` inputs, of `inputs`, from input
+/// `first` on; returns the input behind them.
+#[expect(clippy::indexing_slicing, reason = "row < N")]
+#[inline(always)]
+fn weight_blocks<R: Real, const N: usize, const WIDTH: usize>(
+    first: usize,
+    blocks: usize,
+    positions: &[usize],
+    d_y: Rows<R, N>,
+    x: &[R],
+    d_w: &mut [R],
+    inputs: usize,
+) -> usize {
+    let mut input = first;
+    for _ in 0..blocks {
+        let Some(x) = x.get(input.wrapping_mul(d_y.terms)..) else { return input };
+        let Some(x) = x.as_chunks::<WIDTH>().0.get(..d_y.terms) else { return input };
+        let mut sums = [[R::ZERO; WIDTH]; N];
+        for position in positions {
+            let (Some(x), Some(weights)) = (x.get(*position), Weights::<R, N>::of(d_y, *position)) else {
+                return input;
+            };
+            // Loaded once for all rows.
+            let x = *x;
+            for row in 0..N {
+                row_by_row();
+                sums[row] = plus_scaled(sums[row], weights[row], &x);
+            }
+        }
+        store_tile(sums, d_w, inputs, input, Store::Add);
+        input = input.saturating_add(WIDTH);
+    }
+    input
 }
 
 /// y = x with each block of [`TILE`] features, `x[i][l]`, then each of [`FEW`], as the same numbers with the positions
 /// outermost.
 ///
 /// Features that fill no block are copied: with one feature a block, both orders are the same.
+/// `x` and `y` are `[I][L]`, with `width` = L.
 #[inline(always)]
-pub fn transpose_blocks<R: Real, const L: usize>(x: &[[R; L]], y: &mut [[R; L]]) {
-    let (x, y) = transpose_some::<R, L, TILE>(x, y);
-    let (x, y) = transpose_some::<R, L, FEW>(x, y);
-    transpose_some::<R, L, 1>(x, y);
-}
-
-/// [`transpose_blocks`] in blocks of `N`; returns what is left.
-#[inline(always)]
-fn transpose_some<'a, R: Real, const L: usize, const N: usize>(
-    x: &'a [[R; L]],
-    y: &'a mut [[R; L]],
-) -> (&'a [[R; L]], &'a mut [[R; L]]) {
-    let ((blocks, rest), (y_blocks, y_rest)) = (x.as_chunks::<N>(), y.as_chunks_mut::<N>());
-    for (x, y) in blocks.iter().zip(y_blocks) {
-        transpose(x, y.as_flattened_mut().as_chunks_mut().0);
-    }
-    (rest, y_rest)
-}
-
-/// y\[l\]\[i\] = x\[i\]\[l\].
-#[inline(always)]
-pub fn transpose<R: Real, const I: usize, const L: usize>(x: &[[R; L]; I], y: &mut [[R; I]]) {
-    for (i, x) in x.iter().enumerate() {
-        for (y, x) in y.iter_mut().zip(x) {
-            if let Some(y) = y.get_mut(i) {
-                *y = *x;
+pub fn transpose_blocks<R: Real>(x: &[R], y: &mut [R], width: usize) {
+    let features = x.len().checked_div(width).unwrap_or(0);
+    let whole = features.saturating_sub(features % TILE).saturating_mul(width);
+    let few = features.saturating_sub(features % FEW).saturating_mul(width);
+    let spans = [(0, whole, TILE), (whole, few, FEW), (few, x.len(), 1)];
+    for (start, end, features) in spans {
+        let length = features.saturating_mul(width).max(1);
+        for first in (start..end).step_by(length) {
+            let last = first.saturating_add(length);
+            if let (Some(x), Some(y)) = (x.get(first..last), y.get_mut(first..last)) {
+                transpose(x, y, width);
             }
         }
     }
 }
 
-/// Stands in a loop over rows to keep it one: else compilers that have scatter instructions (AVX-512) put the rows in the
-/// lanes, one position after the other, which takes four times as long.
+/// y\[l\]\[i\] = x\[i\]\[l\], with `width` = L.
+#[expect(clippy::indexing_slicing, reason = "i < I and l < L, the sizes of both")]
 #[inline(always)]
-pub(crate) fn row_by_row() {
-    core::hint::black_box(());
+pub fn transpose<R: Real>(x: &[R], y: &mut [R], width: usize) {
+    let features = x.len().checked_div(width).unwrap_or(0);
+    let Some(y) = y.get_mut(..features.saturating_mul(width)) else { return };
+    let (whole, wide) = (features.saturating_sub(features % FEW), width.saturating_sub(width % FEW));
+    for lane in (0..wide).step_by(FEW) {
+        for first in (0..whole).step_by(FEW) {
+            if let Some(tile) = four_columns(x, width, first, lane) {
+                store_four_rows(tile, y, features, lane, first);
+            }
+        }
+    }
+    for l in 0..width {
+        let start = if l < wide { whole } else { 0 };
+        for i in start..features {
+            y[l.wrapping_mul(features).wrapping_add(i)] = x[i.wrapping_mul(width).wrapping_add(l)];
+        }
+    }
+}
+
+/// The four columns of `x` from `column` on, of rows of `width`, in the four rows from `row` on; `None` where there are fewer.
+#[inline(always)]
+fn four_columns<R: Real>(x: &[R], width: usize, row: usize, column: usize) -> Option<[[R; FEW]; FEW]> {
+    let place = row.wrapping_mul(width).wrapping_add(column);
+    let [a0, a1, a2, a3] = *lanes(x, place)?;
+    let [b0, b1, b2, b3] = *lanes(x, place.wrapping_add(width))?;
+    let [c0, c1, c2, c3] = *lanes(x, place.wrapping_add(width.wrapping_mul(2)))?;
+    let [d0, d1, d2, d3] = *lanes(x, place.wrapping_add(width.wrapping_mul(3)))?;
+    Some([[a0, b0, c0, d0], [a1, b1, c1, d1], [a2, b2, c2, d2], [a3, b3, c3, d3]])
+}
+
+/// Stores `rows` in the four rows of `y` from `row` on, of `width`, from `column` on.
+#[inline(always)]
+fn store_four_rows<R: Real>(rows: [[R; FEW]; FEW], y: &mut [R], width: usize, row: usize, column: usize) {
+    let mut place = row.wrapping_mul(width).wrapping_add(column);
+    for row in rows {
+        let Some(y) = lanes_mut(y, place) else { return };
+        *y = row;
+        place = place.wrapping_add(width);
+    }
+}
+
+/// x_ij and x_ji change places; `x` is `[L][L]`, with `width` = L.
+#[expect(clippy::indexing_slicing, reason = "a training kernel; i, j < L")]
+#[inline(always)]
+pub(crate) fn transpose_square<R: Real>(x: &mut [R], width: usize) {
+    let whole = width.saturating_sub(width % FEW);
+    for i in (0..whole).step_by(FEW) {
+        for j in (0..=i).step_by(FEW) {
+            let (Some(below), Some(above)) = (four_columns(x, width, i, j), four_columns(x, width, j, i))
+            else {
+                return;
+            };
+            store_four_rows(below, x, width, j, i);
+            store_four_rows(above, x, width, i, j);
+        }
+    }
+    for i in whole..width {
+        for j in 0..i {
+            x.swap(i.wrapping_mul(width).wrapping_add(j), j.wrapping_mul(width).wrapping_add(i));
+        }
+    }
+}
+
+/// y\[l\] = x\[l + `tap` − `radius`\], 0 outside the text, for each feature; `x` and `y` are `[D][L]`, with `width` = L.
+#[inline(always)]
+pub fn shift<R: Real>(x: &[R], (tap, radius): (usize, usize), y: &mut [R], width: usize) {
+    let (before, after) = (radius.saturating_sub(tap), tap.saturating_sub(radius));
+    let kept = width.saturating_sub(before).saturating_sub(after);
+    let rows = x.len().checked_div(width).unwrap_or(0);
+    for row in 0..rows {
+        let start = row.saturating_mul(width);
+        let x = x.get(start.saturating_add(after)..).and_then(|x| x.get(..kept));
+        let y = y.get_mut(start..).and_then(|y| y.get_mut(..width));
+        let (Some(x), Some(y)) = (x, y) else { return };
+        y.fill(R::ZERO);
+        if let Some(y) = y.get_mut(before..).and_then(|y| y.get_mut(..kept)) {
+            y.copy_from_slice(x);
+        }
+    }
+}
+
+/// x_dl += b_d; `x` is `[D][L]`, with `width` = L.
+#[inline(always)]
+pub fn add_bias<R: Real, W: Stored<R>>(bias: &[W], x: &mut [R], width: usize) {
+    for (d, x) in x.chunks_exact_mut(width.max(1)).enumerate() {
+        if let Some(b) = bias.get(d) {
+            let b = b.real();
+            for x in x {
+                *x += b;
+            }
+        }
+    }
+}
+
+/// d_b_d += Σ_l d_x_dl, l ascending; `d_x` is `[D][L]`, with `width` = L. Forward was `x_dl += b_d`.
+#[inline(always)]
+pub fn add_bias_backward<R: Real>(d_x: &[R], d_bias: &mut [R], width: usize) {
+    for (d, d_x) in d_x.chunks_exact(width.max(1)).enumerate() {
+        if let Some(d_bias) = d_bias.get_mut(d) {
+            let mut sum = R::ZERO;
+            for d_x in d_x {
+                sum += *d_x;
+            }
+            *d_bias += sum;
+        }
+    }
 }

@@ -17,45 +17,29 @@
 //! Source: B. Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
 //! Inference", CVPR 2018.
 
-use crate::integer::{SCORE, STREAM, SUM_SHARE, Scales};
-use crate::math::{Real, round_to_i32};
+use crate::activation::STREAM;
+use crate::integer::{SCORE, SUM_SHARE, Scales};
+use crate::math::Real;
+use crate::rounding::Grid;
 use crate::tensor::{Dtype, Nibble, Role, StoredTensor};
 
-/// The least and the largest integer of `tensor`.
-fn range(tensor: &StoredTensor) -> (i32, i32) {
+/// The numbers that `tensor` can hold with steps of 2^−`exponent`.
+pub fn grid(tensor: &StoredTensor, exponent: u8) -> Grid {
     let below = match (tensor.dtype, tensor.role) {
         (Dtype::Int4, _) => 8,
         (Dtype::Int8, _) => 128,
         (_, Role::HiddenBias) => i32::from(SUM_SHARE).saturating_sub(1),
         _ => i32::from(i16::MAX),
     };
-    let symmetric = tensor.dtype == Dtype::Int16;
-    (below.saturating_neg(), if symmetric { below } else { below.saturating_sub(1) })
-}
-
-/// 2^`exponent`.
-fn power_of_two(exponent: u8) -> f32 {
-    f32::of(f64::from(1_u32.checked_shl(u32::from(exponent)).unwrap_or(0)))
-}
-
-/// The integer nearest to `weight`·2^`exponent` that `tensor` can hold; halves round away from 0.
-pub fn to_integer(tensor: &StoredTensor, weight: f32, exponent: u8) -> i32 {
-    let (least, largest) = range(tensor);
-    round_to_i32(weight * power_of_two(exponent)).clamp(least, largest)
-}
-
-/// The weight that `tensor` holds in the place of `weight`: [`to_integer`] and back.
-#[inline(always)]
-pub fn rounded(tensor: &StoredTensor, weight: f32, exponent: u8) -> f32 {
-    // At most 16 bits, exact in f32, and so is the division by a power of two.
-    to_integer(tensor, weight, exponent) as f32 / power_of_two(exponent)
+    let largest = if tensor.dtype == Dtype::Int16 { below } else { below.saturating_sub(1) };
+    Grid { least: below.saturating_neg(), largest, exponent }
 }
 
 /// The exponent with which `tensor` holds `weights` at the least sum of squared errors.
 pub fn best_exponent(tensor: &StoredTensor, weights: &[f32]) -> u8 {
     let error = |exponent: u8| {
         let squares = weights.iter().map(|weight| {
-            let error = (*weight - rounded(tensor, *weight, exponent)).to_f64();
+            let error = (*weight - grid(tensor, exponent).round(*weight)).to_f64();
             error * error
         });
         squares.sum::<f64>()
@@ -133,9 +117,9 @@ pub fn quantise(tensors: &[StoredTensor], parameters: &[f32], scales: &Scales, p
 
 /// Int16 with sign, `half` higher.
 fn store_bias(tensor: &StoredTensor, weights: &[f32], exponent: u8, half: i32, bytes: &mut [u8]) {
-    let (least, largest) = range(tensor);
+    let Grid { least, largest, .. } = grid(tensor, exponent);
     for (bytes, weight) in bytes.as_chunks_mut().0.iter_mut().zip(weights) {
-        let integer = to_integer(tensor, *weight, exponent).saturating_add(half).clamp(least, largest);
+        let integer = grid(tensor, exponent).integer(*weight).saturating_add(half).clamp(least, largest);
         *bytes = i16::try_from(integer).unwrap_or(0).to_le_bytes();
     }
 }
@@ -145,7 +129,7 @@ fn store_weights(tensor: &StoredTensor, weights: &[f32], exponent: u8, bytes: &m
     let (row, zero) = (tensor.row().max(1), tensor.dtype.zero());
     let rows = tensor.dimensions.iter().rev().nth(1).copied().unwrap_or(1);
     let code = |weight: f32| {
-        let code = to_integer(tensor, weight, exponent).saturating_add(i32::from(zero));
+        let code = grid(tensor, exponent).integer(weight).saturating_add(i32::from(zero));
         u8::try_from(code).unwrap_or(zero)
     };
     let length = row.saturating_mul(rows);

@@ -14,25 +14,20 @@
 //!
 //! Source: K. He et al., "Deep Residual Learning for Image Recognition", 2016, for the skip connection.
 
-use core::marker::PhantomData;
-
-use crate::activation::{Activation, Relu};
-use crate::denoiser::{Architecture, Denoiser, Example, Model, Score, Shape, initialise, to_scores};
-use crate::dropout::Dropout;
-use crate::linear::{
-    add_scaled, linear_backward_bias, linear_backward_input, linear_backward_weights, linear_forward,
-    lookup_backward, lookup_forward,
-};
+use crate::activation::Activation;
+use crate::denoiser::{Architecture, Denoiser, Example, Model, Score, Shape, all_rows, initialise};
+use crate::kernels::Kernels;
 use crate::math::{Real, Stored};
+use crate::mlp::{
+    activate, activate_backward, hidden_bias_gradient, look_up, look_up_text, output_backward,
+    output_bias_gradient, output_forward, output_scores, output_weight_gradient, table_gradient,
+};
 use crate::rng::Stream;
-use crate::softmax::cross_entropy;
-use crate::tensor::{Tensor, cube, matrix, matrix_mut, vector, vector_mut};
+use crate::tensor::{Tensor, block, block_mut, cube, matrix, vector, vector_mut};
 
 /// A residual perceptron over `L` positions and `V` symbols, with twice `H` hidden units; `H` is a multiple of 16.
-///
-/// `A` is what trains in the place of max(0, ·) in both layers; see [`Stepped`](crate::integer::Stepped).
 #[derive(Clone, Copy, Debug)]
-pub struct Residual<const L: usize, const V: usize, const H: usize, A = Relu>(PhantomData<A>);
+pub struct Residual<const L: usize, const V: usize, const H: usize>;
 
 /// The parameters of a [`Residual`], wherever they lie.
 #[derive(Clone, Copy, Debug)]
@@ -54,89 +49,54 @@ pub struct ResidualView<'a, T, const L: usize, const V: usize, const H: usize> {
 /// Rows of W in one part of its gradient.
 const ROWS: usize = 16;
 
-/// What the passes leave of one example for the gradient.
-struct Record<'a, R, const L: usize, const V: usize, const H: usize> {
+/// What the passes leave of a shard, each `[E][H]` but the last.
+struct Records<'a, R> {
     /// f.
-    first: &'a [R; H],
-    d_first: &'a [R; H],
-    d_second: &'a [R; H],
+    first: &'a [R],
+    d_first: &'a [R],
+    d_second: &'a [R],
     /// h.
-    hidden: &'a [R; H],
-    /// Defined where the example's weight is not 0.
-    d_logits: &'a [[R; V]; L],
+    hidden: &'a [R],
+    /// ∂loss/∂z, `[L][E][V]`, defined where an example is scored.
+    d_logits: &'a [R],
 }
 
-/// The same, to be written, and what only backward reads.
-struct RecordMut<'a, R, const L: usize, const V: usize, const H: usize> {
-    first: &'a mut [R; H],
-    d_first: &'a mut [R; H],
+/// The records of a shard, to be written, and what only backward reads.
+struct RecordsMut<'a, R> {
+    first: &'a mut [R],
+    d_first: &'a mut [R],
     /// First ∂loss/∂h.
-    d_second: &'a mut [R; H],
-    hidden: &'a mut [R; H],
-    d_logits: &'a mut [[R; V]; L],
+    d_second: &'a mut [R],
+    hidden: &'a mut [R],
+    d_logits: &'a mut [R],
     /// g.
-    second: &'a mut [R; H],
+    second: &'a mut [R],
 }
 
-impl<const L: usize, const V: usize, const H: usize, A: Activation> Residual<L, V, H, A> {
-    fn record<R>(mut flat: &[R]) -> Option<Record<'_, R, L, V, H>> {
-        Some(Record {
-            first: vector(&mut flat)?,
-            d_first: vector(&mut flat)?,
-            d_second: vector(&mut flat)?,
-            hidden: vector(&mut flat)?,
-            d_logits: matrix(&mut flat)?,
-        })
+impl<const L: usize, const V: usize, const H: usize> Residual<L, V, H> {
+    fn records<R>(flat: &[R], rows: usize) -> Option<Records<'_, R>> {
+        let layer = rows.checked_mul(H)?;
+        let (first, rest) = flat.split_at_checked(layer)?;
+        let (d_first, rest) = rest.split_at_checked(layer)?;
+        let (d_second, rest) = rest.split_at_checked(layer)?;
+        let (hidden, rest) = rest.split_at_checked(layer)?;
+        let (d_logits, _) = rest.split_at_checked(rows.checked_mul(V)?.checked_mul(L)?)?;
+        Some(Records { first, d_first, d_second, hidden, d_logits })
     }
 
-    fn record_mut<R>(mut flat: &mut [R]) -> Option<RecordMut<'_, R, L, V, H>> {
-        Some(RecordMut {
-            first: vector_mut(&mut flat)?,
-            d_first: vector_mut(&mut flat)?,
-            d_second: vector_mut(&mut flat)?,
-            hidden: vector_mut(&mut flat)?,
-            d_logits: matrix_mut(&mut flat)?,
-            second: vector_mut(&mut flat)?,
-        })
-    }
-
-    /// The records of the examples in which `position` counts, in the order of the batch.
-    #[expect(clippy::indexing_slicing, reason = "training; position < L")]
-    fn counted<'a, R>(
-        batch: &'a [Example<L>],
-        records: &'a [R],
-        position: usize,
-    ) -> impl Iterator<Item = Record<'a, R, L, V, H>> {
-        batch
-            .iter()
-            .zip(records.chunks_exact(Self::RECORD))
-            .filter(move |(example, _)| example.weights[position] != 0.0)
-            .filter_map(|(_, record)| Self::record(record))
+    fn records_mut<R>(flat: &mut [R], rows: usize) -> Option<RecordsMut<'_, R>> {
+        let layer = rows.checked_mul(H)?;
+        let (first, rest) = flat.split_at_mut_checked(layer)?;
+        let (d_first, rest) = rest.split_at_mut_checked(layer)?;
+        let (d_second, rest) = rest.split_at_mut_checked(layer)?;
+        let (hidden, rest) = rest.split_at_mut_checked(layer)?;
+        let (d_logits, rest) = rest.split_at_mut_checked(rows.checked_mul(V)?.checked_mul(L)?)?;
+        let (second, _) = rest.split_at_mut_checked(layer)?;
+        Some(RecordsMut { first, d_first, d_second, hidden, d_logits, second })
     }
 }
 
-/// f, g and h, where `dropout` leaves out some of f and of g.
-#[inline(always)]
-fn hidden_layers<A: Activation, R: Real, W: Stored<R>, const L: usize, const V: usize, const H: usize>(
-    parameters: &ResidualView<'_, W, L, V, H>,
-    symbols: &[Option<u8>; L],
-    dropout: Dropout,
-    first: &mut [R; H],
-    second: &mut [R; H],
-    hidden: &mut [R; H],
-) {
-    lookup_forward(parameters.input, parameters.hidden_bias, symbols, first);
-    A::forward(first);
-    dropout.forward(0, first);
-    linear_forward(parameters.residual, parameters.residual_bias, first, second);
-    A::forward(second);
-    dropout.forward(1, second);
-    for ((hidden, second), first) in hidden.iter_mut().zip(second).zip(first) {
-        *hidden = *second + *first;
-    }
-}
-
-impl<const L: usize, const V: usize, const H: usize, A: Activation> Model<L, V> for Residual<L, V, H, A> {
+impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L, V, H> {
     const SHAPE: Shape = Shape {
         architecture: Architecture::Residual,
         positions: L,
@@ -151,13 +111,13 @@ impl<const L: usize, const V: usize, const H: usize, A: Activation> Model<L, V> 
         Tensor { name: "residual", dimensions: &[H, H], parts: H / ROWS },
         Tensor { name: "residual_bias", dimensions: &[H], parts: 1 },
         Tensor { name: "output", dimensions: &[L, V, H], parts: L },
-        Tensor { name: "output_bias", dimensions: &[L, V], parts: 1 },
+        Tensor { name: "output_bias", dimensions: &[L, V], parts: L },
     ];
-    const RECORD: usize = (5 * H + L * V).next_multiple_of(16);
-    const MEMORY: usize = 3 * H;
+    const RECORD: usize = 5 * H + L * V;
+    const MEMORY: usize = 2 * H;
 
     type View<'a, T: Copy + 'a> = ResidualView<'a, T, L, V, H>;
-    type Denoiser<'a, W: Stored<f32> + 'a> = ResidualDenoiser<'a, W, L, V, H, A>;
+    type Denoiser<'a, W: Stored<f32> + 'a, K: Kernels<f32> + 'a> = ResidualDenoiser<'a, W, K, L, V, H>;
 
     fn view<T: Copy>(mut flat: &[T]) -> Option<Self::View<'_, T>> {
         const { assert!(H.is_multiple_of(ROWS), "the parts of W are whole") };
@@ -178,117 +138,115 @@ impl<const L: usize, const V: usize, const H: usize, A: Activation> Model<L, V> 
         initialise(Self::TENSORS, &[L.saturating_mul(V), 0, H, 0, H, 0], parameters, stream);
     }
 
-    #[expect(clippy::indexing_slicing, reason = "training; position < L, clean < symbols ≤ V")]
-    #[inline(always)]
-    fn forward_backward<R: Real>(
+    #[expect(clippy::indexing_slicing, reason = "training; position < L")]
+    fn forward_backward<R: Real, K: Kernels<R>>(
+        kernels: K,
+        activation: Activation,
         parameters: Self::View<'_, R>,
-        batch: &[Example<L>],
+        shard: &[Example<L>],
         symbols: usize,
         records: &mut [R],
         losses: &mut [R],
     ) {
+        let rows = shard.len();
+        let Some(RecordsMut { first, d_first, d_second, hidden, d_logits, second }) =
+            Self::records_mut(records, rows)
+        else {
+            return;
+        };
         losses.fill(R::ZERO);
-        for (example, record) in batch.iter().zip(records.chunks_exact_mut(Self::RECORD)) {
-            let Some(record) = Self::record_mut(record) else { continue };
-            hidden_layers::<A, _, _, L, V, H>(
-                &parameters,
-                &example.noisy,
-                example.dropout,
-                record.first,
-                record.second,
-                record.hidden,
-            );
-            record.d_second.fill(R::ZERO);
+        let tables: [(usize, &[R]); L] =
+            core::array::from_fn(|position| (position, parameters.input[position].as_flattened()));
+        look_up(kernels, Some(parameters.hidden_bias), &tables, shard, first);
+        activate(kernels, activation, 0, shard, first);
+        let residual = parameters.residual.as_flattened();
+        for rows in all_rows(rows) {
+            kernels.linear_forward(residual, parameters.residual_bias, &rows, first, second);
         }
+        activate(kernels, activation, 1, shard, second);
+        hidden.copy_from_slice(second);
+        kernels.add_scaled(hidden, R::ONE, first);
+        d_second.fill(R::ZERO);
         // Position by position, so that its weights stay in the innermost cache for the whole batch.
         for position in 0..L {
-            let (weight, bias) = (&parameters.output[position], &parameters.output_bias[position]);
-            let rows = batch.iter().zip(records.chunks_exact_mut(Self::RECORD)).zip(losses.iter_mut());
-            for ((example, record), loss) in rows {
-                let counts = example.weights[position];
-                let Some(record) = Self::record_mut(record).filter(|_| counts != 0.0) else { continue };
-                let d_logits = &mut record.d_logits[position];
-                linear_forward(weight, bias, record.hidden, d_logits);
-                let counts = R::of(f64::from(counts));
-                *loss += cross_entropy(d_logits, symbols, example.clean[position], counts);
-                linear_backward_input(weight, d_logits, record.d_second);
-            }
+            let weight = parameters.output[position].as_flattened();
+            let layer = (weight, &parameters.output_bias[position][..]);
+            let Some(d_logits) = block_mut(d_logits, position, rows.saturating_mul(V)) else { return };
+            output_forward(kernels, position, layer, symbols, shard, hidden, d_logits, losses);
+            output_backward(kernels, position, weight, shard, d_logits, d_second);
         }
-        for (example, record) in batch.iter().zip(records.chunks_exact_mut(Self::RECORD)) {
-            let Some(record) = Self::record_mut(record) else { continue };
-            let weight = example.hidden_weight();
-            *record.d_first = *record.d_second;
-            A::backward(record.second, record.d_second, weight);
-            example.dropout.backward(record.d_second);
-            linear_backward_input(parameters.residual, record.d_second, record.d_first);
-            A::backward(record.first, record.d_first, weight);
-            example.dropout.backward(record.d_first);
+        d_first.copy_from_slice(d_second);
+        activate_backward(kernels, activation, shard, second, d_second);
+        for rows in all_rows(rows) {
+            kernels.linear_backward_input(residual, &rows, d_second, d_first, H);
         }
+        activate_backward(kernels, activation, shard, first, d_first);
     }
 
-    #[expect(clippy::indexing_slicing, reason = "training; the part of a tensor with L parts is below L")]
-    #[inline(always)]
-    fn gradient<R: Real>(tensor: usize, part: usize, batch: &[Example<L>], records: &[R], mut out: &mut [R]) {
-        out.fill(R::ZERO);
-        let all = || records.chunks_exact(Self::RECORD).filter_map(Self::record);
+    fn gradient<R: Real, K: Kernels<R>>(
+        kernels: K,
+        tensor: usize,
+        part: usize,
+        shard: &[Example<L>],
+        records: &[R],
+        out: &mut [R],
+    ) {
+        let rows = shard.len();
+        let Some(Records { first, d_first, d_second, hidden, d_logits }) = Self::records(records, rows)
+        else {
+            return;
+        };
+        let Some(d_logits) = block(d_logits, if tensor < 4 { 0 } else { part }, rows.saturating_mul(V))
+        else {
+            return;
+        };
         match tensor {
-            0 => {
-                let Some(d_rows) = matrix_mut(&mut out) else { return };
-                for (example, record) in batch.iter().zip(all()) {
-                    lookup_backward::<R, V, H>(example.noisy[part], record.d_first, d_rows);
-                }
-            }
-            1 => all().for_each(|record| add_scaled(out, R::ONE, record.d_first)),
+            0 => table_gradient(kernels, part, shard, d_first, out),
+            1 => hidden_bias_gradient(kernels, d_first, out),
             2 => {
-                let Some(d_weight) = matrix_mut(&mut out) else { return };
-                let pairs = all().map(|record| (record.first, &record.d_second.as_chunks().0[part]));
-                linear_backward_weights::<R, H, ROWS>(pairs, d_weight);
-            }
-            3 => all().for_each(|record| add_scaled(out, R::ONE, record.d_second)),
-            4 => {
-                let Some(d_weight) = matrix_mut(&mut out) else { return };
-                let counted = Self::counted(batch, records, part);
-                let pairs = counted.map(|record| (record.hidden, &record.d_logits[part]));
-                linear_backward_weights::<R, H, V>(pairs, d_weight);
-            }
-            _ => {
-                let Some(d_bias) = matrix_mut::<R, V, L>(&mut out) else { return };
-                for (position, d_bias) in d_bias.iter_mut().enumerate() {
-                    let counted = Self::counted(batch, records, position);
-                    linear_backward_bias(counted.map(|record| &record.d_logits[position]), d_bias);
+                let Some(d_second) = d_second.get(part.saturating_mul(ROWS)..) else { return };
+                for rows in all_rows(rows) {
+                    kernels.linear_backward_weight(&rows, first, d_second, H, out, H);
                 }
             }
+            3 => hidden_bias_gradient(kernels, d_second, out),
+            4 => output_weight_gradient(kernels, part, shard, hidden, d_logits, out),
+            _ => output_bias_gradient(kernels, part, shard, d_logits, out),
         }
     }
 
-    fn denoiser<'a, W: Stored<f32>>(
+    fn denoiser<'a, W: Stored<f32>, K: Kernels<f32> + 'a>(
+        kernels: K,
+        activation: Activation,
         parameters: Self::View<'a, W>,
         mut memory: &'a mut [f32],
-    ) -> Option<Self::Denoiser<'a, W>> {
+    ) -> Option<Self::Denoiser<'a, W, K>> {
         Some(ResidualDenoiser {
+            kernels,
+            activation,
             parameters,
             symbols: [None; L],
             first: vector_mut(&mut memory)?,
             second: vector_mut(&mut memory)?,
-            hidden: vector_mut(&mut memory)?,
-            activation: PhantomData,
         })
     }
 }
 
 /// A [`Residual`] at work: parameters, the text so far, and the hidden layers of the last evaluation.
 #[derive(Debug)]
-pub struct ResidualDenoiser<'a, W, const L: usize, const V: usize, const H: usize, A = Relu> {
+pub struct ResidualDenoiser<'a, W, K, const L: usize, const V: usize, const H: usize> {
+    kernels: K,
+    activation: Activation,
     parameters: ResidualView<'a, W, L, V, H>,
     symbols: [Option<u8>; L],
+    /// f.
     first: &'a mut [f32; H],
+    /// g, and at last h.
     second: &'a mut [f32; H],
-    hidden: &'a mut [f32; H],
-    activation: PhantomData<A>,
 }
 
-impl<W: Stored<f32>, const L: usize, const V: usize, const H: usize, A: Activation> Denoiser<L, V>
-    for ResidualDenoiser<'_, W, L, V, H, A>
+impl<W: Stored<f32>, K: Kernels<f32>, const L: usize, const V: usize, const H: usize> Denoiser<L, V>
+    for ResidualDenoiser<'_, W, K, L, V, H>
 {
     fn set(&mut self, position: usize, symbol: Option<u8>) {
         if let Some(slot) = self.symbols.get_mut(position) {
@@ -296,24 +254,19 @@ impl<W: Stored<f32>, const L: usize, const V: usize, const H: usize, A: Activati
         }
     }
 
-    #[inline(always)]
     fn evaluate(&mut self) {
-        hidden_layers::<A, _, _, L, V, H>(
-            &self.parameters,
-            &self.symbols,
-            Dropout::NONE,
-            self.first,
-            self.second,
-            self.hidden,
-        );
+        let Self { kernels, activation, parameters, symbols, first, second } = self;
+        look_up_text(*kernels, parameters.input, parameters.hidden_bias, symbols, first);
+        kernels.activation_forward(*activation, *first);
+        let residual = parameters.residual.as_flattened();
+        kernels.linear_forward(residual, parameters.residual_bias, &[0], *first, *second);
+        kernels.activation_forward(*activation, *second);
+        kernels.add_scaled(*second, 1.0, *first);
     }
 
-    #[inline(always)]
     fn scores(&self, position: usize, out: &mut [Score; V]) {
         let layer = self.parameters.output.get(position).zip(self.parameters.output_bias.get(position));
-        let Some((weight, bias)) = layer else { return };
-        let mut logits = [0.0; V];
-        linear_forward(weight, bias, self.hidden, &mut logits);
-        to_scores(&logits, out);
+        let Some(layer) = layer else { return };
+        output_scores(self.kernels, layer, self.second, out);
     }
 }

@@ -104,9 +104,10 @@ impl Stream {
     /// The words at the counters (`first`, `b`), (`first` + 1, `b`), …
     #[inline(always)]
     pub fn draws<const N: usize>(self, first: u32, b: u32) -> [[u32; 2]; N] {
-        let mut words = [[0; 2]; N];
-        for (offset, words) in (0..).zip(&mut words) {
-            *words = twenty_rounds(self.key, [first.wrapping_add(offset), b]);
+        let (mut words, mut counter) = ([[0; 2]; N], first);
+        for words in &mut words {
+            *words = twenty_rounds(self.key, [counter, b]);
+            counter = counter.wrapping_add(1);
         }
         words
     }

@@ -11,39 +11,52 @@
 
 use crate::linear::{LANES, sum_lanes};
 use crate::math::Real;
+use crate::tensor::block_mut;
 
 /// x becomes its softmax; returns ln Σ e^(x_v) of what it was.
 ///
 /// An x_v of −∞ gets probability 0. At least one must be finite and none NaN or +∞. The sum runs in lanes: element v goes
 /// to lane v mod 8, in ascending order, and the lanes are added by halves.
+#[expect(clippy::indexing_slicing, reason = "lane < LANES")]
 #[inline(always)]
 pub fn softmax_forward<R: Real>(x: &mut [R]) -> R {
-    let mut largest = [R::NEG_INFINITY; LANES];
-    for chunk in x.chunks(LANES) {
-        for (largest, x) in largest.iter_mut().zip(chunk) {
-            *largest = maximum(*largest, *x);
+    // A short last chunk is filled with −∞, whose exponential adds 0.
+    let mut last = [R::NEG_INFINITY; LANES];
+    let (chunks, rest) = x.as_chunks_mut::<LANES>();
+    let count = rest.len().min(LANES);
+    for lane in 0..count {
+        last[lane] = rest[lane];
+    }
+    let mut lanes = last;
+    for chunk in chunks.iter() {
+        for lane in 0..LANES {
+            lanes[lane] = maximum(lanes[lane], chunk[lane]);
         }
     }
-    let largest = largest.into_iter().fold(R::NEG_INFINITY, maximum);
+    let mut largest = R::NEG_INFINITY;
+    for lane in lanes {
+        largest = maximum(largest, lane);
+    }
     let mut total = [R::ZERO; LANES];
-    for chunk in x.chunks_mut(LANES) {
-        // A short last chunk is filled with −∞, whose exponential adds 0.
-        let mut lanes = [R::NEG_INFINITY; LANES];
-        for (lane, x) in lanes.iter_mut().zip(chunk.iter()) {
-            *lane = *x - largest;
+    for chunk in chunks.iter_mut() {
+        for lane in 0..LANES {
+            chunk[lane] = (chunk[lane] - largest).exp();
+            total[lane] += chunk[lane];
         }
-        let lanes = lanes.map(R::exp);
-        for (total, lane) in total.iter_mut().zip(lanes) {
-            *total += lane;
-        }
-        for (x, lane) in chunk.iter_mut().zip(lanes) {
-            *x = lane;
-        }
+    }
+    for lane in 0..LANES {
+        last[lane] = (last[lane] - largest).exp();
+        total[lane] += last[lane];
     }
     let total = sum_lanes(total);
     let scale = R::ONE / total;
-    for x in x.iter_mut() {
-        *x = *x * scale;
+    for chunk in chunks {
+        for x in chunk {
+            *x = *x * scale;
+        }
+    }
+    for lane in 0..count {
+        rest[lane] = last[lane] * scale;
     }
     largest + total.ln()
 }
@@ -56,12 +69,12 @@ fn maximum<R: Real>(a: R, b: R) -> R {
 
 /// Returns loss = w·(ln Σ_v e^z_v − z_c), in nats, and turns the logits into its gradient, d_z_v = w·(p_v − \[v = c\]).
 ///
-/// Only the first `symbols` of the `V` logits take part: the others are set to −∞ first and get gradient 0. `clean`
-/// is c and must be below `symbols`.
+/// Only the first `symbols` of the logits take part: the others are set to −∞ first and get gradient 0. `clean` is c and
+/// must be below `symbols`.
 #[expect(clippy::indexing_slicing, reason = "a training kernel; clean < symbols ≤ V is the contract")]
 #[inline(always)]
-pub fn cross_entropy<R: Real, const V: usize>(z: &mut [R; V], symbols: usize, clean: u8, weight: R) -> R {
-    for z in z.iter_mut().skip(symbols) {
+pub fn cross_entropy<R: Real>(z: &mut [R], symbols: usize, clean: u8, weight: R) -> R {
+    for z in &mut z[symbols..] {
         *z = R::NEG_INFINITY;
     }
     let z_clean = z[usize::from(clean)];
@@ -73,27 +86,66 @@ pub fn cross_entropy<R: Real, const V: usize>(z: &mut [R; V], symbols: usize, cl
     weight * (log_sum - z_clean)
 }
 
+/// A row of logits whose cross-entropy counts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Target {
+    /// Its number in the batch.
+    pub row: usize,
+    /// c: the symbol that was there.
+    pub clean: u8,
+    /// w: what its loss counts.
+    pub weight: f32,
+}
+
+/// losses_e += w·−ln p(clean) for the row e of each target, in nats; turns those rows of the logits into their gradients.
+///
+/// `z` is `[E][V]` and `losses` `[E]`, with `outputs` = V.
+#[inline(always)]
+pub fn cross_entropy_of_rows<R: Real>(
+    targets: &[Target],
+    z: &mut [R],
+    outputs: usize,
+    symbols: usize,
+    losses: &mut [R],
+) {
+    for Target { row, clean, weight } in targets {
+        if let (Some(z), Some(loss)) = (block_mut(z, *row, outputs), losses.get_mut(*row)) {
+            *loss += cross_entropy(z, symbols, *clean, R::of(f64::from(*weight)));
+        }
+    }
+}
+
+/// Symbols of the largest alphabet, PAD among them.
+const MOST_SYMBOLS: usize = 256;
+
 /// Σ_l weight_l·−ln p(clean_l), l ascending, in nats; turns the logits of every position into their gradients, 0 where the
 /// weight is.
-#[expect(clippy::indexing_slicing, reason = "training; position < L, clean < symbols ≤ V")]
+///
+/// `z` is `[V][L]`; `clean` and `weights` are `[L]`.
+#[expect(clippy::indexing_slicing, reason = "training; position < L, clean < symbols ≤ V ≤ 256")]
 #[inline(always)]
-pub(crate) fn cross_entropies<R: Real, const L: usize, const V: usize>(
-    clean: &[u8; L],
-    weights: &[f32; L],
-    symbols: usize,
-    logits: &mut [[R; L]; V],
-) -> R {
+pub fn cross_entropy_of_positions<R: Real>(clean: &[u8], weights: &[f32], symbols: usize, z: &mut [R]) -> R {
+    let positions = clean.len();
+    let outputs = z.len().checked_div(positions).unwrap_or(0);
     let mut loss = R::ZERO;
-    for position in 0..L {
+    let mut column = [R::ZERO; MOST_SYMBOLS];
+    let column = &mut column[..outputs];
+    for position in 0..positions {
         let weight = R::of(f64::from(weights[position]));
-        let mut z: [R; V] = core::array::from_fn(|v| logits[v][position]);
         if weight == R::ZERO {
-            z = [R::ZERO; V];
+            column.fill(R::ZERO);
         } else {
-            loss += cross_entropy(&mut z, symbols, clean[position], weight);
+            let mut place = position;
+            for v in 0..outputs {
+                column[v] = z[place];
+                place = place.saturating_add(positions);
+            }
+            loss += cross_entropy(column, symbols, clean[position], weight);
         }
-        for (logits, z) in logits.iter_mut().zip(z) {
-            logits[position] = z;
+        let mut place = position;
+        for v in 0..outputs {
+            z[place] = column[v];
+            place = place.saturating_add(positions);
         }
     }
     loss

@@ -196,6 +196,29 @@ pub const fn total_len(tensors: &[Tensor]) -> usize {
     sum
 }
 
+/// Block number `number` of `flat`, `length` numbers each; `None` where there are fewer.
+#[inline(always)]
+pub(crate) fn block<T>(flat: &[T], number: usize, length: usize) -> Option<&[T]> {
+    flat.get(number.checked_mul(length)?..)?.get(..length)
+}
+
+/// Block number `number` of `flat`, to be written.
+#[inline(always)]
+pub(crate) fn block_mut<T>(flat: &mut [T], number: usize, length: usize) -> Option<&mut [T]> {
+    flat.get_mut(number.checked_mul(length)?..)?.get_mut(..length)
+}
+
+/// The first `N` rows of `flat`, `width` numbers each; `None` where there are fewer.
+#[inline(always)]
+pub(crate) fn first_rows<T, const N: usize>(mut flat: &[T], width: usize) -> Option<[&[T]; N]> {
+    let none: &[T] = &[];
+    let mut rows = [none; N];
+    for row in &mut rows {
+        (*row, flat) = flat.split_at_checked(width)?;
+    }
+    Some(rows)
+}
+
 /// Splits `[T; N]` off the front of `flat`; `None` where it is too short.
 pub fn vector<'a, T, const N: usize>(flat: &mut &'a [T]) -> Option<&'a [T; N]> {
     let (head, tail) = flat.split_first_chunk()?;

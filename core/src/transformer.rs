@@ -27,18 +27,14 @@
 
 use core::ops::Range;
 
-use crate::activation::{gelu_backward, gelu_forward, gelu_forward_slope};
-use crate::attention::{attention_backward, attention_forward};
+use crate::activation::Activation;
+use crate::attention::Heads;
 use crate::denoiser::{Architecture, Denoiser, Example, Model, Score, Shape, initialise, to_scores_at};
-use crate::embedding::{Map, embed, embed_backward};
-use crate::linear::add_scaled;
+use crate::embedding::{Embedding, Map};
+use crate::kernels::Kernels;
 use crate::math::{Real, Stored};
-use crate::normalisation::{rms_norm_backward, rms_norm_forward};
-use crate::product::{
-    Positions, product, product_backward_weight, product_transposed, transpose, transpose_blocks,
-};
+use crate::product::{Positions, Store};
 use crate::rng::Stream;
-use crate::softmax::cross_entropies;
 use crate::tensor::{
     Tensor, cube, cube_mut, hypercube, hypercube_mut, matrix, matrix_mut, vector, vector_mut,
 };
@@ -97,8 +93,16 @@ struct Block<'a, T, const D: usize> {
 impl<'a, T, const L: usize, const V: usize, const D: usize, const N: usize>
     TransformerView<'a, T, L, V, D, N>
 {
+    /// E and P.
+    fn embedding(&self) -> Embedding<'a, T> {
+        Embedding {
+            token: self.token.as_flattened(),
+            mask: self.mask,
+            position: self.position.as_flattened(),
+        }
+    }
+
     /// The blocks in the order of the network.
-    #[inline(always)]
     fn blocks(
         &self,
     ) -> impl DoubleEndedIterator<Item = Block<'a, T, D>> + ExactSizeIterator + use<'a, T, L, V, D, N> {
@@ -118,60 +122,73 @@ impl<'a, T, const L: usize, const V: usize, const D: usize, const N: usize>
 }
 
 impl<W, const D: usize> Block<'_, W, D> {
-    /// x += W_oᵀ·attention(W_q·n, W_k·n, W_v·n), n = RMSNorm(x).
+    /// Σ over the heads of attention(W_q·n, W_k·n, W_v·n), n = RMSNorm(x), with heads of `features` features.
     ///
     /// Leaves n in `normed`, the queries, keys, values and what the heads make of them in `heads`, and the shares of each
-    /// head in `shares`. `drop` may leave out some of what the heads give.
-    #[inline(always)]
-    fn attend<R: Real, const K: usize, const L: usize>(
+    /// head in `shares`.
+    fn attend<R: Real, K: Kernels<R>, const L: usize>(
         &self,
-        x: &mut Map<R, L, D>,
+        kernels: K,
+        features: usize,
+        x: &Map<R, L, D>,
         normed: &mut Map<R, L, D>,
         heads: &mut Group<R, L, D>,
-        shares: &mut [[[R; L]; L]],
-        drop: impl FnOnce(&mut [R]),
+        shares: &mut [R],
     ) where
         W: Stored<R>,
     {
-        rms_norm_forward(self.attention_gain, x, normed);
+        let normed = normed.as_flattened_mut();
+        kernels.rms_norm_forward(self.attention_gain, x.as_flattened(), normed, L);
         for (w, y) in self.query_key_value.iter().zip(heads.iter_mut()) {
-            product(w, normed, y, |_, sum| sum);
+            kernels.product(w.as_flattened(), normed, y.as_flattened_mut(), L, Store::Set);
         }
         let [query, key, value, mixed] = heads;
-        let inputs = query.as_chunks::<K>().0.iter().zip(key.as_chunks().0).zip(value.as_chunks().0);
-        for (((query, key), value), (share, mixed)) in
-            inputs.zip(shares.iter_mut().zip(mixed.as_chunks_mut().0))
-        {
-            attention_forward::<R, K, L>(query, key, value, share, mixed);
-        }
-        drop(mixed.as_flattened_mut());
-        product_transposed(self.attention_output, mixed, x, |x, sum| x + sum);
+        let inputs = [query.as_flattened(), key.as_flattened(), value.as_flattened()];
+        kernels.attention_forward(Heads { features, positions: L }, inputs, shares, mixed.as_flattened_mut());
+    }
+
+    /// x += W_oᵀ·`mixed`, what the heads gave.
+    fn attended<R: Real, K: Kernels<R>, const L: usize>(
+        &self,
+        kernels: K,
+        mixed: &Map<R, L, D>,
+        x: &mut Map<R, L, D>,
+    ) where
+        W: Stored<R>,
+    {
+        let w = self.attention_output.as_flattened();
+        kernels.product_transposed(w, mixed.as_flattened(), x.as_flattened_mut(), L, Store::Add);
     }
 
     /// `hidden` = W_up·n, n = RMSNorm(x), and leaves n in `normed`.
-    #[inline(always)]
-    fn expand<R: Real, const L: usize>(
+    fn expand<R: Real, K: Kernels<R>, const L: usize>(
         &self,
+        kernels: K,
         x: &Map<R, L, D>,
         normed: &mut Map<R, L, D>,
         hidden: &mut Group<R, L, D>,
     ) where
         W: Stored<R>,
     {
-        rms_norm_forward(self.mlp_gain, x, normed);
+        let normed = normed.as_flattened_mut();
+        kernels.rms_norm_forward(self.mlp_gain, x.as_flattened(), normed, L);
         for (w, y) in self.up.iter().zip(hidden) {
-            product(w, normed, y, |_, sum| sum);
+            kernels.product(w.as_flattened(), normed, y.as_flattened_mut(), L, Store::Set);
         }
     }
 
     /// x += W_downᵀ·`hidden`.
-    #[inline(always)]
-    fn contract<R: Real, const L: usize>(&self, hidden: &Group<R, L, D>, x: &mut Map<R, L, D>)
-    where
+    fn contract<R: Real, K: Kernels<R>, const L: usize>(
+        &self,
+        kernels: K,
+        hidden: &Group<R, L, D>,
+        x: &mut Map<R, L, D>,
+    ) where
         W: Stored<R>,
     {
         for (w, hidden) in self.down.iter().zip(hidden) {
-            product_transposed(w, hidden, x, |x, sum| x + sum);
+            let (w, x) = (w.as_flattened(), x.as_flattened_mut());
+            kernels.product_transposed(w, hidden.as_flattened(), x, L, Store::Add);
         }
     }
 }
@@ -271,8 +288,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
 
     /// x through one block; `normed` is used up. To dropout, what the heads give is `layer`, an even number, and the hidden
     /// units are the next.
-    #[inline(always)]
-    fn block_forward<R: Real>(
+    fn block_forward<R: Real, C: Kernels<R>>(
+        kernels: C,
         block: &Block<R, D>,
         (example, layer): (&Example<L>, usize),
         record: BlockRecordMut<R, L, D, A>,
@@ -280,97 +297,91 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         normed: &mut Map<R, L, D>,
     ) {
         let [[before, normed_before, between, normed_between], heads, slopes, hidden] = record.groups;
+        let shares = record.shares.as_flattened_mut().as_flattened_mut();
         *before = *x;
-        block.attend::<R, K, L>(x, normed, heads, record.shares, |mixed| {
-            example.dropout.forward(layer, mixed)
-        });
-        transpose_blocks(normed, normed_before);
+        block.attend(kernels, K, x, normed, heads, shares);
+        let [.., mixed] = heads;
+        if !example.dropout.is_none() {
+            kernels.dropout_forward(example.dropout, layer, mixed.as_flattened_mut());
+        }
+        block.attended(kernels, mixed, x);
+        kernels.transpose_blocks(normed.as_flattened(), normed_before.as_flattened_mut(), L);
         *between = *x;
-        block.expand(x, normed, hidden);
-        transpose_blocks(normed, normed_between);
+        block.expand(kernels, x, normed, hidden);
+        kernels.transpose_blocks(normed.as_flattened(), normed_between.as_flattened_mut(), L);
         let flat_hidden = hidden.as_flattened_mut().as_flattened_mut();
         let flat_slopes = slopes.as_flattened_mut().as_flattened_mut();
-        gelu_forward_slope(flat_hidden, flat_slopes);
-        example.dropout.forward(layer | 1, flat_hidden);
-        example.dropout.forward(layer | 1, flat_slopes);
-        block.contract(hidden, x);
+        kernels.gelu_forward_slope(flat_hidden, flat_slopes);
+        if !example.dropout.is_none() {
+            kernels.dropout_forward(example.dropout, layer | 1, flat_hidden);
+            kernels.dropout_forward(example.dropout, layer | 1, flat_slopes);
+        }
+        block.contract(kernels, hidden, x);
     }
 
     /// `d_x`, ∂loss/∂x after the block, becomes that before it; `d` is used up. Forward was
     /// `x += W_oᵀ·attention(W_q·n, W_k·n, W_v·n); x += W_downᵀ·GELU(W_up·n)`, with n = RMSNorm(x) each time, and dropout of
     /// what W_o and W_down read: that of the hidden units is in their slopes.
-    #[inline(always)]
-    fn block_backward<R: Real>(
+    fn block_backward<R: Real, C: Kernels<R>>(
+        kernels: C,
         block: &Block<R, D>,
         (example, layer): (&Example<L>, usize),
         record: BlockRecordMut<R, L, D, A>,
-        d_x: &mut Map<R, L, D>,
-        d: &mut Map<R, L, D>,
+        (d_x, d): (&mut Map<R, L, D>, &mut Map<R, L, D>),
         d_share: &mut [[R; L]; L],
     ) {
         let [[before, _, between, _], [query, key, value, _], slopes, _] = record.groups;
         let [d_attention_gain, d_mlp_gain] = record.d_gains;
+        let (d_x, d) = (d_x.as_flattened_mut(), d.as_flattened_mut());
 
         for (w, slope) in block.down.iter().zip(slopes.iter_mut()) {
-            product(w, d_x, slope, gelu_backward);
+            kernels.product(w.as_flattened(), d_x, slope.as_flattened_mut(), L, Store::Multiply);
         }
-        transposed_sum(block.up.iter().zip(slopes.iter()), d);
-        rms_norm_backward(block.mlp_gain, between, d, d_mlp_gain);
-        transpose_blocks(d_x, between);
-        add(d_x, d);
+        d.fill(R::ZERO);
+        for (w, slope) in block.up.iter().zip(slopes.iter()) {
+            kernels.product_transposed(w.as_flattened(), slope.as_flattened(), d, L, Store::Add);
+        }
+        kernels.rms_norm_backward(block.mlp_gain, between.as_flattened(), d, d_mlp_gain, L);
+        kernels.transpose_blocks(d_x, between.as_flattened_mut(), L);
+        kernels.add_scaled(d_x, R::ONE, d);
 
-        product(block.attention_output, d_x, d, |_, sum| sum);
-        // Linear and diagonal, it is its own transpose.
-        example.dropout.forward(layer, d.as_flattened_mut());
-        let queries = query.as_chunks_mut::<K>().0.iter_mut();
-        let inputs = queries.zip(key.as_chunks_mut().0).zip(value.as_chunks_mut().0);
-        for (((query, key), value), (share, d)) in
-            inputs.zip(record.shares.iter_mut().zip(d.as_chunks_mut().0))
-        {
-            attention_backward::<R, K, L>(query, key, value, share, d, d_share);
+        kernels.product(block.attention_output.as_flattened(), d_x, d, L, Store::Set);
+        if !example.dropout.is_none() {
+            // Linear and diagonal, it is its own transpose.
+            kernels.dropout_forward(example.dropout, layer, d);
         }
-        transposed_sum(block.query_key_value.iter().zip([&*query, &*key, &*value]), d);
-        rms_norm_backward(block.attention_gain, before, d, d_attention_gain);
-        transpose_blocks(d_x, before);
-        add(d_x, d);
+        let maps = [query.as_flattened_mut(), key.as_flattened_mut(), value.as_flattened_mut()];
+        let shares = record.shares.as_flattened_mut().as_flattened_mut();
+        let heads = Heads { features: K, positions: L };
+        kernels.attention_backward(heads, maps, shares, d, d_share.as_flattened_mut());
+        d.fill(R::ZERO);
+        for (w, map) in block.query_key_value.iter().zip([&*query, &*key, &*value]) {
+            kernels.product_transposed(w.as_flattened(), map.as_flattened(), d, L, Store::Add);
+        }
+        kernels.rms_norm_backward(block.attention_gain, before.as_flattened(), d, d_attention_gain, L);
+        kernels.transpose_blocks(d_x, before.as_flattened_mut(), L);
+        kernels.add_scaled(d_x, R::ONE, d);
     }
 
     /// Logits, loss and their gradient: `x` becomes ∂loss/∂x.
-    #[inline(always)]
-    fn head<R: Real>(
+    fn head<R: Real, C: Kernels<R>>(
+        kernels: C,
         parameters: &TransformerView<'_, R, L, V, D, N>,
         example: &Example<L>,
         symbols: usize,
         record: &mut RecordMut<R, L, V, D>,
     ) -> R {
-        let logits = &mut *record.d_logits;
-        rms_norm_forward(parameters.final_gain, record.x, record.d);
-        product(parameters.output, record.d, logits, |_, sum| sum);
-        transpose_blocks(record.d, record.normed);
-        let loss = cross_entropies(&example.clean, &example.weights, symbols, logits);
-        product_transposed(parameters.output, logits, record.d, |_, sum| sum);
-        rms_norm_backward(parameters.final_gain, record.x, record.d, record.d_gain);
-        *record.x = *record.d;
+        let (x, d) = (record.x.as_flattened_mut(), record.d.as_flattened_mut());
+        let (output, logits) = (parameters.output.as_flattened(), record.d_logits.as_flattened_mut());
+        kernels.rms_norm_forward(parameters.final_gain, x, d, L);
+        kernels.product(output, d, logits, L, Store::Set);
+        kernels.transpose_blocks(d, record.normed.as_flattened_mut(), L);
+        let loss = kernels.cross_entropy_of_positions(&example.clean, &example.weights, symbols, logits);
+        kernels.product_transposed(output, logits, d, L, Store::Set);
+        kernels.rms_norm_backward(parameters.final_gain, x, d, record.d_gain, L);
+        x.copy_from_slice(d);
         loss
     }
-}
-
-/// d_x = Σ Wᵀ·d_y over the pairs (W, d_y), in their order.
-#[inline(always)]
-fn transposed_sum<'a, R: Real + 'a, const L: usize, const D: usize>(
-    pairs: impl Iterator<Item = (&'a [[R; D]; D], &'a Map<R, L, D>)>,
-    d_x: &mut Map<R, L, D>,
-) {
-    d_x.as_flattened_mut().fill(R::ZERO);
-    for (w, d_y) in pairs {
-        product_transposed(w, d_y, d_x, |d_x, sum| d_x + sum);
-    }
-}
-
-/// y += x.
-#[inline(always)]
-fn add<R: Real, const L: usize, const D: usize>(y: &mut Map<R, L, D>, x: &Map<R, L, D>) {
-    add_scaled(y.as_flattened_mut(), R::ONE, x.as_flattened());
 }
 
 impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: usize, const K: usize>
@@ -402,7 +413,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
     const MEMORY: usize = 6 * D * L + A * L * L + V * L;
 
     type View<'a, T: Copy + 'a> = TransformerView<'a, T, L, V, D, N>;
-    type Denoiser<'a, W: Stored<f32> + 'a> = TransformerDenoiser<'a, W, L, V, D, N, A, K>;
+    type Denoiser<'a, W: Stored<f32> + 'a, C: Kernels<f32> + 'a> =
+        TransformerDenoiser<'a, W, C, L, V, D, N, A, K>;
 
     fn view<T: Copy>(mut flat: &[T]) -> Option<Self::View<'_, T>> {
         const { assert!(A * K == D, "the heads share the width") };
@@ -437,59 +449,74 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         }
     }
 
-    #[inline(always)]
-    fn forward_backward<R: Real>(
+    /// The hidden units pass through GELU, whatever the activation.
+    fn forward_backward<R: Real, C: Kernels<R>>(
+        kernels: C,
+        _activation: Activation,
         parameters: Self::View<'_, R>,
-        batch: &[Example<L>],
+        shard: &[Example<L>],
         symbols: usize,
         records: &mut [R],
         losses: &mut [R],
     ) {
-        for ((example, record), loss) in batch.iter().zip(records.chunks_exact_mut(Self::RECORD)).zip(losses)
+        for ((example, record), loss) in shard.iter().zip(records.chunks_exact_mut(Self::RECORD)).zip(losses)
         {
             let Some((blocks, rest)) = record.split_at_mut_checked(Self::BLOCKS) else { return };
             let Some(mut rest) = Self::record_mut(rest) else { return };
-            embed((parameters.token, parameters.mask, parameters.position), &example.noisy, rest.x);
+            kernels.embed(parameters.embedding(), &example.noisy, rest.x.as_flattened_mut());
             let layers = || Self::LAYERS.step_by(2).zip(parameters.blocks());
             for ((layer, block), record) in layers().zip(blocks.chunks_exact_mut(Self::BLOCK)) {
                 let Some(record) = Self::block_record_mut(record) else { return };
-                Self::block_forward(&block, (example, layer), record, rest.x, rest.d);
+                Self::block_forward(kernels, &block, (example, layer), record, rest.x, rest.d);
             }
-            *loss = Self::head(&parameters, example, symbols, &mut rest);
+            *loss = Self::head(kernels, &parameters, example, symbols, &mut rest);
             for ((layer, block), record) in layers().zip(blocks.chunks_exact_mut(Self::BLOCK)).rev() {
                 let Some(record) = Self::block_record_mut(record) else { return };
-                Self::block_backward(&block, (example, layer), record, rest.x, rest.d, rest.d_share);
+                let d = (&mut *rest.x, &mut *rest.d);
+                Self::block_backward(kernels, &block, (example, layer), record, d, rest.d_share);
             }
-            transpose(rest.x, rest.d.as_flattened_mut().as_chunks_mut().0);
+            kernels.transpose(rest.x.as_flattened(), rest.d.as_flattened_mut(), L);
         }
     }
 
     #[expect(clippy::indexing_slicing, reason = "training; a remainder by the length")]
-    #[inline(always)]
-    fn gradient<R: Real>(tensor: usize, part: usize, batch: &[Example<L>], records: &[R], mut out: &mut [R]) {
-        out.fill(R::ZERO);
+    fn gradient<R: Real, C: Kernels<R>>(
+        kernels: C,
+        tensor: usize,
+        part: usize,
+        shard: &[Example<L>],
+        records: &[R],
+        out: &mut [R],
+    ) {
         let records = || records.chunks_exact(Self::RECORD);
         let all = || records().filter_map(Self::record);
         let block = |number: usize| records().filter_map(move |record| Self::block_record(record, number));
         match tensor {
             0 | 1 => {
-                let shown = if tensor == 0 { u8::try_from(part).ok() } else { None };
-                let maps = all().map(|record| record.d_embedding);
-                batch.iter().zip(maps).for_each(|(example, d)| embed_backward(&example.noisy, d, shown, out));
+                let symbol = if tensor == 0 { u8::try_from(part).ok() } else { None };
+                for (example, record) in shard.iter().zip(all()) {
+                    if example.noisy.contains(&symbol) {
+                        kernels.embed_backward(
+                            &example.noisy,
+                            record.d_embedding.as_flattened(),
+                            symbol,
+                            out,
+                        );
+                    }
+                }
             }
-            2 => all().for_each(|record| add_scaled(out, R::ONE, record.d_embedding.as_flattened())),
-            3 => block(part).for_each(|record| add_scaled(out, R::ONE, &record.d_gains[0])),
-            6 => block(part).for_each(|record| add_scaled(out, R::ONE, &record.d_gains[1])),
-            9 => all().for_each(|record| add_scaled(out, R::ONE, record.d_gain)),
+            2 => all().for_each(|record| kernels.add_scaled(out, R::ONE, record.d_embedding.as_flattened())),
+            3 => block(part).for_each(|record| kernels.add_scaled(out, R::ONE, &record.d_gains[0])),
+            6 => block(part).for_each(|record| kernels.add_scaled(out, R::ONE, &record.d_gains[1])),
+            9 => all().for_each(|record| kernels.add_scaled(out, R::ONE, record.d_gain)),
             10 => {
-                let Some(out) = matrix_mut(&mut out) else { return };
-                for (example, record) in batch.iter().zip(all()) {
+                for (example, record) in shard.iter().zip(all()) {
                     let scored = Positions::<L>::new(|position| example.is_scored(position));
-                    product_backward_weight(scored.iter(), record.d_logits, record.normed, out);
+                    let (d, normed) = (record.d_logits.as_flattened(), record.normed.as_flattened());
+                    kernels.product_backward_weight(scored.as_slice(), d, normed, out, L);
                 }
             }
             _ => {
-                let Some(out) = matrix_mut(&mut out) else { return };
                 let number = match tensor {
                     4 => part / 3,
                     5 => part,
@@ -497,7 +524,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
                 };
                 // In the last block nothing reads what is not scored, but for the keys and values.
                 let everywhere = number < N.saturating_sub(1) || tensor == 4 && !part.is_multiple_of(3);
-                for (example, record) in batch.iter().zip(block(number)) {
+                for (example, record) in shard.iter().zip(block(number)) {
                     let [[d_between, before, d_after, between], heads, d_hidden, hidden] = record.groups;
                     // The pairs of maps (y, x) whose products y·xᵀ add up to the gradient; x in transposed blocks.
                     let (y, x) = match tensor {
@@ -506,22 +533,22 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
                         7 => (&d_hidden[part % 4], between),
                         _ => (&hidden[part % 4], d_after),
                     };
-                    if everywhere {
-                        product_backward_weight::<R, D, D, L>(0..L, y, x, out);
-                    } else {
-                        let scored = Positions::<L>::new(|position| example.is_scored(position));
-                        product_backward_weight::<R, D, D, L>(scored.iter(), y, x, out);
-                    }
+                    let positions = Positions::<L>::new(|position| everywhere || example.is_scored(position));
+                    let (y, x) = (y.as_flattened(), x.as_flattened());
+                    kernels.product_backward_weight(positions.as_slice(), y, x, out, L);
                 }
             }
         }
     }
 
-    fn denoiser<'a, W: Stored<f32>>(
+    fn denoiser<'a, W: Stored<f32>, C: Kernels<f32> + 'a>(
+        kernels: C,
+        _activation: Activation,
         parameters: Self::View<'a, W>,
         mut memory: &'a mut [f32],
-    ) -> Option<Self::Denoiser<'a, W>> {
+    ) -> Option<Self::Denoiser<'a, W, C>> {
         Some(TransformerDenoiser {
+            kernels,
             parameters,
             symbols: [None; L],
             x: matrix_mut(&mut memory)?,
@@ -538,6 +565,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
 pub struct TransformerDenoiser<
     'a,
     W,
+    C,
     const L: usize,
     const V: usize,
     const D: usize,
@@ -545,6 +573,7 @@ pub struct TransformerDenoiser<
     const A: usize,
     const K: usize,
 > {
+    kernels: C,
     parameters: TransformerView<'a, W, L, V, D, N>,
     symbols: [Option<u8>; L],
     x: &'a mut Map<f32, L, D>,
@@ -556,13 +585,14 @@ pub struct TransformerDenoiser<
 
 impl<
     W: Stored<f32>,
+    C: Kernels<f32>,
     const L: usize,
     const V: usize,
     const D: usize,
     const N: usize,
     const A: usize,
     const K: usize,
-> Denoiser<L, V> for TransformerDenoiser<'_, W, L, V, D, N, A, K>
+> Denoiser<L, V> for TransformerDenoiser<'_, W, C, L, V, D, N, A, K>
 {
     fn set(&mut self, position: usize, symbol: Option<u8>) {
         if let Some(slot) = self.symbols.get_mut(position) {
@@ -570,21 +600,23 @@ impl<
         }
     }
 
-    #[inline(always)]
     fn evaluate(&mut self) {
-        let Self { parameters, symbols, x, normed, group, shares, logits } = self;
-        embed((parameters.token, parameters.mask, parameters.position), symbols, x);
+        let Self { kernels, parameters, symbols, x, normed, group, shares, logits } = self;
+        let kernels = *kernels;
+        kernels.embed(parameters.embedding(), symbols, x.as_flattened_mut());
         for block in parameters.blocks() {
-            block.attend::<f32, K, L>(x, normed, group, *shares, |_| {});
-            block.expand(x, normed, group);
-            gelu_forward(group.as_flattened_mut().as_flattened_mut());
-            block.contract(group, x);
+            block.attend(kernels, K, x, normed, group, shares.as_flattened_mut().as_flattened_mut());
+            let [.., mixed] = &**group;
+            block.attended(kernels, mixed, x);
+            block.expand(kernels, x, normed, group);
+            kernels.gelu_forward(group.as_flattened_mut().as_flattened_mut());
+            block.contract(kernels, group, x);
         }
-        rms_norm_forward(parameters.final_gain, x, normed);
-        product(parameters.output, normed, logits, |_, sum| sum);
+        let normed = normed.as_flattened_mut();
+        kernels.rms_norm_forward(parameters.final_gain, x.as_flattened(), normed, L);
+        kernels.product(parameters.output.as_flattened(), normed, logits.as_flattened_mut(), L, Store::Set);
     }
 
-    #[inline(always)]
     fn scores(&self, position: usize, out: &mut [Score; V]) {
         to_scores_at(self.logits, position, out);
     }

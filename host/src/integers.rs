@@ -4,7 +4,8 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use anyhow::bail;
-use micro_diffusion::denoiser::{Denoiser, Model, Score};
+use micro_diffusion::activation::Activation;
+use micro_diffusion::denoiser::{Denoiser, Score};
 use micro_diffusion::file::{ModelFile, write_integers};
 use micro_diffusion::integer::{Int4, Int8, IntegerModel, Quantisable, Scales};
 use micro_diffusion::quantise;
@@ -52,8 +53,8 @@ pub(crate) trait Integers: Sync {
     fn trainer<'a>(&self, plan: Plan<'a>) -> anyhow::Result<Box<dyn Training + 'a>>;
 }
 
-/// The network that exists in floats as `M`, in training for integers as `T`, and in integers as `I`.
-struct Quantised<M, T, I, const L: usize, const V: usize>(Types<(M, T, I)>);
+/// The network that exists in floats as `M` and in integers as `I`.
+struct Quantised<M, I, const L: usize, const V: usize>(Types<(M, I)>);
 
 /// Types that a value stands for without holding any.
 type Types<T> = PhantomData<fn() -> T>;
@@ -61,21 +62,16 @@ type Types<T> = PhantomData<fn() -> T>;
 /// Both integer forms of a network `M`.
 pub(crate) struct Forms<M, const L: usize, const V: usize>(PhantomData<fn() -> M>);
 
-impl<M: Quantisable<L, V> + 'static, const L: usize, const V: usize> Forms<M, L, V>
-where
-    M::Trained<Int8>: Step<L, V>,
-    M::Trained<Int4>: Step<L, V>,
-{
+impl<M: Quantisable<L, V> + Step<L, V> + 'static, const L: usize, const V: usize> Forms<M, L, V> {
     pub(crate) const ALL: [&'static dyn Integers; 2] = [
-        &Quantised::<M, M::Trained<Int8>, M::Integers<Int8>, L, V>(PhantomData),
-        &Quantised::<M, M::Trained<Int4>, M::Integers<Int4>, L, V>(PhantomData),
+        &Quantised::<M, M::Integers<Int8>, L, V>(PhantomData),
+        &Quantised::<M, M::Integers<Int4>, L, V>(PhantomData),
     ];
 }
 
-impl<M, T, I, const L: usize, const V: usize> Integers for Quantised<M, T, I, L, V>
+impl<M, I, const L: usize, const V: usize> Integers for Quantised<M, I, L, V>
 where
-    M: Model<L, V>,
-    T: Step<L, V> + 'static,
+    M: Step<L, V> + 'static,
     I: IntegerModel<L, V>,
 {
     fn dtype(&self) -> Dtype {
@@ -135,8 +131,8 @@ where
     fn trainer<'a>(&self, plan: Plan<'a>) -> anyhow::Result<Box<dyn Training + 'a>> {
         let steps = plan.settings.steps;
         let texts = encode(plan.texts, plan.alphabet)?;
-        let inner = Box::new(Trainer::<T, L, V>::new(texts, plan));
-        Ok(Box::new(Rounding::new(inner, I::TENSORS, I::trained_exponent(), steps)))
+        let inner = Box::new(Trainer::<M, L, V>::new(texts, plan, Activation::Stepped(I::steps())));
+        Ok(Box::new(Rounding::new(inner, I::TENSORS, I::steps().exponent, steps)))
     }
 }
 

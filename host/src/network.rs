@@ -5,12 +5,13 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use anyhow::{Context, bail};
+use micro_diffusion::activation::Activation;
 use micro_diffusion::bound;
 use micro_diffusion::categorical::SymbolSet;
 use micro_diffusion::corruption::mask_count;
 use micro_diffusion::denoiser::{Architecture, Denoiser, Example, Model, Score, Shape};
 use micro_diffusion::file::{FileError, ModelFile};
-use micro_diffusion::integer::{Int4, Int8, Quantisable};
+use micro_diffusion::integer::Quantisable;
 use micro_diffusion::pattern::{self, PatternError};
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Sampler, Settings};
@@ -111,11 +112,7 @@ impl<M, const L: usize, const V: usize> Compiled<M, L, V> {
     pub(crate) const NEW: Self = Self { integers: &[], model: PhantomData };
 }
 
-impl<M: Quantisable<L, V> + 'static, const L: usize, const V: usize> Compiled<M, L, V>
-where
-    M::Trained<Int8>: Step<L, V>,
-    M::Trained<Int4>: Step<L, V>,
-{
+impl<M: Quantisable<L, V> + Step<L, V> + 'static, const L: usize, const V: usize> Compiled<M, L, V> {
     /// A network that exists in integers too.
     pub(crate) const WITH_INTEGERS: Self = Self { integers: &Forms::<M, L, V>::ALL, model: PhantomData };
 }
@@ -165,7 +162,7 @@ impl<M: Step<L, V> + 'static, const L: usize, const V: usize> Network for Compil
             return self.integers(quantize.dtype())?.trainer(plan);
         }
         let texts = encode(plan.texts, plan.alphabet)?;
-        Ok(Box::new(Trainer::<M, L, V>::new(texts, plan)))
+        Ok(Box::new(Trainer::<M, L, V>::new(texts, plan, Activation::Relu)))
     }
 
     fn weights(&self, file: &ModelFile) -> anyhow::Result<Vec<f32>> {
@@ -317,9 +314,9 @@ pub(crate) fn scores<S: Source<L, V>, const L: usize, const V: usize>(
 pub(crate) fn open<'a, M: Model<L, V>, const L: usize, const V: usize>(
     parameters: &'a [[u8; 4]],
     memory: &'a mut [f32],
-) -> anyhow::Result<Vectorised<M::Denoiser<'a, [u8; 4]>>> {
+) -> anyhow::Result<M::Denoiser<'a, [u8; 4], Vectorised>> {
     let view = M::view(parameters).context("parameters do not fit")?;
-    Ok(Vectorised(M::denoiser(view, memory).context("memory does not fit")?))
+    M::denoiser(Vectorised, Activation::Relu, view, memory).context("memory does not fit")
 }
 
 /// Draws texts as a request asks.

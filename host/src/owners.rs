@@ -11,28 +11,31 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{RwLock, RwLockReadGuard};
 use std::{mem, thread};
 
-use micro_diffusion::activation::Activation;
 use micro_diffusion::denoiser::{Example, Model};
-use micro_diffusion::mlp::Mlp;
+use micro_diffusion::mlp::{self, Mlp};
 
-use crate::phases::{Batch, Parameters, Part, Rates, Step, on_each_thread, parts, update, with_gradient};
-use crate::vector;
+use crate::phases::{
+    self, Batch, Parameters, Part, Rates, Setup, Step, on_each_thread, parts, update, with_gradient,
+};
+use crate::vector::Vectorised;
 
-impl<const L: usize, const V: usize, const H: usize, A: Activation> Step<L, V> for Mlp<L, V, H, A> {
+impl<const L: usize, const V: usize, const H: usize> Step<L, V> for Mlp<L, V, H> {
     fn step(
-        threads: usize,
+        setup: Setup,
         rates: &Rates,
-        symbols: usize,
         batch: Batch<L>,
         parameters: Parameters,
         draw: impl Fn(usize, &mut Example<L>) + Sync,
     ) {
+        if setup.threads < 2 {
+            return phases::step::<Self, L, V>(setup, rates, batch, parameters, draw);
+        }
         const { assert!(Self::RECORD >= 2 * H + L * V, "a record has room for h, d_h and the logits") };
         let Batch { examples, next, records, losses } = batch;
-        let rows = examples.len();
+        let (rows, threads) = (examples.len(), setup.threads);
         let (hidden, rest) = records.split_at_mut(rows * H);
         let (d_hidden, d_logits) = rest.split_at_mut(rows * H);
-        let d_logits = d_logits.as_chunks_mut::<V>().0.chunks_mut(rows);
+        let d_logits = d_logits.chunks_mut(rows * V);
         let mut losses_there = vec![0.0; L * rows];
 
         let mut tables = parts::<Self, L, V>(parameters);
@@ -54,7 +57,7 @@ impl<const L: usize, const V: usize, const H: usize, A: Activation> Step<L, V> f
         let count = L.div_ceil(threads);
         let shares = L.div_ceil(count);
         let mut next = (0..).step_by(rows.div_ceil(shares)).zip(next.chunks_mut(rows.div_ceil(shares)));
-        let shares: Vec<(usize, Share<L, V>)> = (0..shares)
+        let shares: Vec<(usize, Share<L>)> = (0..shares)
             .map(|thread| {
                 let positions = positions.by_ref().take(count).collect();
                 let next = next.next().unwrap_or_default();
@@ -62,15 +65,15 @@ impl<const L: usize, const V: usize, const H: usize, A: Activation> Step<L, V> f
             })
             .collect();
         let common = Common {
+            setup,
             rates,
-            symbols,
             examples,
             last: shares.len() - 1,
-            hidden: Relay::new(hidden.as_chunks_mut::<H>().0),
-            d_hidden: Relay::new(d_hidden.as_chunks_mut::<H>().0),
+            hidden: Relay::new(hidden),
+            d_hidden: Relay::new(d_hidden),
             end: Relay::new(()),
         };
-        on_each_thread(shares, |(thread, share)| share.run::<H, A>(thread, &common, &draw));
+        on_each_thread(shares, |(thread, share)| share.run(thread, &common, &draw));
         for (row, loss) in losses.iter_mut().enumerate() {
             *loss = losses_there.chunks(rows).map(|there| there[row]).sum();
         }
@@ -78,24 +81,24 @@ impl<const L: usize, const V: usize, const H: usize, A: Activation> Step<L, V> f
 }
 
 /// What all threads see.
-struct Common<'a, const L: usize, const H: usize> {
+struct Common<'a, const L: usize> {
+    setup: Setup,
     rates: &'a Rates,
-    symbols: usize,
     examples: &'a [Example<L>],
     /// The last thread.
     last: usize,
     /// The hidden values of each example, to which each thread adds the rows of its positions.
-    hidden: Relay<&'a mut [[f32; H]]>,
+    hidden: Relay<&'a mut [f32]>,
     /// Their gradients: turn 0 sets them to 0, turn 1 + t is that of thread t, and the turn after the last goes backward
     /// through the activation.
-    d_hidden: Relay<&'a mut [[f32; H]]>,
+    d_hidden: Relay<&'a mut [f32]>,
     /// Each thread's end. None leaves before the last: it would fall asleep, and to wake it takes up to a tenth of a step.
     end: Relay<()>,
 }
 
 /// What a thread has.
-struct Share<'a, const L: usize, const V: usize> {
-    positions: Vec<Position<'a, V>>,
+struct Share<'a, const L: usize> {
+    positions: Vec<Position<'a>>,
     /// b, on the first thread.
     hidden_bias: Option<Part<'a>>,
     /// Rows of the next batch, and the number of the first.
@@ -103,7 +106,7 @@ struct Share<'a, const L: usize, const V: usize> {
 }
 
 /// A position: its parameters, and what is computed there of each example.
-struct Position<'a, const V: usize> {
+struct Position<'a> {
     number: usize,
     /// E_l.
     table: Part<'a>,
@@ -111,19 +114,14 @@ struct Position<'a, const V: usize> {
     weight: Part<'a>,
     /// c_l.
     bias: Part<'a>,
-    d_logits: &'a mut [[f32; V]],
+    d_logits: &'a mut [f32],
     losses: &'a mut [f32],
 }
 
-impl<const L: usize, const V: usize> Share<'_, L, V> {
+impl<const L: usize> Share<'_, L> {
     /// A thread's part of the step.
-    fn run<const H: usize, A: Activation>(
-        mut self,
-        thread: usize,
-        common: &Common<L, H>,
-        draw: impl Fn(usize, &mut Example<L>),
-    ) {
-        let Common { rates, symbols, examples, last, hidden, d_hidden, end } = common;
+    fn run(mut self, thread: usize, common: &Common<L>, draw: impl Fn(usize, &mut Example<L>)) {
+        let Common { setup, rates, examples, last, hidden, d_hidden, end } = common;
         let _released = (hidden.release_on_panic(), d_hidden.release_on_panic(), end.release_on_panic());
         let first = thread == 0;
         let mut next = (self.next.0..).zip(mem::take(&mut self.next.1));
@@ -131,19 +129,24 @@ impl<const L: usize, const V: usize> Share<'_, L, V> {
             // While the hidden values are not here yet. The first thread does it last.
             next.by_ref().for_each(|(row, example)| draw(row, example));
         }
-        hidden.run(thread, |hidden| self.look_up::<H, A>(examples, hidden, thread == *last));
+        hidden.run(thread, |hidden| {
+            self.look_up(examples, hidden);
+            if thread == *last {
+                mlp::activate(Vectorised, setup.activation, 0, examples, hidden);
+            }
+        });
         if first {
-            d_hidden.run(0, |d_hidden| d_hidden.as_flattened_mut().fill(0.0));
+            d_hidden.run(0, |d_hidden| d_hidden.fill(0.0));
         }
         let Some(hidden) = hidden.result(*last) else { return };
-        let length = V * H + V;
+        let length = self.positions.first().map_or(0, Position::gradient_len);
         // The first thread needs one gradient at a time, which stays in the innermost cache.
         let kept = if first { 1 } else { self.positions.len() };
         with_gradient(kept * length, |gradients| {
             if !first {
                 for (position, gradient) in self.positions.iter_mut().zip(gradients.chunks_exact_mut(length))
                 {
-                    position.forward(*symbols, examples, &hidden);
+                    position.forward(setup, examples, &hidden);
                     // While the gradient of the hidden values is not here yet, which needs the weights as they are.
                     position.gradient(examples, &hidden, gradient);
                 }
@@ -151,14 +154,22 @@ impl<const L: usize, const V: usize> Share<'_, L, V> {
             d_hidden.run(1 + thread, |d_hidden| {
                 for position in &mut self.positions {
                     if first {
-                        position.forward(*symbols, examples, &hidden);
+                        position.forward(setup, examples, &hidden);
                     }
-                    position.backward(examples, d_hidden);
+                    let weight = &*position.weight.parameters.weights;
+                    mlp::output_backward(
+                        Vectorised,
+                        position.number,
+                        weight,
+                        examples,
+                        position.d_logits,
+                        d_hidden,
+                    );
                 }
             });
             if thread == *last {
                 d_hidden.run(2 + thread, |d_hidden| {
-                    vector::hidden_backward::<L, V, H, A>(examples, &hidden, d_hidden);
+                    mlp::activate_backward(Vectorised, setup.activation, examples, &hidden, d_hidden);
                 });
             }
             for (index, position) in self.positions.iter_mut().enumerate() {
@@ -176,62 +187,60 @@ impl<const L: usize, const V: usize> Share<'_, L, V> {
         end.wait_for(last + 1);
     }
 
-    /// Adds b and the rows of the positions to `hidden`; after the last position comes the activation.
-    fn look_up<const H: usize, A: Activation>(
-        &self,
-        examples: &[Example<L>],
-        hidden: &mut [[f32; H]],
-        last: bool,
-    ) {
+    /// Adds b and the rows of the positions to `hidden`.
+    fn look_up(&self, examples: &[Example<L>], hidden: &mut [f32]) {
         let bias = self.hidden_bias.as_ref().map(|bias| &*bias.parameters.weights);
         let tables: Vec<(usize, &[f32])> = self
             .positions
             .iter()
             .map(|position| (position.number, &*position.table.parameters.weights))
             .collect();
-        vector::look_up::<L, V, H, A>(bias, &tables, examples, hidden, last);
+        mlp::look_up(Vectorised, bias, &tables, examples, hidden);
     }
 
     /// Moves the table's rows, and b.
-    fn update_table<const H: usize>(self, rates: &Rates, examples: &[Example<L>], d_hidden: &[[f32; H]]) {
+    fn update_table(self, rates: &Rates, examples: &[Example<L>], d_hidden: &[f32]) {
         for Position { number, table, .. } in self.positions {
-            with_gradient(V * H, |gradient| {
-                vector::table_gradient::<L, V, H>(number, examples, d_hidden, gradient);
+            with_gradient(table.parameters.weights.len(), |gradient| {
+                gradient.fill(0.0);
+                mlp::table_gradient(Vectorised, number, examples, d_hidden, gradient);
                 update(rates, table.parameters, gradient);
             });
         }
         if let Some(bias) = self.hidden_bias {
-            with_gradient(H, |gradient| {
-                vector::bias_gradient::<H>(d_hidden, gradient);
+            with_gradient(bias.parameters.weights.len(), |gradient| {
+                gradient.fill(0.0);
+                mlp::hidden_bias_gradient(Vectorised, d_hidden, gradient);
                 update(rates, bias.parameters, gradient);
             });
         }
     }
 }
 
-impl<const V: usize> Position<'_, V> {
-    fn forward<const L: usize, const H: usize>(
-        &mut self,
-        symbols: usize,
-        examples: &[Example<L>],
-        hidden: &[[f32; H]],
-    ) {
-        let layer = (&*self.weight.parameters.weights, &*self.bias.parameters.weights);
-        vector::output_forward(self.number, layer, symbols, examples, hidden, self.d_logits, self.losses);
+impl Position<'_> {
+    /// Numbers of the gradients of U_l and, behind it, c_l.
+    fn gradient_len(&self) -> usize {
+        self.weight.parameters.weights.len() + self.bias.parameters.weights.len()
     }
 
-    fn backward<const L: usize, const H: usize>(&self, examples: &[Example<L>], d_hidden: &mut [[f32; H]]) {
-        let weight = &*self.weight.parameters.weights;
-        vector::output_backward(self.number, weight, examples, self.d_logits, d_hidden);
+    fn forward<const L: usize>(&mut self, setup: &Setup, examples: &[Example<L>], hidden: &[f32]) {
+        mlp::output_forward(
+            Vectorised,
+            self.number,
+            (&*self.weight.parameters.weights, &*self.bias.parameters.weights),
+            setup.symbols,
+            examples,
+            hidden,
+            self.d_logits,
+            self.losses,
+        );
     }
 
-    fn gradient<const L: usize, const H: usize>(
-        &self,
-        examples: &[Example<L>],
-        hidden: &[[f32; H]],
-        gradient: &mut [f32],
-    ) {
-        vector::output_gradient(self.number, examples, hidden, self.d_logits, gradient);
+    fn gradient<const L: usize>(&self, examples: &[Example<L>], hidden: &[f32], gradient: &mut [f32]) {
+        gradient.fill(0.0);
+        let (d_weight, d_bias) = gradient.split_at_mut(self.weight.parameters.weights.len());
+        mlp::output_weight_gradient(Vectorised, self.number, examples, hidden, self.d_logits, d_weight);
+        mlp::output_bias_gradient(Vectorised, self.number, examples, self.d_logits, d_bias);
     }
 
     fn update(&mut self, rates: &Rates, gradient: &[f32]) {

@@ -11,11 +11,12 @@ use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::AdamStep;
 use micro_diffusion::convolution::Convolution;
 use micro_diffusion::denoiser::{Example, Model};
+use micro_diffusion::kernels::Kernels;
 use micro_diffusion::residual::Residual;
 use micro_diffusion::transformer::Transformer;
 
 use crate::aligned::Aligned;
-use crate::vector;
+use crate::vector::Vectorised;
 
 /// The examples of a step and of the next, and what is computed of each.
 pub(crate) struct Batch<'a, const L: usize> {
@@ -45,6 +46,15 @@ pub(crate) struct Rates {
     pub(crate) average: f32,
 }
 
+/// What a network computes with, besides its parameters.
+#[derive(Clone, Copy)]
+pub(crate) struct Setup {
+    pub(crate) threads: usize,
+    /// Symbols of the alphabet.
+    pub(crate) symbols: usize,
+    pub(crate) activation: Activation,
+}
+
 /// A model that takes training steps on several threads.
 pub(crate) trait Step<const L: usize, const V: usize>: Model<L, V> + Sized {
     /// One step: fills the batch's losses, moves the parameters, and lets `draw` make each row of the next batch. What is left in
@@ -52,56 +62,69 @@ pub(crate) trait Step<const L: usize, const V: usize>: Model<L, V> + Sized {
     ///
     /// By examples, then by parameters, unless the network has a way of its own. `threads` is at most what rayon's pool has.
     fn step(
-        threads: usize,
+        setup: Setup,
         rates: &Rates,
-        symbols: usize,
         batch: Batch<L>,
         parameters: Parameters,
         draw: impl Fn(usize, &mut Example<L>) + Sync,
     ) {
-        let Batch { examples, next, records, losses } = batch;
-        let rows = examples.len().div_ceil(threads);
-        let computed = records.chunks_mut(rows * Self::RECORD).zip(losses.chunks_mut(rows));
-        let shares = examples.chunks(rows).zip(computed).zip(next.chunks_mut(rows)).enumerate().collect();
-        on_each_thread(shares, |(share, ((examples, (records, losses)), next))| {
-            for (row, example) in (share * rows..).zip(next) {
-                draw(row, example);
-            }
-            if let Some(view) = Self::view(parameters.weights) {
-                vector::forward_backward::<Self, L, V>(view, examples, symbols, records, losses);
-            }
-        });
-        let records = &*records;
-        let mut shares: Vec<Vec<Part>> = (0..threads).map(|_| Vec::new()).collect();
-        for (index, part) in parts::<Self, L, V>(parameters).into_iter().enumerate() {
-            shares[index % threads].push(part);
-        }
-        on_each_thread(shares, |share| {
-            for Part { tensor, part, parameters } in share {
-                with_gradient(parameters.weights.len(), |gradient| {
-                    vector::gradient::<Self, L, V>(tensor, part, examples, records, gradient);
-                    update(rates, parameters, gradient);
-                });
-            }
-        });
+        step::<Self, L, V>(setup, rates, batch, parameters, draw);
     }
 }
 
-impl<const L: usize, const V: usize, const H: usize, A: Activation> Step<L, V> for Residual<L, V, H, A> {}
+/// One step of any network: first by examples, then by parameters.
+pub(crate) fn step<M: Model<L, V>, const L: usize, const V: usize>(
+    Setup { threads, symbols, activation }: Setup,
+    rates: &Rates,
+    batch: Batch<L>,
+    parameters: Parameters,
+    draw: impl Fn(usize, &mut Example<L>) + Sync,
+) {
+    let Batch { examples, next, records, losses } = batch;
+    let rows = examples.len().div_ceil(threads);
+    let computed = records.chunks_mut(rows * M::RECORD).zip(losses.chunks_mut(rows));
+    let shards = examples.chunks(rows).zip(computed).zip(next.chunks_mut(rows)).enumerate().collect();
+    on_each_thread(shards, |(shard, ((examples, (records, losses)), next))| {
+        for (row, example) in (shard * rows..).zip(next) {
+            draw(row, example);
+        }
+        if let Some(view) = M::view(parameters.weights) {
+            M::forward_backward(Vectorised, activation, view, examples, symbols, records, losses);
+        }
+    });
+    let records = &*records;
+    let mut shares: Vec<Vec<Part>> = (0..threads).map(|_| Vec::new()).collect();
+    for (index, part) in parts::<M, L, V>(parameters).into_iter().enumerate() {
+        shares[index % threads].push(part);
+    }
+    on_each_thread(shares, |share| {
+        for Part { tensor, part, parameters } in share {
+            with_gradient(parameters.weights.len(), |gradient| {
+                gradient.fill(0.0);
+                for (examples, records) in examples.chunks(rows).zip(records.chunks(rows * M::RECORD)) {
+                    M::gradient(Vectorised, tensor, part, examples, records, gradient);
+                }
+                update(rates, parameters, gradient);
+            });
+        }
+    });
+}
+
+impl<const L: usize, const V: usize, const H: usize> Step<L, V> for Residual<L, V, H> {}
 impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: usize, const K: usize>
     Step<L, V> for Transformer<L, V, D, N, A, K>
 {
 }
-impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize, A: Activation> Step<L, V>
-    for Convolution<L, V, D, N, T, A>
+impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize> Step<L, V>
+    for Convolution<L, V, D, N, T>
 {
 }
 
 /// Moves `parameters` by their gradient.
 pub(crate) fn update(rates: &Rates, parameters: Parameters, gradient: &[f32]) {
     let Parameters { weights, m, v, average } = parameters;
-    vector::adam(&rates.adam, weights, gradient, m, v);
-    vector::average(average, weights, rates.average);
+    Vectorised.adam(&rates.adam, weights, gradient, m, v);
+    Vectorised.average_update(average, weights, rates.average);
 }
 
 /// Runs `work` on each share, the first on the first thread and so on: a thread gets the same part of the parameters in

@@ -11,12 +11,13 @@
 //! Inference", CVPR 2018, section 3.
 
 use micro_diffusion::integer::Scales;
+use micro_diffusion::kernels::Kernels;
 use micro_diffusion::quantise;
 use micro_diffusion::tensor::StoredTensor;
 use rayon::prelude::*;
 
 use crate::trainer::{State, Training};
-use crate::vector;
+use crate::vector::Vectorised;
 
 /// A run with rounded weights around `inner`, which knows nothing of it.
 pub(crate) struct Rounding<'a> {
@@ -46,9 +47,10 @@ impl<'a> Rounding<'a> {
         state.scales = Some(scales);
         state.unrounded = state.weights.to_vec();
         for (tensor, exponent, weights, _) in tensors_of(tensors, &scales, state) {
+            let grid = quantise::grid(tensor, exponent);
             weights.par_chunks_mut(SHARE).for_each(|weights| {
                 for weight in weights {
-                    *weight = quantise::rounded(tensor, *weight, exponent);
+                    *weight = grid.round(*weight);
                 }
             });
         }
@@ -66,7 +68,8 @@ impl Training for Rounding<'_> {
         if let Some(scales) = state.scales {
             for (tensor, exponent, weights, unrounded) in tensors_of(self.tensors, &scales, state) {
                 let shares = weights.par_chunks_mut(SHARE).zip(unrounded.par_chunks_mut(SHARE));
-                shares.for_each(|(weights, unrounded)| vector::round(tensor, exponent, weights, unrounded));
+                let grid = quantise::grid(tensor, exponent);
+                shares.for_each(|(weights, unrounded)| Vectorised.straight_through(grid, weights, unrounded));
             }
         }
         loss

@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use std::mem;
 use std::time::{Duration, Instant};
 
+use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::{Adam, average_rate, learning_rate};
 use micro_diffusion::denoiser::Example;
 use micro_diffusion::dropout::Dropout;
@@ -17,7 +18,7 @@ use micro_diffusion::text::Alphabet;
 
 use crate::aligned::Aligned;
 use crate::cli::Objective;
-use crate::phases::{Batch, Parameters, Rates, Step};
+use crate::phases::{Batch, Parameters, Rates, Setup, Step};
 use crate::settings::Settings;
 
 /// What a run is made of.
@@ -85,6 +86,7 @@ const REFERENCE_TIMES: u32 = 40;
 pub(crate) struct Trainer<'a, M, const L: usize, const V: usize> {
     texts: Vec<[u8; L]>,
     symbols: usize,
+    activation: Activation,
     settings: &'a Settings,
     state: State,
     /// The order of the texts in epoch `epoch`.
@@ -102,7 +104,7 @@ pub(crate) struct Trainer<'a, M, const L: usize, const V: usize> {
 }
 
 impl<'a, M: Step<L, V>, const L: usize, const V: usize> Trainer<'a, M, L, V> {
-    pub(crate) fn new(texts: Vec<[u8; L]>, plan: Plan<'a>) -> Self {
+    pub(crate) fn new(texts: Vec<[u8; L]>, plan: Plan<'a>, activation: Activation) -> Self {
         let settings = plan.settings;
         let rows = settings.batch as usize;
         let zeros = vec![0.0; M::PARAMETERS];
@@ -112,6 +114,7 @@ impl<'a, M: Step<L, V>, const L: usize, const V: usize> Trainer<'a, M, L, V> {
         Self {
             texts,
             symbols: plan.alphabet.symbols(),
+            activation,
             settings,
             state: State::new(&weights, &zeros, &zeros, average),
             order: Vec::new(),
@@ -262,7 +265,8 @@ impl<M: Step<L, V>, const L: usize, const V: usize> Training for Trainer<'_, M, 
         let rates =
             Rates { adam: adam.step(step, rate), average: average_rate(step, self.settings.averaging) };
         let parameters = Parameters { weights, m, v, average };
-        M::step(threads, &rates, self.symbols, batch, parameters, |row, example| {
+        let setup = Setup { threads, symbols: self.symbols, activation: self.activation };
+        M::step(setup, &rates, batch, parameters, |row, example| {
             *example = noise.example(counts, &example.clean, row);
         });
         // The reference's is a mean over positions; what is reported counts texts.

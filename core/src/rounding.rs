@@ -1,0 +1,55 @@
+//! Rounded weights in training: the straight-through estimator.
+//!
+//! A weight w is held as the nearest multiple of 2⁻ᵉ between two ends, r(w) = 2⁻ᵉ·clamp(round(w·2ᵉ), least, largest), halves
+//! rounded away from 0. Rounding has no slope, so the gradient at the rounded weight is taken for that of the float behind it:
+//! a step that moves the rounded weight from r(w) to r(w) + δ moves the float from w to w + δ, and rounds it anew.
+//!
+//! Source: Y. Bengio, N. Léonard, A. Courville, "Estimating or Propagating Gradients Through Stochastic Neurons for
+//! Conditional Computation", 2013; B. Jacob et al., "Quantization and Training of Neural Networks for Efficient
+//! Integer-Arithmetic-Only Inference", CVPR 2018, section 3.
+
+use crate::math::{Real, round_to_i32};
+
+/// The numbers that a rounded weight can be: `least`·2⁻ᵉ … `largest`·2⁻ᵉ in steps of 2⁻ᵉ, e = `exponent`, at most 16.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grid {
+    /// The least integer.
+    pub least: i32,
+    /// The largest integer; both have at most 16 bits.
+    pub largest: i32,
+    /// e.
+    pub exponent: u8,
+}
+
+impl Grid {
+    /// 2ᵉ.
+    #[inline(always)]
+    fn scale(self) -> f32 {
+        f32::of(f64::from(1_u32.wrapping_shl(u32::from(self.exponent))))
+    }
+
+    /// The integer nearest to `weight`·2ᵉ within the ends; halves round away from 0.
+    #[inline(always)]
+    pub fn integer(self, weight: f32) -> i32 {
+        round_to_i32(weight * self.scale()).clamp(self.least, self.largest)
+    }
+
+    /// r(w): the number that stands in the place of `weight`.
+    #[inline(always)]
+    pub fn round(self, weight: f32) -> f32 {
+        // At most 16 bits, exact in f32, and so is the division by a power of two.
+        self.integer(weight) as f32 / self.scale()
+    }
+}
+
+/// w += r − r(w) and then r = r(w), for each rounded weight r and the float w behind it.
+#[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
+#[inline(always)]
+pub fn straight_through(grid: Grid, rounded: &mut [f32], floats: &mut [f32]) {
+    let count = rounded.len().min(floats.len());
+    let (rounded, floats) = (&mut rounded[..count], &mut floats[..count]);
+    for i in 0..count {
+        floats[i] += rounded[i] - grid.round(floats[i]);
+        rounded[i] = grid.round(floats[i]);
+    }
+}
