@@ -2,7 +2,7 @@
 //!
 //! First each thread takes some of the examples, forward and backward; then each takes some of the parameters: their
 //! gradient, summed over the batch in its order, and at once their update. No sum is split, so the number of threads
-//! changes no bit. The perceptron has a way of its own; see [`owners`](crate::owners).
+//! changes no bit. The perceptron has a way of its own; see [`relay`](crate::engine::relay).
 
 use std::cell::RefCell;
 use std::sync::Mutex;
@@ -14,8 +14,8 @@ use micro_diffusion::denoiser::{Example, Model};
 use micro_diffusion::residual::Residual;
 use micro_diffusion::transformer::Transformer;
 
-use crate::aligned::Aligned;
-use crate::vector;
+use crate::engine::aligned::Aligned;
+use crate::engine::kernels as vector;
 
 /// The examples of a step and of the next, and what is computed of each.
 pub(crate) struct Batch<'a, const L: usize> {
