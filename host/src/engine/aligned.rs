@@ -15,7 +15,7 @@ const PAGE: usize = 4096;
 const STEP: usize = 17 * 16;
 
 /// An array of floats that begins with a cache line.
-pub(crate) struct Aligned {
+pub struct Aligned {
     memory: Vec<f32>,
     start: usize,
     place: usize,
@@ -23,7 +23,7 @@ pub(crate) struct Aligned {
 
 impl Aligned {
     /// A copy of `values`, as number `place` (0 to 3) of those arrays that are walked together.
-    pub(crate) fn copy_of(values: &[f32], place: usize) -> Self {
+    pub fn copy_of(values: &[f32], place: usize) -> Self {
         let mut memory: Vec<f32> = Vec::with_capacity(values.len() + PAGE / size_of::<f32>() + place * STEP);
         let start = memory.as_ptr().align_offset(PAGE) + place * STEP;
         memory.resize(start, 0.0);

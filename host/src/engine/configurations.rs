@@ -3,7 +3,9 @@
 use micro_diffusion::config::{Boulder, Cobble, Micro, Pebble, Residual, Tiny, Transformer, Wide};
 use micro_diffusion::denoiser::Shape;
 
-use crate::network::{Compiled, Network};
+use crate::engine::compiled::Compiled;
+use crate::engine::network::Network;
+use crate::engine::settings::{Recipe, Settings};
 
 /// A compiled network and how to train it.
 pub(crate) struct Config {
@@ -12,23 +14,10 @@ pub(crate) struct Config {
     pub(crate) recipe: Recipe,
 }
 
-/// The default settings of a configuration, chosen on the development split.
-#[derive(Clone, Copy)]
-pub(crate) struct Recipe {
-    pub(crate) steps: u32,
-    pub(crate) batch: u32,
-    pub(crate) learning_rate: f64,
-    /// For each unit of learning rate.
-    pub(crate) weight_decay: f64,
-    /// Share of the average of the weights that a step keeps; 0 where there is none.
-    pub(crate) averaging: f64,
-    /// The probability with which training leaves out a hidden value.
-    pub(crate) dropout: f64,
-}
-
-impl Recipe {
-    const fn new(steps: u32, batch: u32, learning_rate: f64) -> Self {
-        Self { steps, batch, learning_rate, weight_decay: 0.01, averaging: 0.0, dropout: 0.0 }
+impl Config {
+    /// The settings that train it by its recipe.
+    pub(crate) fn settings(&self) -> Settings {
+        Settings::new(self.name, self.recipe)
     }
 }
 
@@ -37,39 +26,35 @@ pub(crate) const DEFAULT: &str = "micro";
 
 /// All of them.
 pub(crate) static CONFIGS: [Config; 8] = [
-    Config {
-        name: "micro",
-        network: &Compiled::<Micro, 12, 27>::WITH_INTEGERS,
-        recipe: Recipe::new(5000, 64, 6e-3),
-    },
+    Config { name: "micro", network: &Compiled::<Micro, 12, 27>::ALL, recipe: Recipe::new(5000, 64, 6e-3) },
     Config {
         name: "tiny",
-        network: &Compiled::<Tiny, 12, 27>::WITH_INTEGERS,
+        network: &Compiled::<Tiny, 12, 27>::ALL,
         recipe: Recipe { weight_decay: 0.0, averaging: 0.9995, ..Recipe::new(40_000, 256, 8e-3) },
     },
     Config {
         name: "pebble",
-        network: &Compiled::<Pebble, 16, 27>::WITH_INTEGERS,
+        network: &Compiled::<Pebble, 16, 27>::ALL,
         recipe: Recipe { averaging: 0.999, ..Recipe::new(12_000, 256, 6e-3) },
     },
     Config {
         name: "cobble",
-        network: &Compiled::<Cobble, 16, 27>::WITH_INTEGERS,
+        network: &Compiled::<Cobble, 16, 27>::ALL,
         recipe: Recipe { averaging: 0.999, ..Recipe::new(12_000, 128, 6e-3) },
     },
     Config {
         name: "residual",
-        network: &Compiled::<Residual, 12, 27>::WITH_INTEGERS,
+        network: &Compiled::<Residual, 12, 27>::ALL,
         recipe: Recipe::new(5000, 64, 3e-3),
     },
     Config {
         name: "transformer",
-        network: &Compiled::<Transformer, 16, 27>::NEW,
+        network: &Compiled::<Transformer, 16, 27>::FLOATS,
         recipe: Recipe { weight_decay: 0.05, averaging: 0.999, ..Recipe::new(24_000, 256, 2e-3) },
     },
     Config {
         name: "boulder",
-        network: &Compiled::<Boulder, 16, 27>::NEW,
+        network: &Compiled::<Boulder, 16, 27>::FLOATS,
         recipe: Recipe {
             weight_decay: 0.05,
             averaging: 0.999,
@@ -77,7 +62,7 @@ pub(crate) static CONFIGS: [Config; 8] = [
             ..Recipe::new(48_000, 128, 3e-3)
         },
     },
-    Config { name: "wide", network: &Compiled::<Wide, 32, 128>::NEW, recipe: Recipe::new(4000, 64, 3e-3) },
+    Config { name: "wide", network: &Compiled::<Wide, 32, 128>::FLOATS, recipe: Recipe::new(4000, 64, 3e-3) },
 ];
 
 /// Their names, for the command line.

@@ -225,7 +225,7 @@ pub(crate) fn round(tensor: &StoredTensor, exponent: u8, weights: &mut [f32], un
 }
 
 /// Sums that [`multiply_and_add`] keeps: as many as registers hold, and enough to hide the latency of the units.
-pub(crate) const PEAK_SUMS: usize = 12 * 8;
+pub const PEAK_SUMS: usize = 12 * 8;
 
 #[inline(always)]
 fn scaled_plus(mut lanes: [f32; 8], x: f32) -> [f32; 8] {
@@ -237,7 +237,7 @@ fn scaled_plus(mut lanes: [f32; 8], x: f32) -> [f32; 8] {
 
 /// `turns` times sum = sum·x + x for each of [`PEAK_SUMS`] sums, for measuring the machine.
 #[cfg_attr(not(debug_assertions), multiversion(targets("x86_64+avx2")))]
-pub(crate) fn multiply_and_add(x: f32, turns: usize) -> f32 {
+pub fn multiply_and_add(x: f32, turns: usize) -> f32 {
     let mut sums = [[0.0_f32; 8]; 12];
     for (start, sum) in (1_u8..).zip(sums.as_flattened_mut()) {
         *sum = f32::from(start);

@@ -15,8 +15,8 @@ use micro_diffusion::quantise;
 use micro_diffusion::tensor::StoredTensor;
 use rayon::prelude::*;
 
-use crate::engine::trainer::{State, Training};
 use crate::engine::kernels as vector;
+use crate::engine::trainer::{State, Training};
 
 /// A run with rounded weights around `inner`, which knows nothing of it.
 pub(crate) struct Rounding<'a> {

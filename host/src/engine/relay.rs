@@ -15,8 +15,10 @@ use micro_diffusion::activation::Activation;
 use micro_diffusion::denoiser::{Example, Model};
 use micro_diffusion::mlp::Mlp;
 
-use crate::engine::step::{Batch, Parameters, Part, Rates, Step, on_each_thread, parts, update, with_gradient};
 use crate::engine::kernels as vector;
+use crate::engine::step::{
+    Batch, Parameters, Part, Rates, Step, on_each_thread, parts, update, with_gradient,
+};
 
 impl<const L: usize, const V: usize, const H: usize, A: Activation> Step<L, V> for Mlp<L, V, H, A> {
     fn step(

@@ -1,14 +1,70 @@
-//! The settings of a run: all that decides its result, besides the data.
+//! The settings of a training run: all that decides its result, besides the data.
 
-use std::path::PathBuf;
-
+use micro_diffusion::tensor::Dtype;
 use serde::{Deserialize, Serialize};
 
-use crate::cli::{Objective, Quantize, TrainOptions};
-use crate::config::{Config, Recipe};
-use crate::corpus::Split;
+/// What the loss counts and how noise is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Objective {
+    /// The likelihood bound: a number of masks for each line, loss at masked positions only.
+    Nelbo,
+    /// That of the Python reference: one cosine noise level for the whole batch, loss at all positions.
+    Reference,
+}
 
-/// What decides a run's result. Kept in the run folder and in each checkpoint.
+impl Objective {
+    /// Its name on the command line and in files.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Nelbo => "nelbo",
+            Self::Reference => "reference",
+        }
+    }
+}
+
+/// Integers that a model can be trained for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum IntegerFormat {
+    /// A byte for each weight.
+    Int8,
+    /// Half a byte for each weight.
+    Int4,
+}
+
+impl IntegerFormat {
+    /// How a model file stores them.
+    pub(crate) fn dtype(self) -> Dtype {
+        match self {
+            Self::Int8 => Dtype::Int8,
+            Self::Int4 => Dtype::Int4,
+        }
+    }
+}
+
+/// The default settings of a configuration, chosen on the development split.
+#[derive(Clone, Copy)]
+pub(crate) struct Recipe {
+    pub(crate) steps: u32,
+    pub(crate) batch: u32,
+    pub(crate) learning_rate: f64,
+    /// For each unit of learning rate.
+    pub(crate) weight_decay: f64,
+    /// Share of the average of the weights that a step keeps; 0 where there is none.
+    pub(crate) averaging: f64,
+    /// The probability with which training leaves out a hidden value.
+    pub(crate) dropout: f64,
+}
+
+impl Recipe {
+    /// A recipe with the usual weight decay, without averaging and dropout.
+    pub(crate) const fn new(steps: u32, batch: u32, learning_rate: f64) -> Self {
+        Self { steps, batch, learning_rate, weight_decay: 0.01, averaging: 0.0, dropout: 0.0 }
+    }
+}
+
+/// What decides a run's result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Settings {
     pub(crate) config: String,
@@ -30,14 +86,8 @@ pub(crate) struct Settings {
     pub(crate) dropout: f64,
     /// The integers that the model is trained to become, if any.
     #[serde(default)]
-    pub(crate) quantize: Option<Quantize>,
+    pub(crate) quantize: Option<IntegerFormat>,
     pub(crate) seed: u64,
-    /// Whether the development split is held out.
-    pub(crate) development: bool,
-    /// SHA-256 of the training lines and the alphabet.
-    pub(crate) data_sha256: String,
-    /// Where the lines were read, for the next time; the hash says whether they are the same.
-    pub(crate) input: Option<PathBuf>,
 }
 
 /// The seed of a run that names none.
@@ -48,11 +98,11 @@ const WARM_UP: u32 = 200;
 const FINAL_RATE: f64 = 0.01;
 
 impl Settings {
-    /// The configuration's own settings.
-    pub(crate) fn of(config: &Config) -> Self {
-        let Recipe { steps, batch, learning_rate, weight_decay, averaging, dropout } = config.recipe;
+    /// The settings of the configuration `config`, which is trained by `recipe`.
+    pub(crate) fn new(config: &str, recipe: Recipe) -> Self {
+        let Recipe { steps, batch, learning_rate, weight_decay, averaging, dropout } = recipe;
         Self {
-            config: config.name.to_owned(),
+            config: config.to_owned(),
             objective: Objective::Nelbo,
             steps,
             batch,
@@ -64,45 +114,11 @@ impl Settings {
             dropout,
             quantize: None,
             seed: SEED,
-            development: false,
-            data_sha256: String::new(),
-            input: None,
         }
     }
 
-    /// These settings with what `options` say instead.
-    pub(crate) fn with(mut self, options: &TrainOptions) -> Self {
-        let replace = |setting: &mut u32, option: Option<u32>| *setting = option.unwrap_or(*setting);
-        replace(&mut self.steps, options.steps);
-        replace(&mut self.batch, options.batch);
-        self.objective = options.objective.unwrap_or(self.objective);
-        self.learning_rate = options.lr.unwrap_or(self.learning_rate);
-        self.weight_decay = options.weight_decay.unwrap_or(self.weight_decay);
-        self.averaging = options.averaging.unwrap_or(self.averaging);
-        self.dropout = options.dropout.unwrap_or(self.dropout);
-        self.quantize = options.quantize.or(self.quantize);
-        self.seed = options.seed.unwrap_or(self.seed);
-        self.development |= options.development;
-        self.config = options.config.clone().unwrap_or(self.config);
-        self.input = options.input.clone().or(self.input);
-        self
-    }
-
-    /// Which lines are held out.
-    pub(crate) fn split(&self) -> Split {
-        if self.development { Split::Development } else { Split::Record }
-    }
-
-    /// What differs from `other` and would change the result: “steps is 100, and was 200”.
-    pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
-        let fields = |settings: &Self| serde_json::to_value(settings).unwrap_or_default();
-        let (new, old) = (fields(self), fields(other));
-        let keys = new.as_object().into_iter().flatten();
-        keys.filter(|(key, value)| *key != "input" && old.get(key) != Some(value))
-            .map(|(key, value)| match key.as_str() {
-                "data_sha256" => "the training lines or the alphabet differ".to_owned(),
-                _ => format!("{key} is {value}, and was {}", old[key]),
-            })
-            .collect()
+    /// How the model that is trained will store its weights.
+    pub(crate) fn dtype(&self) -> Dtype {
+        self.quantize.map_or(Dtype::F32, IntegerFormat::dtype)
     }
 }

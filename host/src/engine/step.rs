@@ -18,35 +18,39 @@ use crate::engine::aligned::Aligned;
 use crate::engine::kernels as vector;
 
 /// The examples of a step and of the next, and what is computed of each.
-pub(crate) struct Batch<'a, const L: usize> {
-    pub(crate) examples: &'a [Example<L>],
+pub struct Batch<'a, const L: usize> {
+    /// Those of this step.
+    pub examples: &'a [Example<L>],
     /// Those of the next step, whose noise is drawn by the thread that has time.
-    pub(crate) next: &'a mut [Example<L>],
+    pub next: &'a mut [Example<L>],
     /// The model's record of each.
-    pub(crate) records: &'a mut [f32],
+    pub records: &'a mut [f32],
     /// The loss of each, in nats.
-    pub(crate) losses: &'a mut [f32],
+    pub losses: &'a mut [f32],
 }
 
 /// The parameters, and all that is kept of each.
-pub(crate) struct Parameters<'a> {
-    pub(crate) weights: &'a mut [f32],
+pub struct Parameters<'a> {
+    /// The numbers that are trained, flat.
+    pub weights: &'a mut [f32],
     /// Adam's mean of the gradient.
-    pub(crate) m: &'a mut [f32],
+    pub m: &'a mut [f32],
     /// Adam's mean of the squared gradient.
-    pub(crate) v: &'a mut [f32],
+    pub v: &'a mut [f32],
     /// The average of the weights; empty where none is kept.
-    pub(crate) average: &'a mut [f32],
+    pub average: &'a mut [f32],
 }
 
 /// How far a step moves the weights, and their average.
-pub(crate) struct Rates {
-    pub(crate) adam: AdamStep<f32>,
-    pub(crate) average: f32,
+pub struct Rates {
+    /// Adam's rates.
+    pub adam: AdamStep<f32>,
+    /// Share of the difference that the average makes up for.
+    pub average: f32,
 }
 
 /// A model that takes training steps on several threads.
-pub(crate) trait Step<const L: usize, const V: usize>: Model<L, V> + Sized {
+pub trait Step<const L: usize, const V: usize>: Model<L, V> + Sized {
     /// One step: fills the batch's losses, moves the parameters, and lets `draw` make each row of the next batch. What is left in
     /// its records is the network's own affair.
     ///

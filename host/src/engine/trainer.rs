@@ -15,10 +15,9 @@ use micro_diffusion::rng::{Purpose, Stream, below};
 use micro_diffusion::schedule::{MaskCounts, cosine_mask_rate, uniform_time};
 use micro_diffusion::text::Alphabet;
 
-use crate::aligned::Aligned;
-use crate::cli::Objective;
-use crate::phases::{Batch, Parameters, Rates, Step};
-use crate::settings::Settings;
+use crate::engine::aligned::Aligned;
+use crate::engine::settings::{Objective, Settings};
+use crate::engine::step::{Batch, Parameters, Rates, Step};
 
 /// What a run is made of.
 pub(crate) struct Plan<'a> {
@@ -50,7 +49,7 @@ pub(crate) struct State {
     pub(crate) v: Aligned,
     /// The average of the weights, or nothing where none is kept.
     pub(crate) average: Aligned,
-    /// The weights before they were rounded, or nothing where they are not; see [`rounding`](crate::rounding).
+    /// The weights before they were rounded, or nothing where they are not; see [`quantised_training`](crate::engine::quantised_training).
     pub(crate) unrounded: Vec<f32>,
     /// The scales of the integers that they are rounded to, if they are.
     pub(crate) scales: Option<Scales>,

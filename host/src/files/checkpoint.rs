@@ -13,9 +13,9 @@ use micro_diffusion::tensor::{Tensor, total_len};
 use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
-use crate::config;
-use crate::settings::Settings;
-use crate::trainer::State;
+use crate::engine::configurations;
+use crate::engine::trainer::State;
+use crate::files::run::RunSettings;
 
 /// The version of this layout of tensors and metadata.
 const VERSION: u32 = 1;
@@ -31,7 +31,7 @@ const EXPONENTS: &str = "exponents";
 pub(crate) struct Metadata {
     pub(crate) version: u32,
     pub(crate) alphabet: String,
-    pub(crate) settings: Settings,
+    pub(crate) settings: RunSettings,
 }
 
 /// A run that can go on.
@@ -94,7 +94,7 @@ pub(crate) fn to_bytes(
     state: &State,
     tensors: &[Tensor],
     alphabet: &str,
-    settings: &Settings,
+    settings: &RunSettings,
 ) -> anyhow::Result<Vec<u8>> {
     let mut views = Vec::new();
     for (group, values) in groups(state) {
@@ -142,8 +142,9 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
         bail!("it is version {}, and this program reads version {VERSION}", version["version"]);
     }
     let metadata: Metadata = serde_json::from_str(json)?;
-    let config = config::by_name(&metadata.settings.config);
-    let config = config.with_context(|| format!("no configuration “{}”", metadata.settings.config))?;
+    let config = configurations::by_name(&metadata.settings.training.config);
+    let config =
+        config.with_context(|| format!("no configuration “{}”", metadata.settings.training.config))?;
     let file = SafeTensors::deserialize(bytes)?;
     let group = |group: &str| -> anyhow::Result<Vec<f32>> {
         let tensors = config.network.tensors();
@@ -155,14 +156,14 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
         Ok(flat)
     };
     let rounding = file.tensor(EXPONENTS).is_ok();
-    let average = if metadata.settings.averaging > 0.0 { group("average")? } else { Vec::new() };
+    let average = if metadata.settings.training.averaging > 0.0 { group("average")? } else { Vec::new() };
     let state = State {
         unrounded: if rounding { group("unrounded")? } else { Vec::new() },
         scales: if rounding { Some(scales(&floats(&file, EXPONENTS, None)?)?) } else { None },
         losses: floats(&file, LOSSES, None)?,
         ..State::new(&group("weights")?, &group("m")?, &group("v")?, &average)
     };
-    if state.losses.len() > metadata.settings.steps as usize {
+    if state.losses.len() > metadata.settings.training.steps as usize {
         bail!("it has more steps than its settings");
     }
     Ok(Checkpoint { metadata, state })

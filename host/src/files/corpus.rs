@@ -18,14 +18,13 @@ use micro_diffusion::text::Alphabet;
 use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 
-use crate::config::{self, Config};
-use crate::terminal::is_directive;
+use crate::engine::configurations::{self, Config};
 
 /// The names that come with the program, for when no file is given and none is found.
-const NAMES: &str = include_str!("../../data/names.txt");
+const NAMES: &str = include_str!("../../../data/names.txt");
 /// Where they lie in the repository.
 pub(crate) const DEFAULT_INPUT: &str = "data/names.txt";
-/// Every which line is held out.
+/// One line in this many is held out.
 const HOLD_OUT_EVERY: usize = 10;
 /// A configuration fits a file that it can take all but one in so many lines of.
 const SPARED: usize = 50;
@@ -66,6 +65,13 @@ pub(crate) enum Split {
     Record,
     /// Every tenth of the lines that are left without those, which stay unseen: for choosing settings.
     Development,
+}
+
+impl Split {
+    /// The development split if `development`, else that of record.
+    pub(crate) fn of(development: bool) -> Self {
+        if development { Self::Development } else { Self::Record }
+    }
 }
 
 /// How many lines were dropped, and why.
@@ -165,10 +171,10 @@ impl Lines {
     /// The configuration for these lines: the default, if it can take all but one in fifty of them, else the one with
     /// the least room that can, else the one that has symbols for them and loses the fewest.
     pub(crate) fn config(&self) -> anyhow::Result<&'static Config> {
-        let mut configs: Vec<&Config> = config::CONFIGS.iter().collect();
+        let mut configs: Vec<&Config> = configurations::CONFIGS.iter().collect();
         let room = |config: &Config| {
             let Room { positions, characters } = Room::of(config);
-            (config.name != config::DEFAULT, positions * characters, config.network.parameters())
+            (config.name != configurations::DEFAULT, positions * characters, config.network.parameters())
         };
         configs.sort_by_key(|config| room(config));
         let lost = |config: &Config| self.lost(Room::of(config));
@@ -179,7 +185,8 @@ impl Lines {
         let readable = configs.iter().filter(|config| self.spares(lost(config).1));
         let found = configs.iter().find(fits).or_else(|| readable.min_by_key(|config| lost(config).0));
         found.copied().with_context(|| {
-            let most = config::CONFIGS.iter().map(|config| Room::of(config).characters).max().unwrap_or(0);
+            let most =
+                configurations::CONFIGS.iter().map(|config| Room::of(config).characters).max().unwrap_or(0);
             self.too_many_characters(&format!("every configuration has room for {most} at most"), "")
         })
     }
@@ -199,7 +206,8 @@ impl Lines {
         let room = Room::of(config);
         if !self.spares(self.lost(room).1) {
             let takes = |other: &&Config| self.spares(self.lost(Room::of(other)).1);
-            let names: Vec<&str> = config::CONFIGS.iter().filter(takes).map(|other| other.name).collect();
+            let names: Vec<&str> =
+                configurations::CONFIGS.iter().filter(takes).map(|other| other.name).collect();
             let advice = if names.is_empty() {
                 String::new()
             } else {
@@ -228,7 +236,7 @@ impl Lines {
             bail!(
                 "{source}: every line is longer than {} characters, the longest has {longest}; {}",
                 room.positions,
-                config::advice_for_length(longest)
+                configurations::advice_for_length(longest)
             );
         }
         if training.is_empty() {
@@ -316,4 +324,9 @@ fn refuse_directives(source: &str, text: &str) -> anyhow::Result<()> {
         bail!("{source}: line {number} has {what} (U+{:04X}); {way_out}", u32::from(character));
     }
     Ok(())
+}
+
+/// Whether `character` is a control character or a bidirectional override.
+pub(crate) fn is_directive(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }

@@ -2,8 +2,21 @@
 
 use std::fs;
 
+use anyhow::bail;
+
+use crate::engine::network::Network;
+
+/// Refuses a batch that there is no memory for.
+pub(crate) fn refuse_too_large(network: &dyn Network, batch: u32) -> anyhow::Result<()> {
+    let bytes = network.record_bytes().saturating_mul(batch as usize);
+    if !has(bytes) {
+        bail!("a batch of {batch} needs {:.1} GB, more than there is; lower --batch", bytes as f64 / 1e9);
+    }
+    Ok(())
+}
+
 /// Whether `bytes` can be had.
-pub(crate) fn has(bytes: usize) -> bool {
+fn has(bytes: usize) -> bool {
     available().is_none_or(|available| bytes <= available)
         && Vec::<u8>::new().try_reserve_exact(bytes).is_ok()
 }

@@ -2,20 +2,20 @@
 //!
 //! The other reader, of model files, is the core's [`micro_diffusion::file::ModelFile`].
 
-use crate::checkpoint;
-use crate::corpus::{Lines, Split};
-use crate::interchange;
+use crate::files::checkpoint;
+use crate::files::corpus::{Lines, Split};
+use crate::files::safetensors::to_model;
 
 /// A text file as training takes it.
-pub(crate) struct Text {
+pub struct Text {
     /// What is trained on.
-    pub(crate) training: Vec<String>,
+    pub training: Vec<String>,
     /// What is never trained on.
-    pub(crate) held_out: Vec<String>,
+    pub held_out: Vec<String>,
     /// Every character of both.
-    pub(crate) alphabet: String,
+    pub alphabet: String,
     /// The most characters that a line may have.
-    pub(crate) positions: usize,
+    pub positions: usize,
 }
 
 /// The text file `bytes`, prepared for the configuration that `train` takes without `--config`, with the split that its
@@ -23,11 +23,10 @@ pub(crate) struct Text {
 ///
 /// # Errors
 /// Says in words what is wrong with the text.
-pub(crate) fn text(bytes: &[u8], development: bool) -> anyhow::Result<Text> {
+pub fn text(bytes: &[u8], development: bool) -> anyhow::Result<Text> {
     let lines = Lines::of("the text".to_owned(), bytes.to_owned())?;
     let config = lines.config()?;
-    let split = if development { Split::Development } else { Split::Record };
-    let corpus = lines.corpus(config, split)?;
+    let corpus = lines.corpus(config, Split::of(development))?;
     let positions = config.network.shape().positions;
     Ok(Text { training: corpus.training, held_out: corpus.held_out, alphabet: corpus.alphabet, positions })
 }
@@ -36,14 +35,14 @@ pub(crate) fn text(bytes: &[u8], development: bool) -> anyhow::Result<Text> {
 ///
 /// # Errors
 /// Says in words what is wrong with it.
-pub(crate) fn safetensors(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
-    interchange::to_model(bytes)
+pub fn safetensors(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
+    to_model(bytes)
 }
 
 /// The losses of the steps that a checkpoint has behind it.
 ///
 /// # Errors
 /// Says in words what is wrong with it.
-pub(crate) fn checkpoint(bytes: &[u8]) -> anyhow::Result<Vec<f32>> {
+pub fn checkpoint(bytes: &[u8]) -> anyhow::Result<Vec<f32>> {
     Ok(checkpoint::from_bytes(bytes)?.state.losses)
 }

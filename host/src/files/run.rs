@@ -9,10 +9,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 
-use crate::cli::Format;
-use crate::settings::Settings;
+use crate::engine::settings::Settings;
+use crate::files::format::FileFormat;
 
 /// Where runs go when nobody says where.
 pub(crate) const RUNS: &str = "runs";
@@ -40,6 +40,34 @@ const WRITTEN: [&str; 9] =
     [MODEL, SETTINGS, LOSS, HELD_OUT, CHECKPOINT, LOSS_PICTURE, UNMASKING_PICTURE, NAMES_PICTURE, REPORT];
 
 const LOCK: &str = "lock";
+
+/// What a run is made of: how it trains and on which lines. Kept in the run folder and in each checkpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RunSettings {
+    #[serde(flatten)]
+    pub(crate) training: Settings,
+    /// Whether the development split is held out.
+    pub(crate) development: bool,
+    /// SHA-256 of the training lines and the alphabet.
+    pub(crate) data_sha256: String,
+    /// Where the lines were read, for the next time; the hash says whether they are the same.
+    pub(crate) input: Option<PathBuf>,
+}
+
+impl RunSettings {
+    /// What differs from `other` and would change the result: “steps is 100, and was 200”.
+    pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
+        let fields = |settings: &Self| serde_json::to_value(settings).unwrap_or_default();
+        let (new, old) = (fields(self), fields(other));
+        let keys = new.as_object().into_iter().flatten();
+        keys.filter(|(key, value)| *key != "input" && old.get(key) != Some(value))
+            .map(|(key, value)| match key.as_str() {
+                "data_sha256" => "the training lines or the alphabet differ".to_owned(),
+                _ => format!("{key} is {value}, and was {}", old[key]),
+            })
+            .collect()
+    }
+}
 
 /// A run folder that this process alone writes to.
 pub(crate) struct RunFolder {
@@ -79,7 +107,7 @@ impl RunFolder {
     ///
     /// What this program does not write is not its to move.
     pub(crate) fn keep_earlier(&self) -> anyhow::Result<Option<PathBuf>> {
-        let exports = Format::value_variants().iter().map(|format| format.beside(Path::new(MODEL)));
+        let exports = FileFormat::ALL.iter().map(|format| format.beside(Path::new(MODEL)));
         let written = WRITTEN.iter().map(PathBuf::from).chain(exports);
         let earlier: BTreeSet<PathBuf> = written.filter(|name| self.path.join(name).exists()).collect();
         if earlier.is_empty() {
@@ -138,7 +166,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 }
 
 /// The settings of the run that left `model`, if one did.
-pub(crate) fn settings_of(model: &Path) -> Option<Settings> {
+pub(crate) fn settings_of(model: &Path) -> Option<RunSettings> {
     serde_json::from_slice(&fs::read(model.with_file_name(SETTINGS)).ok()?).ok()
 }
 
@@ -150,4 +178,28 @@ pub(crate) fn newest_model() -> Option<PathBuf> {
         .filter_map(|path| Some((fs::metadata(&path).ok()?.modified().ok()?, path)))
         .max()
         .map(|(_, path)| path)
+}
+
+/// The first line of the table of held-out scores.
+const HEADING: &str = "step,held_out_nats_per_name";
+
+/// Held-out scores, as pairs of (steps done, estimated NELBO in nats), as a table.
+pub(crate) fn curve_table(curve: &[(u32, f64)]) -> String {
+    let rows = curve.iter().map(|(step, nelbo)| format!("{step},{nelbo}\n"));
+    format!("{HEADING}\n{}", rows.collect::<String>())
+}
+
+/// The held-out scores up to step `done` in the table at `path`; empty where there is none.
+pub(crate) fn read_curve(path: &Path, done: u32) -> anyhow::Result<Vec<(u32, f64)>> {
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let row = |line: &str| -> Option<(u32, f64)> {
+        let (step, nelbo) = line.split_once(',')?;
+        Some((step.parse().ok()?, nelbo.parse().ok()?))
+    };
+    let rows: Option<Vec<_>> = text.lines().skip(1).map(row).collect();
+    let rows = rows.with_context(|| format!("{} is not a table of steps and scores", path.display()))?;
+    Ok(rows.into_iter().filter(|(step, _)| *step <= done).collect())
 }

@@ -13,8 +13,8 @@ use micro_diffusion::tensor::Tensor;
 use micro_diffusion::text::Alphabet;
 use safetensors::SafeTensors;
 
-use crate::checkpoint::{self, floats, views};
-use crate::config::{self, Config};
+use crate::engine::configurations::{self, Config};
+use crate::files::checkpoint::{self, floats, views};
 
 /// The metadata entry that holds the alphabet.
 const ALPHABET: &str = "alphabet";
@@ -107,7 +107,7 @@ fn config_of(file: &SafeTensors) -> anyhow::Result<&'static Config> {
             |tensor: &Tensor| file.tensor(tensor.name).is_ok_and(|found| found.shape() == tensor.dimensions);
         file.len() == tensors.len() && tensors.iter().all(same)
     };
-    config::CONFIGS.iter().find(fits).with_context(|| {
+    configurations::CONFIGS.iter().find(fits).with_context(|| {
         let list = |entries: Vec<(String, &[usize])>| -> String {
             let entries: Vec<String> =
                 entries.into_iter().map(|(name, shape)| format!("{name} {shape:?}")).collect();
@@ -117,7 +117,7 @@ fn config_of(file: &SafeTensors) -> anyhow::Result<&'static Config> {
             file.iter().map(|(name, view)| (name.to_owned(), view.shape().to_owned())).collect();
         found.sort();
         let found = list(found.iter().map(|(name, shape)| (name.clone(), shape.as_slice())).collect());
-        let known = config::CONFIGS.iter().map(|config| {
+        let known = configurations::CONFIGS.iter().map(|config| {
             let tensors = config.network.tensors().iter();
             format!(
                 "\n  {}: {}",

@@ -1,10 +1,11 @@
 //! How texts and masks are shown in a terminal.
 
 use anstyle::{Ansi256Color, AnsiColor, Style};
+use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::text::{Alphabet, PAD};
 use unicode_width::UnicodeWidthChar;
 
-use crate::network::Frame;
+use crate::engine::draw::Frame;
 
 /// How a masked position is shown.
 pub(crate) const MASK: char = '_';
@@ -82,4 +83,22 @@ fn shade(confidence: u16) -> Style {
         65..90 => Style::new(),
         _ => Style::new().bold(),
     }
+}
+
+/// `text` at rising noise levels: each letter has one number in \[0, 1), and is masked where the level exceeds it.
+pub(crate) fn noise_levels(text: &str, seed: u64) -> Vec<String> {
+    // Training has the children of its steps.
+    let stream = Stream::new(seed, Purpose::Noise).child(u32::MAX, 0);
+    let characters: Vec<(char, f64)> = text
+        .chars()
+        .zip(0..)
+        .map(|(character, position)| (character, f64::from(stream.draw(position, 0)[0]) / 4_294_967_296.0))
+        .collect();
+    let line = |percent: u32| {
+        let level = f64::from(percent) / 100.0;
+        let noisy: String =
+            characters.iter().map(|(character, u)| if *u < level { MASK } else { *character }).collect();
+        format!("{percent:>4} %  {noisy}")
+    };
+    [0, 20, 40, 60, 80, 100].into_iter().map(line).collect()
 }

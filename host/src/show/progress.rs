@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use crate::config::{self, Config};
-use crate::corpus::Corpus;
-use crate::glimpse::Seen;
-use crate::network::shape_name;
-use crate::noise;
-use crate::picture::HEADING;
-use crate::settings::Settings;
-use crate::terminal;
-use crate::trainer::State;
+use crate::engine::configurations::{self, Config};
+use crate::engine::description::shape_name;
+use crate::engine::preview::Preview;
+use crate::engine::settings::Settings;
+use crate::engine::trainer::State;
+use crate::files::corpus::Corpus;
+use crate::show::picture::{HEADING, noise_levels};
+use crate::show::terminal;
 
 /// Steps that the shown loss is averaged over.
 const WINDOW: usize = 100;
@@ -20,15 +19,15 @@ const WINDOW: usize = 100;
 const REPORTS: usize = 10;
 
 /// Tells the user what is going on.
-pub(crate) struct Narrator {
+pub(crate) struct Progress {
     quiet: bool,
-    /// The last held-out score that was seen.
+    /// The held-out score of the last preview that has one.
     nelbo: Option<f64>,
-    /// The last names that were seen.
+    /// The names of the last preview that has some.
     names: String,
 }
 
-impl Narrator {
+impl Progress {
     pub(crate) fn new(quiet: bool) -> Self {
         Self { quiet, nelbo: None, names: String::new() }
     }
@@ -67,7 +66,7 @@ impl Narrator {
         let network = config.network;
         let shape = shape_name(network.shape());
         self.line(&format!("network     {}: {shape}, {} parameters", config.name, network.parameters()));
-        if chosen && config.name != config::DEFAULT {
+        if chosen && config.name != configurations::DEFAULT {
             let reason =
                 if corpus.fits { "the smallest configuration that has" } else { "there is none with more" };
             self.line(&format!("            {reason} room for this text; --config names another"));
@@ -86,14 +85,14 @@ impl Narrator {
         let first_long = corpus.training.iter().find(|line| line.chars().count() >= 7);
         let Some(text) = first_long.or(corpus.training.first()) else { return };
         self.heading("Noise hides letters; the network learns to bring them back");
-        for level in noise::levels(text, seed) {
+        for level in noise_levels(text, seed) {
             self.line(&level);
         }
         self.line("");
     }
 
     /// The bar of a run that has done `done` of `steps` steps.
-    pub(crate) fn progress(&mut self, done: usize, steps: usize) -> ProgressBar {
+    pub(crate) fn bar(&mut self, done: usize, steps: usize) -> ProgressBar {
         let target =
             if self.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr_with_hz(10) };
         let bar = ProgressBar::with_draw_target(Some(steps as u64), target);
@@ -109,12 +108,12 @@ impl Narrator {
         bar
     }
 
-    /// What a look has seen, if there was one.
-    pub(crate) fn seen(&mut self, bar: &ProgressBar, seen: Option<Seen>) {
-        let Some(seen) = seen else { return };
-        self.nelbo = seen.nelbo.or(self.nelbo);
-        if !seen.names.is_empty() {
-            self.names = seen.names.join(" · ");
+    /// Shows a preview, if there is one.
+    pub(crate) fn preview(&mut self, bar: &ProgressBar, preview: Option<Preview>) {
+        let Some(preview) = preview else { return };
+        self.nelbo = preview.nelbo.or(self.nelbo);
+        if !preview.names.is_empty() {
+            self.names = preview.names.join(" · ");
             bar.set_message(self.names.clone());
         }
     }

@@ -1,22 +1,21 @@
 //! The report of a run: pictures, scores, names and settings on one page that needs nothing but a browser.
 
 use anyhow::Context;
-use clap::ValueEnum;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use micro_diffusion::sampler::Order;
 
-use crate::bench::evaluation_flops;
-use crate::cli::{DrawOptions, Objective, SamplerName};
-use crate::config::Config;
-use crate::corpus::Corpus;
-use crate::eval::Score;
-use crate::glimpse;
-use crate::model::Model;
-use crate::network::{Drawn, shape_name};
-use crate::run::{LOSS_PICTURE, NAMES_PICTURE, REPORT, RunFolder, UNMASKING_PICTURE};
-use crate::sample::request;
-use crate::settings::Settings;
-use crate::statistics::Statistics;
-use crate::svg;
+use crate::engine::configurations::Config;
+use crate::engine::cost::evaluation_flops;
+use crate::engine::description::shape_name;
+use crate::engine::draw::{Drawn, ORDERS, Request, TEMPERATURE, order_name};
+use crate::engine::preview;
+use crate::engine::score::Score;
+use crate::engine::settings::Objective;
+use crate::files::corpus::Corpus;
+use crate::files::model::Model;
+use crate::files::run::{LOSS_PICTURE, NAMES_PICTURE, REPORT, RunFolder, RunSettings, UNMASKING_PICTURE};
+use crate::show::statistics::Statistics;
+use crate::show::svg;
 
 /// Names drawn with each sampler to compare them, fewer where they would take more than [`FLOPS`].
 const COMPARED: (f64, f64) = (200.0, 1000.0);
@@ -27,41 +26,32 @@ const FLOPS: f64 = 2e11;
 pub(crate) struct Report<'a> {
     pub(crate) config: &'a Config,
     pub(crate) corpus: &'a Corpus,
-    pub(crate) settings: &'a Settings,
+    pub(crate) settings: &'a RunSettings,
     pub(crate) losses: &'a [f32],
-    /// After how many steps the held-out score was estimated as what.
+    /// Pairs of (steps done, estimated held-out NELBO in nats).
     pub(crate) held_out: &'a [(u32, f64)],
     pub(crate) score: Option<&'a Score>,
     /// Names with their states.
     pub(crate) drawn: &'a [Drawn],
-    pub(crate) samplers: Vec<(SamplerName, Statistics)>,
+    pub(crate) samplers: Vec<(Order, Statistics)>,
 }
 
 /// What each sampler's names are like.
-pub(crate) fn compare(
-    model: &Model,
-    corpus: &Corpus,
-    seed: u64,
-) -> anyhow::Result<Vec<(SamplerName, Statistics)>> {
-    let (file, network) = (model.file()?, model.config()?.network);
-    let (shape, samplers) = (network.shape(), SamplerName::value_variants());
-    let name = samplers.len() as f64 * evaluation_flops(shape);
+pub(crate) fn compare(model: &Model, corpus: &Corpus, seed: u64) -> anyhow::Result<Vec<(Order, Statistics)>> {
+    let name = ORDERS.len() as f64 * evaluation_flops(model.file.shape());
     let names = (FLOPS / name).clamp(COMPARED.0, COMPARED.1) as u32;
-    samplers
-        .iter()
-        .map(|sampler| {
-            let draw = DrawOptions { sampler: *sampler, ..DrawOptions::default() };
-            let drawn = network.generate(&file, &request(&draw, seed), 0..names)?;
-            Ok((*sampler, Statistics::new(&drawn, &corpus.training, &corpus.held_out)))
-        })
-        .collect()
+    let statistics = |order| {
+        let drawn = model.network.draw(&Request::of(order, TEMPERATURE, seed), 0..names)?;
+        Ok((order, Statistics::new(&drawn, &corpus.training, &corpus.held_out)))
+    };
+    ORDERS.into_iter().map(statistics).collect()
 }
 
 impl Report<'_> {
     /// Writes the pictures and the page.
     pub(crate) fn save(&self, folder: &RunFolder) -> anyhow::Result<()> {
         let first = self.drawn.first().context("no name to show")?;
-        let curves = svg::curves(self.losses, self.held_out, self.settings.objective)?;
+        let curves = svg::curves(self.losses, self.held_out, self.settings.training.objective)?;
         let unmasking = svg::unmasking(self.corpus.alphabet()?, &first.frames, &first.text);
         folder.save(LOSS_PICTURE, curves.as_bytes())?;
         folder.save(UNMASKING_PICTURE, unmasking.as_bytes())?;
@@ -85,7 +75,7 @@ impl Report<'_> {
                     h1 { "What " b { (self.config.name) } " learned from " b { (self.corpus.source) } }
                     (self.summary())
                     h2 { "New names" }
-                    p.note { "Names number 0 to " (self.drawn.len() - 1) " of seed " (self.settings.seed)
+                    p.note { "Names number 0 to " (self.drawn.len() - 1) " of seed " (self.settings.training.seed)
                         ", with the defaults of " code { "sample" } "." }
                     figure { (PreEscaped(names)) }
                     ul.names { @for drawn in self.drawn { li { (drawn.text) } } }
@@ -112,7 +102,7 @@ impl Report<'_> {
                     (tile(format!("{:.2} ± {:.2}", score.nelbo, score.stderr), "held-out NELBO, nats a name"))
                 }
                 (tile(self.config.network.parameters().to_string(), "parameters"))
-                (tile(format!("{} × {}", self.settings.steps, self.settings.batch), "steps × batch"))
+                (tile(format!("{} × {}", self.settings.training.steps, self.settings.training.batch), "steps × batch"))
                 (tile(self.corpus.training.len().to_string(), "training lines"))
             }
         }
@@ -120,12 +110,12 @@ impl Report<'_> {
 
     /// What the curves are of.
     fn about_curves(&self) -> Markup {
-        let bound = self.settings.objective == Objective::Nelbo;
+        let bound = self.settings.training.objective == Objective::Nelbo;
         html! {
             p.note {
                 @if bound { "The training loss is an upper bound on −ln p(name), in nats; lower is better. " }
                 @if !self.held_out.is_empty() {
-                    "The held-out curve estimates the " @if bound { "same " } "bound from " (glimpse::ROWS)
+                    "The held-out curve estimates the " @if bound { "same " } "bound from " (preview::ROWS)
                     " masked lines that were never trained on."
                 }
             }
@@ -160,9 +150,9 @@ impl Report<'_> {
                 pairs, triples and lengths, in bits; lower is closer." }
             table {
                 tr { th { "order" } th { "unique" } th { "novel" } th { "hits" } th { "pairs" } th { "triples" } th { "lengths" } }
-                @for (sampler, s) in &self.samplers {
+                @for (order, s) in &self.samplers {
                     tr {
-                        td { (format!("{sampler:?}").to_lowercase()) }
+                        td { (order_name(*order)) }
                         @for value in [s.unique, s.novel, s.hit_rate, s.jsd2_bits, s.jsd3_bits, s.jsd_length_bits] {
                             td { (format!("{value:.3}")) }
                         }

@@ -5,7 +5,7 @@ use std::hash::Hash;
 
 use serde::Serialize;
 
-use crate::network::Drawn;
+use crate::engine::draw::Drawn;
 
 /// Marks put around a name before its n-grams are counted. Neither occurs in a line of text.
 const START: char = '\u{2}';

@@ -11,8 +11,8 @@ use plotters::prelude::{
 use plotters::style::{Color, IntoFont};
 use unicode_width::UnicodeWidthChar;
 
-use crate::cli::Objective;
-use crate::network::{Drawn, Frame};
+use crate::engine::draw::{Drawn, Frame};
+use crate::engine::settings::Objective;
 
 /// Width and height of the curves.
 const CURVES: (u32, u32) = (840, 420);

@@ -3,15 +3,16 @@
 use std::io::{self, StdoutLock, Write};
 
 use anstream::AutoStream;
+use anstyle::{AnsiColor, Style};
+
+use crate::files::corpus::is_directive;
+
+/// How `error:` is shown.
+pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
 
 /// Says `line` on stderr. Where nobody can hear it, the work goes on all the same.
 pub(crate) fn say(line: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{line}");
-}
-
-/// Whether a character is none to be seen but a command to a terminal, or turns the direction of all that follows.
-pub(crate) fn is_directive(character: char) -> bool {
-    character.is_control() || matches!(character, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 /// `text` from a file that may come from anywhere, to be shown: what would direct a terminal is written as Rust writes it.

@@ -9,8 +9,8 @@ use console::Term;
 use micro_diffusion::text::Alphabet;
 use unicode_width::UnicodeWidthStr;
 
-use crate::network::{Drawn, Frame};
-use crate::picture::Painter;
+use crate::engine::draw::{Drawn, Frame};
+use crate::show::picture::Painter;
 
 /// How long one screen of names takes from masks to names.
 const TIME: Duration = Duration::from_millis(2400);

@@ -4,26 +4,28 @@ use std::io::Write;
 use std::time::Instant;
 
 use anyhow::Context;
-use micro_diffusion::denoiser::{Architecture, Shape};
-use micro_diffusion::file::{self, ModelFile};
+use micro_diffusion::sampler::Order;
 use micro_diffusion::text::Alphabet;
 use serde::Serialize;
 
-use crate::Outcome;
-use crate::cli::{BenchOptions, DrawOptions, SamplerName};
-use crate::config::{self, Config};
-use crate::corpus::{Lines, Split};
-use crate::network::{Request, refuse_too_large};
-use crate::sample::request;
-use crate::settings::Settings;
-use crate::terminal;
-use crate::trainer::Plan;
-use crate::vector;
+use crate::cli::{BenchOptions, Outcome};
+use crate::engine::configurations::{self, Config};
+use crate::engine::cost::training_flops;
+use crate::engine::draw::{Request, order_name};
+use crate::engine::kernels::{PEAK_SUMS, multiply_and_add};
+use crate::engine::settings::Settings;
+use crate::engine::trainer::Plan;
+use crate::files::corpus::{Lines, Split};
+use crate::files::memory::refuse_too_large;
+use crate::show::terminal;
 
 /// Rounds of each measurement, of which the fastest counts: other work on the machine only ever slows one down.
 const ROUNDS: usize = 20;
 /// Steps before the first round, until caches and clocks have settled.
 const WARM_UP_STEPS: u32 = 50;
+/// The order and the temperature of the names that are drawn.
+const ORDER: Order = Order::Confidence;
+const TEMPERATURE: f64 = 0.8;
 /// Names in each round.
 const NAMES: u32 = 4096;
 
@@ -40,22 +42,21 @@ struct Report {
     peak_gflops: f64,
     share_of_peak: f64,
     names_per_second: f64,
-    sampler: SamplerName,
+    sampler: &'static str,
     temperature: f64,
 }
 
 pub(crate) fn run(options: &BenchOptions) -> anyhow::Result<Outcome> {
-    let config = config::by_name(&options.config).context("config")?;
+    let config = configurations::by_name(&options.config).context("config")?;
     let batch = options.batch.unwrap_or(config.recipe.batch);
     refuse_too_large(config.network, batch)?;
-    let settings = Settings { steps: u32::MAX, batch, ..Settings::of(config) };
+    let settings = Settings { steps: u32::MAX, batch, ..config.settings() };
     let (mut steps, weights, alphabet) = time_steps(config, &settings)?;
     steps.sort_by(f64::total_cmp);
     let (step, median) = (steps[0], steps[ROUNDS / 2]);
     let threads = rayon::current_num_threads();
     let step_flops = training_flops(config.network.shape()) * f64::from(batch);
     let peak = peak_flops() * threads as f64;
-    let draw = DrawOptions { sampler: SamplerName::Confidence, temperature: 0.8, ..DrawOptions::default() };
     let report = Report {
         config: config.name.to_owned(),
         parameters: config.network.parameters(),
@@ -66,9 +67,9 @@ pub(crate) fn run(options: &BenchOptions) -> anyhow::Result<Outcome> {
         step_gflops: step_flops / step / 1e9,
         peak_gflops: peak / 1e9,
         share_of_peak: step_flops / step / peak,
-        names_per_second: names_per_second(config, &weights, &alphabet, &request(&draw, 1))?,
-        sampler: draw.sampler,
-        temperature: draw.temperature,
+        names_per_second: names_per_second(config, &weights, &alphabet, &Request::of(ORDER, TEMPERATURE, 1))?,
+        sampler: order_name(ORDER),
+        temperature: TEMPERATURE,
     };
     let mut out = terminal::results();
     if options.json {
@@ -117,49 +118,14 @@ fn names_per_second(
     request: &Request,
 ) -> anyhow::Result<f64> {
     let alphabet = Alphabet::new(alphabet).map_err(|error| anyhow::anyhow!("{error:?}"))?;
-    let network = config.network;
-    let mut bytes = Vec::new();
-    file::write(&network.shape(), network.tensors(), alphabet, weights, |piece| bytes.write_all(piece))?;
-    let file = ModelFile::parse(&bytes).map_err(|error| anyhow::anyhow!("{error:?}"))?;
+    let model = config.network.model(weights, alphabet)?;
     let mut best = f64::INFINITY;
     for _ in 0..ROUNDS / 4 {
         let start = Instant::now();
-        network.generate(&file, request, 0..NAMES)?;
+        model.draw(request, 0..NAMES)?;
         best = best.min(start.elapsed().as_secs_f64());
     }
     Ok(f64::from(NAMES) / best)
-}
-
-/// Floating-point operations of one example in training: three passes of equal size (forward, input gradient, weight
-/// gradient), at the mean of the number of masks k that training draws with a probability proportional to 1/√k.
-fn training_flops(shape: Shape) -> f64 {
-    let roots = || (1..=shape.positions).map(|k| (k as f64).sqrt());
-    3.0 * forward_flops(shape, roots().sum::<f64>() / roots().map(f64::recip).sum::<f64>())
-}
-
-/// Floating-point operations of evaluating a text once at each number of masks.
-pub(crate) fn evaluation_flops(shape: Shape) -> f64 {
-    let positions = shape.positions as f64;
-    positions * forward_flops(shape, (positions + 1.0) / 2.0)
-}
-
-/// Floating-point operations of the dense maps in one forward pass with `masked` masks: two for each multiplication and
-/// addition.
-fn forward_flops(shape: Shape, masked: f64) -> f64 {
-    let Shape { architecture, positions, symbols, width, blocks, heads } = shape;
-    let (positions, symbols, width) = (positions as f64, symbols as f64, width as f64);
-    let head = masked * symbols * width;
-    let body = match architecture {
-        Architecture::Mlp => 0.0,
-        Architecture::Residual => width * width,
-        // Queries, keys, values and output, the MLP of four times the width, and attention's two products.
-        Architecture::Transformer => {
-            blocks as f64 * positions * (12.0 * width * width + 2.0 * positions * width)
-        }
-        // A map for each tap.
-        Architecture::Convolution => blocks as f64 * positions * heads as f64 * width * width,
-    };
-    2.0 * (head + body)
 }
 
 /// What one thread reaches with multiplications and additions that depend on nothing, not fused, in operations a second.
@@ -168,8 +134,8 @@ fn peak_flops() -> f64 {
     let mut best = f64::INFINITY;
     for _ in 0..ROUNDS {
         let start = Instant::now();
-        std::hint::black_box(vector::multiply_and_add(std::hint::black_box(0.5), TURNS));
+        std::hint::black_box(multiply_and_add(std::hint::black_box(0.5), TURNS));
         best = best.min(start.elapsed().as_secs_f64());
     }
-    (2 * vector::PEAK_SUMS * TURNS) as f64 / best
+    (2 * PEAK_SUMS * TURNS) as f64 / best
 }

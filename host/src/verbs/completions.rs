@@ -5,9 +5,8 @@ use std::io::Write;
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 
-use crate::Outcome;
-use crate::cli::{Arguments, CompletionsOptions, ManOptions};
-use crate::terminal;
+use crate::cli::{Arguments, CompletionsOptions, ManOptions, Outcome};
+use crate::show::terminal;
 
 /// Prints the completion script of a shell.
 pub(crate) fn completions(options: &CompletionsOptions) -> anyhow::Result<Outcome> {

@@ -3,24 +3,21 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use micro_diffusion::file::ModelFile;
-use micro_diffusion::tensor::Dtype;
 use serde_json::{Value, json};
 
-use crate::Outcome;
-use crate::checkpoint;
-use crate::cli::InspectOptions;
-use crate::config;
-use crate::model::Model;
-use crate::network::{dtype_name, shape_name};
-use crate::run::{CHECKPOINT, MODEL};
-use crate::terminal;
+use crate::cli::{InspectOptions, Outcome};
+use crate::engine::configurations::{self, Config};
+use crate::engine::description::{dtype_name, shape_name};
+use crate::files::checkpoint;
+use crate::files::model::{Model, ModelBytes};
+use crate::files::run::{CHECKPOINT, MODEL};
+use crate::show::terminal;
 
 pub(crate) fn run(options: &InspectOptions) -> anyhow::Result<Outcome> {
     let named = options.file.as_deref().or(options.model.as_deref());
     let report = match named.map(resolve).filter(|path| checkpoint::is_one(path)) {
         Some(path) => describe_checkpoint(&path)?,
-        None => describe_model(&Model::load(named)?)?,
+        None => describe_model(&ModelBytes::load(named)?.open()?),
     };
     let mut out = terminal::results();
     if options.json {
@@ -52,19 +49,14 @@ fn resolve(path: &Path) -> PathBuf {
     }
 }
 
-fn tensors(config: &config::Config) -> Vec<Value> {
+fn tensors(config: &Config) -> Vec<Value> {
     let tensors = config.network.tensors().iter();
     tensors.map(|tensor| json!({"name": tensor.name, "dimensions": tensor.dimensions})).collect()
 }
 
-fn describe_model(model: &Model) -> anyhow::Result<Value> {
-    let file: ModelFile = model.file()?;
-    let config = model.config()?;
-    let memory_bytes = match file.dtype() {
-        Dtype::F32 => config.network.memory_bytes(),
-        dtype => config.network.integers(dtype)?.memory_bytes(),
-    };
-    Ok(json!({
+fn describe_model(model: &Model) -> Value {
+    let Model { file, config, .. } = model;
+    json!({
         "file": model.source,
         "kind": "model",
         "config": config.name,
@@ -72,12 +64,12 @@ fn describe_model(model: &Model) -> anyhow::Result<Value> {
         "parameters": file.parameter_count(),
         "weights": dtype_name(file.dtype()),
         "weight_bytes": file.parameter_bytes(),
-        "memory_bytes": memory_bytes,
+        "memory_bytes": model.network.memory_bytes(),
         "training_bytes_per_example": config.network.record_bytes(),
         "alphabet": file.alphabet().characters(),
         "symbols": file.alphabet().symbols(),
         "tensors": tensors(config),
-    }))
+    })
 }
 
 fn describe_checkpoint(path: &Path) -> anyhow::Result<Value> {
@@ -92,7 +84,7 @@ fn describe_checkpoint(path: &Path) -> anyhow::Result<Value> {
     let settings = serde_json::to_value(&metadata.settings)?;
     if let (Some(report), Value::Object(settings)) = (report.as_object_mut(), settings) {
         report.extend(settings);
-        if let Some(config) = config::by_name(&metadata.settings.config) {
+        if let Some(config) = configurations::by_name(&metadata.settings.training.config) {
             report.insert("shape".to_owned(), shape_name(config.network.shape()).into());
             report.insert("tensors".to_owned(), tensors(config).into());
         }

@@ -2,27 +2,26 @@
 
 use std::io::Write;
 
-use crate::Outcome;
-use crate::cli::{DrawOptions, SweepOptions};
-use crate::model::Model;
-use crate::picture::HEADING;
-use crate::sample::request;
-use crate::terminal;
+use crate::cli::{Outcome, SweepOptions};
+use crate::engine::draw::Request;
+use crate::files::model::ModelBytes;
+use crate::show::messages::announce;
+use crate::show::picture::HEADING;
+use crate::show::terminal;
 
 /// From always the same to anything goes.
 const TEMPERATURES: [f64; 6] = [0.0, 0.4, 0.6, 0.8, 1.0, 1.5];
 
 pub(crate) fn run(options: &SweepOptions) -> anyhow::Result<Outcome> {
-    let model = Model::load(options.model.model.as_deref())?;
-    model.announce();
-    let (file, network) = (model.file()?, model.config()?.network);
+    let mut bytes = ModelBytes::load(options.model.model.as_deref())?;
+    announce(&bytes);
+    let model = bytes.open()?;
     let mut columns = Vec::new();
     for temperature in TEMPERATURES {
-        let draw = DrawOptions { temperature, sampler: options.sampler, ..DrawOptions::default() };
-        let request = request(&draw, options.seed);
-        columns.push(network.generate(&file, &request, 0..options.num)?);
+        let request = Request::of(options.sampler, temperature, options.seed);
+        columns.push(model.network.draw(&request, 0..options.num)?);
     }
-    let width = file.shape().positions + 2;
+    let width = model.file.shape().positions + 2;
     let mut out = terminal::results();
     let headings: String = TEMPERATURES.iter().map(|t| format!("{:<width$}", format!("T = {t}"))).collect();
     writeln!(out, "{}{}{}", HEADING.render(), headings.trim_end(), HEADING.render_reset())?;

@@ -8,27 +8,26 @@ use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
 use micro_diffusion::adam::learning_rate;
-use micro_diffusion::file;
+use micro_diffusion::tensor::Dtype;
 
-use crate::Outcome;
-use crate::bench::evaluation_flops;
-use crate::checkpoint::{self, Checkpoint};
-use crate::cli::{DrawOptions, TrainOptions};
-use crate::config::{self, Config};
-use crate::corpus::{Corpus, DEFAULT_INPUT, Lines};
-use crate::eval::{self, Score};
-use crate::glimpse::{self, Look, Observer};
-use crate::model::Model;
-use crate::narrator::Narrator;
-use crate::network::{Request, refuse_too_large};
-use crate::picture::Painter;
-use crate::quantise;
-use crate::report::{self, Report};
-use crate::run::{self as folder, RunFolder};
-use crate::sample::request;
-use crate::settings::Settings;
-use crate::terminal;
-use crate::trainer::{Plan, State, Training};
+use crate::cli::{Outcome, TrainOptions};
+use crate::engine::configurations::{self, Config};
+use crate::engine::cost::evaluation_flops;
+use crate::engine::draw::Request;
+use crate::engine::preview::{Observer, Wanted};
+use crate::engine::score::{DRAWS, Score};
+use crate::engine::settings::Settings;
+use crate::engine::trainer::{Plan, State, Training};
+use crate::files::checkpoint::{self, Checkpoint};
+use crate::files::corpus::{Corpus, DEFAULT_INPUT, Lines, Split};
+use crate::files::memory::refuse_too_large;
+use crate::files::model::{Model, ModelBytes};
+use crate::files::run::{self as folder, RunFolder, RunSettings};
+use crate::show::messages::report_integers;
+use crate::show::picture::Painter;
+use crate::show::progress::Progress;
+use crate::show::report::{self, Report};
+use crate::show::terminal;
 
 /// Names shown at the end.
 const NAMES: u32 = 20;
@@ -48,42 +47,48 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     let input = options.input.as_deref().or(stored.as_ref().and_then(|settings| settings.input.as_deref()));
     let lines = Lines::read(input)?;
     let chosen = stored.is_none() && options.config.is_none();
-    let mut settings = match &stored {
-        Some(settings) => settings.clone(),
-        None => Settings::of(match &options.config {
-            Some(name) => config::by_name(name).context("config")?,
-            None => lines.config()?,
-        }),
-    }
-    .with(options);
-    let config = config::by_name(&settings.config).context("config")?;
-    let corpus = lines.corpus(config, settings.split())?;
-    settings.data_sha256 = corpus.digest();
+    let training = options.over(match &stored {
+        Some(settings) => settings.training.clone(),
+        None => match &options.config {
+            Some(name) => configurations::by_name(name).context("config")?.settings(),
+            None => lines.config()?.settings(),
+        },
+    });
+    let config = configurations::by_name(&training.config).context("config")?;
+    let development = options.development || stored.as_ref().is_some_and(|settings| settings.development);
+    let corpus = lines.corpus(config, Split::of(development))?;
+    let settings = RunSettings {
+        training,
+        development,
+        data_sha256: corpus.digest(),
+        input: options.input.clone().or(stored.as_ref().and_then(|settings| settings.input.clone())),
+    };
     if let Some(stored) = &stored {
         refuse_differences(&settings, stored, &out)?;
     }
-    refuse_too_large(config.network, settings.batch)?;
-    if let Some(quantize) = settings.quantize {
-        config.network.integers(quantize.dtype())?;
+    let training = &settings.training;
+    refuse_too_large(config.network, training.batch)?;
+    if training.quantize.is_some() {
+        config.network.format(training.dtype())?;
         // The slope of their activation is 0 at its upper end too, which cannot be told from a value scaled by dropout.
         ensure!(
-            settings.dropout == 0.0,
+            training.dropout == 0.0,
             "dropout is {}, and a model of integers is trained without: leave out --dropout or --quantize",
-            settings.dropout
+            training.dropout
         );
     }
     let folder = RunFolder::open(&out)?;
-    let mut say = Narrator::new(options.quiet);
+    let mut say = Progress::new(options.quiet);
     if resumed.is_none()
         && let Some(aside) = folder.keep_earlier()?
     {
         say.line(&format!("kept the earlier run as {}", aside.display()));
     }
-    say.found(&corpus, config, chosen, &settings);
+    say.found(&corpus, config, chosen, training);
     if !options.no_pictures && !options.quiet {
-        say.forward(&corpus, settings.seed);
+        say.forward(&corpus, training.seed);
     }
-    let plan = Plan { texts: &corpus.training, alphabet: corpus.alphabet()?, settings: &settings };
+    let plan = Plan { texts: &corpus.training, alphabet: corpus.alphabet()?, settings: training };
     let mut trainer = config.network.trainer(plan)?;
     if let Some(checkpoint) = resumed {
         trainer.restore(checkpoint.state);
@@ -118,7 +123,7 @@ fn open_run(options: &TrainOptions) -> anyhow::Result<(PathBuf, Option<Checkpoin
     Ok((out, Some(checkpoint)))
 }
 
-fn refuse_differences(settings: &Settings, stored: &Settings, out: &Path) -> anyhow::Result<()> {
+fn refuse_differences(settings: &RunSettings, stored: &RunSettings, out: &Path) -> anyhow::Result<()> {
     let differences = settings.differences(stored);
     if differences.is_empty() {
         return Ok(());
@@ -135,7 +140,7 @@ fn train(
     trainer: &mut dyn Training,
     run: &Run,
     observer: &mut Observer,
-    say: &mut Narrator,
+    say: &mut Progress,
 ) -> anyhow::Result<bool> {
     // A handler can be set once in a process, and a process trains once.
     ctrlc::set_handler(|| {
@@ -145,11 +150,11 @@ fn train(
         }
     })?;
     TRAINING.store(true, Ordering::SeqCst);
-    let steps = run.settings.steps as usize;
-    let progress = say.progress(trainer.state().losses.len(), steps);
+    let steps = run.settings.training.steps as usize;
+    let bar = say.bar(trainer.state().losses.len(), steps);
     let start = Instant::now();
     let mut done = trainer.state().losses.len();
-    say.seen(&progress, observer.after(trainer.state())?);
+    say.preview(&bar, observer.after(trainer.state())?);
     while done < steps && !STOP.load(Ordering::SeqCst) {
         let loss = trainer.step();
         done += 1;
@@ -159,11 +164,11 @@ fn train(
         if done.is_multiple_of(run.options.save_every as usize) && done < steps {
             run.checkpoint(trainer.state(), observer)?;
         }
-        say.seen(&progress, observer.after(trainer.state())?);
-        say.step(&progress, &trainer.state().losses, steps);
+        say.preview(&bar, observer.after(trainer.state())?);
+        say.step(&bar, &trainer.state().losses, steps);
     }
     TRAINING.store(false, Ordering::SeqCst);
-    progress.finish_and_clear();
+    bar.finish_and_clear();
     if done < steps {
         run.checkpoint(trainer.state(), observer)?;
         terminal::say(&format!(
@@ -181,7 +186,7 @@ struct Run<'a> {
     folder: &'a RunFolder,
     config: &'a Config,
     corpus: &'a Corpus,
-    settings: &'a Settings,
+    settings: &'a RunSettings,
     options: &'a TrainOptions,
 }
 
@@ -189,16 +194,16 @@ impl Run<'_> {
     /// Looks at the run as far as its options want to see anything, from `state` on.
     fn observer(&self, state: &State) -> anyhow::Result<Observer<'_>> {
         let TrainOptions { no_eval, no_pictures, quiet, .. } = *self.options;
-        let look = Look {
+        let wanted = Wanted {
             alphabet: self.corpus.alphabet()?,
             texts: if no_eval { &[] } else { &self.corpus.held_out },
-            request: request(&DrawOptions::default(), self.settings.seed),
+            request: Request::new(self.settings.training.seed),
             names: if no_pictures || quiet { 0 } else { LIVE_NAMES },
         };
         let done = state.losses.len() as u32;
-        let earlier =
-            if done > 0 { glimpse::read(&self.folder.file(folder::HELD_OUT), done)? } else { Vec::new() };
-        Ok(Observer::new(self.config.network, look, self.settings.steps, done, earlier))
+        let table = self.folder.file(folder::HELD_OUT);
+        let earlier = if done > 0 { folder::read_curve(&table, done)? } else { Vec::new() };
+        Ok(Observer::new(self.config.network, wanted, self.settings.training.steps, done, earlier))
     }
 
     /// The settings, and a checkpoint to go on from should the run end early.
@@ -210,7 +215,7 @@ impl Run<'_> {
 
     fn checkpoint(&self, state: &State, observer: &Observer) -> anyhow::Result<()> {
         if !observer.curve.is_empty() {
-            self.folder.save(folder::HELD_OUT, observer.csv().as_bytes())?;
+            self.folder.save(folder::HELD_OUT, folder::curve_table(&observer.curve).as_bytes())?;
         }
         self.save_state(state)
     }
@@ -224,63 +229,62 @@ impl Run<'_> {
     /// The last checkpoint, the losses and the model.
     fn finish(&self, state: &State, observer: &Observer) -> anyhow::Result<()> {
         self.checkpoint(state, observer)?;
-        let Settings { steps, learning_rate: peak, warm_up, final_rate, .. } = *self.settings;
+        let Settings { steps, learning_rate: peak, warm_up, final_rate, .. } = self.settings.training;
         let mut csv = "step,loss_nats_per_name,learning_rate\n".to_owned();
         for (step, loss) in (0..).zip(&state.losses) {
             let rate = learning_rate(step, steps, peak, warm_up, final_rate);
             writeln!(csv, "{},{loss},{rate}", step + 1)?;
         }
         self.folder.save(folder::LOSS, csv.as_bytes())?;
-        self.folder.save(folder::MODEL, self.model(state)?.bytes())
+        self.folder.save(folder::MODEL, &self.model(state)?)
     }
 
-    /// The model that the run has come to: integers, if it was trained for them.
-    fn model(&self, state: &State) -> anyhow::Result<Model> {
-        let (Some(quantize), Some(scales)) = (self.settings.quantize, state.scales) else {
-            return self.floats(state);
-        };
-        let integers = self.config.network.integers(quantize.dtype())?;
-        let bytes = integers
-            .quantised(state.model(), self.corpus.alphabet()?, &scales)?
-            .context("the sums of these integers do not fit 32 bits; lower the learning rate with --lr")?;
-        Ok(Model::of_bytes(folder::MODEL.to_owned(), bytes))
+    /// The model file that the run has come to: integers, if it was trained for them.
+    fn model(&self, state: &State) -> anyhow::Result<Vec<u8>> {
+        match state.scales {
+            Some(_) => self.model_in(self.settings.training.dtype(), state),
+            None => self.model_in(Dtype::F32, state),
+        }
     }
 
-    /// The floats that the run has come to.
-    fn floats(&self, state: &State) -> anyhow::Result<Model> {
-        let (network, mut bytes) = (self.config.network, Vec::new());
-        file::write(&network.shape(), network.tensors(), self.corpus.alphabet()?, state.model(), |piece| {
-            bytes.write_all(piece)
-        })?;
-        Ok(Model::of_bytes(folder::MODEL.to_owned(), bytes))
+    /// The model file that the run has come to, with weights of `dtype`.
+    fn model_in(&self, dtype: Dtype, state: &State) -> anyhow::Result<Vec<u8>> {
+        let format = self.config.network.format(dtype)?;
+        let bytes =
+            format.write(state.model(), self.corpus.alphabet()?, &state.scales.unwrap_or_default())?;
+        bytes.context("the sums of these integers do not fit 32 bits; lower the learning rate with --lr")
     }
 
     /// What rounding costs, for whoever trained for integers.
     fn say_loss(&self, state: &State) -> anyhow::Result<()> {
         let TrainOptions { no_eval, quiet, .. } = *self.options;
-        if self.settings.quantize.is_none() || no_eval || quiet || self.corpus.held_out.is_empty() {
+        if self.settings.training.quantize.is_none() || no_eval || quiet || self.corpus.held_out.is_empty() {
             return Ok(());
         }
-        quantise::report(&self.floats(state)?, &self.model(state)?, &self.corpus.held_out)
+        let of_bytes = |bytes| ModelBytes::of_bytes(folder::MODEL.to_owned(), bytes);
+        let mut floats = of_bytes(self.model_in(Dtype::F32, state)?);
+        let mut integers = of_bytes(self.model(state)?);
+        report_integers(&floats.open()?, &integers.open()?, &self.corpus.held_out)
     }
 }
 
 /// The held-out score, the unmasking, the pictures and the names.
-fn finale(run: &Run, observer: &Observer, losses: &[f32], say: &mut Narrator) -> anyhow::Result<()> {
+fn finale(run: &Run, observer: &Observer, losses: &[f32], say: &mut Progress) -> anyhow::Result<()> {
     let TrainOptions { no_eval, no_pictures, .. } = *run.options;
     if no_eval && no_pictures {
         return Ok(());
     }
-    let model = Model::load(Some(&run.folder.file(folder::MODEL)))?;
+    let mut bytes = ModelBytes::load(Some(&run.folder.file(folder::MODEL)))?;
+    let model = bytes.open()?;
     let score = if no_eval { None } else { held_out_score(run, &model, say)? };
-    let (file, network) = (model.file()?, model.config()?.network);
-    let request = request(&DrawOptions::default(), run.settings.seed);
-    let drawn = network.generate(&file, &Request { trace: !no_pictures, ..request }, 0..NAMES)?;
+    let seed = run.settings.training.seed;
+    let request = Request { trace: !no_pictures, ..Request::new(seed) };
+    let drawn = model.network.draw(&request, 0..NAMES)?;
     if let (false, Some(first)) = (no_pictures, drawn.first()) {
         say.heading(
             "How the first name emerged: every position starts masked, and one more is drawn in each step",
         );
-        for line in Painter::new(file.alphabet()).trace(&first.frames) {
+        for line in Painter::new(model.alphabet()).trace(&first.frames) {
             say.line(&format!("  {line}"));
         }
     }
@@ -292,7 +296,6 @@ fn finale(run: &Run, observer: &Observer, losses: &[f32], say: &mut Narrator) ->
         }
     }
     if !no_pictures {
-        let seed = run.settings.seed;
         let report = Report {
             config: run.config,
             corpus: run.corpus,
@@ -310,23 +313,22 @@ fn finale(run: &Run, observer: &Observer, losses: &[f32], say: &mut Narrator) ->
 }
 
 /// The score of record, if there are held-out lines; of evenly spread ones, where all would take too long.
-fn held_out_score(run: &Run, model: &Model, say: &mut Narrator) -> anyhow::Result<Option<Score>> {
+fn held_out_score(run: &Run, model: &Model, say: &mut Progress) -> anyhow::Result<Option<Score>> {
     let held_out = &run.corpus.held_out;
     if held_out.is_empty() {
         say.line("no held-out lines to score: the file has fewer than ten");
         return Ok(None);
     }
-    let line = f64::from(eval::DRAWS) * evaluation_flops(run.config.network.shape());
+    let line = f64::from(DRAWS) * evaluation_flops(run.config.network.shape());
     let count = held_out.len().min((SCORE_FLOPS / line).ceil() as usize);
     let lines: Vec<String> =
         (0..count).map(|index| held_out[index * held_out.len() / count].clone()).collect();
-    let score = eval::score(model, &lines, eval::DRAWS, run.settings.seed)?;
+    let score = Score::of(&model.network.bounds(&lines, DRAWS, run.settings.training.seed)?);
     let of = if count < held_out.len() { format!(" of {}", held_out.len()) } else { String::new() };
     say.line(&format!(
-        "held-out NELBO {:.3} ± {:.3} nats a name ({count}{of} names, {} mask draws for each number of masks)",
+        "held-out NELBO {:.3} ± {:.3} nats a name ({count}{of} names, {DRAWS} mask draws for each number of masks)",
         score.nelbo,
-        score.stderr,
-        eval::DRAWS
+        score.stderr
     ));
     Ok(Some(score))
 }
