@@ -2,7 +2,7 @@
 //!
 //! First each thread takes some of the examples, forward and backward; then each takes some of the parameters: their
 //! gradient, summed over the batch in its order, and at once their update. No sum is split, so the number of threads
-//! changes no bit. The perceptron has a way of its own; see [`relay`](crate::engine::relay).
+//! changes no bit. The perceptron has a way of its own; see `engine::relay`.
 
 use std::cell::RefCell;
 use std::sync::Mutex;
