@@ -4,7 +4,8 @@ use std::fs;
 use std::panic::catch_unwind;
 use std::path::Path;
 
-use crate::targets;
+#[path = "fuzz/targets.rs"]
+pub mod targets;
 
 /// Runs `target` on the corpus `name`; some of it must get all the way through.
 fn replay(name: &str, target: fn(&[u8]) -> bool) {

@@ -93,21 +93,38 @@ fn read(path: &str) -> String {
 
 /// The Rust files of `folder`, by name.
 fn sources(folder: &str) -> Vec<Source> {
-    let paths = fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<Source> = paths
-        .filter(|path| path.extension().is_some_and(|name| name == "rs"))
-        .map(|path| {
-            Source::new(path.file_stem().unwrap().to_str().unwrap(), fs::read_to_string(&path).unwrap())
-        })
-        .collect();
+    let mut files = sources_in(&root().join(folder), "");
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    files
+}
+
+/// The Rust files directly in `folder`, their names after `prefix`.
+fn sources_in(folder: &Path, prefix: &str) -> Vec<Source> {
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let source = |path: PathBuf| {
+        let name = format!("{prefix}{}", path.file_stem().unwrap().to_str().unwrap());
+        Source::new(&name, fs::read_to_string(&path).unwrap())
+    };
+    paths.filter(|path| path.extension().is_some_and(|name| name == "rs")).map(source).collect()
+}
+
+/// The Rust files of the host, which has folders, by name.
+fn host_sources() -> Vec<Source> {
+    let mut files = sources("host/src");
+    for folder in fs::read_dir(root().join("host/src")).unwrap().map(|entry| entry.unwrap().path()) {
+        if folder.is_dir() {
+            let name = folder.file_name().unwrap().to_str().unwrap();
+            files.extend(sources_in(&folder, &format!("{name}/")));
+        }
+    }
     files.sort_by(|a, b| a.name.cmp(&b.name));
     files
 }
 
 impl Code {
     fn read() -> Self {
-        let [core, host, tests, common] = ["core/src", "host/src", "tests", "tests/common"].map(sources);
-        Self { core, host, tests, common }
+        let [core, tests, common] = ["core/src", "tests", "tests/common"].map(sources);
+        Self { core, host: host_sources(), tests, common }
     }
 }
 

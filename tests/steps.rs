@@ -11,9 +11,8 @@ use micro_diffusion::mlp::Mlp;
 use micro_diffusion::residual::Residual;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::transformer::Transformer;
+use micro_diffusion_cli::engine::step::{Batch, Parameters, Rates, Step};
 use rayon::ThreadPoolBuilder;
-
-use crate::phases::{Batch, Parameters, Rates, Step};
 
 /// Row `row` of step `step`; the steps end, as in training, with a batch drawn and not used.
 fn example<const L: usize, const V: usize>(step: u32, row: usize) -> Example<L> {

@@ -26,7 +26,7 @@ pub fn negative_log_probability<const V: usize>(scores: &[Score; V], symbols: us
 
 /// (1/`count`)·Σ −ln p over `count` masked positions of `clean`, drawn from `stream`, in nats.
 #[inline(always)]
-pub fn term<D: Denoiser<L, V>, const L: usize, const V: usize>(
+pub fn term<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,
     symbols: usize,
     clean: &[u8; L],

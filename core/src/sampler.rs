@@ -130,7 +130,7 @@ impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
     ///
     /// Where none is to be drawn, nothing happens and the denoiser does not run: where no more than `remaining` are masked
     /// already, except that [`Order::Remask`] draws one anew.
-    pub fn step<D: Denoiser<L, V>>(&mut self, denoiser: &mut D, remaining: usize) -> usize {
+    pub fn step<D: Denoiser<L, V> + ?Sized>(&mut self, denoiser: &mut D, remaining: usize) -> usize {
         let hidden = if self.settings.order == Order::Remask { self.to_hide() } else { None };
         let reveal = self.masked().saturating_sub(remaining).saturating_add(usize::from(hidden.is_some()));
         if reveal == 0 {
@@ -167,7 +167,7 @@ impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
     }
 
     /// Unmasks the whole text in at most `steps` steps that each reveal about as many positions.
-    pub fn run<D: Denoiser<L, V>>(&mut self, denoiser: &mut D, steps: usize) {
+    pub fn run<D: Denoiser<L, V> + ?Sized>(&mut self, denoiser: &mut D, steps: usize) {
         let masked = self.masked();
         for step in 1..=steps.max(1) {
             self.step(denoiser, linear_remaining(masked, step, steps));
@@ -185,7 +185,7 @@ struct Candidate {
 
 impl<const L: usize, const V: usize> Sampler<'_, L, V> {
     /// Position `position` as a candidate; `None` where it is shown.
-    fn candidate<D: Denoiser<L, V>>(&self, denoiser: &D, position: usize) -> Option<Candidate> {
+    fn candidate<D: Denoiser<L, V> + ?Sized>(&self, denoiser: &D, position: usize) -> Option<Candidate> {
         if self.symbols.get(position)?.is_some() {
             return None;
         }
@@ -214,7 +214,7 @@ impl<const L: usize, const V: usize> Sampler<'_, L, V> {
 
     /// Draws a symbol at `position`, ranked by `rank` of the distribution over all that are allowed.
     #[inline(always)]
-    fn draw<D: Denoiser<L, V>>(
+    fn draw<D: Denoiser<L, V> + ?Sized>(
         &self,
         denoiser: &D,
         position: usize,
@@ -227,7 +227,7 @@ impl<const L: usize, const V: usize> Sampler<'_, L, V> {
     }
 
     /// Puts `symbol` at `position`, or masks it again.
-    fn put<D: Denoiser<L, V>>(
+    fn put<D: Denoiser<L, V> + ?Sized>(
         &mut self,
         denoiser: &mut D,
         position: usize,
@@ -260,7 +260,7 @@ fn counter(position: usize) -> u32 {
 /// which of them are constants and leaves out what they never ask for.
 #[expect(clippy::too_many_arguments, reason = "see above")]
 #[inline(never)]
-fn draw<D: Denoiser<L, V>, const L: usize, const V: usize>(
+fn draw<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &D,
     position: usize,
     allowed: &SymbolSet,

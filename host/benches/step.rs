@@ -4,17 +4,6 @@
 //! and two threads. The last column counts the floating-point operations of the dense layer, at the masks that are drawn;
 //! `peak` is what one thread reaches with multiplications and additions that depend on nothing.
 
-#[path = "../src/aligned.rs"]
-mod aligned;
-#[path = "../src/owners.rs"]
-mod owners;
-#[path = "../src/phases.rs"]
-mod phases;
-#[allow(dead_code, reason = "the program draws names with it, too")]
-#[path = "../src/vector.rs"]
-mod vector;
-
-use aligned::Aligned;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use micro_diffusion::adam::{Adam, average_rate};
@@ -22,7 +11,9 @@ use micro_diffusion::denoiser::Example;
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::schedule::MaskCounts;
-use phases::{Batch, Parameters, Rates, Step};
+use micro_diffusion_cli::engine::aligned::Aligned;
+use micro_diffusion_cli::engine::kernels::{PEAK_SUMS, multiply_and_add};
+use micro_diffusion_cli::engine::step::{Batch, Parameters, Rates, Step};
 
 /// Positions and symbols.
 const L: usize = 12;
@@ -78,8 +69,8 @@ fn width<M: Step<L, V>>(bencher: Bencher, threads: usize) {
 fn peak(bencher: Bencher) {
     const TURNS: usize = 10_000;
     bencher
-        .counter(ItemsCount::new(2 * vector::PEAK_SUMS * TURNS))
-        .bench_local(|| vector::multiply_and_add(black_box(0.5), TURNS));
+        .counter(ItemsCount::new(2 * PEAK_SUMS * TURNS))
+        .bench_local(|| multiply_and_add(black_box(0.5), TURNS));
 }
 
 fn main() {

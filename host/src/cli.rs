@@ -2,14 +2,24 @@
 
 use std::path::PathBuf;
 
-use anstyle::{AnsiColor, Style};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand};
 use micro_diffusion::categorical::Temperature;
 use micro_diffusion::sampler::Order;
-use micro_diffusion::tensor::Dtype;
 
-/// How `error:` is shown.
-pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
+use crate::engine::configurations;
+use crate::engine::draw::{self, Request, Schedule, order_name};
+use crate::engine::score;
+use crate::engine::settings::{IntegerFormat, Objective, Settings};
+use crate::files::format::FileFormat;
+
+/// What a command's end means to the shell.
+pub(crate) enum Outcome {
+    /// All done: 0.
+    Done,
+    /// Stopped by the user with the work saved: 130, as for any interrupted program.
+    Interrupted,
+}
 
 /// Masked text diffusion: every letter of a name at once, by iterative unmasking.
 #[derive(Parser)]
@@ -77,35 +87,6 @@ pub(crate) enum Verb {
     Man(ManOptions),
 }
 
-/// What the loss counts and how noise is drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Objective {
-    /// The likelihood bound: a number of masks for each line, loss at masked positions only
-    Nelbo,
-    /// The Python reference's: one cosine noise level for the whole batch, loss at all positions
-    Reference,
-}
-
-/// Integers that a model can be trained for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Quantize {
-    /// A byte for each weight
-    Int8,
-    /// Half a byte for each weight
-    Int4,
-}
-
-impl Quantize {
-    pub(crate) fn dtype(self) -> Dtype {
-        match self {
-            Self::Int8 => Dtype::Int8,
-            Self::Int4 => Dtype::Int4,
-        }
-    }
-}
-
 #[derive(Args)]
 pub(crate) struct TrainOptions {
     /// Text file in UTF-8, one example a line, of which every tenth is held out [default: data/names.txt]
@@ -116,7 +97,7 @@ pub(crate) struct TrainOptions {
     #[arg(long, value_name = "FOLDER")]
     pub(crate) out: Option<PathBuf>,
     /// Which network [default: micro, or the smallest that has room for the text]
-    #[arg(long, value_parser = crate::config::names())]
+    #[arg(long, value_parser = configurations::names())]
     pub(crate) config: Option<String>,
     /// Optimiser steps [default: the configuration's]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
@@ -139,13 +120,13 @@ pub(crate) struct TrainOptions {
     #[arg(long, value_name = "RATE", value_parser = dropout, allow_hyphen_values = true)]
     pub(crate) dropout: Option<f64>,
     /// Train for a model of integers: its weights are rounded in the second half of the steps, and the model file holds them
-    #[arg(long, value_enum)]
-    pub(crate) quantize: Option<Quantize>,
+    #[arg(long, value_parser = integer_format())]
+    pub(crate) quantize: Option<IntegerFormat>,
     /// Seed of weights, order and noise [default: 1]
     #[arg(long, value_parser = seed, allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,
     /// What is learned [default: nelbo]
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = objective())]
     pub(crate) objective: Option<Objective>,
     /// Hold out every tenth training line instead of the held-out ones: for choosing settings
     #[arg(long)]
@@ -175,53 +156,18 @@ pub(crate) struct ModelOption {
     pub(crate) model: Option<PathBuf>,
 }
 
-/// Which masked positions are revealed first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum SamplerName {
-    /// Random positions: draws from the learned distribution
-    Random,
-    /// The positions whose likeliest symbol is the most probable: sharper, and shorter names
-    Confidence,
-    /// The positions of lowest entropy
-    Entropy,
-    /// Random positions, and one shown letter drawn anew at each step
-    Remask,
-}
-
-impl SamplerName {
-    pub(crate) fn order(self) -> Order {
-        match self {
-            Self::Random => Order::Random,
-            Self::Confidence => Order::Confidence,
-            Self::Entropy => Order::Entropy,
-            Self::Remask => Order::Remask,
-        }
-    }
-}
-
-/// How many positions each step reveals.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum ScheduleName {
-    /// As many in each step
-    Linear,
-    /// Few at first, many at the end, as the Python reference does, which takes 40 steps: --steps 40
-    Cosine,
-}
-
 /// How names are drawn.
 #[derive(Args)]
 pub(crate) struct DrawOptions {
     /// Below 1 prefers the likely, 0 always takes the likeliest
-    #[arg(long, short, default_value_t = crate::sample::TEMPERATURE, value_parser = temperature, allow_hyphen_values = true)]
+    #[arg(long, short, default_value_t = draw::TEMPERATURE, value_parser = temperature, allow_hyphen_values = true)]
     pub(crate) temperature: f64,
     /// Which positions are revealed first
-    #[arg(long, value_enum, default_value_t = crate::sample::SAMPLER)]
-    pub(crate) sampler: SamplerName,
+    #[arg(long, value_parser = order(), default_value = order_name(draw::ORDER))]
+    pub(crate) sampler: Order,
     /// How many positions each step reveals
-    #[arg(long, value_enum, default_value_t = crate::sample::SCHEDULE)]
-    pub(crate) schedule: ScheduleName,
+    #[arg(long, value_parser = schedule(), default_value = draw::SCHEDULE.name())]
+    pub(crate) schedule: Schedule,
     /// Unmasking steps; fewer are faster and coarser [default: one for each position]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..), allow_negative_numbers = true)]
     pub(crate) steps: Option<u16>,
@@ -278,7 +224,7 @@ pub(crate) struct EvalOptions {
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) development: Option<bool>,
     /// Mask draws for each number of masks
-    #[arg(long, default_value_t = crate::eval::DRAWS, value_parser = clap::value_parser!(u32).range(1..=10_000), allow_negative_numbers = true)]
+    #[arg(long, default_value_t = score::DRAWS, value_parser = clap::value_parser!(u32).range(1..=10_000), allow_negative_numbers = true)]
     pub(crate) draws: u32,
     /// Seed of the masks and the names
     #[arg(long, default_value_t = 1, value_parser = seed, allow_negative_numbers = true)]
@@ -306,8 +252,8 @@ pub(crate) struct SweepOptions {
     #[arg(long, short, default_value_t = 10, allow_negative_numbers = true)]
     pub(crate) num: u32,
     /// Which positions are revealed first
-    #[arg(long, value_enum, default_value_t = crate::sample::SAMPLER)]
-    pub(crate) sampler: SamplerName,
+    #[arg(long, value_parser = order(), default_value = order_name(draw::ORDER))]
+    pub(crate) sampler: Order,
     /// Seed, the same for every temperature
     #[arg(long, default_value_t = 1, value_parser = seed, allow_negative_numbers = true)]
     pub(crate) seed: u64,
@@ -316,7 +262,7 @@ pub(crate) struct SweepOptions {
 #[derive(Args)]
 pub(crate) struct BenchOptions {
     /// Which network
-    #[arg(long, default_value = crate::config::DEFAULT, value_parser = crate::config::names())]
+    #[arg(long, default_value = configurations::DEFAULT, value_parser = configurations::names())]
     pub(crate) config: String,
     /// Lines in each step [default: the configuration's]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=65_536), allow_negative_numbers = true)]
@@ -338,30 +284,13 @@ pub(crate) struct InspectOptions {
     pub(crate) json: bool,
 }
 
-/// What a model can be written as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// This program's model file, which firmware reads in place
-    Mdm,
-    /// Tensors by name, for PyTorch, NumPy and candle
-    Safetensors,
-    /// A C header of const arrays
-    C,
-    /// A Rust module of static arrays
-    Rust,
-    /// A model file of 8-bit integers, for firmware without floats: a quarter of the size
-    Int8,
-    /// A model file of 4-bit integers: an eighth; train with --quantize int4 for one that loses little
-    Int4,
-}
-
 #[derive(Args)]
 pub(crate) struct ExportOptions {
     #[command(flatten)]
     pub(crate) model: ModelOption,
     /// What to write
-    #[arg(long, value_enum, default_value_t = Format::Safetensors)]
-    pub(crate) format: Format,
+    #[arg(long, value_parser = file_format(), default_value = FileFormat::Safetensors.name())]
+    pub(crate) format: FileFormat,
     /// Where to; - is stdout [default: beside the model, with the format's ending]
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
@@ -385,6 +314,113 @@ pub(crate) struct CompletionsOptions {
 pub(crate) struct ManOptions {
     /// Which verb [default: the program as a whole]
     pub(crate) verb: Option<String>,
+}
+
+impl TrainOptions {
+    /// `settings` with what the options say instead.
+    pub(crate) fn over(&self, settings: Settings) -> Settings {
+        Settings {
+            config: self.config.clone().unwrap_or(settings.config),
+            objective: self.objective.unwrap_or(settings.objective),
+            steps: self.steps.unwrap_or(settings.steps),
+            batch: self.batch.unwrap_or(settings.batch),
+            learning_rate: self.lr.unwrap_or(settings.learning_rate),
+            weight_decay: self.weight_decay.unwrap_or(settings.weight_decay),
+            averaging: self.averaging.unwrap_or(settings.averaging),
+            dropout: self.dropout.unwrap_or(settings.dropout),
+            quantize: self.quantize.or(settings.quantize),
+            seed: self.seed.unwrap_or(settings.seed),
+            ..settings
+        }
+    }
+}
+
+impl DrawOptions {
+    /// Asks for free texts.
+    pub(crate) fn request(&self, seed: u64) -> Request {
+        let mut request = Request {
+            schedule: self.schedule,
+            steps: self.steps,
+            ..Request::of(self.sampler, self.temperature, seed)
+        };
+        let settings = &mut request.settings;
+        settings.top_k = self.top_k.unwrap_or(settings.top_k);
+        settings.top_p =
+            self.top_p.map_or(settings.top_p, |share| (share * f64::from(settings.top_p)).ceil() as u32);
+        request
+    }
+}
+
+fn objective() -> impl TypedValueParser<Value = Objective> {
+    one_of([
+        (
+            Objective::Nelbo,
+            Objective::Nelbo.name(),
+            "The likelihood bound: a number of masks for each line, loss at masked positions only",
+        ),
+        (
+            Objective::Reference,
+            Objective::Reference.name(),
+            "The Python reference's: one cosine noise level for the whole batch, loss at all positions",
+        ),
+    ])
+}
+
+fn integer_format() -> impl TypedValueParser<Value = IntegerFormat> {
+    one_of([
+        (IntegerFormat::Int8, "int8", "A byte for each weight"),
+        (IntegerFormat::Int4, "int4", "Half a byte for each weight"),
+    ])
+}
+
+fn order() -> impl TypedValueParser<Value = Order> {
+    let help = |order| match order {
+        Order::Random => "Random positions: draws from the learned distribution",
+        Order::Confidence => {
+            "The positions whose likeliest symbol is the most probable: sharper, and shorter names"
+        }
+        Order::Entropy => "The positions of lowest entropy",
+        Order::Remask => "Random positions, and one shown letter drawn anew at each step",
+    };
+    one_of(draw::ORDERS.map(|order| (order, order_name(order), help(order))))
+}
+
+fn schedule() -> impl TypedValueParser<Value = Schedule> {
+    one_of([
+        (Schedule::Linear, Schedule::Linear.name(), "As many in each step"),
+        (
+            Schedule::Cosine,
+            Schedule::Cosine.name(),
+            "Few at first, many at the end, as the Python reference does, which takes 40 steps: --steps 40",
+        ),
+    ])
+}
+
+fn file_format() -> impl TypedValueParser<Value = FileFormat> {
+    let help = |format| match format {
+        FileFormat::Mdm => "This program's model file, which firmware reads in place",
+        FileFormat::Safetensors => "Tensors by name, for PyTorch, NumPy and candle",
+        FileFormat::C => "A C header of const arrays",
+        FileFormat::Rust => "A Rust module of static arrays",
+        FileFormat::Int8 => {
+            "A model file of 8-bit integers, for firmware without floats: a quarter of the size"
+        }
+        FileFormat::Int4 => {
+            "A model file of 4-bit integers: an eighth; train with --quantize int4 for one that loses little"
+        }
+    };
+    one_of(FileFormat::ALL.map(|format| (format, format.name(), help(format))))
+}
+
+/// Parses one of `choices`: (value, name on the command line, help).
+fn one_of<T: Copy + Send + Sync + 'static, const N: usize>(
+    choices: [(T, &'static str, &'static str); N],
+) -> impl TypedValueParser<Value = T> {
+    let names = choices.map(|(_, name, help)| PossibleValue::new(name).help(help));
+    PossibleValuesParser::new(names).try_map(move |name| {
+        let found = choices.iter().find(|(_, choice, _)| *choice == name);
+        found.map(|(value, ..)| *value).ok_or("no such value")
+    })
 }
 
 fn seed(text: &str) -> Result<u64, String> {

@@ -15,8 +15,7 @@ use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
 use micro_diffusion::text::{Alphabet, EncodeError, PAD};
 use micro_diffusion::transformer::Transformer;
-
-use crate::inputs;
+use micro_diffusion_cli::files::readers;
 
 const ORDERS: [Order; 4] = [Order::Random, Order::Confidence, Order::Entropy, Order::Remask];
 
@@ -128,7 +127,7 @@ pub fn pattern(bytes: &[u8]) -> bool {
 pub fn text(bytes: &[u8]) -> bool {
     const L: usize = 32;
     let Some((first, bytes)) = bytes.split_first() else { return false };
-    let Ok(text) = inputs::text(bytes, first % 2 == 1) else { return false };
+    let Ok(text) = readers::text(bytes, first % 2 == 1) else { return false };
     let alphabet = Alphabet::new(&text.alphabet).expect("an alphabet of its characters");
     let mut seen = std::collections::HashSet::new();
     for line in text.training.iter().chain(&text.held_out) {
@@ -156,11 +155,11 @@ pub fn safetensors(bytes: &[u8]) -> bool {
 }
 
 fn import(bytes: &[u8]) -> bool {
-    let model = inputs::safetensors(bytes);
+    let model = readers::safetensors(bytes);
     if let Ok(model) = &model {
         ModelFile::parse(model).expect("what is imported is a model file");
     }
-    let checkpoint = inputs::checkpoint(bytes);
+    let checkpoint = readers::checkpoint(bytes);
     if let Ok(losses) = &checkpoint {
         assert!(losses.iter().all(|loss| loss.is_finite()));
     }

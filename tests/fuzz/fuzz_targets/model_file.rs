@@ -1,5 +1,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    fuzz::targets::model_file(bytes);
+    fuzz::model_file(bytes);
 });

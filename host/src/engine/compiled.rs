@@ -1,0 +1,196 @@
+//! The networks of core, in each of their number formats, as [`Network`] and [`NumberFormat`].
+
+use std::marker::PhantomData;
+
+use anyhow::{Context, bail};
+use micro_diffusion::activation::Activation;
+use micro_diffusion::denoiser::{Example, Model, Shape};
+use micro_diffusion::file::{self, ModelFile, write_integers};
+use micro_diffusion::integer::{Int4, Int8, IntegerModel, Quantisable, Scales};
+use micro_diffusion::quantise;
+use micro_diffusion::tensor::{Dtype, Tensor};
+use micro_diffusion::text::Alphabet;
+
+use crate::engine::description::file_error;
+use crate::engine::network::{Network, NumberFormat, OpenModel, Opened};
+use crate::engine::quantised_training::Rounding;
+use crate::engine::score::encode;
+use crate::engine::source::{Floats, Integers};
+use crate::engine::step::Step;
+use crate::engine::trainer::{Plan, Trainer, Training};
+
+/// Types that a value stands for without holding any.
+type Types<T> = PhantomData<fn() -> T>;
+
+/// The network `M` of `L` positions and `V` symbols.
+pub(crate) struct Compiled<M, const L: usize, const V: usize> {
+    formats: &'static [&'static dyn NumberFormat],
+    model: Types<M>,
+}
+
+impl<M, const L: usize, const V: usize> Compiled<M, L, V>
+where
+    M: Step<L, V> + 'static,
+{
+    /// A network that exists in floats only.
+    pub(crate) const FLOATS: Self =
+        Self { formats: &[&InFloats::<M, L, V>(PhantomData)], model: PhantomData };
+}
+
+impl<M, const L: usize, const V: usize> Compiled<M, L, V>
+where
+    M: Step<L, V> + Quantisable<L, V> + 'static,
+{
+    /// A network that exists in floats and in integers.
+    pub(crate) const ALL: Self = Self {
+        formats: &[
+            &InFloats::<M, L, V>(PhantomData),
+            &InIntegers::<M, M::Integers<Int8>, L, V>(PhantomData),
+            &InIntegers::<M, M::Integers<Int4>, L, V>(PhantomData),
+        ],
+        model: PhantomData,
+    };
+}
+
+impl<M, const L: usize, const V: usize> Network for Compiled<M, L, V>
+where
+    M: Step<L, V> + 'static,
+{
+    fn shape(&self) -> Shape {
+        M::SHAPE
+    }
+
+    fn tensors(&self) -> &'static [Tensor] {
+        M::TENSORS
+    }
+
+    fn parameters(&self) -> usize {
+        M::PARAMETERS
+    }
+
+    fn record_bytes(&self) -> usize {
+        // The example, its record and its loss.
+        size_of::<Example<L>>() + (M::RECORD + 1) * size_of::<f32>()
+    }
+
+    fn model<'a>(
+        &self,
+        weights: &'a [f32],
+        alphabet: Alphabet<'a>,
+    ) -> anyhow::Result<Box<dyn OpenModel + 'a>> {
+        floats::<M, L, V>(weights, alphabet)
+    }
+
+    fn format(&self, dtype: Dtype) -> anyhow::Result<&'static dyn NumberFormat> {
+        match self.formats.iter().find(|format| format.dtype() == dtype) {
+            Some(format) => Ok(*format),
+            None => bail!(
+                "this network exists in floats only: a transformer's softmax, its normalisation and its sums of products \
+                 of activations have no integer form here, and the sums of boulder, the widest convolution, are too long \
+                 to be exact; the perceptrons, pebble and cobble have"
+            ),
+        }
+    }
+}
+
+/// The model `M` that has `weights`.
+fn floats<'a, M, const L: usize, const V: usize>(
+    weights: &'a [f32],
+    alphabet: Alphabet<'a>,
+) -> anyhow::Result<Box<dyn OpenModel + 'a>>
+where
+    M: Model<L, V> + 'a,
+{
+    let source = Floats::<M>::new(weights).context("parameters do not fit")?;
+    Ok(Box::new(Opened { source: Box::new(source), alphabet }))
+}
+
+/// The network `M` in floats.
+struct InFloats<M, const L: usize, const V: usize>(Types<M>);
+
+impl<M, const L: usize, const V: usize> NumberFormat for InFloats<M, L, V>
+where
+    M: Step<L, V> + 'static,
+{
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn trainer<'a>(&self, plan: Plan<'a>) -> anyhow::Result<Box<dyn Training + 'a>> {
+        Ok(Box::new(Trainer::<M, L, V>::new(encode(plan.texts, plan.alphabet)?, plan, Activation::Relu)))
+    }
+
+    fn decode(&self, file: &ModelFile) -> anyhow::Result<Vec<f32>> {
+        let parameters = file.parameters::<M, L, V>().map_err(|error| file_error(&error))?;
+        Ok(parameters.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+    }
+
+    fn open<'a>(&self, file: &ModelFile<'a>, decoded: &'a [f32]) -> anyhow::Result<Box<dyn OpenModel + 'a>> {
+        floats::<M, L, V>(decoded, file.alphabet())
+    }
+
+    fn scales(&self, _weights: &[f32], _activation: u8) -> Scales {
+        Scales::default()
+    }
+
+    fn write(
+        &self,
+        weights: &[f32],
+        alphabet: Alphabet,
+        _scales: &Scales,
+    ) -> anyhow::Result<Option<Vec<u8>>> {
+        let mut bytes = Vec::new();
+        file::write(&M::SHAPE, M::TENSORS, alphabet, weights, |piece| {
+            bytes.extend_from_slice(piece);
+            anyhow::Ok(())
+        })?;
+        Ok(Some(bytes))
+    }
+}
+
+/// The network `M` in integers as `I`.
+struct InIntegers<M, I, const L: usize, const V: usize>(Types<(M, I)>);
+
+impl<M, I, const L: usize, const V: usize> NumberFormat for InIntegers<M, I, L, V>
+where
+    M: Step<L, V> + 'static,
+    I: IntegerModel<L, V> + 'static,
+{
+    fn dtype(&self) -> Dtype {
+        I::DTYPE
+    }
+
+    fn trainer<'a>(&self, plan: Plan<'a>) -> anyhow::Result<Box<dyn Training + 'a>> {
+        let steps = plan.settings.steps;
+        let texts = encode(plan.texts, plan.alphabet)?;
+        let inner = Box::new(Trainer::<M, L, V>::new(texts, plan, Activation::Stepped(I::steps())));
+        Ok(Box::new(Rounding::new(inner, I::TENSORS, I::steps().exponent, steps)))
+    }
+
+    fn decode(&self, _file: &ModelFile) -> anyhow::Result<Vec<f32>> {
+        Ok(Vec::new())
+    }
+
+    fn open<'a>(&self, file: &ModelFile<'a>, _decoded: &'a [f32]) -> anyhow::Result<Box<dyn OpenModel + 'a>> {
+        let source = Integers::<I>::new(file).map_err(|error| file_error(&error))?;
+        Ok(Box::new(Opened { source: Box::new(source), alphabet: file.alphabet() }))
+    }
+
+    fn scales(&self, weights: &[f32], activation: u8) -> Scales {
+        quantise::scales(I::TENSORS, weights, activation)
+    }
+
+    fn write(&self, weights: &[f32], alphabet: Alphabet, scales: &Scales) -> anyhow::Result<Option<Vec<u8>>> {
+        let mut payload = vec![0; I::BYTES];
+        quantise::quantise(I::TENSORS, weights, scales, &mut payload);
+        if I::view(&payload, scales).is_none() {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        write_integers::<I, L, V, anyhow::Error>(alphabet, scales, &payload, |piece| {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        })?;
+        Ok(Some(bytes))
+    }
+}

@@ -1,0 +1,92 @@
+//! The configurations by name, each with the recipe that trains it well.
+
+use micro_diffusion::config::{Boulder, Cobble, Micro, Pebble, Residual, Tiny, Transformer, Wide};
+use micro_diffusion::denoiser::Shape;
+
+use crate::engine::compiled::Compiled;
+use crate::engine::network::Network;
+use crate::engine::settings::{Recipe, Settings};
+
+/// A compiled network and how to train it.
+pub(crate) struct Config {
+    pub(crate) name: &'static str,
+    pub(crate) network: &'static dyn Network,
+    pub(crate) recipe: Recipe,
+}
+
+impl Config {
+    /// The settings that train it by its recipe.
+    pub(crate) fn settings(&self) -> Settings {
+        Settings::new(self.name, self.recipe)
+    }
+}
+
+/// The one that is used when none is named.
+pub(crate) const DEFAULT: &str = "micro";
+
+/// All of them.
+pub(crate) static CONFIGS: [Config; 8] = [
+    Config { name: "micro", network: &Compiled::<Micro, 12, 27>::ALL, recipe: Recipe::new(5000, 64, 6e-3) },
+    Config {
+        name: "tiny",
+        network: &Compiled::<Tiny, 12, 27>::ALL,
+        recipe: Recipe { weight_decay: 0.0, averaging: 0.9995, ..Recipe::new(40_000, 256, 8e-3) },
+    },
+    Config {
+        name: "pebble",
+        network: &Compiled::<Pebble, 16, 27>::ALL,
+        recipe: Recipe { averaging: 0.999, ..Recipe::new(12_000, 256, 6e-3) },
+    },
+    Config {
+        name: "cobble",
+        network: &Compiled::<Cobble, 16, 27>::ALL,
+        recipe: Recipe { averaging: 0.999, ..Recipe::new(12_000, 128, 6e-3) },
+    },
+    Config {
+        name: "residual",
+        network: &Compiled::<Residual, 12, 27>::ALL,
+        recipe: Recipe::new(5000, 64, 3e-3),
+    },
+    Config {
+        name: "transformer",
+        network: &Compiled::<Transformer, 16, 27>::FLOATS,
+        recipe: Recipe { weight_decay: 0.05, averaging: 0.999, ..Recipe::new(24_000, 256, 2e-3) },
+    },
+    Config {
+        name: "boulder",
+        network: &Compiled::<Boulder, 16, 27>::FLOATS,
+        recipe: Recipe {
+            weight_decay: 0.05,
+            averaging: 0.999,
+            dropout: 0.1,
+            ..Recipe::new(48_000, 128, 3e-3)
+        },
+    },
+    Config { name: "wide", network: &Compiled::<Wide, 32, 128>::FLOATS, recipe: Recipe::new(4000, 64, 3e-3) },
+];
+
+/// Their names, for the command line.
+pub(crate) fn names() -> Vec<&'static str> {
+    CONFIGS.iter().map(|config| config.name).collect()
+}
+
+/// The configuration called `name`.
+pub(crate) fn by_name(name: &str) -> Option<&'static Config> {
+    CONFIGS.iter().find(|config| config.name == name)
+}
+
+/// The configuration of a model of `shape`.
+pub(crate) fn by_shape(shape: Shape) -> Option<&'static Config> {
+    CONFIGS.iter().find(|config| config.network.shape() == shape)
+}
+
+/// What to do about lines of up to `longest` characters, which are too long for the configuration chosen.
+pub(crate) fn advice_for_length(longest: usize) -> String {
+    let fits = |config: &&Config| config.network.shape().positions >= longest;
+    let names: Vec<&str> = CONFIGS.iter().filter(fits).map(|config| config.name).collect();
+    if !names.is_empty() {
+        return format!("choose --config {}, or shorten the lines", names.join(" or "));
+    }
+    let most = CONFIGS.iter().map(|config| config.network.shape().positions).max().unwrap_or(0);
+    format!("shorten the lines: no configuration has more than {most} positions")
+}

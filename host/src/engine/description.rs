@@ -1,0 +1,68 @@
+//! Shapes, number formats and file errors in words.
+
+use micro_diffusion::denoiser::{Architecture, Shape};
+use micro_diffusion::file::FileError;
+use micro_diffusion::tensor::Dtype;
+
+/// A file error, for people.
+pub(crate) fn file_error(error: &FileError) -> anyhow::Error {
+    match error {
+        FileError::NotAModel => anyhow::anyhow!("not a model file (it does not begin with “mdm”)"),
+        FileError::Version(version) => anyhow::anyhow!(
+            "the file is version {version}, and this program reads version {}; use the program that wrote it",
+            micro_diffusion::file::VERSION
+        ),
+        FileError::Length { expected: Some(expected), found } if found < expected => {
+            anyhow::anyhow!("the file is cut: {found} of {expected} bytes; copy it again")
+        }
+        FileError::Length { expected: Some(expected), found } => {
+            anyhow::anyhow!("the file has {found} bytes, {} too many; copy it again", found - expected)
+        }
+        FileError::Length { expected: None, found } => {
+            anyhow::anyhow!("the file is cut after {found} bytes, inside its header; copy it again")
+        }
+        FileError::Checksum => {
+            anyhow::anyhow!("the checksum does not match: the file was altered; copy it again")
+        }
+        FileError::Header(field) => anyhow::anyhow!("the header's {field} is not one this program knows"),
+        FileError::NotFinite(index) => anyhow::anyhow!("weight {index} is not a finite number"),
+        FileError::Dtype(dtype) => anyhow::anyhow!(
+            "its weights are {}, and this needs them otherwise: {}",
+            dtype_name(*dtype),
+            "give the model that was trained, or for firmware one made by export --format int8 or int4"
+        ),
+        FileError::Scale => {
+            anyhow::anyhow!(
+                "its scales could make the integers overflow; export it again from the trained model"
+            )
+        }
+        FileError::Shape(shape) => anyhow::anyhow!("the file holds another shape: {}", shape_name(*shape)),
+    }
+}
+
+/// An architecture's name, which is that of its file in the core.
+pub(crate) fn architecture_name(architecture: Architecture) -> String {
+    format!("{architecture:?}").to_lowercase()
+}
+
+/// How weights are stored, for people.
+pub(crate) fn dtype_name(dtype: Dtype) -> &'static str {
+    match dtype {
+        Dtype::F32 => "f32",
+        Dtype::Int8 => "int8",
+        Dtype::Int4 => "int4",
+        Dtype::Int16 => "int16",
+    }
+}
+
+/// A shape in one line.
+pub(crate) fn shape_name(shape: Shape) -> String {
+    let Shape { architecture, positions, symbols, width, blocks, heads } = shape;
+    let kind = architecture_name(architecture);
+    let blocks = match architecture {
+        Architecture::Mlp | Architecture::Residual => String::new(),
+        Architecture::Transformer => format!(", {blocks} blocks, {heads} heads"),
+        Architecture::Convolution => format!(", {blocks} layers, {heads} taps"),
+    };
+    format!("{kind}, {positions} positions, {symbols} symbols, width {width}{blocks}")
+}

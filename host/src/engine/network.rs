@@ -1,0 +1,97 @@
+//! Networks and models behind interfaces without const generics, so that the rest of the program is written once for all.
+
+use std::ops::Range;
+
+use micro_diffusion::denoiser::{self, Shape};
+use micro_diffusion::file::ModelFile;
+use micro_diffusion::integer::Scales;
+use micro_diffusion::tensor::{Dtype, Tensor};
+use micro_diffusion::text::Alphabet;
+
+use crate::engine::draw::{self, Drawn, Request};
+use crate::engine::score;
+use crate::engine::source::Source;
+use crate::engine::trainer::{Plan, Training};
+
+/// A compiled network, whatever its shape.
+pub(crate) trait Network: Sync {
+    /// Kind and sizes.
+    fn shape(&self) -> Shape;
+    /// The parameter tensors, in flat order.
+    fn tensors(&self) -> &'static [Tensor];
+    /// How many parameters there are.
+    fn parameters(&self) -> usize;
+    /// Bytes that training keeps of each example of a batch.
+    fn record_bytes(&self) -> usize;
+    /// The model that has the floats `weights`.
+    fn model<'a>(
+        &self,
+        weights: &'a [f32],
+        alphabet: Alphabet<'a>,
+    ) -> anyhow::Result<Box<dyn OpenModel + 'a>>;
+    /// The network in numbers of `dtype`, if it exists in these.
+    fn format(&self, dtype: Dtype) -> anyhow::Result<&'static dyn NumberFormat>;
+
+    /// Starts a training run, in the numbers that the plan's settings ask for.
+    fn trainer<'a>(&self, plan: Plan<'a>) -> anyhow::Result<Box<dyn Training + 'a>> {
+        self.format(plan.settings.dtype())?.trainer(plan)
+    }
+}
+
+/// A compiled network in one number format, floats among them.
+pub(crate) trait NumberFormat: Sync {
+    /// How a model file stores the weights.
+    fn dtype(&self) -> Dtype;
+    /// Starts a training run.
+    fn trainer<'a>(&self, plan: Plan<'a>) -> anyhow::Result<Box<dyn Training + 'a>>;
+    /// The weights of `file` as floats; none of integers, which are used in place.
+    fn decode(&self, file: &ModelFile) -> anyhow::Result<Vec<f32>>;
+    /// Opens `file`, whose weights were [decoded](Self::decode). Past this nothing is checked again.
+    fn open<'a>(&self, file: &ModelFile<'a>, decoded: &'a [f32]) -> anyhow::Result<Box<dyn OpenModel + 'a>>;
+    /// The scales of the trained floats `weights` for activations in units of 2^−`activation`.
+    fn scales(&self, weights: &[f32], activation: u8) -> Scales;
+    /// The model file of the trained floats `weights`; `None` where a sum of the integers could overflow.
+    fn write(&self, weights: &[f32], alphabet: Alphabet, scales: &Scales) -> anyhow::Result<Option<Vec<u8>>>;
+}
+
+/// A model that draws and scores, whatever its network and number format.
+pub(crate) trait OpenModel: Sync {
+    /// Bytes that a denoiser works in, besides the weights.
+    fn memory_bytes(&self) -> usize;
+    /// Draws the texts `indices`.
+    fn draw(&self, request: &Request, indices: Range<u32>) -> anyhow::Result<Vec<Drawn>>;
+    /// The bound of each text; see [`score::bounds`].
+    fn bounds(&self, texts: &[String], draws: u32, seed: u64) -> anyhow::Result<Vec<Vec<f64>>>;
+    /// An estimate of the mean bound of `texts`; see [`score::estimate`].
+    fn estimate(&self, texts: &[String], rows: u32, seed: u64) -> anyhow::Result<f64>;
+    /// The scores of the masked positions of each text; see [`score::scores`].
+    fn scores(&self, texts: &[String], seed: u64) -> anyhow::Result<Vec<denoiser::Score>>;
+}
+
+/// An open model of `L` positions and `V` symbols.
+pub(crate) struct Opened<'a, const L: usize, const V: usize> {
+    pub(crate) source: Box<dyn Source<L, V> + 'a>,
+    pub(crate) alphabet: Alphabet<'a>,
+}
+
+impl<const L: usize, const V: usize> OpenModel for Opened<'_, L, V> {
+    fn memory_bytes(&self) -> usize {
+        self.source.memory_bytes()
+    }
+
+    fn draw(&self, request: &Request, indices: Range<u32>) -> anyhow::Result<Vec<Drawn>> {
+        draw::draw(&*self.source, self.alphabet, request, indices)
+    }
+
+    fn bounds(&self, texts: &[String], draws: u32, seed: u64) -> anyhow::Result<Vec<Vec<f64>>> {
+        score::bounds(&*self.source, self.alphabet, texts, draws, seed)
+    }
+
+    fn estimate(&self, texts: &[String], rows: u32, seed: u64) -> anyhow::Result<f64> {
+        score::estimate(&*self.source, self.alphabet, texts, rows, seed)
+    }
+
+    fn scores(&self, texts: &[String], seed: u64) -> anyhow::Result<Vec<denoiser::Score>> {
+        score::scores(&*self.source, self.alphabet, texts, seed)
+    }
+}

@@ -1,0 +1,54 @@
+//! Making a model file of integers from a trained one, and measuring what it loses.
+//!
+//! The scales of the weights follow from the weights; that of the activations depends on the texts. It is the one with the
+//! least NELBO over some training lines: a coarser one loses precision, a finer one cuts large values off.
+
+use anyhow::Context;
+use micro_diffusion::denoiser::NAT;
+use micro_diffusion::file::ModelFile;
+use micro_diffusion::text::Alphabet;
+
+use crate::engine::description::file_error;
+use crate::engine::network::{NumberFormat, OpenModel};
+use crate::engine::score::Score;
+
+/// The largest exponent of the activations' scale that is tried.
+pub(crate) const FINEST: u8 = 8;
+/// Held-out lines over which logits are compared.
+const COMPARED: usize = 1200;
+/// The seed of the masks.
+pub(crate) const SEED: u64 = 1;
+
+/// The trained floats `weights` as a model file of integers, scaled by the lines `training`.
+pub(crate) fn quantised(
+    format: &dyn NumberFormat,
+    weights: &[f32],
+    alphabet: Alphabet,
+    training: &[String],
+) -> anyhow::Result<Vec<u8>> {
+    let mut best: Option<(f64, Vec<u8>)> = None;
+    for activation in 0..=FINEST {
+        let scales = format.scales(weights, activation);
+        let Some(bytes) = format.write(weights, alphabet, &scales)? else { continue };
+        let file = ModelFile::parse(&bytes).map_err(|error| file_error(&error))?;
+        let nelbo = Score::of(&format.open(&file, &[])?.bounds(training, 1, SEED)?).nelbo;
+        if best.as_ref().is_none_or(|(least, _)| nelbo < *least) {
+            best = Some((nelbo, bytes));
+        }
+    }
+    let (_, bytes) = best.context("no scale keeps its sums within 32 bits")?;
+    Ok(bytes)
+}
+
+/// How far the logits of two models differ over the first of `texts`, in nats: the root mean square, and the largest.
+pub(crate) fn difference(
+    one: &dyn OpenModel,
+    other: &dyn OpenModel,
+    texts: &[String],
+) -> anyhow::Result<[f64; 2]> {
+    let texts = &texts[..texts.len().min(COMPARED)];
+    let (one, other) = (one.scores(texts, SEED)?, other.scores(texts, SEED)?);
+    let apart = one.iter().zip(&other).map(|(one, other)| f64::from(one.abs_diff(*other)) / f64::from(NAT));
+    let squares: f64 = apart.clone().map(|apart| apart.powi(2)).sum();
+    Ok([(squares / one.len() as f64).sqrt(), apart.fold(0.0, f64::max)])
+}

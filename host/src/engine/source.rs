@@ -1,0 +1,102 @@
+//! Where denoisers come from: the checked weights of one model, shared by all threads.
+
+use std::marker::PhantomData;
+
+use micro_diffusion::activation::Activation;
+use micro_diffusion::denoiser::{Denoiser, Model};
+use micro_diffusion::file::{FileError, ModelFile};
+use micro_diffusion::integer::{IntegerModel, Scales};
+use rayon::prelude::*;
+
+use crate::engine::kernels::Vectorised;
+
+/// A model of `L` positions and `V` symbols, whatever its network and number format.
+pub(crate) trait Source<const L: usize, const V: usize>: Sync {
+    /// Bytes that a denoiser works in, besides the weights.
+    fn memory_bytes(&self) -> usize;
+
+    /// Calls `work` with a denoiser that has memory of its own.
+    fn with_denoiser(&self, work: &mut dyn FnMut(&mut dyn Denoiser<L, V>));
+}
+
+/// Items that one denoiser works on before a thread takes the next share.
+const SHARE: usize = 8;
+
+/// Does `work` on each item, on all threads; the results are in the order of the items.
+pub(crate) fn on_shares<T: Sync, R: Send, const L: usize, const V: usize>(
+    source: &dyn Source<L, V>,
+    items: &[T],
+    work: impl Fn(&mut dyn Denoiser<L, V>, &T) -> R + Sync,
+) -> Vec<R> {
+    let share = |items: &[T]| {
+        let mut results = Vec::with_capacity(items.len());
+        source.with_denoiser(&mut |denoiser| results.extend(items.iter().map(|item| work(denoiser, item))));
+        results
+    };
+    items.par_chunks(SHARE).flat_map_iter(share).collect()
+}
+
+/// A model in floats.
+pub(crate) struct Floats<'a, M> {
+    weights: &'a [f32],
+    model: PhantomData<fn() -> M>,
+}
+
+impl<'a, M> Floats<'a, M> {
+    /// The model `M` that has `weights`; `None` where it has not so many.
+    pub(crate) fn new<const L: usize, const V: usize>(weights: &'a [f32]) -> Option<Self>
+    where
+        M: Model<L, V>,
+    {
+        M::view(weights).map(|_| Self { weights, model: PhantomData })
+    }
+}
+
+impl<M: Model<L, V>, const L: usize, const V: usize> Source<L, V> for Floats<'_, M> {
+    fn memory_bytes(&self) -> usize {
+        M::MEMORY * size_of::<f32>()
+    }
+
+    fn with_denoiser(&self, work: &mut dyn FnMut(&mut dyn Denoiser<L, V>)) {
+        let mut memory = vec![0.0; M::MEMORY];
+        // A view lives no longer than the memory beside it, so each denoiser takes its own: a few slices.
+        let denoiser = M::view(self.weights)
+            .and_then(|view| M::denoiser(Vectorised, Activation::Relu, view, &mut memory));
+        work(&mut denoiser.expect("weights were counted when the model was opened"));
+    }
+}
+
+/// A model in integers.
+pub(crate) struct Integers<'a, I> {
+    payload: &'a [u8],
+    scales: Scales,
+    model: PhantomData<fn() -> I>,
+}
+
+impl<'a, I> Integers<'a, I> {
+    /// The integers of `file`.
+    ///
+    /// # Errors
+    /// [`FileError`] where they are those of no `I`, or where a sum could overflow.
+    pub(crate) fn new<const L: usize, const V: usize>(file: &ModelFile<'a>) -> Result<Self, FileError>
+    where
+        I: IntegerModel<L, V>,
+    {
+        let _checked = file.integers::<I, L, V>()?;
+        Ok(Self { payload: file.payload(), scales: file.scales(), model: PhantomData })
+    }
+}
+
+impl<I: IntegerModel<L, V>, const L: usize, const V: usize> Source<L, V> for Integers<'_, I> {
+    fn memory_bytes(&self) -> usize {
+        size_of::<I::Memory>()
+    }
+
+    fn with_denoiser(&self, work: &mut dyn FnMut(&mut dyn Denoiser<L, V>)) {
+        let mut memory = I::MEMORY;
+        // A view lives no longer than the memory beside it, so each denoiser takes its own.
+        let view =
+            I::view(self.payload, &self.scales).expect("integers were checked when the model was opened");
+        work(&mut I::denoiser(view, &mut memory));
+    }
+}

@@ -1,0 +1,203 @@
+//! The parallel phases of a training step.
+//!
+//! First each thread takes some of the examples, forward and backward; then each takes some of the parameters: their
+//! gradient, summed over the batch in its order, and at once their update. No sum is split, so the number of threads
+//! changes no bit. The perceptron has a way of its own; see `engine::relay`.
+
+use std::cell::RefCell;
+use std::sync::Mutex;
+
+use micro_diffusion::activation::Activation;
+use micro_diffusion::adam::AdamStep;
+use micro_diffusion::convolution::Convolution;
+use micro_diffusion::denoiser::{Example, Model};
+use micro_diffusion::kernels::Kernels;
+use micro_diffusion::residual::Residual;
+use micro_diffusion::transformer::Transformer;
+
+use crate::engine::aligned::Aligned;
+use crate::engine::kernels::Vectorised;
+
+/// The examples of a step and of the next, and what is computed of each.
+pub struct Batch<'a, const L: usize> {
+    /// Those of this step.
+    pub examples: &'a [Example<L>],
+    /// Those of the next step, whose noise is drawn by the thread that has time.
+    pub next: &'a mut [Example<L>],
+    /// The model's record of each.
+    pub records: &'a mut [f32],
+    /// The loss of each, in nats.
+    pub losses: &'a mut [f32],
+}
+
+/// The parameters, and all that is kept of each.
+pub struct Parameters<'a> {
+    /// The numbers that are trained, flat.
+    pub weights: &'a mut [f32],
+    /// Adam's mean of the gradient.
+    pub m: &'a mut [f32],
+    /// Adam's mean of the squared gradient.
+    pub v: &'a mut [f32],
+    /// The average of the weights; empty where none is kept.
+    pub average: &'a mut [f32],
+}
+
+/// How far a step moves the weights, and their average.
+pub struct Rates {
+    /// Adam's rates.
+    pub adam: AdamStep<f32>,
+    /// Share of the difference that the average makes up for.
+    pub average: f32,
+}
+
+/// What a network computes with, besides its parameters.
+#[derive(Clone, Copy)]
+pub struct Setup {
+    /// Threads that share a step, at most as many as rayon's pool has.
+    pub threads: usize,
+    /// Symbols of the alphabet.
+    pub symbols: usize,
+    /// What follows the sums of the hidden layers.
+    pub activation: Activation,
+}
+
+/// A model that takes training steps on several threads.
+pub trait Step<const L: usize, const V: usize>: Model<L, V> + Sized {
+    /// One step: fills the batch's losses, moves the parameters, and lets `draw` make each row of the next batch. What is left in
+    /// its records is the network's own affair.
+    ///
+    /// By examples, then by parameters, unless the network has a way of its own.
+    fn step(
+        setup: Setup,
+        rates: &Rates,
+        batch: Batch<L>,
+        parameters: Parameters,
+        draw: impl Fn(usize, &mut Example<L>) + Sync,
+    ) {
+        step::<Self, L, V>(setup, rates, batch, parameters, draw);
+    }
+}
+
+/// One step of any network: first by examples, then by parameters.
+pub(crate) fn step<M: Model<L, V>, const L: usize, const V: usize>(
+    Setup { threads, symbols, activation }: Setup,
+    rates: &Rates,
+    batch: Batch<L>,
+    parameters: Parameters,
+    draw: impl Fn(usize, &mut Example<L>) + Sync,
+) {
+    let Batch { examples, next, records, losses } = batch;
+    let rows = examples.len().div_ceil(threads);
+    let computed = records.chunks_mut(rows * M::RECORD).zip(losses.chunks_mut(rows));
+    let shards = examples.chunks(rows).zip(computed).zip(next.chunks_mut(rows)).enumerate().collect();
+    on_each_thread(shards, |(shard, ((examples, (records, losses)), next))| {
+        for (row, example) in (shard * rows..).zip(next) {
+            draw(row, example);
+        }
+        if let Some(view) = M::view(parameters.weights) {
+            M::forward_backward(Vectorised, activation, view, examples, symbols, records, losses);
+        }
+    });
+    let records = &*records;
+    let mut shares: Vec<Vec<Part>> = (0..threads).map(|_| Vec::new()).collect();
+    for (index, part) in parts::<M, L, V>(parameters).into_iter().enumerate() {
+        shares[index % threads].push(part);
+    }
+    on_each_thread(shares, |share| {
+        for Part { tensor, part, parameters } in share {
+            with_gradient(parameters.weights.len(), |gradient| {
+                gradient.fill(0.0);
+                for (examples, records) in examples.chunks(rows).zip(records.chunks(rows * M::RECORD)) {
+                    M::gradient(Vectorised, tensor, part, examples, records, gradient);
+                }
+                update(rates, parameters, gradient);
+            });
+        }
+    });
+}
+
+impl<const L: usize, const V: usize, const H: usize> Step<L, V> for Residual<L, V, H> {}
+impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: usize, const K: usize>
+    Step<L, V> for Transformer<L, V, D, N, A, K>
+{
+}
+impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize> Step<L, V>
+    for Convolution<L, V, D, N, T>
+{
+}
+
+/// Moves `parameters` by their gradient.
+pub(crate) fn update(rates: &Rates, parameters: Parameters, gradient: &[f32]) {
+    let Parameters { weights, m, v, average } = parameters;
+    Vectorised.adam(&rates.adam, weights, gradient, m, v);
+    Vectorised.average_update(average, weights, rates.average);
+}
+
+/// Runs `work` on each share, the first on the first thread and so on: a thread gets the same part of the parameters in
+/// each step, and finds it in its cache. A single share is the caller's own.
+pub(crate) fn on_each_thread<T: Send>(mut shares: Vec<T>, work: impl Fn(T) + Sync) {
+    if shares.len() < 2 {
+        return shares.pop().into_iter().for_each(work);
+    }
+    debug_assert!(shares.len() <= rayon::current_num_threads(), "each share has a thread");
+    let shares: Vec<Mutex<Option<T>>> = shares.into_iter().map(|share| Mutex::new(Some(share))).collect();
+    rayon::broadcast(|thread| {
+        let share = shares.get(thread.index()).and_then(|share| share.lock().ok()?.take());
+        share.into_iter().for_each(&work);
+    });
+}
+
+thread_local! {
+    /// One part's gradient, on the worker that computes it.
+    static GRADIENT: RefCell<Aligned> = RefCell::new(Aligned::copy_of(&[], 3));
+}
+
+/// Runs `work` with room for the `length` numbers of a gradient, in any state.
+pub(crate) fn with_gradient(length: usize, work: impl FnOnce(&mut [f32])) {
+    GRADIENT.with_borrow_mut(|gradient| {
+        if gradient.len() < length {
+            *gradient = Aligned::copy_of(&vec![0.0; length], 3);
+        }
+        work(&mut gradient[..length]);
+    });
+}
+
+/// One part of one tensor, and all that a step changes of it.
+pub(crate) struct Part<'a> {
+    pub(crate) tensor: usize,
+    pub(crate) part: usize,
+    pub(crate) parameters: Parameters<'a>,
+}
+
+impl Parameters<'_> {
+    /// The same, for a while.
+    pub(crate) fn reborrow(&mut self) -> Parameters<'_> {
+        let Self { weights, m, v, average } = self;
+        Parameters { weights, m, v, average }
+    }
+}
+
+/// Takes `length` numbers off the front of `flat`; nothing where it has fewer.
+fn split_off<'a>(flat: &mut &'a mut [f32], length: usize) -> &'a mut [f32] {
+    flat.split_off_mut(..length).unwrap_or_default()
+}
+
+/// All parts of all tensors.
+pub(crate) fn parts<M: Model<L, V>, const L: usize, const V: usize>(
+    mut rest: Parameters<'_>,
+) -> Vec<Part<'_>> {
+    let mut parts = Vec::new();
+    for (tensor, shape) in M::TENSORS.iter().enumerate() {
+        for part in 0..shape.parts {
+            let length = shape.part_len();
+            let parameters = Parameters {
+                weights: split_off(&mut rest.weights, length),
+                m: split_off(&mut rest.m, length),
+                v: split_off(&mut rest.v, length),
+                average: split_off(&mut rest.average, length),
+            };
+            parts.push(Part { tensor, part, parameters });
+        }
+    }
+    parts
+}

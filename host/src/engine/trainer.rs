@@ -1,0 +1,290 @@
+//! Training: which examples a step sees, and how many threads it takes.
+//!
+//! Example n of a run is row n mod B of step n / B; the order of the texts is a fresh permutation for each epoch. All
+//! of it is a function of seed and step, so a run can stop after any step and go on.
+
+use std::marker::PhantomData;
+use std::mem;
+use std::time::{Duration, Instant};
+
+use micro_diffusion::activation::Activation;
+use micro_diffusion::adam::{Adam, average_rate, learning_rate};
+use micro_diffusion::denoiser::Example;
+use micro_diffusion::dropout::Dropout;
+use micro_diffusion::integer::Scales;
+use micro_diffusion::rng::{Purpose, Stream, below};
+use micro_diffusion::schedule::{MaskCounts, cosine_mask_rate, uniform_time};
+use micro_diffusion::text::Alphabet;
+
+use crate::engine::aligned::Aligned;
+use crate::engine::settings::{Objective, Settings};
+use crate::engine::step::{Batch, Parameters, Rates, Setup, Step};
+
+/// What a run is made of.
+pub(crate) struct Plan<'a> {
+    pub(crate) texts: &'a [String],
+    pub(crate) alphabet: Alphabet<'a>,
+    pub(crate) settings: &'a Settings,
+}
+
+/// A run in progress, whatever its network.
+pub(crate) trait Training {
+    /// One step; returns its loss, in nats for each text.
+    fn step(&mut self) -> f32;
+    /// What a checkpoint holds.
+    fn state(&self) -> &State;
+    /// The same, to be changed between steps.
+    fn state_mut(&mut self) -> &mut State;
+    /// Goes on from a checkpoint.
+    fn restore(&mut self, state: State);
+}
+
+/// All that changes during a run.
+#[derive(Clone, PartialEq)]
+pub(crate) struct State {
+    /// Parameters, flat.
+    pub(crate) weights: Aligned,
+    /// Adam's mean of the gradient.
+    pub(crate) m: Aligned,
+    /// Adam's mean of the squared gradient.
+    pub(crate) v: Aligned,
+    /// The average of the weights, or nothing where none is kept.
+    pub(crate) average: Aligned,
+    /// The weights before they were rounded, or nothing where they are not; see [`quantised_training`](crate::engine::quantised_training).
+    pub(crate) unrounded: Vec<f32>,
+    /// The scales of the integers that they are rounded to, if they are.
+    pub(crate) scales: Option<Scales>,
+    /// The loss of each step so far, in nats for each text; its length is the number of steps done.
+    pub(crate) losses: Vec<f32>,
+}
+
+impl State {
+    /// Of a run before its first step. All are copied to where they are walked fastest.
+    pub(crate) fn new(weights: &[f32], m: &[f32], v: &[f32], average: &[f32]) -> Self {
+        Self {
+            weights: Aligned::copy_of(weights, 0),
+            m: Aligned::copy_of(m, 1),
+            v: Aligned::copy_of(v, 2),
+            average: Aligned::copy_of(average, 3),
+            unrounded: Vec::new(),
+            scales: None,
+            losses: Vec::new(),
+        }
+    }
+
+    /// The parameters of the model that the run has come to: the average, where one is kept.
+    pub(crate) fn model(&self) -> &[f32] {
+        if self.average.is_empty() { &self.weights } else { &self.average }
+    }
+}
+
+/// The times T of the reference's schedule.
+const REFERENCE_TIMES: u32 = 40;
+
+/// A run of model `M`.
+pub(crate) struct Trainer<'a, M, const L: usize, const V: usize> {
+    texts: Vec<[u8; L]>,
+    symbols: usize,
+    activation: Activation,
+    settings: &'a Settings,
+    state: State,
+    /// The order of the texts in epoch `epoch`.
+    order: Vec<u32>,
+    epoch: Option<u32>,
+    counts: MaskCounts<L>,
+    batch: Vec<Example<L>>,
+    /// The batch of step `next_step`, once it is drawn.
+    next: Vec<Example<L>>,
+    next_step: Option<u32>,
+    records: Aligned,
+    losses: Vec<f32>,
+    pace: Pace,
+    model: PhantomData<fn() -> M>,
+}
+
+impl<'a, M: Step<L, V>, const L: usize, const V: usize> Trainer<'a, M, L, V> {
+    pub(crate) fn new(texts: Vec<[u8; L]>, plan: Plan<'a>, activation: Activation) -> Self {
+        let settings = plan.settings;
+        let rows = settings.batch as usize;
+        let zeros = vec![0.0; M::PARAMETERS];
+        let mut weights = zeros.clone();
+        M::initialise(&mut weights, Stream::new(settings.seed, Purpose::Weights));
+        let average = if settings.averaging > 0.0 { &weights[..] } else { &[] };
+        Self {
+            texts,
+            symbols: plan.alphabet.symbols(),
+            activation,
+            settings,
+            state: State::new(&weights, &zeros, &zeros, average),
+            order: Vec::new(),
+            epoch: None,
+            counts: MaskCounts::new(settings.batch),
+            batch: vec![Example::EMPTY; rows],
+            next: vec![Example::EMPTY; rows],
+            next_step: None,
+            records: Aligned::copy_of(&vec![0.0; rows * M::RECORD], 0),
+            losses: vec![0.0; rows],
+            pace: Pace::new(rayon::current_num_threads()),
+            model: PhantomData,
+        }
+    }
+
+    /// The text that example `number` of the run shows.
+    fn text(&mut self, number: u64) -> [u8; L] {
+        let length = self.texts.len() as u64;
+        let epoch = (number / length) as u32;
+        if self.epoch != Some(epoch) {
+            let stream = Stream::new(self.settings.seed, Purpose::Order).child(epoch, 0);
+            self.order = (0..self.texts.len() as u32).collect();
+            // Fisher and Yates, from the end.
+            for last in (1..self.order.len()).rev() {
+                let [word, _] = stream.draw(last as u32, 0);
+                self.order.swap(last, below(word, last as u32 + 1) as usize);
+            }
+            self.epoch = Some(epoch);
+        }
+        self.texts[self.order[(number % length) as usize] as usize]
+    }
+
+    /// Looks up the texts of step `step`, the next.
+    fn look_up(&mut self, step: u32) {
+        let rows = self.settings.batch;
+        for row in 0..rows {
+            let clean = self.text(u64::from(step) * u64::from(rows) + u64::from(row));
+            self.next[row as usize].clean = clean;
+        }
+    }
+}
+
+/// The noise of one step.
+struct Noise<'a> {
+    settings: &'a Settings,
+    stream: Stream,
+    dropout: Stream,
+    step: u32,
+    /// The word that all rows share.
+    shared: u32,
+}
+
+impl<'a> Noise<'a> {
+    fn new(settings: &'a Settings, step: u32) -> Self {
+        let stream = Stream::new(settings.seed, Purpose::Noise);
+        let [shared, _] = stream.child(step, u32::MAX).draw(0, 0);
+        let dropout = Stream::new(settings.seed, Purpose::Dropout);
+        Self { settings, stream, dropout, step, shared }
+    }
+
+    /// `clean` as row `row` of the batch.
+    fn example<const L: usize>(&self, counts: &MaskCounts<L>, clean: &[u8; L], row: usize) -> Example<L> {
+        let (rows, row) = (self.settings.batch, row as u32);
+        let stream = self.stream.child(self.step, row);
+        let example = match self.settings.objective {
+            Objective::Nelbo => {
+                let count = counts.count(self.shared, row);
+                Example::bound(clean, count, counts.weight(count) / rows as f32, stream)
+            }
+            Objective::Reference => {
+                let rate = cosine_mask_rate(uniform_time(self.shared, REFERENCE_TIMES), REFERENCE_TIMES);
+                Example::reference(clean, rate, 1.0 / (rows as f32 * L as f32), stream)
+            }
+        };
+        let dropped = self.dropout.child(self.step, row);
+        Example { dropout: Dropout::new(self.settings.dropout as f32, dropped), ..example }
+    }
+}
+
+/// How many threads a step takes: all there are, or one, whichever is the faster at the moment.
+///
+/// Threads wait for each other a few times in each step. Where the machine is busy with other work, or a network so small that
+/// there is little to share, one thread alone is faster; so both are timed now and then. No result depends on it.
+struct Pace {
+    all: usize,
+    threads: usize,
+    /// Seconds that the last trial took with one thread and with all.
+    trial: [f64; 2],
+}
+
+impl Pace {
+    /// Steps from one trial to the next.
+    const PERIOD: usize = 512;
+    /// Steps of each half of a trial.
+    const TRIAL: usize = 5;
+
+    fn new(all: usize) -> Self {
+        Self { all, threads: all, trial: [0.0; 2] }
+    }
+
+    /// The threads for step number `step`.
+    fn threads(&self, step: usize) -> usize {
+        match step % Self::PERIOD / Self::TRIAL {
+            0 => 1,
+            1 => self.all,
+            _ => self.threads,
+        }
+    }
+
+    /// Takes note of how long step number `step` took.
+    fn note(&mut self, step: usize, time: Duration) {
+        let turn = step % Self::PERIOD;
+        if turn == 0 {
+            self.trial = [0.0; 2];
+        }
+        if let Some(seconds) = self.trial.get_mut(turn / Self::TRIAL) {
+            *seconds += time.as_secs_f64();
+            self.threads = if self.trial[0] < self.trial[1] { 1 } else { self.all };
+        }
+    }
+}
+
+impl<M: Step<L, V>, const L: usize, const V: usize> Training for Trainer<'_, M, L, V> {
+    fn step(&mut self) -> f32 {
+        let step = self.state.losses.len() as u32;
+        if self.next_step != Some(step) {
+            self.look_up(step);
+            let noise = Noise::new(self.settings, step);
+            for (row, example) in self.next.iter_mut().enumerate() {
+                *example = noise.example(&self.counts, &example.clean, row);
+            }
+        }
+        mem::swap(&mut self.batch, &mut self.next);
+        self.look_up(step + 1);
+        self.next_step = Some(step + 1);
+        let (start, threads) = (Instant::now(), self.pace.threads(step as usize));
+        let (noise, counts) = (Noise::new(self.settings, step + 1), &self.counts);
+        let State { weights, m, v, average, .. } = &mut self.state;
+        let batch = Batch {
+            examples: &self.batch,
+            next: &mut self.next,
+            records: &mut self.records,
+            losses: &mut self.losses,
+        };
+        let Settings { steps, learning_rate: peak, warm_up, final_rate, .. } = *self.settings;
+        let adam = Adam { weight_decay: self.settings.weight_decay, ..Adam::default() };
+        let rate = learning_rate(step, steps, peak, warm_up, final_rate);
+        let rates =
+            Rates { adam: adam.step(step, rate), average: average_rate(step, self.settings.averaging) };
+        let parameters = Parameters { weights, m, v, average };
+        let setup = Setup { threads, symbols: self.symbols, activation: self.activation };
+        M::step(setup, &rates, batch, parameters, |row, example| {
+            *example = noise.example(counts, &example.clean, row);
+        });
+        // The reference's is a mean over positions; what is reported counts texts.
+        let positions = if self.settings.objective == Objective::Reference { L as f32 } else { 1.0 };
+        let loss = self.losses.iter().sum::<f32>() * positions;
+        self.state.losses.push(loss);
+        self.pace.note(step as usize, start.elapsed());
+        loss
+    }
+
+    fn state(&self) -> &State {
+        &self.state
+    }
+
+    fn state_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+
+    fn restore(&mut self, state: State) {
+        self.state = state;
+    }
+}

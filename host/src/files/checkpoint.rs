@@ -1,0 +1,196 @@
+//! Checkpoints: safetensors files with the weights, Adam's moments, the average and the losses, which PyTorch, candle and
+//! NumPy open.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fs;
+use std::iter;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use micro_diffusion::integer::Scales;
+use micro_diffusion::tensor::{Tensor, total_len};
+use safetensors::{Dtype, SafeTensors, View};
+use serde::{Deserialize, Serialize};
+
+use crate::engine::configurations;
+use crate::engine::trainer::State;
+use crate::files::run::RunSettings;
+
+/// The version of this layout of tensors and metadata.
+const VERSION: u32 = 1;
+/// The one entry of the metadata.
+pub(crate) const METADATA: &str = "micro_diffusion";
+/// The tensor that holds the loss of each step.
+const LOSSES: &str = "losses";
+/// The tensor that holds the exponents of the integers that weights are rounded to.
+const EXPONENTS: &str = "exponents";
+
+/// What a checkpoint says besides its tensors.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Metadata {
+    pub(crate) version: u32,
+    pub(crate) alphabet: String,
+    pub(crate) settings: RunSettings,
+}
+
+/// A run that can go on.
+pub(crate) struct Checkpoint {
+    pub(crate) metadata: Metadata,
+    pub(crate) state: State,
+}
+
+/// One tensor to write.
+pub(crate) struct Floats<'a> {
+    shape: Vec<usize>,
+    values: &'a [f32],
+}
+
+impl View for Floats<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        self.values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    }
+
+    fn data_len(&self) -> usize {
+        size_of_val(self.values)
+    }
+}
+
+/// The flat slices of a state, each under its name in the file.
+fn groups(state: &State) -> impl Iterator<Item = (&'static str, &[f32])> {
+    let groups = [
+        ("weights", &state.weights[..]),
+        ("m", &state.m[..]),
+        ("v", &state.v[..]),
+        ("average", &state.average[..]),
+        ("unrounded", &state.unrounded[..]),
+    ];
+    groups.into_iter().filter(|(_, values)| !values.is_empty())
+}
+
+/// `tensors` with their numbers out of `flat`, each under `prefix` and its name.
+pub(crate) fn views<'a>(prefix: &str, tensors: &[Tensor], mut flat: &'a [f32]) -> Vec<(String, Floats<'a>)> {
+    let view = |tensor: &Tensor| {
+        let values = flat.split_off(..tensor.len()).unwrap_or_default();
+        (format!("{prefix}{}", tensor.name), Floats { shape: tensor.dimensions.to_vec(), values })
+    };
+    tensors.iter().map(view).collect()
+}
+
+/// What to say of a run whose numbers are no longer finite.
+pub(crate) const DIVERGED: &str =
+    "training diverged; the last checkpoint is unchanged; start a new run with a lower learning rate (--lr)";
+
+/// The bytes of a checkpoint; refused where a number of `state` is not finite, so that a sound one is never replaced.
+pub(crate) fn to_bytes(
+    state: &State,
+    tensors: &[Tensor],
+    alphabet: &str,
+    settings: &RunSettings,
+) -> anyhow::Result<Vec<u8>> {
+    let mut views = Vec::new();
+    for (group, values) in groups(state) {
+        if values.iter().any(|value| !value.is_finite()) {
+            bail!("after step {}, {group} holds a number that is not finite: {DIVERGED}", state.losses.len());
+        }
+        views.extend(self::views(&format!("{group}."), tensors, values));
+    }
+    let exponents =
+        state.scales.iter().flat_map(|scales| iter::once(scales.activation).chain(scales.tensors));
+    let exponents: Vec<f32> = exponents.map(f32::from).collect();
+    if !exponents.is_empty() {
+        views.push((EXPONENTS.to_owned(), Floats { shape: vec![exponents.len()], values: &exponents }));
+    }
+    views.push((LOSSES.to_owned(), Floats { shape: vec![state.losses.len()], values: &state.losses }));
+    let metadata = Metadata { version: VERSION, alphabet: alphabet.to_owned(), settings: settings.clone() };
+    let metadata = HashMap::from([(METADATA.to_owned(), serde_json::to_string(&metadata)?)]);
+    Ok(safetensors::serialize(views, Some(metadata))?)
+}
+
+/// Whether the file at `path` is a checkpoint, sound or not, and no other safetensors file.
+pub(crate) fn is_one(path: &Path) -> bool {
+    let named = path.extension().is_some_and(|name| name == "safetensors");
+    let header = |bytes: Vec<u8>| Some(SafeTensors::read_metadata(&bytes).ok()?.1);
+    let header = if named { fs::read(path).ok().and_then(header) } else { None };
+    header.is_some_and(|header| {
+        header.metadata().as_ref().is_some_and(|entries| entries.contains_key(METADATA))
+    })
+}
+
+/// Reads the checkpoint at `path`.
+pub(crate) fn load(path: &Path) -> anyhow::Result<Checkpoint> {
+    let name = path.display();
+    let bytes = fs::read(path).with_context(|| format!("cannot read {name}"))?;
+    from_bytes(&bytes).with_context(|| format!("{name} is not a usable checkpoint"))
+}
+
+/// The checkpoint that the safetensors file `bytes` holds.
+pub(crate) fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
+    let (_, header) = SafeTensors::read_metadata(bytes)?;
+    let json = header.metadata().as_ref().and_then(|entries| entries.get(METADATA));
+    let json = json.context("it was not written by this program")?;
+    let version: serde_json::Value = serde_json::from_str(json)?;
+    if version["version"] != VERSION {
+        bail!("it is version {}, and this program reads version {VERSION}", version["version"]);
+    }
+    let metadata: Metadata = serde_json::from_str(json)?;
+    let config = configurations::by_name(&metadata.settings.training.config);
+    let config =
+        config.with_context(|| format!("no configuration “{}”", metadata.settings.training.config))?;
+    let file = SafeTensors::deserialize(bytes)?;
+    let group = |group: &str| -> anyhow::Result<Vec<f32>> {
+        let tensors = config.network.tensors();
+        let mut flat = Vec::with_capacity(total_len(tensors));
+        for tensor in tensors {
+            let name = format!("{group}.{}", tensor.name);
+            flat.extend(floats(&file, &name, Some(tensor.dimensions))?);
+        }
+        Ok(flat)
+    };
+    let rounding = file.tensor(EXPONENTS).is_ok();
+    let average = if metadata.settings.training.averaging > 0.0 { group("average")? } else { Vec::new() };
+    let state = State {
+        unrounded: if rounding { group("unrounded")? } else { Vec::new() },
+        scales: if rounding { Some(scales(&floats(&file, EXPONENTS, None)?)?) } else { None },
+        losses: floats(&file, LOSSES, None)?,
+        ..State::new(&group("weights")?, &group("m")?, &group("v")?, &average)
+    };
+    if state.losses.len() > metadata.settings.training.steps as usize {
+        bail!("it has more steps than its settings");
+    }
+    Ok(Checkpoint { metadata, state })
+}
+
+/// The scales with these exponents: the activations' and those of the tensors.
+fn scales(exponents: &[f32]) -> anyhow::Result<Scales> {
+    let whole = |exponent: &f32| Some(*exponent as u8).filter(|whole| f32::from(*whole) == *exponent);
+    let exponents: Option<Vec<u8>> = exponents.iter().map(whole).collect();
+    let scales = exponents.as_deref().and_then(|exponents| {
+        let (activation, tensors) = exponents.split_first()?;
+        Some(Scales { activation: *activation, tensors: tensors.try_into().ok()? })
+    });
+    let sound = scales.filter(|scales| scales.checked().is_some());
+    sound.context("its exponents are not those of integers")
+}
+
+/// The tensor `name`, which must be finite f32 of `shape`.
+pub(crate) fn floats(file: &SafeTensors, name: &str, shape: Option<&[usize]>) -> anyhow::Result<Vec<f32>> {
+    let tensor = file.tensor(name)?;
+    if tensor.dtype() != Dtype::F32 || shape.is_some_and(|shape| shape != tensor.shape()) {
+        bail!("tensor {name} is {:?} of shape {:?}, not F32 of {shape:?}", tensor.dtype(), tensor.shape());
+    }
+    let values: Vec<f32> =
+        tensor.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    if values.iter().any(|value| !value.is_finite()) {
+        bail!("tensor {name} holds a number that is not finite");
+    }
+    Ok(values)
+}

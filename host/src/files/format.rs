@@ -1,0 +1,55 @@
+//! The forms in which a model can be exported.
+
+use std::path::{Path, PathBuf};
+
+/// What a model can be written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FileFormat {
+    /// This program's model file, which firmware reads in place.
+    Mdm,
+    /// Tensors by name, for PyTorch, NumPy and candle.
+    Safetensors,
+    /// A C header of `const` arrays.
+    C,
+    /// A Rust module of `static` arrays.
+    Rust,
+    /// A model file of 8-bit integers.
+    Int8,
+    /// A model file of 4-bit integers.
+    Int4,
+}
+
+impl FileFormat {
+    /// Every format.
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Mdm, Self::Safetensors, Self::C, Self::Rust, Self::Int8, Self::Int4];
+
+    /// Its name on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Mdm => "mdm",
+            Self::Safetensors => "safetensors",
+            Self::C => "c",
+            Self::Rust => "rust",
+            Self::Int8 => "int8",
+            Self::Int4 => "int4",
+        }
+    }
+
+    /// The file of this format that belongs beside `model`.
+    pub(crate) fn beside(self, model: &Path) -> PathBuf {
+        model.with_extension(self.extension())
+    }
+
+    /// How files of this format end.
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Mdm => "mdm",
+            Self::Int8 => "int8.mdm",
+            Self::Int4 => "int4.mdm",
+            Self::Safetensors => "safetensors",
+            Self::C => "h",
+            Self::Rust => "rs",
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Whether there is memory for something large, asked before it is begun.
+
+use std::fs;
+
+use anyhow::bail;
+
+use crate::engine::network::Network;
+
+/// Refuses a batch that there is no memory for.
+pub(crate) fn refuse_too_large(network: &dyn Network, batch: u32) -> anyhow::Result<()> {
+    let bytes = network.record_bytes().saturating_mul(batch as usize);
+    if !has(bytes) {
+        bail!("a batch of {batch} needs {:.1} GB, more than there is; lower --batch", bytes as f64 / 1e9);
+    }
+    Ok(())
+}
+
+/// Whether `bytes` can be had.
+fn has(bytes: usize) -> bool {
+    available().is_none_or(|available| bytes <= available)
+        && Vec::<u8>::new().try_reserve_exact(bytes).is_ok()
+}
+
+/// Bytes that can be had without swapping, where the system says so. Linux also grants what it does not have, and ends
+/// the program when it is used.
+fn available() -> Option<usize> {
+    let report = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = report.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<usize>().ok()?.checked_mul(1024)
+}

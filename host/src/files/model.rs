@@ -1,0 +1,202 @@
+//! Finding and opening the model that a verb uses.
+//!
+//! A model is read, parsed, checked and decoded once for each run of a verb: [`ModelBytes::load`] reads,
+//! [`ModelBytes::open`] does the rest, and what it returns cannot fail.
+
+use std::borrow::Cow;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use micro_diffusion::file::{FileError, ModelFile};
+use micro_diffusion::tensor::Dtype;
+use micro_diffusion::text::Alphabet;
+
+use crate::engine::configurations::{self, Config};
+use crate::engine::description::{file_error, shape_name};
+use crate::engine::network::OpenModel;
+use crate::files::checkpoint;
+use crate::files::corpus::{Corpus, Lines, Room, Split, is_directive};
+use crate::files::run::{self, RunSettings};
+use crate::files::safetensors;
+
+/// The model that comes with the program.
+static BUILT_IN: &[u8] = include_bytes!("../../../data/names.mdm");
+
+/// The bytes of a model file, and where they came from.
+pub(crate) struct ModelBytes {
+    /// Where they came from.
+    pub(crate) source: String,
+    /// Why they were taken, where the user named none.
+    pub(crate) chosen: Option<&'static str>,
+    /// Of the run that left them.
+    settings: Option<RunSettings>,
+    bytes: Cow<'static, [u8]>,
+    /// The weights as floats, once they are decoded.
+    weights: Vec<f32>,
+}
+
+impl ModelBytes {
+    /// Reads the model at `path`, a file (of this program or safetensors) or a run folder; without one, the newest run's,
+    /// else the built-in one.
+    pub(crate) fn load(path: Option<&Path>) -> anyhow::Result<Self> {
+        let newest = if path.is_none() { run::newest_model() } else { None };
+        let Some(path) = path.or(newest.as_deref()) else {
+            return Ok(Self {
+                source: "the built-in model".to_owned(),
+                chosen: Some("there is no run yet"),
+                settings: None,
+                bytes: Cow::Borrowed(BUILT_IN),
+                weights: Vec::new(),
+            });
+        };
+        let file = if path.is_dir() { path.join(run::MODEL) } else { path.to_owned() };
+        refuse_unfinished(path, &file)?;
+        let bytes = fs::read(&file).with_context(|| format!("cannot read the model {}", file.display()))?;
+        let bytes = if file.extension().is_some_and(|name| name == "safetensors") {
+            safetensors::to_model(&bytes)
+                .with_context(|| format!("{} is not a usable model", file.display()))?
+        } else {
+            bytes
+        };
+        Ok(Self {
+            chosen: newest.is_some().then_some("newest run"),
+            settings: run::settings_of(&file),
+            ..Self::of_bytes(file.display().to_string(), bytes)
+        })
+    }
+
+    /// The model file `bytes`, made from `source`.
+    pub(crate) fn of_bytes(source: String, bytes: Vec<u8>) -> Self {
+        Self { source, chosen: None, settings: None, bytes: Cow::Owned(bytes), weights: Vec::new() }
+    }
+
+    /// Parses, checks and decodes the model.
+    pub(crate) fn open(&mut self) -> anyhow::Result<Model<'_>> {
+        let Self { source, settings, bytes, weights, .. } = self;
+        let (source, bytes) = (&**source, &*bytes);
+        let file = ModelFile::parse(bytes).map_err(|error| file_error(&error));
+        let file = file.with_context(|| source.to_owned())?;
+        // A model may come from anywhere, and its characters go to the terminal.
+        if let Some(directive) = file.alphabet().characters().chars().find(|c| is_directive(*c)) {
+            bail!(
+                "{source}: its alphabet holds {directive:?}, which directs a terminal instead of being shown; train it on \
+                 text without"
+            );
+        }
+        let config = config_of(source, &file)?;
+        let format = config.network.format(file.dtype())?;
+        *weights = format.decode(&file)?;
+        let network = format.open(&file, weights)?;
+        Ok(Model { source, file, config, network, bytes, weights, settings: settings.as_ref() })
+    }
+}
+
+/// A model, open.
+pub(crate) struct Model<'a> {
+    /// Where it came from.
+    pub(crate) source: &'a str,
+    /// The header and the tensors.
+    pub(crate) file: ModelFile<'a>,
+    /// The configuration it was made for.
+    pub(crate) config: &'static Config,
+    /// What draws and scores.
+    pub(crate) network: Box<dyn OpenModel + 'a>,
+    bytes: &'a Cow<'static, [u8]>,
+    weights: &'a [f32],
+    /// Of the run that left it.
+    settings: Option<&'a RunSettings>,
+}
+
+/// A text by whose held-out lines a model is scored.
+pub(crate) struct Scored {
+    pub(crate) corpus: Corpus,
+    /// Whether the text is that of the model's run.
+    pub(crate) own_text: bool,
+    /// Whether the development split is held out because the model's run did.
+    pub(crate) own_split: bool,
+}
+
+impl<'a> Model<'a> {
+    /// The characters it was trained on.
+    pub(crate) fn alphabet(&self) -> Alphabet<'a> {
+        self.file.alphabet()
+    }
+
+    /// The bytes of the model file.
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Where other forms of it belong by default, less their extension.
+    pub(crate) fn name(&self) -> &'a str {
+        match self.bytes {
+            Cow::Borrowed(_) => "names",
+            Cow::Owned(_) => self.source,
+        }
+    }
+
+    /// The trained floats.
+    ///
+    /// # Errors
+    /// Says that a model of integers has none.
+    pub(crate) fn weights(&self) -> anyhow::Result<&'a [f32]> {
+        match self.file.dtype() {
+            Dtype::F32 => Ok(self.weights),
+            dtype => Err(file_error(&FileError::Dtype(dtype))),
+        }
+    }
+
+    /// Whether every character of `line` is a symbol of the model.
+    pub(crate) fn reads(&self, line: &str) -> bool {
+        line.chars().all(|character| self.alphabet().symbol(character).is_some())
+    }
+
+    /// The text whose held-out lines score the model: `input`, else that of its run, else the names; held out as
+    /// `development` says, else as its run did.
+    pub(crate) fn corpus(&self, input: Option<&Path>, development: Option<bool>) -> anyhow::Result<Scored> {
+        let own = self.settings.and_then(|run| run.input.as_deref()).filter(|_| input.is_none());
+        let own_split = development.is_none() && self.settings.is_some_and(|run| run.development);
+        let lines = Lines::read(input.or(own));
+        let lines = match own {
+            Some(own) => lines.with_context(|| {
+                format!("its run was trained on {}; if that has moved, name it with --input", own.display())
+            })?,
+            None => lines?,
+        };
+        let room = Room::any_character(self.file.shape().positions);
+        let corpus = lines.within(room, Split::of(development.unwrap_or(own_split)))?;
+        Ok(Scored { corpus, own_text: own.is_some(), own_split })
+    }
+}
+
+/// The configuration that `file` was made for.
+fn config_of(source: &str, file: &ModelFile) -> anyhow::Result<&'static Config> {
+    configurations::by_shape(file.shape()).with_context(|| {
+        let known: Vec<_> = configurations::CONFIGS
+            .iter()
+            .map(|config| format!("{} ({})", config.name, shape_name(config.network.shape())))
+            .collect();
+        format!(
+            "{source}: a model of {}, which is not compiled in; this program has {}",
+            shape_name(file.shape()),
+            known.join(", ")
+        )
+    })
+}
+
+/// Says how a run without a model comes to one: `folder` has a checkpoint, but no `model` yet.
+fn refuse_unfinished(folder: &Path, model: &Path) -> anyhow::Result<()> {
+    let path = folder.join(run::CHECKPOINT);
+    if model.exists() || !path.exists() {
+        return Ok(());
+    }
+    let checkpoint::Checkpoint { metadata, state } = checkpoint::load(&path)?;
+    bail!(
+        "the run in {} is unfinished, at step {} of {}, and has no model yet; go on with: micro-diffusion train --out {} --resume",
+        folder.display(),
+        state.losses.len(),
+        metadata.settings.training.steps,
+        folder.display()
+    )
+}

@@ -1,0 +1,205 @@
+//! The run folder: what a training run leaves, written so that nothing is ever half there.
+//!
+//! `model.mdm`, `settings.json`, `loss.csv`, `held_out.csv`, `checkpoint.safetensors`, and to be looked at `loss.svg`,
+//! `unmasking.svg`, `names.svg` and `report.html`; `lock` is held by the process that writes.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::engine::settings::Settings;
+use crate::files::format::FileFormat;
+
+/// Where runs go when nobody says where.
+pub(crate) const RUNS: &str = "runs";
+/// The trained model.
+pub(crate) const MODEL: &str = "model.mdm";
+/// The settings, for people.
+pub(crate) const SETTINGS: &str = "settings.json";
+/// The loss of each step.
+pub(crate) const LOSS: &str = "loss.csv";
+/// The held-out score at some steps.
+pub(crate) const HELD_OUT: &str = "held_out.csv";
+/// The curves of both.
+pub(crate) const LOSS_PICTURE: &str = "loss.svg";
+/// How a name emerges.
+pub(crate) const UNMASKING_PICTURE: &str = "unmasking.svg";
+/// How all names emerge, moving.
+pub(crate) const NAMES_PICTURE: &str = "names.svg";
+/// All of the run on one page.
+pub(crate) const REPORT: &str = "report.html";
+/// What `--resume` goes on from.
+pub(crate) const CHECKPOINT: &str = "checkpoint.safetensors";
+
+/// All that a run leaves.
+const WRITTEN: [&str; 9] =
+    [MODEL, SETTINGS, LOSS, HELD_OUT, CHECKPOINT, LOSS_PICTURE, UNMASKING_PICTURE, NAMES_PICTURE, REPORT];
+
+const LOCK: &str = "lock";
+
+/// What a run is made of: how it trains and on which lines. Kept in the run folder and in each checkpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RunSettings {
+    #[serde(flatten)]
+    pub(crate) training: Settings,
+    /// Whether the development split is held out.
+    pub(crate) development: bool,
+    /// SHA-256 of the training lines and the alphabet.
+    pub(crate) data_sha256: String,
+    /// Where the lines were read, for the next time; the hash says whether they are the same.
+    pub(crate) input: Option<PathBuf>,
+}
+
+impl RunSettings {
+    /// What differs from `other` and would change the result: “steps is 100, and was 200”.
+    pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
+        let fields = |settings: &Self| serde_json::to_value(settings).unwrap_or_default();
+        let (new, old) = (fields(self), fields(other));
+        let keys = new.as_object().into_iter().flatten();
+        keys.filter(|(key, value)| *key != "input" && old.get(key) != Some(value))
+            .map(|(key, value)| match key.as_str() {
+                "data_sha256" => "the training lines or the alphabet differ".to_owned(),
+                _ => format!("{key} is {value}, and was {}", old[key]),
+            })
+            .collect()
+    }
+}
+
+/// A run folder that this process alone writes to.
+pub(crate) struct RunFolder {
+    path: PathBuf,
+    /// Held until the process ends, however it ends.
+    _lock: File,
+}
+
+impl RunFolder {
+    /// Creates or opens the folder and locks it.
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
+        let name = path.display();
+        let create = || fs::create_dir_all(path).and_then(|()| plain(path));
+        let path = create().with_context(|| format!("cannot create the run folder {name}"))?;
+        let lock = File::create(path.join(LOCK))
+            .with_context(|| format!("cannot write in the run folder {name}"))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path, _lock: lock }),
+            Err(TryLockError::WouldBlock) => {
+                bail!("another process is writing to {name}; wait for it or choose another --out")
+            }
+            Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {name}")),
+        }
+    }
+
+    /// Where the folder is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file `name` in the folder.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Moves an earlier run's files to a folder beside this one; returns where, if there was one.
+    ///
+    /// What this program does not write is not its to move.
+    pub(crate) fn keep_earlier(&self) -> anyhow::Result<Option<PathBuf>> {
+        let exports = FileFormat::ALL.iter().map(|format| format.beside(Path::new(MODEL)));
+        let written = WRITTEN.iter().map(PathBuf::from).chain(exports);
+        let earlier: BTreeSet<PathBuf> = written.filter(|name| self.path.join(name).exists()).collect();
+        if earlier.is_empty() {
+            return Ok(None);
+        }
+        let failed = || format!("cannot move the earlier run in {} aside", self.path.display());
+        let aside = (1..)
+            .map_while(|number| {
+                let mut name = self.path.file_name()?.to_owned();
+                name.push(format!(".{number}"));
+                Some(self.path.with_file_name(name))
+            })
+            .find(|path| !path.exists())
+            .with_context(failed)?;
+        fs::create_dir(&aside).with_context(failed)?;
+        for name in earlier {
+            fs::rename(self.path.join(&name), aside.join(&name)).with_context(failed)?;
+        }
+        Ok(Some(aside))
+    }
+
+    /// [`replace`]s the file `name` in the folder.
+    pub(crate) fn save(&self, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
+        replace(&self.file(name), bytes)
+    }
+}
+
+/// `path`, which exists, without a slash at its end, and by its name where it ends in `.` or `..`.
+fn plain(path: &Path) -> std::io::Result<PathBuf> {
+    if path.file_name().is_some() { Ok(path.components().collect()) } else { path.canonicalize() }
+}
+
+/// Replaces the file at `path`, or the one that it links to, by `bytes`, whole or not at all, even if the power fails.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let target = fs::canonicalize(path);
+    let path = target.as_deref().unwrap_or(path);
+    if path.exists() && !path.is_file() {
+        bail!("{} is no file that could be replaced; name another", path.display());
+    }
+    let mut temporary = path.to_owned().into_os_string();
+    temporary.push(".tmp");
+    let write = || {
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        // The new name itself must reach the disk; some systems cannot sync a folder, and need not.
+        let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+        File::open(folder).and_then(|folder| folder.sync_all()).or(Ok(()))
+    };
+    write().map_err(|error: std::io::Error| {
+        let _ = fs::remove_file(&temporary);
+        anyhow::Error::from(error)
+            .context(format!("cannot save {}; what was there is unchanged", path.display()))
+    })
+}
+
+/// The settings of the run that left `model`, if one did.
+pub(crate) fn settings_of(model: &Path) -> Option<RunSettings> {
+    serde_json::from_slice(&fs::read(model.with_file_name(SETTINGS)).ok()?).ok()
+}
+
+/// The newest model of any run in the runs folder.
+pub(crate) fn newest_model() -> Option<PathBuf> {
+    let folders = fs::read_dir(RUNS).ok()?.filter_map(Result::ok);
+    let models = folders.map(|folder| folder.path().join(MODEL));
+    models
+        .filter_map(|path| Some((fs::metadata(&path).ok()?.modified().ok()?, path)))
+        .max()
+        .map(|(_, path)| path)
+}
+
+/// The first line of the table of held-out scores.
+const HEADING: &str = "step,held_out_nats_per_name";
+
+/// Held-out scores, as pairs of (steps done, estimated NELBO in nats), as a table.
+pub(crate) fn curve_table(curve: &[(u32, f64)]) -> String {
+    let rows = curve.iter().map(|(step, nelbo)| format!("{step},{nelbo}\n"));
+    format!("{HEADING}\n{}", rows.collect::<String>())
+}
+
+/// The held-out scores up to step `done` in the table at `path`; empty where there is none.
+pub(crate) fn read_curve(path: &Path, done: u32) -> anyhow::Result<Vec<(u32, f64)>> {
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let row = |line: &str| -> Option<(u32, f64)> {
+        let (step, nelbo) = line.split_once(',')?;
+        Some((step.parse().ok()?, nelbo.parse().ok()?))
+    };
+    let rows: Option<Vec<_>> = text.lines().skip(1).map(row).collect();
+    let rows = rows.with_context(|| format!("{} is not a table of steps and scores", path.display()))?;
+    Ok(rows.into_iter().filter(|(step, _)| *step <= done).collect())
+}

@@ -1,0 +1,133 @@
+//! Models as safetensors: what `export` writes for PyTorch, NumPy and candle, and what training elsewhere brings back.
+//!
+//! A file holds the parameter tensors under their own names, each f32 and of its own shape, and in the metadata
+//! `alphabet`, the characters of the symbols from 1 on. The names and shapes say which configuration it is; `heads`,
+//! which no shape shows, must be the configuration's where it is given; `config` is for whoever reads the file. Further
+//! metadata is allowed, further tensors are not.
+
+use std::collections::HashMap;
+
+use anyhow::{Context, bail};
+use micro_diffusion::file;
+use micro_diffusion::tensor::Tensor;
+use micro_diffusion::text::Alphabet;
+use safetensors::SafeTensors;
+
+use crate::engine::configurations::{self, Config};
+use crate::files::checkpoint::{self, floats, views};
+
+/// The metadata entry that holds the alphabet.
+const ALPHABET: &str = "alphabet";
+/// The metadata entry that names the configuration.
+const CONFIG: &str = "config";
+/// The metadata entry with the number of attention heads, which no shape shows.
+const HEADS: &str = "heads";
+
+/// The bytes of a safetensors file of `weights`.
+pub(crate) fn to_bytes(config: &Config, weights: &[f32], alphabet: &str) -> anyhow::Result<Vec<u8>> {
+    let (network, heads) = (config.network, config.network.shape().heads.to_string());
+    let metadata = [(ALPHABET, alphabet), (CONFIG, config.name), (HEADS, &heads)];
+    let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let bytes = safetensors::serialize(views("", network.tensors(), weights), Some(HashMap::from(metadata)))?;
+    with_sorted_metadata(bytes)
+}
+
+/// `file` with its metadata in alphabetical order: as it comes, the order is another each time.
+///
+/// A file begins with the length of its header in eight bytes, then the header in JSON, filled up with spaces.
+fn with_sorted_metadata(mut file: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+    const METADATA: &str = "__metadata__";
+    let (length, rest) = file.split_first_chunk_mut::<8>().context("no header")?;
+    let length = usize::try_from(u64::from_le_bytes(*length))?;
+    let header = rest.get_mut(..length).context("no header")?;
+    let mut json: serde_json::Value = serde_json::from_slice(header)?;
+    if let Some(metadata) = json.get_mut(METADATA).and_then(|metadata| metadata.as_object_mut()) {
+        metadata.sort_keys();
+    }
+    let text = json.to_string();
+    if text.len() > header.len() {
+        bail!("the header grew when its metadata was sorted");
+    }
+    header.fill(b' ');
+    header[..text.len()].copy_from_slice(text.as_bytes());
+    Ok(file)
+}
+
+/// The model file that the safetensors file `bytes` amounts to.
+pub(crate) fn to_model(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let (_, header) = SafeTensors::read_metadata(bytes)?;
+    let metadata = header.metadata().clone().unwrap_or_default();
+    if metadata.contains_key(checkpoint::METADATA) {
+        bail!(
+            "it is a checkpoint of a run that is to go on; finish it with train --resume and take its model.mdm"
+        );
+    }
+    let tensors = SafeTensors::deserialize(bytes)?;
+    let config = config_of(&tensors)?;
+    let alphabet = metadata.get(ALPHABET).with_context(|| {
+        format!(
+            "its metadata has no “{ALPHABET}”; save it with the characters of symbols 1, 2, …, for example \
+             save_file(tensors, path, metadata={{\"{ALPHABET}\": \"abcdefghijklmnopqrstuvwxyz\"}})"
+        )
+    })?;
+    let shape = config.network.shape();
+    let alphabet = Alphabet::new(alphabet)
+        .map_err(|error| anyhow::anyhow!("its alphabet “{alphabet}” is none: {error:?}"))?;
+    if alphabet.symbols() > shape.symbols {
+        bail!(
+            "its alphabet has {} symbols with PAD, and the tensors have {}",
+            alphabet.symbols(),
+            shape.symbols
+        );
+    }
+    if let Some(heads) = metadata.get(HEADS).filter(|heads| **heads != shape.heads.to_string()) {
+        bail!(
+            "it was made with {heads} attention heads, and the configuration {} has {}",
+            config.name,
+            shape.heads
+        );
+    }
+    let mut weights = Vec::with_capacity(config.network.parameters());
+    for tensor in config.network.tensors() {
+        weights.extend(floats(&tensors, tensor.name, Some(tensor.dimensions))?);
+    }
+    let mut model = Vec::new();
+    let Ok(()) = file::write(&shape, config.network.tensors(), alphabet, &weights, |piece| {
+        model.extend_from_slice(piece);
+        Ok::<(), std::convert::Infallible>(())
+    });
+    Ok(model)
+}
+
+/// The configuration whose tensors these are.
+fn config_of(file: &SafeTensors) -> anyhow::Result<&'static Config> {
+    let fits = |config: &&Config| {
+        let tensors = config.network.tensors();
+        let same =
+            |tensor: &Tensor| file.tensor(tensor.name).is_ok_and(|found| found.shape() == tensor.dimensions);
+        file.len() == tensors.len() && tensors.iter().all(same)
+    };
+    configurations::CONFIGS.iter().find(fits).with_context(|| {
+        let list = |entries: Vec<(String, &[usize])>| -> String {
+            let entries: Vec<String> =
+                entries.into_iter().map(|(name, shape)| format!("{name} {shape:?}")).collect();
+            entries.join(", ")
+        };
+        let mut found: Vec<_> =
+            file.iter().map(|(name, view)| (name.to_owned(), view.shape().to_owned())).collect();
+        found.sort();
+        let found = list(found.iter().map(|(name, shape)| (name.clone(), shape.as_slice())).collect());
+        let known = configurations::CONFIGS.iter().map(|config| {
+            let tensors = config.network.tensors().iter();
+            format!(
+                "\n  {}: {}",
+                config.name,
+                list(tensors.map(|t| (t.name.to_owned(), t.dimensions)).collect())
+            )
+        });
+        format!(
+            "its tensors are those of no compiled configuration: {found}; there are{}",
+            known.collect::<String>()
+        )
+    })
+}

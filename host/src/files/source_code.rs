@@ -1,0 +1,132 @@
+//! Models as source code in C and Rust. Every float is written so that it reads back to the same bits.
+
+use std::fmt::Write as _;
+
+use anyhow::Context;
+use micro_diffusion::denoiser::Shape;
+use micro_diffusion::tensor::Tensor;
+
+use crate::engine::description::{architecture_name, shape_name};
+
+/// A model to be written as source code.
+pub(crate) struct SourceCode<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) shape: Shape,
+    pub(crate) tensors: &'a [Tensor],
+    pub(crate) alphabet: &'a str,
+    pub(crate) weights: &'a [f32],
+}
+
+/// Numbers on one line of source code.
+const NUMBERS_PER_LINE: usize = 10;
+
+impl SourceCode<'_> {
+    /// Each tensor with its numbers.
+    fn values(&self) -> impl Iterator<Item = (&Tensor, &[f32])> {
+        let mut rest = self.weights;
+        self.tensors.iter().map(move |tensor| (tensor, rest.split_off(..tensor.len()).unwrap_or_default()))
+    }
+
+    /// The sizes by name.
+    fn sizes(&self) -> [(&'static str, usize); 6] {
+        let Shape { positions, symbols, width, blocks, heads, .. } = self.shape;
+        let used = self.alphabet.chars().count() + 1;
+        [
+            ("POSITIONS", positions),
+            ("SYMBOLS", symbols),
+            ("SYMBOLS_USED", used),
+            ("WIDTH", width),
+            ("BLOCKS", blocks),
+            ("HEADS", heads),
+        ]
+    }
+
+    /// What both languages say first.
+    fn about(&self) -> String {
+        format!(
+            "A masked text diffusion model, {}: {}.\n\
+             Symbol 0 is PAD and ends a text; symbol s is character s - 1 of the alphabet. Symbols from SYMBOLS_USED on\n\
+             are never drawn. Written by micro-diffusion {}; the formulas are in its core/src/{}.rs.",
+            self.name,
+            shape_name(self.shape),
+            env!("CARGO_PKG_VERSION"),
+            architecture_name(self.shape.architecture)
+        )
+    }
+
+    /// A C header.
+    pub(crate) fn c(&self) -> anyhow::Result<String> {
+        let mut text = String::new();
+        for line in self.about().lines() {
+            writeln!(text, "// {line}")?;
+        }
+        writeln!(
+            text,
+            "#ifndef MICRO_DIFFUSION_MODEL_H\n#define MICRO_DIFFUSION_MODEL_H\n\n#include <stdint.h>\n"
+        )?;
+        for (name, size) in self.sizes() {
+            writeln!(text, "#define MODEL_{name} {size}")?;
+        }
+        writeln!(text, "\n// The code point of each symbol; 0 for PAD.")?;
+        let points =
+            std::iter::once(0).chain(self.alphabet.chars().map(u32::from)).map(|point| format!("{point}"));
+        write!(text, "static const uint32_t model_alphabet[MODEL_SYMBOLS_USED] =")?;
+        nested(&mut text, &[self.alphabet.chars().count() + 1], &mut points.into_iter(), ["{", "}"])?;
+        text.push_str(";\n");
+        for (tensor, values) in self.values() {
+            let dimensions: String = tensor.dimensions.iter().map(|size| format!("[{size}]")).collect();
+            write!(text, "\nstatic const float model_{}{dimensions} =", tensor.name.replace('.', "_"))?;
+            let mut numbers = values.iter().map(|value| format!("{value:e}f"));
+            nested(&mut text, tensor.dimensions, &mut numbers, ["{", "}"])?;
+            text.push_str(";\n");
+        }
+        text.push_str("\n#endif\n");
+        Ok(text)
+    }
+
+    /// A Rust module.
+    pub(crate) fn rust(&self) -> anyhow::Result<String> {
+        let mut text = String::new();
+        for line in self.about().lines() {
+            writeln!(text, "//! {line}")?;
+        }
+        text.push_str("#![allow(clippy::all, clippy::pedantic, clippy::restriction)]\n\n");
+        for (name, size) in self.sizes() {
+            writeln!(text, "pub const {name}: usize = {size};")?;
+        }
+        writeln!(text, "/// The characters of the symbols from 1 on.")?;
+        writeln!(text, "pub const ALPHABET: &str = {:?};", self.alphabet)?;
+        for (tensor, values) in self.values() {
+            let dimensions = tensor.dimensions.iter().rev();
+            let kind = dimensions.fold("f32".to_owned(), |inner, size| format!("[{inner}; {size}]"));
+            write!(text, "\npub static {}: {kind} =", tensor.name.replace('.', "_").to_uppercase())?;
+            let mut numbers = values.iter().map(|value| format!("{value:e}"));
+            nested(&mut text, tensor.dimensions, &mut numbers, ["[", "]"])?;
+            text.push_str(";\n");
+        }
+        Ok(text)
+    }
+}
+
+/// `numbers` as nested arrays of `dimensions` between `brackets`.
+fn nested(
+    text: &mut String,
+    dimensions: &[usize],
+    numbers: &mut impl Iterator<Item = String>,
+    brackets: [&str; 2],
+) -> anyhow::Result<()> {
+    let (size, inner) = dimensions.split_first().context("a tensor without dimensions")?;
+    write!(text, "\n{}", brackets[0])?;
+    for index in 0..*size {
+        if inner.is_empty() {
+            let number = numbers.next().context("a tensor without numbers")?;
+            let before = if index % NUMBERS_PER_LINE == 0 { "\n" } else { " " };
+            write!(text, "{before}{number},")?;
+        } else {
+            nested(text, inner, numbers, brackets)?;
+            text.push(',');
+        }
+    }
+    write!(text, "\n{}", brackets[1])?;
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! Everything that the program `micro-diffusion` does: its engine, its files, what it shows and its verbs.
+//!
+//! Each file uses only those above it, and no verb uses another; `tests/architecture.rs` checks it. The public part is what
+//! benchmarks, tests and fuzzing call.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
+/// Trains, draws and scores. The engine knows no option, no file and no terminal.
+pub mod engine {
+    // 1. Training.
+    pub(crate) mod settings;
+    pub mod aligned;
+    pub mod kernels;
+    pub mod step;
+    pub(crate) mod relay;
+    pub(crate) mod trainer;
+    pub(crate) mod quantised_training;
+
+    // 2. Drawing and scoring.
+    pub(crate) mod description;
+    pub(crate) mod source;
+    pub(crate) mod draw;
+    pub(crate) mod score;
+
+    // 3. Networks behind one interface.
+    pub(crate) mod network;
+    pub(crate) mod compiled;
+    pub(crate) mod configurations;
+    pub(crate) mod preview;
+    pub(crate) mod quantise;
+    pub(crate) mod cost;
+}
+
+/// Reads and writes files: texts, models, run folders, checkpoints, source code.
+pub mod files {
+    pub(crate) mod memory;
+    pub(crate) mod corpus;
+    pub(crate) mod format;
+    pub(crate) mod run;
+    pub(crate) mod checkpoint;
+    pub(crate) mod safetensors;
+    pub(crate) mod source_code;
+    pub(crate) mod model;
+    pub mod readers;
+}
+
+/// Shows texts, progress, pictures and reports.
+pub(crate) mod show {
+    pub(crate) mod terminal;
+    pub(crate) mod picture;
+    pub(crate) mod messages;
+    pub(crate) mod progress;
+    pub(crate) mod watch;
+    pub(crate) mod svg;
+    pub(crate) mod statistics;
+    pub(crate) mod report;
+}
+
+pub(crate) mod cli;
+
+/// The verbs of the command line.
+pub(crate) mod verbs {
+    pub(crate) mod train;
+    pub(crate) mod sample;
+    pub(crate) mod eval;
+    pub(crate) mod noise;
+    pub(crate) mod sweep;
+    pub(crate) mod bench;
+    pub(crate) mod inspect;
+    pub(crate) mod export;
+    pub(crate) mod completions;
+}
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Arguments, Outcome, Verb};
+use crate::show::terminal;
+
+/// Runs the verb that the command line names; returns what the shell is told.
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let threads = arguments.threads();
+    let result = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .map_err(anyhow::Error::from)
+        // Inside the pool, so that a parallel loop starts without waking another thread first.
+        .and_then(|pool| pool.install(|| verb(arguments.verb)));
+    match result {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Interrupted) => ExitCode::from(130),
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let why = terminal::shown(&format!("{error:#}"));
+            terminal::say(&format!(
+                "{}error:{} {why}",
+                terminal::ERROR.render(),
+                terminal::ERROR.render_reset()
+            ));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn verb(verb: Verb) -> anyhow::Result<Outcome> {
+    match verb {
+        Verb::Train(options) => verbs::train::run(&options),
+        Verb::Sample(options) => verbs::sample::run(&options),
+        Verb::Eval(options) => verbs::eval::run(&options),
+        Verb::Noise(options) => verbs::noise::run(&options),
+        Verb::Sweep(options) => verbs::sweep::run(&options),
+        Verb::Bench(options) => verbs::bench::run(&options),
+        Verb::Inspect(options) => verbs::inspect::run(&options),
+        Verb::Export(options) => verbs::export::run(&options),
+        Verb::Completions(options) => verbs::completions::completions(&options),
+        Verb::Man(options) => verbs::completions::man(&options),
+    }
+}
+
+/// Whether the reader of our output closed it, which is no failure.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,104 @@
+//! How texts and masks are shown in a terminal.
+
+use anstyle::{Ansi256Color, AnsiColor, Style};
+use micro_diffusion::rng::{Purpose, Stream};
+use micro_diffusion::text::{Alphabet, PAD};
+use unicode_width::UnicodeWidthChar;
+
+use crate::engine::draw::Frame;
+
+/// How a masked position is shown.
+pub(crate) const MASK: char = '_';
+/// How a shown PAD is shown.
+pub(crate) const BLANK: char = '·';
+/// What a combining mark is shown on, where it has no letter of its own.
+const CARRIER: char = '◌';
+/// Headings.
+pub(crate) const HEADING: Style = Style::new().bold();
+/// What is not there yet.
+const FAINT: Style = Style::new().dimmed();
+/// What has just been revealed.
+const FRESH: Style = AnsiColor::Green.on_default().bold();
+
+/// Shows the states of texts over one alphabet.
+#[derive(Clone, Copy)]
+pub(crate) struct Painter<'a> {
+    pub(crate) alphabet: Alphabet<'a>,
+    /// Columns of one position: 2 where a character of the alphabet takes two.
+    pub(crate) cell: usize,
+    /// Whether what is shown brightens with the confidence it was drawn with.
+    pub(crate) shaded: bool,
+}
+
+impl<'a> Painter<'a> {
+    pub(crate) fn new(alphabet: Alphabet<'a>) -> Self {
+        let cell = alphabet.characters().chars().map(width).max().unwrap_or(1).max(1);
+        Self { alphabet, cell, shaded: false }
+    }
+
+    /// A state as text; the symbols that `before` had masked stand out.
+    pub(crate) fn frame(&self, frame: &Frame, before: Option<&Frame>) -> String {
+        let mut line = String::new();
+        for (position, symbol) in frame.symbols.iter().enumerate() {
+            let fresh = before.is_some_and(|before| before.symbols[position].is_none());
+            let (character, style) = match symbol {
+                None => (MASK, FAINT),
+                Some(PAD) => (BLANK, FAINT),
+                Some(symbol) => {
+                    let shade = if self.shaded { shade(frame.confidence[position]) } else { Style::new() };
+                    (self.alphabet.character(*symbol).unwrap_or(MASK), if fresh { FRESH } else { shade })
+                }
+            };
+            line.push_str(&format!("{}", style.render()));
+            if width(character) == 0 {
+                line.push(CARRIER);
+            }
+            line.push(character);
+            line.push_str(&format!("{}", style.render_reset()));
+            line.extend(std::iter::repeat_n(' ', self.cell - width(character).max(1)));
+        }
+        line
+    }
+
+    /// The unmasking of one text, a line for each state.
+    pub(crate) fn trace(&self, frames: &[Frame]) -> Vec<String> {
+        let before = std::iter::once(None).chain(frames.iter().map(Some));
+        frames.iter().zip(before).map(|(now, before)| self.frame(now, before)).collect()
+    }
+}
+
+/// Columns of `character` in a terminal.
+fn width(character: char) -> usize {
+    character.width().unwrap_or(0)
+}
+
+/// From a greyed teal over blue to the terminal's own colour and bold: brighter and brighter on a dark terminal, and to be
+/// read on a light one too.
+fn shade(confidence: u16) -> Style {
+    const PERCENT: u16 = 655;
+    let colour = |number: u8| Style::new().fg_color(Some(Ansi256Color(number).into()));
+    match confidence / PERCENT {
+        0..40 => colour(66),
+        40..65 => colour(31),
+        65..90 => Style::new(),
+        _ => Style::new().bold(),
+    }
+}
+
+/// `text` at rising noise levels: each letter has one number in \[0, 1), and is masked where the level exceeds it.
+pub(crate) fn noise_levels(text: &str, seed: u64) -> Vec<String> {
+    // Training has the children of its steps.
+    let stream = Stream::new(seed, Purpose::Noise).child(u32::MAX, 0);
+    let characters: Vec<(char, f64)> = text
+        .chars()
+        .zip(0..)
+        .map(|(character, position)| (character, f64::from(stream.draw(position, 0)[0]) / 4_294_967_296.0))
+        .collect();
+    let line = |percent: u32| {
+        let level = f64::from(percent) / 100.0;
+        let noisy: String =
+            characters.iter().map(|(character, u)| if *u < level { MASK } else { *character }).collect();
+        format!("{percent:>4} %  {noisy}")
+    };
+    [0, 20, 40, 60, 80, 100].into_iter().map(line).collect()
+}

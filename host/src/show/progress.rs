@@ -1,0 +1,156 @@
+//! What `train` says while it works, on stderr, unless asked not to.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+use crate::engine::configurations::{self, Config};
+use crate::engine::description::shape_name;
+use crate::engine::preview::Preview;
+use crate::engine::settings::Settings;
+use crate::engine::trainer::State;
+use crate::files::corpus::Corpus;
+use crate::show::picture::{HEADING, noise_levels};
+use crate::show::terminal;
+
+/// Steps that the shown loss is averaged over.
+const WINDOW: usize = 100;
+/// Lines that a run says of its progress where it cannot show a bar.
+const REPORTS: usize = 10;
+
+/// Tells the user what is going on.
+pub(crate) struct Progress {
+    quiet: bool,
+    /// The held-out score of the last preview that has one.
+    nelbo: Option<f64>,
+    /// The names of the last preview that has some.
+    names: String,
+}
+
+impl Progress {
+    pub(crate) fn new(quiet: bool) -> Self {
+        Self { quiet, nelbo: None, names: String::new() }
+    }
+
+    pub(crate) fn line(&mut self, text: &str) {
+        if !self.quiet {
+            terminal::say(text);
+        }
+    }
+
+    pub(crate) fn heading(&mut self, text: &str) {
+        self.line(&format!("\n{}{text}{}", HEADING.render(), HEADING.render_reset()));
+    }
+
+    /// What training starts from; `chosen` where the program chose the configuration.
+    pub(crate) fn found(&mut self, corpus: &Corpus, config: &Config, chosen: bool, settings: &Settings) {
+        let dropped = &corpus.dropped;
+        let (training, held_out) = (corpus.training.len(), corpus.held_out.len());
+        self.line(&format!(
+            "data        {}: {training} lines to train on, {held_out} held out",
+            corpus.source
+        ));
+        let positions = config.network.shape().positions;
+        let reasons = [
+            (dropped.blank, "blank lines".to_owned()),
+            (dropped.repeated, "repeated lines".to_owned()),
+            (dropped.too_long, format!("lines of more than {positions} characters")),
+            (dropped.too_rare, "lines with characters too rare for a symbol of their own".to_owned()),
+        ];
+        for (count, what) in reasons.into_iter().filter(|(count, _)| *count > 0) {
+            self.line(&format!("            {count} {what} dropped"));
+        }
+        let characters = corpus.alphabet.chars().count();
+        self.line(&format!("longest     {} characters", corpus.longest));
+        self.line(&format!("alphabet    {characters} characters: {}", corpus.alphabet));
+        let network = config.network;
+        let shape = shape_name(network.shape());
+        self.line(&format!("network     {}: {shape}, {} parameters", config.name, network.parameters()));
+        if chosen && config.name != configurations::DEFAULT {
+            let reason =
+                if corpus.fits { "the smallest configuration that has" } else { "there is none with more" };
+            self.line(&format!("            {reason} room for this text; --config names another"));
+        }
+        self.line(&format!(
+            "training    {} steps of {}, seed {}, {} threads",
+            settings.steps,
+            settings.batch,
+            settings.seed,
+            rayon::current_num_threads()
+        ));
+    }
+
+    /// The forward process on one line of the data.
+    pub(crate) fn forward(&mut self, corpus: &Corpus, seed: u64) {
+        let first_long = corpus.training.iter().find(|line| line.chars().count() >= 7);
+        let Some(text) = first_long.or(corpus.training.first()) else { return };
+        self.heading("Noise hides letters; the network learns to bring them back");
+        for level in noise_levels(text, seed) {
+            self.line(&level);
+        }
+        self.line("");
+    }
+
+    /// The bar of a run that has done `done` of `steps` steps.
+    pub(crate) fn bar(&mut self, done: usize, steps: usize) -> ProgressBar {
+        let target =
+            if self.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr_with_hz(10) };
+        let bar = ProgressBar::with_draw_target(Some(steps as u64), target);
+        let template = "{wide_bar:.green/dim} {pos}/{len} {speed} {eta} left\n{prefix}\n{wide_msg}";
+        let speed = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            // A terminal that cannot be written to is not this line's to report.
+            let _ = write!(out, "{:.0} steps/s", state.per_sec());
+        };
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        bar.set_style(style.with_key("speed", speed).progress_chars("━╸━"));
+        bar.set_position(done as u64);
+        bar.reset_eta();
+        bar
+    }
+
+    /// Shows a preview, if there is one.
+    pub(crate) fn preview(&mut self, bar: &ProgressBar, preview: Option<Preview>) {
+        let Some(preview) = preview else { return };
+        self.nelbo = preview.nelbo.or(self.nelbo);
+        if !preview.names.is_empty() {
+            self.names = preview.names.join(" · ");
+            bar.set_message(self.names.clone());
+        }
+    }
+
+    /// The bar on a terminal; elsewhere some plain lines in a run.
+    pub(crate) fn step(&mut self, bar: &ProgressBar, losses: &[f32], steps: usize) {
+        bar.inc(1);
+        let done = losses.len();
+        if bar.is_hidden() {
+            if !self.quiet && done.is_multiple_of(steps.div_ceil(REPORTS)) {
+                let names = if self.names.is_empty() { String::new() } else { format!("  {}", self.names) };
+                self.line(&format!("step {done:>6} of {steps}  {}{names}", self.score(losses)));
+            }
+        } else if done.is_multiple_of(WINDOW / 4) {
+            bar.set_prefix(self.score(losses));
+        }
+    }
+
+    /// The loss of late, and the held-out score where it is known.
+    fn score(&self, losses: &[f32]) -> String {
+        let held_out = self.nelbo.map_or(String::new(), |nelbo| format!(", held-out {nelbo:.2}"));
+        format!("loss {:.2}{held_out} nats a name", recent(losses))
+    }
+
+    pub(crate) fn trained(&mut self, state: &State, time: Duration) {
+        let steps = state.losses.len();
+        self.line(&format!(
+            "trained {steps} steps in {:.1} s; loss {:.3} nats a name over the last {}",
+            time.as_secs_f64(),
+            recent(&state.losses),
+            WINDOW.min(steps)
+        ));
+    }
+}
+
+/// The mean of the last losses.
+fn recent(losses: &[f32]) -> f32 {
+    let window = &losses[losses.len().saturating_sub(WINDOW)..];
+    window.iter().sum::<f32>() / window.len().max(1) as f32
+}

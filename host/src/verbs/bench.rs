@@ -1,0 +1,141 @@
+//! `bench`: how fast this machine trains and samples, beside what it could do at most.
+
+use std::io::Write;
+use std::time::Instant;
+
+use anyhow::Context;
+use micro_diffusion::sampler::Order;
+use micro_diffusion::text::Alphabet;
+use serde::Serialize;
+
+use crate::cli::{BenchOptions, Outcome};
+use crate::engine::configurations::{self, Config};
+use crate::engine::cost::training_flops;
+use crate::engine::draw::{Request, order_name};
+use crate::engine::kernels::{PEAK_SUMS, multiply_and_add};
+use crate::engine::settings::Settings;
+use crate::engine::trainer::Plan;
+use crate::files::corpus::{Lines, Split};
+use crate::files::memory::refuse_too_large;
+use crate::show::terminal;
+
+/// Rounds of each measurement, of which the fastest counts: other work on the machine only ever slows one down.
+const ROUNDS: usize = 20;
+/// Steps before the first round, until caches and clocks have settled.
+const WARM_UP_STEPS: u32 = 50;
+/// The order and the temperature of the names that are drawn.
+const ORDER: Order = Order::Confidence;
+const TEMPERATURE: f64 = 0.8;
+/// Names in each round.
+const NAMES: u32 = 4096;
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report {
+    config: String,
+    parameters: usize,
+    threads: usize,
+    batch: u32,
+    step_ms: f64,
+    step_median_ms: f64,
+    step_gflops: f64,
+    peak_gflops: f64,
+    share_of_peak: f64,
+    names_per_second: f64,
+    sampler: &'static str,
+    temperature: f64,
+}
+
+pub(crate) fn run(options: &BenchOptions) -> anyhow::Result<Outcome> {
+    let config = configurations::by_name(&options.config).context("config")?;
+    let batch = options.batch.unwrap_or(config.recipe.batch);
+    refuse_too_large(config.network, batch)?;
+    let settings = Settings { steps: u32::MAX, batch, ..config.settings() };
+    let (mut steps, weights, alphabet) = time_steps(config, &settings)?;
+    steps.sort_by(f64::total_cmp);
+    let (step, median) = (steps[0], steps[ROUNDS / 2]);
+    let threads = rayon::current_num_threads();
+    let step_flops = training_flops(config.network.shape()) * f64::from(batch);
+    let peak = peak_flops() * threads as f64;
+    let report = Report {
+        config: config.name.to_owned(),
+        parameters: config.network.parameters(),
+        threads,
+        batch,
+        step_ms: step * 1e3,
+        step_median_ms: median * 1e3,
+        step_gflops: step_flops / step / 1e9,
+        peak_gflops: peak / 1e9,
+        share_of_peak: step_flops / step / peak,
+        names_per_second: names_per_second(config, &weights, &alphabet, &Request::of(ORDER, TEMPERATURE, 1))?,
+        sampler: order_name(ORDER),
+        temperature: TEMPERATURE,
+    };
+    let mut out = terminal::results();
+    if options.json {
+        writeln!(out, "{}", serde_json::to_string(&report)?)?;
+        return Ok(Outcome::Done);
+    }
+    let Report { step_ms, step_median_ms, step_gflops, peak_gflops, share_of_peak, names_per_second, .. } =
+        report;
+    writeln!(out, "config       {}, {} parameters, {threads} threads", report.config, report.parameters)?;
+    writeln!(
+        out,
+        "training     {step_ms:.3} ms a step of {batch} (best of {ROUNDS}; median {step_median_ms:.3})"
+    )?;
+    writeln!(
+        out,
+        "             {step_gflops:.1} GFLOP/s, {:.0} % of the {peak_gflops:.0} that multiplying and adding reach here",
+        share_of_peak * 100.0
+    )?;
+    writeln!(out, "sampling     {names_per_second:.0} names a second (confidence order, temperature 0.8)")?;
+    Ok(Outcome::Done)
+}
+
+/// Seconds for each step, the mean of each round; and what the last left: the weights and the alphabet.
+fn time_steps(config: &Config, settings: &Settings) -> anyhow::Result<(Vec<f64>, Vec<f32>, String)> {
+    let corpus = Lines::read(None)?.corpus(config, Split::Record)?;
+    let alphabet = corpus.alphabet()?;
+    let mut trainer = config.network.trainer(Plan { texts: &corpus.training, alphabet, settings })?;
+    let mut round = |steps: u32| {
+        let start = Instant::now();
+        for _ in 0..steps {
+            trainer.step();
+        }
+        start.elapsed().as_secs_f64() / f64::from(steps)
+    };
+    // Rounds of about a twentieth of a second.
+    let steps = (0.05 / round(WARM_UP_STEPS)).clamp(1.0, 1e4) as u32;
+    let times = (0..ROUNDS).map(|_| round(steps)).collect();
+    Ok((times, trainer.state().weights.to_vec(), corpus.alphabet.clone()))
+}
+
+/// Names drawn in a second, the fastest of some rounds.
+fn names_per_second(
+    config: &Config,
+    weights: &[f32],
+    alphabet: &str,
+    request: &Request,
+) -> anyhow::Result<f64> {
+    let alphabet = Alphabet::new(alphabet).map_err(|error| anyhow::anyhow!("{error:?}"))?;
+    let model = config.network.model(weights, alphabet)?;
+    let mut best = f64::INFINITY;
+    for _ in 0..ROUNDS / 4 {
+        let start = Instant::now();
+        model.draw(request, 0..NAMES)?;
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    Ok(f64::from(NAMES) / best)
+}
+
+/// What one thread reaches with multiplications and additions that depend on nothing, not fused, in operations a second.
+fn peak_flops() -> f64 {
+    const TURNS: usize = 200_000;
+    let mut best = f64::INFINITY;
+    for _ in 0..ROUNDS {
+        let start = Instant::now();
+        std::hint::black_box(multiply_and_add(std::hint::black_box(0.5), TURNS));
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    (2 * PEAK_SUMS * TURNS) as f64 / best
+}

@@ -1,0 +1,93 @@
+//! `inspect`: what a file is.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::cli::{InspectOptions, Outcome};
+use crate::engine::configurations::{self, Config};
+use crate::engine::description::{dtype_name, shape_name};
+use crate::files::checkpoint;
+use crate::files::model::{Model, ModelBytes};
+use crate::files::run::{CHECKPOINT, MODEL};
+use crate::show::terminal;
+
+pub(crate) fn run(options: &InspectOptions) -> anyhow::Result<Outcome> {
+    let named = options.file.as_deref().or(options.model.as_deref());
+    let report = match named.map(resolve).filter(|path| checkpoint::is_one(path)) {
+        Some(path) => describe_checkpoint(&path)?,
+        None => describe_model(&ModelBytes::load(named)?.open()?),
+    };
+    let mut out = terminal::results();
+    if options.json {
+        writeln!(out, "{report}")?;
+        return Ok(Outcome::Done);
+    }
+    for (key, value) in report.as_object().into_iter().flatten() {
+        if let Value::Array(rows) = value {
+            writeln!(out, "{key}")?;
+            for row in rows {
+                let (name, dimensions) = (row["name"].as_str().unwrap_or_default(), &row["dimensions"]);
+                writeln!(out, "  {name:<24} {dimensions}")?;
+            }
+        } else {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            writeln!(out, "{key:<27} {}", terminal::shown(&text))?;
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+/// A run folder without a model yet stands for its checkpoint.
+fn resolve(path: &Path) -> PathBuf {
+    let checkpoint = path.join(CHECKPOINT);
+    if path.is_dir() && !path.join(MODEL).exists() && checkpoint.exists() {
+        checkpoint
+    } else {
+        path.to_owned()
+    }
+}
+
+fn tensors(config: &Config) -> Vec<Value> {
+    let tensors = config.network.tensors().iter();
+    tensors.map(|tensor| json!({"name": tensor.name, "dimensions": tensor.dimensions})).collect()
+}
+
+fn describe_model(model: &Model) -> Value {
+    let Model { file, config, .. } = model;
+    json!({
+        "file": model.source,
+        "kind": "model",
+        "config": config.name,
+        "shape": shape_name(file.shape()),
+        "parameters": file.parameter_count(),
+        "weights": dtype_name(file.dtype()),
+        "weight_bytes": file.parameter_bytes(),
+        "memory_bytes": model.network.memory_bytes(),
+        "training_bytes_per_example": config.network.record_bytes(),
+        "alphabet": file.alphabet().characters(),
+        "symbols": file.alphabet().symbols(),
+        "tensors": tensors(config),
+    })
+}
+
+fn describe_checkpoint(path: &Path) -> anyhow::Result<Value> {
+    let checkpoint::Checkpoint { metadata, state } = checkpoint::load(path)?;
+    let mut report = json!({
+        "file": path.display().to_string(),
+        "kind": "checkpoint",
+        "steps_done": state.losses.len(),
+        "parameters": state.weights.len(),
+        "alphabet": metadata.alphabet,
+    });
+    let settings = serde_json::to_value(&metadata.settings)?;
+    if let (Some(report), Value::Object(settings)) = (report.as_object_mut(), settings) {
+        report.extend(settings);
+        if let Some(config) = configurations::by_name(&metadata.settings.training.config) {
+            report.insert("shape".to_owned(), shape_name(config.network.shape()).into());
+            report.insert("tensors".to_owned(), tensors(config).into());
+        }
+    }
+    Ok(report)
+}

@@ -1,0 +1,334 @@
+//! `train`: from a text file to a run folder, with everything shown on the way.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context, bail, ensure};
+use micro_diffusion::adam::learning_rate;
+use micro_diffusion::tensor::Dtype;
+
+use crate::cli::{Outcome, TrainOptions};
+use crate::engine::configurations::{self, Config};
+use crate::engine::cost::evaluation_flops;
+use crate::engine::draw::Request;
+use crate::engine::preview::{Observer, Wanted};
+use crate::engine::score::{DRAWS, Score};
+use crate::engine::settings::Settings;
+use crate::engine::trainer::{Plan, State, Training};
+use crate::files::checkpoint::{self, Checkpoint};
+use crate::files::corpus::{Corpus, DEFAULT_INPUT, Lines, Split};
+use crate::files::memory::refuse_too_large;
+use crate::files::model::{Model, ModelBytes};
+use crate::files::run::{self as folder, RunFolder, RunSettings};
+use crate::show::messages::report_integers;
+use crate::show::picture::Painter;
+use crate::show::progress::Progress;
+use crate::show::report::{self, Report};
+use crate::show::terminal;
+
+/// Names shown at the end.
+const NAMES: u32 = 20;
+/// Floating-point operations that the held-out score may take: some half a minute.
+const SCORE_FLOPS: f64 = 1.5e12;
+/// Names shown while training, as many as a line holds.
+const LIVE_NAMES: u32 = 8;
+
+/// Set by Ctrl-C; the training loop looks at it after each step.
+static STOP: AtomicBool = AtomicBool::new(false);
+/// Whether there is a loop to look at it.
+static TRAINING: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
+    let (out, resumed) = open_run(options)?;
+    let stored = resumed.as_ref().map(|checkpoint| checkpoint.metadata.settings.clone());
+    let input = options.input.as_deref().or(stored.as_ref().and_then(|settings| settings.input.as_deref()));
+    let lines = Lines::read(input)?;
+    let chosen = stored.is_none() && options.config.is_none();
+    let training = options.over(match &stored {
+        Some(settings) => settings.training.clone(),
+        None => match &options.config {
+            Some(name) => configurations::by_name(name).context("config")?.settings(),
+            None => lines.config()?.settings(),
+        },
+    });
+    let config = configurations::by_name(&training.config).context("config")?;
+    let development = options.development || stored.as_ref().is_some_and(|settings| settings.development);
+    let corpus = lines.corpus(config, Split::of(development))?;
+    let settings = RunSettings {
+        training,
+        development,
+        data_sha256: corpus.digest(),
+        input: options.input.clone().or(stored.as_ref().and_then(|settings| settings.input.clone())),
+    };
+    if let Some(stored) = &stored {
+        refuse_differences(&settings, stored, &out)?;
+    }
+    let training = &settings.training;
+    refuse_too_large(config.network, training.batch)?;
+    if training.quantize.is_some() {
+        config.network.format(training.dtype())?;
+        // The slope of their activation is 0 at its upper end too, which cannot be told from a value scaled by dropout.
+        ensure!(
+            training.dropout == 0.0,
+            "dropout is {}, and a model of integers is trained without: leave out --dropout or --quantize",
+            training.dropout
+        );
+    }
+    let folder = RunFolder::open(&out)?;
+    let mut say = Progress::new(options.quiet);
+    if resumed.is_none()
+        && let Some(aside) = folder.keep_earlier()?
+    {
+        say.line(&format!("kept the earlier run as {}", aside.display()));
+    }
+    say.found(&corpus, config, chosen, training);
+    if !options.no_pictures && !options.quiet {
+        say.forward(&corpus, training.seed);
+    }
+    let plan = Plan { texts: &corpus.training, alphabet: corpus.alphabet()?, settings: training };
+    let mut trainer = config.network.trainer(plan)?;
+    if let Some(checkpoint) = resumed {
+        trainer.restore(checkpoint.state);
+        say.line(&format!("going on from step {}", trainer.state().losses.len()));
+    }
+    let run = Run { folder: &folder, config, corpus: &corpus, settings: &settings, options };
+    let mut observer = run.observer(trainer.state())?;
+    run.start(trainer.state())?;
+    if !train(trainer.as_mut(), &run, &mut observer, &mut say)? {
+        return Ok(Outcome::Interrupted);
+    }
+    run.finish(trainer.state(), &observer)?;
+    say.line(&format!("wrote {}", folder.file(folder::MODEL).display()));
+    run.say_loss(trainer.state())?;
+    finale(&run, &observer, &trainer.state().losses, &mut say)?;
+    Ok(Outcome::Done)
+}
+
+/// The run folder's path, and its checkpoint if the run is to go on.
+fn open_run(options: &TrainOptions) -> anyhow::Result<(PathBuf, Option<Checkpoint>)> {
+    let input = options.input.as_deref().unwrap_or(Path::new(DEFAULT_INPUT));
+    let name = input.file_stem().context("the input has no name; give a run folder with --out")?;
+    let out = options.out.clone().unwrap_or_else(|| Path::new(folder::RUNS).join(name));
+    if !options.resume {
+        return Ok((out, None));
+    }
+    let path = out.join(folder::CHECKPOINT);
+    if !path.exists() {
+        bail!("{} has no checkpoint to go on from; start it without --resume", out.display());
+    }
+    let checkpoint = checkpoint::load(&path)?;
+    Ok((out, Some(checkpoint)))
+}
+
+fn refuse_differences(settings: &RunSettings, stored: &RunSettings, out: &Path) -> anyhow::Result<()> {
+    let differences = settings.differences(stored);
+    if differences.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "cannot go on with the run in {}: {}; give the same settings and data, or start a new run with another --out",
+        out.display(),
+        differences.join("; ")
+    )
+}
+
+/// Trains to the end (true), or until Ctrl-C (false), saving on the way.
+fn train(
+    trainer: &mut dyn Training,
+    run: &Run,
+    observer: &mut Observer,
+    say: &mut Progress,
+) -> anyhow::Result<bool> {
+    // A handler can be set once in a process, and a process trains once.
+    ctrlc::set_handler(|| {
+        let again = STOP.swap(true, Ordering::SeqCst);
+        if again || !TRAINING.load(Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+    })?;
+    TRAINING.store(true, Ordering::SeqCst);
+    let steps = run.settings.training.steps as usize;
+    let bar = say.bar(trainer.state().losses.len(), steps);
+    let start = Instant::now();
+    let mut done = trainer.state().losses.len();
+    say.preview(&bar, observer.after(trainer.state())?);
+    while done < steps && !STOP.load(Ordering::SeqCst) {
+        let loss = trainer.step();
+        done += 1;
+        if !loss.is_finite() {
+            bail!("the loss of step {done} is {loss}: {}", checkpoint::DIVERGED);
+        }
+        if done.is_multiple_of(run.options.save_every as usize) && done < steps {
+            run.checkpoint(trainer.state(), observer)?;
+        }
+        say.preview(&bar, observer.after(trainer.state())?);
+        say.step(&bar, &trainer.state().losses, steps);
+    }
+    TRAINING.store(false, Ordering::SeqCst);
+    bar.finish_and_clear();
+    if done < steps {
+        run.checkpoint(trainer.state(), observer)?;
+        terminal::say(&format!(
+            "stopped after step {done} of {steps} and saved; go on with: micro-diffusion train --out {} --resume",
+            run.folder.path().display()
+        ));
+        return Ok(false);
+    }
+    say.trained(trainer.state(), start.elapsed());
+    Ok(true)
+}
+
+/// What a run works with, and what it leaves.
+struct Run<'a> {
+    folder: &'a RunFolder,
+    config: &'a Config,
+    corpus: &'a Corpus,
+    settings: &'a RunSettings,
+    options: &'a TrainOptions,
+}
+
+impl Run<'_> {
+    /// Looks at the run as far as its options want to see anything, from `state` on.
+    fn observer(&self, state: &State) -> anyhow::Result<Observer<'_>> {
+        let TrainOptions { no_eval, no_pictures, quiet, .. } = *self.options;
+        let wanted = Wanted {
+            alphabet: self.corpus.alphabet()?,
+            texts: if no_eval { &[] } else { &self.corpus.held_out },
+            request: Request::new(self.settings.training.seed),
+            names: if no_pictures || quiet { 0 } else { LIVE_NAMES },
+        };
+        let done = state.losses.len() as u32;
+        let table = self.folder.file(folder::HELD_OUT);
+        let earlier = if done > 0 { folder::read_curve(&table, done)? } else { Vec::new() };
+        Ok(Observer::new(self.config.network, wanted, self.settings.training.steps, done, earlier))
+    }
+
+    /// The settings, and a checkpoint to go on from should the run end early.
+    fn start(&self, state: &State) -> anyhow::Result<()> {
+        let json = serde_json::to_string_pretty(self.settings)? + "\n";
+        self.folder.save(folder::SETTINGS, json.as_bytes())?;
+        self.save_state(state)
+    }
+
+    fn checkpoint(&self, state: &State, observer: &Observer) -> anyhow::Result<()> {
+        if !observer.curve.is_empty() {
+            self.folder.save(folder::HELD_OUT, folder::curve_table(&observer.curve).as_bytes())?;
+        }
+        self.save_state(state)
+    }
+
+    fn save_state(&self, state: &State) -> anyhow::Result<()> {
+        let tensors = self.config.network.tensors();
+        let bytes = checkpoint::to_bytes(state, tensors, &self.corpus.alphabet, self.settings)?;
+        self.folder.save(folder::CHECKPOINT, &bytes)
+    }
+
+    /// The last checkpoint, the losses and the model.
+    fn finish(&self, state: &State, observer: &Observer) -> anyhow::Result<()> {
+        self.checkpoint(state, observer)?;
+        let Settings { steps, learning_rate: peak, warm_up, final_rate, .. } = self.settings.training;
+        let mut csv = "step,loss_nats_per_name,learning_rate\n".to_owned();
+        for (step, loss) in (0..).zip(&state.losses) {
+            let rate = learning_rate(step, steps, peak, warm_up, final_rate);
+            writeln!(csv, "{},{loss},{rate}", step + 1)?;
+        }
+        self.folder.save(folder::LOSS, csv.as_bytes())?;
+        self.folder.save(folder::MODEL, &self.model(state)?)
+    }
+
+    /// The model file that the run has come to: integers, if it was trained for them.
+    fn model(&self, state: &State) -> anyhow::Result<Vec<u8>> {
+        match state.scales {
+            Some(_) => self.model_in(self.settings.training.dtype(), state),
+            None => self.model_in(Dtype::F32, state),
+        }
+    }
+
+    /// The model file that the run has come to, with weights of `dtype`.
+    fn model_in(&self, dtype: Dtype, state: &State) -> anyhow::Result<Vec<u8>> {
+        let format = self.config.network.format(dtype)?;
+        let bytes =
+            format.write(state.model(), self.corpus.alphabet()?, &state.scales.unwrap_or_default())?;
+        bytes.context("the sums of these integers do not fit 32 bits; lower the learning rate with --lr")
+    }
+
+    /// What rounding costs, for whoever trained for integers.
+    fn say_loss(&self, state: &State) -> anyhow::Result<()> {
+        let TrainOptions { no_eval, quiet, .. } = *self.options;
+        if self.settings.training.quantize.is_none() || no_eval || quiet || self.corpus.held_out.is_empty() {
+            return Ok(());
+        }
+        let of_bytes = |bytes| ModelBytes::of_bytes(folder::MODEL.to_owned(), bytes);
+        let mut floats = of_bytes(self.model_in(Dtype::F32, state)?);
+        let mut integers = of_bytes(self.model(state)?);
+        report_integers(&floats.open()?, &integers.open()?, &self.corpus.held_out)
+    }
+}
+
+/// The held-out score, the unmasking, the pictures and the names.
+fn finale(run: &Run, observer: &Observer, losses: &[f32], say: &mut Progress) -> anyhow::Result<()> {
+    let TrainOptions { no_eval, no_pictures, .. } = *run.options;
+    if no_eval && no_pictures {
+        return Ok(());
+    }
+    let mut bytes = ModelBytes::load(Some(&run.folder.file(folder::MODEL)))?;
+    let model = bytes.open()?;
+    let score = if no_eval { None } else { held_out_score(run, &model, say)? };
+    let seed = run.settings.training.seed;
+    let request = Request { trace: !no_pictures, ..Request::new(seed) };
+    let drawn = model.network.draw(&request, 0..NAMES)?;
+    if let (false, Some(first)) = (no_pictures, drawn.first()) {
+        say.heading(
+            "How the first name emerged: every position starts masked, and one more is drawn in each step",
+        );
+        for line in Painter::new(model.alphabet()).trace(&first.frames) {
+            say.line(&format!("  {line}"));
+        }
+    }
+    if !no_eval {
+        say.heading("New names");
+        let mut out = terminal::results();
+        for drawn in &drawn {
+            writeln!(out, "{}", drawn.text)?;
+        }
+    }
+    if !no_pictures {
+        let report = Report {
+            config: run.config,
+            corpus: run.corpus,
+            settings: run.settings,
+            losses,
+            held_out: &observer.curve,
+            score: score.as_ref(),
+            drawn: &drawn,
+            samplers: if no_eval { Vec::new() } else { report::compare(&model, run.corpus, seed)? },
+        };
+        report.save(run.folder)?;
+        say.line(&format!("\nwrote {}", run.folder.file(folder::REPORT).display()));
+    }
+    Ok(())
+}
+
+/// The score of record, if there are held-out lines; of evenly spread ones, where all would take too long.
+fn held_out_score(run: &Run, model: &Model, say: &mut Progress) -> anyhow::Result<Option<Score>> {
+    let held_out = &run.corpus.held_out;
+    if held_out.is_empty() {
+        say.line("no held-out lines to score: the file has fewer than ten");
+        return Ok(None);
+    }
+    let line = f64::from(DRAWS) * evaluation_flops(run.config.network.shape());
+    let count = held_out.len().min((SCORE_FLOPS / line).ceil() as usize);
+    let lines: Vec<String> =
+        (0..count).map(|index| held_out[index * held_out.len() / count].clone()).collect();
+    let score = Score::of(&model.network.bounds(&lines, DRAWS, run.settings.training.seed)?);
+    let of = if count < held_out.len() { format!(" of {}", held_out.len()) } else { String::new() };
+    say.line(&format!(
+        "held-out NELBO {:.3} ± {:.3} nats a name ({count}{of} names, {DRAWS} mask draws for each number of masks)",
+        score.nelbo,
+        score.stderr
+    ));
+    Ok(Some(score))
+}
