@@ -363,12 +363,12 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         }
     }
 
-    fn denoiser<'a, W: Stored<f32>, K: Kernels<f32> + 'a>(
+    fn denoiser<'a: 'm, 'm, W: Stored<f32> + 'a, K: Kernels<f32> + 'm>(
         kernels: K,
         activation: Activation,
         parameters: Self::View<'a, W>,
-        mut memory: &'a mut [f32],
-    ) -> Option<Self::Denoiser<'a, W, K>> {
+        mut memory: &'m mut [f32],
+    ) -> Option<Self::Denoiser<'m, W, K>> {
         Some(ConvolutionDenoiser {
             kernels,
             activation,

@@ -174,10 +174,6 @@ pub trait Model<const L: usize, const V: usize> {
     /// lie is the network's own affair. `losses` receives each example's Σ_l weight_l · −ln p(clean_l | noisy), in nats.
     /// Hidden values pass through `activation`, unless the network has one of its own. Symbols from `symbols` on are
     /// outside the alphabet and get probability 0.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "what computes, the network, what it reads, what it writes"
-    )]
     fn forward_backward<R: Real, K: Kernels<R>>(
         kernels: K,
         activation: Activation,
@@ -201,12 +197,12 @@ pub trait Model<const L: usize, const V: usize> {
 
     /// The model as a [`Denoiser`] with everything masked; `memory` is [`MEMORY`](Self::MEMORY) numbers or more
     /// (`None` where it is fewer), in any state.
-    fn denoiser<'a, W: Stored<f32>, K: Kernels<f32> + 'a>(
+    fn denoiser<'a: 'm, 'm, W: Stored<f32> + 'a, K: Kernels<f32> + 'm>(
         kernels: K,
         activation: Activation,
         parameters: Self::View<'a, W>,
-        memory: &'a mut [f32],
-    ) -> Option<Self::Denoiser<'a, W, K>>;
+        memory: &'m mut [f32],
+    ) -> Option<Self::Denoiser<'m, W, K>>;
 }
 
 /// The numbers of all rows of a batch, in groups.

@@ -60,7 +60,7 @@ pub trait IntegerModel<const L: usize, const V: usize> {
     fn steps() -> Steps;
 
     /// The tensors in place, with their scales.
-    type View<'a>: Copy;
+    type View<'a>: Copy + Send + Sync;
     /// What it works in.
     type Memory;
     /// Memory to begin with.
@@ -74,7 +74,7 @@ pub trait IntegerModel<const L: usize, const V: usize> {
     fn view<'a>(payload: &'a [u8], scales: &Scales) -> Option<Self::View<'a>>;
 
     /// The model as a [`Denoiser`] with everything masked; `memory` may be in any state.
-    fn denoiser<'a>(view: Self::View<'a>, memory: &'a mut Self::Memory) -> Self::Denoiser<'a>;
+    fn denoiser<'a: 'm, 'm>(view: Self::View<'a>, memory: &'m mut Self::Memory) -> Self::Denoiser<'m>;
 }
 
 /// A network of floats that also exists in integers: `<Micro as Quantisable<12, 27>>::Integers<Int4>`.
@@ -658,7 +658,7 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const H: usize> Int
         rest.is_empty().then_some(IntegerMlpView { input, output })
     }
 
-    fn denoiser<'a>(view: Self::View<'a>, memory: &'a mut Self::Memory) -> Self::Denoiser<'a> {
+    fn denoiser<'a: 'm, 'm>(view: Self::View<'a>, memory: &'m mut Self::Memory) -> Self::Denoiser<'m> {
         memory.input.start(&view.input);
         IntegerMlpDenoiser { view, memory }
     }

@@ -177,7 +177,7 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const D: usize, con
         })
     }
 
-    fn denoiser<'a>(view: Self::View<'a>, memory: &'a mut Self::Memory) -> Self::Denoiser<'a> {
+    fn denoiser<'a: 'm, 'm>(view: Self::View<'a>, memory: &'m mut Self::Memory) -> Self::Denoiser<'m> {
         let mut denoiser = IntegerConvolutionDenoiser { view, memory };
         for position in 0..L {
             denoiser.set(position, None);

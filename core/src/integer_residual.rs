@@ -108,7 +108,7 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const H: usize> Int
         sound.then_some(IntegerResidualView { input, residual, residual_bias, shift: u32::from(w), output })
     }
 
-    fn denoiser<'a>(view: Self::View<'a>, memory: &'a mut Self::Memory) -> Self::Denoiser<'a> {
+    fn denoiser<'a: 'm, 'm>(view: Self::View<'a>, memory: &'m mut Self::Memory) -> Self::Denoiser<'m> {
         memory.input.start(&view.input);
         IntegerResidualDenoiser { view, memory }
     }

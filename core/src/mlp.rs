@@ -147,10 +147,8 @@ pub fn output_weight_gradient<R: Real, K: Kernels<R>, const L: usize>(
     d_logits: &[R],
     d_weight: &mut [R],
 ) {
-    let (inputs, outputs) = match batch.len() {
-        0 => return,
-        rows => (hidden.len() / rows, d_logits.len() / rows),
-    };
+    let width = |flat: &[R]| flat.len().checked_div(batch.len()).unwrap_or(0);
+    let (inputs, outputs) = (width(hidden), width(d_logits));
     for scored in scored_rows(batch, position) {
         kernels.linear_backward_weight(&scored.rows, hidden, d_logits, outputs, d_weight, inputs);
     }
@@ -301,12 +299,12 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H
         }
     }
 
-    fn denoiser<'a, W: Stored<f32>, K: Kernels<f32> + 'a>(
+    fn denoiser<'a: 'm, 'm, W: Stored<f32> + 'a, K: Kernels<f32> + 'm>(
         kernels: K,
         activation: Activation,
         parameters: Self::View<'a, W>,
-        memory: &'a mut [f32],
-    ) -> Option<Self::Denoiser<'a, W, K>> {
+        memory: &'m mut [f32],
+    ) -> Option<Self::Denoiser<'m, W, K>> {
         let hidden = memory.first_chunk_mut()?;
         Some(MlpDenoiser { kernels, activation, parameters, symbols: [None; L], hidden })
     }

@@ -436,7 +436,6 @@ fn store_four_rows<R: Real>(rows: [[R; FEW]; FEW], y: &mut [R], width: usize, ro
 }
 
 /// x_ij and x_ji change places; `x` is `[L][L]`, with `width` = L.
-#[expect(clippy::indexing_slicing, reason = "a training kernel; i, j < L")]
 #[inline(always)]
 pub(crate) fn transpose_square<R: Real>(x: &mut [R], width: usize) {
     let whole = width.saturating_sub(width % FEW);

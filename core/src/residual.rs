@@ -215,12 +215,12 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
         }
     }
 
-    fn denoiser<'a, W: Stored<f32>, K: Kernels<f32> + 'a>(
+    fn denoiser<'a: 'm, 'm, W: Stored<f32> + 'a, K: Kernels<f32> + 'm>(
         kernels: K,
         activation: Activation,
         parameters: Self::View<'a, W>,
-        mut memory: &'a mut [f32],
-    ) -> Option<Self::Denoiser<'a, W, K>> {
+        mut memory: &'m mut [f32],
+    ) -> Option<Self::Denoiser<'m, W, K>> {
         Some(ResidualDenoiser {
             kernels,
             activation,

@@ -24,9 +24,7 @@ pub fn softmax_forward<R: Real>(x: &mut [R]) -> R {
     let mut last = [R::NEG_INFINITY; LANES];
     let (chunks, rest) = x.as_chunks_mut::<LANES>();
     let count = rest.len().min(LANES);
-    for lane in 0..count {
-        last[lane] = rest[lane];
-    }
+    last[..count].copy_from_slice(&rest[..count]);
     let mut lanes = last;
     for chunk in chunks.iter() {
         for lane in 0..LANES {

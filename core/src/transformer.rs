@@ -541,12 +541,12 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         }
     }
 
-    fn denoiser<'a, W: Stored<f32>, C: Kernels<f32> + 'a>(
+    fn denoiser<'a: 'm, 'm, W: Stored<f32> + 'a, C: Kernels<f32> + 'm>(
         kernels: C,
         _activation: Activation,
         parameters: Self::View<'a, W>,
-        mut memory: &'a mut [f32],
-    ) -> Option<Self::Denoiser<'a, W, C>> {
+        mut memory: &'m mut [f32],
+    ) -> Option<Self::Denoiser<'m, W, C>> {
         Some(TransformerDenoiser {
             kernels,
             parameters,

@@ -172,7 +172,7 @@ where
     }
 
     fn open<'a>(&self, file: &ModelFile<'a>, _decoded: &'a [f32]) -> anyhow::Result<Box<dyn OpenModel + 'a>> {
-        let source = Integers::<I>::new(file).map_err(|error| file_error(&error))?;
+        let source = Integers::<I, L, V>::new(file).map_err(|error| file_error(&error))?;
         Ok(Box::new(Opened { source: Box::new(source), alphabet: file.alphabet() }))
     }
 

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use micro_diffusion::activation::Activation;
 use micro_diffusion::denoiser::{Denoiser, Model};
 use micro_diffusion::file::{FileError, ModelFile};
-use micro_diffusion::integer::{IntegerModel, Scales};
+use micro_diffusion::integer::IntegerModel;
 use rayon::prelude::*;
 
 use crate::engine::kernels::Vectorised;
@@ -59,7 +59,6 @@ impl<M: Model<L, V>, const L: usize, const V: usize> Source<L, V> for Floats<'_,
 
     fn with_denoiser(&self, work: &mut dyn FnMut(&mut dyn Denoiser<L, V>)) {
         let mut memory = vec![0.0; M::MEMORY];
-        // A view lives no longer than the memory beside it, so each denoiser takes its own: a few slices.
         let denoiser = M::view(self.weights)
             .and_then(|view| M::denoiser(Vectorised, Activation::Relu, view, &mut memory));
         work(&mut denoiser.expect("weights were counted when the model was opened"));
@@ -67,36 +66,27 @@ impl<M: Model<L, V>, const L: usize, const V: usize> Source<L, V> for Floats<'_,
 }
 
 /// A model in integers.
-pub(crate) struct Integers<'a, I> {
-    payload: &'a [u8],
-    scales: Scales,
-    model: PhantomData<fn() -> I>,
+pub(crate) struct Integers<'a, I: IntegerModel<L, V> + 'a, const L: usize, const V: usize> {
+    view: I::View<'a>,
 }
 
-impl<'a, I> Integers<'a, I> {
+impl<'a, I: IntegerModel<L, V>, const L: usize, const V: usize> Integers<'a, I, L, V> {
     /// The integers of `file`.
     ///
     /// # Errors
     /// [`FileError`] where they are those of no `I`, or where a sum could overflow.
-    pub(crate) fn new<const L: usize, const V: usize>(file: &ModelFile<'a>) -> Result<Self, FileError>
-    where
-        I: IntegerModel<L, V>,
-    {
-        let _checked = file.integers::<I, L, V>()?;
-        Ok(Self { payload: file.payload(), scales: file.scales(), model: PhantomData })
+    pub(crate) fn new(file: &ModelFile<'a>) -> Result<Self, FileError> {
+        Ok(Self { view: file.integers::<I, L, V>()? })
     }
 }
 
-impl<I: IntegerModel<L, V>, const L: usize, const V: usize> Source<L, V> for Integers<'_, I> {
+impl<I: IntegerModel<L, V>, const L: usize, const V: usize> Source<L, V> for Integers<'_, I, L, V> {
     fn memory_bytes(&self) -> usize {
         size_of::<I::Memory>()
     }
 
     fn with_denoiser(&self, work: &mut dyn FnMut(&mut dyn Denoiser<L, V>)) {
         let mut memory = I::MEMORY;
-        // A view lives no longer than the memory beside it, so each denoiser takes its own.
-        let view =
-            I::view(self.payload, &self.scales).expect("integers were checked when the model was opened");
-        work(&mut I::denoiser(view, &mut memory));
+        work(&mut I::denoiser(self.view, &mut memory));
     }
 }
