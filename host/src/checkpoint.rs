@@ -142,8 +142,17 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
         bail!("it is version {}, and this program reads version {VERSION}", version["version"]);
     }
     let metadata: Metadata = serde_json::from_str(json)?;
-    let config = config::by_name(&metadata.settings.config);
-    let config = config.with_context(|| format!("no configuration “{}”", metadata.settings.config))?;
+    let name = &metadata.settings.config;
+    if let Some(new) = config::renamed(name) {
+        let Settings { steps, batch, input, .. } = &metadata.settings;
+        let input = input.as_deref().map(|input| format!(" --input {}", input.display())).unwrap_or_default();
+        bail!(
+            "its configuration “{name}” is now called “{new}”; train it anew with: \
+             micro-diffusion train --config {new} --steps {steps} --batch {batch}{input}"
+        );
+    }
+    let config = config::by_name(name);
+    let config = config.with_context(|| format!("no configuration “{name}”"))?;
     let file = SafeTensors::deserialize(bytes)?;
     let group = |group: &str| -> anyhow::Result<Vec<f32>> {
         let tensors = config.network.tensors();

@@ -115,8 +115,8 @@ pub(crate) struct TrainOptions {
     /// [default: runs/ and the input's name]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) out: Option<PathBuf>,
-    /// Which network [default: micro, or the smallest that has room for the text]
-    #[arg(long, value_parser = crate::config::names())]
+    /// Which network [default: perceptron, or the smallest that has room for the text]
+    #[arg(long, value_parser = crate::config::parser())]
     pub(crate) config: Option<String>,
     /// Optimiser steps [default: the configuration's]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
@@ -316,7 +316,7 @@ pub(crate) struct SweepOptions {
 #[derive(Args)]
 pub(crate) struct BenchOptions {
     /// Which network
-    #[arg(long, default_value = crate::config::DEFAULT, value_parser = crate::config::names())]
+    #[arg(long, default_value = crate::config::DEFAULT, value_parser = crate::config::parser())]
     pub(crate) config: String,
     /// Lines in each step [default: the configuration's]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=65_536), allow_negative_numbers = true)]

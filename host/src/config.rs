@@ -1,6 +1,10 @@
 //! The configurations by name, each with the recipe that trains it well.
 
-use micro_diffusion::config::{Boulder, Cobble, Micro, Pebble, Residual, Tiny, Transformer, Wide};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use micro_diffusion::config::{
+    Convolution, ConvolutionChip, ConvolutionSmall, Perceptron, PerceptronSmall, Residual, Transformer,
+    TransformerWide,
+};
 use micro_diffusion::denoiser::Shape;
 
 use crate::network::{Compiled, Network};
@@ -33,28 +37,28 @@ impl Recipe {
 }
 
 /// The one that is used when none is named.
-pub(crate) const DEFAULT: &str = "micro";
+pub(crate) const DEFAULT: &str = "perceptron";
 
 /// All of them.
 pub(crate) static CONFIGS: [Config; 8] = [
     Config {
-        name: "micro",
-        network: &Compiled::<Micro, 12, 27>::WITH_INTEGERS,
+        name: "perceptron",
+        network: &Compiled::<Perceptron, 12, 27>::WITH_INTEGERS,
         recipe: Recipe::new(5000, 64, 6e-3),
     },
     Config {
-        name: "tiny",
-        network: &Compiled::<Tiny, 12, 27>::WITH_INTEGERS,
+        name: "perceptron-small",
+        network: &Compiled::<PerceptronSmall, 12, 27>::WITH_INTEGERS,
         recipe: Recipe { weight_decay: 0.0, averaging: 0.9995, ..Recipe::new(40_000, 256, 8e-3) },
     },
     Config {
-        name: "pebble",
-        network: &Compiled::<Pebble, 16, 27>::WITH_INTEGERS,
+        name: "convolution-small",
+        network: &Compiled::<ConvolutionSmall, 16, 27>::WITH_INTEGERS,
         recipe: Recipe { averaging: 0.999, ..Recipe::new(12_000, 256, 6e-3) },
     },
     Config {
-        name: "cobble",
-        network: &Compiled::<Cobble, 16, 27>::WITH_INTEGERS,
+        name: "convolution-chip",
+        network: &Compiled::<ConvolutionChip, 16, 27>::WITH_INTEGERS,
         recipe: Recipe { averaging: 0.999, ..Recipe::new(12_000, 128, 6e-3) },
     },
     Config {
@@ -68,8 +72,8 @@ pub(crate) static CONFIGS: [Config; 8] = [
         recipe: Recipe { weight_decay: 0.05, averaging: 0.999, ..Recipe::new(24_000, 256, 2e-3) },
     },
     Config {
-        name: "boulder",
-        network: &Compiled::<Boulder, 16, 27>::NEW,
+        name: "convolution",
+        network: &Compiled::<Convolution, 16, 27>::NEW,
         recipe: Recipe {
             weight_decay: 0.05,
             averaging: 0.999,
@@ -77,12 +81,36 @@ pub(crate) static CONFIGS: [Config; 8] = [
             ..Recipe::new(48_000, 128, 3e-3)
         },
     },
-    Config { name: "wide", network: &Compiled::<Wide, 32, 128>::NEW, recipe: Recipe::new(4000, 64, 3e-3) },
+    Config {
+        name: "transformer-wide",
+        network: &Compiled::<TransformerWide, 32, 128>::NEW,
+        recipe: Recipe::new(4000, 64, 3e-3),
+    },
 ];
 
-/// Their names, for the command line.
-pub(crate) fn names() -> Vec<&'static str> {
-    CONFIGS.iter().map(|config| config.name).collect()
+/// Names that configurations had until version 0.1, each with the name that took its place.
+const RENAMED: [(&str, &str); 6] = [
+    ("micro", "perceptron"),
+    ("tiny", "perceptron-small"),
+    ("pebble", "convolution-small"),
+    ("cobble", "convolution-chip"),
+    ("boulder", "convolution"),
+    ("wide", "transformer-wide"),
+];
+
+/// The present name of the configuration that was once called `name`.
+pub(crate) fn renamed(name: &str) -> Option<&'static str> {
+    RENAMED.iter().find(|(old, _)| *old == name).map(|(_, new)| *new)
+}
+
+/// Reads `--config`. Help and completions list the present names; an old name is an error that gives the present one.
+pub(crate) fn parser() -> impl TypedValueParser<Value = String> {
+    let present = CONFIGS.iter().map(|config| PossibleValue::new(config.name));
+    let old = RENAMED.iter().map(|(old, _)| PossibleValue::new(old).hide(true));
+    PossibleValuesParser::new(present.chain(old)).try_map(|name| match renamed(&name) {
+        Some(new) => Err(format!("its name is now {new}; write --config {new}")),
+        None => Ok(name),
+    })
 }
 
 /// The configuration called `name`.

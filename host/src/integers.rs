@@ -171,8 +171,8 @@ pub(crate) fn form(forms: &[&'static dyn Integers], dtype: Dtype) -> anyhow::Res
         Some(form) => Ok(*form),
         None => bail!(
             "this network exists in floats only: a transformer's softmax, its normalisation and its sums of products of \
-             activations have no integer form here, and the sums of boulder, the widest convolution, are too long to be exact; \
-             the perceptrons, pebble and cobble have"
+             activations have no integer form here, and the sums of the network convolution, the widest, are too long to be exact; \
+             the perceptrons, convolution-small and convolution-chip have"
         ),
     }
 }

@@ -54,7 +54,7 @@ impl Model {
         Ok(Self {
             source: file.display().to_string(),
             chosen: newest.is_some().then_some("newest run"),
-            settings: run::settings_of(&file),
+            settings: run::settings_of(&file)?,
             bytes: Cow::Owned(bytes),
         })
     }

@@ -12,6 +12,7 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 
 use crate::cli::Format;
+use crate::config;
 use crate::settings::Settings;
 
 /// Where runs go when nobody says where.
@@ -138,8 +139,23 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 }
 
 /// The settings of the run that left `model`, if one did.
-pub(crate) fn settings_of(model: &Path) -> Option<Settings> {
-    serde_json::from_slice(&fs::read(model.with_file_name(SETTINGS)).ok()?).ok()
+///
+/// # Errors
+/// The settings name a configuration by a name that it no longer has.
+pub(crate) fn settings_of(model: &Path) -> anyhow::Result<Option<Settings>> {
+    let path = model.with_file_name(SETTINGS);
+    let settings: Option<Settings> =
+        fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    if let Some(old) = settings.as_ref().map(|settings| &settings.config)
+        && let Some(new) = config::renamed(old)
+    {
+        let path = path.display();
+        bail!(
+            "{path}: the configuration “{old}” is now called “{new}”; rename it with: \
+             sed -i.old 's/\"config\": *\"{old}\"/\"config\": \"{new}\"/' {path}"
+        );
+    }
+    Ok(settings)
 }
 
 /// The newest model of any run in the runs folder.
