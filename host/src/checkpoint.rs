@@ -2,7 +2,6 @@
 //! NumPy open.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fs;
 use std::iter;
 use std::path::Path;
@@ -111,7 +110,7 @@ pub(crate) fn to_bytes(
     }
     views.push((LOSSES.to_owned(), Floats { shape: vec![state.losses.len()], values: &state.losses }));
     let metadata = Metadata { version: VERSION, alphabet: alphabet.to_owned(), settings: settings.clone() };
-    let metadata = HashMap::from([(METADATA.to_owned(), serde_json::to_string(&metadata)?)]);
+    let metadata = [(METADATA.to_owned(), serde_json::to_string(&metadata)?)].into_iter().collect();
     Ok(safetensors::serialize(views, Some(metadata))?)
 }
 
