@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 /// A training run of a moment.
 const SHORT: [&str; 9] =
-    ["train", "--config", "tiny", "--steps", "60", "--batch", "16", "--no-eval", "--no-pictures"];
+    ["train", "--config", "perceptron-small", "--steps", "60", "--batch", "16", "--no-eval", "--no-pictures"];
 
 /// A folder for one test, with some names in it.
 struct Scene {
@@ -156,7 +156,7 @@ fn the_desktop_prints_what_the_firmware_examples_print() {
     let states: String =
         states.flat_map(|states| states.split(" → ")).flat_map(|state| [state, "\n"]).collect();
     assert_eq!(states, include_str!("golden/firmware.txt"));
-    assert_eq!(sample("cobble-int4.mdm", "20", &[]), include_str!("golden/ten-cent.txt"));
+    assert_eq!(sample("convolution-chip-int4.mdm", "20", &[]), include_str!("golden/ten-cent.txt"));
 }
 
 #[test]
@@ -317,6 +317,7 @@ fn bad_numbers_are_usage_errors() {
         &["train", "--lr", "-1"],
         &["train", "--lr", "nan"],
         &["train", "--config", "huge"],
+        &["train", "--config", "micro"],
         &["train", "--save-every", "0"],
         &["sample", "--temperature", "-0.5"],
         &["sample", "--temperature", "nan"],
@@ -421,15 +422,18 @@ fn chosen_for(lines: &str) -> String {
 #[test]
 fn the_smallest_configuration_with_room_is_chosen_and_said() {
     let names = chosen_for("ann\nbea\n");
-    assert!(names.contains("network     micro") && !names.contains("the smallest"), "{names}");
+    assert!(names.contains("network     perceptron") && !names.contains("the smallest"), "{names}");
     let long = chosen_for("fourteenletter\nbea\n");
-    assert!(long.contains("network     pebble") && long.contains("the smallest"), "{long}");
+    assert!(long.contains("network     convolution-small") && long.contains("the smallest"), "{long}");
     let rich: String = ('ぁ'..='ん').map(|letter| format!("{letter}\n")).collect();
     let rich = chosen_for(&rich);
-    assert!(rich.contains("network     wide") && rich.contains("the smallest"), "{rich}");
+    assert!(rich.contains("network     transformer-wide") && rich.contains("the smallest"), "{rich}");
     let longer: String = (1..=40).map(|length| format!("{}\n", "ab".repeat(length))).collect();
     let longer = chosen_for(&longer);
-    assert!(longer.contains("network     wide") && longer.contains("24 lines of more than 32"), "{longer}");
+    assert!(
+        longer.contains("network     transformer-wide") && longer.contains("24 lines of more than 32"),
+        "{longer}"
+    );
     assert!(longer.contains("none with more room"), "{longer}");
 }
 
@@ -440,7 +444,7 @@ fn text_that_cannot_be_trained_on_is_refused_with_the_way_out() {
         ("empty.txt", b"", &["empty.txt", "one example on each line"]),
         ("blank.txt", b"\n \n\t\n", &["blank.txt", "one example"]),
         ("latin.txt", b"good\nbad \xe9\n", &["latin.txt", "line 2", "UTF-8"]),
-        ("long.txt", b"morethantwelveletters\n", &["12 characters", "has 21", "--config wide"]),
+        ("long.txt", b"morethantwelveletters\n", &["12 characters", "has 21", "--config transformer-wide"]),
         ("mac.txt", b"anna\rbob\r", &["mac.txt", "line 1", "carriage return", "tr "]),
         ("table.txt", b"anna\n\nbob\t3\n", &["line 3", "tab", "cut"]),
         ("colour.txt", b"anna\nb\x1b[1mob\n", &["line 2", "control character", "U+001B"]),
@@ -454,7 +458,7 @@ fn text_that_cannot_be_trained_on_is_refused_with_the_way_out() {
     ];
     for (name, bytes, parts) in cases {
         scene.write(name, bytes);
-        scene.bad(&["train", "--config", "tiny", "--input", name, "--out", "run"], 1, parts);
+        scene.bad(&["train", "--config", "perceptron-small", "--input", name, "--out", "run"], 1, parts);
         assert!(!scene.path("run").exists(), "{name}: nothing is left behind");
     }
     scene.bad(&["train", "--input", "missing.txt"], 1, &["missing.txt"]);
@@ -485,7 +489,7 @@ fn models_that_are_none_are_refused_by_name() {
     let checksum = crc32(&other[..body]).to_le_bytes();
     other[body..].copy_from_slice(&checksum);
     scene.write("other.mdm", &other);
-    scene.bad(&["sample", "--model", "other.mdm"], 1, &["width 77", "width 256", "micro"]);
+    scene.bad(&["sample", "--model", "other.mdm"], 1, &["width 77", "width 256", "perceptron"]);
     scene.bad(&["sample", "--model", "nowhere"], 1, &["nowhere"]);
     fs::create_dir(scene.path("folder")).unwrap();
     scene.bad(&["sample", "--model", "folder"], 1, &["folder"]);
@@ -587,7 +591,7 @@ fn integers_are_exported_trained_sampled_and_scored() {
         let said = scene.train(&out, &["--quantize", format]);
         assert!(scene.good(&["inspect", &out]).contains(format), "{said}");
     }
-    let convolution = SHORT.map(|part| if part == "tiny" { "pebble" } else { part });
+    let convolution = SHORT.map(|part| if part == "perceptron-small" { "convolution-small" } else { part });
     let train = |out, more: &[&str]| {
         scene.good(&[&convolution[..], &["--input", "names.txt", "--out", out], more].concat());
     };
@@ -622,12 +626,12 @@ fn golden_bytes() {
     let mut golden = String::new();
     // The transformers take longer, so they take less.
     for (config, steps, batch, num) in [
-        ("micro", "60", "64", "50"),
-        ("tiny", "60", "64", "50"),
-        ("pebble", "8", "16", "10"),
+        ("perceptron", "60", "64", "50"),
+        ("perceptron-small", "60", "64", "50"),
+        ("convolution-small", "8", "16", "10"),
         ("residual", "30", "64", "50"),
         ("transformer", "4", "16", "10"),
-        ("wide", "2", "16", "10"),
+        ("transformer-wide", "2", "16", "10"),
     ] {
         let size = ["--config", config, "--steps", steps, "--batch", batch];
         let train = ["train", "--seed", "7", "--no-eval", "--no-pictures", "--input", "names.txt"];
@@ -662,7 +666,7 @@ fn resuming_asks_for_the_same_settings_and_data() {
         ("--weight-decay", "0.5", "weight_decay is 0.5"),
         ("--averaging", "0.5", "averaging is 0.5"),
         ("--dropout", "0.5", "dropout is 0.5"),
-        ("--config", "micro", "config is \"micro\", and was \"tiny\""),
+        ("--config", "perceptron", "config is \"perceptron\", and was \"perceptron-small\""),
         ("--objective", "reference", "objective is \"reference\""),
     ] {
         scene.bad(&resume(&[option, value]), 1, &["cannot go on", said]);
@@ -735,10 +739,106 @@ fn what_a_checkpoint_says_is_shown_and_directs_no_terminal() {
     forge_checkpoint(&scene, "abcdefg", r"\\u001b");
     let shown = scene.good(&["inspect", "run/checkpoint.safetensors"]);
     assert!(shown.contains(r"\u{1b}hij") && !shown.contains('\x1b'), "{shown}");
-    forge_checkpoint(&scene, r#"\"config\":\"tiny\""#, "\\\"config\\\":\\\"\u{202e}y\\\"");
+    forge_checkpoint(
+        &scene,
+        r#"\"config\":\"perceptron-small\""#,
+        "\\\"config\\\":\\\"\u{202e}no-such-names\\\"",
+    );
     let output = scene.run(&["inspect", "run/checkpoint.safetensors"]);
     let stderr = text(&output.stderr);
-    assert!(stderr.contains(r"no configuration “\u{202e}y”") && !stderr.contains('\u{202e}'), "{stderr}");
+    assert!(
+        stderr.contains(r"no configuration “\u{202e}no-such-names”") && !stderr.contains('\u{202e}'),
+        "{stderr}"
+    );
+}
+
+/// The names that configurations had at first, and those that they have now.
+const RENAMED: [(&str, &str); 6] = [
+    ("micro", "perceptron"),
+    ("tiny", "perceptron-small"),
+    ("pebble", "convolution-small"),
+    ("cobble", "convolution-chip"),
+    ("boulder", "convolution"),
+    ("wide", "transformer-wide"),
+];
+
+#[test]
+fn an_old_name_on_the_command_line_is_refused_with_the_new_one() {
+    let scene = Scene::new();
+    let train =
+        ["train", "--input", "names.txt", "--steps", "1", "--batch", "1", "--no-eval", "--no-pictures"];
+    for (old, new) in RENAMED {
+        let remedy = format!("--config {new}");
+        for verb in [&train[..], &["bench"]] {
+            scene.bad(&[verb, &["--config", old]].concat(), 2, &[old, &remedy]);
+        }
+        scene.good(&[&train[..], &["--config", new, "--out", new]].concat());
+    }
+    let help = scene.good(&["train", "--help"]);
+    let choices =
+        "[possible values: perceptron, perceptron-small, convolution-small, convolution-chip, residual,";
+    assert!(help.split_whitespace().collect::<Vec<_>>().join(" ").contains(choices), "{help}");
+    let completions = scene.good(&["completions", "bash"]);
+    assert!(
+        completions.contains("perceptron-small") && !completions.contains("pebble"),
+        "old names are hidden"
+    );
+}
+
+/// Runs the command that a message ends with.
+#[cfg(unix)]
+fn paste(scene: &Scene, arguments: &[&str], before: &str) {
+    let program = env!("CARGO_BIN_EXE_micro-diffusion");
+    let said = text(&scene.run(arguments).stderr);
+    let (_, command) = said.split_once(before).unwrap_or_else(|| panic!("{said}"));
+    let command = command.trim_end().replace("micro-diffusion ", &format!("'{program}' --threads 1 "));
+    let output = Command::new("sh").args(["-c", &command]).current_dir(scene.folder.path()).output().unwrap();
+    assert!(output.status.success(), "{command}: {}", text(&output.stderr));
+}
+
+#[test]
+#[cfg(unix)]
+fn an_old_name_in_a_run_folder_is_refused_with_a_command_that_helps() {
+    let scene = Scene::new();
+    scene.train("run", &[]);
+    let sampled = scene.good(&["sample", "--model", "run"]);
+    let settings = text(&scene.read("run/settings.json"));
+    for (old, new) in RENAMED {
+        let named = |name| settings.replace("perceptron-small", name);
+        scene.write("run/settings.json", named(old).as_bytes());
+        for verb in ["sample", "sweep", "eval"] {
+            scene.bad(
+                &[verb, "--model", "run"],
+                1,
+                &["run/settings.json", &format!("“{old}”"), &format!("“{new}”")],
+            );
+        }
+        paste(&scene, &["sample", "--model", "run"], "rename it with: ");
+        assert_eq!(text(&scene.read("run/settings.json")), named(new));
+        assert_eq!(scene.good(&["sample", "--model", "run"]), sampled);
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn an_old_name_in_a_checkpoint_is_refused_with_a_command_that_helps() {
+    let scene = Scene::new();
+    scene.train("run", &[]);
+    let whole = scene.read("run/checkpoint.safetensors");
+    for (old, new) in RENAMED {
+        scene.write("run/checkpoint.safetensors", &whole);
+        // JSON may have blanks between a value and the comma after it.
+        let blanks = " ".repeat("perceptron-small".len() - old.len());
+        let config = format!(r#"\"config\":\"{old}\"{blanks}"#);
+        forge_checkpoint(&scene, r#"\"config\":\"perceptron-small\""#, &config);
+        let parts = [&format!("“{old}”"), &format!("“{new}”"), "checkpoint.safetensors"];
+        scene.bad(&["train", "--out", "run", "--resume"], 1, &parts);
+        scene.bad(&["inspect", "run/checkpoint.safetensors"], 1, &parts);
+        if new == "perceptron" {
+            paste(&scene, &["inspect", "run/checkpoint.safetensors"], "train it anew with: ");
+            assert!(scene.path("runs/names/model.mdm").exists());
+        }
+    }
 }
 
 #[test]
@@ -778,7 +878,8 @@ fn an_earlier_run_is_kept_however_its_folder_is_written() {
 #[test]
 fn only_what_a_run_left_is_moved_with_it() {
     let scene = Scene::new();
-    let train = ["train", "--config", "tiny", "--steps", "60", "--input", "names.txt", "--out", "run"];
+    let train =
+        ["train", "--config", "perceptron-small", "--steps", "60", "--input", "names.txt", "--out", "run"];
     scene.good(&train);
     scene.good(&["export", "--model", "run", "--format", "c"]);
     let left = files(&scene.path("run"));
@@ -804,7 +905,7 @@ fn a_run_that_diverges_leaves_its_last_good_checkpoint() {
     let train = [
         "train",
         "--config",
-        "tiny",
+        "perceptron-small",
         "--input",
         "names.txt",
         "--no-eval",
@@ -851,7 +952,7 @@ fn a_folder_that_cannot_be_written_is_said_so() {
 const LONG: [&str; 18] = [
     "train",
     "--config",
-    "tiny",
+    "perceptron-small",
     "--steps",
     "3000",
     "--batch",
@@ -1131,7 +1232,7 @@ fn a_run_folder_holds_what_a_run_leaves() {
     assert_eq!(csv.lines().count(), 61);
     assert_eq!(csv.lines().next(), Some("step,loss_nats_per_name,learning_rate"));
     let settings: serde_json::Value = serde_json::from_slice(&scene.read("run/settings.json")).unwrap();
-    assert_eq!((&settings["steps"], &settings["config"]), (&60.into(), &"tiny".into()));
+    assert_eq!((&settings["steps"], &settings["config"]), (&60.into(), &"perceptron-small".into()));
     let names = scene.good(&[&SHORT[..7], &["--input", "names.txt", "--out", "other", "--quiet"]].concat());
     assert_eq!(names.lines().count(), 20, "training ends with names: {names}");
     std::io::stderr().flush().unwrap();

@@ -68,7 +68,7 @@ fn the_microbit_samples_the_desktops_bits() {
 #[test]
 #[ignore = "takes minutes; run by the slow script"]
 fn every_chip_samples_the_desktops_bits() {
-    sampling(&["int4", "int8", "float", "cobble"], &COMPARED);
+    sampling(&["int4", "int8", "float", "convolution_chip"], &COMPARED);
 }
 
 /// The checksum of all weights after each of 40 steps, and three texts.

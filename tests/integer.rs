@@ -186,9 +186,9 @@ fn scores_are_those_of_plain_loops() {
 type Small = Mlp<3, 4, 2>;
 type Small8 = IntegerMlp<Int8, 3, 4, 2>;
 type Small4 = IntegerMlp<Int4, 3, 4, 2>;
-type Micro = Mlp<12, 27, 256>;
-type Micro8 = IntegerMlp<Int8, 12, 27, 256>;
-type Micro4 = IntegerMlp<Int4, 12, 27, 256>;
+type Perceptron = Mlp<12, 27, 256>;
+type Perceptron8 = IntegerMlp<Int8, 12, 27, 256>;
+type Perceptron4 = IntegerMlp<Int4, 12, 27, 256>;
 type ResidualFloats = Residual<12, 27, 256>;
 type Residual8 = IntegerResidual<Int8, 12, 27, 256>;
 type Residual4 = IntegerResidual<Int4, 12, 27, 256>;
@@ -198,7 +198,7 @@ type Residual4 = IntegerResidual<Int4, 12, 27, 256>;
 fn integers_are_the_numbers_of_a_float_network() {
     fn check<I: IntegerModel<12, 27>>(case: &Case, largest: u8) {
         let weights = case.rounded::<I, 12, 27>();
-        let floats = Micro::view(&weights[..]).unwrap();
+        let floats = Perceptron::view(&weights[..]).unwrap();
         let step = f64::from(1 << case.scales.activation).recip();
         let mut memory = I::MEMORY;
         let mut denoiser = I::denoiser(I::view(&case.payload, &case.scales).unwrap(), &mut memory);
@@ -223,8 +223,8 @@ fn integers_are_the_numbers_of_a_float_network() {
             }
         }
     }
-    check::<Micro8>(&Case::new::<Micro, Micro8, 12, 27>(3, 5), Int8::largest_value(256));
-    check::<Micro4>(&Case::new::<Micro, Micro4, 12, 27>(3, 3), Int4::largest_value(256));
+    check::<Perceptron8>(&Case::new::<Perceptron, Perceptron8, 12, 27>(3, 5), Int8::largest_value(256));
+    check::<Perceptron4>(&Case::new::<Perceptron, Perceptron4, 12, 27>(3, 3), Int4::largest_value(256));
 }
 
 #[test]
@@ -247,8 +247,8 @@ fn the_incremental_first_layer_equals_the_sum_from_scratch() {
             assert_eq!(all_scores(&mut denoiser, &text), scratch, "change {change}");
         }
     }
-    check::<Micro8>(&Case::new::<Micro, Micro8, 12, 27>(4, 5));
-    check::<Micro4>(&Case::new::<Micro, Micro4, 12, 27>(4, 2));
+    check::<Perceptron8>(&Case::new::<Perceptron, Perceptron8, 12, 27>(4, 5));
+    check::<Perceptron4>(&Case::new::<Perceptron, Perceptron4, 12, 27>(4, 2));
     check::<Residual4>(&Case::new::<ResidualFloats, Residual4, 12, 27>(4, 2));
 }
 
@@ -267,8 +267,8 @@ fn what_is_no_symbol_is_a_mask() {
             }
         }
     }
-    check::<Micro, Micro8>();
-    check::<Micro, Micro4>();
+    check::<Perceptron, Perceptron8>();
+    check::<Perceptron, Perceptron4>();
     check::<ResidualFloats, Residual8>();
 }
 
@@ -295,8 +295,8 @@ fn nothing_overflows_at_the_ends_of_every_range() {
     }
     // The largest shifts that a file may ask for.
     let scales = |activation, tensors| Scales { activation, tensors };
-    check::<Micro8>(scales(5, [5, 5, 4, 1, 0, 0]), agrees_with_plain_loops::<Int8, 12, 27, 256>);
-    check::<Micro4>(scales(1, [1, 1, 1, 1, 0, 0]), agrees_with_plain_loops::<Int4, 12, 27, 256>);
+    check::<Perceptron8>(scales(5, [5, 5, 4, 1, 0, 0]), agrees_with_plain_loops::<Int8, 12, 27, 256>);
+    check::<Perceptron4>(scales(1, [1, 1, 1, 1, 0, 0]), agrees_with_plain_loops::<Int4, 12, 27, 256>);
     let residual = residual_agrees_with_plain_loops::<Int8, 12, 27, 256>;
     check::<Residual8>(scales(5, [5, 5, 0, 5, 5, 1]), residual);
     check::<Residual8>(scales(5, [5, 5, 11, 16, 5, 1]), residual);
@@ -306,17 +306,17 @@ fn nothing_overflows_at_the_ends_of_every_range() {
 
 #[test]
 fn scales_and_biases_that_could_overflow_are_refused() {
-    let case = Case::new::<Micro, Micro8, 12, 27>(4, 5);
-    let with = |change: fn(&mut Scales)| case.taken_with::<Micro8, 12, 27>(change);
+    let case = Case::new::<Perceptron, Perceptron8, 12, 27>(4, 5);
+    let with = |change: fn(&mut Scales)| case.taken_with::<Perceptron8, 12, 27>(change);
     assert!(with(|_| ()));
     assert!(!with(|scales| scales.activation = 16), "activations finer than sums");
     assert!(!with(|scales| scales.tensors[1] += 1), "a bias in another unit");
     assert!(!with(|scales| scales.tensors[2] = 0), "scores up to 2³⁴");
     assert!(!with(|scales| scales.tensors[2] = 12), "finer than a score");
     assert!(!with(|scales| scales.tensors[3] = 0), "score biases up to 2³¹");
-    let (mut payload, bias) = (case.payload.clone(), Micro8::TENSORS[0].bytes());
+    let (mut payload, bias) = (case.payload.clone(), Perceptron8::TENSORS[0].bytes());
     payload[bias..bias + 2].copy_from_slice(&(1_i16 << 14).to_le_bytes());
-    let taken = |payload: &[u8]| Micro8::view(payload, &case.scales).is_some();
+    let taken = |payload: &[u8]| Perceptron8::view(payload, &case.scales).is_some();
     assert!(!taken(&payload), "a hidden bias beyond its share");
     payload.push(0);
     assert!(!taken(&payload));
@@ -332,7 +332,7 @@ fn scales_and_biases_that_could_overflow_are_refused() {
 /// No file can hold them, but scales are made by hand too.
 #[test]
 fn exponents_above_those_of_a_file_are_refused() {
-    let case = Case::new::<Micro, Micro8, 12, 27>(4, 5);
+    let case = Case::new::<Perceptron, Perceptron8, 12, 27>(4, 5);
     let residual = Case::new::<ResidualFloats, Residual8, 12, 27>(4, 5);
     let table = |exponent| move |scales: &mut Scales| scales.tensors[..2].fill(exponent);
     let second = |exponent: u8| {
@@ -340,11 +340,11 @@ fn exponents_above_those_of_a_file_are_refused() {
             (scales.tensors[2], scales.tensors[3]) = (exponent - scales.activation, exponent);
         }
     };
-    assert!(case.taken_with::<Micro8, 12, 27>(table(16)));
+    assert!(case.taken_with::<Perceptron8, 12, 27>(table(16)));
     assert!(residual.taken_with::<Residual8, 12, 27>(table(16)));
     assert!(residual.taken_with::<Residual8, 12, 27>(second(16)));
     for exponent in [17, 32, 255] {
-        assert!(!case.taken_with::<Micro8, 12, 27>(table(exponent)), "{exponent}");
+        assert!(!case.taken_with::<Perceptron8, 12, 27>(table(exponent)), "{exponent}");
         assert!(!residual.taken_with::<Residual8, 12, 27>(table(exponent)), "{exponent}");
         assert!(!residual.taken_with::<Residual8, 12, 27>(second(exponent)), "{exponent}");
     }
@@ -423,14 +423,14 @@ fn products_in_four_bits_are_trained_in_steps_as_fine_as_hidden_values() {
         let activation = I::trained_exponent();
         [scales(I::TENSORS, &weights, activation), trained_scales(I::TENSORS, &weights, activation)]
     }
-    let [mut best, trained] = check::<Micro, Micro4>();
+    let [mut best, trained] = check::<Perceptron, Perceptron4>();
     assert_eq!((best.tensors[2], trained.tensors[2]), (1, 3));
     best.tensors[2] = 3;
     assert_eq!(trained, best, "and nothing else");
     let [best, trained] = check::<ResidualFloats, Residual4>();
     // The second layer, its bias in the unit of its sums, and the output.
     assert_eq!((&best.tensors[2..5], &trained.tensors[2..5]), (&[1, 3, 1][..], &[2, 4, 2][..]));
-    let [best, trained] = check::<Micro, Micro8>();
+    let [best, trained] = check::<Perceptron, Perceptron8>();
     assert_eq!(best, trained, "eight bits are fine enough");
 }
 
@@ -512,8 +512,8 @@ fn floats_and_integers_are_not_mistaken_for_each_other() {
 #[test]
 fn every_order_and_pattern_runs_on_integers_and_gives_the_same_texts_for_ever() {
     let found = [
-        every_order_and_pattern::<Micro, Micro8, 12>(5),
-        every_order_and_pattern::<Micro, Micro4, 12>(3),
+        every_order_and_pattern::<Perceptron, Perceptron8, 12>(5),
+        every_order_and_pattern::<Perceptron, Perceptron4, 12>(3),
         every_order_and_pattern::<ResidualFloats, Residual8, 12>(5),
         every_order_and_pattern::<ResidualFloats, Residual4, 12>(2),
     ];
@@ -523,8 +523,8 @@ fn every_order_and_pattern_runs_on_integers_and_gives_the_same_texts_for_ever() 
 
 #[test]
 fn training_computes_the_integers_themselves() {
-    training_computes_integers::<Micro, Int8, 12, 27>();
-    training_computes_integers::<Micro, Int4, 12, 27>();
+    training_computes_integers::<Perceptron, Int8, 12, 27>();
+    training_computes_integers::<Perceptron, Int4, 12, 27>();
     training_computes_integers::<ResidualFloats, Int8, 12, 27>();
     training_computes_integers::<ResidualFloats, Int4, 12, 27>();
 }
@@ -589,7 +589,7 @@ fn the_shipped_integers_open_and_write_names() {
         };
         (0..100).filter(good).count()
     }
-    let eight = names::<Micro8>(include_bytes!("../data/names-int8.mdm"));
-    let four = names::<Micro4>(include_bytes!("../data/names-int4.mdm"));
+    let eight = names::<Perceptron8>(include_bytes!("../data/names-int8.mdm"));
+    let four = names::<Perceptron4>(include_bytes!("../data/names-int4.mdm"));
     assert!(eight >= 95 && four >= 95, "{eight} and {four} of 100");
 }

@@ -92,9 +92,9 @@ fn agrees_with_plain_loops<
     all_held
 }
 
-type Pebble = Convolution<16, 27, 26, 3, 5>;
-type Pebble8 = IntegerConvolution<Int8, 16, 27, 26, 3, 5>;
-type Pebble4 = IntegerConvolution<Int4, 16, 27, 26, 3, 5>;
+type ConvolutionSmall = Convolution<16, 27, 26, 3, 5>;
+type ConvolutionSmall8 = IntegerConvolution<Int8, 16, 27, 26, 3, 5>;
+type ConvolutionSmall4 = IntegerConvolution<Int4, 16, 27, 26, 3, 5>;
 type Small = Convolution<4, 5, 2, 2, 3>;
 type Small8 = IntegerConvolution<Int8, 4, 5, 2, 2, 3>;
 type Small4 = IntegerConvolution<Int4, 4, 5, 2, 2, 3>;
@@ -135,7 +135,7 @@ fn scores_are_those_of_plain_loops() {
 fn integers_are_the_numbers_of_a_float_network() {
     fn check<I: IntegerModel<16, 27>>(case: &Case, largest: u8) {
         let weights = case.rounded::<I, 16, 27>();
-        let floats = Pebble::view(&weights[..]).unwrap();
+        let floats = ConvolutionSmall::view(&weights[..]).unwrap();
         let step = f64::from(1 << case.scales.activation).recip();
         // To the nearest step, halves up.
         let value = |x: f64| (x / step + 0.5).floor().clamp(0.0, f64::from(largest)) * step;
@@ -172,14 +172,20 @@ fn integers_are_the_numbers_of_a_float_network() {
             }
         }
     }
-    check::<Pebble8>(&Case::new::<Pebble, Pebble8, 16, 27>(3, 6), Int8::largest_value(130));
-    check::<Pebble4>(&Case::new::<Pebble, Pebble4, 16, 27>(3, 3), Int4::largest_value(130));
+    check::<ConvolutionSmall8>(
+        &Case::new::<ConvolutionSmall, ConvolutionSmall8, 16, 27>(3, 6),
+        Int8::largest_value(130),
+    );
+    check::<ConvolutionSmall4>(
+        &Case::new::<ConvolutionSmall, ConvolutionSmall4, 16, 27>(3, 3),
+        Int4::largest_value(130),
+    );
 }
 
 #[test]
 fn training_computes_the_integers_themselves() {
-    training_computes_integers::<Pebble, Int8, 16, 27>();
-    training_computes_integers::<Pebble, Int4, 16, 27>();
+    training_computes_integers::<ConvolutionSmall, Int8, 16, 27>();
+    training_computes_integers::<ConvolutionSmall, Int4, 16, 27>();
 }
 
 /// Every table at an end of its range, and biases at the ends of theirs: sums and stream reach their bounds, and hold.
@@ -215,8 +221,8 @@ fn nothing_overflows_at_the_ends_of_every_range() {
 
 #[test]
 fn scales_that_could_overflow_are_refused() {
-    let case = Case::new::<Pebble, Pebble8, 16, 27>(4, 6);
-    let with = |change: fn(&mut Scales)| case.taken_with::<Pebble8, 16, 27>(change);
+    let case = Case::new::<ConvolutionSmall, ConvolutionSmall8, 16, 27>(4, 6);
+    let with = |change: fn(&mut Scales)| case.taken_with::<ConvolutionSmall8, 16, 27>(change);
     assert!(with(|_| ()));
     assert!(with(|scales| scales.tensors[0] = 3));
     assert!(!with(|scales| scales.tensors[0] = 2), "a stream that begins beyond 16 bits");
@@ -231,12 +237,15 @@ fn scales_that_could_overflow_are_refused() {
     assert!(!with(|scales| (scales.activation, scales.tensors[3]) = (5, 0)), "scores");
     assert!(!with(|scales| scales.tensors[3] = 11), "finer than a score");
     assert!(!with(|scales| scales.tensors[4] = 0), "score biases up to 2³¹");
-    let taken = |payload: &[u8]| Pebble8::view(payload, &case.scales).is_some();
+    let taken = |payload: &[u8]| ConvolutionSmall8::view(payload, &case.scales).is_some();
     assert!(!taken(&case.payload[1..]));
     assert!(!taken(&[&case.payload[..], &[0]].concat()));
     // A score is a sum over the features of values that T·D = 130 or 64 of them share: 26·33·8 at most, and 64·68·8.
     let whole = |scales: &mut Scales| (scales.activation, scales.tensors[3]) = (0, 0);
-    assert!(Case::new::<Pebble, Pebble4, 16, 27>(4, 3).taken_with::<Pebble4, 16, 27>(whole));
+    assert!(
+        Case::new::<ConvolutionSmall, ConvolutionSmall4, 16, 27>(4, 3)
+            .taken_with::<ConvolutionSmall4, 16, 27>(whole)
+    );
     type Wide4 = IntegerConvolution<Int4, 16, 27, 64, 1, 1>;
     let wide = Case::new::<Convolution<16, 27, 64, 1, 1>, Wide4, 16, 27>(4, 3);
     assert!(wide.taken_with::<Wide4, 16, 27>(|scales| (scales.activation, scales.tensors[3]) = (0, 2)));
@@ -248,21 +257,21 @@ fn scales_that_could_overflow_are_refused() {
 fn the_largest_value_is_2_to_4_in_the_steps_that_are_trained_for() {
     assert_eq!(IntegerConvolution::<Int4, 4, 5, 64, 1, 7>::trained_exponent(), 2);
     assert_eq!(
-        Pebble4::trained_exponent(),
+        ConvolutionSmall4::trained_exponent(),
         3,
         "33 would be 2 to 4 in sixteenths, which is too fine for four bits"
     );
-    assert_eq!(Pebble8::trained_exponent(), 6, "255 in sixty-fourths");
+    assert_eq!(ConvolutionSmall8::trained_exponent(), 6, "255 in sixty-fourths");
 }
 
 /// No file can hold them, but scales are made by hand too.
 #[test]
 fn exponents_above_those_of_a_file_are_refused() {
-    let case = Case::new::<Pebble, Pebble8, 16, 27>(4, 6);
+    let case = Case::new::<ConvolutionSmall, ConvolutionSmall8, 16, 27>(4, 6);
     let weights = |exponent| move |scales: &mut Scales| scales.tensors[1] = exponent;
-    assert!(case.taken_with::<Pebble8, 16, 27>(weights(16)));
+    assert!(case.taken_with::<ConvolutionSmall8, 16, 27>(weights(16)));
     for exponent in [17, 32, 255] {
-        assert!(!case.taken_with::<Pebble8, 16, 27>(weights(exponent)), "{exponent}");
+        assert!(!case.taken_with::<ConvolutionSmall8, 16, 27>(weights(exponent)), "{exponent}");
     }
 }
 
@@ -293,8 +302,8 @@ fn the_stream_holds_the_nearest_step_within_16_bits() {
 #[test]
 fn every_order_and_pattern_runs_on_integers_and_gives_the_same_texts_for_ever() {
     let found = [
-        every_order_and_pattern::<Pebble, Pebble8, 16>(6),
-        every_order_and_pattern::<Pebble, Pebble4, 16>(3),
+        every_order_and_pattern::<ConvolutionSmall, ConvolutionSmall8, 16>(6),
+        every_order_and_pattern::<ConvolutionSmall, ConvolutionSmall4, 16>(3),
     ];
     let checksums = found.each_ref().map(|(checksum, _)| *checksum);
     assert_eq!(checksums, [0xb9a4_884d, 0x0584_c7de], "\n{found:#?}");

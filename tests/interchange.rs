@@ -5,7 +5,9 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use micro_diffusion::config::{Cobble, Micro, Pebble, Residual, Tiny, Transformer, Wide};
+use micro_diffusion::config::{
+    ConvolutionChip, ConvolutionSmall, Perceptron, PerceptronSmall, Residual, Transformer, TransformerWide,
+};
 use micro_diffusion::denoiser::{Denoiser, Model, Score};
 use micro_diffusion::file::ModelFile;
 use micro_diffusion::integer::{Int4, Int8, IntegerModel, Quantisable};
@@ -173,8 +175,8 @@ fn numpy_agrees<M: Model<L, V>, const L: usize, const V: usize>(config: &str) {
 
 #[test]
 fn numpy_computes_the_logits_of_the_perceptrons() {
-    numpy_agrees::<Micro, 12, 27>("micro");
-    numpy_agrees::<Tiny, 12, 27>("tiny");
+    numpy_agrees::<Perceptron, 12, 27>("perceptron");
+    numpy_agrees::<PerceptronSmall, 12, 27>("perceptron-small");
 }
 
 #[test]
@@ -184,13 +186,13 @@ fn numpy_computes_the_logits_of_the_residual_perceptron() {
 
 #[test]
 fn numpy_computes_the_logits_of_the_convolution() {
-    numpy_agrees::<Pebble, 16, 27>("pebble");
+    numpy_agrees::<ConvolutionSmall, 16, 27>("convolution-small");
 }
 
 #[test]
 fn numpy_computes_the_logits_of_the_transformers() {
     numpy_agrees::<Transformer, 16, 27>("transformer");
-    numpy_agrees::<Wide, 32, 128>("wide");
+    numpy_agrees::<TransformerWide, 32, 128>("transformer-wide");
 }
 
 /// Every score of a masked position in integers, to the last bit.
@@ -218,11 +220,11 @@ fn numpy_computes_the_integers<I: IntegerModel<L, 27>, const L: usize>(folder: &
 fn numpy_computes_the_scores_of_integers() {
     type Forms<M, P, const L: usize = 12> = <M as Quantisable<L, 27>>::Integers<P>;
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data");
-    numpy_computes_the_integers::<Forms<Micro, Int8>, 12>(&data, "names-int8.mdm");
-    numpy_computes_the_integers::<Forms<Micro, Int4>, 12>(&data, "names-int4.mdm");
-    numpy_computes_the_integers::<Forms<Cobble, Int4, 16>, 16>(&data, "cobble-int4.mdm");
-    let folder = trained_with("pebble", &["--quantize", "int8"]);
-    numpy_computes_the_integers::<Forms<Pebble, Int8, 16>, 16>(folder.path(), "run/model.mdm");
+    numpy_computes_the_integers::<Forms<Perceptron, Int8>, 12>(&data, "names-int8.mdm");
+    numpy_computes_the_integers::<Forms<Perceptron, Int4>, 12>(&data, "names-int4.mdm");
+    numpy_computes_the_integers::<Forms<ConvolutionChip, Int4, 16>, 16>(&data, "convolution-chip-int4.mdm");
+    let folder = trained_with("convolution-small", &["--quantize", "int8"]);
+    numpy_computes_the_integers::<Forms<ConvolutionSmall, Int8, 16>, 16>(folder.path(), "run/model.mdm");
     let folder = trained_with("residual", &["--quantize", "int8"]);
     numpy_computes_the_integers::<Forms<Residual, Int8>, 12>(folder.path(), "run/model.mdm");
     let folder = trained_with("residual", &["--quantize", "int4"]);
@@ -293,24 +295,24 @@ fn numpy_scores_alike(config: &str, integers: Option<&str>) {
 
 #[test]
 fn numpy_scores_every_kind_of_network_alike() {
-    for config in ["micro", "tiny", "pebble", "residual", "transformer"] {
+    for config in ["perceptron", "perceptron-small", "convolution-small", "residual", "transformer"] {
         numpy_scores_alike(config, None);
     }
-    for (config, integers) in [("micro", "int8"), ("tiny", "int4"), ("residual", "int4")] {
+    for (config, integers) in [("perceptron", "int8"), ("perceptron-small", "int4"), ("residual", "int4")] {
         numpy_scores_alike(config, Some(integers));
     }
 }
 
-/// The tiny model as source code in `format`, compiled with `main` beside it and run.
+/// The smallest model as source code in `format`, compiled with `main` beside it and run.
 fn compiled_agrees(format: &str, header: &str, main: (&str, &str), compiler: &[&str]) {
     if !available(compiler[0], &["--version"]) {
         return;
     }
-    let folder = trained("tiny");
+    let folder = trained("perceptron-small");
     let path = folder.path();
     good(path, &["export", "--model", "run", "--format", format, "--out", header]);
     let texts = texts::<12>(27);
-    let ours = logits::<Tiny, 12, 27>(&fs::read(path.join("run/model.mdm")).unwrap(), &texts);
+    let ours = logits::<PerceptronSmall, 12, 27>(&fs::read(path.join("run/model.mdm")).unwrap(), &texts);
     fs::write(path.join(main.0), main.1).unwrap();
     let output = Command::new(compiler[0]).args(&compiler[1..]).current_dir(path).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -421,7 +423,7 @@ fn export_writes_where_it_is_told_and_overwrites_nothing_by_halves() {
 
 #[test]
 fn tensors_that_are_no_model_are_refused_by_name() {
-    let folder = trained("tiny");
+    let folder = trained("perceptron-small");
     let path = folder.path();
     bad(path, &["sample", "--model", "run/checkpoint.safetensors"], &["checkpoint of a run", "--resume"]);
     good(path, &["export", "--model", "run", "--out", "model.safetensors"]);
@@ -449,8 +451,11 @@ fn tensors_that_are_no_model_are_refused_by_name() {
         &["backwards.safetensors", r"'\u{202e}'", "directs a terminal"],
     );
     let cases: [(&str, &[&str]); 7] = [
-        ("heads.safetensors", &["4 attention heads", "tiny has 0"]),
-        ("renamed.safetensors", &["hidden_b1as [18]", "tiny: input [12, 27, 18], hidden_bias [18]"]),
+        ("heads.safetensors", &["4 attention heads", "perceptron-small has 0"]),
+        (
+            "renamed.safetensors",
+            &["hidden_b1as [18]", "perceptron-small: input [12, 27, 18], hidden_bias [18]"],
+        ),
         ("voiceless.safetensors", &["metadata has no “alphabet”", "save_file"]),
         ("repeated.safetensors", &["alphabet", "Repeated('a')"]),
         ("infinite.safetensors", &["output_bias", "not finite"]),

@@ -34,7 +34,7 @@ fn scene() -> TempDir {
 
 /// A training run of a moment, with everything there is to look at.
 const TRAIN: [&str; 9] =
-    ["train", "--config", "tiny", "--steps", "60", "--batch", "16", "--input", "names.txt"];
+    ["train", "--config", "perceptron-small", "--steps", "60", "--batch", "16", "--input", "names.txt"];
 
 /// Runs `arguments` in a terminal of `columns` and 24 lines: what it writes there. `None` where no terminal can be made.
 #[cfg(target_os = "linux")]
@@ -235,8 +235,18 @@ fn looking_changes_nothing_and_not_looking_leaves_nothing() {
 fn the_curve_of_a_killed_run_goes_on() {
     let folder = scene();
     let path = folder.path();
-    let train =
-        ["train", "--config", "tiny", "--steps", "400", "--batch", "16", "--input", "names.txt", "--quiet"];
+    let train = [
+        "train",
+        "--config",
+        "perceptron-small",
+        "--steps",
+        "400",
+        "--batch",
+        "16",
+        "--input",
+        "names.txt",
+        "--quiet",
+    ];
     let train = [&train[..], &["--save-every", "50", "--out"]].concat();
     run(path, &[&train[..], &["whole"]].concat());
     let mut child = Command::new(program());
@@ -323,7 +333,7 @@ fn json_has_the_documented_keys() {
         ),
         ("inspect, a model", &["inspect", "--json"]),
         ("inspect, a checkpoint", &["inspect", "--json", "run/checkpoint.safetensors"]),
-        ("bench", &["bench", "--json", "--config", "tiny"]),
+        ("bench", &["bench", "--json", "--config", "perceptron-small"]),
     ];
     for (verb, arguments) in cases {
         let json = stdout(path, arguments);

@@ -16,7 +16,7 @@ mod common;
 use common::batch;
 use micro_diffusion::adam::Adam;
 use micro_diffusion::categorical::{SymbolSet, Temperature};
-use micro_diffusion::config::{Micro, Residual, Tiny, Transformer, Wide};
+use micro_diffusion::config::{Perceptron, PerceptronSmall, Residual, Transformer, TransformerWide};
 use micro_diffusion::denoiser::Model;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
@@ -61,13 +61,13 @@ fn train_and_sample<M: Model<L, V>, const L: usize, const V: usize>() {
 }
 
 #[test]
-fn tiny() {
-    in_a_thread::<Tiny, 12, 27>(PERCEPTRON);
+fn perceptron_small() {
+    in_a_thread::<PerceptronSmall, 12, 27>(PERCEPTRON);
 }
 
 #[test]
-fn micro() {
-    in_a_thread::<Micro, 12, 27>(PERCEPTRON);
+fn perceptron() {
+    in_a_thread::<Perceptron, 12, 27>(PERCEPTRON);
 }
 
 #[test]
@@ -81,6 +81,6 @@ fn transformer() {
 }
 
 #[test]
-fn wide() {
-    in_a_thread::<Wide, 32, 128>(TRANSFORMER);
+fn transformer_wide() {
+    in_a_thread::<TransformerWide, 32, 128>(TRANSFORMER);
 }

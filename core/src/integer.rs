@@ -77,7 +77,7 @@ pub trait IntegerModel<const L: usize, const V: usize> {
     fn denoiser<'a: 'm, 'm>(view: Self::View<'a>, memory: &'m mut Self::Memory) -> Self::Denoiser<'m>;
 }
 
-/// A network of floats that also exists in integers: `<Micro as Quantisable<12, 27>>::Integers<Int4>`.
+/// A network of floats that also exists in integers: `<Perceptron as Quantisable<12, 27>>::Integers<Int4>`.
 pub trait Quantisable<const L: usize, const V: usize>: Model<L, V> {
     /// The same network with weights of precision `P`.
     type Integers<P: Precision + 'static>: IntegerModel<L, V>;

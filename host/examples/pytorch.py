@@ -4,7 +4,7 @@ From the repository, with PyTorch and safetensors installed and the program buil
 
     python3 host/examples/pytorch.py
 
-The network is the `micro` configuration, the perceptron of core/src/mlp.rs. Whatever trains it, what counts is that the
+The network is the `perceptron` configuration, the perceptron of core/src/mlp.rs. Whatever trains it, what counts is that the
 file holds tensors of the names and shapes that `micro-diffusion inspect` lists, and the alphabet.
 """
 

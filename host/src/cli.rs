@@ -96,8 +96,8 @@ pub(crate) struct TrainOptions {
     /// [default: runs/ and the input's name]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) out: Option<PathBuf>,
-    /// Which network [default: micro, or the smallest that has room for the text]
-    #[arg(long, value_parser = configurations::names())]
+    /// Which network [default: perceptron, or the smallest that has room for the text]
+    #[arg(long, value_parser = network_name())]
     pub(crate) config: Option<String>,
     /// Optimiser steps [default: the configuration's]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
@@ -262,7 +262,7 @@ pub(crate) struct SweepOptions {
 #[derive(Args)]
 pub(crate) struct BenchOptions {
     /// Which network
-    #[arg(long, default_value = configurations::DEFAULT, value_parser = configurations::names())]
+    #[arg(long, default_value = configurations::DEFAULT, value_parser = network_name())]
     pub(crate) config: String,
     /// Lines in each step [default: the configuration's]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=65_536), allow_negative_numbers = true)]
@@ -470,4 +470,14 @@ fn not_negative(text: &str) -> Result<f64, String> {
 fn positive(text: &str) -> Result<f64, String> {
     let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     (value > 0.0 && value.is_finite()).then_some(value).ok_or_else(|| "must be a number above 0".to_owned())
+}
+
+/// Reads `--config`. Help and completions list the present names; an old name is an error that gives the present one.
+fn network_name() -> impl TypedValueParser<Value = String> {
+    let present = configurations::CONFIGS.iter().map(|config| PossibleValue::new(config.name));
+    let old = configurations::RENAMED.iter().map(|(old, _)| PossibleValue::new(old).hide(true));
+    PossibleValuesParser::new(present.chain(old)).try_map(|name| match configurations::renamed(&name) {
+        Some(new) => Err(format!("its name is now {new}; write --config {new}")),
+        None => Ok(name),
+    })
 }

@@ -51,7 +51,7 @@ pub(crate) fn rows() -> Vec<Row> {
     let float = |chip| Row {
         chip,
         model: "12,006 parameters, f32",
-        file: "data/tiny.mdm",
+        file: "data/perceptron-small.mdm",
         program: Program { binary: "float", ..EXAMPLE },
         counted: check("float"),
     };
@@ -65,7 +65,7 @@ pub(crate) fn rows() -> Vec<Row> {
     let ten_cent = Row {
         chip: TEN_CENT,
         model: "20,277 parameters, int4",
-        file: "data/cobble-int4.mdm",
+        file: "data/convolution-chip-int4.mdm",
         program: TEN_CENT_EXAMPLE,
         counted: TEN_CENT_EXAMPLE,
     };

@@ -169,8 +169,8 @@ def timed(step, steps):
 def main():
     groups = {
         "perceptron": [
-            ("ours, 1 thread", Ours("micro", 1)),
-            ("ours, 2 threads", Ours("micro", 2)),
+            ("ours, 1 thread", Ours("perceptron", 1)),
+            ("ours, 2 threads", Ours("perceptron", 2)),
             ("PyTorch, 1 thread", TorchPeer(Perceptron(12), 12, 1)),
             ("PyTorch, 2 threads", TorchPeer(Perceptron(12), 12, 2)),
             ("NumPy", NumpyPeer(12)),

@@ -25,7 +25,7 @@ def instructions(config, steps):
 
 
 def main():
-    config = sys.argv[1] if len(sys.argv) > 1 else "micro"
+    config = sys.argv[1] if len(sys.argv) > 1 else "perceptron"
     step = (instructions(config, LONG) - instructions(config, SHORT)) / (LONG - SHORT)
     print(f"{config}: {step / 1e6:.3f} million instructions a step")
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use micro_diffusion::file::ModelFile;
 
 /// The model: any of the type that `main.rs` names.
-const MODEL: &str = "../../../data/cobble-int4.mdm";
+const MODEL: &str = "../../../data/convolution-chip-int4.mdm";
 
 fn main() {
     println!("cargo::rerun-if-changed=memory.x");

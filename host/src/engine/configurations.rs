@@ -1,6 +1,9 @@
 //! The configurations by name, each with the recipe that trains it well.
 
-use micro_diffusion::config::{Boulder, Cobble, Micro, Pebble, Residual, Tiny, Transformer, Wide};
+use micro_diffusion::config::{
+    Convolution, ConvolutionChip, ConvolutionSmall, Perceptron, PerceptronSmall, Residual, Transformer,
+    TransformerWide,
+};
 use micro_diffusion::denoiser::Shape;
 
 use crate::engine::compiled::Compiled;
@@ -22,24 +25,28 @@ impl Config {
 }
 
 /// The one that is used when none is named.
-pub(crate) const DEFAULT: &str = "micro";
+pub(crate) const DEFAULT: &str = "perceptron";
 
 /// All of them.
 pub(crate) static CONFIGS: [Config; 8] = [
-    Config { name: "micro", network: &Compiled::<Micro, 12, 27>::ALL, recipe: Recipe::new(5000, 64, 6e-3) },
     Config {
-        name: "tiny",
-        network: &Compiled::<Tiny, 12, 27>::ALL,
+        name: "perceptron",
+        network: &Compiled::<Perceptron, 12, 27>::ALL,
+        recipe: Recipe::new(5000, 64, 6e-3),
+    },
+    Config {
+        name: "perceptron-small",
+        network: &Compiled::<PerceptronSmall, 12, 27>::ALL,
         recipe: Recipe { weight_decay: 0.0, averaging: 0.9995, ..Recipe::new(40_000, 256, 8e-3) },
     },
     Config {
-        name: "pebble",
-        network: &Compiled::<Pebble, 16, 27>::ALL,
+        name: "convolution-small",
+        network: &Compiled::<ConvolutionSmall, 16, 27>::ALL,
         recipe: Recipe { averaging: 0.999, ..Recipe::new(12_000, 256, 6e-3) },
     },
     Config {
-        name: "cobble",
-        network: &Compiled::<Cobble, 16, 27>::ALL,
+        name: "convolution-chip",
+        network: &Compiled::<ConvolutionChip, 16, 27>::ALL,
         recipe: Recipe { averaging: 0.999, ..Recipe::new(12_000, 128, 6e-3) },
     },
     Config {
@@ -53,8 +60,8 @@ pub(crate) static CONFIGS: [Config; 8] = [
         recipe: Recipe { weight_decay: 0.05, averaging: 0.999, ..Recipe::new(24_000, 256, 2e-3) },
     },
     Config {
-        name: "boulder",
-        network: &Compiled::<Boulder, 16, 27>::FLOATS,
+        name: "convolution",
+        network: &Compiled::<Convolution, 16, 27>::FLOATS,
         recipe: Recipe {
             weight_decay: 0.05,
             averaging: 0.999,
@@ -62,12 +69,26 @@ pub(crate) static CONFIGS: [Config; 8] = [
             ..Recipe::new(48_000, 128, 3e-3)
         },
     },
-    Config { name: "wide", network: &Compiled::<Wide, 32, 128>::FLOATS, recipe: Recipe::new(4000, 64, 3e-3) },
+    Config {
+        name: "transformer-wide",
+        network: &Compiled::<TransformerWide, 32, 128>::FLOATS,
+        recipe: Recipe::new(4000, 64, 3e-3),
+    },
 ];
 
-/// Their names, for the command line.
-pub(crate) fn names() -> Vec<&'static str> {
-    CONFIGS.iter().map(|config| config.name).collect()
+/// Names that configurations had until version 0.1, each with the name that took its place.
+pub(crate) const RENAMED: [(&str, &str); 6] = [
+    ("micro", "perceptron"),
+    ("tiny", "perceptron-small"),
+    ("pebble", "convolution-small"),
+    ("cobble", "convolution-chip"),
+    ("boulder", "convolution"),
+    ("wide", "transformer-wide"),
+];
+
+/// The present name of the configuration that was once called `name`.
+pub(crate) fn renamed(name: &str) -> Option<&'static str> {
+    RENAMED.iter().find(|(old, _)| *old == name).map(|(_, new)| *new)
 }
 
 /// The configuration called `name`.

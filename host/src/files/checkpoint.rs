@@ -2,7 +2,6 @@
 //! NumPy open.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fs;
 use std::iter;
 use std::path::Path;
@@ -111,7 +110,7 @@ pub(crate) fn to_bytes(
     }
     views.push((LOSSES.to_owned(), Floats { shape: vec![state.losses.len()], values: &state.losses }));
     let metadata = Metadata { version: VERSION, alphabet: alphabet.to_owned(), settings: settings.clone() };
-    let metadata = HashMap::from([(METADATA.to_owned(), serde_json::to_string(&metadata)?)]);
+    let metadata = [(METADATA.to_owned(), serde_json::to_string(&metadata)?)].into_iter().collect();
     Ok(safetensors::serialize(views, Some(metadata))?)
 }
 
@@ -142,9 +141,18 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
         bail!("it is version {}, and this program reads version {VERSION}", version["version"]);
     }
     let metadata: Metadata = serde_json::from_str(json)?;
-    let config = configurations::by_name(&metadata.settings.training.config);
-    let config =
-        config.with_context(|| format!("no configuration “{}”", metadata.settings.training.config))?;
+    let name = &metadata.settings.training.config;
+    if let Some(new) = configurations::renamed(name) {
+        let RunSettings { training, input, .. } = &metadata.settings;
+        let (steps, batch) = (training.steps, training.batch);
+        let input = input.as_deref().map(|input| format!(" --input {}", input.display())).unwrap_or_default();
+        bail!(
+            "its configuration “{name}” is now called “{new}”; train it anew with: \
+             micro-diffusion train --config {new} --steps {steps} --batch {batch}{input}"
+        );
+    }
+    let config = configurations::by_name(name);
+    let config = config.with_context(|| format!("no configuration “{name}”"))?;
     let file = SafeTensors::deserialize(bytes)?;
     let group = |group: &str| -> anyhow::Result<Vec<f32>> {
         let tensors = config.network.tensors();

@@ -61,7 +61,7 @@ impl ModelBytes {
         };
         Ok(Self {
             chosen: newest.is_some().then_some("newest run"),
-            settings: run::settings_of(&file),
+            settings: run::settings_of(&file)?,
             ..Self::of_bytes(file.display().to_string(), bytes)
         })
     }

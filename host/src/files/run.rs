@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::engine::configurations;
 use crate::engine::settings::Settings;
 use crate::files::format::FileFormat;
 
@@ -166,8 +167,23 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 }
 
 /// The settings of the run that left `model`, if one did.
-pub(crate) fn settings_of(model: &Path) -> Option<RunSettings> {
-    serde_json::from_slice(&fs::read(model.with_file_name(SETTINGS)).ok()?).ok()
+///
+/// # Errors
+/// The settings name a configuration by a name that it no longer has.
+pub(crate) fn settings_of(model: &Path) -> anyhow::Result<Option<RunSettings>> {
+    let path = model.with_file_name(SETTINGS);
+    let settings: Option<RunSettings> =
+        fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    if let Some(old) = settings.as_ref().map(|settings| &settings.training.config)
+        && let Some(new) = configurations::renamed(old)
+    {
+        let path = path.display();
+        bail!(
+            "{path}: the configuration “{old}” is now called “{new}”; rename it with: \
+             sed -i.old 's/\"config\": *\"{old}\"/\"config\": \"{new}\"/' {path}"
+        );
+    }
+    Ok(settings)
 }
 
 /// The newest model of any run in the runs folder.

@@ -5,8 +5,6 @@
 //! which no shape shows, must be the configuration's where it is given; `config` is for whoever reads the file. Further
 //! metadata is allowed, further tensors are not.
 
-use std::collections::HashMap;
-
 use anyhow::{Context, bail};
 use micro_diffusion::file;
 use micro_diffusion::tensor::Tensor;
@@ -28,7 +26,8 @@ pub(crate) fn to_bytes(config: &Config, weights: &[f32], alphabet: &str) -> anyh
     let (network, heads) = (config.network, config.network.shape().heads.to_string());
     let metadata = [(ALPHABET, alphabet), (CONFIG, config.name), (HEADS, &heads)];
     let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned()));
-    let bytes = safetensors::serialize(views("", network.tensors(), weights), Some(HashMap::from(metadata)))?;
+    let bytes =
+        safetensors::serialize(views("", network.tensors(), weights), Some(metadata.into_iter().collect()))?;
     with_sorted_metadata(bytes)
 }
 

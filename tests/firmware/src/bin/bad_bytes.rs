@@ -5,7 +5,7 @@
 use firmware_checks::board::print;
 use firmware_checks::{Hash, L, V, number};
 use micro_diffusion::categorical::{SymbolSet, Temperature};
-use micro_diffusion::config::{Micro, Tiny};
+use micro_diffusion::config::{Perceptron, PerceptronSmall};
 use micro_diffusion::convolution::Convolution;
 use micro_diffusion::file::{FileError, ModelFile, crc32, write_integers};
 use micro_diffusion::integer::{Int4, Int8, IntegerModel, Precision, Quantisable};
@@ -16,8 +16,8 @@ use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
 use micro_diffusion::text::Alphabet;
 
-const GOOD: [u8; include_bytes!("../../../../data/tiny.mdm").len()] =
-    *include_bytes!("../../../../data/tiny.mdm");
+const GOOD: [u8; include_bytes!("../../../../data/perceptron-small.mdm").len()] =
+    *include_bytes!("../../../../data/perceptron-small.mdm");
 static MODEL: [u8; GOOD.len()] = GOOD;
 static FLIPPED_IN_HEADER: [u8; GOOD.len()] = flipped(17, 3);
 static FLIPPED_IN_WEIGHTS: [u8; GOOD.len()] = flipped(GOOD.len() / 2, 6);
@@ -52,8 +52,8 @@ fn run() -> Option<()> {
     }
     let file = ModelFile::parse(&MODEL).ok()?;
     say("one unit more", file.parameters::<Mlp<L, V, 19>, L, V>().map(|_| ()));
-    say("another network", file.parameters::<Micro, L, V>().map(|_| ()));
-    say("as it is", file.parameters::<Tiny, L, V>().map(|_| ()));
+    say("another network", file.parameters::<Perceptron, L, V>().map(|_| ()));
+    say("as it is", file.parameters::<PerceptronSmall, L, V>().map(|_| ()));
     every_bit::<Mlp<4, 6, 8>, Int4, 4>("int4")?;
     every_bit::<Mlp<4, 6, 8>, Int8, 4>("int8")?;
     every_bit::<Residual<4, 6, 16>, Int4, 4>("residual int4")?;

@@ -3,7 +3,7 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 use firmware_checks::{L, V, mark, tell};
-use micro_diffusion::config::Micro;
+use micro_diffusion::config::Perceptron;
 use micro_diffusion::denoiser::Model;
 use micro_diffusion::file::ModelFile;
 
@@ -14,9 +14,9 @@ firmware_checks::program!(run);
 fn run() -> Option<()> {
     mark();
     let file = ModelFile::parse(MODEL).ok()?;
-    let parameters = Micro::view(file.parameters::<Micro, L, V>().ok()?)?;
+    let parameters = Perceptron::view(file.parameters::<Perceptron, L, V>().ok()?)?;
     mark();
-    let mut memory = [0.0; <Micro as Model<L, V>>::MEMORY];
-    let mut denoiser = Micro::denoiser(parameters, &mut memory)?;
+    let mut memory = [0.0; <Perceptron as Model<L, V>>::MEMORY];
+    let mut denoiser = Perceptron::denoiser(parameters, &mut memory)?;
     tell(&mut denoiser, file.alphabet(), 10)
 }

@@ -9,7 +9,7 @@
 use core::hint::black_box;
 
 use micro_diffusion::categorical::{SymbolSet, Temperature};
-use micro_diffusion::config::{Cobble, Micro, Pebble, Residual, Tiny, Transformer};
+use micro_diffusion::config::{ConvolutionChip, Perceptron, ConvolutionSmall, Residual, PerceptronSmall, Transformer};
 use micro_diffusion::denoiser::{Denoiser, Model};
 use micro_diffusion::file::ModelFile;
 use micro_diffusion::integer::{Int4, Int8, IntegerModel, Precision, Quantisable};
@@ -38,17 +38,17 @@ fn main() -> ! {
 fn sample(bytes: &[u8]) -> Option<()> {
     let file = ModelFile::parse(bytes).ok()?;
     // Of each its own copy: what is of one shape would be known not to be of another.
-    black_box(float::<Tiny, 12, 27, { <Tiny as Model<12, 27>>::MEMORY }>(black_box(file)));
-    black_box(float::<Micro, 12, 27, { <Micro as Model<12, 27>>::MEMORY }>(black_box(file)));
+    black_box(float::<PerceptronSmall, 12, 27, { <PerceptronSmall as Model<12, 27>>::MEMORY }>(black_box(file)));
+    black_box(float::<Perceptron, 12, 27, { <Perceptron as Model<12, 27>>::MEMORY }>(black_box(file)));
     black_box(float::<Residual, 12, 27, { <Residual as Model<12, 27>>::MEMORY }>(black_box(file)));
     black_box(float::<Transformer, 16, 27, { <Transformer as Model<16, 27>>::MEMORY }>(black_box(file)));
-    black_box(float::<Pebble, 16, 27, { <Pebble as Model<16, 27>>::MEMORY }>(black_box(file)));
-    black_box(integer::<Micro, Int4, 12, 27>(black_box(file)));
-    black_box(integer::<Micro, Int8, 12, 27>(black_box(file)));
+    black_box(float::<ConvolutionSmall, 16, 27, { <ConvolutionSmall as Model<16, 27>>::MEMORY }>(black_box(file)));
+    black_box(integer::<Perceptron, Int4, 12, 27>(black_box(file)));
+    black_box(integer::<Perceptron, Int8, 12, 27>(black_box(file)));
     black_box(integer::<Residual, Int4, 12, 27>(black_box(file)));
     black_box(integer::<Residual, Int8, 12, 27>(black_box(file)));
-    black_box(integer::<Cobble, Int4, 16, 27>(black_box(file)));
-    black_box(integer::<Pebble, Int8, 16, 27>(black_box(file)));
+    black_box(integer::<ConvolutionChip, Int4, 16, 27>(black_box(file)));
+    black_box(integer::<ConvolutionSmall, Int8, 16, 27>(black_box(file)));
     Some(())
 }
 

@@ -15,14 +15,14 @@ use micro_diffusion::file::ModelFile;
 use names::{L, V};
 
 #[cfg(not(feature = "large"))]
-static MODEL: &[u8] = include_bytes!("../../../../../data/tiny.mdm");
+static MODEL: &[u8] = include_bytes!("../../../../../data/perceptron-small.mdm");
 #[cfg(not(feature = "large"))]
-type Network = micro_diffusion::config::Tiny;
+type Network = micro_diffusion::config::PerceptronSmall;
 
 #[cfg(feature = "large")]
 static MODEL: &[u8] = include_bytes!("../../../../../data/names.mdm");
 #[cfg(feature = "large")]
-type Network = micro_diffusion::config::Micro;
+type Network = micro_diffusion::config::Perceptron;
 
 #[board::entry]
 fn main() -> ! {
