@@ -22,7 +22,7 @@ PROGRAM = os.environ.get("PROGRAM", str(ROOT / "target/release/micro-diffusion")
 TABLE = ROOT / "tests/golden/desktop.tsv"
 BATCH = 64
 # Steps and names of the shorter and the longer run.
-STEPS = (3, 8)
+STEPS = (3, 13)
 NAMES = (64, 192)
 # More than this share of the committed figure fails; less than the second share asks for a new table.
 MOST_PERCENT, LEAST_PERCENT = 105, 95
