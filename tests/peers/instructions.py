@@ -18,7 +18,8 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-PROGRAM = os.environ.get("PROGRAM", str(ROOT / "target/release/micro-diffusion"))
+BUILT = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release/micro-diffusion"
+PROGRAM = os.environ.get("PROGRAM", str(BUILT))
 TABLE = ROOT / "tests/golden/desktop.tsv"
 BATCH = 64
 # Steps and names of the shorter and the longer run.
