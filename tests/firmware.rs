@@ -10,6 +10,8 @@
 // The core's lints are for firmware.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+#[path = "common/cross.rs"]
+mod cross;
 #[path = "firmware/tools.rs"]
 mod tools;
 #[path = "firmware/cost.rs"]

@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
+use crate::cross::{Compiler, output, run_build};
+pub(crate) use crate::cross::{project, skip};
 use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol, SectionKind};
-
-/// Set to anything by continuous integration: then nothing may be left out.
-const REQUIRED: &str = "CI";
 
 /// An emulated chip.
 #[derive(Clone, Copy, Debug)]
@@ -64,23 +63,9 @@ pub(crate) const TEN_CENT: Chip = Chip {
     ..RISC_V
 };
 
-/// The folder of this project.
-pub(crate) fn project() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-}
-
 /// Where everything of these tests is built.
 fn target_folder() -> PathBuf {
     project().join("target/firmware")
-}
-
-/// What compiles for the chips.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Compiler {
-    /// The one that compiles this test, with rustup's targets.
-    Rustup,
-    /// Debian's, which has the sources of `core` instead.
-    Debian,
 }
 
 /// The tools, found once; `None`, with the reason on stderr, where one is missing.
@@ -95,38 +80,14 @@ pub(crate) fn tools() -> Option<Tools> {
     }
 }
 
-/// Says why a check is left out.
-///
-/// # Panics
-/// Where [`REQUIRED`] is set.
-pub(crate) fn skip(reason: &str) {
-    assert!(std::env::var_os(REQUIRED).is_none(), "{REQUIRED} is set, but {reason}");
-    eprintln!("SKIPPED: {reason}");
-}
-
 fn find() -> Result<Compiler, String> {
     for tool in ["qemu-system-arm", "qemu-system-riscv32", "gcc"] {
         if output(Command::new(tool).arg("--version")).is_none() {
             return Err(format!("{tool} is not installed"));
         }
     }
-    if Path::new("/usr/bin/rustc").exists()
-        && Path::new("/usr/lib/rustlib/src/rust/library/core").exists()
-        && output(Command::new("ld.lld").arg("--version")).is_some()
-    {
-        return Ok(Compiler::Debian);
-    }
-    let targets = output(Command::new("rustup").args(["target", "list", "--installed"])).unwrap_or_default();
-    let all = [MICROBIT, CORTEX_M3, CORTEX_M4F, RISC_V];
-    if all.iter().all(|chip| targets.lines().any(|line| line == chip.target)) {
-        return Ok(Compiler::Rustup);
-    }
-    Err("the compiler lacks the chips' targets".to_owned())
-}
-
-fn output(command: &mut Command) -> Option<String> {
-    let output = command.output().ok().filter(|output| output.status.success())?;
-    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+    let chips = [MICROBIT, CORTEX_M3, CORTEX_M4F, RISC_V].map(|chip| chip.target);
+    Compiler::find(&chips).ok_or_else(|| "the compiler lacks the chips' targets".to_owned())
 }
 
 /// Proof that every tool is there.
@@ -187,20 +148,8 @@ impl Tools {
         // One at a time: the next build may replace the file.
         static BUILDING: Mutex<()> = Mutex::new(());
         let _one = BUILDING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut cargo = match self.compiler {
-            Compiler::Rustup => Command::new("cargo"),
-            Compiler::Debian => {
-                let mut cargo = Command::new("/usr/bin/cargo");
-                cargo.env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1");
-                // The linker of Rust's own targets is not in Debian.
-                let linker = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace('-', "_"));
-                cargo.env(linker, "ld.lld").env_remove("RUSTFLAGS").arg("-Zbuild-std=core");
-                cargo.env_remove("RUSTUP_TOOLCHAIN");
-                cargo
-            }
-        };
+        let mut cargo = self.compiler.build(target, "core");
         cargo.current_dir(project().join(program.package));
-        cargo.args(["build", "--release", "--locked", "--quiet", "--target", target]);
         cargo.args(["--bin", program.binary, "--features", program.features]).args(arguments);
         cargo.env("CARGO_TARGET_DIR", target_folder());
         run_build(&mut cargo)?;
@@ -250,11 +199,6 @@ pub(crate) fn build_for_desktop(profile: &str) -> PathBuf {
     cargo.env("CARGO_TARGET_DIR", target_folder());
     run_build(&mut cargo).unwrap();
     target_folder().join(if profile == "dev" { "debug" } else { profile })
-}
-
-fn run_build(cargo: &mut Command) -> Result<(), String> {
-    let output = cargo.output().map_err(|error| error.to_string())?;
-    output.status.success().then_some(()).ok_or_else(|| String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
 /// Runs `command` for ten minutes at most: its exit code, and what it printed.

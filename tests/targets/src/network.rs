@@ -1,0 +1,62 @@
+//! All that these checks call of [`Model`], in one place.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use micro_diffusion::adam::{Adam, average_rate, average_update};
+use micro_diffusion::denoiser::{Example, Model};
+use micro_diffusion::math::{Real, Stored};
+use micro_diffusion::rng::{Purpose, Stream};
+
+const STEPS: u32 = 3;
+const BATCH: u32 = 11;
+
+/// What a few steps of training leave.
+pub(crate) struct Trained {
+    /// Of each step and example.
+    pub(crate) losses: Vec<f32>,
+    pub(crate) weights: Vec<f32>,
+    pub(crate) averages: Vec<f32>,
+}
+
+/// Trains an `M` on random texts with core's own loops; `None` never happens.
+pub(crate) fn train<M: Model<L, V>, const L: usize, const V: usize>() -> Option<Trained> {
+    let mut weights = vec![0.0; M::PARAMETERS];
+    M::initialise(&mut weights, Stream::new(1, Purpose::Weights));
+    let (mut m, mut v) = (vec![0.0; M::PARAMETERS], vec![0.0; M::PARAMETERS]);
+    let mut averages = weights.clone();
+    let mut gradient = vec![0.0; M::PARAMETERS];
+    let mut records = vec![0.0; BATCH as usize * M::RECORD];
+    let mut losses = vec![0.0; (STEPS * BATCH) as usize];
+    for (step, losses) in (0..STEPS).zip(losses.chunks_exact_mut(BATCH as usize)) {
+        let batch: Vec<Example<L>> = (0..BATCH).map(|row| example::<L, V>(step, row)).collect();
+        M::forward_backward(M::view(&weights)?, &batch, V, &mut records, losses);
+        let mut rest = &mut gradient[..];
+        for (number, tensor) in M::TENSORS.iter().enumerate() {
+            for part in 0..tensor.parts {
+                let (out, tail) = rest.split_at_mut(tensor.part_len());
+                M::gradient(number, part, &batch, &records, out);
+                rest = tail;
+            }
+        }
+        Adam::default().step(step, 0.01).update(&mut weights, &gradient, &mut m, &mut v, Real::sqrt);
+        average_update(&mut averages, &weights, average_rate(step, 0.999));
+    }
+    Some(Trained { losses, weights, averages })
+}
+
+/// A random text, of which some positions are masked.
+fn example<const L: usize, const V: usize>(step: u32, row: u32) -> Example<L> {
+    let stream = Stream::new(2, Purpose::Noise).child(step, row);
+    let clean = core::array::from_fn(|position| (stream.draw(position as u32, 1)[0] % V as u32) as u8);
+    Example::bound(&clean, 1 + row % L as u32, 0.1, stream)
+}
+
+/// Calls `use_it` with the denoiser of an `M`; `None` where `parameters` are not an `M`'s.
+pub(crate) fn with_denoiser<M: Model<L, V>, W: Stored<f32>, const L: usize, const V: usize>(
+    parameters: &[W],
+    use_it: impl FnOnce(&mut M::Denoiser<'_, W>) -> Option<()>,
+) -> Option<()> {
+    let mut memory = vec![0.0; M::MEMORY];
+    use_it(&mut M::denoiser(M::view(parameters)?, &mut memory)?)
+}
