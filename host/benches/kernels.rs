@@ -198,7 +198,7 @@ impl Kernel for RmsNorm {
     const WORK: usize = D * P;
     #[inline(always)]
     fn run(data: &mut Data) {
-        rms_norm_forward(&data.gain, &data.narrow, &mut data.wide[..D * P], P);
+        rms_norm_forward(&data.gain, &data.narrow, &mut data.wide[..D * P], P, f32::sqrt);
     }
 }
 
