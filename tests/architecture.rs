@@ -416,10 +416,11 @@ fn the_host_compiles_every_kernel() {
     assert_ne!(more, core);
     assert_eq!(kernel_problems(&more, &host), ["slide is not compiled by the host"]);
     for kernel in methods(&core, "Kernels") {
-        let lines = host.lines().filter(|line| !line.trim_start().starts_with(&format!("fn {kernel} ")));
-        let less: String = lines.map(|line| format!("{line}\n")).collect();
+        let (before, rest) = host.split_once(&format!("fn {kernel} ")).unwrap();
+        let (_, after) = rest.split_once(";\n").unwrap();
+        let less = format!("{before}{after}");
         assert_eq!(kernel_problems(&core, &less), [format!("{kernel} is not compiled by the host")]);
     }
-    let other = host.replace("= product::product(", "= product::product_transposed(");
+    let other = host.replace("product::product(", "product::product_transposed(");
     assert_eq!(kernel_problems(&core, &other), ["product calls product_transposed"]);
 }
