@@ -14,25 +14,33 @@
 mod common;
 
 use common::tolerance::{F64, GRADIENT_CHECK, GRADIENT_SEEN, GRADIENT_STEP, SHARES, assert_close};
-use common::{batch, loss_and_gradient, matrix, numbers, vector};
+use common::{batch, loss_and_gradient, numbers, vector};
 use micro_diffusion::activation::{
-    Activation, Relu, gelu_backward, gelu_forward, gelu_forward_slope, relu_backward, relu_forward,
+    Activation, gelu_forward, gelu_forward_slope, relu_backward, relu_forward,
 };
-use micro_diffusion::attention::{attention_backward, attention_forward};
+use micro_diffusion::attention::{Heads, attention_backward, attention_forward};
 use micro_diffusion::convolution::Convolution;
 use micro_diffusion::denoiser::{Example, Model};
 use micro_diffusion::dropout::Dropout;
-use micro_diffusion::integer::{Int4, Precision, Stepped};
+use micro_diffusion::embedding::{Embedding, embed, embed_backward};
+use micro_diffusion::integer::{Int4, IntegerMlp, IntegerModel, Precision};
+use micro_diffusion::kernels::Plain;
 use micro_diffusion::linear::{
-    linear_backward_bias, linear_backward_input, linear_backward_weight, linear_backward_weights,
-    linear_forward, lookup_backward, lookup_forward,
+    linear_backward_bias, linear_backward_input, linear_backward_weight, linear_forward, lookup_backward,
+    lookup_forward,
 };
-use micro_diffusion::mlp::Mlp;
+use micro_diffusion::mlp::{
+    Mlp, activate, activate_backward, hidden_bias_gradient, look_up, output_backward, output_bias_gradient,
+    output_forward, output_weight_gradient, table_gradient,
+};
 use micro_diffusion::normalisation::{rms_norm_backward, rms_norm_forward};
-use micro_diffusion::product::{product, product_backward_weight, product_transposed, transpose_blocks};
+use micro_diffusion::product::{
+    Store, add_bias, add_bias_backward, product, product_backward_weight, product_transposed, shift,
+    transpose, transpose_blocks,
+};
 use micro_diffusion::residual::Residual;
 use micro_diffusion::rng::{Purpose, Stream};
-use micro_diffusion::softmax::cross_entropy;
+use micro_diffusion::softmax::{Target, cross_entropy, cross_entropy_of_positions, cross_entropy_of_rows};
 use micro_diffusion::transformer::Transformer;
 
 /// ∂f/∂x_i by central differences, for every i.
@@ -68,78 +76,152 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// Checks the dense layer with `I` inputs and `V` outputs under the loss Σ c_v·y_v.
-fn check_linear<const I: usize, const V: usize>() {
-    let (weight, bias): ([[f64; I]; V], [f64; V]) = (matrix(1), vector(2));
-    let (x, c): ([f64; I], [f64; V]) = (vector(3), vector(4));
-    let loss = |weight: &[[f64; I]; V], bias: &[f64; V], x: &[f64; I]| {
-        let mut y = [0.0; V];
-        linear_forward(weight, bias, x, &mut y);
+/// Checks the dense layer under the loss Σ c_ev·y_ev over `rows` of a batch.
+fn check_linear(inputs: usize, outputs: usize, rows: &[usize]) {
+    let batch = rows.iter().max().unwrap() + 1;
+    let (weight, bias) = (numbers(1, outputs * inputs), numbers(2, outputs));
+    let (x, c) = (numbers(3, batch * inputs), numbers(4, batch * outputs));
+    let loss = |weight: &[f64], bias: &[f64], x: &[f64]| {
+        let mut y = vec![0.0; batch * outputs];
+        linear_forward(weight, bias, rows, x, &mut y);
         dot(&y, &c)
     };
-    let mut d_x = [0.0; I];
-    linear_backward_input(&weight, &c, &mut d_x);
-    let slopes = numeric(&x, |x| loss(&weight, &bias, x.try_into().unwrap()));
-    assert_gradient(&d_x, &slopes, "linear_backward_input");
+    let mut d_x = vec![0.0; x.len()];
+    linear_backward_input(&weight, rows, &c, &mut d_x, inputs);
+    assert_gradient(&d_x, &numeric(&x, |x| loss(&weight, &bias, x)), "linear_backward_input");
 
-    let mut d_weight = [[0.0; I]; V];
-    linear_backward_weight(&[(&x, &c)], &mut d_weight);
-    let slopes = numeric(weight.as_flattened(), |w| loss(w.as_chunks().0.try_into().unwrap(), &bias, &x));
-    assert_gradient(d_weight.as_flattened(), &slopes, "linear_backward_weight");
-    let mut d_weight = [[0.0; I]; V];
-    linear_backward_weights([(&x, &c)].into_iter(), &mut d_weight);
-    assert_gradient(d_weight.as_flattened(), &slopes, "linear_backward_weights");
+    let slopes = numeric(&weight, |weight| loss(weight, &bias, &x));
+    for stride in [outputs, outputs + 3] {
+        // What lies between the rows is not read.
+        let mut spaced = vec![f64::NAN; batch * stride];
+        for (spaced, c) in spaced.chunks_mut(stride).zip(c.chunks(outputs)) {
+            spaced[..outputs].copy_from_slice(c);
+        }
+        let mut d_weight = vec![0.0; weight.len()];
+        linear_backward_weight(rows, &x, &spaced, stride, &mut d_weight, inputs);
+        assert_gradient(&d_weight, &slopes, &format!("linear_backward_weight, rows {stride} apart"));
+    }
 
-    let mut d_bias = [0.0; V];
-    linear_backward_bias([&c].into_iter(), &mut d_bias);
-    let slopes = numeric(&bias, |b| loss(&weight, b.try_into().unwrap(), &x));
-    assert_gradient(&d_bias, &slopes, "linear_backward_bias");
+    let mut d_bias = vec![0.0; outputs];
+    linear_backward_bias(rows, &c, &mut d_bias);
+    assert_gradient(&d_bias, &numeric(&bias, |bias| loss(&weight, bias, &x)), "linear_backward_bias");
 }
 
 #[test]
 fn linear() {
-    check_linear::<1, 3>();
-    check_linear::<7, 3>();
-    check_linear::<16, 9>();
-    check_linear::<37, 11>();
-    check_linear::<130, 5>();
+    check_linear(1, 3, &[0]);
+    check_linear(7, 3, &[0, 1, 2]);
+    check_linear(16, 9, &[1, 3]);
+    check_linear(37, 11, &[2]);
+    check_linear(130, 5, &[0, 2]);
+    // More rows than are computed together.
+    let odd: Vec<usize> = (1..140).step_by(2).collect();
+    check_linear(17, 10, &odd);
 }
 
 #[test]
 fn lookup() {
     const H: usize = 5;
-    let (table, bias): ([[[f64; H]; 3]; 2], [f64; H]) = ([matrix(1), matrix(2)], vector(3));
-    let c: [f64; H] = vector(4);
-    for symbols in [[Some(2), Some(0)], [None, Some(1)], [Some(0), None]] {
-        let slopes = numeric(table.as_flattened().as_flattened(), |flat| {
-            let rows = flat.as_chunks::<H>().0.as_chunks::<3>().0;
-            let mut y = [0.0; H];
-            lookup_forward(rows.try_into().unwrap(), &bias, &symbols, &mut y);
-            dot(&y, &c)
-        });
-        let mut d_table = [[[0.0; H]; 3]; 2];
-        for (symbol, d_rows) in symbols.into_iter().zip(&mut d_table) {
-            lookup_backward(symbol, &c, d_rows);
+    const V: usize = 3;
+    let batch = [[Some(2), Some(0)], [None, Some(1)], [Some(0), None], [Some(2), Some(1)]];
+    let (tables, c) = (numbers(1, 2 * V * H), numbers(4, batch.len() * H));
+    let slopes = numeric(&tables, |tables| {
+        let mut y = numbers(3, batch.len() * H);
+        for (symbols, y) in batch.iter().zip(y.chunks_mut(H)) {
+            let row = |(l, symbol): (usize, &Option<usize>)| Some(&tables[(l * V + (*symbol)?) * H..][..H]);
+            lookup_forward(&symbols.iter().enumerate().filter_map(row).collect::<Vec<_>>(), y);
         }
-        assert_gradient(d_table.as_flattened().as_flattened(), &slopes, "lookup_backward");
+        dot(&y, &c)
+    });
+    let mut d_tables = vec![0.0; tables.len()];
+    for (l, d_table) in d_tables.chunks_mut(V * H).enumerate() {
+        let shown = |(row, symbols): (usize, &[Option<usize>; 2])| Some((row, symbols[l]? as u8));
+        let shown: Vec<(usize, u8)> = batch.iter().enumerate().filter_map(shown).collect();
+        lookup_backward(&shown, &c, d_table, H);
     }
+    assert_gradient(&d_tables, &slopes, "lookup_backward");
+}
+
+/// A batch of more rows than are computed together, every other one with dropout.
+fn many<const L: usize>(rows: usize, symbols: u8) -> Vec<Example<L>> {
+    let mut batch = batch::<L>(rows, symbols);
+    for (row, example) in (0..).zip(&mut batch).step_by(2) {
+        example.dropout = Dropout::new(0.25, Stream::new(1, Purpose::Dropout).child(0, row));
+    }
+    batch
 }
 
 #[test]
 fn mlp_activation() {
     const H: usize = 20;
-    let (x, c): ([f64; H], [f64; H]) = (vector(1), vector(2));
-    let dropout = Dropout::new(0.25, Stream::new(1, Purpose::Dropout));
-    let example = Example::<2> { dropout, ..Example::EMPTY };
+    let batch = many::<2>(3, 3);
+    let (x, c) = (numbers(1, 3 * H), numbers(2, 3 * H));
     let activated = |x: &[f64]| {
-        let mut y: [f64; H] = x.try_into().unwrap();
-        Mlp::<2, 3, H>::activate(&example, &mut y);
+        let mut y = x.to_vec();
+        activate(Plain, Activation::Relu, 0, &batch, &mut y);
         y
     };
-    let slopes = numeric(&x, |x| dot(&activated(x), &c));
-    let mut d_x = c;
-    Mlp::<2, 3, H>::activate_backward(&example, &activated(&x), &mut d_x);
-    assert_gradient(&d_x, &slopes, "activate_backward");
+    let mut d_x = c.clone();
+    activate_backward(Plain, Activation::Relu, &batch, &activated(&x), &mut d_x);
+    assert_gradient(&d_x, &numeric(&x, |x| dot(&activated(x), &c)), "activate_backward");
+}
+
+/// The pieces of the perceptron, as threads compute them: a table, a layer of weights and one of biases for each position.
+#[test]
+fn mlp_pieces() {
+    const H: usize = 18;
+    const L: usize = 2;
+    const V: usize = 4;
+    const ROWS: usize = 70;
+    let batch = many::<L>(ROWS, V as u8);
+    let parameters = [L * V * H, H, L * V * H, L * V].map(|count| numbers(count as u64, count));
+    let look = |[tables, bias, ..]: [&[f64]; 4]| {
+        let tables: Vec<(usize, &[f64])> = tables.chunks(V * H).enumerate().collect();
+        let mut hidden = vec![f64::NAN; ROWS * H];
+        // The second piece has no bias: it adds to what the first left.
+        look_up(Plain, Some(bias), &tables[..1], &batch, &mut hidden);
+        look_up(Plain, None, &tables[1..], &batch, &mut hidden);
+        activate(Plain, Activation::Relu, 0, &batch, &mut hidden);
+        hidden
+    };
+    let score = |[.., weights, biases]: [&[f64]; 4], hidden: &[f64]| {
+        let (mut d_logits, mut losses) = (vec![0.0; L * ROWS * V], vec![0.0; ROWS]);
+        for (position, d_logits) in d_logits.chunks_mut(ROWS * V).enumerate() {
+            let layer = (&weights[position * V * H..][..V * H], &biases[position * V..][..V]);
+            output_forward(Plain, position, layer, V, &batch, hidden, d_logits, &mut losses);
+        }
+        (losses.iter().sum::<f64>(), d_logits)
+    };
+    let views = parameters.each_ref().map(|numbers| &numbers[..]);
+    let hidden = look(views);
+    let (_, d_logits) = score(views, &hidden);
+    let at = |position: usize| &d_logits[position * ROWS * V..][..ROWS * V];
+    let mut d_hidden = vec![0.0; ROWS * H];
+    for position in 0..L {
+        let weight = &parameters[2][position * V * H..][..V * H];
+        output_backward(Plain, position, weight, &batch, at(position), &mut d_hidden);
+    }
+    assert_gradient(&d_hidden, &numeric(&hidden, |hidden| score(views, hidden).0), "output_backward");
+    activate_backward(Plain, Activation::Relu, &batch, &hidden, &mut d_hidden);
+
+    let mut gradients = parameters.each_ref().map(|numbers| vec![0.0; numbers.len()]);
+    let [d_tables, d_bias, d_weights, d_biases] = &mut gradients;
+    hidden_bias_gradient(Plain, &d_hidden, d_bias);
+    for position in 0..L {
+        table_gradient(Plain, position, &batch, &d_hidden, &mut d_tables[position * V * H..][..V * H]);
+        let d_weight = &mut d_weights[position * V * H..][..V * H];
+        output_weight_gradient(Plain, position, &batch, &hidden, at(position), d_weight);
+        output_bias_gradient(Plain, position, &batch, at(position), &mut d_biases[position * V..][..V]);
+    }
+    let names = ["table_gradient", "hidden_bias_gradient", "output_weight_gradient", "output_bias_gradient"];
+    for (index, name) in names.into_iter().enumerate() {
+        let slopes = numeric(&parameters[index], |moved| {
+            let mut views = views;
+            views[index] = moved;
+            score(views, &look(views)).0
+        });
+        assert_gradient(&gradients[index], &slopes, name);
+    }
 }
 
 #[test]
@@ -155,15 +237,14 @@ fn relu() {
     relu_backward(&y, &mut d);
     assert_gradient(&d, &slopes, "relu_backward");
     let (mut y, mut d) = (x, c);
-    Relu::forward(&mut y);
-    Relu::backward(&y, &mut d, 0.7);
-    assert_gradient(&d, &slopes, "Relu::backward");
+    Activation::Relu.forward(&mut y);
+    Activation::Relu.backward(&y, &mut d, 0.7);
+    assert_gradient(&d, &slopes, "Activation::backward");
     let mut edges = [0.0, -0.0, f64::NAN, f64::NEG_INFINITY];
     relu_forward(&mut edges);
     assert_eq!(edges.map(f64::to_bits), [0; 4], "the derivative at 0 is 0, and nothing else survives");
 }
 
-/// Steps have the slope of the ramp that they stand for, and each value above 0 its price.
 #[test]
 fn dropout() {
     let (x, c): ([f64; 200], [f64; 200]) = (vector(1), vector(2));
@@ -187,10 +268,12 @@ fn dropout() {
     assert_gradient(&alone(&c), &numeric(&x, |x| dot(&alone(x), &c)), "dropout alone");
 }
 
+/// Steps have the slope of the ramp that they stand for, and each value above 0 its price.
 fn check_steps<const UNITS: usize>(price: f64) {
     const WEIGHT: f64 = 0.7;
+    let steps = Activation::Stepped(IntegerMlp::<Int4, 2, 3, UNITS>::steps());
     let mut largest = [1e9];
-    Stepped::<Int4, UNITS>::forward(&mut largest);
+    steps.forward(&mut largest);
     let [largest] = largest;
     // None within half a step, 1/16, of where the ramp bends.
     let x = [-2.0, -0.3, 0.2, 0.9, 1.7, largest - 0.2, largest + 0.2, largest + 3.0];
@@ -200,9 +283,9 @@ fn check_steps<const UNITS: usize>(price: f64) {
         dot(&ramp, &c) + WEIGHT * price * ramp.iter().sum::<f64>()
     });
     let (mut y, mut d) = (x, c);
-    Stepped::<Int4, UNITS>::forward(&mut y);
-    Stepped::<Int4, UNITS>::backward(&y, &mut d, WEIGHT);
-    assert_gradient(&d, &slopes, "Stepped::backward");
+    steps.forward(&mut y);
+    steps.backward(&y, &mut d, WEIGHT);
+    assert_gradient(&d, &slopes, "Activation::backward in steps");
 }
 
 #[test]
@@ -211,124 +294,215 @@ fn steps() {
     check_steps::<256>(Int4::PRICE);
 }
 
+/// Behind GELU lies a product, which multiplies the gradient by the slopes that forward left.
 #[test]
 fn gelu() {
-    let x: [f64; 20] = vector::<20>(1).map(|x| 3.0 * x);
-    let c: [f64; 20] = vector(2);
-    let slopes = numeric(&x, |x| {
+    const I: usize = 20;
+    const O: usize = 7;
+    let x: [f64; I] = vector::<I>(1).map(|x| 3.0 * x);
+    let (w, c): (Vec<f64>, [f64; O]) = (numbers(3, O * I), vector(2));
+    let activated = |x: &[f64]| {
         let mut y = x.to_vec();
         gelu_forward(&mut y);
-        dot(&y, &c)
+        y
+    };
+    let slopes = numeric(&x, |x| {
+        let mut z = [f64::NAN; O];
+        product(&w, &activated(x), &mut z, 1, Store::Set);
+        dot(&z, &c)
     });
-    let (mut y, mut slope) = (x, [0.0; 20]);
-    gelu_forward_slope(&mut y, &mut slope);
-    let d: Vec<f64> = slope.iter().zip(c).map(|(slope, c)| gelu_backward(*slope, c)).collect();
-    assert_gradient(&d, &slopes, "gelu_backward");
-    let mut same = x;
-    gelu_forward(&mut same);
-    assert_eq!(y, same, "with and without the slope");
+    let (mut y, mut d) = (x, [0.0; I]);
+    gelu_forward_slope(&mut y, &mut d);
+    assert_eq!(y[..], activated(&x), "with and without the slope");
+    product_transposed(&w, &c, &mut d, 1, Store::Multiply);
+    assert_gradient(&d, &slopes, "GELU before a product");
+
+    // The same weights as a product that is transposed: its backward is the product.
+    let (x, c) = (x[..O].to_vec(), numbers(4, I));
+    let slopes = numeric(&x, |x| {
+        let mut z = [f64::NAN; I];
+        product_transposed(&w, &activated(x), &mut z, 1, Store::Set);
+        dot(&z, &c)
+    });
+    let (mut y, mut d) = (x, [0.0; O]);
+    gelu_forward_slope(&mut y, &mut d);
+    product(&w, &c, &mut d, 1, Store::Multiply);
+    assert_gradient(&d, &slopes, "GELU before a transposed product");
     let (mut edges, mut slope) = ([0.0, -0.0, -1e3, 1e3], [0.0; 4]);
     gelu_forward_slope(&mut edges, &mut slope);
     assert_eq!((edges, slope), ([0.0, 0.0, 0.0, 1e3], [0.5, 0.5, 0.0, 1.0]));
 }
 
-/// Checks both products with an `O` × `I` matrix at `L` positions under the loss Σ c_il·y_il.
-fn check_products<const I: usize, const O: usize, const L: usize>() {
-    let w: [[f64; I]; O] = matrix(1);
-    let (x, c): ([[f64; L]; I], [[f64; L]; O]) = (matrix(2), matrix(3));
-    let blocks = |x: &[[f64; L]]| {
-        let mut blocks = x.to_vec();
-        transpose_blocks(x, &mut blocks);
-        blocks
+/// Checks both products with an `outputs` × `inputs` matrix at `width` positions under the loss Σ c_il·y_il.
+fn check_products(inputs: usize, outputs: usize, width: usize) {
+    let w = numbers(1, outputs * inputs);
+    let (x, c) = (numbers(2, inputs * width), numbers(3, outputs * width));
+    let positions: Vec<usize> = (0..width).collect();
+    let mut blocks = vec![f64::NAN; x.len()];
+    transpose_blocks(&x, &mut blocks, width);
+    let forward = |w: &[f64], x: &[f64]| {
+        let mut y = vec![f64::NAN; outputs * width];
+        product(w, x, &mut y, width, Store::Set);
+        dot(&y, &c)
     };
-    let forward = |w: &[[f64; I]; O], x: &[[f64; L]; I]| {
-        let mut y = [[f64::NAN; L]; O];
-        product(w, x, &mut y, |_, sum| sum);
-        dot(y.as_flattened(), c.as_flattened())
-    };
-    let mut d_x = [[0.0; L]; I];
-    product_transposed(&w, &c, &mut d_x, |d_x, sum| d_x + sum);
-    let slopes = numeric(x.as_flattened(), |x| forward(&w, x.as_chunks().0.try_into().unwrap()));
-    assert_gradient(d_x.as_flattened(), &slopes, "product_transposed");
-    let mut d_w = [[0.0; I]; O];
-    product_backward_weight(0..L, &c, blocks(&x).as_slice().try_into().unwrap(), &mut d_w);
-    let slopes = numeric(w.as_flattened(), |w| forward(w.as_chunks().0.try_into().unwrap(), &x));
-    assert_gradient(d_w.as_flattened(), &slopes, "product_backward_weight");
+    let mut d_x = vec![0.0; x.len()];
+    product_transposed(&w, &c, &mut d_x, width, Store::Add);
+    assert_gradient(&d_x, &numeric(&x, |x| forward(&w, x)), "product_transposed");
+    let mut d_w = vec![0.0; w.len()];
+    product_backward_weight(&positions, &c, &blocks, &mut d_w, width);
+    assert_gradient(&d_w, &numeric(&w, |w| forward(w, &x)), "product_backward_weight");
 
     // The transposed product leads from c back to x's shape, so x now weighs its outputs.
-    let forward = |w: &[[f64; I]; O]| {
-        let mut y = [[f64::NAN; L]; I];
-        product_transposed(w, &c, &mut y, |_, sum| sum);
-        dot(y.as_flattened(), x.as_flattened())
+    let forward = |w: &[f64]| {
+        let mut y = vec![f64::NAN; inputs * width];
+        product_transposed(w, &c, &mut y, width, Store::Set);
+        dot(&y, &x)
     };
-    let mut d_w = [[0.0; I]; O];
-    product_backward_weight(0..L, &c, blocks(&x).as_slice().try_into().unwrap(), &mut d_w);
-    let slopes = numeric(w.as_flattened(), |w| forward(w.as_chunks().0.try_into().unwrap()));
-    assert_gradient(d_w.as_flattened(), &slopes, "product_backward_weight of the transposed product");
+    let mut d_w = vec![0.0; w.len()];
+    product_backward_weight(&positions, &c, &blocks, &mut d_w, width);
+    assert_gradient(&d_w, &numeric(&w, forward), "product_backward_weight of the transposed product");
 }
 
 #[test]
 fn products() {
-    check_products::<1, 1, 1>();
-    check_products::<3, 7, 5>();
-    check_products::<16, 9, 16>();
-    check_products::<21, 6, 19>();
+    check_products(1, 1, 1);
+    check_products(3, 7, 5);
+    check_products(16, 9, 16);
+    check_products(21, 6, 19);
 }
 
-fn check_rms_norm<const D: usize, const L: usize>() {
-    let gain: [f64; D] = vector(1);
-    let (x, c): ([[f64; L]; D], [[f64; L]; D]) = (matrix(2), matrix(3));
-    let loss = |gain: &[f64; D], x: &[[f64; L]; D]| {
-        let mut y = [[f64::NAN; L]; D];
-        rms_norm_forward(gain, x, &mut y);
-        dot(y.as_flattened(), c.as_flattened())
+fn check_bias(features: usize, width: usize) {
+    let (bias, x, c) = (numbers(1, features), numbers(2, features * width), numbers(3, features * width));
+    let slopes = numeric(&bias, |bias| {
+        let mut y = x.clone();
+        add_bias(bias, &mut y, width);
+        dot(&y, &c)
+    });
+    let mut d_bias = vec![0.0; features];
+    add_bias_backward(&c, &mut d_bias, width);
+    assert_gradient(&d_bias, &slopes, "add_bias_backward");
+}
+
+#[test]
+fn biases() {
+    check_bias(1, 1);
+    check_bias(7, 3);
+    check_bias(3, 18);
+}
+
+/// What a shift by j − r brings in, the shift by r − j takes back.
+#[test]
+fn shifts() {
+    for (width, radius) in [(1, 1), (5, 2), (18, 3), (2, 3)] {
+        let (x, c) = (numbers(1, 3 * width), numbers(2, 3 * width));
+        for tap in 0..=2 * radius {
+            let shifted = |x: &[f64], tap: usize| {
+                let mut y = vec![f64::NAN; x.len()];
+                shift(x, (tap, radius), &mut y, width);
+                y
+            };
+            if tap.abs_diff(radius) < width {
+                let slopes = numeric(&x, |x| dot(&shifted(x, tap), &c));
+                assert_gradient(&shifted(&c, 2 * radius - tap), &slopes, "shift");
+            } else {
+                assert!(shifted(&x, tap).iter().all(|y| *y == 0.0), "all is shifted out");
+            }
+        }
+    }
+}
+
+/// Checks the rows of symbols, of MASK and of positions under the loss Σ c_dl·x_dl; symbols are shown twice, and not at all.
+fn check_embedding(features: usize, symbols: &[Option<u8>]) {
+    let (outputs, width) = (5, symbols.len());
+    let counts = [outputs * features, features, width * features];
+    let tables = counts.map(|count| numbers(count as u64, count));
+    let c = numbers(9, features * width);
+    let loss = |[token, mask, position]: [&[f64]; 3]| {
+        let mut x = vec![f64::NAN; features * width];
+        embed(Embedding { token, mask, position }, symbols, &mut x);
+        dot(&x, &c)
     };
-    let (mut d, mut d_gain) = (c, [f64::NAN; D]);
-    rms_norm_backward(&gain, &x, &mut d, &mut d_gain);
-    let slopes = numeric(x.as_flattened(), |x| loss(&gain, x.as_chunks().0.try_into().unwrap()));
-    assert_gradient(d.as_flattened(), &slopes, "rms_norm_backward");
-    let slopes = numeric(&gain, |gain| loss(gain.try_into().unwrap(), &x));
-    assert_gradient(&d_gain, &slopes, "rms_norm_backward, the gain");
+    // With the positions outermost, which is the gradient of their rows.
+    let mut d = vec![f64::NAN; c.len()];
+    transpose(&c, &mut d, width);
+    let (mut d_token, mut d_mask) = (vec![0.0; counts[0]], vec![0.0; counts[1]]);
+    for (symbol, d_row) in (0..).zip(d_token.chunks_mut(features)) {
+        embed_backward(symbols, &d, Some(symbol), d_row);
+    }
+    embed_backward(symbols, &d, None, &mut d_mask);
+    let views = tables.each_ref().map(|table| &table[..]);
+    for (index, gradient) in [d_token, d_mask, d].into_iter().enumerate() {
+        let slopes = numeric(&tables[index], |moved| {
+            let mut views = views;
+            views[index] = moved;
+            loss(views)
+        });
+        assert_gradient(&gradient, &slopes, &format!("embed_backward, table {index}"));
+    }
+}
+
+#[test]
+fn embedding() {
+    check_embedding(3, &[Some(1), None, Some(4), Some(1), None]);
+    let text: Vec<Option<u8>> = (0..18).map(|l| (l % 5 != 0).then_some(l % 3)).collect();
+    check_embedding(17, &text);
+}
+
+fn check_rms_norm(features: usize, width: usize) {
+    let gain = numbers(1, features);
+    let (x, c) = (numbers(2, features * width), numbers(3, features * width));
+    let loss = |gain: &[f64], x: &[f64]| {
+        let mut y = vec![f64::NAN; x.len()];
+        rms_norm_forward(gain, x, &mut y, width);
+        dot(&y, &c)
+    };
+    let (mut d, mut d_gain) = (c.clone(), vec![f64::NAN; features]);
+    rms_norm_backward(&gain, &x, &mut d, &mut d_gain, width);
+    assert_gradient(&d, &numeric(&x, |x| loss(&gain, x)), "rms_norm_backward");
+    assert_gradient(&d_gain, &numeric(&gain, |gain| loss(gain, &x)), "rms_norm_backward, the gain");
 }
 
 #[test]
 fn rms_norm() {
-    check_rms_norm::<3, 2>();
-    check_rms_norm::<5, 16>();
-    check_rms_norm::<8, 19>();
-    let mut y = [[f64::NAN; 2]; 3];
-    rms_norm_forward(&[1.0; 3], &[[0.0; 2]; 3], &mut y);
-    assert_eq!(y, [[0.0; 2]; 3], "zeros stay zeros");
+    check_rms_norm(3, 2);
+    check_rms_norm(5, 16);
+    check_rms_norm(8, 19);
+    check_rms_norm(2, 64);
+    let mut y = [f64::NAN; 6];
+    rms_norm_forward(&[1.0; 3], &[0.0; 6], &mut y, 2);
+    assert_eq!(y, [0.0; 6], "zeros stay zeros");
 }
 
-fn check_attention<const K: usize, const L: usize>() {
-    let inputs: [[[f64; L]; K]; 3] =
-        [matrix(1), matrix(2), matrix(3)].map(|map: [[f64; L]; K]| map.map(|row| row.map(|x| 2.0 * x)));
-    let c: [[f64; L]; K] = matrix(4);
-    let loss = |inputs: &[f64]| {
-        let maps = inputs.as_chunks::<L>().0.as_chunks::<K>().0;
-        let (mut share, mut y) = ([[f64::NAN; L]; L], [[f64::NAN; L]; K]);
-        attention_forward(&maps[0], &maps[1], &maps[2], &mut share, &mut y);
-        dot(y.as_flattened(), c.as_flattened())
+fn check_attention(number: usize, features: usize, width: usize) {
+    let (heads, length) = (Heads { features, positions: width }, number * features * width);
+    let mut inputs: Vec<f64> = numbers(1, 3 * length).into_iter().map(|x| 2.0 * x).collect();
+    let c = numbers(4, length);
+    let forward = |inputs: &[f64]| {
+        let [query, key, value] = [0, 1, 2].map(|map| &inputs[map * length..][..length]);
+        let (mut share, mut y) = (vec![f64::NAN; number * width * width], vec![f64::NAN; length]);
+        attention_forward(heads, [query, key, value], &mut share, &mut y);
+        (share, y)
     };
-    let [mut query, mut key, mut value] = inputs;
-    let (mut share, mut y) = ([[f64::NAN; L]; L], [[f64::NAN; L]; K]);
-    attention_forward(&query, &key, &value, &mut share, &mut y);
-    for l in 0..L {
-        let total: f64 = share.iter().map(|row| row[l]).sum();
-        assert_close(total, 1.0, SHARES, "the shares of a position");
+    let slopes = numeric(&inputs, |inputs| dot(&forward(inputs).1, &c));
+    let (mut share, _) = forward(&inputs);
+    for head in share.chunks(width * width) {
+        for l in 0..width {
+            let total: f64 = head.iter().skip(l).step_by(width).sum();
+            assert_close(total, 1.0, SHARES, "the shares of a position");
+        }
     }
-    attention_backward(&mut query, &mut key, &mut value, &mut share, &mut c.clone(), &mut [[f64::NAN; L]; L]);
-    let slopes = numeric(inputs.as_flattened().as_flattened(), loss);
-    let gradient = [query, key, value];
-    assert_gradient(gradient.as_flattened().as_flattened(), &slopes, "attention_backward");
+    let mut rest = &mut inputs[..];
+    let maps = [0, 1, 2].map(|_| rest.split_off_mut(..length).unwrap());
+    attention_backward(heads, maps, &mut share, &mut c.clone(), &mut vec![f64::NAN; width * width]);
+    assert_gradient(&inputs, &slopes, "attention_backward");
 }
 
 #[test]
 fn attention() {
-    check_attention::<2, 3>();
-    check_attention::<5, 16>();
-    check_attention::<7, 18>();
+    check_attention(1, 2, 3);
+    check_attention(1, 5, 16);
+    check_attention(1, 7, 18);
+    check_attention(3, 4, 17);
 }
 
 #[test]
@@ -345,6 +519,52 @@ fn cross_entropy_with_and_without_excluded_symbols() {
         } else {
             assert_close(loss(&z), 0.0, F64, "one symbol is certain");
         }
+    }
+}
+
+#[test]
+fn cross_entropy_of_rows_and_of_positions() {
+    const V: usize = 11;
+    const ROWS: usize = 5;
+    let z = numbers(1, ROWS * V);
+    let target = |row: usize| Target { row, clean: (2 * row) as u8, weight: 0.25 + row as f32 };
+    // Rows 1 and 3 do not count, and losses are added to what was there.
+    let targets = [0, 2, 4].map(target);
+    for symbols in [V, 9] {
+        let losses = |z: &mut [f64]| {
+            let mut losses = [1.0; ROWS];
+            cross_entropy_of_rows(&targets, z, V, symbols, &mut losses);
+            losses
+        };
+        let mut d_z = z.clone();
+        let found = losses(&mut d_z);
+        assert!(found.map(|loss| loss != 1.0) == [true, false, true, false, true], "{found:?}");
+        for row in [1, 3] {
+            assert_eq!(d_z[row * V..][..V], z[row * V..][..V], "row {row} is left alone");
+            d_z[row * V..][..V].fill(0.0);
+        }
+        assert_gradient(
+            &d_z,
+            &numeric(&z, |z| losses(&mut z.to_vec()).iter().sum()),
+            "cross_entropy_of_rows",
+        );
+
+        // The same logits with the positions innermost.
+        let (mut clean, mut weights) = ([7; ROWS], [0.0; ROWS]);
+        for Target { row, clean: symbol, weight } in targets {
+            (clean[row], weights[row]) = (symbol, weight);
+        }
+        let mut columns = vec![f64::NAN; z.len()];
+        transpose(&z, &mut columns, V);
+        let loss = |z: &mut [f64]| cross_entropy_of_positions(&clean, &weights, symbols, z);
+        let mut d_columns = columns.clone();
+        let sum = loss(&mut d_columns);
+        assert_close(sum, found.iter().map(|loss| loss - 1.0).sum(), F64 * 16.0, "both ways");
+        let slopes = numeric(&columns, |z| loss(&mut z.to_vec()));
+        assert_gradient(&d_columns, &slopes, "cross_entropy_of_positions");
+        let mut back = vec![f64::NAN; z.len()];
+        transpose(&d_columns, &mut back, ROWS);
+        assert_eq!(back, d_z, "the same gradient, 0 where the weight is");
     }
 }
 

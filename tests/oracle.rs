@@ -19,17 +19,20 @@ use common::tolerance::{
     ORACLE_ATTENTION, ORACLE_F64, ORACLE_F64_ADAM, ORACLE_GELU, ORACLE_LINEAR, ORACLE_NORM, ORACLE_PRODUCT,
     ORACLE_SCORES, ORACLE_SOFTMAX, assert_close,
 };
-use micro_diffusion::activation::{gelu_backward, gelu_forward_slope, relu_backward, relu_forward};
+use micro_diffusion::activation::{Activation, gelu_forward_slope, relu_backward, relu_forward};
 use micro_diffusion::adam::{Adam, learning_rate};
-use micro_diffusion::attention::{attention_backward, attention_forward};
+use micro_diffusion::attention::{Heads, attention_backward, attention_forward};
 use micro_diffusion::convolution::Convolution;
 use micro_diffusion::denoiser::{Denoiser, Model, NAT};
+use micro_diffusion::kernels::Plain;
 use micro_diffusion::linear::{
     linear_backward_bias, linear_backward_input, linear_backward_weight, linear_forward,
 };
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::normalisation::{rms_norm_backward, rms_norm_forward};
-use micro_diffusion::product::{product, product_backward_weight, product_transposed, transpose_blocks};
+use micro_diffusion::product::{
+    Store, product, product_backward_weight, product_transposed, transpose_blocks,
+};
 use micro_diffusion::residual::Residual;
 use micro_diffusion::softmax::cross_entropy;
 use micro_diffusion::transformer::Transformer;
@@ -42,42 +45,34 @@ fn assert_all_close(ours: &[f64], theirs: &[f64], tolerance: f64, what: &str) {
     }
 }
 
-fn check_linear<const I: usize, const V: usize, const E: usize>(oracle: &Oracle) {
-    let get = |name: &str| oracle.get(&format!("linear{I}x{V}/{name}"));
-    let weight: &[[f64; I]; V] = get("w").as_chunks().0.try_into().unwrap();
-    let bias: &[f64; V] = get("b").try_into().unwrap();
-    let x: &[[f64; I]; E] = get("x").as_chunks().0.try_into().unwrap();
-    let d_y: &[[f64; V]; E] = get("d_y").as_chunks().0.try_into().unwrap();
+fn check_linear(oracle: &Oracle, inputs: usize, outputs: usize, batch: usize) {
+    let get = |name: &str| oracle.get(&format!("linear{inputs}x{outputs}/{name}"));
+    let (weight, bias, x, d_y) = (get("w"), get("b"), get("x"), get("d_y"));
+    let rows: Vec<usize> = (0..batch).collect();
 
-    let mut y = [[0.0; V]; E];
-    for (x, y) in x.iter().zip(&mut y) {
-        linear_forward(weight, bias, x, y);
-    }
-    assert_all_close(y.as_flattened(), get("y"), ORACLE_F64, "linear y");
-    let mut d_x = [[0.0; I]; E];
-    for (d_x, d_y) in d_x.iter_mut().zip(d_y) {
-        linear_backward_input(weight, d_y, d_x);
-    }
-    assert_all_close(d_x.as_flattened(), get("d_x"), ORACLE_F64, "linear d_x");
-    let mut d_weight = [[0.0; I]; V];
-    linear_backward_weight(&x.iter().zip(d_y).collect::<Vec<_>>(), &mut d_weight);
-    assert_all_close(d_weight.as_flattened(), get("d_w"), ORACLE_F64, "linear d_w");
-    let mut d_bias = [0.0; V];
-    linear_backward_bias(d_y.iter(), &mut d_bias);
+    let mut y = vec![f64::NAN; batch * outputs];
+    linear_forward(weight, bias, &rows, x, &mut y);
+    assert_all_close(&y, get("y"), ORACLE_F64, "linear y");
+    let mut d_x = vec![0.0; x.len()];
+    linear_backward_input(weight, &rows, d_y, &mut d_x, inputs);
+    assert_all_close(&d_x, get("d_x"), ORACLE_F64, "linear d_x");
+    let mut d_weight = vec![0.0; weight.len()];
+    linear_backward_weight(&rows, x, d_y, outputs, &mut d_weight, inputs);
+    assert_all_close(&d_weight, get("d_w"), ORACLE_F64, "linear d_w");
+    let mut d_bias = vec![0.0; outputs];
+    linear_backward_bias(&rows, d_y, &mut d_bias);
     assert_all_close(&d_bias, get("d_b"), ORACLE_F64, "linear d_b");
 
-    let single = |row: &[f64; I]| row.map(|x| x as f32);
-    let (weight, bias) = (weight.each_ref().map(single), bias.map(|b| b as f32));
-    let mut y = [0.0; V];
-    linear_forward(&weight, &bias, &single(&x[0]), &mut y);
-    assert_all_close(&y.map(f64::from), &get("y")[..V], ORACLE_LINEAR, "linear y in f32");
+    let mut y = vec![f32::NAN; batch * outputs];
+    linear_forward(&single(weight), &single(bias), &rows, &single(x), &mut y);
+    assert_all_close(&double(&y), get("y"), ORACLE_LINEAR, "linear y in f32");
 }
 
 #[test]
 fn linear() {
     let oracle = Oracle::load();
-    check_linear::<37, 11, 3>(&oracle);
-    check_linear::<66, 4, 2>(&oracle);
+    check_linear(&oracle, 37, 11, 3);
+    check_linear(&oracle, 66, 4, 2);
 }
 
 fn check_softmax<const V: usize>(oracle: &Oracle, kept: usize) {
@@ -114,10 +109,11 @@ fn relu() {
 fn gelu() {
     let oracle = Oracle::load();
     let (mut y, mut slope): ([f64; 24], _) = (oracle.array("gelu/x"), [0.0; 24]);
-    let d_y: [f64; 24] = oracle.array("gelu/d_y");
     let mut single = (y.map(|x| x as f32), [0.0; 24]);
     gelu_forward_slope(&mut y, &mut slope);
-    let d: Vec<f64> = slope.iter().zip(d_y).map(|(slope, d)| gelu_backward(*slope, d)).collect();
+    // d_y times the slopes, as a product of one term stores it: with the matrix 1 and the 24 values as positions.
+    let mut d = slope;
+    product(&[1.0], oracle.get("gelu/d_y"), &mut d, 24, Store::Multiply);
     assert_all_close(&y, oracle.get("gelu/y"), ORACLE_F64, "gelu y");
     assert_all_close(&d, oracle.get("gelu/d_x"), ORACLE_F64, "gelu d_x");
     gelu_forward_slope(&mut single.0, &mut single.1);
@@ -125,43 +121,38 @@ fn gelu() {
     assert_all_close(&single.1.map(f64::from), &slope, ORACLE_GELU, "gelu slope in f32");
 }
 
-/// The vector `name` as an `N` × `M` matrix.
-fn map<const N: usize, const M: usize>(oracle: &Oracle, name: &str) -> [[f64; M]; N] {
-    oracle.get(name).as_chunks().0.try_into().unwrap()
+fn single(x: &[f64]) -> Vec<f32> {
+    x.iter().map(|x| *x as f32).collect()
 }
 
-fn single<const N: usize, const M: usize>(x: &[[f64; M]; N]) -> [[f32; M]; N] {
-    x.map(|row| row.map(|x| x as f32))
+fn double(x: &[f32]) -> Vec<f64> {
+    x.iter().copied().map(f64::from).collect()
 }
 
-fn double<const N: usize, const M: usize>(x: &[[f32; M]; N]) -> Vec<f64> {
-    x.as_flattened().iter().map(|x| f64::from(*x)).collect()
-}
-
-fn check_product<const I: usize, const O: usize, const L: usize>(oracle: &Oracle) {
-    let name = |name: &str| format!("product{I}x{O}x{L}/{name}");
-    let (w, x): ([[f64; I]; O], [[f64; L]; I]) = (map(oracle, &name("w")), map(oracle, &name("x")));
-    let d_y: [[f64; L]; O] = map(oracle, &name("d_y"));
-    let mut y = [[0.0; L]; O];
-    product(&w, &x, &mut y, |_, sum| sum);
-    assert_all_close(y.as_flattened(), oracle.get(&name("y")), ORACLE_F64, "product y");
-    let mut y = [[0.0; L]; O];
-    product(&single(&w), &single(&x), &mut y, |_, sum| sum);
-    assert_all_close(&double(&y), oracle.get(&name("y")), ORACLE_PRODUCT, "product y in f32");
-    let mut d_x = [[0.0; L]; I];
-    product_transposed(&w, &d_y, &mut d_x, |_, sum| sum);
-    assert_all_close(d_x.as_flattened(), oracle.get(&name("d_x")), ORACLE_F64, "product d_x");
-    let (mut blocks, mut d_w) = ([[0.0; L]; I], [[0.0; I]; O]);
-    transpose_blocks(&x, &mut blocks);
-    product_backward_weight(0..L, &d_y, &blocks, &mut d_w);
-    assert_all_close(d_w.as_flattened(), oracle.get(&name("d_w")), ORACLE_F64, "product d_w");
+fn check_product(oracle: &Oracle, inputs: usize, outputs: usize, width: usize) {
+    let get = |name: &str| oracle.get(&format!("product{inputs}x{outputs}x{width}/{name}"));
+    let (w, x, d_y) = (get("w"), get("x"), get("d_y"));
+    let mut y = vec![f64::NAN; outputs * width];
+    product(w, x, &mut y, width, Store::Set);
+    assert_all_close(&y, get("y"), ORACLE_F64, "product y");
+    let mut y = vec![f32::NAN; outputs * width];
+    product(&single(w), &single(x), &mut y, width, Store::Set);
+    assert_all_close(&double(&y), get("y"), ORACLE_PRODUCT, "product y in f32");
+    let mut d_x = vec![f64::NAN; inputs * width];
+    product_transposed(w, d_y, &mut d_x, width, Store::Set);
+    assert_all_close(&d_x, get("d_x"), ORACLE_F64, "product d_x");
+    let (mut blocks, mut d_w) = (vec![f64::NAN; inputs * width], vec![0.0; outputs * inputs]);
+    transpose_blocks(x, &mut blocks, width);
+    let positions: Vec<usize> = (0..width).collect();
+    product_backward_weight(&positions, d_y, &blocks, &mut d_w, width);
+    assert_all_close(&d_w, get("d_w"), ORACLE_F64, "product d_w");
 }
 
 #[test]
 fn products() {
     let oracle = Oracle::load();
-    check_product::<19, 9, 18>(&oracle);
-    check_product::<3, 7, 5>(&oracle);
+    check_product(&oracle, 19, 9, 18);
+    check_product(&oracle, 3, 7, 5);
 }
 
 #[test]
@@ -170,40 +161,41 @@ fn rms_norm() {
     const L: usize = 18;
     let oracle = Oracle::load();
     let get = |name: &str| oracle.get(&format!("rms_norm{D}x{L}/{name}"));
-    let gain: [f64; D] = oracle.array("rms_norm6x18/gain");
-    let (x, mut d): ([[f64; L]; D], _) = (map(&oracle, "rms_norm6x18/x"), map(&oracle, "rms_norm6x18/d_y"));
-    let (mut y, mut d_gain) = ([[0.0; L]; D], [0.0; D]);
-    rms_norm_forward(&gain, &x, &mut y);
-    assert_all_close(y.as_flattened(), get("y"), ORACLE_F64, "rms_norm y");
-    rms_norm_backward(&gain, &x, &mut d, &mut d_gain);
-    assert_all_close(d.as_flattened(), get("d_x"), ORACLE_F64, "rms_norm d_x");
+    let (gain, x) = (get("gain"), get("x"));
+    let (mut y, mut d, mut d_gain) = ([f64::NAN; D * L], get("d_y").to_vec(), [f64::NAN; D]);
+    rms_norm_forward(gain, x, &mut y, L);
+    assert_all_close(&y, get("y"), ORACLE_F64, "rms_norm y");
+    rms_norm_backward(gain, x, &mut d, &mut d_gain, L);
+    assert_all_close(&d, get("d_x"), ORACLE_F64, "rms_norm d_x");
     assert_all_close(&d_gain, get("d_gain"), ORACLE_F64, "rms_norm d_gain");
-    let mut y = [[0.0; L]; D];
-    rms_norm_forward(&gain.map(|g| g as f32), &single(&x), &mut y);
+    let mut y = [f32::NAN; D * L];
+    rms_norm_forward(&single(gain), &single(x), &mut y, L);
     assert_all_close(&double(&y), get("y"), ORACLE_NORM, "rms_norm y in f32");
 }
 
-fn check_attention<const K: usize, const L: usize>(oracle: &Oracle) {
-    let name = |name: &str| format!("attention{K}x{L}/{name}");
-    let [mut q, mut k, mut v, mut d_y] =
-        ["q", "k", "v", "d_y"].map(|field| map::<K, L>(oracle, &name(field)));
-    let (mut share, mut y) = ([[0.0; L]; L], [[0.0; L]; K]);
-    attention_forward(&single(&q), &single(&k), &single(&v), &mut share, &mut y);
-    assert_all_close(&double(&y), oracle.get(&name("y")), ORACLE_ATTENTION, "attention y in f32");
-    let (mut share, mut y) = ([[0.0; L]; L], [[0.0; L]; K]);
-    attention_forward(&q, &k, &v, &mut share, &mut y);
-    assert_all_close(y.as_flattened(), oracle.get(&name("y")), ORACLE_F64, "attention y");
-    attention_backward(&mut q, &mut k, &mut v, &mut share, &mut d_y, &mut [[0.0; L]; L]);
+fn check_attention(oracle: &Oracle, features: usize, width: usize) {
+    let get = |name: &str| oracle.get(&format!("attention{features}x{width}/{name}"));
+    let (heads, inputs) = (Heads { features, positions: width }, ["q", "k", "v"].map(get));
+    let [q, k, v] = inputs.map(single);
+    let (mut share, mut y) = (vec![f32::NAN; width * width], vec![f32::NAN; features * width]);
+    attention_forward(heads, [&q, &k, &v], &mut share, &mut y);
+    assert_all_close(&double(&y), get("y"), ORACLE_ATTENTION, "attention y in f32");
+    let (mut share, mut y) = (vec![f64::NAN; width * width], vec![f64::NAN; features * width]);
+    attention_forward(heads, inputs, &mut share, &mut y);
+    assert_all_close(&y, get("y"), ORACLE_F64, "attention y");
+    let [mut q, mut k, mut v] = inputs.map(<[f64]>::to_vec);
+    let (mut d_y, mut d_share) = (get("d_y").to_vec(), vec![f64::NAN; width * width]);
+    attention_backward(heads, [&mut q, &mut k, &mut v], &mut share, &mut d_y, &mut d_share);
     for (field, d) in [("d_q", q), ("d_k", k), ("d_v", v)] {
-        assert_all_close(d.as_flattened(), oracle.get(&name(field)), ORACLE_F64, field);
+        assert_all_close(&d, get(field), ORACLE_F64, field);
     }
 }
 
 #[test]
 fn attention() {
     let oracle = Oracle::load();
-    check_attention::<3, 5>(&oracle);
-    check_attention::<8, 17>(&oracle);
+    check_attention(&oracle, 3, 5);
+    check_attention(&oracle, 8, 17);
 }
 
 /// Logits, losses, every gradient and three steps of the optimiser; then the logits of the model at work, in f32.
@@ -228,7 +220,8 @@ fn check_model<M: Model<L, V>, const L: usize, const V: usize>(oracle: &Oracle, 
     }
 
     let mut memory = vec![0.0; M::MEMORY];
-    let mut denoiser = M::denoiser(M::view(&single).unwrap(), &mut memory).unwrap();
+    let view = M::view(&single).unwrap();
+    let mut denoiser = M::denoiser(Plain, Activation::Relu, view, &mut memory).unwrap();
     for (example, logits) in batch.iter().zip(oracle.get(&format!("{case}/logits")).chunks(L * V)) {
         for (position, symbol) in example.noisy.iter().enumerate() {
             denoiser.set(position, *symbol);

@@ -22,7 +22,7 @@
 
 use crate::linear::{lanes, lanes_mut, plus_scaled, row_by_row};
 use crate::math::{Real, Stored};
-use crate::tensor::first_rows;
+use crate::tensor::{block, block_mut, first_rows};
 
 /// Lanes of a tile, and features of a transposed block: two registers of AVX2.
 pub const TILE: usize = 16;
@@ -463,13 +463,13 @@ pub fn shift<R: Real>(x: &[R], (tap, radius): (usize, usize), y: &mut [R], width
     let kept = width.saturating_sub(before).saturating_sub(after);
     let rows = x.len().checked_div(width).unwrap_or(0);
     for row in 0..rows {
-        let start = row.saturating_mul(width);
-        let x = x.get(start.saturating_add(after)..).and_then(|x| x.get(..kept));
-        let y = y.get_mut(start..).and_then(|y| y.get_mut(..width));
-        let (Some(x), Some(y)) = (x, y) else { return };
+        let (Some(x), Some(y)) = (block(x, row, width), block_mut(y, row, width)) else { return };
         y.fill(R::ZERO);
-        if let Some(y) = y.get_mut(before..).and_then(|y| y.get_mut(..kept)) {
-            y.copy_from_slice(x);
+        // Where the shift is longer than the text, nothing is kept.
+        let from = x.get(after..).and_then(|x| x.get(..kept));
+        let to = y.get_mut(before..).and_then(|y| y.get_mut(..kept));
+        if let (Some(from), Some(to)) = (from, to) {
+            to.copy_from_slice(from);
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Networks in integers, as their tests make, read and ask them.
 
+use micro_diffusion::activation::Activation;
 use micro_diffusion::categorical::Temperature;
 use micro_diffusion::denoiser::{Denoiser, Model, Score};
 use micro_diffusion::file::{ModelFile, crc32, write_integers};
 use micro_diffusion::integer::{IntegerModel, Precision, Quantisable, Scales};
-use micro_diffusion::quantise::{quantise, rounded, scales};
+use micro_diffusion::kernels::Plain;
+use micro_diffusion::quantise::{grid, quantise, scales};
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
 use micro_diffusion::tensor::{Dtype, StoredTensor};
@@ -59,7 +61,8 @@ impl Case {
         let mut rest = &mut weights[..];
         for (tensor, exponent) in I::TENSORS.iter().zip(self.scales.tensors) {
             let (head, tail) = rest.split_at_mut(tensor.numbers());
-            head.iter_mut().for_each(|weight| *weight = rounded(tensor, *weight, exponent));
+            let grid = grid(tensor, exponent);
+            head.iter_mut().for_each(|weight| *weight = grid.round(*weight));
             rest = tail;
         }
         weights
@@ -169,11 +172,12 @@ pub(crate) fn training_computes_integers<
     const V: usize,
 >() {
     for seed in 1..4 {
-        let case = Case::new::<M, M::Integers<P>, L, V>(seed, M::Integers::<P>::trained_exponent());
+        let steps = M::Integers::<P>::steps();
+        let case = Case::new::<M, M::Integers<P>, L, V>(seed, steps.exponent);
         let weights = case.rounded::<M::Integers<P>, L, V>();
-        let (mut floats, mut memory) = (vec![0.0; M::Trained::<P>::MEMORY], M::Integers::<P>::MEMORY);
-        let view = M::Trained::<P>::view(&weights[..]).unwrap();
-        let mut trained = M::Trained::<P>::denoiser(view, &mut floats).unwrap();
+        let (mut floats, mut memory) = (vec![0.0; M::MEMORY], M::Integers::<P>::MEMORY);
+        let view = M::view(&weights[..]).unwrap();
+        let mut trained = M::denoiser(Plain, Activation::Stepped(steps), view, &mut floats).unwrap();
         let view = M::Integers::<P>::view(&case.payload, &case.scales).unwrap();
         let mut integers = M::Integers::<P>::denoiser(view, &mut memory);
         for text in texts::<L, V>(7) {

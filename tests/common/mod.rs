@@ -5,8 +5,11 @@ pub(crate) mod integers;
 pub(crate) mod oracle;
 pub(crate) mod tolerance;
 
+use micro_diffusion::activation::Activation;
 use micro_diffusion::denoiser::{Denoiser, Example, Model, Score};
 use micro_diffusion::dropout::Dropout;
+use micro_diffusion::kernels::{Kernels, Plain};
+use micro_diffusion::math::Real;
 use micro_diffusion::rng::{Purpose, Stream, symmetric};
 
 /// `count` numbers in ±1, fixed by `seed`.
@@ -43,7 +46,7 @@ pub(crate) fn batch<const L: usize>(rows: usize, symbols: u8) -> Vec<Example<L>>
         .collect()
 }
 
-/// The summed losses of a batch, and with them the gradient of every parameter, tensor by tensor and part by part.
+/// The losses of a batch, and with them the gradient of every parameter, tensor by tensor and part by part.
 pub(crate) fn loss_and_gradient<M: Model<L, V>, const L: usize, const V: usize>(
     parameters: &[f64],
     batch: &[Example<L>],
@@ -51,16 +54,28 @@ pub(crate) fn loss_and_gradient<M: Model<L, V>, const L: usize, const V: usize>(
 ) -> (Vec<f64>, Vec<f64>) {
     let mut records = vec![f64::NAN; batch.len() * M::RECORD];
     let mut losses = vec![f64::NAN; batch.len()];
-    M::forward_backward(M::view(parameters).unwrap(), batch, symbols, &mut records, &mut losses);
-    let mut gradient = Vec::new();
+    let view = M::view(parameters).unwrap();
+    M::forward_backward(Plain, Activation::Relu, view, batch, symbols, &mut records, &mut losses);
+    let mut gradient = vec![0.0; M::PARAMETERS];
+    add_gradient::<M, _, _, L, V>(Plain, batch, &records, &mut gradient);
+    (losses, gradient)
+}
+
+/// Adds to `out`, as long as the parameters, the gradient that `records` of `shard` hold.
+pub(crate) fn add_gradient<M: Model<L, V>, R: Real, K: Kernels<R>, const L: usize, const V: usize>(
+    kernels: K,
+    shard: &[Example<L>],
+    records: &[R],
+    out: &mut [R],
+) {
+    let mut rest = out;
     for (number, tensor) in M::TENSORS.iter().enumerate() {
         for part in 0..tensor.parts {
-            let mut out = vec![f64::NAN; tensor.part_len()];
-            M::gradient(number, part, batch, &records, &mut out);
-            gradient.extend(out);
+            let out = rest.split_off_mut(..tensor.part_len()).unwrap();
+            M::gradient(kernels, number, part, shard, records, out);
         }
     }
-    (losses, gradient)
+    assert!(rest.is_empty(), "the parts are the whole");
 }
 
 /// A denoiser that a table defines: what it says depends on how many positions are masked and on the first shown symbol.
