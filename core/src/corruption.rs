@@ -51,7 +51,7 @@ pub fn mask_rate<const L: usize>(clean: &[u8; L], rate: f32, stream: Stream) -> 
 impl<const L: usize> Example<L> {
     /// The example of the likelihood bound: `count` positions masked, each of weight `weight`.
     ///
-    /// With both from [`MaskCounts`](crate::schedule::MaskCounts) its expected loss is the bound on −ln p(clean), in nats.
+    /// With both from [`MaskCounts`] its expected loss is the bound on −ln p(clean), in nats.
     pub fn bound(clean: &[u8; L], count: u32, weight: f32, stream: Stream) -> Self {
         let noisy = mask_count(clean, count, stream);
         let weights = noisy.map(|symbol| if symbol.is_none() { weight } else { 0.0 });
