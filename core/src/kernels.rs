@@ -146,14 +146,14 @@ pub trait Kernels<R: Real>: Copy + Send + Sync {
         softmax::cross_entropy_of_positions(clean, weights, symbols, z)
     }
 
-    /// [`rms_norm_forward`](crate::normalisation::rms_norm_forward).
+    /// [`rms_norm_forward`](crate::normalisation::rms_norm_forward) with the correctly rounded square root.
     fn rms_norm_forward<W: Stored<R>>(self, gain: &[W], x: &[R], y: &mut [R], width: usize) {
-        normalisation::rms_norm_forward(gain, x, y, width);
+        normalisation::rms_norm_forward(gain, x, y, width, R::sqrt);
     }
 
-    /// [`rms_norm_backward`](crate::normalisation::rms_norm_backward).
+    /// [`rms_norm_backward`](crate::normalisation::rms_norm_backward) with the correctly rounded square root.
     fn rms_norm_backward(self, gain: &[R], x: &[R], d: &mut [R], d_gain: &mut [R], width: usize) {
-        normalisation::rms_norm_backward(gain, x, d, d_gain, width);
+        normalisation::rms_norm_backward(gain, x, d, d_gain, width, R::sqrt);
     }
 
     /// [`attention_forward`](crate::attention::attention_forward).

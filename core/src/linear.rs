@@ -48,6 +48,21 @@ fn sums_of_lanes<R: Real, const N: usize>(lanes: [[R; LANES]; N]) -> [R; N] {
     sums
 }
 
+/// Does the block for each `row` below `N`, which is at most nine, written out: what is indexed by constants only stays in
+/// registers, whatever the compiler unrolls, and when.
+macro_rules! for_each_row {
+    ($row:ident < $count:ident $body:block) => {
+        for_each_row!(0 1 2 3 4 5 6 7 8: $row < $count $body)
+    };
+    ($($number:literal)*: $row:ident < $count:ident $body:block) => {
+        $(if $number < $count {
+            let $row: usize = $number;
+            $body
+        })*
+    };
+}
+pub(crate) use for_each_row;
+
 /// sums + a·x. By value, the form in which the compiler keeps the sums in vector registers.
 #[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
@@ -78,9 +93,9 @@ fn dots<R: Real, W: Stored<R>, const N: usize>(weight: &[W], bias: &[W; N], x: &
         return;
     };
     let sums = sums_of_lanes(lanes);
-    for output in 0..N {
+    for_each_row!(output < N {
         y[output] = bias[output].real() + sums[output];
-    }
+    });
 }
 
 /// The lanes of the dot products of each of `weight` with `x`; `None` where a length differs.
@@ -92,21 +107,21 @@ fn lanes_of_dots<R: Real, W: Stored<R>, const N: usize>(
 ) -> Option<[[R; LANES]; N]> {
     let none: &[[W; LANES]] = &[];
     let (mut chunks, mut lanes) = ([none; N], [[R::ZERO; LANES]; N]);
-    for output in 0..N {
+    for_each_row!(output < N {
         chunks[output] = weight[output].as_chunks().0;
-    }
+    });
     let (x_chunks, rest) = x.as_chunks::<LANES>();
     for (index, x) in x_chunks.iter().enumerate() {
-        for output in 0..N {
+        for_each_row!(output < N {
             lanes[output] = plus_products(lanes[output], chunks[output].get(index)?, x);
-        }
+        });
     }
-    for output in 0..N {
+    for_each_row!(output < N {
         let tail = weight[output].as_chunks::<LANES>().1;
         for lane in 0..rest.len().min(LANES) {
             lanes[output][lane] += tail.get(lane)?.real() * *rest.get(lane)?;
         }
-    }
+    });
     Some(lanes)
 }
 
@@ -245,25 +260,25 @@ fn outer_product_tile<R: Real, const ROWS: usize, const CHUNK: usize>(
 ) {
     let place = |output: usize| first.saturating_add(output).saturating_mul(inputs).saturating_add(column);
     let mut sums = [[R::ZERO; CHUNK]; ROWS];
-    for output in 0..ROWS {
+    for_each_row!(output < ROWS {
         sums[output] = *lanes(d_weight, place(output)).unwrap_or(&[R::ZERO; CHUNK]);
-    }
+    });
     for (x, d_y) in pairs {
         let (Some(x), Some(d_y)) = (lanes::<R, CHUNK>(x, column), lanes::<R, ROWS>(d_y, first)) else {
             return;
         };
         // Loaded once for all outputs.
         let x = *x;
-        for output in 0..ROWS {
+        for_each_row!(output < ROWS {
             row_by_row();
             sums[output] = plus_scaled(sums[output], d_y[output], &x);
-        }
+        });
     }
-    for output in 0..ROWS {
+    for_each_row!(output < ROWS {
         if let Some(d_weight) = lanes_mut(d_weight, place(output)) {
             *d_weight = sums[output];
         }
-    }
+    });
 }
 
 /// d_b_v += Σ_e d_y_ev over the rows e of `rows`, in their order. Forward was `y_ev = b_v + Σ_i w_vi·x_ei`.

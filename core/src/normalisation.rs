@@ -24,9 +24,6 @@ const MOST_POSITIONS: usize = 64;
 /// Tiles of so many positions.
 const TILES: usize = MOST_POSITIONS / TILE;
 
-/// A number for each position, in tiles.
-type Tiles<R> = [[R; TILE]; TILES];
-
 /// The features of the `TILE` positions from `first` on, of a row that ends at `end`; 0 past its end.
 #[inline(always)]
 fn load<R: Real>(x: &[R], first: usize, end: usize) -> [R; TILE] {
@@ -56,24 +53,25 @@ fn store<R: Real>(tile: [R; TILE], x: &mut [R], first: usize, end: usize) {
 
 /// y_dl = g_d·r_l·x_dl for every position l.
 ///
-/// `gain` is `[D]`, `x` and `y` are `[D][L]`, with `width` = L ≤ 64.
-#[expect(clippy::indexing_slicing, reason = "tile < TILES, lane < TILE")]
+/// `gain` is `[D]`, `x` and `y` are `[D][L]`, with `width` = L ≤ 64. `sqrt` is the correctly rounded square root, whose bits
+/// IEEE 754 fixes, so the caller may pass one that the compiler can vectorise.
 #[inline(always)]
-pub fn rms_norm_forward<R: Real, W: Stored<R>>(gain: &[W], x: &[R], y: &mut [R], width: usize) {
-    let scale = scales(x, gain.len(), width);
-    let mut start = 0_usize;
-    for g in gain {
-        row_by_row();
-        let (g, end) = (g.real(), start.saturating_add(width));
-        for tile in 0..tiles(width) {
-            let first = start.saturating_add(tile.saturating_mul(TILE));
-            let mut row = load(x, first, end);
-            for lane in 0..TILE {
-                row[lane] = g * (scale[tile][lane] * row[lane]);
-            }
-            store(row, y, first, end);
+pub fn rms_norm_forward<R: Real, W: Stored<R>>(
+    gain: &[W],
+    x: &[R],
+    y: &mut [R],
+    width: usize,
+    sqrt: impl Fn(R) -> R + Copy,
+) {
+    for tile in 0..tiles(width) {
+        let scale = scale_of(x, gain.len(), width, tile, sqrt);
+        let mut start = 0_usize;
+        for g in gain {
+            row_by_row();
+            let (first, end) = span(start, width, tile);
+            store(times([g.real(); TILE], times(scale, load(x, first, end))), y, first, end);
+            start = end;
         }
-        start = end;
     }
 }
 
@@ -83,26 +81,35 @@ fn tiles(width: usize) -> usize {
     width.div_ceil(TILE).min(TILES)
 }
 
-/// r_l = 1/√(Σ_d x_dl²/D + ε) for `D` = `features`.
-#[expect(clippy::indexing_slicing, reason = "tile < TILES, lane < TILE")]
+/// Where tile number `tile` begins in the row of `width` positions from `start` on, and where that row ends.
 #[inline(always)]
-fn scales<R: Real>(x: &[R], features: usize, width: usize) -> Tiles<R> {
+fn span(start: usize, width: usize, tile: usize) -> (usize, usize) {
+    (start.wrapping_add(tile.wrapping_mul(TILE)), start.wrapping_add(width))
+}
+
+/// r_l = 1/√(Σ_d x_dl²/D + ε) for the positions l of one tile, D = `features`.
+#[expect(clippy::indexing_slicing, reason = "lane < TILE")]
+#[inline(always)]
+fn scale_of<R: Real>(
+    x: &[R],
+    features: usize,
+    width: usize,
+    tile: usize,
+    sqrt: impl Fn(R) -> R + Copy,
+) -> [R; TILE] {
     let share = R::of(1.0 / features as f64);
-    let mut scale = [[R::ZERO; TILE]; TILES];
-    for tile in 0..tiles(width) {
-        let mut squares = [R::ZERO; TILE];
-        let mut start = 0_usize;
-        for _ in 0..features {
-            let end = start.saturating_add(width);
-            let x = load(x, start.saturating_add(tile.saturating_mul(TILE)), end);
-            for lane in 0..TILE {
-                squares[lane] += x[lane] * x[lane];
-            }
-            start = end;
-        }
+    let mut scale = [R::ZERO; TILE];
+    let mut start = 0_usize;
+    for _ in 0..features {
+        let (first, end) = span(start, width, tile);
+        let x = load(x, first, end);
         for lane in 0..TILE {
-            scale[tile][lane] = R::ONE / (squares[lane] * share + R::of(EPSILON)).sqrt();
+            scale[lane] += x[lane] * x[lane];
         }
+        start = end;
+    }
+    for lane in 0..TILE {
+        scale[lane] = R::ONE / sqrt(scale[lane] * share + R::of(EPSILON));
     }
     scale
 }
@@ -112,15 +119,24 @@ fn scales<R: Real>(x: &[R], features: usize, width: usize) -> Tiles<R> {
 /// `gain` and `d_gain` are `[D]`, `x` and `d` are `[D][L]`, with `width` = L ≤ 64. Forward was `y_dl = g_d·r_l·x_dl`.
 #[expect(clippy::indexing_slicing, reason = "tile < TILES, lane < TILE")]
 #[inline(always)]
-pub fn rms_norm_backward<R: Real>(gain: &[R], x: &[R], d: &mut [R], d_gain: &mut [R], width: usize) {
-    let scale = scales(x, gain.len(), width);
+pub fn rms_norm_backward<R: Real>(
+    gain: &[R],
+    x: &[R],
+    d: &mut [R],
+    d_gain: &mut [R],
+    width: usize,
+    sqrt: impl Fn(R) -> R + Copy,
+) {
+    let mut scale = [[R::ZERO; TILE]; TILES];
+    for tile in 0..tiles(width) {
+        scale[tile] = scale_of(x, gain.len(), width, tile, sqrt);
+    }
     let mut mean = [[R::ZERO; TILE]; TILES];
     let mut start = 0_usize;
     for (index, g) in gain.iter().enumerate() {
-        let end = start.saturating_add(width);
         let mut sums = [R::ZERO; LANES];
         for tile in 0..tiles(width) {
-            let first = start.saturating_add(tile.saturating_mul(TILE));
+            let (first, end) = span(start, width, tile);
             let n = times(scale[tile], load(x, first, end));
             let d_y = load(d, first, end);
             // Positions past the end add 0.
@@ -141,7 +157,7 @@ pub fn rms_norm_backward<R: Real>(gain: &[R], x: &[R], d: &mut [R], d_gain: &mut
         if let Some(d_gain) = d_gain.get_mut(index) {
             *d_gain = sum_lanes(sums);
         }
-        start = end;
+        start = start.wrapping_add(width);
     }
     let share = R::of(1.0 / gain.len() as f64);
     for mean in mean.as_flattened_mut() {
@@ -150,9 +166,8 @@ pub fn rms_norm_backward<R: Real>(gain: &[R], x: &[R], d: &mut [R], d_gain: &mut
     let mut start = 0_usize;
     for _ in gain {
         row_by_row();
-        let end = start.saturating_add(width);
         for tile in 0..tiles(width) {
-            let first = start.saturating_add(tile.saturating_mul(TILE));
+            let (first, end) = span(start, width, tile);
             let along = times(times(scale[tile], load(x, first, end)), mean[tile]);
             let mut row = load(d, first, end);
             for lane in 0..TILE {
@@ -160,7 +175,7 @@ pub fn rms_norm_backward<R: Real>(gain: &[R], x: &[R], d: &mut [R], d_gain: &mut
             }
             store(times(scale[tile], row), d, first, end);
         }
-        start = end;
+        start = start.wrapping_add(width);
     }
 }
 

@@ -20,7 +20,7 @@
 //!
 //! Source: the tile is that of K. Goto and R. van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008.
 
-use crate::linear::{lanes, lanes_mut, plus_scaled, row_by_row};
+use crate::linear::{for_each_row, lanes, lanes_mut, plus_scaled, row_by_row};
 use crate::math::{Real, Stored};
 use crate::tensor::{block, block_mut, first_rows};
 
@@ -178,9 +178,9 @@ impl<R: Real, W: Stored<R>, const N: usize> Weights<R, N> for Rows<'_, W, N> {
     #[inline(always)]
     fn of(self, term: usize) -> Option<[R; N]> {
         let mut weights = [R::ZERO; N];
-        for row in 0..N {
+        for_each_row!(row < N {
             weights[row] = self.rows[row].get(term)?.real();
-        }
+        });
         Some(weights)
     }
 }
@@ -206,9 +206,9 @@ impl<R: Real, W: Stored<R>, const N: usize> Weights<R, N> for Columns<'_, W> {
     fn of(self, term: usize) -> Option<[R; N]> {
         let w = lanes::<W, N>(self.w, term.wrapping_mul(self.stride).wrapping_add(self.first))?;
         let mut weights = [R::ZERO; N];
-        for row in 0..N {
+        for_each_row!(row < N {
             weights[row] = w[row].real();
-        }
+        });
         Some(weights)
     }
 }
@@ -246,10 +246,10 @@ fn tile<R: Real, T: Weights<R, N>, const N: usize, const WIDTH: usize>(
         let (Some(x), Some(weights)) = (lanes::<R, WIDTH>(x, place), weights.of(term)) else { break };
         // Loaded once for all rows.
         let x = *x;
-        for row in 0..N {
+        for_each_row!(row < N {
             row_by_row();
             sums[row] = plus_scaled(sums[row], weights[row], &x);
-        }
+        });
         place = place.wrapping_add(width);
     }
     sums
@@ -257,6 +257,7 @@ fn tile<R: Real, T: Weights<R, N>, const N: usize, const WIDTH: usize>(
 
 /// Stores `sums` in y_nl for the lanes l from `first` on.
 #[expect(clippy::indexing_slicing, reason = "row < N, lane < WIDTH")]
+#[expect(unused_assignments, reason = "nothing is read behind the last row")]
 #[inline(always)]
 fn store_tile<R: Real, const N: usize, const WIDTH: usize>(
     sums: [[R; WIDTH]; N],
@@ -266,7 +267,7 @@ fn store_tile<R: Real, const N: usize, const WIDTH: usize>(
     store: Store,
 ) {
     let mut rest = y;
-    for row in 0..N {
+    for_each_row!(row < N {
         let Some((y, tail)) = rest.split_at_mut_checked(width) else { return };
         rest = tail;
         let Some(y) = lanes_mut::<R, WIDTH>(y, first) else { return };
@@ -283,7 +284,7 @@ fn store_tile<R: Real, const N: usize, const WIDTH: usize>(
                 }
             }
         }
-    }
+    });
 }
 
 /// d_w_oi += Σ_l d_y_ol·x_il over the `positions` l, which ascend, with x as [`transpose_blocks`] gives it.
@@ -358,10 +359,10 @@ fn weight_blocks<R: Real, const N: usize, const WIDTH: usize>(
             };
             // Loaded once for all rows.
             let x = *x;
-            for row in 0..N {
+            for_each_row!(row < N {
                 row_by_row();
                 sums[row] = plus_scaled(sums[row], weights[row], &x);
-            }
+            });
         }
         store_tile(sums, d_w, inputs, input, Store::Add);
         input = input.saturating_add(WIDTH);

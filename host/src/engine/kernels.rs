@@ -64,8 +64,8 @@ vectorised! {
     fn gelu_forward_slope (x: &mut [f32], slope: &mut [f32]) = activation::gelu_forward_slope(x, slope);
     fn cross_entropy_of_rows (targets: &[Target], z: &mut [f32], outputs: usize, symbols: usize, losses: &mut [f32]) = softmax::cross_entropy_of_rows(targets, z, outputs, symbols, losses);
     fn cross_entropy_of_positions (clean: &[u8], weights: &[f32], symbols: usize, z: &mut [f32]) -> f32 = softmax::cross_entropy_of_positions(clean, weights, symbols, z);
-    fn rms_norm_forward [W] (gain: &[W], x: &[f32], y: &mut [f32], width: usize) = normalisation::rms_norm_forward(gain, x, y, width);
-    fn rms_norm_backward (gain: &[f32], x: &[f32], d: &mut [f32], d_gain: &mut [f32], width: usize) = normalisation::rms_norm_backward(gain, x, d, d_gain, width);
+    fn rms_norm_forward [W] (gain: &[W], x: &[f32], y: &mut [f32], width: usize) = normalisation::rms_norm_forward(gain, x, y, width, f32::sqrt);
+    fn rms_norm_backward (gain: &[f32], x: &[f32], d: &mut [f32], d_gain: &mut [f32], width: usize) = normalisation::rms_norm_backward(gain, x, d, d_gain, width, f32::sqrt);
     fn attention_forward (heads: Heads, inputs: [&[f32]; 3], share: &mut [f32], y: &mut [f32]) = attention::attention_forward(heads, inputs, share, y);
     fn attention_backward (heads: Heads, inputs: [&mut [f32]; 3], share: &mut [f32], d_y: &mut [f32], d_share: &mut [f32]) = attention::attention_backward(heads, inputs, share, d_y, d_share);
     fn dropout_forward (dropout: Dropout, layer: usize, x: &mut [f32]) = Dropout::forward(dropout, layer, x);
