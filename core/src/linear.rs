@@ -205,39 +205,60 @@ pub fn linear_backward_weight<R: Real>(
     let outputs = d_weight.len().checked_div(inputs).unwrap_or(0);
     for rows in rows.chunks(GROUP) {
         let none: &[R] = &[];
-        let mut pairs = [(none, none); GROUP];
-        for (pair, row) in pairs.iter_mut().zip(rows) {
+        let (mut xs, mut d_ys) = ([none; GROUP], [none; GROUP]);
+        for (index, row) in rows.iter().enumerate() {
             let d_y = d_y.get(row.saturating_mul(stride)..).and_then(|d_y| d_y.get(..outputs));
             let (Some(x), Some(d_y)) = (block(x, *row, inputs), d_y) else { return };
-            *pair = (x, d_y);
+            let (Some(x_slot), Some(d_y_slot)) = (xs.get_mut(index), d_ys.get_mut(index)) else { return };
+            (*x_slot, *d_y_slot) = (x, d_y);
         }
-        let Some(pairs) = pairs.get(..rows.len()) else { return };
-        outer_products(pairs, d_weight, inputs, outputs);
+        let (Some(xs), Some(d_ys)) = (xs.get(..rows.len()), d_ys.get(..rows.len())) else { return };
+        outer_products(xs, d_ys, d_weight, inputs);
     }
 }
 
 /// Rows of a batch that are computed together: as many as fit the innermost cache.
 pub(crate) const GROUP: usize = 64;
+/// Inputs of a tile of the weight gradient.
+const CHUNK: usize = 16;
+/// Outputs of its tiles: so many sums stay in registers while the rows of the batch run.
+const MANY: usize = 9;
+/// Outputs of other tiles: every number of outputs from 56 on is a sum of nines and eights.
+const FEW: usize = 8;
 
-/// d_w_vi += Σ_e d_y_ev·x_ei over the rows (x_e, d_y_e) of `pairs`, in their order.
+/// How many tiles of `MANY` rows, of one row less and of one row make up `rows` rows; of one only where there is no other way.
+#[expect(clippy::arithmetic_side_effects, reason = "MANY is not 0")]
 #[inline(always)]
-fn outer_products<R: Real>(pairs: &[(&[R], &[R])], d_weight: &mut [R], inputs: usize, outputs: usize) {
-    // ROWS × CHUNK sums stay in registers while the examples run.
-    const ROWS: usize = 9;
-    const CHUNK: usize = 16;
-    let (whole, many) = (inputs.saturating_sub(inputs % CHUNK), outputs.saturating_sub(outputs % ROWS));
-    for column in (0..whole).step_by(CHUNK) {
-        for first in (0..many).step_by(ROWS) {
-            outer_product_tile::<R, ROWS, CHUNK>(pairs, column, first, d_weight, inputs);
-        }
-        for first in many..outputs {
-            outer_product_tile::<R, 1, CHUNK>(pairs, column, first, d_weight, inputs);
-        }
+pub(crate) const fn tiles<const MANY: usize>(rows: usize) -> [usize; 3] {
+    const { assert!(MANY > 1, "a tile of one row less has rows") };
+    let left = rows % MANY;
+    // Each tile of one row less leaves one row more for the others.
+    let few = if left == 0 { 0 } else { MANY.saturating_sub(left) };
+    match rows.checked_sub(few.saturating_mul(MANY - 1)) {
+        Some(rest) => [rest / MANY, few, 0],
+        None => [rows / MANY, 0, left],
     }
+}
+
+/// d_w_vi += Σ_e d_y_ev·x_ei over the rows x_e of `xs` and d_y_e of `d_ys`, in their order.
+#[inline(always)]
+fn outer_products<R: Real>(xs: &[&[R]], d_ys: &[&[R]], d_weight: &mut [R], inputs: usize) {
+    let outputs = d_weight.len().checked_div(inputs).unwrap_or(0);
+    let none: &[[R; CHUNK]] = &[];
+    let mut chunks = [none; GROUP];
+    for (chunks, x) in chunks.iter_mut().zip(xs) {
+        *chunks = x.as_chunks().0;
+    }
+    let Some(chunks) = chunks.get(..xs.len()) else { return };
+    let [many, few, single] = tiles::<MANY>(outputs);
+    let next = outer_product_rows::<R, MANY>(0, many, chunks, d_ys, d_weight, inputs);
+    let next = outer_product_rows::<R, FEW>(next, few, chunks, d_ys, d_weight, inputs);
+    outer_product_rows::<R, 1>(next, single, chunks, d_ys, d_weight, inputs);
+    let whole = inputs.saturating_sub(inputs % CHUNK);
     if whole == inputs {
         return;
     }
-    for (x, d_y) in pairs {
+    for (x, d_y) in xs.iter().zip(d_ys) {
         let Some(x) = x.get(whole..) else { return };
         let mut place = whole;
         for d_y in *d_y {
@@ -248,37 +269,52 @@ fn outer_products<R: Real>(pairs: &[(&[R], &[R])], d_weight: &mut [R], inputs: u
     }
 }
 
-/// [`outer_products`] for the `ROWS` outputs v from `first` on and the `CHUNK` inputs i from `column` on.
-#[expect(clippy::indexing_slicing, reason = "output < ROWS")]
+/// [`outer_products`] for the outputs of `tiles` tiles of `N` from output `first` on, and the inputs that fill chunks; returns
+/// the output behind them.
+#[expect(clippy::indexing_slicing, reason = "output < N")]
 #[inline(always)]
-fn outer_product_tile<R: Real, const ROWS: usize, const CHUNK: usize>(
-    pairs: &[(&[R], &[R])],
-    column: usize,
+fn outer_product_rows<R: Real, const N: usize>(
     first: usize,
+    tiles: usize,
+    chunks: &[&[[R; CHUNK]]],
+    d_ys: &[&[R]],
     d_weight: &mut [R],
     inputs: usize,
-) {
-    let place = |output: usize| first.saturating_add(output).saturating_mul(inputs).saturating_add(column);
-    let mut sums = [[R::ZERO; CHUNK]; ROWS];
-    for_each_row!(output < ROWS {
-        sums[output] = *lanes(d_weight, place(output)).unwrap_or(&[R::ZERO; CHUNK]);
-    });
-    for (x, d_y) in pairs {
-        let (Some(x), Some(d_y)) = (lanes::<R, CHUNK>(x, column), lanes::<R, ROWS>(d_y, first)) else {
-            return;
-        };
-        // Loaded once for all outputs.
-        let x = *x;
-        for_each_row!(output < ROWS {
-            row_by_row();
-            sums[output] = plus_scaled(sums[output], d_y[output], &x);
-        });
-    }
-    for_each_row!(output < ROWS {
-        if let Some(d_weight) = lanes_mut(d_weight, place(output)) {
-            *d_weight = sums[output];
+) -> usize {
+    let mut next = first;
+    for _ in 0..tiles {
+        let none = [R::ZERO; N];
+        let mut d_y = [&none; GROUP];
+        for (slot, d_y) in d_y.iter_mut().zip(d_ys) {
+            let Some(d_y) = lanes(d_y, next) else { return next };
+            *slot = d_y;
         }
-    });
+        let Some(d_y) = d_y.get(..chunks.len()) else { return next };
+        for chunk in 0..inputs / CHUNK {
+            let column = chunk.wrapping_mul(CHUNK);
+            let place = |output: usize| next.wrapping_add(output).wrapping_mul(inputs).wrapping_add(column);
+            let mut sums = [[R::ZERO; CHUNK]; N];
+            for_each_row!(output < N {
+                sums[output] = *lanes(d_weight, place(output)).unwrap_or(&[R::ZERO; CHUNK]);
+            });
+            for (index, d_y) in d_y.iter().enumerate() {
+                let Some(x) = chunks[index].get(chunk) else { return next };
+                // Loaded once for all outputs.
+                let (x, d_y) = (*x, *d_y);
+                for_each_row!(output < N {
+                    row_by_row();
+                    sums[output] = plus_scaled(sums[output], d_y[output], &x);
+                });
+            }
+            for_each_row!(output < N {
+                if let Some(d_weight) = lanes_mut(d_weight, place(output)) {
+                    *d_weight = sums[output];
+                }
+            });
+        }
+        next = next.saturating_add(N);
+    }
+    next
 }
 
 /// d_b_v += Σ_e d_y_ev over the rows e of `rows`, in their order. Forward was `y_ev = b_v + Σ_i w_vi·x_ei`.

@@ -20,7 +20,7 @@
 //!
 //! Source: the tile is that of K. Goto and R. van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008.
 
-use crate::linear::{for_each_row, lanes, lanes_mut, plus_scaled, row_by_row};
+use crate::linear::{for_each_row, lanes, lanes_mut, plus_scaled, row_by_row, tiles};
 use crate::math::{Real, Stored};
 use crate::tensor::{block, block_mut, first_rows};
 
@@ -79,21 +79,10 @@ impl<const L: usize> Positions<L> {
 #[inline(always)]
 pub fn product<R: Real, W: Stored<R>>(w: &[W], x: &[R], y: &mut [R], width: usize, store: Store) {
     let outputs = y.len().checked_div(width).unwrap_or(0);
-    let [many, few, single] = tiles(outputs);
+    let [many, few, single] = tiles::<ROWS>(outputs);
     let next = product_rows::<R, W, ROWS>(0, many, w, x, y, width, store);
     let next = product_rows::<R, W, FEW_ROWS>(next, few, w, x, y, width, store);
     product_rows::<R, W, 1>(next, single, w, x, y, width, store);
-}
-
-/// How many tiles of [`ROWS`], of [`FEW_ROWS`] and of one row make up `rows` rows; of one only where there is no other way.
-#[inline(always)]
-const fn tiles(rows: usize) -> [usize; 3] {
-    // Each tile of one row less than ROWS leaves one row more for the others.
-    let few = ROWS.saturating_sub(rows % ROWS) % ROWS;
-    match rows.checked_sub(few.saturating_mul(FEW_ROWS)) {
-        Some(rest) => [rest / ROWS, few, 0],
-        None => [rows / ROWS, 0, rows % ROWS],
-    }
 }
 
 /// The rows of `tiles` tiles of `N` rows from row `first` on; returns the row behind them.
@@ -113,7 +102,7 @@ fn product_rows<R: Real, W: Stored<R>, const N: usize>(
         let Some(w) = w.get(row.wrapping_mul(inputs)..) else { return row };
         let Some(rows) = first_rows::<W, N>(w, inputs) else { return row };
         let Some(y) = y.get_mut(row.wrapping_mul(width)..) else { return row };
-        columns(Rows { rows, terms: inputs }, x, y, width, store);
+        columns(Rows(rows), x, y, width, store);
         row = row.saturating_add(N);
     }
     row
@@ -125,7 +114,7 @@ fn product_rows<R: Real, W: Stored<R>, const N: usize>(
 #[inline(always)]
 pub fn product_transposed<R: Real, W: Stored<R>>(w: &[W], x: &[R], y: &mut [R], width: usize, store: Store) {
     let inputs = y.len().checked_div(width).unwrap_or(0);
-    let [many, few, single] = tiles(inputs);
+    let [many, few, single] = tiles::<ROWS>(inputs);
     let next = transposed_rows::<R, W, ROWS>(0, many, w, x, y, width, store);
     let next = transposed_rows::<R, W, FEW_ROWS>(next, few, w, x, y, width, store);
     transposed_rows::<R, W, 1>(next, single, w, x, y, width, store);
@@ -142,12 +131,11 @@ fn transposed_rows<R: Real, W: Stored<R>, const N: usize>(
     width: usize,
     store: Store,
 ) -> usize {
-    let (inputs, outputs) =
-        (y.len().checked_div(width).unwrap_or(0), x.len().checked_div(width).unwrap_or(0));
+    let inputs = y.len().checked_div(width).unwrap_or(0);
     let mut row = first;
     for _ in 0..tiles {
         let Some(y) = y.get_mut(row.wrapping_mul(width)..) else { return row };
-        columns::<_, _, N>(Columns { w, first: row, stride: inputs, terms: outputs }, x, y, width, store);
+        columns::<_, _, N>(Columns { w, first: row, stride: inputs }, x, y, width, store);
         row = row.saturating_add(N);
     }
     row
@@ -155,31 +143,21 @@ fn transposed_rows<R: Real, W: Stored<R>, const N: usize>(
 
 /// The weights of a tile of `N` rows: for each term of the sums one weight a row.
 trait Weights<R, const N: usize>: Copy {
-    /// How many terms the sums have.
-    fn terms(self) -> usize;
     /// The weights of term number `term`.
     fn of(self, term: usize) -> Option<[R; N]>;
 }
 
 /// Those of a matrix as it lies: a row of it for each row of the tile.
 #[derive(Clone, Copy)]
-struct Rows<'a, W, const N: usize> {
-    rows: [&'a [W]; N],
-    terms: usize,
-}
+struct Rows<'a, W, const N: usize>([&'a [W]; N]);
 
 impl<R: Real, W: Stored<R>, const N: usize> Weights<R, N> for Rows<'_, W, N> {
-    #[inline(always)]
-    fn terms(self) -> usize {
-        self.terms
-    }
-
     #[expect(clippy::indexing_slicing, reason = "row < N")]
     #[inline(always)]
     fn of(self, term: usize) -> Option<[R; N]> {
         let mut weights = [R::ZERO; N];
         for_each_row!(row < N {
-            weights[row] = self.rows[row].get(term)?.real();
+            weights[row] = self.0[row].get(term)?.real();
         });
         Some(weights)
     }
@@ -192,15 +170,9 @@ struct Columns<'a, W> {
     first: usize,
     /// The length of a row of the matrix.
     stride: usize,
-    terms: usize,
 }
 
 impl<R: Real, W: Stored<R>, const N: usize> Weights<R, N> for Columns<'_, W> {
-    #[inline(always)]
-    fn terms(self) -> usize {
-        self.terms
-    }
-
     #[expect(clippy::indexing_slicing, reason = "row < N")]
     #[inline(always)]
     fn of(self, term: usize) -> Option<[R; N]> {
@@ -241,16 +213,14 @@ fn tile<R: Real, T: Weights<R, N>, const N: usize, const WIDTH: usize>(
     first: usize,
 ) -> [[R; WIDTH]; N] {
     let mut sums = [[R::ZERO; WIDTH]; N];
-    let mut place = first;
-    for term in 0..weights.terms() {
-        let (Some(x), Some(weights)) = (lanes::<R, WIDTH>(x, place), weights.of(term)) else { break };
+    for (term, x) in x.chunks_exact(width.max(1)).enumerate() {
+        let (Some(x), Some(weights)) = (lanes::<R, WIDTH>(x, first), weights.of(term)) else { break };
         // Loaded once for all rows.
         let x = *x;
         for_each_row!(row < N {
             row_by_row();
             sums[row] = plus_scaled(sums[row], weights[row], &x);
         });
-        place = place.wrapping_add(width);
     }
     sums
 }
@@ -302,7 +272,7 @@ pub fn product_backward_weight<R: Real>(
     width: usize,
 ) {
     let outputs = d_y.len().checked_div(width).unwrap_or(0);
-    let [many, few, single] = tiles(outputs);
+    let [many, few, single] = tiles::<ROWS>(outputs);
     let next = weight_rows::<R, ROWS>(0, many, positions, d_y, x, d_w, width);
     let next = weight_rows::<R, FEW_ROWS>(next, few, positions, d_y, x, d_w, width);
     weight_rows::<R, 1>(next, single, positions, d_y, x, d_w, width);
@@ -324,12 +294,12 @@ fn weight_rows<R: Real, const N: usize>(
     for _ in 0..tiles {
         let Some(d_y) = d_y.get(row.wrapping_mul(width)..) else { return row };
         let Some(rows) = first_rows::<R, N>(d_y, width) else { return row };
-        let rows = Rows { rows, terms: width };
+        let rows = Rows(rows);
         let Some(d_w) = d_w.get_mut(row.wrapping_mul(inputs)..) else { return row };
         let (blocks, few) = (inputs / TILE, inputs % TILE / FEW);
-        let next = weight_blocks::<R, N, TILE>(0, blocks, positions, rows, x, d_w, inputs);
-        let next = weight_blocks::<R, N, FEW>(next, few, positions, rows, x, d_w, inputs);
-        weight_blocks::<R, N, 1>(next, inputs.saturating_sub(next), positions, rows, x, d_w, inputs);
+        let next = weight_blocks::<R, N, TILE>(0, blocks, positions, rows, x, d_w, (inputs, width));
+        let next = weight_blocks::<R, N, FEW>(next, few, positions, rows, x, d_w, (inputs, width));
+        weight_blocks::<R, N, 1>(next, inputs.saturating_sub(next), positions, rows, x, d_w, (inputs, width));
         row = row.saturating_add(N);
     }
     row
@@ -346,12 +316,12 @@ fn weight_blocks<R: Real, const N: usize, const WIDTH: usize>(
     d_y: Rows<R, N>,
     x: &[R],
     d_w: &mut [R],
-    inputs: usize,
+    (inputs, width): (usize, usize),
 ) -> usize {
     let mut input = first;
     for _ in 0..blocks {
-        let Some(x) = x.get(input.wrapping_mul(d_y.terms)..) else { return input };
-        let Some(x) = x.as_chunks::<WIDTH>().0.get(..d_y.terms) else { return input };
+        let Some(x) = x.get(input.wrapping_mul(width)..) else { return input };
+        let Some(x) = x.as_chunks::<WIDTH>().0.get(..width) else { return input };
         let mut sums = [[R::ZERO; WIDTH]; N];
         for position in positions {
             let (Some(x), Some(weights)) = (x.get(*position), Weights::<R, N>::of(d_y, *position)) else {
