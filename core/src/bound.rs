@@ -102,8 +102,11 @@ pub fn mean(values: &[f64]) -> f64 {
 /// 0 for a single value, which says nothing of its error.
 pub fn standard_error(values: &[f64]) -> f64 {
     let (mean, count) = (mean(values), values.len() as f64);
-    let squares = values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>();
-    Real::sqrt(squares / (count - 1.0).max(1.0) / count)
+    let squares = values.iter().map(|value| {
+        let apart = value - mean;
+        apart * apart
+    });
+    Real::sqrt(squares.sum::<f64>() / (count - 1.0).max(1.0) / count)
 }
 
 /// `count`/`of`; 0 of nothing.
