@@ -18,11 +18,14 @@ use std::collections::HashMap;
 
 use common::Table;
 use common::tolerance::{BOUND, F64, SIGMAS, assert_close};
+use micro_diffusion::adam::{Adam, average_update};
 use micro_diffusion::bound::{divergence, mean, sampled, share, standard_error, term, terms};
 use micro_diffusion::denoiser::Example;
 use micro_diffusion::dropout::Dropout;
+use micro_diffusion::kernels::{Kernels, Plain};
 use micro_diffusion::math::log2;
 use micro_diffusion::rng::{Purpose, Stream, below, shuffle};
+use micro_diffusion::rounding::{Grid, straight_through};
 use micro_diffusion::schedule::{MaskCounts, cosine_mask_rate, uniform_time};
 
 fn stream(index: u32) -> Stream {
@@ -128,4 +131,34 @@ fn divergences_are_their_definition() {
     assert_close(divergence([(2, 9), (2, 0)].into_iter()), (p + q) / 2.0, F64, "a half in common");
     assert_eq!(divergence(std::iter::empty()), 0.0);
     assert_eq!([log2(8.0), log2(0.25), log2(1.0)], [3.0, -2.0, 0.0]);
+}
+
+/// Networks call the other methods of the seam; these are for whoever moves the weights.
+#[test]
+fn the_seam_moves_weights_by_the_functions_it_names() {
+    let (weights, gradient) = ([0.5_f32, -0.25, 1.5], [0.1, -0.2, 0.3]);
+    let step = Adam::default().step::<f32>(0, 0.01);
+    let (mut found, mut expected) = ([weights, [0.0; 3], [0.0; 3]], [weights, [0.0; 3], [0.0; 3]]);
+    let [w, m, v] = &mut found;
+    Plain.adam(&step, w, &gradient, m, v);
+    let [w, m, v] = &mut expected;
+    step.update(w, &gradient, m, v, f32::sqrt);
+    assert_eq!(found, expected);
+    assert_ne!(found[0], weights);
+
+    let (mut found, mut expected) = ([0.0; 3], [0.0; 3]);
+    Plain.average_update(&mut found, &weights, 0.25);
+    average_update(&mut expected, &weights, 0.25);
+    assert_eq!(found, expected);
+    assert_ne!(found, [0.0; 3]);
+
+    let grid = Grid { least: -8, largest: 7, exponent: 3 };
+    let before = [weights, [0.3, -0.4, 0.7]];
+    let (mut found, mut expected) = (before, before);
+    let [rounded, floats] = &mut found;
+    Kernels::<f32>::straight_through(Plain, grid, rounded, floats);
+    let [rounded, floats] = &mut expected;
+    straight_through(grid, rounded, floats);
+    assert_eq!(found, expected);
+    assert_ne!(found, before);
 }
