@@ -1,5 +1,5 @@
 //! Imports run one way, in the core and in the host: a file uses only files listed above it in its `lib.rs`, and a folder of
-//! the host uses only the folders below it.
+//! the host uses only the folders below it. And every kernel of the core is compiled for each instruction set by the host.
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::expect_used,
@@ -340,4 +340,86 @@ fn faults_are_found() {
         let found = library.folder_problems();
         assert!(found.iter().any(|problem| problem.contains(expected)), "{expected}: {found:?}");
     }
+}
+
+/// The methods of the trait `name` in a file.
+fn methods(file: &str, name: &str) -> BTreeSet<String> {
+    let items = syn::parse_file(file).unwrap().items.into_iter();
+    let found = items.filter_map(|item| match item {
+        syn::Item::Trait(item) if item.ident == name => Some(item.items),
+        _ => None,
+    });
+    let methods = found.flatten().filter_map(|item| match item {
+        syn::TraitItem::Fn(item) => Some(item.sig.ident.to_string()),
+        _ => None,
+    });
+    methods.collect()
+}
+
+/// The functions of the list that the macro `name` of a file hands to `implement`, each with the last name of what it calls.
+fn listed_functions(file: &str, name: &str, implement: &str) -> BTreeMap<String, String> {
+    let items = syn::parse_file(file).unwrap().items;
+    let macros = items.iter().filter_map(|item| match item {
+        syn::Item::Macro(item) if item.ident.as_ref().is_some_and(|ident| ident == name) => Some(item),
+        _ => None,
+    });
+    let tokens: String = macros.map(|item| item.mac.tokens.to_string()).collect();
+    let (_, list) = tokens.split_once(implement).unwrap_or_default();
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    let mut found = BTreeMap::new();
+    for entry in list.split("fn ").skip(1) {
+        let (signature, called) = entry.rsplit_once(" = ").unwrap();
+        let name: String = signature.chars().take_while(|c| is_name(*c)).collect();
+        let path = called.split('(').next().unwrap();
+        let called = path.rsplit(|c| !is_name(c)).find(|word| !word.is_empty()).unwrap_or_default();
+        assert!(found.insert(name.clone(), called.to_owned()).is_none(), "{name} is listed twice");
+    }
+    found
+}
+
+/// What is wrong with the host's list of kernels.
+///
+/// The trait has a body for each, so the compiler misses none that the host forgets: it would run at the baseline.
+fn kernel_problems(core: &str, host: &str) -> Vec<String> {
+    /// Kernels that are methods of what they belong to: how they are named there.
+    const METHODS: [(&str, &str); 6] = [
+        ("activation_forward", "forward"),
+        ("activation_backward", "backward"),
+        ("dropout_forward", "forward"),
+        ("dropout_backward", "backward"),
+        ("adam", "update"),
+        ("hold", "hold"),
+    ];
+    let kernels = methods(core, "Kernels");
+    let listed = listed_functions(host, "kernels_compiled_for", "implement_kernels");
+    let missing = kernels.iter().filter(|kernel| !listed.contains_key(*kernel));
+    let mut wrong: Vec<String> =
+        missing.map(|kernel| format!("{kernel} is not compiled by the host")).collect();
+    for (name, called) in &listed {
+        let method = METHODS.iter().find(|(kernel, _)| kernel == name).map(|(_, method)| *method);
+        if called != method.unwrap_or(name) {
+            wrong.push(format!("{name} calls {called}"));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn the_host_compiles_every_kernel() {
+    let read = |path: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    let (core, host) = (read("src/kernels.rs"), read("../host/src/engine/kernels.rs"));
+    assert!(methods(&core, "Kernels").len() > 30, "kernels are found");
+    assert_eq!(kernel_problems(&core, &host), Vec::<String>::new());
+
+    // A kernel more in the core, one less in the host, one that calls another.
+    let more = core.replace("fn shift(", "fn slide(self) {}\n    fn shift(");
+    assert_ne!(more, core);
+    assert_eq!(kernel_problems(&more, &host), ["slide is not compiled by the host"]);
+    for kernel in methods(&core, "Kernels") {
+        let lines = host.lines().filter(|line| !line.trim_start().starts_with(&format!("fn {kernel} ")));
+        let less: String = lines.map(|line| format!("{line}\n")).collect();
+        assert_eq!(kernel_problems(&core, &less), [format!("{kernel} is not compiled by the host")]);
+    }
+    let other = host.replace("= product::product(", "= product::product_transposed(");
+    assert_eq!(kernel_problems(&core, &other), ["product calls product_transposed"]);
 }

@@ -453,11 +453,11 @@ fn check_rms_norm(features: usize, width: usize) {
     let (x, c) = (numbers(2, features * width), numbers(3, features * width));
     let loss = |gain: &[f64], x: &[f64]| {
         let mut y = vec![f64::NAN; x.len()];
-        rms_norm_forward(gain, x, &mut y, width);
+        rms_norm_forward(gain, x, &mut y, width, f64::sqrt);
         dot(&y, &c)
     };
     let (mut d, mut d_gain) = (c.clone(), vec![f64::NAN; features]);
-    rms_norm_backward(&gain, &x, &mut d, &mut d_gain, width);
+    rms_norm_backward(&gain, &x, &mut d, &mut d_gain, width, f64::sqrt);
     assert_gradient(&d, &numeric(&x, |x| loss(&gain, x)), "rms_norm_backward");
     assert_gradient(&d_gain, &numeric(&gain, |gain| loss(gain, &x)), "rms_norm_backward, the gain");
 }
@@ -469,7 +469,7 @@ fn rms_norm() {
     check_rms_norm(8, 19);
     check_rms_norm(2, 64);
     let mut y = [f64::NAN; 6];
-    rms_norm_forward(&[1.0; 3], &[0.0; 6], &mut y, 2);
+    rms_norm_forward(&[1.0; 3], &[0.0; 6], &mut y, 2, f64::sqrt);
     assert_eq!(y, [0.0; 6], "zeros stay zeros");
 }
 

@@ -23,11 +23,11 @@ use micro_diffusion::categorical::Temperature;
 use micro_diffusion::denoiser::{Example, Model};
 use micro_diffusion::file::{FileError, ModelFile, crc32, write};
 use micro_diffusion::integer::{
-    Int4, Int8, IntegerMlp, IntegerModel, Precision, Scales, Stepped, add_bit_by_bit, add_products,
+    Int4, Int8, IntegerMlp, IntegerModel, Precision, Scales, add_bit_by_bit, add_products,
 };
 use micro_diffusion::integer_residual::IntegerResidual;
 use micro_diffusion::mlp::Mlp;
-use micro_diffusion::quantise::{best_exponent, quantise, rounded, scales, to_integer, trained_scales};
+use micro_diffusion::quantise::{best_exponent, grid, quantise, scales, trained_scales};
 use micro_diffusion::residual::Residual;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
@@ -256,7 +256,7 @@ fn the_incremental_first_layer_equals_the_sum_from_scratch() {
 #[test]
 fn what_is_no_symbol_is_a_mask() {
     fn check<M: Model<12, 27>, I: IntegerModel<12, 27>>() {
-        let case = Case::new::<M, I, 12, 27>(6, I::trained_exponent());
+        let case = Case::new::<M, I, 12, 27>(6, I::steps().exponent);
         let mut memory = I::MEMORY;
         let mut denoiser = I::denoiser(I::view(&case.payload, &case.scales).unwrap(), &mut memory);
         for text in texts::<12, 27>(6) {
@@ -383,18 +383,18 @@ const TABLE: StoredTensor =
 
 #[test]
 fn rounding_is_to_the_nearest_that_the_type_holds() {
-    let integer = |weight: f32| to_integer(&TABLE, weight, 2);
+    let integer = |weight: f32| grid(&TABLE, 2).integer(weight);
     assert_eq!([0.0, 0.12, 0.13, -0.12, -0.13, 1.0].map(integer), [0, 0, 1, 0, -1, 4]);
     assert_eq!([9.0, -9.0, f32::MAX, f32::MIN, 1.75, -2.0].map(integer), [7, -8, 7, -8, 7, -8]);
     let bytes = StoredTensor { dtype: Dtype::Int8, ..TABLE };
-    assert_eq!([90.0, -90.0].map(|weight| to_integer(&bytes, weight, 2)), [127, -128]);
+    assert_eq!([90.0, -90.0].map(|weight| grid(&bytes, 2).integer(weight)), [127, -128]);
     for (role, limit) in [(Role::HiddenBias, (1 << 14) - 1), (Role::ScoreBias, (1 << 15) - 1)] {
         let bias = StoredTensor { dtype: Dtype::Int16, role, ..TABLE };
-        assert_eq!([9e9, -9e9].map(|weight| to_integer(&bias, weight, 2)), [limit, -limit]);
+        assert_eq!([9e9, -9e9].map(|weight| grid(&bias, 2).integer(weight)), [limit, -limit]);
     }
     for code in -8..8 {
         let weight = code as f32 / 4.0;
-        assert_eq!(rounded(&TABLE, weight, 2), weight, "what is stored is stored again");
+        assert_eq!(grid(&TABLE, 2).round(weight), weight, "what is stored is stored again");
     }
 }
 
@@ -404,8 +404,9 @@ fn the_exponent_has_the_least_squared_error() {
         let weights: Vec<f32> =
             numbers(seed, 6).iter().map(|x| (*x * f64::from(1 + seed as u32)) as f32).collect();
         let error = |exponent: u8| -> f64 {
-            let square =
-                |weight: &f32| (f64::from(*weight) - f64::from(rounded(&TABLE, *weight, exponent))).powi(2);
+            let square = |weight: &f32| {
+                (f64::from(*weight) - f64::from(grid(&TABLE, exponent).round(*weight))).powi(2)
+            };
             weights.iter().map(square).sum()
         };
         let best = best_exponent(&TABLE, &weights);
@@ -420,7 +421,7 @@ fn the_exponent_has_the_least_squared_error() {
 fn products_in_four_bits_are_trained_in_steps_as_fine_as_hidden_values() {
     fn check<M: Model<12, 27>, I: IntegerModel<12, 27>>() -> [Scales; 2] {
         let weights: Vec<f32> = parameters::<M, 12, 27>(1).into_iter().map(|weight| 4.0 * weight).collect();
-        let activation = I::trained_exponent();
+        let activation = I::steps().exponent;
         [scales(I::TENSORS, &weights, activation), trained_scales(I::TENSORS, &weights, activation)]
     }
     let [mut best, trained] = check::<Perceptron, Perceptron4>();
@@ -544,30 +545,30 @@ fn a_hidden_value_counts_for_the_positions_that_read_it() {
 #[test]
 fn steps_round_to_the_nearest_and_have_the_slope_of_their_ramp() {
     // 17 steps of 1/8.
-    type Steps = Stepped<Int4, 256>;
+    let steps = Activation::Stepped(IntegerMlp::<Int4, 12, 27, 256>::steps());
     let x = [-1.0, 0.0, 0.062, 0.0625, 0.18, 0.19, 2.06, 2.07, 9.0];
     let mut y = x;
-    Steps::forward(&mut y);
+    steps.forward(&mut y);
     assert_eq!(y, [0.0, 0.0, 0.0, 0.125, 0.125, 0.25, 2.0, 2.125, 2.125]);
     let mut d = [-3.0; 9];
-    Steps::backward(&y, &mut d, 2.0);
+    steps.backward(&y, &mut d, 2.0);
     let price = -3.0 + 2.0 * Int4::PRICE;
     assert_eq!(d, [0.0, 0.0, 0.0, price, price, price, price, 0.0, 0.0]);
     let exponents = [
-        IntegerMlp::<Int4, 12, 27, 256>::trained_exponent(),
-        IntegerMlp::<Int4, 12, 27, 18>::trained_exponent(),
-        IntegerMlp::<Int8, 12, 27, 256>::trained_exponent(),
+        IntegerMlp::<Int4, 12, 27, 256>::steps().exponent,
+        IntegerMlp::<Int4, 12, 27, 18>::steps().exponent,
+        IntegerMlp::<Int8, 12, 27, 256>::steps().exponent,
     ];
     assert_eq!(exponents, [3, 3, 6]);
     // A network of 64 units can spare some, one of fewer cannot.
     let (mut spared, mut kept) = ([0.0], [0.0]);
-    Stepped::<Int8, 64>::backward(&[1.0], &mut spared, 2.0);
-    Stepped::<Int8, 63>::backward(&[1.0], &mut kept, 2.0);
+    Activation::Stepped(IntegerMlp::<Int8, 12, 27, 64>::steps()).backward(&[1.0], &mut spared, 2.0);
+    Activation::Stepped(IntegerMlp::<Int8, 12, 27, 63>::steps()).backward(&[1.0], &mut kept, 2.0);
     assert_eq!((spared, kept), ([2.0 * Int8::PRICE], [0.0]));
     // Two layers that are added up: 8 steps of 1/4 each.
     let mut y = [0.9, 5.0];
-    Stepped::<Int4, 256, 2>::forward(&mut y);
-    assert_eq!((y, Residual4::trained_exponent()), ([1.0, 2.0], 2));
+    Activation::Stepped(Residual4::steps()).forward(&mut y);
+    assert_eq!((y, Residual4::steps().exponent), ([1.0, 2.0], 2));
 }
 
 /// Both shipped models write names, and the names end in PADs.

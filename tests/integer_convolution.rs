@@ -21,7 +21,7 @@ use micro_diffusion::activation::Activation;
 use micro_diffusion::convolution::Convolution;
 use micro_diffusion::denoiser::Model;
 use micro_diffusion::file::{FileError, ModelFile};
-use micro_diffusion::integer::{Int4, Int8, IntegerModel, Precision, Scales, Stepped};
+use micro_diffusion::integer::{Int4, Int8, IntegerModel, Precision, Scales};
 use micro_diffusion::integer_convolution::IntegerConvolution;
 use micro_diffusion::tensor::Dtype;
 
@@ -255,13 +255,13 @@ fn scales_that_could_overflow_are_refused() {
 /// A of 7·64 values in four bits is 9, which is 2¼ in quarters.
 #[test]
 fn the_largest_value_is_2_to_4_in_the_steps_that_are_trained_for() {
-    assert_eq!(IntegerConvolution::<Int4, 4, 5, 64, 1, 7>::trained_exponent(), 2);
+    assert_eq!(IntegerConvolution::<Int4, 4, 5, 64, 1, 7>::steps().exponent, 2);
     assert_eq!(
-        ConvolutionSmall4::trained_exponent(),
+        ConvolutionSmall4::steps().exponent,
         3,
         "33 would be 2 to 4 in sixteenths, which is too fine for four bits"
     );
-    assert_eq!(ConvolutionSmall8::trained_exponent(), 6, "255 in sixty-fourths");
+    assert_eq!(ConvolutionSmall8::steps().exponent, 6, "255 in sixty-fourths");
 }
 
 /// No file can hold them, but scales are made by hand too.
@@ -288,14 +288,14 @@ fn a_file_of_integers_is_read_at_any_alignment_and_no_change_of_it_is() {
 
 #[test]
 fn the_stream_holds_the_nearest_step_within_16_bits() {
-    type Steps = Stepped<Int4, 26, 5>;
+    let steps = Activation::Stepped(ConvolutionSmall4::steps());
     let step = 1.0 / 1024.0;
     let mut x = [0.0, 0.49 * step, 0.5 * step, -0.5 * step, -0.51 * step, 7.3 * step, 40.0, -40.0];
-    Steps::hold(&mut x);
+    steps.hold(&mut x);
     assert_eq!(x, [0.0, 0.0, step, 0.0, -step, 7.0 * step, 32.0 - step, -32.0]);
     // The values that are multiplied are as fine and as large as five taps of 26 allow.
     let mut y = [0.3, 9.0];
-    Steps::forward(&mut y);
+    steps.forward(&mut y);
     assert_eq!(y, [0.25, f64::from(Int4::largest_value(130)) / 8.0]);
 }
 

@@ -5,12 +5,14 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use micro_diffusion::activation::Activation;
 use micro_diffusion::config::{
     ConvolutionChip, ConvolutionSmall, Perceptron, PerceptronSmall, Residual, Transformer, TransformerWide,
 };
 use micro_diffusion::denoiser::{Denoiser, Model, Score};
 use micro_diffusion::file::ModelFile;
 use micro_diffusion::integer::{Int4, Int8, IntegerModel, Quantisable};
+use micro_diffusion::kernels::Plain;
 use micro_diffusion::rng::{Purpose, Stream, below};
 use tempfile::TempDir;
 
@@ -94,7 +96,8 @@ fn logits<M: Model<L, V>, const L: usize, const V: usize>(
     let file = ModelFile::parse(file).unwrap();
     let mut memory = vec![0.0; M::MEMORY];
     let parameters = file.parameters::<M, L, V>().unwrap();
-    let denoiser = M::denoiser(M::view(parameters).unwrap(), &mut memory).unwrap();
+    let view = M::view(parameters).unwrap();
+    let denoiser = M::denoiser(Plain, Activation::Relu, view, &mut memory).unwrap();
     let scores = scores(denoiser, texts).into_iter();
     scores.map(|scores| scores.into_iter().map(|score| f64::from(score) / 65_536.0).collect()).collect()
 }

@@ -134,6 +134,10 @@ fn dense_kernels_follow_their_documented_order() {
     check_sizes(65, 28, &few);
     check_sizes(100, 12, &few);
     check_sizes(256, 27, &few);
+    // Every number of outputs that tiles of several rows can make up or leave over.
+    for outputs in 1..=40 {
+        check_sizes(33, outputs, &few);
+    }
     // More rows than are computed together, and twice as many.
     for count in [64, 65, 150] {
         let rows: Vec<usize> = (0..count).map(|row| 3 * row / 2).collect();
@@ -353,6 +357,9 @@ fn products_follow_their_documented_order() {
     check_products(20, 26, 16);
     check_products(22, 19, 16);
     check_products(29, 64, 4);
+    for rows in 1..=40 {
+        check_products(rows, 41 - rows, 17);
+    }
     for width in WIDTHS {
         check_products(23, 11, width);
     }
@@ -521,8 +528,8 @@ fn dropout_keeps_the_mean_and_its_rate() {
 fn check_rms_norm(features: usize, width: usize) {
     let (gain, x, d_y) = (floats(1, features), floats(2, features * width), floats(3, features * width));
     let (mut y, mut d, mut d_gain) = (vec![f32::NAN; x.len()], d_y.clone(), vec![f32::NAN; features]);
-    rms_norm_forward(&gain, &x, &mut y, width);
-    rms_norm_backward(&gain, &x, &mut d, &mut d_gain, width);
+    rms_norm_forward(&gain, &x, &mut y, width, f32::sqrt);
+    rms_norm_backward(&gain, &x, &mut d, &mut d_gain, width, f32::sqrt);
     let [mut naive_y, mut naive_d, mut products] = [0, 1, 2].map(|_| vec![0.0; x.len()]);
     let share = 1.0 / features as f32;
     for l in 0..width {

@@ -13,8 +13,10 @@
 
 mod common;
 
+use micro_diffusion::activation::Activation;
 use micro_diffusion::denoiser::{Architecture, Model};
 use micro_diffusion::file::{FileError, MAGIC, ModelFile, VERSION, crc32, write};
+use micro_diffusion::kernels::Plain;
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::tensor::Tensor;
@@ -204,5 +206,6 @@ fn a_view_asks_for_the_exact_length() {
     assert!(Small::view(&parameters).is_none());
     assert!(Small::view(&parameters[..Small::PARAMETERS - 1]).is_none());
     let mut short = [0.0; Small::MEMORY - 1];
-    assert!(Small::denoiser(Small::view(&parameters[..Small::PARAMETERS]).unwrap(), &mut short).is_none());
+    let view = Small::view(&parameters[..Small::PARAMETERS]).unwrap();
+    assert!(Small::denoiser(Plain, Activation::Relu, view, &mut short).is_none());
 }

@@ -163,13 +163,13 @@ fn rms_norm() {
     let get = |name: &str| oracle.get(&format!("rms_norm{D}x{L}/{name}"));
     let (gain, x) = (get("gain"), get("x"));
     let (mut y, mut d, mut d_gain) = ([f64::NAN; D * L], get("d_y").to_vec(), [f64::NAN; D]);
-    rms_norm_forward(gain, x, &mut y, L);
+    rms_norm_forward(gain, x, &mut y, L, f64::sqrt);
     assert_all_close(&y, get("y"), ORACLE_F64, "rms_norm y");
-    rms_norm_backward(gain, x, &mut d, &mut d_gain, L);
+    rms_norm_backward(gain, x, &mut d, &mut d_gain, L, f64::sqrt);
     assert_all_close(&d, get("d_x"), ORACLE_F64, "rms_norm d_x");
     assert_all_close(&d_gain, get("d_gain"), ORACLE_F64, "rms_norm d_gain");
     let mut y = [f32::NAN; D * L];
-    rms_norm_forward(&single(gain), &single(x), &mut y, L);
+    rms_norm_forward(&single(gain), &single(x), &mut y, L, f32::sqrt);
     assert_all_close(&double(&y), get("y"), ORACLE_NORM, "rms_norm y in f32");
 }
 

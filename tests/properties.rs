@@ -26,7 +26,7 @@ use micro_diffusion::file::{FileError, ModelFile, write, write_integers};
 use micro_diffusion::integer::{Int4, Int8, IntegerMlp, IntegerModel, MOST_TENSORS, Scales};
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::pattern::{PatternError, allowed, shortest};
-use micro_diffusion::quantise::{rounded, to_integer};
+use micro_diffusion::quantise::grid;
 use micro_diffusion::residual::Residual;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
@@ -376,9 +376,10 @@ proptest! {
         let step = f64::from(exponent).exp2().recip();
         let (low, high) = (f64::from(least) * step, f64::from(largest) * step);
         let nearest = f64::from(weight).clamp(low, high);
-        let integer = to_integer(&tensor, weight, exponent);
+        let grid = grid(&tensor, exponent);
+        let integer = grid.integer(weight);
         prop_assert!((least..=largest).contains(&integer));
-        prop_assert_eq!(f64::from(rounded(&tensor, weight, exponent)), f64::from(integer) * step);
+        prop_assert_eq!(f64::from(grid.round(weight)), f64::from(integer) * step);
         prop_assert!((f64::from(integer) * step - nearest).abs() <= step / 2.0);
     }
 }

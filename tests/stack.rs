@@ -13,11 +13,13 @@
 
 mod common;
 
-use common::batch;
+use common::{add_gradient, batch};
+use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::Adam;
 use micro_diffusion::categorical::{SymbolSet, Temperature};
 use micro_diffusion::config::{Perceptron, PerceptronSmall, Residual, Transformer, TransformerWide};
 use micro_diffusion::denoiser::Model;
+use micro_diffusion::kernels::Plain;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
 
@@ -38,19 +40,17 @@ fn train_and_sample<M: Model<L, V>, const L: usize, const V: usize>() {
     let batch = batch::<L>(1, 9);
     let (mut gradient, mut m, mut v) = (weights.clone(), weights.clone(), weights.clone());
     let (mut records, mut losses) = (vec![0.0; batch.len() * M::RECORD], vec![0.0; batch.len()]);
-    M::forward_backward(M::view(&weights).unwrap(), &batch, V, &mut records, &mut losses);
-    let mut rest = &mut gradient[..];
-    for (number, tensor) in M::TENSORS.iter().enumerate() {
-        for part in 0..tensor.parts {
-            M::gradient(number, part, &batch, &records, rest.split_off_mut(..tensor.part_len()).unwrap());
-        }
-    }
+    let view = M::view(&weights).unwrap();
+    M::forward_backward(Plain, Activation::Relu, view, &batch, V, &mut records, &mut losses);
+    gradient.fill(0.0);
+    add_gradient::<M, _, _, L, V>(Plain, &batch, &records, &mut gradient);
     m.fill(0.0);
     v.fill(0.0);
     Adam::default().step(0, 0.01).update(&mut weights, &gradient, &mut m, &mut v, f32::sqrt);
 
     let mut memory = vec![0.0; M::MEMORY];
-    let mut denoiser = M::denoiser(M::view(&weights).unwrap(), &mut memory).unwrap();
+    let view = M::view(&weights).unwrap();
+    let mut denoiser = M::denoiser(Plain, Activation::Relu, view, &mut memory).unwrap();
     let allowed = [SymbolSet::first(V); L];
     let settings = Settings::new(Order::Confidence, Temperature::ONE);
     let stream = Stream::new(1, Purpose::Sample);

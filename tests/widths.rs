@@ -1,85 +1,96 @@
-//! The kernels compiled for SSE2, AVX2 and AVX-512 give the same bits.
+//! The kernels compiled for SSE2, AVX2 and AVX-512 give the same bits, and so do those that the program chooses.
 //!
-//! Each function below is the same training step, compiled for one instruction set. Where the machine lacks it, the
-//! baseline runs instead and the test says so.
+//! Each type of kernels is compiled for one instruction set, beside a function that says whether this machine runs it.
+//! `multiversion` asks a machine for ten more features than a target names where that is of AVX-512, those of Ice Lake; a
+//! server that has AVX-512 without them runs the baseline instead. What does not run is skipped, and the test says so.
 
-use micro_diffusion::adam::{Adam, average_rate, average_update};
+#[path = "common/training.rs"]
+mod training;
+
+use micro_diffusion::activation::{Activation, Steps};
 use micro_diffusion::convolution::Convolution;
-use micro_diffusion::denoiser::{Example, Model};
+use micro_diffusion::denoiser::Model;
+use micro_diffusion::kernels::{Kernels, Plain};
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::residual::Residual;
-use micro_diffusion::rng::{Purpose, Stream};
+use micro_diffusion::rounding::Grid;
 use micro_diffusion::transformer::Transformer;
+use micro_diffusion_cli::engine::kernels::Vectorised;
+use micro_diffusion_cli::kernels_compiled_for;
 use multiversion::multiversion;
+use multiversion::target::target_cfg_f;
+use training::{Run, State};
 
-/// The bits of losses and weights after a few steps of training.
-#[inline(always)]
-fn train<M: Model<L, V>, const L: usize, const V: usize>() -> Vec<u32> {
-    let mut weights = vec![0.0; M::PARAMETERS];
-    M::initialise(&mut weights, Stream::new(1, Purpose::Weights));
-    let (mut m, mut v) = (vec![0.0; M::PARAMETERS], vec![0.0; M::PARAMETERS]);
-    let mut average = weights.clone();
-    let mut bits = Vec::new();
-    for step in 0..3_u32 {
-        let batch: Vec<Example<L>> = (0..11_u32)
-            .map(|row| {
-                let stream = Stream::new(2, Purpose::Noise).child(step, row);
-                let clean = std::array::from_fn(|l| (stream.draw(l as u32, 1)[0] % V as u32) as u8);
-                Example::bound(&clean, 1 + row % L as u32, 0.1, stream)
-            })
-            .collect();
-        let mut records = vec![0.0; batch.len() * M::RECORD];
-        let mut losses = vec![0.0; batch.len()];
-        if let Some(view) = M::view(&weights) {
-            M::forward_backward(view, &batch, V, &mut records, &mut losses);
+/// A type of kernels compiled for `$target`, and a function that says whether what runs was compiled with `$feature`.
+macro_rules! width {
+    ($kernels:ident, $runs:ident, $target:literal, $feature:literal) => {
+        #[derive(Clone, Copy)]
+        struct $kernels;
+
+        kernels_compiled_for!($kernels, ($target), ($target));
+
+        #[multiversion(targets($target))]
+        fn $runs() -> bool {
+            target_cfg_f!(target_feature = $feature)
         }
-        let mut gradient = vec![0.0; M::PARAMETERS];
-        let mut rest = &mut gradient[..];
-        for (number, tensor) in M::TENSORS.iter().enumerate() {
-            for part in 0..tensor.parts {
-                let (out, tail) = rest.split_at_mut(tensor.part_len());
-                M::gradient(number, part, &batch, &records, out);
-                rest = tail;
-            }
-        }
-        Adam::default().step(step, 0.01).update(&mut weights, &gradient, &mut m, &mut v, f32::sqrt);
-        average_update(&mut average, &weights, average_rate(step, 0.999));
-        bits.extend(losses.iter().chain(&weights).chain(&average).map(|x| x.to_bits()));
+    };
+}
+
+width!(Avx2, avx2_runs, "x86_64+avx2", "avx2");
+width!(Avx512, avx512_runs, "x86_64+avx512f+avx512vl+avx512dq+avx512bw", "avx512f");
+// Compiled for another machine: the baseline runs.
+width!(Foreign, foreign_runs, "loongarch64+lasx", "avx2");
+
+/// The widths that run here, by name.
+fn widths() -> Vec<&'static str> {
+    let runs = [("AVX2", avx2_runs()), ("AVX-512", avx512_runs())];
+    for (name, _) in runs.iter().filter(|(_, runs)| !runs) {
+        println!("skipped {name}: this machine lacks it, or a feature that multiversion asks for with it");
     }
-    bits
+    runs.iter().filter(|(_, runs)| *runs).map(|(name, _)| *name).collect()
 }
 
-#[inline(never)]
-fn baseline<M: Model<L, V>, const L: usize, const V: usize>() -> Vec<u32> {
-    train::<M, L, V>()
-}
-
-#[multiversion(targets("x86_64+avx2"))]
-fn avx2<M: Model<L, V>, const L: usize, const V: usize>() -> Vec<u32> {
-    train::<M, L, V>()
-}
-
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw"))]
-fn avx512<M: Model<L, V>, const L: usize, const V: usize>() -> Vec<u32> {
-    train::<M, L, V>()
+/// What a width is called is what was compiled for it.
+#[test]
+fn a_width_that_does_not_run_is_not_taken_for_one_that_does() {
+    let baseline = cfg!(target_feature = "avx2");
+    assert_eq!(foreign_runs(), baseline, "compiled for another machine, the baseline runs");
+    #[cfg(target_arch = "x86_64")]
+    {
+        assert_eq!(avx2_runs(), is_x86_feature_detected!("avx2"));
+        assert!(!avx512_runs() || is_x86_feature_detected!("avx512vbmi2"), "slow AVX-512 is not chosen");
+    }
+    println!("baseline with AVX2: {baseline}; run here beside it: {:?}", widths());
 }
 
 fn check<M: Model<L, V>, const L: usize, const V: usize>() {
-    let expected = baseline::<M, L, V>();
-    assert!(avx2::<M, L, V>() == expected, "AVX2 differs from the baseline");
-    assert!(avx512::<M, L, V>() == expected, "AVX-512 differs from the baseline");
+    fn on<M: Model<L, V>, const L: usize, const V: usize>(run: Run, kernels: impl Kernels<f32>) -> State {
+        run.definition::<M, _, L, V>(kernels)
+    }
+    let widths = widths();
+    let plain = Run { rows: 11, symbols: V - 1, activation: Activation::Relu, dropout: 0.0, grid: None };
+    let dropout = Run { dropout: 0.2, ..plain };
+    let steps = Activation::Stepped(Steps { exponent: 3, largest: 17, price: 0.01 });
+    let grid = Some(Grid { least: -8, largest: 7, exponent: 3 });
+    for run in [plain, dropout, Run { activation: steps, ..plain }, Run { activation: steps, grid, ..plain }]
+    {
+        let expected = on::<M, L, V>(run, Plain);
+        let same = |state: State, name: &str| {
+            assert!(state == expected, "{name} differs from the baseline: {:?}, {run:?}", M::SHAPE);
+        };
+        same(on::<M, L, V>(run, Vectorised), "what the program chooses");
+        same(on::<M, L, V>(run, Foreign), "the baseline by way of multiversion");
+        if widths.contains(&"AVX2") {
+            same(on::<M, L, V>(run, Avx2), "AVX2");
+        }
+        if widths.contains(&"AVX-512") {
+            same(on::<M, L, V>(run, Avx512), "AVX-512");
+        }
+    }
 }
 
 #[test]
 fn every_instruction_set_gives_the_same_bits() {
-    #[cfg(target_arch = "x86_64")]
-    for (name, there) in
-        [("AVX2", is_x86_feature_detected!("avx2")), ("AVX-512", is_x86_feature_detected!("avx512f"))]
-    {
-        if !there {
-            println!("skipped {name}: this machine has none");
-        }
-    }
     check::<Mlp<12, 27, 256>, 12, 27>();
     check::<Mlp<12, 27, 18>, 12, 27>();
     check::<Mlp<5, 30, 77>, 5, 30>();

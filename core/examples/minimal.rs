@@ -9,9 +9,11 @@
 
 use std::error::Error;
 
+use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::{Adam, learning_rate};
 use micro_diffusion::categorical::{SymbolSet, Temperature};
 use micro_diffusion::denoiser::{Example, Model};
+use micro_diffusion::kernels::Plain;
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::rng::{Purpose, Stream, below};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
@@ -54,7 +56,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         // 2. Denoise and go back: predict the masked symbols, and carry the error of the prediction backwards. The loss
         //    is a bound on −ln p(name), in nats: the expected cost of writing the name in any order.
         let view = Net::view(&weights).ok_or("the parameters are as long as the view asks")?;
-        Net::forward_backward(view, &batch, alphabet.symbols(), &mut records, &mut losses);
+        let symbols = alphabet.symbols();
+        Net::forward_backward(Plain, Activation::Relu, view, &batch, symbols, &mut records, &mut losses);
         backward(&batch, &records, &mut gradient);
 
         // 3. Learn: one step of Adam against the gradient.
@@ -95,11 +98,12 @@ fn corrupt(names: &[[u8; L]], step: u32, row: u32) -> Example<L> {
 
 /// The gradient of the summed losses, tensor by tensor and part by part; a program with threads would share the parts.
 fn backward(batch: &[Example<L>], records: &[f32], gradient: &mut [f32]) {
+    gradient.fill(0.0);
     let mut rest = gradient;
     for (number, tensor) in Net::TENSORS.iter().enumerate() {
         for part in 0..tensor.parts {
             let (out, tail) = rest.split_at_mut(tensor.part_len());
-            Net::gradient(number, part, batch, records, out);
+            Net::gradient(Plain, number, part, batch, records, out);
             rest = tail;
         }
     }
@@ -110,7 +114,8 @@ fn backward(batch: &[Example<L>], records: &[f32], gradient: &mut [f32]) {
 fn unmask(weights: &[f32], alphabet: Alphabet, index: u32) -> Result<String, Box<dyn Error>> {
     let mut memory = vec![0.0; Net::MEMORY];
     let view = Net::view(weights).ok_or("the parameters are as long as the view asks")?;
-    let mut denoiser = Net::denoiser(view, &mut memory).ok_or("the memory is as long as the model asks")?;
+    let mut denoiser = Net::denoiser(Plain, Activation::Relu, view, &mut memory)
+        .ok_or("the memory is as long as the model asks")?;
     let allowed = [SymbolSet::first(alphabet.symbols()); L];
     let settings = Settings::new(Order::Random, Temperature::from_milli(730));
     let stream = Stream::new(SEED, Purpose::Sample).child(index, 0);

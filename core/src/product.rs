@@ -135,29 +135,31 @@ fn transposed_rows<R: Real, W: Stored<R>, const N: usize>(
     let mut row = first;
     for _ in 0..tiles {
         let Some(y) = y.get_mut(row.wrapping_mul(width)..) else { return row };
-        columns::<_, _, N>(Columns { w, first: row, stride: inputs }, x, y, width, store);
+        columns::<_, _, _, N>(Columns { w, first: row, stride: inputs }, x, y, width, store);
         row = row.saturating_add(N);
     }
     row
 }
 
 /// The weights of a tile of `N` rows: for each term of the sums one weight a row.
-trait Weights<R, const N: usize>: Copy {
-    /// The weights of term number `term`.
-    fn of(self, term: usize) -> Option<[R; N]>;
+trait Weights<'a, W, const N: usize>: Copy {
+    /// Where the weights of term number `term` lie; `None` past the last.
+    ///
+    /// Each is loaded where it is used: together they would take registers that the sums need.
+    fn of(self, term: usize) -> Option<[&'a W; N]>;
 }
 
 /// Those of a matrix as it lies: a row of it for each row of the tile.
 #[derive(Clone, Copy)]
 struct Rows<'a, W, const N: usize>([&'a [W]; N]);
 
-impl<R: Real, W: Stored<R>, const N: usize> Weights<R, N> for Rows<'_, W, N> {
+impl<'a, W: Copy, const N: usize> Weights<'a, W, N> for Rows<'a, W, N> {
     #[expect(clippy::indexing_slicing, reason = "row < N")]
     #[inline(always)]
-    fn of(self, term: usize) -> Option<[R; N]> {
-        let mut weights = [R::ZERO; N];
+    fn of(self, term: usize) -> Option<[&'a W; N]> {
+        let mut weights = [self.0.first()?.get(term)?; N];
         for_each_row!(row < N {
-            weights[row] = self.0[row].get(term)?.real();
+            weights[row] = self.0[row].get(term)?;
         });
         Some(weights)
     }
@@ -172,22 +174,17 @@ struct Columns<'a, W> {
     stride: usize,
 }
 
-impl<R: Real, W: Stored<R>, const N: usize> Weights<R, N> for Columns<'_, W> {
-    #[expect(clippy::indexing_slicing, reason = "row < N")]
+impl<'a, W: Copy, const N: usize> Weights<'a, W, N> for Columns<'a, W> {
     #[inline(always)]
-    fn of(self, term: usize) -> Option<[R; N]> {
+    fn of(self, term: usize) -> Option<[&'a W; N]> {
         let w = lanes::<W, N>(self.w, term.wrapping_mul(self.stride).wrapping_add(self.first))?;
-        let mut weights = [R::ZERO; N];
-        for_each_row!(row < N {
-            weights[row] = w[row].real();
-        });
-        Some(weights)
+        Some(w.each_ref())
     }
 }
 
 /// y_nl = Σ_s weights(s)_n·x_sl for every lane l of `N` rows, stored as `store` says.
 #[inline(always)]
-fn columns<R: Real, T: Weights<R, N>, const N: usize>(
+fn columns<'a, R: Real, W: Stored<R> + 'a, T: Weights<'a, W, N>, const N: usize>(
     weights: T,
     x: &[R],
     y: &mut [R],
@@ -196,17 +193,17 @@ fn columns<R: Real, T: Weights<R, N>, const N: usize>(
 ) {
     let whole = width.saturating_sub(width % TILE);
     for first in (0..whole).step_by(TILE) {
-        store_tile(tile::<R, T, N, TILE>(weights, x, width, first), y, width, first, store);
+        store_tile(tile::<R, W, T, N, TILE>(weights, x, width, first), y, width, first, store);
     }
     for lane in whole..width {
-        store_tile(tile::<R, T, N, 1>(weights, x, width, lane), y, width, lane, store);
+        store_tile(tile::<R, W, T, N, 1>(weights, x, width, lane), y, width, lane, store);
     }
 }
 
 /// Σ_s weights(s)_n·x_sl for the `WIDTH` lanes l from `first` on.
 #[expect(clippy::indexing_slicing, reason = "row < N")]
 #[inline(always)]
-fn tile<R: Real, T: Weights<R, N>, const N: usize, const WIDTH: usize>(
+fn tile<'a, R: Real, W: Stored<R> + 'a, T: Weights<'a, W, N>, const N: usize, const WIDTH: usize>(
     weights: T,
     x: &[R],
     width: usize,
@@ -219,7 +216,7 @@ fn tile<R: Real, T: Weights<R, N>, const N: usize, const WIDTH: usize>(
         let x = *x;
         for_each_row!(row < N {
             row_by_row();
-            sums[row] = plus_scaled(sums[row], weights[row], &x);
+            sums[row] = plus_scaled(sums[row], weights[row].real(), &x);
         });
     }
     sums
@@ -324,14 +321,14 @@ fn weight_blocks<R: Real, const N: usize, const WIDTH: usize>(
         let Some(x) = x.as_chunks::<WIDTH>().0.get(..width) else { return input };
         let mut sums = [[R::ZERO; WIDTH]; N];
         for position in positions {
-            let (Some(x), Some(weights)) = (x.get(*position), Weights::<R, N>::of(d_y, *position)) else {
+            let (Some(x), Some(weights)) = (x.get(*position), d_y.of(*position)) else {
                 return input;
             };
             // Loaded once for all rows.
             let x = *x;
             for_each_row!(row < N {
                 row_by_row();
-                sums[row] = plus_scaled(sums[row], weights[row], &x);
+                sums[row] = plus_scaled(sums[row], weights[row].real(), &x);
             });
         }
         store_tile(sums, d_w, inputs, input, Store::Add);

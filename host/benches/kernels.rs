@@ -2,21 +2,23 @@
 //!
 //! What a kernel is timed on is what one step of the default run, or of the transformer, gives it. The last column counts
 //! floating-point operations where the kernel multiplies and adds, and numbers that it writes where it does not. A width
-//! that the machine lacks runs as SSE2.
+//! that does not run here is left out: one that the machine lacks, or AVX-512 without the ten features that `multiversion`
+//! asks for with it.
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use micro_diffusion::activation::gelu_forward_slope;
 use micro_diffusion::adam::{Adam, AdamStep};
-use micro_diffusion::attention::{attention_backward, attention_forward};
+use micro_diffusion::attention::{Heads, attention_backward, attention_forward};
 use micro_diffusion::linear::{
     linear_backward_input, linear_backward_weight, linear_forward, lookup_backward, lookup_forward,
 };
 use micro_diffusion::normalisation::rms_norm_forward;
-use micro_diffusion::product::{product, product_backward_weight, product_transposed};
+use micro_diffusion::product::{Store, product, product_backward_weight, product_transposed};
 use micro_diffusion::rng::{Purpose, Stream, symmetric};
-use micro_diffusion::softmax::cross_entropy;
+use micro_diffusion::softmax::{Target, cross_entropy_of_rows};
 use multiversion::multiversion;
+use multiversion::target::target_cfg_f;
 
 /// Positions, symbols, hidden width and examples of the default run.
 const L: usize = 12;
@@ -28,57 +30,66 @@ const P: usize = 16;
 const D: usize = 64;
 const K: usize = 16;
 const W: usize = 4 * D;
+const HEADS: Heads = Heads { features: K, positions: P };
 
 /// What the kernels read and write.
 struct Data {
-    table: [[[f32; H]; V]; L],
-    symbols: [[Option<u8>; L]; B],
-    weight: [[f32; H]; V],
-    bias: [f32; V],
-    hidden: [[f32; H]; B],
-    hidden_bias: [f32; H],
-    logits: [[f32; V]; B],
-    gradient: [[f32; H]; V],
+    table: Vec<f32>,
+    symbols: [[u8; L]; B],
+    shown: Vec<(usize, u8)>,
+    rows: Vec<usize>,
+    targets: Vec<Target>,
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    hidden: Vec<f32>,
+    logits: Vec<f32>,
+    losses: Vec<f32>,
+    gradient: Vec<f32>,
     adam: AdamStep<f32>,
-    m: [[f32; H]; V],
-    v: [[f32; H]; V],
-    matrix: [[f32; D]; W],
-    narrow: [[f32; P]; D],
-    wide: [[f32; P]; W],
-    heads: [[[f32; P]; K]; 4],
-    shares: [[[f32; P]; P]; 2],
-    gain: [f32; D],
+    m: Vec<f32>,
+    v: Vec<f32>,
+    positions: Vec<usize>,
+    matrix: Vec<f32>,
+    narrow: Vec<f32>,
+    wide: Vec<f32>,
+    heads: [Vec<f32>; 4],
+    shares: [Vec<f32>; 2],
+    gain: Vec<f32>,
 }
 
-/// Rows of numbers in −1 … 1.
-fn rows<const N: usize, const M: usize>() -> [[f32; N]; M] {
+/// `count` numbers in −1 … 1.
+fn numbers(count: usize) -> Vec<f32> {
     let stream = Stream::new(1, Purpose::Weights);
-    std::array::from_fn(|m| std::array::from_fn(|n| symmetric(stream.draw(n as u32, m as u32)[0])))
+    (0..count as u32).map(|index| symmetric(stream.draw(index, 0)[0])).collect()
 }
 
 impl Data {
-    fn new() -> Box<Self> {
+    fn new() -> Self {
         let stream = Stream::new(1, Purpose::Noise);
         let symbol = |e: usize, l: usize| (stream.draw(e as u32, l as u32)[0] % V as u32) as u8;
-        Box::new(Self {
-            table: std::array::from_fn(|_| rows()),
-            symbols: std::array::from_fn(|e| std::array::from_fn(|l| Some(symbol(e, l)))),
-            weight: rows(),
-            bias: [0.0; V],
-            hidden: rows(),
-            hidden_bias: [0.0; H],
-            logits: rows(),
-            gradient: rows(),
+        Self {
+            table: numbers(L * V * H),
+            symbols: std::array::from_fn(|e| std::array::from_fn(|l| symbol(e, l))),
+            shown: (0..B).map(|e| (e, symbol(e, 0))).collect(),
+            rows: (0..B).collect(),
+            targets: (0..B).map(|row| Target { row, clean: 3, weight: 0.1 }).collect(),
+            weight: numbers(V * H),
+            bias: vec![0.0; V],
+            hidden: numbers(B * H),
+            logits: numbers(B * V),
+            losses: vec![0.0; B],
+            gradient: numbers(V * H),
             adam: Adam::default().step(9, 1e-3),
-            m: [[0.0; H]; V],
-            v: [[0.0; H]; V],
-            matrix: rows(),
-            narrow: rows(),
-            wide: rows(),
-            heads: std::array::from_fn(|_| rows()),
-            shares: std::array::from_fn(|_| rows()),
-            gain: [1.0; D],
-        })
+            m: vec![0.0; V * H],
+            v: vec![0.0; V * H],
+            positions: (0..P).collect(),
+            matrix: numbers(W * D),
+            narrow: numbers(D * P),
+            wide: numbers(W * P),
+            heads: std::array::from_fn(|_| numbers(K * P)),
+            shares: std::array::from_fn(|_| numbers(P * P)),
+            gain: vec![1.0; D],
+        }
     }
 }
 
@@ -94,8 +105,9 @@ impl Kernel for LookupForward {
     const WORK: usize = B * L * H;
     #[inline(always)]
     fn run(data: &mut Data) {
-        for (symbols, y) in data.symbols.iter().zip(&mut data.hidden) {
-            lookup_forward(&data.table, &data.hidden_bias, symbols, y);
+        for (symbols, y) in data.symbols.iter().zip(data.hidden.chunks_exact_mut(H)) {
+            let row = |l: usize| &data.table[(l * V + usize::from(symbols[l])) * H..][..H];
+            lookup_forward(&std::array::from_fn::<_, L, _>(row), y);
         }
     }
 }
@@ -105,9 +117,7 @@ impl Kernel for LookupBackward {
     const WORK: usize = B * H;
     #[inline(always)]
     fn run(data: &mut Data) {
-        for (symbols, d_y) in data.symbols.iter().zip(&data.hidden) {
-            lookup_backward(symbols[0], d_y, &mut data.gradient);
-        }
+        lookup_backward(&data.shown, &data.hidden, &mut data.gradient, H);
     }
 }
 
@@ -116,9 +126,7 @@ impl Kernel for LinearForward {
     const WORK: usize = 2 * B * V * H;
     #[inline(always)]
     fn run(data: &mut Data) {
-        for (x, y) in data.hidden.iter().zip(&mut data.logits) {
-            linear_forward(&data.weight, &data.bias, x, y);
-        }
+        linear_forward(&data.weight, &data.bias, &data.rows, &data.hidden, &mut data.logits);
     }
 }
 
@@ -127,9 +135,7 @@ impl Kernel for LinearBackwardInput {
     const WORK: usize = 2 * B * V * H;
     #[inline(always)]
     fn run(data: &mut Data) {
-        for (d_y, d_x) in data.logits.iter().zip(&mut data.hidden) {
-            linear_backward_input(&data.weight, d_y, d_x);
-        }
+        linear_backward_input(&data.weight, &data.rows, &data.logits, &mut data.hidden, H);
     }
 }
 
@@ -138,8 +144,7 @@ impl Kernel for LinearBackwardWeight {
     const WORK: usize = 2 * B * V * H;
     #[inline(always)]
     fn run(data: &mut Data) {
-        let pairs: [_; B] = std::array::from_fn(|e| (&data.hidden[e], &data.logits[e]));
-        linear_backward_weight(&pairs, &mut data.gradient);
+        linear_backward_weight(&data.rows, &data.hidden, &data.logits, V, &mut data.gradient, H);
     }
 }
 
@@ -148,9 +153,7 @@ impl Kernel for CrossEntropy {
     const WORK: usize = B * V;
     #[inline(always)]
     fn run(data: &mut Data) {
-        for z in &mut data.logits {
-            black_box(cross_entropy(z, V, 3, 0.1));
-        }
+        cross_entropy_of_rows(&data.targets, &mut data.logits, V, V, &mut data.losses);
     }
 }
 
@@ -159,8 +162,7 @@ impl Kernel for AdamUpdate {
     const WORK: usize = V * H;
     #[inline(always)]
     fn run(data: &mut Data) {
-        let (m, v) = (data.m.as_flattened_mut(), data.v.as_flattened_mut());
-        data.adam.update(data.weight.as_flattened_mut(), data.gradient.as_flattened(), m, v, f32::sqrt);
+        data.adam.update(&mut data.weight, &data.gradient, &mut data.m, &mut data.v, f32::sqrt);
     }
 }
 
@@ -169,7 +171,7 @@ impl Kernel for Product {
     const WORK: usize = 2 * W * D * P;
     #[inline(always)]
     fn run(data: &mut Data) {
-        product(&data.matrix, &data.narrow, &mut data.wide, |_, sum| sum);
+        product(&data.matrix, &data.narrow, &mut data.wide, P, Store::Set);
     }
 }
 
@@ -178,7 +180,7 @@ impl Kernel for ProductTransposed {
     const WORK: usize = 2 * W * D * P;
     #[inline(always)]
     fn run(data: &mut Data) {
-        product_transposed(&data.matrix, &data.wide, &mut data.narrow, |_, sum| sum);
+        product_transposed(&data.matrix, &data.wide, &mut data.narrow, P, Store::Set);
     }
 }
 
@@ -187,7 +189,7 @@ impl Kernel for ProductBackwardWeight {
     const WORK: usize = 2 * W * D * P;
     #[inline(always)]
     fn run(data: &mut Data) {
-        product_backward_weight(0..P, &data.wide, &data.narrow, &mut data.matrix);
+        product_backward_weight(&data.positions, &data.wide, &data.narrow, &mut data.matrix, P);
     }
 }
 
@@ -196,8 +198,7 @@ impl Kernel for RmsNorm {
     const WORK: usize = D * P;
     #[inline(always)]
     fn run(data: &mut Data) {
-        let y = data.wide.first_chunk_mut().expect("the inner layer is the wider one");
-        rms_norm_forward(&data.gain, &data.narrow, y);
+        rms_norm_forward(&data.gain, &data.narrow, &mut data.wide[..D * P], P, f32::sqrt);
     }
 }
 
@@ -206,7 +207,7 @@ impl Kernel for Gelu {
     const WORK: usize = W * P;
     #[inline(always)]
     fn run(data: &mut Data) {
-        gelu_forward_slope(data.wide.as_flattened_mut(), data.matrix.as_flattened_mut());
+        gelu_forward_slope(&mut data.wide, &mut data.matrix);
     }
 }
 
@@ -216,7 +217,7 @@ impl Kernel for AttentionForward {
     #[inline(always)]
     fn run(data: &mut Data) {
         let [query, key, value, y] = &mut data.heads;
-        attention_forward(query, key, value, &mut data.shares[0], y);
+        attention_forward(HEADS, [query, key, value], &mut data.shares[0], y);
     }
 }
 
@@ -227,15 +228,14 @@ impl Kernel for AttentionBackward {
     fn run(data: &mut Data) {
         let [query, key, value, d_y] = &mut data.heads;
         let [share, d_share] = &mut data.shares;
-        attention_backward(query, key, value, share, d_y, d_share);
+        attention_backward(HEADS, [query, key, value], share, d_y, d_share);
         // They are used up: else they would vanish or overflow from run to run.
-        data.heads.as_flattened_mut().as_flattened_mut().fill(0.5);
-        data.shares.as_flattened_mut().as_flattened_mut().fill(0.5);
+        data.heads.iter_mut().chain(&mut data.shares).for_each(|numbers| numbers.fill(0.5));
     }
 }
 
 #[inline(never)]
-fn sse2<T: Kernel>(data: &mut Data) {
+fn baseline<T: Kernel>(data: &mut Data) {
     T::run(data);
 }
 
@@ -249,16 +249,32 @@ fn avx512<T: Kernel>(data: &mut Data) {
     T::run(data);
 }
 
+#[multiversion(targets("x86_64+avx2"))]
+fn avx2_runs() -> bool {
+    target_cfg_f!(target_feature = "avx2")
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw"))]
+fn avx512_runs() -> bool {
+    target_cfg_f!(target_feature = "avx512f")
+}
+
+/// The widths that run here; the first is what the program is compiled for, SSE2 unless it was told otherwise.
+fn widths() -> Vec<&'static str> {
+    let widths = [("baseline", true), ("AVX2", avx2_runs()), ("AVX-512", avx512_runs())];
+    widths.into_iter().filter(|(_, runs)| *runs).map(|(name, _)| name).collect()
+}
+
 #[divan::bench(
     types = [
         LookupForward, LookupBackward, LinearForward, LinearBackwardInput, LinearBackwardWeight, CrossEntropy, AdamUpdate,
         Product, ProductTransposed, ProductBackwardWeight, RmsNorm, Gelu, AttentionForward, AttentionBackward,
     ],
-    args = ["SSE2", "AVX2", "AVX-512"],
+    args = widths(),
 )]
 fn kernel<T: Kernel>(bencher: Bencher, width: &str) {
     let run = match width {
-        "SSE2" => sse2::<T>,
+        "baseline" => baseline::<T>,
         "AVX2" => avx2::<T>,
         _ => avx512::<T>,
     };

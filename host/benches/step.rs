@@ -6,6 +6,7 @@
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
+use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::{Adam, average_rate};
 use micro_diffusion::denoiser::Example;
 use micro_diffusion::mlp::Mlp;
@@ -13,7 +14,7 @@ use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::schedule::MaskCounts;
 use micro_diffusion_cli::engine::aligned::Aligned;
 use micro_diffusion_cli::engine::kernels::{PEAK_SUMS, multiply_and_add};
-use micro_diffusion_cli::engine::step::{Batch, Parameters, Rates, Step};
+use micro_diffusion_cli::engine::step::{Batch, Parameters, Rates, Setup, Step};
 
 /// Positions and symbols.
 const L: usize = 12;
@@ -49,7 +50,8 @@ fn steps<M: Step<L, V>>(bencher: Bencher, batch: u32, threads: usize) {
         let rates = Rates { adam: Adam::default().step(step, 1e-3), average: average_rate(step, 0.0) };
         let (weights, m, v) = (&mut weights, &mut m, &mut v);
         let parameters = Parameters { weights, m, v, average: &mut [] };
-        M::step(threads, &rates, V, batch, parameters, |row, example| draw(noise, row, example));
+        let setup = Setup { threads, symbols: V, activation: Activation::Relu };
+        M::step(setup, &rates, batch, parameters, |row, example| draw(noise, row, example));
         std::mem::swap(&mut examples, &mut next);
         step += 1;
     });

@@ -3,11 +3,13 @@
 //!
 //! Each returns whether the input got all the way through, so that a corpus which no longer reaches the depths is noticed.
 
+use micro_diffusion::activation::Activation;
 use micro_diffusion::categorical::{SymbolSet, Temperature};
 use micro_diffusion::convolution::Convolution;
 use micro_diffusion::denoiser::{Denoiser, Model};
 use micro_diffusion::file::{FileError, ModelFile, crc32};
 use micro_diffusion::integer::{Int4, Int8, IntegerMlp, IntegerModel};
+use micro_diffusion::kernels::Plain;
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::pattern::{PatternError, allowed, shortest};
 use micro_diffusion::residual::Residual;
@@ -49,7 +51,8 @@ fn floats<M: Model<L, V>, const L: usize, const V: usize>(file: ModelFile) -> bo
     assert_eq!((stored.len(), file.parameter_count()), (M::PARAMETERS, M::PARAMETERS));
     assert!(stored.iter().all(|bytes| f32::from_le_bytes(*bytes).is_finite()));
     let mut memory = vec![f32::NAN; M::MEMORY];
-    let denoiser = M::view(stored).and_then(|view| M::denoiser(view, &mut memory));
+    let view = M::view(stored);
+    let denoiser = view.and_then(|view| M::denoiser(Plain, Activation::Relu, view, &mut memory));
     sample::<_, L, V>(&mut denoiser.expect("as long as it says"), file.alphabet());
     true
 }

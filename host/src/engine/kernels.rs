@@ -3,79 +3,136 @@
 //! Each is the plain loop of core, inlined here; AVX2 computes the same bits as SSE2, only faster, because every sum's order is
 //! fixed in the source and nothing is fused. AVX-512 is there for the few kernels that gain by it.
 
-use micro_diffusion::activation::{self, Activation};
-use micro_diffusion::adam::{self, AdamStep};
-use micro_diffusion::attention::{self, Heads};
-use micro_diffusion::dropout::Dropout;
-use micro_diffusion::embedding::{self, Embedding};
-use micro_diffusion::kernels::Kernels;
-use micro_diffusion::linear;
-use micro_diffusion::math::Stored;
-use micro_diffusion::normalisation;
-use micro_diffusion::product::{self, Store};
-use micro_diffusion::rounding::{self, Grid};
-use micro_diffusion::softmax::{self, Target};
 use multiversion::multiversion;
+
+/// Implements the kernels of the list of [`kernels_compiled_for`](crate::kernels_compiled_for).
+#[doc(hidden)]
+#[macro_export]
+macro_rules! implement_kernels {
+    (
+        $kernels:ident
+        $($targets:tt {
+            $(fn $name:ident $([$stored:ident])? ($($argument:ident: $type:ty),*) $(-> $result:ty)? = $loop:expr;)*
+        })*
+    ) => {
+        const _: () = {
+            use ::micro_diffusion::activation::{self, Activation};
+            use ::micro_diffusion::adam::{self, AdamStep};
+            use ::micro_diffusion::attention::{self, Heads};
+            use ::micro_diffusion::dropout::Dropout;
+            use ::micro_diffusion::embedding::{self, Embedding};
+            use ::micro_diffusion::math::Stored;
+            use ::micro_diffusion::product::{self, Store};
+            use ::micro_diffusion::rounding::{self, Grid};
+            use ::micro_diffusion::softmax::{self, Target};
+            use ::micro_diffusion::{kernels, linear, normalisation};
+
+            $($(
+                #[::multiversion::multiversion(targets $targets)]
+                fn $name$(<$stored: Stored<f32>>)?($($argument: $type),*) $(-> $result)? {
+                    $loop
+                }
+            )*)*
+
+            impl kernels::Kernels<f32> for $kernels {
+                $($(
+                    fn $name$(<$stored: Stored<f32>>)?(self, $($argument: $type),*) $(-> $result)? {
+                        $name($($argument),*)
+                    }
+                )*)*
+            }
+        };
+    };
+}
+
+/// Implements [`Kernels`](micro_diffusion::kernels::Kernels) for the type `$kernels` by the loops of core, each compiled for
+/// every one of the targets `$wide` where wide registers make it faster, else of `$narrow`, and chosen at run time.
+///
+/// The program has [`Vectorised`] alone; tests and benches have one type for each instruction set.
+#[macro_export(local_inner_macros)]
+macro_rules! kernels_compiled_for {
+    ($kernels:ident, $narrow:tt, $wide:tt) => {
+        implement_kernels! { $kernels
+            // As fast in narrow registers as in wide ones.
+            $narrow {
+                fn lookup_forward [W] (rows: &[&[W]], y: &mut [f32]) = linear::lookup_forward(rows, y);
+                fn lookup_backward (shown: &[(usize, u8)], d_y: &[f32], d_table: &mut [f32], width: usize) =
+                    linear::lookup_backward(shown, d_y, d_table, width);
+                fn linear_forward [W] (weight: &[W], bias: &[W], rows: &[usize], x: &[f32], y: &mut [f32]) =
+                    linear::linear_forward(weight, bias, rows, x, y);
+                fn linear_backward_input (
+                    weight: &[f32], rows: &[usize], d_y: &[f32], d_x: &mut [f32], inputs: usize
+                ) = linear::linear_backward_input(weight, rows, d_y, d_x, inputs);
+                fn linear_backward_bias (rows: &[usize], d_y: &[f32], d_bias: &mut [f32]) =
+                    linear::linear_backward_bias(rows, d_y, d_bias);
+                fn add_scaled (y: &mut [f32], a: f32, x: &[f32]) = linear::add_scaled(y, a, x);
+                fn transpose_blocks (x: &[f32], y: &mut [f32], width: usize) = product::transpose_blocks(x, y, width);
+                fn transpose (x: &[f32], y: &mut [f32], width: usize) = product::transpose(x, y, width);
+                fn shift (x: &[f32], tap: (usize, usize), y: &mut [f32], width: usize) =
+                    product::shift(x, tap, y, width);
+                fn add_bias [W] (bias: &[W], x: &mut [f32], width: usize) = product::add_bias(bias, x, width);
+                fn add_bias_backward (d_x: &[f32], d_bias: &mut [f32], width: usize) =
+                    product::add_bias_backward(d_x, d_bias, width);
+                fn activation_forward (activation: Activation, x: &mut [f32]) = Activation::forward(activation, x);
+                fn activation_backward (activation: Activation, y: &[f32], d_y: &mut [f32], weight: f32) =
+                    Activation::backward(activation, y, d_y, weight);
+                fn hold (activation: Activation, x: &mut [f32]) = Activation::hold(activation, x);
+                fn cross_entropy_of_rows (
+                    targets: &[Target], z: &mut [f32], outputs: usize, symbols: usize, losses: &mut [f32]
+                ) = softmax::cross_entropy_of_rows(targets, z, outputs, symbols, losses);
+                fn cross_entropy_of_positions (clean: &[u8], weights: &[f32], symbols: usize, z: &mut [f32]) -> f32 =
+                    softmax::cross_entropy_of_positions(clean, weights, symbols, z);
+                fn rms_norm_forward [W] (gain: &[W], x: &[f32], y: &mut [f32], width: usize) =
+                    normalisation::rms_norm_forward(gain, x, y, width, f32::sqrt);
+                fn rms_norm_backward (gain: &[f32], x: &[f32], d: &mut [f32], d_gain: &mut [f32], width: usize) =
+                    normalisation::rms_norm_backward(gain, x, d, d_gain, width, f32::sqrt);
+                fn dropout_backward (dropout: Dropout, d_y: &mut [f32]) = Dropout::backward(dropout, d_y);
+                fn embed [W] (tables: Embedding<W>, symbols: &[Option<u8>], x: &mut [f32]) =
+                    embedding::embed(tables, symbols, x);
+                fn embed_backward (symbols: &[Option<u8>], d: &[f32], symbol: Option<u8>, d_row: &mut [f32]) =
+                    embedding::embed_backward(symbols, d, symbol, d_row);
+                fn straight_through (grid: Grid, rounded: &mut [f32], floats: &mut [f32]) =
+                    rounding::straight_through(grid, rounded, floats);
+            }
+            // Faster in wide registers.
+            $wide {
+                fn linear_backward_weight (
+                    rows: &[usize], x: &[f32], d_y: &[f32], stride: usize, d_weight: &mut [f32], inputs: usize
+                ) = linear::linear_backward_weight(rows, x, d_y, stride, d_weight, inputs);
+                fn product [W] (w: &[W], x: &[f32], y: &mut [f32], width: usize, store: Store) =
+                    product::product(w, x, y, width, store);
+                fn product_transposed [W] (w: &[W], x: &[f32], y: &mut [f32], width: usize, store: Store) =
+                    product::product_transposed(w, x, y, width, store);
+                fn product_backward_weight (
+                    positions: &[usize], d_y: &[f32], x: &[f32], d_w: &mut [f32], width: usize
+                ) = product::product_backward_weight(positions, d_y, x, d_w, width);
+                fn gelu_forward (x: &mut [f32]) = activation::gelu_forward(x);
+                fn gelu_forward_slope (x: &mut [f32], slope: &mut [f32]) = activation::gelu_forward_slope(x, slope);
+                fn attention_forward (heads: Heads, inputs: [&[f32]; 3], share: &mut [f32], y: &mut [f32]) =
+                    attention::attention_forward(heads, inputs, share, y);
+                fn attention_backward (
+                    heads: Heads, inputs: [&mut [f32]; 3], share: &mut [f32], d_y: &mut [f32], d_share: &mut [f32]
+                ) = attention::attention_backward(heads, inputs, share, d_y, d_share);
+                fn dropout_forward (dropout: Dropout, layer: usize, x: &mut [f32]) =
+                    Dropout::forward(dropout, layer, x);
+                fn adam (step: &AdamStep<f32>, weights: &mut [f32], gradient: &[f32], m: &mut [f32], v: &mut [f32]) =
+                    step.update(weights, gradient, m, v, f32::sqrt);
+                fn average_update (average: &mut [f32], weights: &[f32], rate: f32) =
+                    adam::average_update(average, weights, rate);
+            }
+        }
+    };
+}
 
 /// The kernels at the machine's vector width.
 #[derive(Clone, Copy, Debug)]
 pub struct Vectorised;
 
-/// Implements [`Kernels`] by functions of core, each compiled for `targets`.
-macro_rules! vectorised {
-    ($(fn $name:ident $([$stored:ident])? ($($argument:ident: $type:ty),*) $(-> $result:ty)? = $loop:expr;)*) => {
-        $(
-            #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2"))]
-            fn $name$(<$stored: Stored<f32>>)?($($argument: $type),*) $(-> $result)? {
-                $loop
-            }
-        )*
-
-        impl Kernels<f32> for Vectorised {
-            $(
-                fn $name$(<$stored: Stored<f32>>)?(self, $($argument: $type),*) $(-> $result)? {
-                    $name($($argument),*)
-                }
-            )*
-        }
-    };
-}
-
-vectorised! {
-    fn lookup_forward [W] (rows: &[&[W]], y: &mut [f32]) = linear::lookup_forward(rows, y);
-    fn lookup_backward (shown: &[(usize, u8)], d_y: &[f32], d_table: &mut [f32], width: usize) = linear::lookup_backward(shown, d_y, d_table, width);
-    fn linear_forward [W] (weight: &[W], bias: &[W], rows: &[usize], x: &[f32], y: &mut [f32]) = linear::linear_forward(weight, bias, rows, x, y);
-    fn linear_backward_input (weight: &[f32], rows: &[usize], d_y: &[f32], d_x: &mut [f32], inputs: usize) = linear::linear_backward_input(weight, rows, d_y, d_x, inputs);
-    fn linear_backward_weight (rows: &[usize], x: &[f32], d_y: &[f32], stride: usize, d_weight: &mut [f32], inputs: usize) = linear::linear_backward_weight(rows, x, d_y, stride, d_weight, inputs);
-    fn linear_backward_bias (rows: &[usize], d_y: &[f32], d_bias: &mut [f32]) = linear::linear_backward_bias(rows, d_y, d_bias);
-    fn add_scaled (y: &mut [f32], a: f32, x: &[f32]) = linear::add_scaled(y, a, x);
-    fn product [W] (w: &[W], x: &[f32], y: &mut [f32], width: usize, store: Store) = product::product(w, x, y, width, store);
-    fn product_transposed [W] (w: &[W], x: &[f32], y: &mut [f32], width: usize, store: Store) = product::product_transposed(w, x, y, width, store);
-    fn product_backward_weight (positions: &[usize], d_y: &[f32], x: &[f32], d_w: &mut [f32], width: usize) = product::product_backward_weight(positions, d_y, x, d_w, width);
-    fn transpose_blocks (x: &[f32], y: &mut [f32], width: usize) = product::transpose_blocks(x, y, width);
-    fn transpose (x: &[f32], y: &mut [f32], width: usize) = product::transpose(x, y, width);
-    fn shift (x: &[f32], tap: (usize, usize), y: &mut [f32], width: usize) = product::shift(x, tap, y, width);
-    fn add_bias [W] (bias: &[W], x: &mut [f32], width: usize) = product::add_bias(bias, x, width);
-    fn add_bias_backward (d_x: &[f32], d_bias: &mut [f32], width: usize) = product::add_bias_backward(d_x, d_bias, width);
-    fn activation_forward (activation: Activation, x: &mut [f32]) = Activation::forward(activation, x);
-    fn activation_backward (activation: Activation, y: &[f32], d_y: &mut [f32], weight: f32) = Activation::backward(activation, y, d_y, weight);
-    fn hold (activation: Activation, x: &mut [f32]) = Activation::hold(activation, x);
-    fn gelu_forward (x: &mut [f32]) = activation::gelu_forward(x);
-    fn gelu_forward_slope (x: &mut [f32], slope: &mut [f32]) = activation::gelu_forward_slope(x, slope);
-    fn cross_entropy_of_rows (targets: &[Target], z: &mut [f32], outputs: usize, symbols: usize, losses: &mut [f32]) = softmax::cross_entropy_of_rows(targets, z, outputs, symbols, losses);
-    fn cross_entropy_of_positions (clean: &[u8], weights: &[f32], symbols: usize, z: &mut [f32]) -> f32 = softmax::cross_entropy_of_positions(clean, weights, symbols, z);
-    fn rms_norm_forward [W] (gain: &[W], x: &[f32], y: &mut [f32], width: usize) = normalisation::rms_norm_forward(gain, x, y, width, f32::sqrt);
-    fn rms_norm_backward (gain: &[f32], x: &[f32], d: &mut [f32], d_gain: &mut [f32], width: usize) = normalisation::rms_norm_backward(gain, x, d, d_gain, width, f32::sqrt);
-    fn attention_forward (heads: Heads, inputs: [&[f32]; 3], share: &mut [f32], y: &mut [f32]) = attention::attention_forward(heads, inputs, share, y);
-    fn attention_backward (heads: Heads, inputs: [&mut [f32]; 3], share: &mut [f32], d_y: &mut [f32], d_share: &mut [f32]) = attention::attention_backward(heads, inputs, share, d_y, d_share);
-    fn dropout_forward (dropout: Dropout, layer: usize, x: &mut [f32]) = Dropout::forward(dropout, layer, x);
-    fn dropout_backward (dropout: Dropout, d_y: &mut [f32]) = Dropout::backward(dropout, d_y);
-    fn embed [W] (tables: Embedding<W>, symbols: &[Option<u8>], x: &mut [f32]) = embedding::embed(tables, symbols, x);
-    fn embed_backward (symbols: &[Option<u8>], d: &[f32], symbol: Option<u8>, d_row: &mut [f32]) = embedding::embed_backward(symbols, d, symbol, d_row);
-    fn adam (step: &AdamStep<f32>, weights: &mut [f32], gradient: &[f32], m: &mut [f32], v: &mut [f32]) = step.update(weights, gradient, m, v, f32::sqrt);
-    fn average_update (average: &mut [f32], weights: &[f32], rate: f32) = adam::average_update(average, weights, rate);
-    fn straight_through (grid: Grid, rounded: &mut [f32], floats: &mut [f32]) = rounding::straight_through(grid, rounded, floats);
-}
+kernels_compiled_for!(
+    Vectorised,
+    ("x86_64+avx2"),
+    ("x86_64+avx512f+avx512vl+avx512dq+avx512bw", "x86_64+avx2")
+);
 
 /// Sums that [`multiply_and_add`] keeps: as many as registers hold, and enough to hide the latency of the units.
 pub const PEAK_SUMS: usize = 12 * 8;

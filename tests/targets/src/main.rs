@@ -72,7 +72,7 @@ fn rounded_to<M: Quantisable<L, V>, P: Precision + 'static, const L: usize, cons
     weights: &[f32],
 ) -> Option<()> {
     let tensors = M::Integers::<P>::TENSORS;
-    let scales = scales(tensors, weights, M::Integers::<P>::trained_exponent());
+    let scales = scales(tensors, weights, M::Integers::<P>::steps().exponent);
     let mut payload = alloc::vec![0; M::Integers::<P>::BYTES];
     quantise(tensors, weights, &scales, &mut payload);
     let mut memory = M::Integers::<P>::MEMORY;

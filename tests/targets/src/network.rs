@@ -3,8 +3,10 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::{Adam, average_rate, average_update};
 use micro_diffusion::denoiser::{Example, Model};
+use micro_diffusion::kernels::Plain;
 use micro_diffusion::math::{Real, Stored};
 use micro_diffusion::rng::{Purpose, Stream};
 
@@ -30,12 +32,13 @@ pub(crate) fn train<M: Model<L, V>, const L: usize, const V: usize>() -> Option<
     let mut losses = vec![0.0; (STEPS * BATCH) as usize];
     for (step, losses) in (0..STEPS).zip(losses.chunks_exact_mut(BATCH as usize)) {
         let batch: Vec<Example<L>> = (0..BATCH).map(|row| example::<L, V>(step, row)).collect();
-        M::forward_backward(M::view(&weights)?, &batch, V, &mut records, losses);
+        M::forward_backward(Plain, Activation::Relu, M::view(&weights)?, &batch, V, &mut records, losses);
+        gradient.fill(0.0);
         let mut rest = &mut gradient[..];
         for (number, tensor) in M::TENSORS.iter().enumerate() {
             for part in 0..tensor.parts {
                 let (out, tail) = rest.split_at_mut(tensor.part_len());
-                M::gradient(number, part, &batch, &records, out);
+                M::gradient(Plain, number, part, &batch, &records, out);
                 rest = tail;
             }
         }
@@ -55,8 +58,8 @@ fn example<const L: usize, const V: usize>(step: u32, row: u32) -> Example<L> {
 /// Calls `use_it` with the denoiser of an `M`; `None` where `parameters` are not an `M`'s.
 pub(crate) fn with_denoiser<M: Model<L, V>, W: Stored<f32>, const L: usize, const V: usize>(
     parameters: &[W],
-    use_it: impl FnOnce(&mut M::Denoiser<'_, W>) -> Option<()>,
+    use_it: impl FnOnce(&mut M::Denoiser<'_, W, Plain>) -> Option<()>,
 ) -> Option<()> {
     let mut memory = vec![0.0; M::MEMORY];
-    use_it(&mut M::denoiser(M::view(parameters)?, &mut memory)?)
+    use_it(&mut M::denoiser(Plain, Activation::Relu, M::view(parameters)?, &mut memory)?)
 }

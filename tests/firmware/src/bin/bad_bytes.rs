@@ -105,7 +105,7 @@ fn small<M: Quantisable<L, 6>, P: Precision + 'static, const L: usize>() -> Opti
     let parameters = parameters.get_mut(..M::PARAMETERS)?;
     M::initialise(parameters, Stream::new(1, Purpose::Weights));
     let tensors = M::Integers::<P>::TENSORS;
-    let scales = scales(tensors, parameters, M::Integers::<P>::trained_exponent());
+    let scales = scales(tensors, parameters, M::Integers::<P>::steps().exponent);
     let mut payload = [0; 1536];
     let payload = payload.get_mut(..M::Integers::<P>::BYTES)?;
     quantise(tensors, parameters, &scales, payload);

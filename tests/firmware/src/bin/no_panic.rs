@@ -8,11 +8,13 @@
 
 use core::hint::black_box;
 
+use micro_diffusion::activation::Activation;
 use micro_diffusion::categorical::{SymbolSet, Temperature};
 use micro_diffusion::config::{ConvolutionChip, Perceptron, ConvolutionSmall, Residual, PerceptronSmall, Transformer};
 use micro_diffusion::denoiser::{Denoiser, Model};
 use micro_diffusion::file::ModelFile;
 use micro_diffusion::integer::{Int4, Int8, IntegerModel, Precision, Quantisable};
+use micro_diffusion::kernels::Plain;
 use micro_diffusion::pattern;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
@@ -63,7 +65,7 @@ fn integer<M: Quantisable<L, V>, P: Precision + 'static, const L: usize, const V
 fn float<M: Model<L, V>, const L: usize, const V: usize, const MEMORY: usize>(file: ModelFile) -> Option<()> {
     let mut memory = [0.0; MEMORY];
     let view = M::view(file.parameters::<M, L, V>().ok()?)?;
-    draw::<_, L, V>(&mut M::denoiser(view, &mut memory)?, file)
+    draw::<_, L, V>(&mut M::denoiser(Plain, Activation::Relu, view, &mut memory)?, file)
 }
 
 fn draw<D: Denoiser<L, V>, const L: usize, const V: usize>(denoiser: &mut D, file: ModelFile) -> Option<()> {

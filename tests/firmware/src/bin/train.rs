@@ -5,9 +5,11 @@
 
 use firmware_checks::board::print;
 use firmware_checks::{Hash, number};
+use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::{Adam, learning_rate};
 use micro_diffusion::categorical::{SymbolSet, Temperature};
 use micro_diffusion::denoiser::{Example, Model};
+use micro_diffusion::kernels::Plain;
 use micro_diffusion::math::Real;
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::rng::{Purpose, Stream, below};
@@ -67,12 +69,14 @@ fn forward_and_backward(
     }
     let mut records = [0.0; BATCH * RECORD];
     let mut losses = [0.0; BATCH];
-    Network::forward_backward(Network::view(weights)?, &batch, V, &mut records, &mut losses);
+    let view = Network::view(weights)?;
+    Network::forward_backward(Plain, Activation::Relu, view, &batch, V, &mut records, &mut losses);
+    gradient.fill(0.0);
     let mut rest = gradient.as_mut_slice();
     for (number, tensor) in Network::TENSORS.iter().enumerate() {
         for part in 0..tensor.parts {
             let (out, tail) = rest.split_at_mut(tensor.part_len());
-            Network::gradient(number, part, &batch, &records, out);
+            Network::gradient(Plain, number, part, &batch, &records, out);
             rest = tail;
         }
     }
@@ -82,7 +86,7 @@ fn forward_and_backward(
 #[inline(never)]
 fn write(weights: &[f32; PARAMETERS], alphabet: Alphabet, index: u32) -> Option<()> {
     let mut memory = [0.0; <Network as Model<L, V>>::MEMORY];
-    let mut denoiser = Network::denoiser(Network::view(weights)?, &mut memory)?;
+    let mut denoiser = Network::denoiser(Plain, Activation::Relu, Network::view(weights)?, &mut memory)?;
     let allowed = [SymbolSet::first(V); L];
     let settings = Settings::new(Order::Random, Temperature::ONE);
     let stream = Stream::new(SEED, Purpose::Sample).child(index, 0);

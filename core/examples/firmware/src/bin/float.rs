@@ -10,8 +10,10 @@ mod board;
 #[path = "../names.rs"]
 mod names;
 
+use micro_diffusion::activation::Activation;
 use micro_diffusion::denoiser::Model;
 use micro_diffusion::file::ModelFile;
+use micro_diffusion::kernels::Plain;
 use names::{L, V};
 
 #[cfg(not(feature = "large"))]
@@ -37,6 +39,6 @@ fn run() -> Option<()> {
     let file = ModelFile::parse(MODEL).ok()?;
     let parameters = Network::view(file.parameters::<Network, L, V>().ok()?)?;
     let mut memory = [0.0; <Network as Model<L, V>>::MEMORY];
-    let mut denoiser = Network::denoiser(parameters, &mut memory)?;
+    let mut denoiser = Network::denoiser(Plain, Activation::Relu, parameters, &mut memory)?;
     names::unmask(&mut denoiser, file.alphabet())
 }

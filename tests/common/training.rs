@@ -1,0 +1,114 @@
+//! Steps of training as core defines them: all examples, then the whole gradient, then the update.
+
+use micro_diffusion::activation::Activation;
+use micro_diffusion::adam::{Adam, AdamStep, average_rate};
+use micro_diffusion::denoiser::{Example, Model};
+use micro_diffusion::dropout::Dropout;
+use micro_diffusion::kernels::Kernels;
+use micro_diffusion::rng::{Purpose, Stream};
+use micro_diffusion::rounding::Grid;
+
+/// Steps of a run.
+pub(crate) const STEPS: u32 = 3;
+
+/// What all steps of a run have in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    /// Examples of a batch.
+    pub(crate) rows: usize,
+    /// Symbols of the alphabet.
+    pub(crate) symbols: usize,
+    pub(crate) activation: Activation,
+    /// The probability with which a hidden value is left out.
+    pub(crate) dropout: f32,
+    /// What the weights are rounded to, if they are.
+    pub(crate) grid: Option<Grid>,
+}
+
+impl Run {
+    /// Row `row` of step `step`.
+    pub(crate) fn example<const L: usize>(&self, step: u32, row: usize) -> Example<L> {
+        let row = row as u32;
+        let stream = Stream::new(2, Purpose::Noise).child(step, row);
+        let clean = std::array::from_fn(|l| (stream.draw(l as u32, 1)[0] % self.symbols as u32) as u8);
+        let dropout = Dropout::new(self.dropout, Stream::new(2, Purpose::Dropout).child(step, row));
+        Example { dropout, ..Example::bound(&clean, 1 + row % L as u32, 0.1, stream) }
+    }
+
+    /// The batch of step `step`.
+    pub(crate) fn batch<const L: usize>(&self, step: u32) -> Vec<Example<L>> {
+        (0..self.rows).map(|row| self.example(step, row)).collect()
+    }
+
+    /// What the steps of this run make of an `M`, computed by `kernels`.
+    pub(crate) fn definition<M: Model<L, V>, K: Kernels<f32>, const L: usize, const V: usize>(
+        &self,
+        kernels: K,
+    ) -> State {
+        let mut state = State::new::<M, L, V>(self.rows);
+        let mut floats = state.weights.clone();
+        if let Some(grid) = self.grid {
+            state.weights.iter_mut().for_each(|weight| *weight = grid.round(*weight));
+        }
+        for step in 0..STEPS {
+            let batch = self.batch(step);
+            let State { weights, m, v, average, losses } = &mut state;
+            let mut records = vec![f32::NAN; batch.len() * M::RECORD];
+            let view = M::view(&*weights).expect("as long as the view asks");
+            M::forward_backward(kernels, self.activation, view, &batch, self.symbols, &mut records, losses);
+            let mut gradient = vec![0.0; M::PARAMETERS];
+            let mut rest = &mut gradient[..];
+            for (number, tensor) in M::TENSORS.iter().enumerate() {
+                for part in 0..tensor.parts {
+                    let (out, tail) = rest.split_at_mut(tensor.part_len());
+                    M::gradient(kernels, number, part, &batch, &records, out);
+                    rest = tail;
+                }
+            }
+            kernels.adam(&adam(step), weights, &gradient, m, v);
+            kernels.average_update(average, weights, average_rate(step, 0.99));
+            if let Some(grid) = self.grid {
+                kernels.straight_through(grid, weights, &mut floats);
+            }
+        }
+        assert_ne!(state.weights, State::new::<M, L, V>(self.rows).weights);
+        state
+    }
+}
+
+/// The rates of step `step`.
+pub(crate) fn adam(step: u32) -> AdamStep<f32> {
+    Adam { weight_decay: 0.1, ..Adam::default() }.step(step, 0.01)
+}
+
+/// What training changes.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    pub(crate) weights: Vec<f32>,
+    pub(crate) m: Vec<f32>,
+    pub(crate) v: Vec<f32>,
+    pub(crate) average: Vec<f32>,
+    pub(crate) losses: Vec<f32>,
+}
+
+impl State {
+    pub(crate) fn new<M: Model<L, V>, const L: usize, const V: usize>(rows: usize) -> Self {
+        let mut weights = vec![0.0; M::PARAMETERS];
+        M::initialise(&mut weights, Stream::new(1, Purpose::Weights));
+        let zeros = vec![0.0; M::PARAMETERS];
+        Self { average: weights.clone(), weights, m: zeros.clone(), v: zeros, losses: vec![f32::NAN; rows] }
+    }
+}
+
+/// The same bits, of numbers that are none of them NaN.
+impl PartialEq for State {
+    fn eq(&self, other: &Self) -> bool {
+        let all = |state: &Self| {
+            let State { weights, m, v, average, losses } = state.clone();
+            [weights, m, v, average, losses].concat()
+        };
+        let (ours, theirs) = (all(self), all(other));
+        assert!(ours.iter().chain(&theirs).all(|x| x.is_finite()), "training went wrong");
+        ours.iter().map(|x| x.to_bits()).eq(theirs.iter().map(|x| x.to_bits()))
+    }
+}
