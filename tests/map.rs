@@ -1,6 +1,8 @@
-//! The audit guide against the code: `core/AUDIT.md` names every function of the core and the tests that check it, and this
-//! fails where a name is wrong, where a function is in no row, where a backward pass has no gradient check, and where a
-//! table that is counted out of the code is stale (`AUDIT=renew` writes those again).
+//! Compares the audit guide, `core/AUDIT.md`, with the code.
+//!
+//! The guide's map must list each public function of the core, each function of the method, and each function of the host that
+//! computes. This fails where a name is wrong, where a function is in no row, where a backward pass has no gradient check, and
+//! where a table that is counted out of the code is stale (`AUDIT=renew` writes those again).
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::expect_used,
@@ -20,9 +22,9 @@ use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
 
 /// The files of the core in reading order, under the reason to read them.
-const PARTS: [(&str, &[&str]); 5] = [
+const PARTS: [(&str, &[&str]); 4] = [
     (
-        "the method: training and sampling with the perceptron",
+        METHOD,
         &[
             "math",
             "rng",
@@ -31,27 +33,34 @@ const PARTS: [(&str, &[&str]); 5] = [
             "activation",
             "softmax",
             "dropout",
+            "adam",
+            "kernels",
             "denoiser",
             "mlp",
-            "adam",
             "schedule",
             "corruption",
             "categorical",
             "sampler",
             "bound",
+            "text",
+            "pattern",
+            "file",
         ],
     ),
-    ("texts and files", &["text", "pattern", "file"]),
-    ("integers", &["integer", "integer_residual", "integer_convolution", "quantise"]),
+    ("integers", &["rounding", "integer", "integer_residual", "integer_convolution", "quantise"]),
     (
         "further networks",
         &["embedding", "residual", "convolution", "product", "normalisation", "attention", "transformer"],
     ),
     ("lists", &["config", "lib"]),
 ];
+/// The part of which every function must be in the map; `.ci/method` checks that it is what `train` enters.
+const METHOD: &str = "the method: what the default `train` runs";
 
 /// The head of a table of the map.
 const MAP: &str = "| what | source | functions | tests |";
+/// The head of the table of functions of the host that compute nothing the result depends on.
+const EXCUSED: &str = "| in the host | because |";
 /// The head of the counted table of exceptions.
 const EXCEPTIONS: &str = "| file | in | lifted | because |";
 /// The head of the counted table of sizes.
@@ -128,11 +137,14 @@ impl Code {
     }
 }
 
-/// A function of the core.
+/// A function of the core or of the host.
 struct Function {
-    /// `file::function`, `file::Type::function` or `file::Trait::function`.
+    /// `file::function`, `file::Type::function` or `file::Trait::function`; in the host, `file` is `host/folder/name`.
     name: String,
-    /// Whether it must be in the map: it can be called from outside, or it is part of what a trait of the core asks for.
+    /// Whether it must be in the map.
+    ///
+    /// In the core: it can be called from outside, a trait of the core asks for it, or it belongs to the method. In the host: it
+    /// computes.
     listed: bool,
     /// Whether a test can call it.
     public: bool,
@@ -163,18 +175,20 @@ fn functions(core: &[Source]) -> Vec<Function> {
             _ => None,
         })
         .collect();
+    let method = PARTS.iter().find(|(part, _)| *part == METHOD).map_or(&[][..], |(_, files)| *files);
     let mut found = Vec::new();
     for (file, item) in items() {
+        let within = method.contains(&file.as_str());
         match item {
             syn::Item::Fn(item) => {
-                let public = is_public(&item.vis);
-                found.push(Function { name: format!("{file}::{}", item.sig.ident), listed: public, public });
+                let (name, public) = (format!("{file}::{}", item.sig.ident), is_public(&item.vis));
+                found.push(Function { name, listed: public || within, public });
             }
             syn::Item::Trait(item) => {
                 for inner in &item.items {
                     if let syn::TraitItem::Fn(inner) = inner {
                         let name = format!("{file}::{}::{}", item.ident, inner.sig.ident);
-                        found.push(Function { name, listed: is_public(&item.vis), public: false });
+                        found.push(Function { name, listed: is_public(&item.vis) || within, public: false });
                     }
                 }
             }
@@ -186,7 +200,7 @@ fn functions(core: &[Source]) -> Vec<Function> {
                     if let syn::ImplItem::Fn(inner) = inner {
                         let public = is_public(&inner.vis) || asked;
                         let name = format!("{file}::{owner}::{}", inner.sig.ident);
-                        found.push(Function { name, listed: public, public });
+                        found.push(Function { name, listed: public || within, public });
                     }
                 }
             }
@@ -194,6 +208,243 @@ fn functions(core: &[Source]) -> Vec<Function> {
         }
     }
     found
+}
+
+/// Methods that are arithmetic by another name.
+const ARITHMETIC: [&str; 32] = [
+    "abs_diff",
+    "cbrt",
+    "checked_add",
+    "checked_div",
+    "checked_mul",
+    "checked_rem",
+    "checked_sub",
+    "div_ceil",
+    "exp",
+    "fold",
+    "is_multiple_of",
+    "ln",
+    "ln_1p",
+    "log10",
+    "log2",
+    "mul_add",
+    "pow",
+    "powf",
+    "powi",
+    "product",
+    "recip",
+    "reduce",
+    "rem_euclid",
+    "rotate_left",
+    "rotate_right",
+    "saturating_add",
+    "saturating_mul",
+    "saturating_sub",
+    "sqrt",
+    "sum",
+    "wrapping_add",
+    "wrapping_mul",
+];
+
+/// The files of the core that hold arithmetic; a function of the host that names something of theirs computes.
+const COMPUTING: [&str; 13] = [
+    "adam",
+    "bound",
+    "corruption",
+    "dropout",
+    "kernels",
+    "linear",
+    "math",
+    "mlp",
+    "quantise",
+    "rng",
+    "rounding",
+    "schedule",
+    "softmax",
+];
+
+/// Whether a function computes: it has arithmetic, or names what does.
+///
+/// To add or take away the literal 1 is counting, and no arithmetic here; nor is putting strings together.
+struct Computes<'a> {
+    found: bool,
+    /// Names of what computes.
+    imported: &'a BTreeSet<String>,
+}
+
+/// The names that `file` imports from the files of the core that hold arithmetic; and that of the host's kernels.
+fn computing_names(file: &syn::File) -> BTreeSet<String> {
+    fn leaves(tree: &syn::UseTree, found: &mut BTreeSet<String>) {
+        match tree {
+            syn::UseTree::Path(path) => leaves(&path.tree, found),
+            syn::UseTree::Name(name) => _ = found.insert(name.ident.to_string()),
+            syn::UseTree::Rename(name) => _ = found.insert(name.rename.to_string()),
+            syn::UseTree::Group(group) => group.items.iter().for_each(|tree| leaves(tree, found)),
+            syn::UseTree::Glob(_) => {}
+        }
+    }
+    let mut found = BTreeSet::from(["Vectorised".to_owned()]);
+    for item in &file.items {
+        let syn::Item::Use(item) = item else { continue };
+        let syn::UseTree::Path(library) = &item.tree else { continue };
+        if library.ident != "micro_diffusion" {
+            continue;
+        }
+        match &*library.tree {
+            syn::UseTree::Path(module) if COMPUTING.iter().any(|name| module.ident == name) => {
+                let mut names = BTreeSet::new();
+                leaves(&module.tree, &mut names);
+                if names.remove("self") {
+                    names.insert(module.ident.to_string());
+                }
+                found.extend(names);
+            }
+            syn::UseTree::Name(module) if COMPUTING.iter().any(|name| module.ident == name) => {
+                found.insert(module.ident.to_string());
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+impl Computes<'_> {
+    fn is_in(signature: &syn::Signature, block: &syn::Block, imported: &BTreeSet<String>) -> bool {
+        let mut computes = Computes { found: false, imported };
+        computes.visit_signature(signature);
+        computes.visit_block(block);
+        computes.found
+    }
+}
+
+/// Whether `side` is the literal 1, or a string.
+fn counts_or_joins(side: &syn::Expr) -> bool {
+    match side {
+        syn::Expr::Lit(literal) => match &literal.lit {
+            syn::Lit::Int(number) => number.base10_digits() == "1",
+            syn::Lit::Str(_) => true,
+            _ => false,
+        },
+        syn::Expr::Macro(call) => call.mac.path.is_ident("format"),
+        syn::Expr::Reference(inner) => counts_or_joins(&inner.expr),
+        syn::Expr::Paren(inner) => counts_or_joins(&inner.expr),
+        // “a + b + "c"”.
+        syn::Expr::Binary(inner) => counts_or_joins(&inner.right) && is_string(&inner.right),
+        _ => false,
+    }
+}
+
+fn is_string(side: &syn::Expr) -> bool {
+    matches!(side, syn::Expr::Lit(literal) if matches!(literal.lit, syn::Lit::Str(_)))
+}
+
+impl<'ast> Visit<'ast> for Computes<'_> {
+    fn visit_expr_binary(&mut self, item: &'ast syn::ExprBinary) {
+        use syn::BinOp::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Rem, RemAssign, Sub, SubAssign};
+        let scales = matches!(item.op, Mul(_) | Div(_) | Rem(_) | MulAssign(_) | DivAssign(_) | RemAssign(_));
+        let adds = matches!(item.op, Add(_) | Sub(_) | AddAssign(_) | SubAssign(_));
+        self.found |= scales || adds && !counts_or_joins(&item.right) && !counts_or_joins(&item.left);
+        visit::visit_expr_binary(self, item);
+    }
+
+    fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {
+        self.found |= ARITHMETIC.contains(&call.method.to_string().as_str());
+        visit::visit_expr_method_call(self, call);
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        self.found |= path.segments.iter().any(|part| self.imported.contains(&part.ident.to_string()));
+        visit::visit_path(self, path);
+    }
+
+    /// Arguments of a macro, where they are expressions.
+    fn visit_macro(&mut self, call: &'ast syn::Macro) {
+        type Arguments = Punctuated<syn::Expr, syn::Token![,]>;
+        if let Ok(arguments) = call.parse_body_with(Arguments::parse_terminated) {
+            arguments.iter().for_each(|argument| self.visit_expr(argument));
+        } else if let Ok(list) = syn::parse_str::<syn::ExprRepeat>(&format!("[{}]", call.tokens)) {
+            // `vec![value; count]`.
+            self.found |= {
+                let mut inner = Computes { found: false, imported: self.imported };
+                inner.visit_expr_repeat(&list);
+                inner.found
+            };
+        }
+        visit::visit_macro(self, call);
+    }
+}
+
+/// Every function of the host outside of other functions.
+fn host_functions(host: &[Source]) -> Vec<Function> {
+    let mut found = Vec::new();
+    for Source { name: file, parsed, .. } in host {
+        let imported = computing_names(parsed);
+        let mut add = |owner: Option<String>, signature: &syn::Signature, block: &syn::Block| {
+            let owner = owner.map_or(String::new(), |owner| format!("{owner}::"));
+            let name = format!("host/{file}::{owner}{}", signature.ident);
+            let listed = Computes::is_in(signature, block, &imported);
+            found.push(Function { name, listed, public: false });
+        };
+        for item in &parsed.items {
+            match item {
+                syn::Item::Fn(item) => add(None, &item.sig, &item.block),
+                syn::Item::Trait(item) => {
+                    for inner in &item.items {
+                        if let syn::TraitItem::Fn(syn::TraitItemFn { sig, default: Some(block), .. }) = inner
+                        {
+                            add(Some(item.ident.to_string()), sig, block);
+                        }
+                    }
+                }
+                syn::Item::Impl(item) => {
+                    for inner in &item.items {
+                        if let syn::ImplItem::Fn(inner) = inner {
+                            add(type_name(&item.self_ty), &inner.sig, &inner.block);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+/// What is wrong with the table of functions of the host that compute nothing the result depends on; and their names.
+///
+/// An entry is a function, or outside of the engine a whole file.
+fn excused(guide: &str, host: &[Function], named: &BTreeSet<String>) -> (BTreeSet<String>, Vec<String>) {
+    let (mut all, mut wrong) = (BTreeSet::new(), Vec::new());
+    for line in tables(guide, EXCUSED) {
+        let (entries, reason) = match cells(line)[..] {
+            [entries, reason] => (names(entries), reason),
+            _ => (Vec::new(), ""),
+        };
+        if entries.is_empty() || reason.is_empty() {
+            wrong.push(format!("an entry of the host lacks its name or its reason: {line}"));
+        }
+        for entry in entries {
+            let whole = !entry.contains("::");
+            if whole && entry.starts_with("host/engine/") {
+                wrong.push(format!("{entry} belongs to the engine; excuse its functions one by one"));
+            }
+            let meant = |function: &&Function| match whole {
+                true => function.name.starts_with(&format!("{entry}::")),
+                false => function.name == entry,
+            };
+            let of_entry: Vec<&Function> = host.iter().filter(meant).collect();
+            if !of_entry.iter().any(|function| function.listed) {
+                wrong.push(format!("{entry} is excused, and does not exist or does not compute"));
+            }
+            for function in of_entry {
+                if named.contains(&function.name) {
+                    wrong.push(format!("{} is excused, and is in the map", function.name));
+                }
+                all.insert(function.name.clone());
+            }
+        }
+    }
+    (all, wrong)
 }
 
 /// What each function of some test files calls, and the types and traits that it mentions.
@@ -339,8 +590,9 @@ fn is_backward(name: &str) -> bool {
 /// What is wrong with the map.
 fn problems(guide: &str, code: &Code) -> Vec<String> {
     let (rows, mut wrong) = map(guide);
-    let functions = functions(&code.core);
-    let known: BTreeMap<&str, &Function> = functions.iter().map(|f| (f.name.as_str(), f)).collect();
+    let (functions, host) = (functions(&code.core), host_functions(&code.host));
+    let functions: Vec<&Function> = functions.iter().chain(&host).collect();
+    let known: BTreeMap<&str, &Function> = functions.iter().map(|f| (f.name.as_str(), *f)).collect();
     let tests = tests(&code.tests);
     let mut uses = Uses::default();
     for source in code.tests.iter().filter(|source| source.name == "gradients").chain(&code.common) {
@@ -356,7 +608,7 @@ fn problems(guide: &str, code: &Code) -> Vec<String> {
             wrong.push(format!("“{what}” names the test {test}, which does not exist"));
         }
         for name in &row.functions {
-            named.insert(name.as_str());
+            named.insert(name.clone());
             let Some(function) = known.get(name.as_str()) else {
                 wrong.push(format!("“{what}” names the function {name}, which does not exist"));
                 continue;
@@ -364,9 +616,12 @@ fn problems(guide: &str, code: &Code) -> Vec<String> {
             wrong.extend(unchecked(row, function, &uses));
         }
     }
-    for function in &functions {
-        let must = function.listed || is_backward(last(&function.name));
-        if must && !named.contains(function.name.as_str()) {
+    let (excused, unsound) = excused(guide, &host, &named);
+    wrong.extend(unsound);
+    for function in functions {
+        let of_host = function.name.starts_with("host/");
+        let must = function.listed || !of_host && is_backward(last(&function.name));
+        if must && !named.contains(&function.name) && !excused.contains(&function.name) {
             wrong.push(format!(
                 "{} is in no row of the map; add it to the row of what it computes, or add a row",
                 function.name
@@ -384,7 +639,7 @@ fn last(name: &str) -> &str {
 ///
 /// A check has to name what it checks, unless only the core can call it.
 fn unchecked(row: &Row, Function { name, public, .. }: &Function, uses: &Uses) -> Option<String> {
-    if !is_backward(last(name)) {
+    if !is_backward(last(name)) || name.starts_with("host/") {
         return None;
     }
     let owner = name.split("::").nth(1).filter(|owner| *owner != last(name));
@@ -556,12 +811,16 @@ fn changed(text: &str, from: &str, to: &str) -> String {
     text.replace(from, to)
 }
 
-/// `code` with `from` replaced by `to` in the file `name`, `core/…` or `tests/…`.
+/// `code` with `from` replaced by `to` in the file `name`, `core/…`, `host/…` or `tests/…`.
 #[track_caller]
 fn edited(code: &Code, name: &str, from: &str, to: &str) -> Code {
     let mut code = code.clone();
     let (folder, name) = name.split_once('/').unwrap();
-    let files = if folder == "core" { &mut code.core } else { &mut code.tests };
+    let files = match folder {
+        "core" => &mut code.core,
+        "host" => &mut code.host,
+        _ => &mut code.tests,
+    };
     let file = files.iter_mut().find(|source| source.name == name).unwrap();
     *file = Source::new(name, changed(&file.text, from, to));
     code
@@ -573,6 +832,31 @@ fn assert_reported(guide: &str, code: &Code, said: &str) {
     assert!(wrong.iter().any(|line| line.contains(said)), "nothing of {said:?} in {wrong:?}");
 }
 
+/// Functions of the host, and whether each computes.
+const MADE_UP: &[(&str, bool)] = &[
+    ("fn f(x: f32) -> f32 { x * 2.0 }", true),
+    ("fn f(x: &mut f32) { *x /= 3.0; }", true),
+    ("fn f(x: f64, y: f64) -> f64 { x + y }", true),
+    ("fn f(x: &[f32]) -> f32 { x.iter().sum() }", true),
+    ("fn f(x: f64) -> f64 { if x > 0.0 { x.sqrt() } else { x } }", true),
+    ("fn f(x: f64) -> String { format!(\"{}\", x - 0.5) }", true),
+    ("fn f(rows: usize, width: usize) -> Vec<f32> { vec![0.0; rows * width] }", true),
+    ("fn f(x: &[f32]) -> Vec<f32> { x.iter().map(|x| x * x).collect() }", true),
+    ("struct S; impl S { fn f(&self, x: f32) -> f32 { x % 2.0 } }", true),
+    ("trait T { fn f(&self, x: u32) -> u32 { x.abs_diff(7) } }", true),
+    ("use micro_diffusion::bound; fn f(x: &[f64]) -> f64 { bound::mean(x) }", true),
+    ("use micro_diffusion::mlp::{self, Mlp}; fn f() { mlp::look_up(); }", true),
+    ("use micro_diffusion::rng::Stream; fn f(s: Stream) -> [u32; 2] { s.draw(0, 0) }", true),
+    ("use micro_diffusion::bound::mean as average; fn f(x: &[f64]) -> f64 { average(x) }", true),
+    ("use crate::engine::kernels::Vectorised; fn f(x: &mut [f32]) { run(Vectorised, x); }", true),
+    ("fn f(x: usize) -> usize { x + 1 }", false),
+    ("fn f(x: &mut usize) { *x += 1; }", false),
+    ("fn f(x: String) -> String { x + \"\\n\" }", false),
+    ("fn f(x: &[f32]) -> &[f32] { &x[1..] }", false),
+    ("fn f(x: &f32) -> bool { *x > 2.0 }", false),
+    ("use micro_diffusion::text::Alphabet; fn f(a: Alphabet) -> usize { a.symbols() }", false),
+];
+
 /// Each way in which the map can be wrong, tried.
 #[test]
 fn what_is_wrong_is_reported() {
@@ -581,7 +865,11 @@ fn what_is_wrong_is_reported() {
         ("`rng::below`", "`rng::beneath`", "names the function rng::beneath, which does not exist"),
         ("`rng::below`", "`math::below`", "names the function math::below, which does not exist"),
         ("`rng::below`", "", "rng::below is in no row"),
-        ("Stream::{new, child, draw}", "Stream::{new, child}", "rng::Stream::draw is in no row"),
+        (
+            "Stream::{new, child, draw, draws}",
+            "Stream::{new, child, draws}",
+            "rng::Stream::draw is in no row",
+        ),
         ("| `gradients::rms_norm`,", "|", "rms_norm_backward is a backward pass, and no gradient check"),
         (
             "| `gradients::mlp`, `oracle::mlp`",
@@ -598,26 +886,47 @@ fn what_is_wrong_is_reported() {
         ),
         ("| `math::powers` |", "| |", "lacks its source, its functions or its tests"),
         ("| own | `math::power` |", "| `math::power` |", "has not four cells"),
+        ("linear_forward, dots,", "linear_forward,", "linear::dots is in no row"),
+        ("`host/engine/score::bounds`", "`host/engine/score::bound`", "score::bound, which does not exist"),
+        ("`host/engine/score::bounds`, ", "", "host/engine/score::bounds is in no row"),
+        ("| places arrays in memory |", "| |", "lacks its name or its reason"),
+        ("Pace::note` |", "Pace::notes` |", "Pace::notes is excused, and does not exist or does not compute"),
+        ("Pace::note` |", "Pace::new` |", "Pace::new is excused, and does not exist or does not compute"),
+        ("Pace::note` |", "Pace::new` |", "host/engine/trainer::Pace::note is in no row"),
+        (
+            "`host/engine/aligned::Aligned::copy_of`",
+            "`host/engine/aligned`",
+            "engine/aligned belongs to the engine",
+        ),
+        ("`host/cli`", "`host/files/corpus`", "corpus::hold_out is excused, and is in the map"),
     ] {
         assert_reported(&changed(&guide, from, to), &code, said);
     }
+}
+
+/// Each way in which the code can leave the map behind, tried.
+#[test]
+fn what_the_code_leaves_behind_is_reported() {
+    let (guide, code) = (guide(), Code::read());
     for (file, from, to, said) in [
         ("core/rng", "pub const fn symmetric", "pub const fn unit", "rng::unit is in no row"),
         ("core/rng", "pub const fn symmetric", "pub const fn unit", "rng::symmetric, which does not exist"),
         ("core/bound", "pub fn term", "pub fn twice() {}\npub fn term", "bound::twice is in no row"),
         (
-            "core/attention",
+            "core/product",
             "fn transpose_square",
             "fn transpose_backward",
-            "attention::transpose_backward is in no row",
+            "product::transpose_backward is in no row",
         ),
+        ("host/engine/score", "fn bounds<", "fn limits<", "host/engine/score::bounds, which does not exist"),
+        ("host/engine/score", "fn bounds<", "fn limits<", "host/engine/score::limits is in no row"),
         (
             "tests/math",
             "#[test]\nfn powers",
             "fn powers",
             "names the test math::powers, which does not exist",
         ),
-        ("tests/gradients", "gelu_backward(", "slope_times(", "activation::gelu_backward is a backward pass"),
+        ("tests/gradients", "relu_backward(", "slope_times(", "activation::relu_backward is a backward pass"),
         (
             "tests/gradients",
             "assert_gradient(",
@@ -625,7 +934,6 @@ fn what_is_wrong_is_reported() {
             "linear::linear_backward_bias is a backward pass",
         ),
         ("tests/gradients", ".backward(", ".forward(", "dropout::Dropout::backward is a backward pass"),
-        ("tests/gradients", "Stepped::<", "Other::<", "integer::Stepped::backward is a backward pass"),
         (
             "tests/gradients",
             "check_model::<Residual<",
@@ -641,6 +949,18 @@ fn what_is_wrong_is_reported() {
         ("core/rng", "pub const fn symmetric", "const _: () = ();\npub const fn symmetric"),
     ] {
         assert_ne!(renewed(&guide, &edited(&code, file, from, to)), guide, "{from} changes a counted table");
+    }
+}
+
+#[test]
+fn functions_of_the_host_that_compute_are_reported() {
+    let (guide, code) = (guide(), Code::read());
+    for (written, computes) in MADE_UP {
+        let mut code = code.clone();
+        code.host.push(Source::new("engine/made_up", (*written).to_owned()));
+        let wrong = problems(&guide, &code);
+        let reported = wrong.iter().any(|line| line.contains("host/engine/made_up::"));
+        assert_eq!(reported, *computes, "{written}: {wrong:?}");
     }
 }
 

@@ -4,12 +4,17 @@
 //! counts PAD too, so it bounds the code length of the text with its end, and can be set beside an autoregressive
 //! model's −ln p. One [`term`] is an unbiased estimate of one summand of the outer sum.
 //!
-//! Source: see [`schedule`](crate::schedule).
+//! The mean over n texts has the standard error √(s²/n), s² = Σ (x − mean)²/(n − 1) being the sample variance.
+//!
+//! Drawn texts are compared with held-out ones by [`divergence`] and [`share`].
+//!
+//! Source: see [`schedule`](crate::schedule) for the bound.
 
 use crate::corruption::mask_count;
 use crate::denoiser::{Denoiser, NAT, Score};
-use crate::math::Real;
+use crate::math::{Real, log2};
 use crate::rng::Stream;
+use crate::schedule::MaskCounts;
 use crate::softmax::softmax_forward;
 
 /// −ln p of `symbol` under the softmax of the first `symbols` of `scores`, in nats.
@@ -47,4 +52,81 @@ pub fn term<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
         }
     }
     sum / f32::of(f64::from(count.max(1)))
+}
+
+/// For k = 1 … L masks the mean of `draws` [terms](term) of `clean`, text number `index`, in nats; their sum estimates the bound.
+///
+/// Draw d of k masks has the stream that is child (k, 0) of child (`index`, d) of `stream`.
+pub fn terms<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
+    denoiser: &mut D,
+    symbols: usize,
+    clean: &[u8; L],
+    index: u32,
+    draws: u32,
+    stream: Stream,
+) -> [f64; L] {
+    let mut means = [0.0; L];
+    for (count, mean) in (1..).zip(&mut means) {
+        let mut sum = 0.0;
+        for draw in 0..draws {
+            let stream = stream.child(index, draw).child(count, 0);
+            sum += term(denoiser, symbols, clean, count, stream).to_f64();
+        }
+        *mean = sum / f64::from(draws);
+    }
+    means
+}
+
+/// An unbiased estimate of the whole bound of `clean` from one number of masks, that of row `row`: its [`term`] over p_k, in nats.
+///
+/// `word` is the random word that all rows share.
+pub fn sampled<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
+    denoiser: &mut D,
+    symbols: usize,
+    clean: &[u8; L],
+    counts: &MaskCounts<L>,
+    (word, row): (u32, u32),
+    stream: Stream,
+) -> f32 {
+    let count = counts.count(word, row);
+    term(denoiser, symbols, clean, count, stream) * count as f32 * counts.weight(count)
+}
+
+/// The mean of `values`, added up in their order; NaN where there are none.
+pub fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// The standard error of the [`mean`] of `values`, independent draws of one distribution: √(Σ (x − mean)²/(n − 1)/n).
+///
+/// 0 for a single value, which says nothing of its error.
+pub fn standard_error(values: &[f64]) -> f64 {
+    let (mean, count) = (mean(values), values.len() as f64);
+    let squares = values.iter().map(|value| {
+        let apart = value - mean;
+        apart * apart
+    });
+    Real::sqrt(squares.sum::<f64>() / (count - 1.0).max(1.0) / count)
+}
+
+/// `count`/`of`; 0 of nothing.
+pub fn share(count: usize, of: usize) -> f64 {
+    count as f64 / of.max(1) as f64
+}
+
+/// The Jensen–Shannon divergence ½·Σ p·log₂(p/m) + ½·Σ q·log₂(q/m), m = (p + q)/2, in bits, of the shares p and q that each
+/// feature has of two sets of counts; `counts` are pairs of a feature's counts in both, added up in their order.
+///
+/// 0 where the shares are the same, 1 where no feature is in both. A set without counts has no shares: all its p are 0.
+///
+/// Source: J. Lin, "Divergence Measures Based on the Shannon Entropy", 1991.
+pub fn divergence(counts: impl Iterator<Item = (usize, usize)> + Clone) -> f64 {
+    let add = |(p, q): (usize, usize), (x, y): (usize, usize)| (p.saturating_add(x), q.saturating_add(y));
+    let (total_p, total_q) = counts.clone().fold((0, 0), add);
+    let term = |x: f64, m: f64| if x > 0.0 { x * log2(x / m) } else { 0.0 };
+    let terms = counts.map(|(p, q)| {
+        let (x, y) = (share(p, total_p), share(q, total_q));
+        (term(x, (x + y) / 2.0) + term(y, (x + y) / 2.0)) / 2.0
+    });
+    terms.sum()
 }

@@ -9,6 +9,7 @@
 use crate::denoiser::Example;
 use crate::dropout::Dropout;
 use crate::rng::{Stream, below};
+use crate::schedule::{MaskCounts, cosine_mask_rate, uniform_time};
 
 /// `clean` with exactly `count` positions masked, every set of positions being equally likely.
 ///
@@ -50,11 +51,27 @@ pub fn mask_rate<const L: usize>(clean: &[u8; L], rate: f32, stream: Stream) -> 
 impl<const L: usize> Example<L> {
     /// The example of the likelihood bound: `count` positions masked, each of weight `weight`.
     ///
-    /// With both from [`MaskCounts`](crate::schedule::MaskCounts) its expected loss is the bound on −ln p(clean), in nats.
+    /// With both from [`MaskCounts`] its expected loss is the bound on −ln p(clean), in nats.
     pub fn bound(clean: &[u8; L], count: u32, weight: f32, stream: Stream) -> Self {
         let noisy = mask_count(clean, count, stream);
         let weights = noisy.map(|symbol| if symbol.is_none() { weight } else { 0.0 });
         Self { clean: *clean, noisy, weights, dropout: Dropout::NONE }
+    }
+
+    /// Row `row` of a batch of the likelihood bound: the number k of masks is that of the row, and each masked position weighs
+    /// 1/(k·p_k) over the rows of the batch, so that the batch's losses add up to a mean over its texts.
+    ///
+    /// `word` is the random word that all rows share.
+    pub fn bound_row(clean: &[u8; L], counts: &MaskCounts<L>, word: u32, row: u32, stream: Stream) -> Self {
+        let count = counts.count(word, row);
+        Self::bound(clean, count, counts.weight(count) / counts.rows() as f32, stream)
+    }
+
+    /// A row of the reference's batch of `rows` at a time in 1 … `times`, which `word` draws for all rows: the batch's losses add
+    /// up to a mean over its texts and their positions.
+    pub fn reference_row(clean: &[u8; L], times: u32, word: u32, rows: u32, stream: Stream) -> Self {
+        let rate = cosine_mask_rate(uniform_time(word, times), times);
+        Self::reference(clean, rate, 1.0 / (rows as f32 * L as f32), stream)
     }
 
     /// The reference's example: each position masked with probability `rate`, and all positions, shown ones too, count

@@ -9,8 +9,10 @@ use core::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
 /// The arithmetic of the mathematics: [`f32`] wherever a model runs, [`f64`] where its gradients are checked.
 ///
-/// Each layer is written once over `Real`, so the code whose derivatives are verified in double precision is the
-/// very code that trains and samples in single precision.
+/// Each layer is written once over `Real`, and each network once over the [`Kernels`](crate::kernels::Kernels) that call the
+/// layers. Tests compile this code for `f64` and check its derivatives; training compiles it for `f32`. Only the type of the
+/// numbers and, with `f32`, the instruction set differ. `AUDIT.md` lists what training executes, and `.ci/method` checks the list
+/// by coverage.
 pub trait Real:
     Copy
     + Debug
@@ -187,6 +189,11 @@ pub fn exp(x: f32) -> f32 {
 /// cos x in `f32`; used by the reference's noise schedule only, which firmware need not link.
 pub fn cos(x: f32) -> f32 {
     libm::cosf(x)
+}
+
+/// log₂ x in `f64`; used by comparisons of texts only.
+pub fn log2(x: f64) -> f64 {
+    libm::log2(x)
 }
 
 /// The integer nearest to `x`, saturating at the ends of `i32`; halves round away from zero, NaN gives 0.

@@ -122,6 +122,21 @@ pub const fn below(word: u32, bound: u32) -> u32 {
     ((word as u64).wrapping_mul(bound as u64) >> 32) as u32
 }
 
+/// Puts `order` into random order, every order being equally likely to within the accuracy of [`below`].
+///
+/// For i from the last place down to 1, element i changes places with element j, uniform in 0 … i, by draw (i, 0) of `stream`:
+/// each of the n! sequences of j gives another order.
+///
+/// Source: R. Fisher and F. Yates, *Statistical Tables*, 1938; D. Knuth, *The Art of Computer Programming*, volume 2, 3.4.2,
+/// algorithm P.
+pub fn shuffle<T>(order: &mut [T], stream: Stream) {
+    for last in (1..order.len()).rev() {
+        let place = u32::try_from(last).unwrap_or(u32::MAX);
+        let [word, _] = stream.draw(place, 0);
+        order.swap(last, below(word, place.saturating_add(1)) as usize);
+    }
+}
+
 /// A uniform number in [−1, 1) from one random word, a multiple of 2⁻²³.
 pub const fn symmetric(word: u32) -> f32 {
     // 24 bits and the power of two are exact in f32, and so is the difference.

@@ -63,6 +63,11 @@ impl<const L: usize> MaskCounts<L> {
         Self { rows, stride, upper, total }
     }
 
+    /// The rows of a batch.
+    pub const fn rows(&self) -> u32 {
+        self.rows
+    }
+
     /// How many positions to mask in row `row`, 1 … L; `word` is the random word that is u·2³², the same for all rows.
     pub fn count(&self, word: u32, row: u32) -> u32 {
         let rows = u64::from(self.rows);

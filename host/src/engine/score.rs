@@ -26,14 +26,10 @@ pub(crate) struct Score {
 impl Score {
     /// Averages the bounds of some texts, each as its terms for k = 1 … L masks.
     pub(crate) fn of(terms: &[Vec<f64>]) -> Self {
-        let count = terms.len() as f64;
         let bounds: Vec<f64> = terms.iter().map(|terms| terms.iter().sum()).collect();
-        let nelbo = bounds.iter().sum::<f64>() / count;
-        let variance =
-            bounds.iter().map(|bound| (bound - nelbo).powi(2)).sum::<f64>() / (count - 1.0).max(1.0);
-        let mean = |masks: usize| terms.iter().map(|terms| terms[masks]).sum::<f64>() / count;
+        let mean = |masks: usize| bound::mean(&terms.iter().map(|terms| terms[masks]).collect::<Vec<_>>());
         let per_masks = (0..terms.first().map_or(0, Vec::len)).map(mean).collect();
-        Self { nelbo, stderr: (variance / count).sqrt(), per_masks }
+        Self { nelbo: bound::mean(&bounds), stderr: bound::standard_error(&bounds), per_masks }
     }
 }
 
@@ -49,14 +45,7 @@ pub(crate) fn bounds<const L: usize, const V: usize>(
     let stream = Stream::new(seed, Purpose::Score);
     let texts: Vec<(u32, [u8; L])> = (0..).zip(encode(texts, alphabet)?).collect();
     Ok(on_shares(source, &texts, |denoiser, (index, clean)| {
-        let terms = (1..=L as u32).map(|count| {
-            let term = |draw| {
-                let stream = stream.child(*index, draw).child(count, 0);
-                f64::from(bound::term(denoiser, symbols, clean, count, stream))
-            };
-            (0..draws).map(term).sum::<f64>() / f64::from(draws)
-        });
-        terms.collect()
+        bound::terms(denoiser, symbols, clean, *index, draws, stream).to_vec()
     }))
 }
 
@@ -80,11 +69,10 @@ pub(crate) fn estimate<const L: usize, const V: usize>(
     let texts: Vec<(u32, [u8; L])> = (0..).zip(encode(&texts, alphabet)?).collect();
     let counts = MaskCounts::<L>::new(rows);
     let terms = on_shares(source, &texts, |denoiser, (row, clean)| {
-        let count = counts.count(shared, *row);
-        let term = bound::term(denoiser, alphabet.symbols(), clean, count, stream.child(*row, 0));
-        term * count as f32 * counts.weight(count)
+        let stream = stream.child(*row, 0);
+        bound::sampled(denoiser, alphabet.symbols(), clean, &counts, (shared, *row), stream)
     });
-    Ok(terms.into_iter().map(f64::from).sum::<f64>() / f64::from(rows))
+    Ok(bound::mean(&terms.into_iter().map(f64::from).collect::<Vec<_>>()))
 }
 
 /// The scores of the masked positions of each text; text n has n mod L + 1 masks.

@@ -12,8 +12,8 @@ use micro_diffusion::adam::{Adam, average_rate, learning_rate};
 use micro_diffusion::denoiser::Example;
 use micro_diffusion::dropout::Dropout;
 use micro_diffusion::integer::Scales;
-use micro_diffusion::rng::{Purpose, Stream, below};
-use micro_diffusion::schedule::{MaskCounts, cosine_mask_rate, uniform_time};
+use micro_diffusion::rng::{Purpose, Stream, shuffle};
+use micro_diffusion::schedule::MaskCounts;
 use micro_diffusion::text::Alphabet;
 
 use crate::engine::aligned::Aligned;
@@ -136,11 +136,7 @@ impl<'a, M: Step<L, V>, const L: usize, const V: usize> Trainer<'a, M, L, V> {
         if self.epoch != Some(epoch) {
             let stream = Stream::new(self.settings.seed, Purpose::Order).child(epoch, 0);
             self.order = (0..self.texts.len() as u32).collect();
-            // Fisher and Yates, from the end.
-            for last in (1..self.order.len()).rev() {
-                let [word, _] = stream.draw(last as u32, 0);
-                self.order.swap(last, below(word, last as u32 + 1) as usize);
-            }
+            shuffle(&mut self.order, stream);
             self.epoch = Some(epoch);
         }
         self.texts[self.order[(number % length) as usize] as usize]
@@ -176,16 +172,13 @@ impl<'a> Noise<'a> {
 
     /// `clean` as row `row` of the batch.
     fn example<const L: usize>(&self, counts: &MaskCounts<L>, clean: &[u8; L], row: usize) -> Example<L> {
-        let (rows, row) = (self.settings.batch, row as u32);
+        let row = row as u32;
         let stream = self.stream.child(self.step, row);
         let example = match self.settings.objective {
-            Objective::Nelbo => {
-                let count = counts.count(self.shared, row);
-                Example::bound(clean, count, counts.weight(count) / rows as f32, stream)
-            }
+            Objective::Nelbo => Example::bound_row(clean, counts, self.shared, row, stream),
             Objective::Reference => {
-                let rate = cosine_mask_rate(uniform_time(self.shared, REFERENCE_TIMES), REFERENCE_TIMES);
-                Example::reference(clean, rate, 1.0 / (rows as f32 * L as f32), stream)
+                let rows = self.settings.batch;
+                Example::reference_row(clean, REFERENCE_TIMES, self.shared, rows, stream)
             }
         };
         let dropped = self.dropout.child(self.step, row);
@@ -268,9 +261,12 @@ impl<M: Step<L, V>, const L: usize, const V: usize> Training for Trainer<'_, M, 
         M::step(setup, &rates, batch, parameters, |row, example| {
             *example = noise.example(counts, &example.clean, row);
         });
-        // The reference's is a mean over positions; what is reported counts texts.
-        let positions = if self.settings.objective == Objective::Reference { L as f32 } else { 1.0 };
-        let loss = self.losses.iter().sum::<f32>() * positions;
+        let loss: f32 = self.losses.iter().sum();
+        let loss = match self.settings.objective {
+            Objective::Nelbo => loss,
+            // A mean over positions; what is reported counts texts.
+            Objective::Reference => loss * L as f32,
+        };
         self.state.losses.push(loss);
         self.pace.note(step as usize, start.elapsed());
         loss

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
+use micro_diffusion::bound::{self, share};
 use serde::Serialize;
 
 use crate::engine::draw::Drawn;
@@ -37,7 +38,6 @@ impl Statistics {
     pub(crate) fn new(drawn: &[Drawn], training: &[String], held_out: &[String]) -> Self {
         let names: Vec<String> = drawn.iter().map(|drawn| drawn.text.clone()).collect();
         let names = &names;
-        let share = |count: usize, of: usize| count as f64 / of.max(1) as f64;
         let training: HashSet<&String> = training.iter().collect();
         let targets: HashSet<&String> = held_out.iter().collect();
         let novel: Vec<&String> = names.iter().filter(|name| !training.contains(name)).collect();
@@ -84,21 +84,12 @@ fn count<T: Hash + Eq + Ord, I: IntoIterator<Item = T>>(
     counts
 }
 
-/// The Jensen–Shannon divergence ½·Σ p·log₂(p/m) + ½·Σ q·log₂(q/m), m = (p + q)/2, of two sets of counts, in bits.
-///
-/// Source: J. Lin, "Divergence Measures Based on the Shannon Entropy", 1991.
+/// The [divergence](bound::divergence) of two sets of counts, in bits.
 fn divergence<T: Hash + Eq + Ord>(p: &HashMap<T, usize>, q: &HashMap<T, usize>) -> f64 {
-    let total = |counts: &HashMap<T, usize>| counts.values().sum::<usize>().max(1) as f64;
-    let (total_p, total_q) = (total(p), total(q));
     // In a fixed order, so that rounding is the same in every run.
     let mut features: Vec<&T> = p.keys().chain(q.keys()).collect();
     features.sort_unstable();
     features.dedup();
-    let term = |x: f64, m: f64| if x > 0.0 { x * (x / m).log2() } else { 0.0 };
-    let terms = features.into_iter().map(|feature| {
-        let x = p.get(feature).map_or(0.0, |count| *count as f64) / total_p;
-        let y = q.get(feature).map_or(0.0, |count| *count as f64) / total_q;
-        (term(x, (x + y) / 2.0) + term(y, (x + y) / 2.0)) / 2.0
-    });
-    terms.sum()
+    let count = |counts: &HashMap<T, usize>, feature: &T| counts.get(feature).copied().unwrap_or(0);
+    bound::divergence(features.into_iter().map(|feature| (count(p, feature), count(q, feature))))
 }
