@@ -36,7 +36,7 @@ fn on_threads<M: Step<L, V>, const L: usize, const V: usize>(run: Run, threads: 
             &rates(step),
             Batch { examples: &batch, next: &mut next, records: &mut records, losses },
             Parameters { weights, m, v, average },
-            |row, out| {
+            &|row, out| {
                 drawn[row].fetch_add(1, Ordering::Relaxed);
                 *out = run.example(step + 1, row);
             },
@@ -106,7 +106,7 @@ fn a_panic_on_one_thread_ends_the_step() {
             let parameters = Parameters { weights, m, v, average };
             let setup = Setup { threads, symbols: 4, activation: Activation::Relu };
             let step = || {
-                Network::step(setup, &rates(0), batch, parameters, |row, _| assert_ne!(row, unlucky));
+                Network::step(setup, &rates(0), batch, parameters, &|row, _| assert_ne!(row, unlucky));
             };
             let ended = pool.install(|| catch_unwind(AssertUnwindSafe(step)));
             assert!(ended.is_err(), "row {unlucky} on {threads} threads");

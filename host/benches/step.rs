@@ -51,7 +51,7 @@ fn steps<M: Step<L, V>>(bencher: Bencher, batch: u32, threads: usize) {
         let (weights, m, v) = (&mut weights, &mut m, &mut v);
         let parameters = Parameters { weights, m, v, average: &mut [] };
         let setup = Setup { threads, symbols: V, activation: Activation::Relu };
-        M::step(setup, &rates, batch, parameters, |row, example| draw(noise, row, example));
+        M::step(setup, &rates, batch, parameters, &|row, example| draw(noise, row, example));
         std::mem::swap(&mut examples, &mut next);
         step += 1;
     });

@@ -16,17 +16,11 @@ use micro_diffusion::mlp::{self, Mlp};
 
 use crate::engine::kernels::Vectorised;
 use crate::engine::step::{
-    self, Batch, Parameters, Part, Rates, Setup, Step, on_each_thread, parts, update, with_gradient,
+    self, Batch, Draw, Parameters, Part, Rates, Setup, Step, on_each_thread, parts, update, with_gradient,
 };
 
 impl<const L: usize, const V: usize, const H: usize> Step<L, V> for Mlp<L, V, H> {
-    fn step(
-        setup: Setup,
-        rates: &Rates,
-        batch: Batch<L>,
-        parameters: Parameters,
-        draw: impl Fn(usize, &mut Example<L>) + Sync,
-    ) {
+    fn step(setup: Setup, rates: &Rates, batch: Batch<L>, parameters: Parameters, draw: &Draw<L>) {
         if setup.threads < 2 {
             return step::step::<Self, L, V>(setup, rates, batch, parameters, draw);
         }
@@ -38,7 +32,7 @@ impl<const L: usize, const V: usize, const H: usize> Step<L, V> for Mlp<L, V, H>
         let d_logits = d_logits.chunks_mut(rows * V);
         let mut losses_there = vec![0.0; L * rows];
 
-        let mut tables = parts::<Self, L, V>(parameters);
+        let mut tables = parts(Self::TENSORS, parameters);
         let mut weights = tables.split_off(L + 1);
         let biases = weights.split_off(L);
         let mut hidden_bias = tables.pop();
@@ -73,7 +67,7 @@ impl<const L: usize, const V: usize, const H: usize> Step<L, V> for Mlp<L, V, H>
             d_hidden: Relay::new(d_hidden),
             end: Relay::new(()),
         };
-        on_each_thread(shares, |(thread, share)| share.run(thread, &common, &draw));
+        on_each_thread(shares, |(thread, share)| share.run(thread, &common, draw));
         for (row, loss) in losses.iter_mut().enumerate() {
             *loss = losses_there.chunks(rows).map(|there| there[row]).sum();
         }
@@ -120,7 +114,7 @@ struct Position<'a> {
 
 impl<const L: usize> Share<'_, L> {
     /// A thread's part of the step.
-    fn run(mut self, thread: usize, common: &Common<L>, draw: impl Fn(usize, &mut Example<L>)) {
+    fn run(mut self, thread: usize, common: &Common<L>, draw: &Draw<L>) {
         let Common { setup, rates, examples, last, hidden, d_hidden, end } = common;
         let _released = (hidden.release_on_panic(), d_hidden.release_on_panic(), end.release_on_panic());
         let first = thread == 0;

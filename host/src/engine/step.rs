@@ -5,6 +5,7 @@
 //! changes no bit. The perceptron has a way of its own; see `engine::relay`.
 
 use std::cell::RefCell;
+use std::marker::PhantomData;
 use std::sync::Mutex;
 
 use micro_diffusion::activation::Activation;
@@ -13,6 +14,7 @@ use micro_diffusion::convolution::Convolution;
 use micro_diffusion::denoiser::{Example, Model};
 use micro_diffusion::kernels::Kernels;
 use micro_diffusion::residual::Residual;
+use micro_diffusion::tensor::Tensor;
 use micro_diffusion::transformer::Transformer;
 
 use crate::engine::aligned::Aligned;
@@ -67,48 +69,107 @@ pub trait Step<const L: usize, const V: usize>: Model<L, V> + Sized {
     /// its records is the network's own affair.
     ///
     /// By examples, then by parameters, unless the network has a way of its own.
-    fn step(
-        setup: Setup,
-        rates: &Rates,
-        batch: Batch<L>,
-        parameters: Parameters,
-        draw: impl Fn(usize, &mut Example<L>) + Sync,
-    ) {
+    fn step(setup: Setup, rates: &Rates, batch: Batch<L>, parameters: Parameters, draw: &Draw<L>) {
         step::<Self, L, V>(setup, rates, batch, parameters, draw);
     }
 }
 
-/// One step of any network: first by examples, then by parameters.
+/// Makes row number n of a batch from the text that it holds.
+pub type Draw<'a, const L: usize> = dyn Fn(usize, &mut Example<L>) + Sync + 'a;
+
+/// One step of the network `M`: first by examples, then by parameters.
 pub(crate) fn step<M: Model<L, V>, const L: usize, const V: usize>(
-    Setup { threads, symbols, activation }: Setup,
+    setup: Setup,
     rates: &Rates,
     batch: Batch<L>,
     parameters: Parameters,
-    draw: impl Fn(usize, &mut Example<L>) + Sync,
+    draw: &Draw<L>,
 ) {
+    let passes = PassesOf::<M, V> { setup, model: PhantomData };
+    by_examples_and_parameters(&passes as &dyn Passes<L>, setup.threads, rates, batch, parameters, draw);
+}
+
+/// What a step asks of a network, so that the step is compiled once for all networks of `L` positions.
+trait Passes<const L: usize>: Sync {
+    /// [`Model::TENSORS`].
+    fn tensors(&self) -> &'static [Tensor];
+    /// [`Model::RECORD`].
+    fn record(&self) -> usize;
+    /// [`Model::forward_backward`] of a shard.
+    fn forward_backward(
+        &self,
+        weights: &[f32],
+        shard: &[Example<L>],
+        records: &mut [f32],
+        losses: &mut [f32],
+    );
+    /// [`Model::gradient`] of a shard.
+    fn gradient(&self, tensor: usize, part: usize, shard: &[Example<L>], records: &[f32], out: &mut [f32]);
+}
+
+/// The passes of the network `M`.
+struct PassesOf<M, const V: usize> {
+    setup: Setup,
+    model: PhantomData<fn() -> M>,
+}
+
+impl<M: Model<L, V>, const L: usize, const V: usize> Passes<L> for PassesOf<M, V> {
+    fn tensors(&self) -> &'static [Tensor] {
+        M::TENSORS
+    }
+
+    fn record(&self) -> usize {
+        M::RECORD
+    }
+
+    fn forward_backward(
+        &self,
+        weights: &[f32],
+        shard: &[Example<L>],
+        records: &mut [f32],
+        losses: &mut [f32],
+    ) {
+        let Setup { activation, symbols, .. } = self.setup;
+        if let Some(view) = M::view(weights) {
+            M::forward_backward(Vectorised, activation, view, shard, symbols, records, losses);
+        }
+    }
+
+    fn gradient(&self, tensor: usize, part: usize, shard: &[Example<L>], records: &[f32], out: &mut [f32]) {
+        M::gradient(Vectorised, tensor, part, shard, records, out);
+    }
+}
+
+fn by_examples_and_parameters<const L: usize>(
+    network: &dyn Passes<L>,
+    threads: usize,
+    rates: &Rates,
+    batch: Batch<L>,
+    parameters: Parameters,
+    draw: &Draw<L>,
+) {
+    let (tensors, record) = (network.tensors(), network.record());
     let Batch { examples, next, records, losses } = batch;
     let rows = examples.len().div_ceil(threads);
-    let computed = records.chunks_mut(rows * M::RECORD).zip(losses.chunks_mut(rows));
+    let computed = records.chunks_mut(rows * record).zip(losses.chunks_mut(rows));
     let shards = examples.chunks(rows).zip(computed).zip(next.chunks_mut(rows)).enumerate().collect();
-    on_each_thread(shards, |(shard, ((examples, (records, losses)), next))| {
-        for (row, example) in (shard * rows..).zip(next) {
+    on_each_thread(shards, |(number, ((shard, (records, losses)), next))| {
+        for (row, example) in (number * rows..).zip(next) {
             draw(row, example);
         }
-        if let Some(view) = M::view(parameters.weights) {
-            M::forward_backward(Vectorised, activation, view, examples, symbols, records, losses);
-        }
+        network.forward_backward(parameters.weights, shard, records, losses);
     });
     let records = &*records;
     let mut shares: Vec<Vec<Part>> = (0..threads).map(|_| Vec::new()).collect();
-    for (index, part) in parts::<M, L, V>(parameters).into_iter().enumerate() {
+    for (index, part) in parts(tensors, parameters).into_iter().enumerate() {
         shares[index % threads].push(part);
     }
     on_each_thread(shares, |share| {
         for Part { tensor, part, parameters } in share {
             with_gradient(parameters.weights.len(), |gradient| {
                 gradient.fill(0.0);
-                for (examples, records) in examples.chunks(rows).zip(records.chunks(rows * M::RECORD)) {
-                    M::gradient(Vectorised, tensor, part, examples, records, gradient);
+                for (shard, records) in examples.chunks(rows).zip(records.chunks(rows * record)) {
+                    network.gradient(tensor, part, shard, records, gradient);
                 }
                 update(rates, parameters, gradient);
             });
@@ -183,11 +244,9 @@ fn split_off<'a>(flat: &mut &'a mut [f32], length: usize) -> &'a mut [f32] {
 }
 
 /// All parts of all tensors.
-pub(crate) fn parts<M: Model<L, V>, const L: usize, const V: usize>(
-    mut rest: Parameters<'_>,
-) -> Vec<Part<'_>> {
+pub(crate) fn parts<'a>(tensors: &[Tensor], mut rest: Parameters<'a>) -> Vec<Part<'a>> {
     let mut parts = Vec::new();
-    for (tensor, shape) in M::TENSORS.iter().enumerate() {
+    for (tensor, shape) in tensors.iter().enumerate() {
         for part in 0..shape.parts {
             let length = shape.part_len();
             let parameters = Parameters {

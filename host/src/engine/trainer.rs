@@ -258,7 +258,7 @@ impl<M: Step<L, V>, const L: usize, const V: usize> Training for Trainer<'_, M, 
             Rates { adam: adam.step(step, rate), average: average_rate(step, self.settings.averaging) };
         let parameters = Parameters { weights, m, v, average };
         let setup = Setup { threads, symbols: self.symbols, activation: self.activation };
-        M::step(setup, &rates, batch, parameters, |row, example| {
+        M::step(setup, &rates, batch, parameters, &|row, example| {
             *example = noise.example(counts, &example.clean, row);
         });
         let loss: f32 = self.losses.iter().sum();
