@@ -799,23 +799,20 @@ fn paste(scene: &Scene, arguments: &[&str], before: &str) {
 #[test]
 #[cfg(unix)]
 fn an_old_name_in_a_run_folder_is_refused_with_a_command_that_helps() {
-    let scene = Scene::new();
-    scene.train("run", &[]);
-    let sampled = scene.good(&["sample", "--model", "run"]);
-    let settings = text(&scene.read("run/settings.json"));
+    const RUN: &str = "Ann's run";
+    let (scene, path) = (Scene::new(), format!("{RUN}/settings.json"));
+    scene.train(RUN, &[]);
+    let sampled = scene.good(&["sample", "--model", RUN]);
+    let settings = text(&scene.read(&path));
     for (old, new) in RENAMED {
         let named = |name| settings.replace("perceptron-small", name);
-        scene.write("run/settings.json", named(old).as_bytes());
+        scene.write(&path, named(old).as_bytes());
         for verb in ["sample", "sweep", "eval"] {
-            scene.bad(
-                &[verb, "--model", "run"],
-                1,
-                &["run/settings.json", &format!("“{old}”"), &format!("“{new}”")],
-            );
+            scene.bad(&[verb, "--model", RUN], 1, &[&path, &format!("“{old}”"), &format!("“{new}”")]);
         }
-        paste(&scene, &["sample", "--model", "run"], "rename it with: ");
-        assert_eq!(text(&scene.read("run/settings.json")), named(new));
-        assert_eq!(scene.good(&["sample", "--model", "run"]), sampled);
+        paste(&scene, &["sample", "--model", RUN], "rename it with: ");
+        assert_eq!(text(&scene.read(&path)), named(new));
+        assert_eq!(scene.good(&["sample", "--model", RUN]), sampled);
     }
 }
 
@@ -823,7 +820,11 @@ fn an_old_name_in_a_run_folder_is_refused_with_a_command_that_helps() {
 #[cfg(unix)]
 fn an_old_name_in_a_checkpoint_is_refused_with_a_command_that_helps() {
     let scene = Scene::new();
-    scene.train("run", &[]);
+    scene.write("my names.txt", &scene.read("names.txt"));
+    let options =
+        ["--input", "my names.txt", "--out", "run", "--quantize", "int8", "--seed", "3", "--development"];
+    scene.good(&[&SHORT[..], &options].concat());
+    let settings = text(&scene.read("run/settings.json"));
     let whole = scene.read("run/checkpoint.safetensors");
     for (old, new) in RENAMED {
         scene.write("run/checkpoint.safetensors", &whole);
@@ -836,7 +837,12 @@ fn an_old_name_in_a_checkpoint_is_refused_with_a_command_that_helps() {
         scene.bad(&["inspect", "run/checkpoint.safetensors"], 1, &parts);
         if new == "perceptron" {
             paste(&scene, &["inspect", "run/checkpoint.safetensors"], "train it anew with: ");
-            assert!(scene.path("runs/names/model.mdm").exists());
+            let anew = text(&scene.read("runs/my names/settings.json"));
+            assert_eq!(
+                anew,
+                settings.replace("perceptron-small", "perceptron"),
+                "every setting is the old one"
+            );
         }
     }
 }
@@ -986,6 +992,10 @@ fn an_interrupt_saves_and_says_how_to_go_on() {
         &["unfinished, at step", "of 3000", "train --out run --resume"],
     );
     scene.bad(&["sample", "--model", "run/checkpoint.safetensors"], 1, &["it is a checkpoint"]);
+    fs::create_dir(scene.path("Ann's run")).unwrap();
+    scene.write("Ann's run/checkpoint.safetensors", &scene.read("run/checkpoint.safetensors"));
+    paste(&scene, &["sample", "--model", "Ann's run"], "go on with: ");
+    assert_eq!(scene.read("Ann's run/model.mdm"), scene.read("whole/model.mdm"));
     scene.good(&["train", "--out", "run/", "--resume", "--no-eval", "--no-pictures"]);
     assert_eq!(results(&scene, "run"), results(&scene, "whole"));
 }

@@ -21,7 +21,7 @@
 
 use crate::math::{Real, power};
 
-/// 2⁻¹¹⁰, the least that a moment can be, but for 0. Times β or a learning rate it is no subnormal `f32`.
+/// Moments below 2⁻¹¹⁰ are flushed to 0, so that their products with β or a learning rate stay normal.
 pub const SMALLEST: f64 = 7.703_719_777_548_943e-34;
 
 /// The settings of Adam that stay the same during a run.

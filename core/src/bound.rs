@@ -54,7 +54,8 @@ pub fn term<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     sum / f32::of(f64::from(count.max(1)))
 }
 
-/// For k = 1 … L masks the mean of `draws` [terms](term) of `clean`, text number `index`, in nats; their sum estimates the bound.
+/// For k = 1 … L masks the mean of `draws` [terms](term) of `clean`, text number `index`, in nats. Their sum estimates the
+/// bound.
 ///
 /// Draw d of k masks has the stream that is child (k, 0) of child (`index`, d) of `stream`.
 pub fn terms<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
@@ -77,7 +78,8 @@ pub fn terms<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     means
 }
 
-/// An unbiased estimate of the whole bound of `clean` from one number of masks, that of row `row`: its [`term`] over p_k, in nats.
+/// An unbiased estimate of the whole bound of `clean`, in nats, from the number of masks of row `row`: its [`term`] over
+/// p_k.
 ///
 /// `word` is the random word that all rows share.
 pub fn sampled<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(

@@ -28,6 +28,7 @@ use crate::kernels::Kernels;
 use crate::math::{Real, Stored};
 use crate::product::{Positions, Store};
 use crate::rng::Stream;
+use crate::softmax::MOST_SYMBOLS;
 use crate::tensor::{Tensor, cube, cube_mut, hypercube, matrix, matrix_mut, vector};
 
 /// A residual convolution over `L` positions and `V` symbols, with `N` layers of width `D` and `T` taps, an odd number.
@@ -252,6 +253,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
 
     fn view<W: Copy>(mut flat: &[W]) -> Option<Self::View<'_, W>> {
         const { assert!(!T.is_multiple_of(2), "as many taps before a position as after it") };
+        const { assert!(V <= MOST_SYMBOLS, "cross-entropy keeps the logits of so many symbols") };
         let view = ConvolutionView {
             token: matrix(&mut flat)?,
             mask: vector(&mut flat)?,

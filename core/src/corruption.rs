@@ -67,8 +67,8 @@ impl<const L: usize> Example<L> {
         Self::bound(clean, count, counts.weight(count) / counts.rows() as f32, stream)
     }
 
-    /// A row of the reference's batch of `rows` at a time in 1 … `times`, which `word` draws for all rows: the batch's losses add
-    /// up to a mean over its texts and their positions.
+    /// A row of the reference's batch of `rows` at a time in 1 … `times`, which `word` draws for all rows. The batch's losses
+    /// add up to a mean over its texts and their positions.
     pub fn reference_row(clean: &[u8; L], times: u32, word: u32, rows: u32, stream: Stream) -> Self {
         let rate = cosine_mask_rate(uniform_time(word, times), times);
         Self::reference(clean, rate, 1.0 / (rows as f32 * L as f32), stream)

@@ -14,8 +14,9 @@
 //! **The first layer is incremental.** Integers can be subtracted again without a trace, so a changed symbol costs a row
 //! taken away and a row added; the result equals the sum from scratch to the bit.
 //!
-//! **Zeros are skipped.** The output table is stored hidden-major, `[L][H][V]`: a unit of value 0, nine in ten after training
-//! for it ([`Stepped`](crate::activation::Activation::Stepped)), costs nothing, and another adds value·row to the scores of one position.
+//! **Zeros are skipped.** The output table is stored hidden-major, `[L][H][V]`. A unit of value 0, nine in ten after training
+//! for it ([`Stepped`](crate::activation::Activation::Stepped)), costs nothing. Every other unit adds value·row to the scores
+//! of one position.
 //!
 //! **Two lanes in a word** ([`Int4`]). Two bytes b₀, b₁ hold the codes of four symbols, 0 … 15. The word
 //! x = b₀ + 2¹⁶·b₁ carries symbols 0 and 2 in its low nibbles and 1 and 3 in the high ones. Summed over the units,

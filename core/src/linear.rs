@@ -52,6 +52,7 @@ fn sums_of_lanes<R: Real, const N: usize>(lanes: [[R; LANES]; N]) -> [R; N] {
 /// registers, whatever the compiler unrolls, and when.
 macro_rules! for_each_row {
     ($row:ident < $count:ident $body:block) => {
+        const { assert!($count <= 9, "no row is left out") };
         for_each_row!(0 1 2 3 4 5 6 7 8: $row < $count $body)
     };
     ($($number:literal)*: $row:ident < $count:ident $body:block) => {

@@ -11,8 +11,8 @@ use core::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 ///
 /// Each layer is written once over `Real`, and each network once over the [`Kernels`](crate::kernels::Kernels) that call the
 /// layers. Tests compile this code for `f64` and check its derivatives; training compiles it for `f32`. Only the type of the
-/// numbers and, with `f32`, the instruction set differ. `AUDIT.md` lists what training executes, and `.ci/method` checks the list
-/// by coverage.
+/// numbers and, with `f32`, the instruction set differ. `AUDIT.md` lists what training executes, and `.ci/method` checks the
+/// list by coverage.
 pub trait Real:
     Copy
     + Debug

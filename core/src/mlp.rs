@@ -42,7 +42,8 @@ pub struct MlpView<'a, T, const L: usize, const V: usize, const H: usize> {
 /// The hidden layer's sums: `hidden` starts from `bias`, if given, and receives the row of the symbol that each example shows
 /// at each position of `tables`, a table E_l with its position l.
 ///
-/// `hidden` is `[E][H]`, `bias` `[H]`, and a table `[V][H]`. Positions ascend; who has the first gives the bias.
+/// `hidden` is `[E][H]`, `bias` `[H]`, and a table `[V][H]`. Positions ascend, over several calls too; the first call gives the
+/// bias.
 pub fn look_up<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     bias: Option<&[R]>,

@@ -19,8 +19,8 @@ use crate::product::TILE;
 
 /// ε: the least mean square.
 const EPSILON: f64 = 1e-5;
-/// Positions that a text can have.
-const MOST_POSITIONS: usize = 64;
+/// The most positions that a text of a normalised network can have: a network with more does not compile.
+pub(crate) const MOST_POSITIONS: usize = 64;
 /// Tiles of so many positions.
 const TILES: usize = MOST_POSITIONS / TILE;
 

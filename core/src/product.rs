@@ -30,8 +30,8 @@ pub const TILE: usize = 16;
 pub const FEW: usize = 4;
 /// Rows of a tile. With [`TILE`] that is twelve accumulators of the sixteen registers of AVX2.
 const ROWS: usize = 6;
-/// Rows of other tiles, so that all are used up: twenty and more are so many sixes and fives. A tile of two rows takes as
-/// long as one of four, since each sum waits for its last addition; and of four, compilers put the rows in the lanes.
+/// A second tile height: every row count from 20 on is a sum of sixes and fives. A tile of two rows takes as long as one of
+/// four, since each sum waits for its last addition. In tiles of four rows, compilers put the rows in the lanes.
 const FEW_ROWS: usize = 5;
 
 /// What becomes of a finished sum.

@@ -113,8 +113,8 @@ pub fn cross_entropy_of_rows<R: Real>(
     }
 }
 
-/// Symbols of the largest alphabet, PAD among them.
-const MOST_SYMBOLS: usize = 256;
+/// Symbols of the largest alphabet, PAD among them: a network with more does not compile.
+pub(crate) const MOST_SYMBOLS: usize = 256;
 
 /// Σ_l weight_l·−ln p(clean_l), l ascending, in nats; turns the logits of every position into their gradients, 0 where the
 /// weight is.

@@ -33,13 +33,15 @@ use crate::denoiser::{Architecture, Denoiser, Example, Model, Score, Shape, init
 use crate::embedding::{Embedding, Map};
 use crate::kernels::Kernels;
 use crate::math::{Real, Stored};
+use crate::normalisation::MOST_POSITIONS;
 use crate::product::{Positions, Store};
 use crate::rng::Stream;
+use crate::softmax::MOST_SYMBOLS;
 use crate::tensor::{
     Tensor, cube, cube_mut, hypercube, hypercube_mut, matrix, matrix_mut, vector, vector_mut,
 };
 
-/// A transformer over `L` positions and `V` symbols, with `N` blocks of width `D` and `A` heads of `K` features.
+/// A transformer over `L` positions, at most 64, and `V` symbols, with `N` blocks of width `D` and `A` heads of `K` features.
 #[derive(Clone, Copy, Debug)]
 pub struct Transformer<
     const L: usize,
@@ -77,7 +79,7 @@ pub struct TransformerView<'a, T, const L: usize, const V: usize, const D: usize
     pub output: &'a [[T; D]; V],
 }
 
-/// Four of them: queries, keys, values and what comes of them, or the hidden units.
+/// Four maps: queries, keys, values and the heads' output; or the hidden units in four groups.
 type Group<R, const L: usize, const D: usize> = [Map<R, L, D>; 4];
 
 /// The parameters of one block.
@@ -418,6 +420,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
 
     fn view<T: Copy>(mut flat: &[T]) -> Option<Self::View<'_, T>> {
         const { assert!(A * K == D, "the heads share the width") };
+        const { assert!(L <= MOST_POSITIONS, "normalisation keeps numbers for so many positions") };
+        const { assert!(V <= MOST_SYMBOLS, "cross-entropy keeps the logits of so many symbols") };
         let view = TransformerView {
             token: matrix(&mut flat)?,
             mask: vector(&mut flat)?,

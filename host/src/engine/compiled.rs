@@ -87,7 +87,7 @@ where
             None => bail!(
                 "this network exists in floats only: a transformer's softmax, its normalisation and its sums of products \
                  of activations have no integer form here, and the sums of the network convolution, the widest, are too \
-                 long to be exact; the perceptrons, convolution-small and convolution-chip have"
+                 long to be exact; choose perceptron, perceptron-small, residual, convolution-small or convolution-chip"
             ),
         }
     }

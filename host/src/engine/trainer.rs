@@ -50,7 +50,8 @@ pub(crate) struct State {
     pub(crate) v: Aligned,
     /// The average of the weights, or nothing where none is kept.
     pub(crate) average: Aligned,
-    /// The weights before they were rounded, or nothing where they are not; see [`quantised_training`](crate::engine::quantised_training).
+    /// The weights before they were rounded, or nothing where they are not; see
+    /// [`quantised_training`](crate::engine::quantised_training).
     pub(crate) unrounded: Vec<f32>,
     /// The scales of the integers that they are rounded to, if they are.
     pub(crate) scales: Option<Scales>,

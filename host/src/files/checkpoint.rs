@@ -13,8 +13,10 @@ use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::configurations;
+use crate::engine::description::dtype_name;
+use crate::engine::settings::Settings;
 use crate::engine::trainer::State;
-use crate::files::run::RunSettings;
+use crate::files::run::{RunSettings, quoted};
 
 /// The version of this layout of tensors and metadata.
 const VERSION: u32 = 1;
@@ -143,12 +145,10 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
     let metadata: Metadata = serde_json::from_str(json)?;
     let name = &metadata.settings.training.config;
     if let Some(new) = configurations::renamed(name) {
-        let RunSettings { training, input, .. } = &metadata.settings;
-        let (steps, batch) = (training.steps, training.batch);
-        let input = input.as_deref().map(|input| format!(" --input {}", input.display())).unwrap_or_default();
         bail!(
             "its configuration “{name}” is now called “{new}”; train it anew with: \
-             micro-diffusion train --config {new} --steps {steps} --batch {batch}{input}"
+             micro-diffusion train --config {new}{}",
+            options(&metadata.settings)
         );
     }
     let config = configurations::by_name(name);
@@ -175,6 +175,27 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
         bail!("it has more steps than its settings");
     }
     Ok(Checkpoint { metadata, state })
+}
+
+/// The options of `train` that give `settings`, besides the configuration.
+fn options(settings: &RunSettings) -> String {
+    let RunSettings { training, development, input, .. } = settings;
+    let Settings { steps, batch, learning_rate, weight_decay, averaging, dropout, seed, .. } = training;
+    let mut options = format!(
+        " --steps {steps} --batch {batch} --lr {learning_rate} --weight-decay {weight_decay} --averaging {averaging} \
+         --dropout {dropout} --seed {seed} --objective {}",
+        training.objective.name()
+    );
+    if training.quantize.is_some() {
+        options += &format!(" --quantize {}", dtype_name(training.dtype()));
+    }
+    if *development {
+        options += " --development";
+    }
+    if let Some(input) = input {
+        options += &format!(" --input {}", quoted(input));
+    }
+    options
 }
 
 /// The scales with these exponents: the activations' and those of the tensors.

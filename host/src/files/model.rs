@@ -197,6 +197,6 @@ fn refuse_unfinished(folder: &Path, model: &Path) -> anyhow::Result<()> {
         folder.display(),
         state.losses.len(),
         metadata.settings.training.steps,
-        folder.display()
+        run::quoted(folder)
     )
 }

@@ -136,6 +136,13 @@ impl RunFolder {
     }
 }
 
+/// `path` as a command line takes it: in quotes where it holds more than letters, digits and a few signs.
+pub(crate) fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/.\\:_-+,@%".contains(c);
+    if path.chars().all(plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
+}
+
 /// `path`, which exists, without a slash at its end, and by its name where it ends in `.` or `..`.
 fn plain(path: &Path) -> std::io::Result<PathBuf> {
     if path.file_name().is_some() { Ok(path.components().collect()) } else { path.canonicalize() }
@@ -177,9 +184,9 @@ pub(crate) fn settings_of(model: &Path) -> anyhow::Result<Option<RunSettings>> {
     if let Some(old) = settings.as_ref().map(|settings| &settings.training.config)
         && let Some(new) = configurations::renamed(old)
     {
-        let path = path.display();
+        let (name, path) = (path.display(), quoted(&path));
         bail!(
-            "{path}: the configuration “{old}” is now called “{new}”; rename it with: \
+            "{name}: the configuration “{old}” is now called “{new}”; rename it with: \
              sed -i.old 's/\"config\": *\"{old}\"/\"config\": \"{new}\"/' {path}"
         );
     }

@@ -173,7 +173,7 @@ fn train(
         run.checkpoint(trainer.state(), observer)?;
         terminal::say(&format!(
             "stopped after step {done} of {steps} and saved; go on with: micro-diffusion train --out {} --resume",
-            run.folder.path().display()
+            folder::quoted(run.folder.path())
         ));
         return Ok(false);
     }
