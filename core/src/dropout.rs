@@ -55,8 +55,9 @@ impl Dropout {
             return;
         }
         let (scale, layer) = (self.scale(), u32::try_from(layer).unwrap_or(u32::MAX));
-        let (mut rest, mut first) = (x, 0);
-        while !rest.is_empty() {
+        let mut rest = x;
+        let mut counters = (0..).step_by(DRAWS);
+        while let (false, Some(first)) = (rest.is_empty(), counters.next()) {
             let (x, tail) = rest.split_at_mut(rest.len().min(DRAWS * 8));
             let mut bytes = [0; DRAWS * 8];
             for (bytes, words) in
@@ -68,7 +69,7 @@ impl Dropout {
             for i in 0..x.len() {
                 x[i] = if bytes[i] < self.rate { R::ZERO } else { x[i] * scale };
             }
-            (rest, first) = (tail, first.saturating_add(16));
+            rest = tail;
         }
     }
 

@@ -4,8 +4,8 @@
 //! files above, for every kind of number; whoever knows the machine may compile them for its instruction sets and choose one
 //! at run time. The bits are the same, since each file documents the order of its sums and nothing is fused.
 //!
-//! A kernel does the work of a batch at one position, or of all positions of one example, so that choosing costs nothing
-//! beside it. Sizes are arguments and not types, so a kernel is compiled once, however many shapes of networks there are.
+//! Most kernels do the work of a batch at one position, or of all positions of one example; the least is a row of the hidden
+//! layer. Choosing the instruction set costs a nanosecond or two beside it. Sizes are arguments and not types, so a kernel is compiled once, however many shapes of networks there are.
 
 use crate::activation::{self, Activation};
 use crate::adam::{AdamStep, average_update};

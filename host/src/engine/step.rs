@@ -200,7 +200,7 @@ pub(crate) fn on_each_thread<T: Send>(mut shares: Vec<T>, work: impl Fn(T) + Syn
     if shares.len() < 2 {
         return shares.pop().into_iter().for_each(work);
     }
-    debug_assert!(shares.len() <= rayon::current_num_threads(), "each share has a thread");
+    assert!(shares.len() <= rayon::current_num_threads(), "each share has a thread");
     let shares: Vec<Mutex<Option<T>>> = shares.into_iter().map(|share| Mutex::new(Some(share))).collect();
     rayon::broadcast(|thread| {
         let share = shares.get(thread.index()).and_then(|share| share.lock().ok()?.take());
