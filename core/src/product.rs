@@ -28,6 +28,8 @@ use crate::tensor::{block, block_mut, first_rows};
 pub const TILE: usize = 16;
 /// Features of a transposed block where fewer are left: one register of SSE2.
 pub const FEW: usize = 4;
+/// Positions that go without a check between them.
+const RUN: usize = 8;
 /// Rows of a tile. With [`TILE`] that is twelve accumulators of the sixteen registers of AVX2.
 const ROWS: usize = 6;
 /// A second tile height: every row count from 20 on is a sum of sixes and fives. A tile of two rows takes as long as one of
@@ -162,6 +164,19 @@ impl<'a, W: Copy, const N: usize> Weights<'a, W, N> for Rows<'a, W, N> {
             weights[row] = self.0[row].get(term)?;
         });
         Some(weights)
+    }
+}
+
+impl<'a, W: Copy, const N: usize> Rows<'a, W, N> {
+    /// The terms from number `first` on, [`RUN`] of each row; `None` where there are fewer.
+    #[expect(clippy::indexing_slicing, reason = "row < N")]
+    #[inline(always)]
+    fn run(self, first: usize) -> Option<[&'a [W; RUN]; N]> {
+        let mut runs = [lanes(self.0.first()?, first)?; N];
+        for_each_row!(row < N {
+            runs[row] = lanes(self.0[row], first)?;
+        });
+        Some(runs)
     }
 }
 
@@ -320,10 +335,20 @@ fn weight_blocks<R: Real, const N: usize, const WIDTH: usize>(
         let Some(x) = x.get(input.wrapping_mul(width)..) else { return input };
         let Some(x) = x.as_chunks::<WIDTH>().0.get(..width) else { return input };
         let mut sums = [[R::ZERO; WIDTH]; N];
-        for position in positions {
-            let (Some(x), Some(weights)) = (x.get(*position), d_y.of(*position)) else {
-                return input;
-            };
+        // All positions go eight at a time, without a question whether there is another.
+        let whole = if positions.len() == width { width.saturating_sub(width % RUN) } else { 0 };
+        for first in (0..whole).step_by(RUN) {
+            let (Some(x), Some(d_y)) = (lanes::<_, RUN>(x, first), d_y.run(first)) else { return input };
+            for position in 0..RUN {
+                let x = x[position];
+                for_each_row!(row < N {
+                    row_by_row();
+                    sums[row] = plus_scaled(sums[row], d_y[row][position], &x);
+                });
+            }
+        }
+        for position in positions.get(whole..).unwrap_or(&[]) {
+            let (Some(x), Some(weights)) = (x.get(*position), d_y.of(*position)) else { return input };
             // Loaded once for all rows.
             let x = *x;
             for_each_row!(row < N {
