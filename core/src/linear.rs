@@ -245,17 +245,21 @@ pub(crate) const fn tiles<const MANY: usize>(rows: usize) -> [usize; 3] {
 #[inline(always)]
 fn outer_products<R: Real>(xs: &[&[R]], d_ys: &[&[R]], d_weight: &mut [R], inputs: usize) {
     let outputs = d_weight.len().checked_div(inputs).unwrap_or(0);
-    let none: &[[R; CHUNK]] = &[];
-    let mut chunks = [none; GROUP];
-    for (chunks, x) in chunks.iter_mut().zip(xs) {
-        *chunks = x.as_chunks().0;
-    }
-    let Some(chunks) = chunks.get(..xs.len()) else { return };
-    let [many, few, single] = tiles::<MANY>(outputs);
-    let next = outer_product_rows::<R, MANY>(0, many, chunks, d_ys, d_weight, inputs);
-    let next = outer_product_rows::<R, FEW>(next, few, chunks, d_ys, d_weight, inputs);
-    outer_product_rows::<R, 1>(next, single, chunks, d_ys, d_weight, inputs);
     let whole = inputs.saturating_sub(inputs % CHUNK);
+    let [many, few, single] = tiles::<MANY>(outputs);
+    // A chunk of all rows stays in the innermost cache while the outputs run.
+    for column in (0..whole).step_by(CHUNK) {
+        let none = [R::ZERO; CHUNK];
+        let mut chunks = [&none; GROUP];
+        for (chunk, x) in chunks.iter_mut().zip(xs) {
+            let Some(x) = lanes(x, column) else { return };
+            *chunk = x;
+        }
+        let Some(chunks) = chunks.get(..xs.len()) else { return };
+        let next = outer_product_tiles::<R, MANY>(0, many, chunks, d_ys, d_weight, (inputs, column));
+        let next = outer_product_tiles::<R, FEW>(next, few, chunks, d_ys, d_weight, (inputs, column));
+        outer_product_tiles::<R, 1>(next, single, chunks, d_ys, d_weight, (inputs, column));
+    }
     if whole == inputs {
         return;
     }
@@ -270,49 +274,40 @@ fn outer_products<R: Real>(xs: &[&[R]], d_ys: &[&[R]], d_weight: &mut [R], input
     }
 }
 
-/// [`outer_products`] for the outputs of `tiles` tiles of `N` from output `first` on, and the inputs that fill chunks; returns
-/// the output behind them.
+/// [`outer_products`] for the outputs of `tiles` tiles of `N` from output `first` on, and the chunk of inputs from `column` on;
+/// returns the output behind them.
 #[expect(clippy::indexing_slicing, reason = "output < N")]
 #[inline(always)]
-fn outer_product_rows<R: Real, const N: usize>(
+fn outer_product_tiles<R: Real, const N: usize>(
     first: usize,
     tiles: usize,
-    chunks: &[&[[R; CHUNK]]],
+    chunks: &[&[R; CHUNK]],
     d_ys: &[&[R]],
     d_weight: &mut [R],
-    inputs: usize,
+    (inputs, column): (usize, usize),
 ) -> usize {
     let mut next = first;
     for _ in 0..tiles {
-        let none = [R::ZERO; N];
-        let mut d_y = [&none; GROUP];
-        for (slot, d_y) in d_y.iter_mut().zip(d_ys) {
-            let Some(d_y) = lanes(d_y, next) else { return next };
-            *slot = d_y;
-        }
-        let Some(d_y) = d_y.get(..chunks.len()) else { return next };
-        for chunk in 0..inputs / CHUNK {
-            let column = chunk.wrapping_mul(CHUNK);
-            let place = |output: usize| next.wrapping_add(output).wrapping_mul(inputs).wrapping_add(column);
-            let mut sums = [[R::ZERO; CHUNK]; N];
+        let place = |output: usize| next.wrapping_add(output).wrapping_mul(inputs).wrapping_add(column);
+        let mut sums = [[R::ZERO; CHUNK]; N];
+        for_each_row!(output < N {
+            let Some(d_weight) = lanes(d_weight, place(output)) else { return next };
+            sums[output] = *d_weight;
+        });
+        for (index, x) in chunks.iter().enumerate() {
+            let Some(d_y) = d_ys.get(index) else { return next };
+            let Some(d_y) = lanes::<R, N>(d_y, next) else { return next };
+            // Loaded once for all outputs.
+            let x = **x;
             for_each_row!(output < N {
-                sums[output] = *lanes(d_weight, place(output)).unwrap_or(&[R::ZERO; CHUNK]);
-            });
-            for (index, d_y) in d_y.iter().enumerate() {
-                let Some(x) = chunks[index].get(chunk) else { return next };
-                // Loaded once for all outputs.
-                let (x, d_y) = (*x, *d_y);
-                for_each_row!(output < N {
-                    row_by_row();
-                    sums[output] = plus_scaled(sums[output], d_y[output], &x);
-                });
-            }
-            for_each_row!(output < N {
-                if let Some(d_weight) = lanes_mut(d_weight, place(output)) {
-                    *d_weight = sums[output];
-                }
+                row_by_row();
+                sums[output] = plus_scaled(sums[output], d_y[output], &x);
             });
         }
+        for_each_row!(output < N {
+            let Some(d_weight) = lanes_mut(d_weight, place(output)) else { return next };
+            *d_weight = sums[output];
+        });
         next = next.saturating_add(N);
     }
     next
