@@ -173,9 +173,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
     ) -> R {
         **other = **x;
         kernels.activation_forward(activation, other.as_flattened_mut());
-        if !example.dropout.is_none() {
-            kernels.dropout_forward(example.dropout, N, other.as_flattened_mut());
-        }
+        kernels.dropout_forward(example.dropout, N, other.as_flattened_mut());
         kernels.transpose_blocks(other.as_flattened(), last.as_flattened_mut(), L);
         output_forward(kernels, (parameters.output, parameters.output_bias), other, d_logits);
         let (logits, x) = (d_logits.as_flattened_mut(), x.as_flattened_mut());
@@ -219,9 +217,7 @@ fn activation_backward<R: Real, K: Kernels<R>, const L: usize>(
     d_y: &mut [R],
 ) {
     kernels.activation_backward(activation, y, d_y, example.price_weight(activation));
-    if !example.dropout.is_none() {
-        kernels.dropout_backward(example.dropout, d_y);
-    }
+    kernels.dropout_backward(example.dropout, d_y);
 }
 
 impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize> Model<L, V>
@@ -292,9 +288,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
                 let Some(record) = Self::layer_record_mut(record) else { return };
                 *record.a = *rest.x;
                 kernels.activation_forward(activation, record.a.as_flattened_mut());
-                if !example.dropout.is_none() {
-                    kernels.dropout_forward(example.dropout, number, record.a.as_flattened_mut());
-                }
+                kernels.dropout_forward(example.dropout, number, record.a.as_flattened_mut());
                 layer_forward(with, weight, bias, record.a, rest.other, rest.x);
             }
             *loss = Self::head(with, &parameters, example, symbols, &mut rest);

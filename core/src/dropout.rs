@@ -36,11 +36,6 @@ impl Dropout {
         Self { rate: u8::try_from(rate.max(0)).unwrap_or(u8::MAX), stream }
     }
 
-    /// Whether every value stays.
-    pub const fn is_none(self) -> bool {
-        self.rate == 0
-    }
-
     /// 1/(1 − p).
     #[inline(always)]
     fn scale<R: Real>(self) -> R {

@@ -79,9 +79,7 @@ pub fn activate<R: Real, K: Kernels<R>, const L: usize>(
     kernels.activation_forward(activation, hidden);
     let width = hidden.len().checked_div(batch.len()).unwrap_or(0).max(1);
     for (example, hidden) in batch.iter().zip(hidden.chunks_exact_mut(width)) {
-        if !example.dropout.is_none() {
-            kernels.dropout_forward(example.dropout, layer, hidden);
-        }
+        kernels.dropout_forward(example.dropout, layer, hidden);
     }
 }
 
@@ -97,9 +95,7 @@ pub fn activate_backward<R: Real, K: Kernels<R>, const L: usize>(
     let rows = hidden.chunks_exact(width).zip(d_hidden.chunks_exact_mut(width));
     for (example, (hidden, d_hidden)) in batch.iter().zip(rows) {
         kernels.activation_backward(activation, hidden, d_hidden, example.price_weight(activation));
-        if !example.dropout.is_none() {
-            kernels.dropout_backward(example.dropout, d_hidden);
-        }
+        kernels.dropout_backward(example.dropout, d_hidden);
     }
 }
 

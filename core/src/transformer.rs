@@ -303,9 +303,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         *before = *x;
         block.attend(kernels, K, x, normed, heads, shares);
         let [.., mixed] = heads;
-        if !example.dropout.is_none() {
-            kernels.dropout_forward(example.dropout, layer, mixed.as_flattened_mut());
-        }
+        kernels.dropout_forward(example.dropout, layer, mixed.as_flattened_mut());
         block.attended(kernels, mixed, x);
         kernels.transpose_blocks(normed.as_flattened(), normed_before.as_flattened_mut(), L);
         *between = *x;
@@ -314,10 +312,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         let flat_hidden = hidden.as_flattened_mut().as_flattened_mut();
         let flat_slopes = slopes.as_flattened_mut().as_flattened_mut();
         kernels.gelu_forward_slope(flat_hidden, flat_slopes);
-        if !example.dropout.is_none() {
-            kernels.dropout_forward(example.dropout, layer | 1, flat_hidden);
-            kernels.dropout_forward(example.dropout, layer | 1, flat_slopes);
-        }
+        kernels.dropout_forward(example.dropout, layer | 1, flat_hidden);
+        kernels.dropout_forward(example.dropout, layer | 1, flat_slopes);
         block.contract(kernels, hidden, x);
     }
 
@@ -348,10 +344,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         kernels.add_scaled(d_x, R::ONE, d);
 
         kernels.product(block.attention_output.as_flattened(), d_x, d, L, Store::Set);
-        if !example.dropout.is_none() {
-            // Linear and diagonal, it is its own transpose.
-            kernels.dropout_forward(example.dropout, layer, d);
-        }
+        // Linear and diagonal, it is its own transpose.
+        kernels.dropout_forward(example.dropout, layer, d);
         let maps = [query.as_flattened_mut(), key.as_flattened_mut(), value.as_flattened_mut()];
         let shares = record.shares.as_flattened_mut().as_flattened_mut();
         let heads = Heads { features: K, positions: L };
