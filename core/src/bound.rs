@@ -16,6 +16,7 @@ use crate::math::{Real, log2};
 use crate::rng::Stream;
 use crate::schedule::MaskCounts;
 use crate::softmax::softmax_forward;
+use crate::text::Text;
 
 /// −ln p of `symbol` under the softmax of the first `symbols` of `scores`, in nats.
 ///
@@ -34,18 +35,19 @@ pub fn negative_log_probability<const V: usize>(scores: &[Score; V], symbols: us
 pub fn term<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,
     symbols: usize,
-    clean: &[u8; L],
+    clean: &Text<L>,
     count: u32,
     stream: Stream,
 ) -> f32 {
     let noisy = mask_count(clean, count, stream);
+    denoiser.start(clean.symbols().len());
     for (position, symbol) in noisy.iter().enumerate() {
         denoiser.set(position, *symbol);
     }
     denoiser.evaluate();
     let mut sum = 0.0;
     let mut scores = [0; V];
-    for (position, (shown, symbol)) in noisy.iter().zip(clean).enumerate() {
+    for (position, (shown, symbol)) in noisy.iter().zip(clean.symbols()).enumerate() {
         if shown.is_none() {
             denoiser.scores(position, &mut scores);
             sum += negative_log_probability(&scores, symbols, *symbol);
@@ -61,7 +63,7 @@ pub fn term<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
 pub fn terms<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,
     symbols: usize,
-    clean: &[u8; L],
+    clean: &Text<L>,
     index: u32,
     draws: u32,
     stream: Stream,
@@ -85,13 +87,13 @@ pub fn terms<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
 pub fn sampled<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,
     symbols: usize,
-    clean: &[u8; L],
+    clean: &Text<L>,
     counts: &MaskCounts<L>,
     (word, row): (u32, u32),
     stream: Stream,
 ) -> f32 {
-    let count = counts.count(word, row);
-    term(denoiser, symbols, clean, count, stream) * count as f32 * counts.weight(count)
+    let count = counts.count(word, row, clean.symbols().len());
+    term(denoiser, symbols, clean, count, stream) * count as f32 * counts.weight(count, clean.symbols().len())
 }
 
 /// The mean of `values`, added up in their order; NaN where there are none.

@@ -20,7 +20,7 @@
 //!
 //! Source: the tile is that of K. Goto and R. van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008.
 
-use crate::linear::{for_each_row, lanes, lanes_mut, plus_scaled, row_by_row, tiles};
+use crate::linear::{LANES, for_each_row, lanes, lanes_mut, plus_scaled, row_by_row, tiles};
 use crate::math::{Real, Stored};
 use crate::tensor::{block, block_mut, first_rows};
 
@@ -47,7 +47,15 @@ pub enum Store {
     Multiply,
 }
 
-/// Some of `L` positions, in ascending order.
+/// Positions that are computed for a text of `length`, at most `most`: whole registers of [`LANES`] numbers.
+///
+/// Those past the text's end are 0 where anything reads them, and so are the gradients of what is there.
+pub const fn width_of(length: usize, most: usize) -> usize {
+    let width = length.next_multiple_of(LANES);
+    if width < most { width } else { most }
+}
+
+/// Some of at most `L` positions, in ascending order.
 #[derive(Clone, Copy, Debug)]
 pub struct Positions<const L: usize> {
     /// The first `count` are those.
@@ -56,11 +64,11 @@ pub struct Positions<const L: usize> {
 }
 
 impl<const L: usize> Positions<L> {
-    /// Those that `chosen` says yes to.
+    /// Those of the first `width` that `chosen` says yes to.
     #[inline(always)]
-    pub fn new(chosen: impl Fn(usize) -> bool) -> Self {
+    pub fn new(width: usize, chosen: impl Fn(usize) -> bool) -> Self {
         let mut positions = Self { list: [0; L], count: 0 };
-        let chosen = (0..L).filter(|position| chosen(*position));
+        let chosen = (0..width).filter(|position| chosen(*position));
         for (count, (slot, position)) in (1..).zip(positions.list.iter_mut().zip(chosen)) {
             *slot = position;
             positions.count = count;
@@ -210,7 +218,11 @@ fn columns<'a, R: Real, W: Stored<R> + 'a, T: Weights<'a, W, N>, const N: usize>
     for first in (0..whole).step_by(TILE) {
         store_tile(tile::<R, W, T, N, TILE>(weights, x, width, first), y, width, first, store);
     }
-    for lane in whole..width {
+    let eights = width.saturating_sub(width % LANES);
+    for first in (whole..eights).step_by(LANES) {
+        store_tile(tile::<R, W, T, N, LANES>(weights, x, width, first), y, width, first, store);
+    }
+    for lane in eights..width {
         store_tile(tile::<R, W, T, N, 1>(weights, x, width, lane), y, width, lane, store);
     }
 }
@@ -449,11 +461,19 @@ pub(crate) fn transpose_square<R: Real>(x: &mut [R], width: usize) {
     }
 }
 
-/// y\[l\] = x\[l + `tap` − `radius`\], 0 outside the text, for each feature; `x` and `y` are `[D][L]`, with `width` = L.
+/// y\[l\] = x\[l + `tap` − `radius`\] for each feature, 0 wherever one of both is outside the text of `length` positions.
+///
+/// `x` and `y` are `[D][W]`, with `width` = W ≥ `length`.
 #[inline(always)]
-pub fn shift<R: Real>(x: &[R], (tap, radius): (usize, usize), y: &mut [R], width: usize) {
+pub fn shift<R: Real>(
+    x: &[R],
+    (tap, radius): (usize, usize),
+    y: &mut [R],
+    width: usize,
+    length: usize,
+) {
     let (before, after) = (radius.saturating_sub(tap), tap.saturating_sub(radius));
-    let kept = width.saturating_sub(before).saturating_sub(after);
+    let kept = length.saturating_sub(before).saturating_sub(after);
     let rows = x.len().checked_div(width).unwrap_or(0);
     for row in 0..rows {
         let (Some(x), Some(y)) = (block(x, row, width), block_mut(y, row, width)) else { return };
