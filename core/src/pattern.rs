@@ -4,7 +4,8 @@
 //! backslash takes the next character as it is.
 //!
 //! A text of n letters meets a pattern of s letters and `?` if its stars stand for n − s letters together: for one star there
-//! is one way, for more there are several *placements*, each of which says how many letters each star stands for.
+//! is one way, for more there are several *placements*, each of which says how many letters each star stands for. A placement
+//! makes a [`Form`] of the pattern: how long the text is, and which letters are given where.
 
 use crate::categorical::SymbolSet;
 use crate::text::Alphabet;
@@ -41,11 +42,15 @@ fn places<'a>(
     pattern: &'a str,
     alphabet: Alphabet<'a>,
 ) -> impl Iterator<Item = Result<Place, PatternError>> + 'a {
-    let mut characters = pattern.chars();
+    let mut characters = pattern.chars().peekable();
     core::iter::from_fn(move || {
         let letter = match characters.next()? {
             '?' => return Some(Ok(Place::AnyLetter)),
-            '*' => return Some(Ok(Place::Star)),
+            '*' => {
+                // Stars in a row are one.
+                while characters.next_if_eq(&'*').is_some() {}
+                return Some(Ok(Place::Star));
+            }
             '\\' => match characters.next() {
                 Some(escaped) => escaped,
                 None => return Some(Err(PatternError::NothingEscaped)),
@@ -102,37 +107,49 @@ pub fn next_placement(placement: &mut [usize]) -> bool {
     false
 }
 
-/// The symbols that each position may hold in a text of `pattern` whose stars stand for `placement` letters, and the text's
-/// length.
-///
-/// Stars past the end of `placement` stand for no letter.
-///
-/// # Errors
-/// [`PatternError`] where the pattern is wrong, where no text can have so many letters, or none at all.
-pub fn allowed<const L: usize>(
-    pattern: &str,
-    placement: &[usize],
-    alphabet: Alphabet,
-) -> Result<([SymbolSet; L], usize), PatternError> {
-    let (shortest, _) = shortest(pattern, alphabet)?;
-    let needed = placement.iter().fold(shortest, |sum, letters| sum.saturating_add(*letters));
-    if needed > L {
-        return Err(PatternError::TooLong { needed });
+/// A length, and the letters that are given in a text of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Form<const L: usize> {
+    /// n.
+    pub length: usize,
+    /// The letter that is given at each position, if one is.
+    pub given: [Option<u8>; L],
+}
+
+impl<const L: usize> Form<L> {
+    /// Any text of `length` letters.
+    pub const fn any(length: usize) -> Self {
+        Self { length, given: [None; L] }
     }
-    if needed == 0 {
-        return Err(PatternError::Length { shortest: 1 });
-    }
-    let letter = SymbolSet::first(alphabet.symbols());
-    let mut sets = [letter; L];
-    let mut slots = sets.iter_mut();
-    let mut stars = placement.iter();
-    for place in places(pattern, alphabet) {
-        match place? {
-            // What a star or a question mark stands for is any letter already.
-            Place::Star => slots.by_ref().take(stars.next().copied().unwrap_or(0)).for_each(drop),
-            Place::AnyLetter => slots.by_ref().take(1).for_each(drop),
-            Place::Letter(given) => slots.by_ref().take(1).for_each(|set| *set = SymbolSet::only(given)),
+
+    /// The texts of `pattern` whose stars stand for `placement` letters; stars past its end stand for none.
+    ///
+    /// # Errors
+    /// [`PatternError`] where the pattern is wrong, or where no text has so many letters.
+    pub fn of(pattern: &str, placement: &[usize], alphabet: Alphabet) -> Result<Self, PatternError> {
+        let (shortest, _) = shortest(pattern, alphabet)?;
+        let needed = placement.iter().fold(shortest, |sum, letters| sum.saturating_add(*letters));
+        if needed > L {
+            return Err(PatternError::TooLong { needed });
         }
+        if needed == 0 {
+            return Err(PatternError::Length { shortest: 1 });
+        }
+        let mut form = Self::any(needed);
+        let mut slots = form.given.iter_mut();
+        let mut stars = placement.iter();
+        for place in places(pattern, alphabet) {
+            match place? {
+                Place::Star => slots.by_ref().take(stars.next().copied().unwrap_or(0)).for_each(drop),
+                Place::AnyLetter => slots.by_ref().take(1).for_each(drop),
+                Place::Letter(letter) => slots.by_ref().take(1).for_each(|slot| *slot = Some(letter)),
+            }
+        }
+        Ok(form)
     }
-    Ok((sets, needed))
+
+    /// The symbols that each position may hold, of `symbols`, as the [`Sampler`](crate::sampler::Sampler) takes them.
+    pub fn allowed(&self, symbols: usize) -> [SymbolSet; L] {
+        self.given.map(|given| given.map_or(SymbolSet::first(symbols), SymbolSet::only))
+    }
 }

@@ -8,6 +8,7 @@
 pub mod engine {
     // 1. Training.
     pub(crate) mod settings;
+    pub(crate) mod language;
     pub mod aligned;
     pub mod kernels;
     pub mod step;
@@ -18,6 +19,7 @@ pub mod engine {
     // 2. Drawing and scoring.
     pub(crate) mod description;
     pub(crate) mod source;
+    pub(crate) mod forms;
     pub(crate) mod draw;
     pub(crate) mod score;
 

@@ -31,37 +31,37 @@ pub(crate) const DEFAULT: &str = "perceptron";
 pub(crate) static CONFIGS: [Config; 8] = [
     Config {
         name: "perceptron",
-        network: &Compiled::<Perceptron, 12, 27>::ALL,
+        network: &Compiled::<Perceptron, 12, 26>::ALL,
         recipe: Recipe::new(5000, 64, 6e-3),
     },
     Config {
         name: "perceptron-small",
-        network: &Compiled::<PerceptronSmall, 12, 27>::ALL,
+        network: &Compiled::<PerceptronSmall, 12, 26>::ALL,
         recipe: Recipe { weight_decay: 0.0, averaging: 0.9995, ..Recipe::new(40_000, 256, 8e-3) },
     },
     Config {
         name: "convolution-small",
-        network: &Compiled::<ConvolutionSmall, 16, 27>::ALL,
+        network: &Compiled::<ConvolutionSmall, 16, 26>::ALL,
         recipe: Recipe { averaging: 0.999, ..Recipe::new(12_000, 256, 6e-3) },
     },
     Config {
         name: "convolution-chip",
-        network: &Compiled::<ConvolutionChip, 16, 27>::ALL,
+        network: &Compiled::<ConvolutionChip, 16, 26>::ALL,
         recipe: Recipe { averaging: 0.999, ..Recipe::new(12_000, 128, 6e-3) },
     },
     Config {
         name: "residual",
-        network: &Compiled::<Residual, 12, 27>::ALL,
+        network: &Compiled::<Residual, 12, 26>::ALL,
         recipe: Recipe::new(5000, 64, 3e-3),
     },
     Config {
         name: "transformer",
-        network: &Compiled::<Transformer, 16, 27>::FLOATS,
+        network: &Compiled::<Transformer, 16, 26>::FLOATS,
         recipe: Recipe { weight_decay: 0.05, averaging: 0.999, ..Recipe::new(24_000, 256, 2e-3) },
     },
     Config {
         name: "convolution",
-        network: &Compiled::<Convolution, 16, 27>::FLOATS,
+        network: &Compiled::<Convolution, 16, 26>::FLOATS,
         recipe: Recipe {
             weight_decay: 0.05,
             averaging: 0.999,

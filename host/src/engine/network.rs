@@ -6,9 +6,9 @@ use micro_diffusion::denoiser::{self, Shape};
 use micro_diffusion::file::ModelFile;
 use micro_diffusion::integer::Scales;
 use micro_diffusion::tensor::{Dtype, Tensor};
-use micro_diffusion::text::Alphabet;
 
 use crate::engine::draw::{self, Drawn, Request};
+use crate::engine::language::Language;
 use crate::engine::score;
 use crate::engine::source::Source;
 use crate::engine::trainer::{Plan, Training};
@@ -27,7 +27,7 @@ pub(crate) trait Network: Sync {
     fn model<'a>(
         &self,
         weights: &'a [f32],
-        alphabet: Alphabet<'a>,
+        language: Language<'a>,
     ) -> anyhow::Result<Box<dyn OpenModel + 'a>>;
     /// The network in numbers of `dtype`, if it exists in these.
     fn format(&self, dtype: Dtype) -> anyhow::Result<&'static dyn NumberFormat>;
@@ -51,7 +51,7 @@ pub(crate) trait NumberFormat: Sync {
     /// The scales of the trained floats `weights` for activations in units of 2^−`activation`.
     fn scales(&self, weights: &[f32], activation: u8) -> Scales;
     /// The model file of the trained floats `weights`; `None` where a sum of the integers could overflow.
-    fn write(&self, weights: &[f32], alphabet: Alphabet, scales: &Scales) -> anyhow::Result<Option<Vec<u8>>>;
+    fn write(&self, weights: &[f32], language: Language, scales: &Scales) -> anyhow::Result<Option<Vec<u8>>>;
 }
 
 /// A model that draws and scores, whatever its network and number format.
@@ -71,7 +71,7 @@ pub(crate) trait OpenModel: Sync {
 /// An open model of `L` positions and `V` symbols.
 pub(crate) struct Opened<'a, const L: usize, const V: usize> {
     pub(crate) source: Box<dyn Source<L, V> + 'a>,
-    pub(crate) alphabet: Alphabet<'a>,
+    pub(crate) language: Language<'a>,
 }
 
 impl<const L: usize, const V: usize> OpenModel for Opened<'_, L, V> {
@@ -80,18 +80,18 @@ impl<const L: usize, const V: usize> OpenModel for Opened<'_, L, V> {
     }
 
     fn draw(&self, request: &Request, indices: Range<u32>) -> anyhow::Result<Vec<Drawn>> {
-        draw::draw(&*self.source, self.alphabet, request, indices)
+        draw::draw(&*self.source, self.language, request, indices)
     }
 
     fn bounds(&self, texts: &[String], draws: u32, seed: u64) -> anyhow::Result<Vec<Vec<f64>>> {
-        score::bounds(&*self.source, self.alphabet, texts, draws, seed)
+        score::bounds(&*self.source, self.language, texts, draws, seed)
     }
 
     fn estimate(&self, texts: &[String], rows: u32, seed: u64) -> anyhow::Result<f64> {
-        score::estimate(&*self.source, self.alphabet, texts, rows, seed)
+        score::estimate(&*self.source, self.language, texts, rows, seed)
     }
 
     fn scores(&self, texts: &[String], seed: u64) -> anyhow::Result<Vec<denoiser::Score>> {
-        score::scores(&*self.source, self.alphabet, texts, seed)
+        score::scores(&*self.source, self.language, texts, seed)
     }
 }

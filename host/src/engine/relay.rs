@@ -35,7 +35,7 @@ impl<const L: usize, const V: usize, const H: usize> Step<L, V> for Mlp<L, V, H>
         let mut tables = parts(Self::TENSORS, parameters);
         let mut weights = tables.split_off(L + 1);
         let biases = weights.split_off(L);
-        let mut hidden_bias = tables.pop();
+        let mut lengths = tables.pop();
         let layers = tables.into_iter().zip(weights).zip(biases);
         let mut positions = (0..).zip(layers).zip(d_logits.zip(losses_there.chunks_mut(rows))).map(
             |((number, ((table, weight), bias)), (d_logits, losses))| Position {
@@ -55,7 +55,7 @@ impl<const L: usize, const V: usize, const H: usize> Step<L, V> for Mlp<L, V, H>
             .map(|thread| {
                 let positions = positions.by_ref().take(count).collect();
                 let next = next.next().unwrap_or_default();
-                (thread, Share { positions, hidden_bias: hidden_bias.take(), next })
+                (thread, Share { positions, lengths: lengths.take(), next })
             })
             .collect();
         let common = Common {
@@ -94,7 +94,7 @@ struct Common<'a, const L: usize> {
 struct Share<'a, const L: usize> {
     positions: Vec<Position<'a>>,
     /// b, on the first thread.
-    hidden_bias: Option<Part<'a>>,
+    lengths: Option<Part<'a>>,
     /// Rows of the next batch, and the number of the first.
     next: (usize, &'a mut [Example<L>]),
 }
@@ -183,13 +183,13 @@ impl<const L: usize> Share<'_, L> {
 
     /// Adds b and the rows of the positions to `hidden`.
     fn look_up(&self, examples: &[Example<L>], hidden: &mut [f32]) {
-        let bias = self.hidden_bias.as_ref().map(|bias| &*bias.parameters.weights);
+        let lengths = self.lengths.as_ref().map(|lengths| &*lengths.parameters.weights);
         let tables: Vec<(usize, &[f32])> = self
             .positions
             .iter()
             .map(|position| (position.number, &*position.table.parameters.weights))
             .collect();
-        mlp::look_up(Vectorised, bias, &tables, examples, hidden);
+        mlp::look_up(Vectorised, lengths, &tables, examples, hidden);
     }
 
     /// Moves the table's rows, and b.
@@ -201,11 +201,11 @@ impl<const L: usize> Share<'_, L> {
                 update(rates, table.parameters, gradient);
             });
         }
-        if let Some(bias) = self.hidden_bias {
-            with_gradient(bias.parameters.weights.len(), |gradient| {
+        if let Some(lengths) = self.lengths {
+            with_gradient(lengths.parameters.weights.len(), |gradient| {
                 gradient.fill(0.0);
-                mlp::hidden_bias_gradient(Vectorised, d_hidden, gradient);
-                update(rates, bias.parameters, gradient);
+                mlp::length_gradient(Vectorised, examples, d_hidden, gradient);
+                update(rates, lengths.parameters, gradient);
             });
         }
     }

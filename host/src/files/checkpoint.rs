@@ -19,7 +19,7 @@ use crate::engine::trainer::State;
 use crate::files::run::{RunSettings, quoted};
 
 /// The version of this layout of tensors and metadata.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// The one entry of the metadata.
 pub(crate) const METADATA: &str = "micro_diffusion";
 /// The tensor that holds the loss of each step.

@@ -14,6 +14,7 @@ use micro_diffusion::text::Alphabet;
 
 use crate::engine::configurations::{self, Config};
 use crate::engine::description::{file_error, shape_name};
+use crate::engine::language::Language;
 use crate::engine::network::OpenModel;
 use crate::files::checkpoint;
 use crate::files::corpus::{Corpus, Lines, Room, Split, is_directive};
@@ -118,6 +119,11 @@ pub(crate) struct Scored {
 }
 
 impl<'a> Model<'a> {
+    /// Its characters, and how long its texts are.
+    pub(crate) fn language(&self) -> Language<'a> {
+        Language::of(&self.file)
+    }
+
     /// The characters it was trained on.
     pub(crate) fn alphabet(&self) -> Alphabet<'a> {
         self.file.alphabet()

@@ -4,7 +4,7 @@
 
 use anyhow::Context;
 use maud::html;
-use micro_diffusion::text::{Alphabet, PAD};
+use micro_diffusion::text::Alphabet;
 use plotters::prelude::{
     ChartBuilder, Circle, IntoDrawingArea, LineSeries, PathElement, RGBColor, SVGBackend, SeriesLabelPosition,
 };
@@ -189,12 +189,8 @@ fn cell(
                 rect class={ "cell" (fresh) } x=(x) y=(y + 2) width=(side) height=(side) rx="5"
                     fill-opacity=(format!("{:.2}", 0.08 + 0.92 * share)) {}
                 @let sure = if share > 0.55 { " sure" } else { "" };
-                @if symbol == PAD {
-                    circle class={ "end" (sure) } cx=(center(position)) cy=(y + CELL / 2) r="2.5" {}
-                } @else {
-                    text class={ "letter" (sure) } x=(center(position)) y=(y + CELL / 2 + 6) {
-                        (alphabet.character(symbol).unwrap_or('?'))
-                    }
+                text class={ "letter" (sure) } x=(center(position)) y=(y + CELL / 2 + 6) {
+                    (alphabet.character(symbol).unwrap_or('?'))
                 }
             }
         }
@@ -212,8 +208,6 @@ fn legend(y: usize) -> maud::Markup {
         text class="title" style="font-size:13px" x=(LEFT + 150) y=(y + 12) { "sure of the letter when it was drawn" }
         rect class="mask fresh" x=(LEFT + 2) y=(y + 22) width="14" height="14" rx="3" {}
         text class="title" style="font-size:13px" x=(LEFT + 24) y=(y + 34) { "drawn in this step" }
-        circle class="end" cx=(LEFT + 165) cy=(y + 29) r="2.5" {}
-        text class="title" style="font-size:13px" x=(LEFT + 176) y=(y + 34) { "end of the name" }
     }
 }
 

@@ -88,7 +88,7 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     if !options.no_pictures && !options.quiet {
         say.forward(&corpus, training.seed);
     }
-    let plan = Plan { texts: &corpus.training, alphabet: corpus.alphabet()?, settings: training };
+    let plan = Plan { texts: &corpus.training, language: corpus.language()?, settings: training };
     let mut trainer = config.network.trainer(plan)?;
     if let Some(checkpoint) = resumed {
         trainer.restore(checkpoint.state);
@@ -195,7 +195,7 @@ impl Run<'_> {
     fn observer(&self, state: &State) -> anyhow::Result<Observer<'_>> {
         let TrainOptions { no_eval, no_pictures, quiet, .. } = *self.options;
         let wanted = Wanted {
-            alphabet: self.corpus.alphabet()?,
+            language: self.corpus.language()?,
             texts: if no_eval { &[] } else { &self.corpus.held_out },
             request: Request::new(self.settings.training.seed),
             names: if no_pictures || quiet { 0 } else { LIVE_NAMES },
@@ -251,7 +251,7 @@ impl Run<'_> {
     fn model_in(&self, dtype: Dtype, state: &State) -> anyhow::Result<Vec<u8>> {
         let format = self.config.network.format(dtype)?;
         let bytes =
-            format.write(state.model(), self.corpus.alphabet()?, &state.scales.unwrap_or_default())?;
+            format.write(state.model(), self.corpus.language()?, &state.scales.unwrap_or_default())?;
         bytes.context("the sums of these integers do not fit 32 bits; lower the learning rate with --lr")
     }
 
@@ -282,7 +282,7 @@ fn finale(run: &Run, observer: &Observer, losses: &[f32], say: &mut Progress) ->
     let drawn = model.network.draw(&request, 0..NAMES)?;
     if let (false, Some(first)) = (no_pictures, drawn.first()) {
         say.heading(
-            "How the first name emerged: every position starts masked, and one more is drawn in each step",
+            "How the first name emerged: its length is drawn first, then one more letter in each step",
         );
         for line in Painter::new(model.alphabet()).trace(&first.frames) {
             say.line(&format!("  {line}"));
