@@ -9,7 +9,7 @@
 use crate::denoiser::Example;
 use crate::dropout::Dropout;
 use crate::rng::{Stream, below};
-use crate::schedule::{MaskCounts, cosine_mask_rate, uniform_time};
+use crate::schedule::MaskCounts;
 
 /// `clean` with exactly `count` positions masked, every set of positions being equally likely.
 ///
@@ -33,21 +33,6 @@ pub fn mask_count<const L: usize>(clean: &[u8; L], count: u32, stream: Stream) -
     noisy
 }
 
-/// `clean` with each position masked with probability `rate`, independently, by draw (position, 0) of `stream`.
-///
-/// A `rate` of 0 masks nothing, 1 everything.
-pub fn mask_rate<const L: usize>(clean: &[u8; L], rate: f32, stream: Stream) -> [Option<u8>; L] {
-    let mut noisy = clean.map(Some);
-    for (position, symbol) in (0..).zip(&mut noisy) {
-        let [word, _] = stream.draw(position, 0);
-        // 24 bits, exact in f32, in [0, 1).
-        if ((word >> 8) as f32) / 16_777_216.0 < rate {
-            *symbol = None;
-        }
-    }
-    noisy
-}
-
 impl<const L: usize> Example<L> {
     /// The example of the likelihood bound: `count` positions masked, each of weight `weight`.
     ///
@@ -65,19 +50,5 @@ impl<const L: usize> Example<L> {
     pub fn bound_row(clean: &[u8; L], counts: &MaskCounts<L>, word: u32, row: u32, stream: Stream) -> Self {
         let count = counts.count(word, row);
         Self::bound(clean, count, counts.weight(count) / counts.rows() as f32, stream)
-    }
-
-    /// A row of the reference's batch of `rows` at a time in 1 … `times`, which `word` draws for all rows. The batch's losses
-    /// add up to a mean over its texts and their positions.
-    pub fn reference_row(clean: &[u8; L], times: u32, word: u32, rows: u32, stream: Stream) -> Self {
-        let rate = cosine_mask_rate(uniform_time(word, times), times);
-        Self::reference(clean, rate, 1.0 / (rows as f32 * L as f32), stream)
-    }
-
-    /// The reference's example: each position masked with probability `rate`, and all positions, shown ones too, count
-    /// `scale` each.
-    pub fn reference(clean: &[u8; L], rate: f32, scale: f32, stream: Stream) -> Self {
-        let noisy = mask_rate(clean, rate, stream);
-        Self { clean: *clean, noisy, weights: [scale; L], dropout: Dropout::NONE }
     }
 }

@@ -7,7 +7,6 @@
 //!   this draws exactly from the any-order autoregressive distribution that training bounds.
 //! - [`Order::Confidence`] draws a symbol at every masked position and reveals those whose distribution is the most
 //!   certain (the largest probability of any symbol), as the reference does. It is sharper than the learned distribution.
-//! - [`Order::Entropy`] does the same with the entropy of the distribution instead of its largest probability.
 //! - [`Order::Remask`] is [`Order::Random`], but each step first hides one symbol drawn before, to be drawn anew among
 //!   its present neighbours. Only here can a shown symbol change, and steps beyond one for each position go on improving
 //!   the text. It draws from no distribution known in closed form.
@@ -37,8 +36,6 @@ pub enum Order {
     /// [`Settings::top_p`]. Near temperature 0, but not at it, the model is sure everywhere to the last of its 23 bits, and
     /// all are equals.
     Confidence,
-    /// Those whose distribution has the lowest entropy, the first of equals; with the same distribution.
-    Entropy,
     /// Uniformly random ones, after one shown symbol is hidden again.
     Remask,
 }
@@ -158,7 +155,7 @@ impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
             });
             let Some((_, position)) = first.min() else { break };
             let Some(candidate) = candidates.get_mut(position).and_then(Option::take) else { break };
-            let drawn = candidate.drawn.or_else(|| self.draw(denoiser, position, Weights::total).drawn);
+            let drawn = candidate.drawn.or_else(|| self.draw(denoiser, position).drawn);
             let Some((symbol, total)) = drawn else { break };
             self.put(denoiser, position, Some(symbol), confidence(total));
         }
@@ -191,8 +188,7 @@ impl<const L: usize, const V: usize> Sampler<'_, L, V> {
         }
         Some(match self.settings.order {
             Order::Random | Order::Remask => Candidate { rank: self.words(position)[1], drawn: None },
-            Order::Confidence => self.draw(denoiser, position, Weights::total),
-            Order::Entropy => self.draw(denoiser, position, Weights::entropy),
+            Order::Confidence => self.draw(denoiser, position),
         })
     }
 
@@ -212,18 +208,13 @@ impl<const L: usize, const V: usize> Sampler<'_, L, V> {
         self.stream.draw(self.evaluations, counter(position))
     }
 
-    /// Draws a symbol at `position`, ranked by `rank` of the distribution over all that are allowed.
+    /// Draws a symbol at `position`, ranked by how sure the distribution over all that are allowed is.
     #[inline(always)]
-    fn draw<D: Denoiser<L, V> + ?Sized>(
-        &self,
-        denoiser: &D,
-        position: usize,
-        rank: fn(&Weights<V>) -> u32,
-    ) -> Candidate {
+    fn draw<D: Denoiser<L, V> + ?Sized>(&self, denoiser: &D, position: usize) -> Candidate {
         let allowed = set_of(self.allowed, position);
         let Settings { temperature, top_k, top_p, .. } = self.settings;
         let [word, _] = self.words(position);
-        draw(denoiser, position, allowed, temperature, top_k, top_p, word, rank)
+        draw(denoiser, position, allowed, temperature, top_k, top_p, word)
     }
 
     /// Puts `symbol` at `position`, or masks it again.
@@ -258,7 +249,6 @@ fn counter(position: usize) -> u32 {
 ///
 /// A function of its own, so that what it works in leaves the stack, and with single settings, so that the compiler sees
 /// which of them are constants and leaves out what they never ask for.
-#[expect(clippy::too_many_arguments, reason = "see above")]
 #[inline(never)]
 fn draw<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &D,
@@ -268,11 +258,10 @@ fn draw<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     top_k: u16,
     top_p: u32,
     word: u32,
-    rank: fn(&Weights<V>) -> u32,
 ) -> Candidate {
     let mut weights = Weights::EMPTY;
     weights.fill(allowed, temperature, |scores| denoiser.scores(position, scores));
-    let rank = rank(&weights);
+    let rank = weights.total();
     if top_k < ALL_SYMBOLS || top_p < ALL_PROBABILITY {
         weights.truncate(top_k, top_p);
     }

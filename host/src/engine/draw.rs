@@ -8,7 +8,7 @@ use micro_diffusion::pattern::{self, PatternError};
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
 use micro_diffusion::schedule::{cosine_remaining, linear_remaining};
-use micro_diffusion::text::{Alphabet, PAD};
+use micro_diffusion::text::Alphabet;
 
 use crate::engine::source::{Source, on_shares};
 
@@ -22,14 +22,13 @@ pub(crate) const SCHEDULE: Schedule = Schedule::Linear;
 pub(crate) const ANYTHING: &str = "*";
 
 /// Every order.
-pub(crate) const ORDERS: [Order; 4] = [Order::Random, Order::Confidence, Order::Entropy, Order::Remask];
+pub(crate) const ORDERS: [Order; 3] = [Order::Random, Order::Confidence, Order::Remask];
 
 /// The name of `order` on the command line and in reports.
 pub(crate) fn order_name(order: Order) -> &'static str {
     match order {
         Order::Random => "random",
         Order::Confidence => "confidence",
-        Order::Entropy => "entropy",
         Order::Remask => "remask",
     }
 }
@@ -73,8 +72,6 @@ pub(crate) struct Request {
 /// A drawn text.
 pub(crate) struct Drawn {
     pub(crate) text: String,
-    /// Whether a symbol other than PAD was drawn after the first PAD, where the text ends.
-    pub(crate) letters_after_pad: bool,
     /// Every state from all masks on, if asked for.
     pub(crate) frames: Vec<Frame>,
 }
@@ -181,9 +178,7 @@ impl<const L: usize, const V: usize> Drawer<'_, L, V> {
                 frames.push(Frame { symbols: sampler.symbols().to_vec(), confidence });
             }
         }
-        let mut after = sampler.symbols().iter().skip_while(|symbol| **symbol != Some(PAD));
-        let letters_after_pad = after.any(|symbol| *symbol != Some(PAD));
-        Ok(Drawn { text: decode(self.alphabet, sampler.symbols()), letters_after_pad, frames })
+        Ok(Drawn { text: decode(self.alphabet, sampler.symbols()), frames })
     }
 }
 
