@@ -106,7 +106,7 @@ fn sampling_works_before_any_training_and_names_keep_their_number() {
 fn every_sampler_and_option_gives_names() {
     let scene = Scene::new();
     let mut seen = std::collections::HashSet::new();
-    for sampler in ["random", "confidence", "entropy", "remask"] {
+    for sampler in ["random", "confidence", "remask"] {
         let plain = scene.good(&["sample", "--sampler", sampler]);
         for more in [["--steps", "3"], ["--top-k", "4"], ["--top-p", "0.9"], ["--temperature", "1.5"]] {
             let other = scene.good(&[&["sample", "--sampler", sampler], &more[..]].concat());
@@ -542,11 +542,8 @@ fn a_run_is_the_same_on_any_number_of_threads() {
     }
     scene.train("other", &["--seed", "2"]);
     assert_ne!(results(&scene, "other")[0], results(&scene, "one")[0]);
-    for (out, option) in [("reference", ["--objective", "reference"]), ("decayed", ["--weight-decay", "0.5"])]
-    {
-        scene.train(out, &option);
-        assert_ne!(results(&scene, out)[0], results(&scene, "one")[0], "{option:?}");
-    }
+    scene.train("decayed", &["--weight-decay", "0.5"]);
+    assert_ne!(results(&scene, "decayed")[0], results(&scene, "one")[0]);
     for (out, twin, option) in [
         ("averaged", "averaged_by_three", ["--averaging", "0.5"]),
         ("dropped", "dropped_by_three", ["--dropout", "0.2"]),
@@ -572,7 +569,7 @@ fn integers_are_exported_trained_sampled_and_scored() {
             assert!(text(&said.stderr).contains(part), "{part}: {}", text(&said.stderr));
         }
         assert_eq!(scene.good(&["sample", "--model", &file, "--num", "9"]).lines().count(), 9);
-        for sampler in ["confidence", "entropy", "remask"] {
+        for sampler in ["confidence", "remask"] {
             let sample =
                 ["sample", "--model", &file, "--pattern", "ma?*", "--sampler", sampler, "--num", "3"];
             assert!(scene.good(&sample).lines().all(|name| name.starts_with("ma")), "{sampler}");
@@ -667,7 +664,6 @@ fn resuming_asks_for_the_same_settings_and_data() {
         ("--averaging", "0.5", "averaging is 0.5"),
         ("--dropout", "0.5", "dropout is 0.5"),
         ("--config", "perceptron", "config is \"perceptron\", and was \"perceptron-small\""),
-        ("--objective", "reference", "objective is \"reference\""),
     ] {
         scene.bad(&resume(&[option, value]), 1, &["cannot go on", said]);
     }
@@ -845,6 +841,54 @@ fn an_old_name_in_a_checkpoint_is_refused_with_a_command_that_helps() {
             );
         }
     }
+}
+
+/// Runs from before there was one objective say which they had.
+#[test]
+#[cfg(unix)]
+fn an_old_objective_is_read_where_it_is_the_bound_and_refused_with_a_command_that_helps_where_not() {
+    let scene = Scene::new();
+    scene.train("run", &[]);
+    let (settings, sampled) =
+        (text(&scene.read("run/settings.json")), scene.good(&["sample", "--model", "run"]));
+    let with = |objective: &str| settings.replacen('{', &format!("{{\"objective\": \"{objective}\","), 1);
+    scene.write("run/settings.json", with("nelbo").as_bytes());
+    assert_eq!(scene.good(&["sample", "--model", "run"]), sampled);
+    scene.write("run/settings.json", with("reference").as_bytes());
+    for verb in ["sample", "sweep", "eval"] {
+        scene.bad(&[verb, "--model", "run"], 1, &["run/settings.json", "objective “reference”"]);
+    }
+    paste(&scene, &["sample", "--model", "run"], "aside with: ");
+    assert_eq!(scene.good(&["sample", "--model", "run"]), sampled);
+
+    let (whole, before) = (scene.read("run/checkpoint.safetensors"), results(&scene, "run"));
+    let resume = ["train", "--out", "run", "--resume", "--no-eval", "--quiet"];
+    let forge = |objective: &str| {
+        let (length, rest) = whole.split_first_chunk().unwrap();
+        let (header, tensors) = rest.split_at(u64::from_le_bytes(*length) as usize);
+        let named = format!(r#"\"settings\":{{\"objective\":\"{objective}\","#);
+        let header = text(header).replacen(r#"\"settings\":{"#, &named, 1);
+        let length = header.len() as u64;
+        scene.write(
+            "run/checkpoint.safetensors",
+            &[&length.to_le_bytes(), header.as_bytes(), tensors].concat(),
+        );
+    };
+    forge("nelbo");
+    scene.good(&resume);
+    forge("reference");
+    scene.bad(&resume, 1, &["not a usable checkpoint", "objective “reference”"]);
+    paste(&scene, &["inspect", "run/checkpoint.safetensors"], "with the likelihood bound: ");
+    assert_eq!(scene.read("runs/names/model.mdm"), before[0]);
+}
+
+#[test]
+fn an_old_order_on_the_command_line_is_refused_with_what_to_use_instead() {
+    let scene = Scene::new();
+    for verb in ["sample", "sweep", "eval"] {
+        scene.bad(&[verb, "--sampler", "entropy"], 2, &["entropy", "--sampler confidence"]);
+    }
+    assert!(!scene.good(&["sample", "--help"]).contains("entropy"), "it is hidden");
 }
 
 #[test]

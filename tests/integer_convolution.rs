@@ -306,5 +306,5 @@ fn every_order_and_pattern_runs_on_integers_and_gives_the_same_texts_for_ever() 
         every_order_and_pattern::<ConvolutionSmall, ConvolutionSmall4, 16>(3),
     ];
     let checksums = found.each_ref().map(|(checksum, _)| *checksum);
-    assert_eq!(checksums, [0xb9a4_884d, 0x0584_c7de], "\n{found:#?}");
+    assert_eq!(checksums, [0xd88d_5253, 0x66ec_8c3a], "\n{found:#?}");
 }

@@ -26,7 +26,7 @@ use micro_diffusion::kernels::{Kernels, Plain};
 use micro_diffusion::math::log2;
 use micro_diffusion::rng::{Purpose, Stream, below, shuffle};
 use micro_diffusion::rounding::{Grid, straight_through};
-use micro_diffusion::schedule::{MaskCounts, cosine_mask_rate, uniform_time};
+use micro_diffusion::schedule::MaskCounts;
 
 fn stream(index: u32) -> Stream {
     Stream::new(12, Purpose::Order).child(index, 0)
@@ -76,9 +76,6 @@ fn rows_of_a_batch_are_examples_of_their_count_and_weight() {
         let weight = counts.weight(count) / 7.0;
         assert_eq!(found, Example::bound(&clean, count, weight, stream(row)));
         assert_eq!(found.dropout, Dropout::NONE);
-        let found = Example::reference_row(&clean, 40, word, ROWS, stream(row));
-        let rate = cosine_mask_rate(uniform_time(word, 40), 40);
-        assert_eq!(found, Example::reference(&clean, rate, 1.0 / 35.0, stream(row)));
     }
 }
 

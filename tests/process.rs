@@ -17,12 +17,10 @@ use common::tolerance::{BOUND, COSINE, F32, F64, LOG_PROBABILITY, SIGMAS, UNIFOR
 use common::{Table, probabilities};
 use micro_diffusion::adam::{Adam, SMALLEST, average_rate, average_update, learning_rate};
 use micro_diffusion::bound::{negative_log_probability, term};
-use micro_diffusion::corruption::{mask_count, mask_rate};
+use micro_diffusion::corruption::mask_count;
 use micro_diffusion::denoiser::Example;
 use micro_diffusion::rng::{Purpose, Stream};
-use micro_diffusion::schedule::{
-    MaskCounts, cosine_mask_rate, cosine_remaining, linear_remaining, uniform_time,
-};
+use micro_diffusion::schedule::{MaskCounts, cosine_mask_rate, cosine_remaining, linear_remaining};
 
 fn stream(index: u32) -> Stream {
     Stream::new(11, Purpose::Noise).child(index, 0)
@@ -50,28 +48,6 @@ fn mask_count_masks_exactly_so_many_and_every_set_alike() {
         assert!(chi_square <= freedom + SIGMAS * (2.0 * freedom).sqrt(), "{count}: {chi_square}");
     }
     assert_eq!(mask_count(&clean, 99, stream(0)), [None; 5]);
-}
-
-#[test]
-fn mask_rate_masks_each_position_at_the_rate() {
-    const TRIALS: u32 = 20_000;
-    for time in [0, 1, 10, 25, 39, 40] {
-        let rate = cosine_mask_rate(time, 40);
-        let masked: u32 = (0..TRIALS)
-            .map(|trial| {
-                mask_rate(&[7; 6], rate, stream(trial)).iter().filter(|s| s.is_none()).count() as u32
-            })
-            .sum();
-        let (n, p) = (f64::from(TRIALS) * 6.0, f64::from(rate));
-        let sigma = (n * p * (1.0 - p)).sqrt();
-        assert!((f64::from(masked) - n * p).abs() <= SIGMAS * sigma, "time {time}: {masked} of {n}");
-    }
-    assert_eq!(mask_rate(&[7; 6], 0.0, stream(1)), [Some(7); 6]);
-    assert_eq!(mask_rate(&[7; 6], 1.0, stream(1)), [None; 6]);
-    // A rate that is the number drawn does not mask, the next above does: each rate has its share of the numbers.
-    let drawn = (stream(1).draw(0, 0)[0] >> 8) as f32 / 16_777_216.0;
-    assert_eq!(mask_rate(&[7], drawn, stream(1)), [Some(7)]);
-    assert_eq!(mask_rate(&[7], drawn.next_up(), stream(1)), [None]);
 }
 
 #[test]
@@ -196,12 +172,6 @@ fn parts_of_a_batch_carry_about_equal_work() {
 }
 
 #[test]
-fn times_reach_both_ends() {
-    assert_eq!(uniform_time(0, 40), 1);
-    assert_eq!(uniform_time(u32::MAX, 40), 40);
-}
-
-#[test]
 fn learning_rate_rises_then_falls_to_its_floor() {
     let rate = |step| learning_rate(step, 1000, 4e-3, 100, 0.1);
     assert_close(rate(0), 4e-5, F64, "first");
@@ -299,10 +269,9 @@ fn the_estimate_of_the_bound_has_the_exact_mean() {
 }
 
 #[test]
-fn examples_weigh_the_bound_and_the_reference_as_documented() {
+fn examples_weigh_the_bound_as_documented() {
     let example = Example::bound(&[1, 2, 3, 4], 2, 0.5, stream(3));
     let masked = example.noisy.map(|symbol| symbol.is_none());
     assert_eq!(example.weights, masked.map(|masked| if masked { 0.5 } else { 0.0 }));
-    let example = Example::reference(&[1, 2, 3, 4], 0.5, 0.25, stream(3));
-    assert_eq!((example.weights, example.clean), ([0.25; 4], [1, 2, 3, 4]));
+    assert_eq!(example.clean, [1, 2, 3, 4]);
 }

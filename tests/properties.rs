@@ -165,7 +165,7 @@ fn sets() -> impl Strategy<Value = Vec<SymbolSet>> {
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
-    let order = select(vec![Order::Random, Order::Confidence, Order::Entropy, Order::Remask]);
+    let order = select(vec![Order::Random, Order::Confidence, Order::Remask]);
     let temperature = prop_oneof![Just(0), 1..5000_u32].prop_map(Temperature::from_milli);
     let top_k = prop_oneof![Just(256), 0..9_u16];
     let top_p = prop_oneof![Just(65_536), 0..70_000_u32];

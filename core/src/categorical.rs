@@ -218,16 +218,6 @@ impl<const V: usize> Weights<V> {
         self.total = total;
     }
 
-    /// The entropy −Σ p·log₂p, in 1/65536 bit: 0 when the model is sure, log₂V·65536 when all are equally likely.
-    ///
-    /// With p_v = w_v/W it is log₂W − Σ w_v·log₂w_v / W, within 0.001 bit.
-    pub fn entropy(&self) -> u32 {
-        let terms = self.iter().map(|weight| u64::from(weight).saturating_mul(u64::from(log_of(weight))));
-        let sum = terms.fold(0_u64, u64::saturating_add);
-        let mean = sum.checked_div(u64::from(self.total)).unwrap_or(0);
-        log_of(self.total).saturating_sub(u32::try_from(mean).unwrap_or(u32::MAX))
-    }
-
     /// The sum of the weights: 2²³ when the model is sure of one symbol, V·2²³ when all are equally likely.
     ///
     /// The largest probability is 2²³/total, so a smaller total is a greater confidence, without a division.
@@ -333,25 +323,6 @@ pub fn power_of_two(x: u32) -> u32 {
     // high − low < 2¹⁷ and the fraction < 2¹⁰, so the product fits 32 bits.
     let between = high.wrapping_sub(*low).wrapping_mul(x & 1023) >> 10;
     high.wrapping_sub(between).checked_shr(x >> 16).unwrap_or(0)
-}
-
-/// log₂x in 1/65536, rounded down; 0 for x = 0.
-///
-/// The integer part is the place of the highest bit. The fraction comes bit by bit: squaring a mantissa in 1 … 2 doubles
-/// its logarithm, so the next bit says whether the square reaches 2.
-pub fn log_of(x: u32) -> u32 {
-    let Some(whole) = x.checked_ilog2() else { return 0 };
-    // 1.31 fixed point.
-    let mut mantissa = x << 31_u32.saturating_sub(whole);
-    let mut log = whole;
-    for _ in 0..16 {
-        // A square of 1.31 is 2.62 in 64 bits, below 4.
-        let square = u64::from(mantissa).saturating_mul(u64::from(mantissa)) >> 31;
-        let carry = square >> 32;
-        log = log << 1 | u32::from(carry > 0);
-        mantissa = u32::try_from(square >> carry).unwrap_or(u32::MAX);
-    }
-    log
 }
 
 /// 2²³·2^(−i/64), rounded, for i = 0 … 64.

@@ -268,7 +268,6 @@ fn counter(position: usize) -> u32 {
 ///
 /// A function of its own, so that what it works in leaves the stack, and with single settings, so that the compiler sees
 /// which of them are constants and leaves out what they never ask for.
-#[expect(clippy::too_many_arguments, reason = "see above")]
 #[inline(never)]
 fn draw<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &D,

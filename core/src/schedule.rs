@@ -9,15 +9,14 @@
 //! mean of k cross-entropies, is least at p_k proportional to s_k, and a mean of k independent terms has s_k proportional to
 //! 1/√k. Small k, which have the least to average over, are so drawn the most, and the weight is proportional to 1/√k too.
 //!
-//! The reference's schedule is kept beside it: a time t in 1 … T for the whole batch, and every position masked with
-//! probability 1 − cos²(((t/T) + s)/(1 + s)·π/2), s = 0.008.
+//! Sampling reveals positions evenly, or as the reference does: its share of masked positions at time t of T is
+//! 1 − cos²(((t/T) + s)/(1 + s)·π/2), s = 0.008.
 //!
 //! Source: E. Hoogeboom et al., "Autoregressive Diffusion Models", ICLR 2022, equation 2 and what follows it; S. Sahoo et al.,
 //! "Simple and Effective Masked Diffusion Language Models", NeurIPS 2024, equation 11; for the cosine, A. Nichol and P. Dhariwal,
 //! "Improved Denoising Diffusion Probabilistic Models", 2021, equation 17.
 
 use crate::math::{Real, cos};
-use crate::rng::below;
 
 /// How many positions training masks in each row of a batch of texts of at most `L` symbols, and what they weigh.
 ///
@@ -118,9 +117,4 @@ pub fn cosine_remaining(masked: usize, time: u32, times: u32) -> usize {
     }
     let share = cosine_mask_rate(time.saturating_sub(1), times) / cosine_mask_rate(time, times);
     (masked as f32 * share) as usize
-}
-
-/// A time in 1 … `times`, uniformly, from one random word.
-pub fn uniform_time(word: u32, times: u32) -> u32 {
-    below(word, times).saturating_add(1)
 }

@@ -10,7 +10,7 @@ use micro_diffusion::sampler::Order;
 use crate::engine::configurations;
 use crate::engine::draw::{self, Request, Schedule, order_name};
 use crate::engine::score;
-use crate::engine::settings::{IntegerFormat, Objective, Settings};
+use crate::engine::settings::{IntegerFormat, Settings};
 use crate::files::format::FileFormat;
 
 /// What a command's end means to the shell.
@@ -125,9 +125,6 @@ pub(crate) struct TrainOptions {
     /// Seed of weights, order and noise [default: 1]
     #[arg(long, value_parser = seed, allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,
-    /// What is learned [default: nelbo]
-    #[arg(long, value_parser = objective())]
-    pub(crate) objective: Option<Objective>,
     /// Hold out every tenth training line instead of the held-out ones: for choosing settings
     #[arg(long)]
     pub(crate) development: bool,
@@ -321,7 +318,6 @@ impl TrainOptions {
     pub(crate) fn over(&self, settings: Settings) -> Settings {
         Settings {
             config: self.config.clone().unwrap_or(settings.config),
-            objective: self.objective.unwrap_or(settings.objective),
             steps: self.steps.unwrap_or(settings.steps),
             batch: self.batch.unwrap_or(settings.batch),
             learning_rate: self.lr.unwrap_or(settings.learning_rate),
@@ -351,21 +347,6 @@ impl DrawOptions {
     }
 }
 
-fn objective() -> impl TypedValueParser<Value = Objective> {
-    one_of([
-        (
-            Objective::Nelbo,
-            Objective::Nelbo.name(),
-            "The likelihood bound: a number of masks for each line, loss at masked positions only",
-        ),
-        (
-            Objective::Reference,
-            Objective::Reference.name(),
-            "The Python reference's: one cosine noise level for the whole batch, loss at all positions",
-        ),
-    ])
-}
-
 fn integer_format() -> impl TypedValueParser<Value = IntegerFormat> {
     one_of([
         (IntegerFormat::Int8, "int8", "A byte for each weight"),
@@ -373,16 +354,27 @@ fn integer_format() -> impl TypedValueParser<Value = IntegerFormat> {
     ])
 }
 
+/// An order that is no longer there, hidden from help and completions, and the one that draws alike.
+const ENTROPY: &str = "entropy";
+
+/// Reads `--sampler`. The order that is no longer there is an error that gives the one to use instead.
 fn order() -> impl TypedValueParser<Value = Order> {
     let help = |order| match order {
         Order::Random => "Random positions: draws from the learned distribution",
         Order::Confidence => {
             "The positions whose likeliest symbol is the most probable: sharper, and shorter names"
         }
-        Order::Entropy => "The positions of lowest entropy",
         Order::Remask => "Random positions, and one shown letter drawn anew at each step",
     };
-    one_of(draw::ORDERS.map(|order| (order, order_name(order), help(order))))
+    let present = draw::ORDERS.map(|order| PossibleValue::new(order_name(order)).help(help(order)));
+    let old = PossibleValue::new(ENTROPY).hide(true);
+    PossibleValuesParser::new(present.into_iter().chain([old])).try_map(|name| {
+        let found = draw::ORDERS.into_iter().find(|order| order_name(*order) == name);
+        let confidence = order_name(Order::Confidence);
+        found.ok_or_else(|| {
+            format!("it is no longer there and drew as {confidence} does; write --sampler {confidence}")
+        })
+    })
 }
 
 fn schedule() -> impl TypedValueParser<Value = Schedule> {

@@ -237,7 +237,7 @@ pub(crate) fn every_order_and_pattern<M: Model<L, 27>, I: IntegerModel<L, 27>, c
     let mut memory = I::MEMORY;
     let mut denoiser = I::denoiser(I::view(&case.payload, &case.scales).unwrap(), &mut memory);
     let mut all = String::new();
-    for order in [Order::Random, Order::Confidence, Order::Entropy, Order::Remask] {
+    for order in [Order::Random, Order::Confidence, Order::Remask] {
         for pattern in ["*", "m?r?a", "jo*"] {
             let allowed: [_; L] = micro_diffusion::pattern::allowed(pattern, None, alphabet).unwrap();
             let mut settings = Settings::new(order, Temperature::from_milli(700));

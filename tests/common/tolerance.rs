@@ -30,12 +30,8 @@ pub(crate) const ORACLE_SCORES: f64 = 1e-5;
 pub(crate) const CATEGORICAL: f64 = 2e-5;
 /// A confidence in 1/65536 against f64: rounded down by less than 2⁻¹⁶, from a total less its last 8 bits of 23, 2⁻¹⁵.
 pub(crate) const CONFIDENCE: f64 = 5e-5;
-/// An entropy against f64, in bits: every logarithm is rounded down by less than 2⁻¹⁵, every weight to a bit of 23.
-pub(crate) const ENTROPY: f64 = 1e-3;
 /// 2^(−x) against f64, of the value: the chord lies above the curve by (ln 2/64)²/8 at most, and the entries are rounded.
 pub(crate) const POWER_OF_TWO: f64 = 1.6e-5;
-/// log₂x against f64, in 1/65536: the last bit is rounded down, and the squarings are cut 16 times.
-pub(crate) const LOG_OF: f64 = 2.0;
 /// A few operations in f64, each rounded by 2⁻⁵³ of a value of order 1.
 pub(crate) const F64: f64 = 1e-15;
 /// A number of order 1 rounded once to f32, by 2⁻²⁴ of itself.

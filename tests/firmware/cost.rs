@@ -134,7 +134,7 @@ impl Row {
                 marks.chunks_exact(2).map(|pair| (pair[1].0 - pair[0].0, pair[1].1 - pair[0].1)).collect();
             let (validation, names) = spans.split_first().unwrap();
             // The samplers one after the other, the random order first and confidence second.
-            let mut samplers = names.chunks_exact(names.len() / 6).map(summary);
+            let mut samplers = names.chunks_exact(names.len() / 5).map(summary);
             (validation.0, samplers.next().unwrap(), samplers.next().unwrap())
         };
         let [r, s, c] = [random, [image.flash, image.static_memory, stack], confidence];

@@ -19,7 +19,7 @@ use micro_diffusion::text::{Alphabet, EncodeError, PAD};
 use micro_diffusion::transformer::Transformer;
 use micro_diffusion_cli::files::readers;
 
-const ORDERS: [Order; 4] = [Order::Random, Order::Confidence, Order::Entropy, Order::Remask];
+const ORDERS: [Order; 3] = [Order::Random, Order::Confidence, Order::Remask];
 
 /// The bytes as a model file, and once more with a checksum that matches, since else hardly any would get past it.
 pub fn model_file(bytes: &[u8]) -> bool {

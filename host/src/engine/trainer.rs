@@ -19,7 +19,7 @@ use micro_diffusion::text::Text;
 
 use crate::engine::aligned::Aligned;
 use crate::engine::language::Language;
-use crate::engine::settings::{Objective, Settings};
+use crate::engine::settings::Settings;
 use crate::engine::step::{Batch, Parameters, Rates, Setup, Step};
 
 /// What a run is made of.
@@ -80,9 +80,6 @@ impl State {
         if self.average.is_empty() { &self.weights } else { &self.average }
     }
 }
-
-/// The times T of the reference's schedule.
-const REFERENCE_TIMES: u32 = 40;
 
 /// A run of model `M`.
 pub(crate) struct Trainer<'a, M, const L: usize, const V: usize> {
@@ -182,13 +179,7 @@ impl<'a> Noise<'a> {
     fn example<const L: usize>(&self, counts: &MaskCounts<L>, clean: &Text<L>, row: usize) -> Example<L> {
         let row = row as u32;
         let stream = self.stream.child(self.step, row);
-        let example = match self.settings.objective {
-            Objective::Nelbo => Example::bound_row(clean, counts, self.shared, row, stream),
-            Objective::Reference => {
-                let rows = self.settings.batch;
-                Example::reference_row(clean, REFERENCE_TIMES, self.shared, rows, stream)
-            }
-        };
+        let example = Example::bound_row(clean, counts, self.shared, row, stream);
         let dropped = self.dropout.child(self.step, row);
         Example { dropout: Dropout::new(self.settings.dropout as f32, dropped), ..example }
     }
@@ -270,11 +261,6 @@ impl<M: Step<L, V>, const L: usize, const V: usize> Training for Trainer<'_, M, 
             *example = noise.example(counts, &example.clean, row);
         });
         let loss: f32 = self.losses.iter().sum::<f32>() + self.length_nats;
-        let loss = match self.settings.objective {
-            Objective::Nelbo => loss,
-            // A mean over positions; what is reported counts texts.
-            Objective::Reference => loss * L as f32,
-        };
         self.state.losses.push(loss);
         self.pace.note(step as usize, start.elapsed());
         loss

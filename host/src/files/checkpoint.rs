@@ -16,7 +16,7 @@ use crate::engine::configurations;
 use crate::engine::description::dtype_name;
 use crate::engine::settings::Settings;
 use crate::engine::trainer::State;
-use crate::files::run::{RunSettings, quoted};
+use crate::files::run::{RunSettings, lost_objective, quoted};
 
 /// The version of this layout of tensors and metadata.
 const VERSION: u32 = 2;
@@ -138,9 +138,9 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
     let (_, header) = SafeTensors::read_metadata(bytes)?;
     let json = header.metadata().as_ref().and_then(|entries| entries.get(METADATA));
     let json = json.context("it was not written by this program")?;
-    let version: serde_json::Value = serde_json::from_str(json)?;
-    if version["version"] != VERSION {
-        bail!("it is version {}, and this program reads version {VERSION}", version["version"]);
+    let fields: serde_json::Value = serde_json::from_str(json)?;
+    if fields["version"] != VERSION {
+        bail!("it is version {}, and this program reads version {VERSION}", fields["version"]);
     }
     let metadata: Metadata = serde_json::from_str(json)?;
     let name = &metadata.settings.training.config;
@@ -148,6 +148,13 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
         bail!(
             "its configuration “{name}” is now called “{new}”; train it anew with: \
              micro-diffusion train --config {new}{}",
+            options(&metadata.settings)
+        );
+    }
+    if let Some(objective) = lost_objective(&fields["settings"]) {
+        bail!(
+            "its objective “{objective}” is no longer there; train it anew with the likelihood bound: \
+             micro-diffusion train --config {name}{}",
             options(&metadata.settings)
         );
     }
@@ -183,8 +190,7 @@ fn options(settings: &RunSettings) -> String {
     let Settings { steps, batch, learning_rate, weight_decay, averaging, dropout, seed, .. } = training;
     let mut options = format!(
         " --steps {steps} --batch {batch} --lr {learning_rate} --weight-decay {weight_decay} --averaging {averaging} \
-         --dropout {dropout} --seed {seed} --objective {}",
-        training.objective.name()
+         --dropout {dropout} --seed {seed}"
     );
     if training.quantize.is_some() {
         options += &format!(" --quantize {}", dtype_name(training.dtype()));

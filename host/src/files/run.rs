@@ -173,14 +173,27 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     })
 }
 
+/// The objective that `settings` name, if it is not the likelihood bound, the only one that this program has.
+pub(crate) fn lost_objective(settings: &serde_json::Value) -> Option<&str> {
+    settings["objective"].as_str().filter(|objective| *objective != "nelbo")
+}
+
 /// The settings of the run that left `model`, if one did.
 ///
 /// # Errors
-/// The settings name a configuration by a name that it no longer has.
+/// The settings name a configuration by a name that it no longer has, or an objective that is no longer there.
 pub(crate) fn settings_of(model: &Path) -> anyhow::Result<Option<RunSettings>> {
     let path = model.with_file_name(SETTINGS);
-    let settings: Option<RunSettings> =
+    let fields: Option<serde_json::Value> =
         fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    if let Some(objective) = fields.as_ref().and_then(lost_objective) {
+        let (name, path) = (path.display(), quoted(&path));
+        bail!(
+            "{name}: the objective “{objective}” is no longer there; to use the model without these settings, move them \
+             aside with: mv {path} {path}.old"
+        );
+    }
+    let settings: Option<RunSettings> = fields.and_then(|fields| serde_json::from_value(fields).ok());
     if let Some(old) = settings.as_ref().map(|settings| &settings.training.config)
         && let Some(new) = configurations::renamed(old)
     {

@@ -10,7 +10,6 @@ use crate::engine::description::shape_name;
 use crate::engine::draw::{Drawn, ORDERS, Request, TEMPERATURE, order_name};
 use crate::engine::preview;
 use crate::engine::score::Score;
-use crate::engine::settings::Objective;
 use crate::files::corpus::Corpus;
 use crate::files::model::Model;
 use crate::files::run::{LOSS_PICTURE, NAMES_PICTURE, REPORT, RunFolder, RunSettings, UNMASKING_PICTURE};
@@ -51,7 +50,7 @@ impl Report<'_> {
     /// Writes the pictures and the page.
     pub(crate) fn save(&self, folder: &RunFolder) -> anyhow::Result<()> {
         let first = self.drawn.first().context("no name to show")?;
-        let curves = svg::curves(self.losses, self.held_out, self.settings.training.objective)?;
+        let curves = svg::curves(self.losses, self.held_out)?;
         let unmasking = svg::unmasking(self.corpus.alphabet()?, &first.frames, &first.text);
         folder.save(LOSS_PICTURE, curves.as_bytes())?;
         folder.save(UNMASKING_PICTURE, unmasking.as_bytes())?;
@@ -110,12 +109,11 @@ impl Report<'_> {
 
     /// What the curves are of.
     fn about_curves(&self) -> Markup {
-        let bound = self.settings.training.objective == Objective::Nelbo;
         html! {
             p.note {
-                @if bound { "The training loss is an upper bound on −ln p(name), in nats; lower is better. " }
+                "The training loss is an upper bound on −ln p(name), in nats; lower is better. "
                 @if !self.held_out.is_empty() {
-                    "The held-out curve estimates the " @if bound { "same " } "bound from " (preview::ROWS)
+                    "The held-out curve estimates the same bound from " (preview::ROWS)
                     " masked lines that were never trained on."
                 }
             }

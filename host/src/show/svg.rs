@@ -12,7 +12,6 @@ use plotters::style::{Color, IntoFont};
 use unicode_width::UnicodeWidthChar;
 
 use crate::engine::draw::{Drawn, Frame};
-use crate::engine::settings::Objective;
 
 /// Width and height of the curves.
 const CURVES: (u32, u32) = (840, 420);
@@ -23,11 +22,7 @@ const HELD_OUT: RGBColor = RGBColor(232, 126, 36);
 const INK: RGBColor = RGBColor(128, 128, 128);
 
 /// The training loss and the held-out score over the steps.
-pub(crate) fn curves(
-    losses: &[f32],
-    held_out: &[(u32, f64)],
-    objective: Objective,
-) -> anyhow::Result<String> {
+pub(crate) fn curves(losses: &[f32], held_out: &[(u32, f64)]) -> anyhow::Result<String> {
     let width = losses.len().div_ceil(POINTS).max(1);
     let training: Vec<(f64, f64)> = (0..)
         .zip(losses.chunks(width))
@@ -37,12 +32,7 @@ pub(crate) fn curves(
         })
         .collect();
     let held_out: Vec<(f64, f64)> = held_out.iter().map(|(step, nelbo)| (f64::from(*step), *nelbo)).collect();
-    let positions = match objective {
-        Objective::Nelbo => "",
-        Objective::Reference => " over all positions",
-    };
-    let label =
-        format!("training loss{positions}, mean of {width} step{}", if width == 1 { "" } else { "s" });
+    let label = format!("training loss, mean of {width} step{}", if width == 1 { "" } else { "s" });
     let mut picture = String::new();
     draw(&mut picture, losses.len(), &label, &training, &held_out)
         .map_err(|error| anyhow::anyhow!("{error}"))

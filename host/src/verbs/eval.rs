@@ -102,12 +102,11 @@ fn print(out: &mut impl std::io::Write, report: &Report) -> std::io::Result<()> 
         "\nsamples        {} names, {:?} order, temperature {}",
         statistics.sampled_names, report.order, report.temperature
     )?;
-    let Statistics { unique, novel, hit_rate, letters_after_pad, mean_length, .. } = statistics;
+    let Statistics { unique, novel, hit_rate, mean_length, .. } = statistics;
     writeln!(out, "unique         {unique:.3}")?;
     writeln!(out, "novel          {novel:.3}  not in the training lines")?;
     writeln!(out, "hit rate       {hit_rate:.3}  held-out lines among the novel")?;
     writeln!(out, "mean length    {mean_length:.2} letters")?;
-    writeln!(out, "cut            {letters_after_pad:.3}  with letters after the end")?;
     writeln!(
         out,
         "divergence     {:.4} bits of letter pairs, {:.4} of triples, {:.4} of lengths (Jensen–Shannon, from the held-out)",

@@ -60,13 +60,12 @@ pub const V: usize = 27;
 pub const SEEDS: u64 = 100;
 
 /// The samplers for texts of `positions`: name, how it draws, and in how many steps.
-const fn samplers(positions: usize) -> [(&'static str, Settings, usize); 6] {
+const fn samplers(positions: usize) -> [(&'static str, Settings, usize); 5] {
     let warm = Temperature::from_milli(700);
     let truncated = Settings { top_k: 5, top_p: 58_982, ..Settings::new(Order::Random, Temperature::ONE) };
     [
         ("random", Settings::new(Order::Random, warm), positions),
         ("confidence", Settings::new(Order::Confidence, warm), positions),
-        ("entropy", Settings::new(Order::Entropy, warm), 5),
         ("remask", Settings::new(Order::Remask, warm), 2 * positions),
         ("top-k-top-p", truncated, positions),
         ("greedy", Settings::new(Order::Confidence, Temperature::GREEDY), 7),
