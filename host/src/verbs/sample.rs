@@ -5,7 +5,8 @@ use std::io::Write;
 use serde::Serialize;
 
 use crate::cli::{Outcome, SampleOptions};
-use crate::engine::draw::{ANYTHING, Request, order_name};
+use crate::engine::draw::{Request, order_name};
+use crate::engine::forms::ANYTHING;
 use crate::files::model::ModelBytes;
 use crate::show::messages::announce;
 use crate::show::picture::Painter;
