@@ -1,7 +1,7 @@
 //! The bound on −ln p(text) by separate masks, as training lowers it, estimated over any denoiser.
 //!
-//! NELBO = Σ_k (1/k)·E\[Σ_masked −ln p(x_l | shown)\], k = 1 … L, the expectation over which k positions are masked. It
-//! counts PAD too, so it bounds the code length of the text with its end, and can be set beside an autoregressive
+//! NELBO = Σ_k (1/k)·E\[Σ_masked −ln p(x_l | shown)\], k = 1 … n, the expectation over which k of the n positions are
+//! masked. With −ln p(n) on top it bounds the code length of the text with its end, and can be set beside an autoregressive
 //! model's −ln p. One [`term`] is an unbiased estimate of one summand of the outer sum, for one evaluation. The score of record
 //! is the same sum along whole orders: see [`likelihood`](crate::likelihood).
 //!

@@ -1,13 +1,14 @@
 //! The likelihood of a text under the sampler: −ln p(x) by random orders, and exactly.
 //!
-//! [`Order::Random`](crate::sampler::Order::Random), one position a step, draws the n unknown positions of a text in an order σ,
-//! every order equally likely. So it draws the text x with the probability
+//! [`Order::Random`](crate::sampler::Order::Random), one position a step, draws the n positions of a text in an order σ, every
+//! order equally likely. So it draws the text x, once its length is known, with the probability
 //!
 //! ```text
-//! p(x) = E_σ[p(x | σ)],   −ln p(x | σ) = Σ_i −ln p(x_σ(i) | x_σ(1) … x_σ(i−1), what is known)          (a)
+//! p(x) = E_σ[p(x | σ)],   −ln p(x | σ) = Σ_i −ln p(x_σ(i) | x_σ(1) … x_σ(i−1), n)                      (a)
 //! ```
 //!
-//! at temperature 1. [`nats_in_order`] is −ln p(x | σ), one evaluation for each unknown position. Over random orders:
+//! at temperature 1; −ln p(n) comes on top ([`Lengths`](crate::length::Lengths)). [`nats_in_order`] is −ln p(x | σ), one
+//! evaluation for each position. Over random orders:
 //!
 //! - Its mean estimates E_σ\[−ln p(x | σ)\], the NELBO, without bias. By Jensen's inequality it is at least −ln p(x).
 //! - −ln((1/K)·Σ_j p(x | σ_j)), the [`negative_log_mean`] over K orders, is at least −ln p(x) in expectation too. It falls with K
@@ -26,8 +27,6 @@
 //! [`standard_error`](crate::bound::standard_error) of a mean for the NELBO, and the [`jackknife_error`] for −ln of a mean. The
 //! mean over N texts then has the [`error_of_mean`] that comes of the orders, besides what comes of the choice of the texts.
 //!
-//! The unknown positions are the first so many; a symbol after them is known from the start.
-//!
 //! Source: for (a) E. Hoogeboom et al., "Autoregressive Diffusion Models", ICLR 2022, equation 2; for the mean over K, Y. Burda et
 //! al., "Importance Weighted Autoencoders", ICLR 2016; for (b) the recursion over subsets of M. Held and R. Karp, "A Dynamic
 //! Programming Approach to Sequencing Problems", 1962; B. Efron, *The Jackknife, the Bootstrap and Other Resampling Plans*, 1982.
@@ -36,10 +35,11 @@ use crate::bound::negative_log_probability;
 use crate::denoiser::Denoiser;
 use crate::math::Real;
 use crate::rng::{Stream, shuffle};
+use crate::text::Text;
 
-/// The first `unknown` of `L` positions in random order, by [`shuffle`]; every order is equally likely.
-pub fn random_order<const L: usize>(unknown: usize, stream: Stream) -> heapless::Vec<usize, L> {
-    let mut order: heapless::Vec<usize, L> = (0..unknown.min(L)).collect();
+/// The positions of a text of `length` symbols in random order, by [`shuffle`]; every order is equally likely.
+pub fn random_order<const L: usize>(length: usize, stream: Stream) -> heapless::Vec<usize, L> {
+    let mut order: heapless::Vec<usize, L> = (0..length.min(L)).collect();
     shuffle(&mut order, stream);
     order
 }
@@ -51,48 +51,72 @@ pub fn random_order<const L: usize>(unknown: usize, stream: Stream) -> heapless:
 pub fn nats_in_order<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,
     symbols: usize,
-    clean: &[u8; L],
+    clean: &Text<L>,
     order: &[usize],
 ) -> f64 {
+    let clean = clean.symbols();
+    denoiser.start(clean.len());
     for (position, symbol) in clean.iter().enumerate() {
         denoiser.set(position, Some(*symbol).filter(|_| !order.contains(&position)));
     }
+    let steps = order.iter().map(|position| (*position, clean.get(*position).copied().unwrap_or(u8::MAX)));
+    nats_of_steps(denoiser, symbols, steps)
+}
+
+/// Σ −ln p(x_l | those left of it, n) over the positions l of `given` that hold a symbol, in nats: the letters that are given in
+/// a text of `length`, from left to right, with everything else masked.
+pub fn nats_of_given<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
+    denoiser: &mut D,
+    symbols: usize,
+    length: usize,
+    given: &[Option<u8>; L],
+) -> f64 {
+    denoiser.start(length);
+    let steps = given.iter().enumerate().filter_map(|(position, symbol)| Some((position, (*symbol)?)));
+    nats_of_steps(denoiser, symbols, steps)
+}
+
+/// Σ −ln p of the symbol of each of `steps`, in nats, each shown before the next.
+fn nats_of_steps<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
+    denoiser: &mut D,
+    symbols: usize,
+    steps: impl Iterator<Item = (usize, u8)>,
+) -> f64 {
     let mut nats = 0.0;
-    for position in order {
+    for (position, symbol) in steps {
         denoiser.evaluate();
-        nats += nats_at(denoiser, symbols, clean, *position);
-        denoiser.set(*position, clean.get(*position).copied());
+        nats += nats_at(denoiser, symbols, position, symbol);
+        denoiser.set(position, Some(symbol));
     }
     nats
 }
 
-/// −ln p of the symbol of `clean` at `position`, in nats, as of the last evaluation; ∞ outside the text.
+/// −ln p of `symbol` at `position`, in nats, as of the last evaluation.
 fn nats_at<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &D,
     symbols: usize,
-    clean: &[u8; L],
     position: usize,
+    symbol: u8,
 ) -> f64 {
-    let Some(symbol) = clean.get(position) else { return f64::INFINITY };
     let mut scores = [0; V];
     denoiser.scores(position, &mut scores);
-    negative_log_probability(&scores, symbols, *symbol).to_f64()
+    negative_log_probability(&scores, symbols, symbol).to_f64()
 }
 
-/// −ln p(x) of the text `clean` in nats, by (b), where its first `unknown` positions are masked at the start.
+/// −ln p(x | n) of the text `clean` of n symbols in nats, by (b).
 ///
-/// It takes 2ⁿ − 1 evaluations for n = `unknown`, and works in `memory`: −ln f of each set, 2ⁿ numbers or more in any state
+/// It takes 2ⁿ − 1 evaluations, and works in `memory`: −ln f of each set, 2ⁿ numbers or more in any state
 /// (`None` where it is fewer).
 pub fn exact_nats<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,
     symbols: usize,
-    clean: &[u8; L],
-    unknown: usize,
+    clean: &Text<L>,
     memory: &mut [f64],
 ) -> Option<f64> {
-    let unknown = unknown.min(L);
-    let table = memory.get_mut(..set_of(unknown)?)?;
+    let (clean, length) = (clean.symbols(), clean.symbols().len());
+    let table = memory.get_mut(..set_of(length)?)?;
     let all = table.len().saturating_sub(1);
+    denoiser.start(length);
     for (position, symbol) in clean.iter().enumerate() {
         denoiser.set(position, Some(*symbol));
     }
@@ -100,21 +124,20 @@ pub fn exact_nats<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     let mut before = all;
     for shown in (0..=all).rev() {
         let mut ways: heapless::Vec<f64, L> = heapless::Vec::new();
-        for position in 0..unknown {
+        for (position, symbol) in clean.iter().enumerate() {
             let bit = set_of(position)?;
             if (shown ^ before) & bit != 0 {
-                let symbol = clean.get(position).copied().filter(|_| shown & bit != 0);
-                denoiser.set(position, symbol);
+                denoiser.set(position, Some(*symbol).filter(|_| shown & bit != 0));
             }
         }
         if shown < all {
             denoiser.evaluate();
         }
-        for position in 0..unknown {
+        for (position, symbol) in clean.iter().enumerate() {
             let bit = set_of(position)?;
             if shown & bit == 0 {
                 let rest = table.get(shown | bit)?;
-                ways.push(nats_at(denoiser, symbols, clean, position) + rest).ok()?;
+                ways.push(nats_at(denoiser, symbols, position, *symbol) + rest).ok()?;
             }
         }
         *table.get_mut(shown)? = if shown < all { negative_log_mean(ways.iter().copied()) } else { 0.0 };
@@ -139,6 +162,12 @@ pub fn negative_log_mean(nats: impl Iterator<Item = f64> + Clone) -> f64 {
         count += 1.0;
     }
     if least == f64::INFINITY { least } else { least - Real::ln(sum / count) }
+}
+
+/// The share e^(mean − x)/K that a term of −ln p = x = `nats` has of the sum of K = `count` of them whose
+/// [`negative_log_mean`] is `mean`.
+pub fn share_of_mean(nats: f64, mean: f64, count: usize) -> f64 {
+    Real::exp(mean - nats) / count as f64
 }
 
 /// The jackknife's standard error of the [`negative_log_mean`] θ of K independent `nats`:

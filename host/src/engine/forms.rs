@@ -52,9 +52,9 @@ impl<const L: usize> Forms<L> {
                 + likelihood::nats_of_given(denoiser, symbols, form.length, &form.given)
         });
         let mean = likelihood::negative_log_mean(nats.iter().copied());
-        let mut sum = 0.0;
+        let (mut sum, count) = (0.0, nats.len());
         let shares = nats.iter().map(|nats| {
-            sum += likelihood::share(mean - nats, nats.len());
+            sum += likelihood::share_of_mean(*nats, mean, count);
             sum
         });
         Ok(Self::These(forms.into_iter().zip(shares).collect()))

@@ -7,8 +7,9 @@ use micro_diffusion::denoiser;
 use micro_diffusion::likelihood;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::schedule::MaskCounts;
-use micro_diffusion::text::{Alphabet, EncodeError};
+use micro_diffusion::text::{Alphabet, EncodeError, Text};
 
+use crate::engine::language::Language;
 use crate::engine::source::{Noted, Source, on_noted_shares, on_shares};
 
 /// Random orders of each text: the score of record.
@@ -74,9 +75,9 @@ impl TextScore {
     }
 }
 
-/// How many positions of `text` are unknown at the start: all, those of PAD too.
-const fn unknown<const L: usize>(_text: &[u8; L]) -> usize {
-    L
+/// −ln p(n) of the length of `clean`, in nats.
+fn length_nats<const L: usize>(language: Language, clean: &Text<L>) -> f64 {
+    language.lengths.negative_log_probability(clean.symbols().len())
 }
 
 /// `count` of `texts`, evenly spread; all where there are no more.
@@ -90,17 +91,18 @@ pub(crate) fn spread(texts: &[String], count: usize) -> Vec<String> {
 /// Order number j of text number i is that of child (i, j) of the stream of `seed`, on any number of threads.
 pub(crate) fn texts<const L: usize, const V: usize>(
     source: &dyn Source<L, V>,
-    alphabet: Alphabet,
+    language: Language,
     texts: &[String],
     (orders, seed): (u32, u64),
     noted: Noted,
 ) -> anyhow::Result<Vec<TextScore>> {
     let stream = Stream::new(seed, Purpose::Score);
-    let texts: Vec<(u32, [u8; L])> = (0..).zip(encode(texts, alphabet)?).collect();
+    let texts: Vec<(u32, Text<L>)> = (0..).zip(encode(texts, language.alphabet)?).collect();
     Ok(on_noted_shares(source, &texts, noted, |denoiser, (index, clean)| {
         let along = |number| {
-            let order = likelihood::random_order::<L>(unknown(clean), stream.child(*index, number));
-            likelihood::nats_in_order(denoiser, alphabet.symbols(), clean, &order)
+            let order = likelihood::random_order::<L>(clean.symbols().len(), stream.child(*index, number));
+            length_nats(language, clean)
+                + likelihood::nats_in_order(denoiser, language.alphabet.symbols(), clean, &order)
         };
         TextScore::of(&(0..orders).map(along).collect::<Vec<_>>())
     }))
@@ -109,23 +111,24 @@ pub(crate) fn texts<const L: usize, const V: usize>(
 /// −ln p of each text, exactly.
 ///
 /// # Errors
-/// Says so where the model has more than [`EXACT_POSITIONS`].
+/// Says so where a text has more than [`EXACT_POSITIONS`].
 pub(crate) fn exact<const L: usize, const V: usize>(
     source: &dyn Source<L, V>,
-    alphabet: Alphabet,
+    language: Language,
     texts: &[String],
     noted: Noted,
 ) -> anyhow::Result<Vec<f64>> {
-    if L > EXACT_POSITIONS {
+    let texts: Vec<Text<L>> = encode(texts, language.alphabet)?;
+    if let Some(longest) = texts.iter().map(|text| text.symbols().len()).max().filter(|n| *n > EXACT_POSITIONS) {
         bail!(
-            "an exact score goes through every subset of the positions: {EXACT_POSITIONS} can be scored so, and this model \
-             has {L}; score it by random orders"
+            "an exact score goes through every subset of the positions: {EXACT_POSITIONS} can be scored so, and the longest \
+             text has {longest}; score it by random orders"
         );
     }
-    let texts: Vec<[u8; L]> = encode(texts, alphabet)?;
     let nats = on_noted_shares(source, &texts, noted, |denoiser, clean| {
-        let mut memory = vec![0.0; 1 << unknown(clean)];
-        likelihood::exact_nats(denoiser, alphabet.symbols(), clean, unknown(clean), &mut memory)
+        let mut memory = vec![0.0; 1 << clean.symbols().len()];
+        let nats = likelihood::exact_nats(denoiser, language.alphabet.symbols(), clean, &mut memory)?;
+        Some(length_nats(language, clean) + nats)
     });
     nats.into_iter().collect::<Option<_>>().context("the subsets of positions exceed the memory")
 }
@@ -133,14 +136,14 @@ pub(crate) fn exact<const L: usize, const V: usize>(
 /// For each text, −ln p of each of its characters given all others, in nats.
 pub(crate) fn surprises<const L: usize, const V: usize>(
     source: &dyn Source<L, V>,
-    alphabet: Alphabet,
+    language: Language,
     texts: &[String],
 ) -> anyhow::Result<Vec<Vec<f64>>> {
-    let lengths = texts.iter().map(|text| text.chars().count());
-    let texts: Vec<(usize, [u8; L])> = lengths.zip(encode(texts, alphabet)?).collect();
-    Ok(on_shares(source, &texts, |denoiser, (length, clean)| {
-        let alone = |position| likelihood::nats_in_order(denoiser, alphabet.symbols(), clean, &[position]);
-        (0..*length).map(alone).collect()
+    let texts: Vec<Text<L>> = encode(texts, language.alphabet)?;
+    let symbols = language.alphabet.symbols();
+    Ok(on_shares(source, &texts, |denoiser, clean| {
+        let alone = |position| likelihood::nats_in_order(denoiser, symbols, clean, &[position]);
+        (0..clean.symbols().len()).map(alone).collect()
     }))
 }
 
@@ -149,7 +152,7 @@ pub(crate) fn surprises<const L: usize, const V: usize>(
 /// The rows are spread over all `texts`; where these are fewer, each is several rows.
 pub(crate) fn estimate<const L: usize, const V: usize>(
     source: &dyn Source<L, V>,
-    alphabet: Alphabet,
+    language: Language,
     texts: &[String],
     rows: u32,
     seed: u64,
@@ -161,29 +164,34 @@ pub(crate) fn estimate<const L: usize, const V: usize>(
         rows => row as usize * texts.len() / rows,
     };
     let texts: Vec<String> = (0..rows).map(|row| texts[line(row)].clone()).collect();
-    let texts: Vec<(u32, [u8; L])> = (0..).zip(encode(&texts, alphabet)?).collect();
+    let texts: Vec<(u32, Text<L>)> = (0..).zip(encode(&texts, language.alphabet)?).collect();
     let counts = MaskCounts::<L>::new(rows);
     let terms = on_shares(source, &texts, |denoiser, (row, clean)| {
         let stream = stream.child(*row, 0);
-        bound::sampled(denoiser, alphabet.symbols(), clean, &counts, (shared, *row), stream)
+        let symbols = language.alphabet.symbols();
+        let letters = bound::sampled(denoiser, symbols, clean, &counts, (shared, *row), stream);
+        length_nats(language, clean) + f64::from(letters)
     });
-    Ok(bound::mean(&terms.into_iter().map(f64::from).collect::<Vec<_>>()))
+    Ok(bound::mean(&terms))
 }
 
-/// The scores of the masked positions of each text; text n has n mod L + 1 masks.
+/// The scores of the masked positions of each text; text number i of n letters has i mod n + 1 masks.
 pub(crate) fn scores<const L: usize, const V: usize>(
     source: &dyn Source<L, V>,
-    alphabet: Alphabet,
+    language: Language,
     texts: &[String],
     seed: u64,
 ) -> anyhow::Result<Vec<denoiser::Score>> {
     let stream = Stream::new(seed, Purpose::Score);
-    let texts: Vec<[u8; L]> = encode(texts, alphabet)?;
+    let texts: Vec<Text<L>> = encode(texts, language.alphabet)?;
     let mut all = Vec::new();
     source.with_denoiser(&mut |denoiser| {
         for (index, clean) in (0..).zip(&texts) {
-            let count = index % L as u32 + 1;
+            let length = clean.symbols().len();
+            let count = index % length as u32 + 1;
             let noisy = mask_count(clean, count, stream.child(index, 0).child(count, 0));
+            let noisy = &noisy[..length];
+            denoiser.start(length);
             for (position, symbol) in noisy.iter().enumerate() {
                 denoiser.set(position, *symbol);
             }
@@ -191,7 +199,7 @@ pub(crate) fn scores<const L: usize, const V: usize>(
             for (position, _) in noisy.iter().enumerate().filter(|(_, symbol)| symbol.is_none()) {
                 let mut scores = [0; V];
                 denoiser.scores(position, &mut scores);
-                all.extend_from_slice(&scores[..alphabet.symbols()]);
+                all.extend_from_slice(&scores[..language.alphabet.symbols()]);
             }
         }
     });
@@ -199,7 +207,7 @@ pub(crate) fn scores<const L: usize, const V: usize>(
 }
 
 /// `texts` as symbols.
-pub(crate) fn encode<const L: usize>(texts: &[String], alphabet: Alphabet) -> anyhow::Result<Vec<[u8; L]>> {
+pub(crate) fn encode<const L: usize>(texts: &[String], alphabet: Alphabet) -> anyhow::Result<Vec<Text<L>>> {
     let encode = |text: &String| match alphabet.encode(text) {
         Ok(symbols) => Ok(symbols),
         Err(EncodeError::UnknownCharacter(character)) => bail!(
@@ -207,6 +215,7 @@ pub(crate) fn encode<const L: usize>(texts: &[String], alphabet: Alphabet) -> an
              train a model on texts that have it",
             alphabet.characters()
         ),
+        Err(EncodeError::Empty) => bail!("a text is empty; give one character at least"),
         Err(EncodeError::TooLong) => bail!(
             "“{text}” has {} characters, and the model reads at most {L}; shorten it, or take a model of longer texts",
             text.chars().count()

@@ -51,7 +51,7 @@ impl Report<'_> {
     pub(crate) fn save(&self, folder: &RunFolder) -> anyhow::Result<()> {
         let first = self.drawn.first().context("no name to show")?;
         let curves = svg::curves(self.losses, self.held_out)?;
-        let unmasking = svg::unmasking(self.corpus.alphabet()?, &first.frames, &first.text);
+        let unmasking = svg::unmasking(self.corpus.language()?.alphabet, &first.frames, &first.text);
         folder.save(LOSS_PICTURE, curves.as_bytes())?;
         folder.save(UNMASKING_PICTURE, unmasking.as_bytes())?;
         let names = svg::emerging(self.drawn);
