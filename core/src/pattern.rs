@@ -122,13 +122,14 @@ impl<const L: usize> Form<L> {
         Self { length, given: [None; L] }
     }
 
-    /// The texts of `pattern` whose stars stand for `placement` letters; stars past its end stand for none.
+    /// The texts of `pattern` whose stars stand for `placement` letters. Stars past its end stand for none, and what is past the
+    /// last star says nothing.
     ///
     /// # Errors
     /// [`PatternError`] where the pattern is wrong, or where no text has so many letters.
     pub fn of(pattern: &str, placement: &[usize], alphabet: Alphabet) -> Result<Self, PatternError> {
-        let (shortest, _) = shortest(pattern, alphabet)?;
-        let needed = placement.iter().fold(shortest, |sum, letters| sum.saturating_add(*letters));
+        let (shortest, stars) = shortest(pattern, alphabet)?;
+        let needed = placement.iter().take(stars).fold(shortest, |sum, letters| sum.saturating_add(*letters));
         if needed > L {
             return Err(PatternError::TooLong { needed });
         }
