@@ -202,10 +202,13 @@ fn results_go_to_stdout_and_json_is_one_line() {
             ],
         ),
         (
-            &["eval", "--json", "--num", "50", "--draws", "1", "--input", "names.txt"],
+            &["eval", "--json", "--num", "50", "--orders", "2", "--input", "names.txt"],
             &[
                 "nelbo_nats_per_name",
                 "nelbo_stderr_nats",
+                "nll_nats_per_name",
+                "nll_nats_per_character",
+                "counting_nats_per_name",
                 "unique",
                 "novel",
                 "hit_rate",
@@ -246,9 +249,19 @@ fn nothing_is_coloured_or_animated_off_a_terminal() {
 #[test]
 fn help_shows_defaults_and_an_example() {
     let scene = Scene::new();
-    for verb in
-        ["train", "sample", "eval", "noise", "sweep", "inspect", "bench", "export", "completions", "man"]
-    {
+    for verb in [
+        "train",
+        "sample",
+        "eval",
+        "score",
+        "noise",
+        "sweep",
+        "inspect",
+        "bench",
+        "export",
+        "completions",
+        "man",
+    ] {
         let help = scene.good(&[verb, "--help"]);
         let choice = verb == "completions";
         assert!(help.contains("Example") && (choice || help.contains("[default: ")), "{verb}: {help}");
@@ -290,7 +303,7 @@ fn output_that_cannot_be_written_is_an_error_and_narration_that_cannot_is_none()
         &["sample", "--json"],
         &["sweep", "--num", "2"],
         &["inspect"],
-        &["eval", "--num", "5", "--draws", "1", "--input", "names.txt"],
+        &["eval", "--num", "5", "--orders", "2", "--input", "names.txt"],
         &["export", "--format", "mdm", "--out", "-"],
     ] {
         let output = scene.command(arguments).stdout(full()).stderr(Stdio::piped()).output().unwrap();
@@ -344,7 +357,9 @@ fn bad_numbers_are_usage_errors() {
         &["sample", "--top-p", "-inf"],
         &["sample", "--top-k", "-1"],
         &["sample", "--steps", "-1"],
-        &["eval", "--draws", "-1"],
+        &["eval", "--orders", "-1"],
+        &["eval", "--lines", "0"],
+        &["score", "--orders", "0", "emma"],
         &["bench", "--batch", "-1"],
     ] {
         scene.bad(arguments, 2, &[arguments[1], "invalid value", arguments[2]]);
@@ -1178,7 +1193,7 @@ fn a_run_is_scored_on_its_own_text_and_split() {
     let scene = Scene::new();
     scene.write("own.txt", &scene.read("names.txt"));
     let score = |more: &[&str]| {
-        let output = scene.run(&[&["eval", "--json", "--num", "0", "--draws", "1"], more].concat());
+        let output = scene.run(&[&["eval", "--json", "--num", "0", "--orders", "2"], more].concat());
         let stderr = text(&output.stderr);
         assert!(output.status.success(), "{stderr}");
         let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -1200,11 +1215,86 @@ fn a_run_is_scored_on_its_own_text_and_split() {
     scene.bad(&["eval", "--model", "run"], 1, &["trained on own.txt", "--input"]);
 }
 
+/// The figures that `eval` prints of a model that ships.
+#[test]
+fn scores_agree_with_each_other() {
+    let scene = Scene::new();
+    let eval = |more: &[&str]| -> serde_json::Value {
+        let eval = ["eval", "--json", "--num", "0", "--input", "names.txt", "--orders", "16"];
+        serde_json::from_str(&scene.good(&[&eval[..], more].concat())).unwrap()
+    };
+    let number = |report: &serde_json::Value, key: &str| report[key].as_f64().unwrap();
+    let few = eval(&["--exact", "--lines", "8"]);
+    assert_eq!((&few["held_out_names"], &few["orders"]), (&8.into(), &16.into()));
+    let [nelbo, nll, exact] =
+        ["nelbo_nats_per_name", "nll_nats_per_name", "exact_nats_per_name"].map(|key| number(&few, key));
+    assert!(nelbo > nll && (nll - exact).abs() < 4.0 * number(&few, "nll_order_stderr_nats"), "{few}");
+    assert!((nll - exact).abs() < 0.3 && nelbo - exact < 1.0, "{few}");
+
+    let all = eval(&[]);
+    assert!(all["exact_nats_per_name"].is_null());
+    assert_eq!(eval(&["--threads", "3"]), all, "on any number of threads");
+    assert_ne!(number(&eval(&["--seed", "2"]), "nll_nats_per_name"), number(&all, "nll_nats_per_name"));
+    let names: Vec<&str> = include_str!("../data/names.txt").lines().take(400).skip(9).step_by(10).collect();
+    let characters: usize = names.iter().map(|name| name.len() + 1).sum();
+    let of_names = number(&all, "nll_nats_per_name") * names.len() as f64;
+    assert!((of_names / characters as f64 - number(&all, "nll_nats_per_character")).abs() < 1e-9);
+
+    // `score` is asked for the same lines, in the same order.
+    let score = [&["score", "--json", "--orders", "16"], &names[..]].concat();
+    let report: serde_json::Value = serde_json::from_str(&scene.good(&score)).unwrap();
+    let texts = report["texts"].as_array().unwrap();
+    let sum: f64 = texts.iter().map(|text| number(text, "nll_nats")).sum();
+    assert!((sum - of_names).abs() < 1e-9, "{sum} against {of_names}");
+}
+
+#[test]
+fn exact_scores_are_for_models_of_few_positions() {
+    let scene = Scene::new();
+    scene.good(
+        &[&SHORT[..2], &["convolution-small"], &SHORT[3..], &["--input", "names.txt", "--out", "run"]]
+            .concat(),
+    );
+    let eval = ["eval", "--model", "run", "--num", "0", "--exact"];
+    scene.bad(&eval, 1, &["run", "up to 12", "16", "--orders"]);
+}
+
+#[test]
+fn texts_are_scored_as_lines_of_a_list_are() {
+    let scene = Scene::new();
+    let printed = scene.good(&["score", "emma", " xqzk "]);
+    let lines: Vec<&str> = printed.lines().collect();
+    assert!(
+        lines.len() == 2 && lines[0].contains("  emma   e ") && lines[1].contains("  xqzk   x "),
+        "{printed}"
+    );
+    let nats = |line: &str| line.split_whitespace().next().unwrap().parse::<f64>().unwrap();
+    assert!(nats(lines[0]) + 20.0 < nats(lines[1]), "{printed}");
+    assert_eq!(scene.good(&["score", "emma", "xqzk", "--threads", "1"]), printed);
+
+    let mut child = scene
+        .command(&["score", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all("\u{feff}emma\r\n\n  xqzk\n".as_bytes()).unwrap();
+    assert_eq!(text(&child.wait_with_output().unwrap().stdout), printed);
+
+    scene.bad(&["score", "emma", "Ava"], 1, &["“A”", "“Ava”", "abcdefghijklm"]);
+    scene.bad(&["score", "josephinemarie"], 1, &["“josephinemarie”", "14 characters", "at most 12"]);
+    scene.bad(&["score", ""], 1, &["empty", "score emma"]);
+    scene.bad(&["score", "a\tb"], 1, &["a tab", "cut -f1"]);
+    scene.bad(&["score", "-"], 1, &["stdin has no line"]);
+    scene.bad(&["score"], 2, &["TEXT"]);
+}
+
 #[test]
 fn a_model_that_nobody_named_is_named() {
     let scene = Scene::new();
     let said = |arguments: &[&str]| text(&scene.run(arguments).stderr);
-    let eval = ["eval", "--num", "0", "--draws", "1", "--input", "names.txt"];
+    let eval = ["eval", "--num", "0", "--orders", "2", "--input", "names.txt"];
     for arguments in [&["sample"][..], &["sweep", "--num", "1"], &eval] {
         assert!(said(arguments).contains("model       the built-in model"), "{arguments:?}");
     }

@@ -271,7 +271,7 @@ fn the_curve_ends_near_the_score() {
     let folder = scene();
     let path = folder.path();
     run(path, &[&TRAIN[..], &["--out", "run", "--quiet"]].concat());
-    let eval = ["eval", "--json", "--model", "run", "--input", "names.txt", "--num", "0", "--draws", "32"];
+    let eval = ["eval", "--json", "--model", "run", "--input", "names.txt", "--num", "0", "--orders", "64"];
     let score: Value = serde_json::from_str(&stdout(path, &eval)).unwrap();
     let score = score["nelbo_nats_per_name"].as_f64().unwrap();
     let curve = fs::read_to_string(path.join("run/held_out.csv")).unwrap();
@@ -285,8 +285,19 @@ fn completions_and_manual_pages_cover_every_verb() {
     let folder = scene();
     let path = folder.path();
     let help = stdout(path, &["--help"]);
-    let verbs =
-        ["train", "sample", "eval", "noise", "sweep", "bench", "inspect", "export", "completions", "man"];
+    let verbs = [
+        "train",
+        "sample",
+        "eval",
+        "score",
+        "noise",
+        "sweep",
+        "bench",
+        "inspect",
+        "export",
+        "completions",
+        "man",
+    ];
     let manual = stdout(path, &["man"]);
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = stdout(path, &["completions", shell]);
@@ -325,12 +336,25 @@ fn json_has_the_documented_keys() {
     let path = folder.path();
     run(path, &[&TRAIN[..], &["--out", "run", "--quiet"]].concat());
     let readme = include_str!("../README.md");
-    let cases: [(&str, &[&str]); 5] = [
+    let cases: [(&str, &[&str]); 6] = [
         ("sample", &["sample", "--json", "--num", "2"]),
         (
             "eval",
-            &["eval", "--json", "--num", "20", "--draws", "1", "--input", "names.txt", "--model", "run"],
+            &[
+                "eval",
+                "--json",
+                "--num",
+                "20",
+                "--orders",
+                "2",
+                "--input",
+                "names.txt",
+                "--model",
+                "run",
+                "--exact",
+            ],
         ),
+        ("score", &["score", "--json", "--orders", "2", "emma", "ava"]),
         ("inspect, a model", &["inspect", "--json"]),
         ("inspect, a checkpoint", &["inspect", "--json", "run/checkpoint.safetensors"]),
         ("bench", &["bench", "--json", "--config", "perceptron-small"]),

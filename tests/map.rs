@@ -42,6 +42,7 @@ const PARTS: [(&str, &[&str]); 4] = [
             "categorical",
             "sampler",
             "bound",
+            "likelihood",
             "text",
             "pattern",
             "file",
@@ -247,12 +248,13 @@ const ARITHMETIC: [&str; 32] = [
 ];
 
 /// The files of the core that hold arithmetic; a function of the host that names something of theirs computes.
-const COMPUTING: [&str; 13] = [
+const COMPUTING: [&str; 14] = [
     "adam",
     "bound",
     "corruption",
     "dropout",
     "kernels",
+    "likelihood",
     "linear",
     "math",
     "mlp",
@@ -887,8 +889,8 @@ fn what_is_wrong_is_reported() {
         ("| `math::powers` |", "| |", "lacks its source, its functions or its tests"),
         ("| own | `math::power` |", "| `math::power` |", "has not four cells"),
         ("linear_forward, dots,", "linear_forward,", "linear::dots is in no row"),
-        ("`host/engine/score::bounds`", "`host/engine/score::bound`", "score::bound, which does not exist"),
-        ("`host/engine/score::bounds`, ", "", "host/engine/score::bounds is in no row"),
+        ("`host/engine/score::texts`", "`host/engine/score::text`", "score::text, which does not exist"),
+        ("`host/engine/score::texts`, ", "", "host/engine/score::texts is in no row"),
         ("| places arrays in memory |", "| |", "lacks its name or its reason"),
         ("Pace::note` |", "Pace::notes` |", "Pace::notes is excused, and does not exist or does not compute"),
         ("Pace::note` |", "Pace::new` |", "Pace::new is excused, and does not exist or does not compute"),
@@ -918,8 +920,8 @@ fn what_the_code_leaves_behind_is_reported() {
             "fn transpose_backward",
             "product::transpose_backward is in no row",
         ),
-        ("host/engine/score", "fn bounds<", "fn limits<", "host/engine/score::bounds, which does not exist"),
-        ("host/engine/score", "fn bounds<", "fn limits<", "host/engine/score::limits is in no row"),
+        ("host/engine/score", "fn texts<", "fn limits<", "host/engine/score::texts, which does not exist"),
+        ("host/engine/score", "fn texts<", "fn limits<", "host/engine/score::limits is in no row"),
         (
             "tests/math",
             "#[test]\nfn powers",

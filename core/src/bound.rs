@@ -1,8 +1,9 @@
-//! The score of record: the bound on −ln p(text), estimated over any denoiser.
+//! The bound on −ln p(text) by separate masks, as training lowers it, estimated over any denoiser.
 //!
 //! NELBO = Σ_k (1/k)·E\[Σ_masked −ln p(x_l | shown)\], k = 1 … L, the expectation over which k positions are masked. It
 //! counts PAD too, so it bounds the code length of the text with its end, and can be set beside an autoregressive
-//! model's −ln p. One [`term`] is an unbiased estimate of one summand of the outer sum.
+//! model's −ln p. One [`term`] is an unbiased estimate of one summand of the outer sum, for one evaluation. The score of record
+//! is the same sum along whole orders: see [`likelihood`](crate::likelihood).
 //!
 //! The mean over n texts has the standard error √(s²/n), s² = Σ (x − mean)²/(n − 1) being the sample variance.
 //!
@@ -52,30 +53,6 @@ pub fn term<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
         }
     }
     sum / f32::of(f64::from(count.max(1)))
-}
-
-/// For k = 1 … L masks the mean of `draws` [terms](term) of `clean`, text number `index`, in nats. Their sum estimates the
-/// bound.
-///
-/// Draw d of k masks has the stream that is child (k, 0) of child (`index`, d) of `stream`.
-pub fn terms<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
-    denoiser: &mut D,
-    symbols: usize,
-    clean: &[u8; L],
-    index: u32,
-    draws: u32,
-    stream: Stream,
-) -> [f64; L] {
-    let mut means = [0.0; L];
-    for (count, mean) in (1..).zip(&mut means) {
-        let mut sum = 0.0;
-        for draw in 0..draws {
-            let stream = stream.child(index, draw).child(count, 0);
-            sum += term(denoiser, symbols, clean, count, stream).to_f64();
-        }
-        *mean = sum / f64::from(draws);
-    }
-    means
 }
 
 /// An unbiased estimate of the whole bound of `clean`, in nats, from the number of masks of row `row`: its [`term`] over

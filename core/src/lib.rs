@@ -30,12 +30,13 @@ pub mod residual;
 pub mod transformer;
 pub mod convolution;
 
-// 5. Diffusion: how much is masked, the forward process, the reverse process, and its score.
+// 5. Diffusion: how much is masked, the forward process, the reverse process, and its scores.
 pub mod schedule;
 pub mod corruption;
 pub mod categorical;
 pub mod sampler;
 pub mod bound;
+pub mod likelihood;
 
 // 6. Networks in integers.
 pub mod integer;

@@ -68,7 +68,8 @@ pub enum Purpose {
     /// Sampling: child (index of the text, 0), draw (evaluation, position). Where a text's length is to be that of a free
     /// text, the free ones tried have the children (index, 1), (index, 2), ….
     Sample = 3,
-    /// The masks of the held-out score: child (index of the text, draw), then child (masked positions, 0).
+    /// The orders of the score: child (index of the text, number of the order), by [`shuffle`]. The masks of its estimate while
+    /// training: child (row, 0), draw (position, 0), the word that rows share being in child (`u32::MAX`, 0).
     Score = 4,
     /// What training leaves out of the network: child (step, row) for one example, draw (eight values, layer).
     Dropout = 5,

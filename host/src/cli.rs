@@ -60,6 +60,11 @@ pub(crate) enum Verb {
     /// Score a model on held-out lines
     #[command(after_help = "Example:\n  micro-diffusion eval --model runs/names --json")]
     Eval(EvalOptions),
+    /// Say how likely a model finds texts, and how surprising each of their letters
+    #[command(
+        after_help = "Examples:\n  micro-diffusion score emma brooklynn\n  micro-diffusion score --json - < words.txt"
+    )]
+    Score(ScoreOptions),
     /// Show a text at rising noise levels: the forward process
     #[command(after_help = "Example:\n  micro-diffusion noise josephine")]
     Noise(NoiseOptions),
@@ -192,7 +197,7 @@ pub(crate) struct SampleOptions {
     #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) pattern: Option<String>,
     /// How many letters the names must have
-    #[arg(long, value_name = "LETTERS", value_parser = length, allow_negative_numbers = true)]
+    #[arg(long, value_name = "LETTERS", value_parser = count, allow_negative_numbers = true)]
     pub(crate) length: Option<usize>,
     /// Seed; name number n of a seed is always the same
     #[arg(long, default_value_t = 1, value_parser = seed, allow_negative_numbers = true)]
@@ -223,10 +228,34 @@ pub(crate) struct EvalOptions {
     /// Score every tenth training line instead, as train --development holds out [default: as the model's run did]
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) development: Option<bool>,
-    /// Mask draws for each number of masks
-    #[arg(long, default_value_t = score::DRAWS, value_parser = clap::value_parser!(u32).range(1..=10_000), allow_negative_numbers = true)]
-    pub(crate) draws: u32,
-    /// Seed of the masks and the names
+    /// Random orders in which each line is scored
+    #[arg(long, default_value_t = score::ORDERS, value_parser = clap::value_parser!(u32).range(1..=10_000), allow_negative_numbers = true)]
+    pub(crate) orders: u32,
+    /// Score only so many lines, evenly spread [default: all]
+    #[arg(long, value_name = "LINES", value_parser = count, allow_negative_numbers = true)]
+    pub(crate) lines: Option<usize>,
+    /// Score the lines exactly too, by every subset of positions: for models of up to 12 positions
+    #[arg(long)]
+    pub(crate) exact: bool,
+    /// Seed of the orders and the names
+    #[arg(long, default_value_t = 1, value_parser = seed, allow_negative_numbers = true)]
+    pub(crate) seed: u64,
+    /// Print one JSON object instead
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct ScoreOptions {
+    /// The texts; - stands for the lines of stdin
+    #[arg(required = true, value_name = "TEXT")]
+    pub(crate) texts: Vec<String>,
+    #[command(flatten)]
+    pub(crate) model: ModelOption,
+    /// Random orders in which each text is scored
+    #[arg(long, default_value_t = score::ORDERS, value_parser = clap::value_parser!(u32).range(1..=10_000), allow_negative_numbers = true)]
+    pub(crate) orders: u32,
+    /// Seed of the orders
     #[arg(long, default_value_t = 1, value_parser = seed, allow_negative_numbers = true)]
     pub(crate) seed: u64,
     /// Print one JSON object instead
@@ -427,9 +456,9 @@ fn seed(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("must be a whole number from 0 to {}", u64::MAX))
 }
 
-fn length(text: &str) -> Result<usize, String> {
-    let length = text.parse().ok().filter(|length| *length > 0);
-    length.ok_or_else(|| "must be a whole number from 1 up".to_owned())
+fn count(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| *count > 0);
+    count.ok_or_else(|| "must be a whole number from 1 up".to_owned())
 }
 
 fn temperature(text: &str) -> Result<f64, String> {

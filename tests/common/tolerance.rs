@@ -48,6 +48,10 @@ pub(crate) const GRADIENT_SEEN: f64 = 1e-3;
 pub(crate) const COSINE: f64 = 5e-7;
 /// −ln p of f32 against f64: an exponential, a sum of nine and a logarithm, values up to 4.
 pub(crate) const LOG_PROBABILITY: f64 = 1e-6;
+/// −ln p of a text of three positions, and the sum of e^ of 27 of them: a few f32 numbers as in [`LOG_PROBABILITY`], added in f64.
+pub(crate) const LIKELIHOOD: f64 = 2e-6;
+/// The scatter of 400 estimates against what their errors say: 1/√800 = 0.035 for the scatter alone.
+pub(crate) const JACKKNIFE: f64 = 0.07;
 /// A loss of training against that of the model at work: scores are rounded by up to 2⁻¹⁷ nat, some dozens of them with
 /// weights up to 4 make a loss of order 10.
 pub(crate) const AT_WORK: f64 = 1e-4;

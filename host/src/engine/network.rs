@@ -9,8 +9,8 @@ use micro_diffusion::tensor::{Dtype, Tensor};
 use micro_diffusion::text::Alphabet;
 
 use crate::engine::draw::{self, Drawn, Request};
-use crate::engine::score;
-use crate::engine::source::Source;
+use crate::engine::score::{self, TextScore};
+use crate::engine::source::{Noted, Source};
 use crate::engine::trainer::{Plan, Training};
 
 /// A compiled network, whatever its shape.
@@ -60,8 +60,12 @@ pub(crate) trait OpenModel: Sync {
     fn memory_bytes(&self) -> usize;
     /// Draws the texts `indices`.
     fn draw(&self, request: &Request, indices: Range<u32>) -> anyhow::Result<Vec<Drawn>>;
-    /// The bound of each text; see [`score::bounds`].
-    fn bounds(&self, texts: &[String], draws: u32, seed: u64) -> anyhow::Result<Vec<Vec<f64>>>;
+    /// The scores of each text from so many random orders of a seed; see [`score::texts`].
+    fn score(&self, texts: &[String], orders: (u32, u64), noted: Noted) -> anyhow::Result<Vec<TextScore>>;
+    /// −ln p of each text, exactly; see [`score::exact`].
+    fn exact(&self, texts: &[String], noted: Noted) -> anyhow::Result<Vec<f64>>;
+    /// How surprising each character of each text is; see [`score::surprises`].
+    fn surprises(&self, texts: &[String]) -> anyhow::Result<Vec<Vec<f64>>>;
     /// An estimate of the mean bound of `texts`; see [`score::estimate`].
     fn estimate(&self, texts: &[String], rows: u32, seed: u64) -> anyhow::Result<f64>;
     /// The scores of the masked positions of each text; see [`score::scores`].
@@ -83,8 +87,16 @@ impl<const L: usize, const V: usize> OpenModel for Opened<'_, L, V> {
         draw::draw(&*self.source, self.alphabet, request, indices)
     }
 
-    fn bounds(&self, texts: &[String], draws: u32, seed: u64) -> anyhow::Result<Vec<Vec<f64>>> {
-        score::bounds(&*self.source, self.alphabet, texts, draws, seed)
+    fn score(&self, texts: &[String], orders: (u32, u64), noted: Noted) -> anyhow::Result<Vec<TextScore>> {
+        score::texts(&*self.source, self.alphabet, texts, orders, noted)
+    }
+
+    fn exact(&self, texts: &[String], noted: Noted) -> anyhow::Result<Vec<f64>> {
+        score::exact(&*self.source, self.alphabet, texts, noted)
+    }
+
+    fn surprises(&self, texts: &[String]) -> anyhow::Result<Vec<Vec<f64>>> {
+        score::surprises(&*self.source, self.alphabet, texts)
     }
 
     fn estimate(&self, texts: &[String], rows: u32, seed: u64) -> anyhow::Result<f64> {

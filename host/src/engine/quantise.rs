@@ -31,7 +31,8 @@ pub(crate) fn quantised(
         let scales = format.scales(weights, activation);
         let Some(bytes) = format.write(weights, alphabet, &scales)? else { continue };
         let file = ModelFile::parse(&bytes).map_err(|error| file_error(&error))?;
-        let nelbo = Score::of(&format.open(&file, &[])?.bounds(training, 1, SEED)?).nelbo;
+        let scores = format.open(&file, &[])?.score(training, (1, SEED), &|_| ())?;
+        let nelbo = Score::of(&scores).nelbo.nats;
         if best.as_ref().is_none_or(|(least, _)| nelbo < *least) {
             best = Some((nelbo, bytes));
         }

@@ -115,11 +115,10 @@ impl Lines {
 
     /// The lines of the text file `bytes`, which came from `source`.
     pub(crate) fn of(source: String, bytes: Vec<u8>) -> anyhow::Result<Self> {
-        let text = text_of(&source, bytes)?;
+        let prepared = prepared(&source, bytes)?;
         let (mut seen, mut lines) = (HashSet::new(), Vec::new());
         let (mut blank, mut repeated) = (0, 0);
-        for line in text.trim_start_matches('\u{feff}').lines() {
-            let line = line.nfc().collect::<String>().trim().to_owned();
+        for line in prepared {
             if line.is_empty() {
                 blank += 1;
             } else if seen.insert(line.clone()) {
@@ -265,6 +264,13 @@ impl Corpus {
         }
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
+}
+
+/// The lines of the text `bytes`, which came from `source`: each composed (NFC) and trimmed; blank and repeated ones too.
+pub(crate) fn prepared(source: &str, bytes: Vec<u8>) -> anyhow::Result<Vec<String>> {
+    let text = text_of(source, bytes)?;
+    let lines = text.trim_start_matches('\u{feff}').lines();
+    Ok(lines.map(|line| line.nfc().collect::<String>().trim().to_owned()).collect())
 }
 
 /// Characters of a line.

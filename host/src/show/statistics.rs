@@ -6,11 +6,8 @@ use std::hash::Hash;
 use micro_diffusion::bound::{self, share};
 use serde::Serialize;
 
+use crate::engine::counting::{END, START};
 use crate::engine::draw::Drawn;
-
-/// Marks put around a name before its n-grams are counted. Neither occurs in a line of text.
-const START: char = '\u{2}';
-const END: char = '\u{3}';
 
 /// The statistics of a set of names.
 #[derive(Serialize)]
