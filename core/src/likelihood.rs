@@ -47,7 +47,7 @@ pub fn random_order<const L: usize>(length: usize, stream: Stream) -> heapless::
 /// −ln p(x | σ) of the text `clean` in nats, where the positions `order` are masked and then shown in this order; see (a).
 ///
 /// All other positions are shown from the start. With a single position it is the surprise of its symbol, given all others.
-/// `symbols` is how many symbols the alphabet has.
+/// `symbols` is how many symbols the alphabet has. ∞ where `order` has a position outside the text.
 pub fn nats_in_order<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,
     symbols: usize,
@@ -123,16 +123,19 @@ pub fn exact_nats<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     // A set is a number whose bit l says that position l is shown, so that every larger set is a larger number.
     let mut before = all;
     for shown in (0..=all).rev() {
-        let mut ways: heapless::Vec<f64, L> = heapless::Vec::new();
         for (position, symbol) in clean.iter().enumerate() {
             let bit = set_of(position)?;
             if (shown ^ before) & bit != 0 {
                 denoiser.set(position, Some(*symbol).filter(|_| shown & bit != 0));
             }
         }
-        if shown < all {
-            denoiser.evaluate();
+        before = shown;
+        if shown == all {
+            *table.last_mut()? = 0.0;
+            continue;
         }
+        denoiser.evaluate();
+        let mut ways: heapless::Vec<f64, L> = heapless::Vec::new();
         for (position, symbol) in clean.iter().enumerate() {
             let bit = set_of(position)?;
             if shown & bit == 0 {
@@ -140,8 +143,7 @@ pub fn exact_nats<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
                 ways.push(nats_at(denoiser, symbols, position, *symbol) + rest).ok()?;
             }
         }
-        *table.get_mut(shown)? = if shown < all { negative_log_mean(ways.iter().copied()) } else { 0.0 };
-        before = shown;
+        *table.get_mut(shown)? = negative_log_mean(ways.iter().copied());
     }
     table.first().copied()
 }
