@@ -137,6 +137,7 @@ pub(crate) fn texts<const L: usize, const V: usize>(seed: u64) -> Vec<Vec<Option
         .collect()
 }
 
+/// The scores of every letter of `text`, with symbols put at the positions past its end too, which are ignored.
 pub(crate) fn all_scores<D: Denoiser<L, V>, const L: usize, const V: usize>(
     denoiser: &mut D,
     text: &[Option<u8>],
@@ -145,6 +146,7 @@ pub(crate) fn all_scores<D: Denoiser<L, V>, const L: usize, const V: usize>(
     for (position, symbol) in text.iter().enumerate() {
         denoiser.set(position, *symbol);
     }
+    (text.len()..L + 2).for_each(|position| denoiser.set(position, Some(1)));
     denoiser.evaluate();
     let scores = |position| {
         let mut scores = [7; V];
