@@ -306,6 +306,38 @@ fn numpy_scores_every_kind_of_network_alike() {
     }
 }
 
+/// NumPy trains from the equations alone and has the losses of `loss.csv`: over several epochs, and past the warm-up.
+#[test]
+fn numpy_trains_to_the_same_losses() {
+    /// |ours/theirs − 1|: f32 against f64 is some 2·10⁻⁷ in a step, and differences grow over the steps, to 6·10⁻⁶ here.
+    const SHARE: f64 = 1e-5;
+    if !available("python3", &["-c", "import numpy"]) {
+        return;
+    }
+    for (config, seed) in [("perceptron", "1"), ("perceptron-small", "5000000007")] {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path();
+        let names: Vec<&str> = include_str!("../data/names.txt").lines().take(300).collect();
+        fs::write(path.join("names.txt"), names.join("\n")).unwrap();
+        let train = ["train", "--config", config, "--seed", seed, "--steps", "240", "--batch", "32"];
+        let rest = ["--input", "names.txt", "--out", "run", "--no-eval", "--no-pictures"];
+        good(path, &[&train[..], &rest].concat());
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/interchange/training.py");
+        let mut python = Command::new("python3");
+        let output = python.arg(script).args(["run", "names.txt"]).current_dir(path).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let csv = fs::read_to_string(path.join("run/loss.csv")).unwrap();
+        assert_eq!((csv.lines().count(), printed.lines().count()), (241, 240));
+        for (ours, theirs) in csv.lines().skip(1).zip(printed.lines()) {
+            let (step, loss) = ours.split_once(',').unwrap();
+            let ours: f64 = loss.split(',').next().unwrap().parse().unwrap();
+            let theirs: f64 = theirs.parse().unwrap();
+            assert!((ours / theirs - 1.0).abs() <= SHARE, "{config}, step {step}: {ours} against {theirs}");
+        }
+    }
+}
+
 /// The smallest model as source code in `format`, compiled with `main` beside it and run.
 fn compiled_agrees(format: &str, header: &str, main: (&str, &str), compiler: &[&str]) {
     if !available(compiler[0], &["--version"]) {

@@ -17,11 +17,14 @@ mod common;
 use std::collections::HashMap;
 
 use common::Table;
-use common::tolerance::{BOUND, F64, SIGMAS, assert_close};
+use common::tolerance::{BATCH_VARIANCE, BOUND, F64, SHOWN, SIGMAS, assert_close};
+use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::{Adam, average_update};
-use micro_diffusion::bound::{divergence, mean, sampled, share, standard_error};
-use micro_diffusion::denoiser::Example;
+use micro_diffusion::bound::{divergence, mean, sampled, share, standard_error, term};
+use micro_diffusion::config::Perceptron;
+use micro_diffusion::denoiser::{Example, Model};
 use micro_diffusion::dropout::Dropout;
+use micro_diffusion::file::ModelFile;
 use micro_diffusion::kernels::{Kernels, Plain};
 use micro_diffusion::likelihood::nats_in_order;
 use micro_diffusion::math::log2;
@@ -146,4 +149,62 @@ fn the_seam_moves_weights_by_the_functions_it_names() {
     straight_through(grid, rounded, floats);
     assert_eq!(found, expected);
     assert_ne!(found, before);
+}
+
+/// T_k of each held-out name for the shipped model, k = 1 … 12: the mean −ln p of k masked positions, in the four draws that
+/// `eval` makes of them by default.
+fn terms_of_the_shipped_model() -> Vec<[f64; 12]> {
+    let file = ModelFile::parse(include_bytes!("../data/names.mdm")).unwrap();
+    let view = Perceptron::view(file.parameters::<Perceptron, 12, 27>().unwrap()).unwrap();
+    let mut memory = [0.0; Perceptron::MEMORY];
+    let mut denoiser = Perceptron::denoiser(Plain, Activation::Relu, view, &mut memory).unwrap();
+    let held_out = include_str!("../data/names.txt").lines().skip(9).step_by(10);
+    let texts = held_out.filter_map(|name| file.alphabet().encode::<12>(name).ok());
+    let draws = (0..).zip(texts).flat_map(|(index, clean)| {
+        (0..4).map(move |draw| (clean, Stream::new(1, Purpose::Score).child(index, draw)))
+    });
+    let mut of = |clean, count, stream: Stream| {
+        f64::from(term(&mut denoiser, 27, &clean, count, stream.child(count, 0)))
+    };
+    draws.map(|(clean, stream)| std::array::from_fn(|k| of(clean, k as u32 + 1, stream))).collect()
+}
+
+/// The figures at the head of `schedule.rs`, in nats²; and the counts of real batches have the variance that is derived there.
+#[test]
+fn the_variances_that_schedule_names_are_those_of_the_shipped_model() {
+    const ROWS: u32 = 64;
+    const BATCHES: u32 = 100_000;
+    let all = terms_of_the_shipped_model();
+    let over_all = |of: &dyn Fn(f64) -> f64| -> [f64; 12] {
+        std::array::from_fn(|k| mean(&all.iter().map(|terms| of(terms[k])).collect::<Vec<_>>()))
+    };
+    let (means, squares) = (over_all(&|t| t), over_all(&|t| t * t));
+    let deviations: [f64; 12] = std::array::from_fn(|k| (squares[k] - means[k] * means[k]).sqrt());
+    let nelbo: f64 = means.iter().sum();
+    assert_close(nelbo, 14.534, SHOWN, "the score of record");
+
+    let shares = |of: [f64; 12]| of.map(|x| x / of.iter().sum::<f64>());
+    let root = shares(std::array::from_fn(|k| 1.0 / (k as f64 + 1.0).sqrt()));
+    let uniform = [1.0 / 12.0; 12];
+    let stratified = |p: [f64; 12]| deviations.iter().zip(p).map(|(s, p)| s * s / p).sum::<f64>();
+    let alone = |p: [f64; 12]| squares.iter().zip(p).map(|(s, p)| s / p).sum::<f64>() - nelbo * nelbo;
+    assert_close(stratified(root), 66.9, SHOWN, "strata, 1/√k");
+    assert_close(stratified(shares(deviations)), 66.6, SHOWN, "strata, the least there is");
+    assert_close(stratified(uniform), 75.3, SHOWN, "strata, uniform");
+    assert_close(alone(root), 133.3, SHOWN, "each row on its own, 1/√k");
+    assert_close(alone(uniform), 83.2, SHOWN, "each row on its own, uniform");
+
+    let counts = MaskCounts::<12>::new(ROWS);
+    let row = |stream: Stream, word, row| {
+        let text = below(stream.draw(row, 0)[0], all.len() as u32) as usize;
+        let count = counts.count(word, row);
+        all[text][count as usize - 1] * f64::from(count) * f64::from(counts.weight(count))
+    };
+    let batch = |stream: Stream| {
+        let word = stream.draw(ROWS, 0)[0];
+        (0..ROWS).map(|number| row(stream, word, number)).sum::<f64>() / f64::from(ROWS)
+    };
+    let estimates: Vec<f64> = (0..BATCHES).map(|number| batch(stream(3).child(number, 0))).collect();
+    let variance = standard_error(&estimates).powi(2) * f64::from(BATCHES * ROWS);
+    assert_close(variance, stratified(root), BATCH_VARIANCE, "batches");
 }
