@@ -42,7 +42,7 @@ pub fn term<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
 ) -> f32 {
     let noisy = mask_count(clean, count, stream);
     denoiser.start(clean.symbols().len());
-    for (position, symbol) in noisy.iter().enumerate() {
+    for (position, (symbol, _)) in noisy.iter().zip(clean.symbols()).enumerate() {
         denoiser.set(position, *symbol);
     }
     denoiser.evaluate();

@@ -398,7 +398,7 @@ impl<const L: usize, const H: usize> InputSums<L, H> {
     /// Puts `symbol` at `position` of the text to evaluate.
     #[inline(always)]
     pub(crate) fn set(&mut self, position: usize, symbol: Option<u8>) {
-        if let Some(slot) = self.symbols.get_mut(position) {
+        if let Some(slot) = self.symbols.get_mut(position).filter(|_| position < self.length) {
             *slot = symbol;
         }
     }
