@@ -1,5 +1,5 @@
-//! What a run and its scores are made of, besides the network: the order of the texts, the rows of a batch, means, standard errors
-//! and divergences.
+//! What a run and its scores are made of, besides the network: the order of the texts, the rows of a batch, means, standard
+//! errors and divergences.
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::cast_possible_truncation,
@@ -181,7 +181,8 @@ fn terms_of_the_shipped_model() -> Vec<[f64; 12]> {
     draws.map(|(clean, stream)| std::array::from_fn(|k| of(clean, k as u32 + 1, stream))).collect()
 }
 
-/// The figures at the head of `schedule.rs`, in nats²; and the counts of real batches have the variance that is derived there.
+/// The figures at the head of `schedule.rs`, in nats²; and the counts of real batches have the variance that is derived
+/// there.
 #[test]
 fn the_variances_that_schedule_names_are_those_of_the_shipped_model() {
     const ROWS: u32 = 64;

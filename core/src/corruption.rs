@@ -11,7 +11,8 @@ use crate::dropout::Dropout;
 use crate::rng::{Stream, below};
 use crate::schedule::MaskCounts;
 
-/// `clean` with exactly `count` positions masked, every set of positions being equally likely.
+/// `clean` with exactly `count` positions masked, every set of positions being equally likely to within the accuracy of
+/// [`below`].
 ///
 /// Walks the positions and masks each with probability (still to mask)/(still to come), by draw (position, 0) of
 /// `stream`; a `count` above `L` masks everything. Along the way to any one set of k the numerators are k … 1 for the masked
@@ -43,8 +44,8 @@ impl<const L: usize> Example<L> {
         Self { clean: *clean, noisy, weights, dropout: Dropout::NONE }
     }
 
-    /// Row `row` of a batch of the likelihood bound: the number k of masks is that of the row, and each masked position weighs
-    /// 1/(k·p_k) over the rows of the batch, so that the batch's losses add up to a mean over its texts.
+    /// Row `row` of a batch of the likelihood bound: the number k of masks is that of the row, and each masked position
+    /// weighs 1/(k·p_k) over the rows of the batch, so that the batch's losses add up to a mean over its texts.
     ///
     /// `word` is the random word that all rows share.
     pub fn bound_row(clean: &[u8; L], counts: &MaskCounts<L>, word: u32, row: u32, stream: Stream) -> Self {

@@ -5,25 +5,26 @@
 //! which k positions are masked; `AUDIT.md` derives it from the forward process. Training draws k with probability p_k and
 //! weights each masked position by 1/(k·p_k), which has that expectation for every choice of p.
 //!
-//! p_k is proportional to 1/√k, and the rows of a batch are stratified. Let T_k be the mean cross-entropy of k masked positions of
-//! a text, with mean m_k and variance s_k² over texts and over which positions are masked. A row that masks k positions estimates the
-//! bound by T_k/p_k.
+//! p_k is proportional to 1/√k, and the rows of a batch are stratified. Let T_k be the mean cross-entropy of k masked
+//! positions of a text, with mean m_k and variance s_k² over texts and over which positions are masked. A row that masks k
+//! positions estimates the bound by T_k/p_k.
 //!
 //! - Where each of n rows draws its own k, the batch's mean has the variance (Σ_k (m_k² + s_k²)/p_k − (Σ_k m_k)²)/n.
-//! - Where n·p_k of the n rows mask k positions, it is Σ_k n·p_k·(s_k/p_k)²/n² = (Σ_k s_k²/p_k)/n: how k is distributed adds nothing,
-//!   and p_k proportional to s_k makes it least (Cauchy and Schwarz). A mean of k independent terms has s_k proportional to 1/√k.
+//! - Where n·p_k of the n rows mask k positions, it is Σ_k n·p_k·(s_k/p_k)²/n² = (Σ_k s_k²/p_k)/n: how k is distributed
+//!   adds nothing, and p_k proportional to s_k makes it least (Cauchy and Schwarz). A mean of k independent terms has s_k
+//!   proportional to 1/√k.
 //!
-//! The terms of one text are not independent, but 1/√k is near the best. For the shipped model on held-out names, n times the variance
-//! with strata is 66.9 nats² for 1/√k, 66.6 at its least and 75.3 for uniform k. Without strata it is 133.3 for 1/√k and 83.2 for
-//! uniform k, so 1/√k needs the strata. This is the variance of the loss; what it does for the trained score is in
-//! `core/notes/experiments.md`.
+//! The terms of one text are not independent, but 1/√k is near the best. For the shipped model on held-out names, n times
+//! the variance with strata is 66.9 nats² for 1/√k, 66.6 at its least and 75.3 for uniform k. Without strata it is 133.3
+//! for 1/√k and 83.2 for uniform k, so 1/√k needs the strata. This is the variance of the loss; what it does for the
+//! trained score is in `core/notes/experiments.md`.
 //!
 //! Sampling reveals positions evenly, or as the reference does: its share of masked positions at time t of T is
 //! 1 − cos²(((t/T) + s)/(1 + s)·π/2), s = 0.008.
 //!
-//! Source: E. Hoogeboom et al., "Autoregressive Diffusion Models", ICLR 2022, equation 2 and what follows it; S. Sahoo et al.,
-//! "Simple and Effective Masked Diffusion Language Models", NeurIPS 2024, equation 11; for the cosine, A. Nichol and P. Dhariwal,
-//! "Improved Denoising Diffusion Probabilistic Models", 2021, equation 17.
+//! Source: E. Hoogeboom et al., "Autoregressive Diffusion Models", ICLR 2022, equation 2 and what follows it; S. Sahoo et
+//! al., "Simple and Effective Masked Diffusion Language Models", NeurIPS 2024, equation 11; for the cosine, A. Nichol and
+//! P. Dhariwal, "Improved Denoising Diffusion Probabilistic Models", 2021, equation 17.
 
 use crate::math::{Real, cos};
 

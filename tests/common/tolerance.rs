@@ -32,6 +32,8 @@ pub(crate) const CATEGORICAL: f64 = 2e-5;
 pub(crate) const CONFIDENCE: f64 = 5e-5;
 /// 2^(−x) against f64, of the value: the chord lies above the curve by (ln 2/64)²/8 at most, and the entries are rounded.
 pub(crate) const POWER_OF_TWO: f64 = 1.6e-5;
+/// An entry of the table of powers, of at least 2²², rounded by a half.
+pub(crate) const POWER_ENTRY: f64 = 1.2e-7;
 /// A few operations in f64, each rounded by 2⁻⁵³ of a value of order 1.
 pub(crate) const F64: f64 = 1e-15;
 /// A number of order 1 rounded once to f32, by 2⁻²⁴ of itself.
