@@ -103,7 +103,7 @@ fn check_counts<const L: usize>(rows: u32) {
     for draw in 0..DRAWS {
         let mut found = [0_u32; L];
         for row in 0..rows {
-            found[counts.count(draw * 2_147_483 + 999, row) as usize - 1] += 1;
+            found[counts.count([draw * 2_147_483 + 999, draw << 20], row) as usize - 1] += 1;
         }
         for ((found, share), total) in found.iter().zip(shares).zip(&mut totals) {
             let expected = share * f64::from(rows);
@@ -115,8 +115,8 @@ fn check_counts<const L: usize>(rows: u32) {
         let expected = share * f64::from(rows * DRAWS);
         assert!((f64::from(*total) / expected - 1.0).abs() < UNIFORM, "{total} of {expected}");
     }
-    assert_eq!(counts.count(0, 0), 1);
-    assert_eq!((0..rows).map(|row| counts.count(u32::MAX, row)).max(), Some(L as u32));
+    assert_eq!(counts.count([0, 0], 0), 1);
+    assert_eq!((0..rows).map(|row| counts.count([u32::MAX, 0], row)).max(), Some(L as u32));
 }
 
 #[test]
@@ -130,7 +130,28 @@ fn counts_of_masks_are_even_over_a_batch_and_have_their_probabilities() {
     check_counts::<12>(10);
     check_counts::<16>(100);
     check_counts::<1>(5);
-    assert_eq!(MaskCounts::<5>::new(0).count(u32::MAX, 0), 5);
+    assert_eq!(MaskCounts::<5>::new(0).count([u32::MAX, 0], 0), 5);
+}
+
+/// Over many batches each row masks k positions with probability p_k, whichever row it is.
+#[test]
+fn each_row_s_counts_have_their_probabilities() {
+    const BATCHES: u32 = 20_000;
+    for rows in [1, 6, 64] {
+        let (counts, shares) = (MaskCounts::<12>::new(rows), shares::<12>());
+        for row in 0..rows {
+            let mut found = [0_u32; 12];
+            for batch in 0..BATCHES {
+                found[counts.count(stream(batch).draw(rows, 0), row) as usize - 1] += 1;
+            }
+            let chi_square: f64 = found
+                .iter()
+                .zip(shares.map(|share| share * f64::from(BATCHES)))
+                .map(|(found, expected)| (f64::from(*found) - expected).powi(2) / expected)
+                .sum();
+            assert!(chi_square <= 11.0 + SIGMAS * 22.0_f64.sqrt(), "row {row} of {rows}: {chi_square}");
+        }
+    }
 }
 
 /// In a batch of one row the count is the quantile of the word itself: the words of each count begin where those of the one
@@ -144,7 +165,7 @@ fn the_words_of_a_count_are_its_share() {
         let (mut low, mut high) = (0_u64, 1 << 32);
         while low < high {
             let middle = (low + high) / 2;
-            if counts.count(middle as u32, 0) <= k { low = middle + 1 } else { high = middle }
+            if counts.count([middle as u32, u32::MAX], 0) <= k { low = middle + 1 } else { high = middle }
         }
         assert_eq!(low, upper as u64, "the first word of {}", k + 1);
     }
@@ -161,9 +182,12 @@ fn weights_undo_the_probabilities_of_counts() {
 #[test]
 fn parts_of_a_batch_carry_about_equal_work() {
     let counts = MaskCounts::<12>::new(64);
-    for parts in [2, 4] {
+    for (parts, rotation) in
+        [2, 4].into_iter().flat_map(|parts| [0, 1 << 28, 1 << 31].map(|rotation| (parts, rotation)))
+    {
         let part = |part: u32| part * 64 / parts..(part + 1) * 64 / parts;
-        let work = |rows: std::ops::Range<u32>| rows.map(|row| counts.count(1 << 31, row)).sum::<u32>();
+        let work =
+            |rows: std::ops::Range<u32>| rows.map(|row| counts.count([1 << 31, rotation], row)).sum::<u32>();
         let all = work(0..64);
         for number in 0..parts {
             assert!(work(part(number)).abs_diff(all / parts) * 20 <= all, "part {number} of {parts}");

@@ -47,9 +47,15 @@ impl<const L: usize> Example<L> {
     /// Row `row` of a batch of the likelihood bound: the number k of masks is that of the row, and each masked position
     /// weighs 1/(k·p_k) over the rows of the batch, so that the batch's losses add up to a mean over its texts.
     ///
-    /// `word` is the random word that all rows share.
-    pub fn bound_row(clean: &[u8; L], counts: &MaskCounts<L>, word: u32, row: u32, stream: Stream) -> Self {
-        let count = counts.count(word, row);
+    /// `words` are the random words that all rows share.
+    pub fn bound_row(
+        clean: &[u8; L],
+        counts: &MaskCounts<L>,
+        words: [u32; 2],
+        row: u32,
+        stream: Stream,
+    ) -> Self {
+        let count = counts.count(words, row);
         Self::bound(clean, count, counts.weight(count) / counts.rows() as f32, stream)
     }
 }
