@@ -121,7 +121,7 @@ fn check_counts<const L: usize>(rows: u32, length: usize) {
         let mut found = vec![0_u32; length];
         for row in 0..rows {
             // Outside 1 … n this is no place of the table.
-            found[counts.count(draw * 2_147_483 + 999, row, length) as usize - 1] += 1;
+            found[counts.count([draw * 2_147_483 + 999, draw << 20], row, length) as usize - 1] += 1;
         }
         for ((found, share), total) in found.iter().zip(&shares).zip(&mut totals) {
             let expected = share * f64::from(rows);
@@ -133,8 +133,8 @@ fn check_counts<const L: usize>(rows: u32, length: usize) {
         let expected = share * f64::from(rows * DRAWS);
         assert!((f64::from(*total) / expected - 1.0).abs() < UNIFORM, "{total} of {expected}");
     }
-    assert_eq!(counts.count(0, 0, length), 1);
-    assert_eq!((0..rows).map(|row| counts.count(u32::MAX, row, length)).max(), Some(length as u32));
+    assert_eq!(counts.count([0, 0], 0, length), 1);
+    assert_eq!((0..rows).map(|row| counts.count([u32::MAX, 0], row, length)).max(), Some(length as u32));
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn counts_of_masks_are_even_over_a_batch_and_have_their_probabilities() {
     check_counts::<12>(10, 5);
     check_counts::<16>(100, 16);
     check_counts::<1>(5, 1);
-    assert_eq!(MaskCounts::<5>::new(0).count(u32::MAX, 0, 5), 5);
+    assert_eq!(MaskCounts::<5>::new(0).count([u32::MAX, 0], 0, 5), 5);
 }
 
 /// A batch has one word, and its texts their own lengths: a row's count is the same quantile of the distribution of each length.
@@ -172,11 +172,32 @@ fn rows_of_other_lengths_have_the_quantile_of_their_own() {
                 upper <= quantile
             };
             let expected = shares(length).iter().take_while(|share| below(share)).count() as u32 + 1;
-            assert_eq!(counts.count(word, row, length), expected.min(length as u32), "row {row} of {length}");
+            assert_eq!(counts.count([word, 0], row, length), expected.min(length as u32), "row {row} of {length}");
         }
     }
-    let longest = |row| (1..=12).map(|length| counts.count(u32::MAX, row, length)).collect::<Vec<_>>();
+    let longest = |row| (1..=12).map(|length| counts.count([u32::MAX, 0], row, length)).collect::<Vec<_>>();
     assert!((0..64).all(|row| longest(row).is_sorted()), "no fewer masks in a longer text");
+}
+
+/// Over many batches each row masks k positions with probability p_k, whichever row it is.
+#[test]
+fn each_row_s_counts_have_their_probabilities() {
+    const BATCHES: u32 = 20_000;
+    for rows in [1, 6, 64] {
+        let (counts, shares) = (MaskCounts::<12>::new(rows), shares(12));
+        for row in 0..rows {
+            let mut found = [0_u32; 12];
+            for batch in 0..BATCHES {
+                found[counts.count(stream(batch).draw(rows, 0), row, 12) as usize - 1] += 1;
+            }
+            let chi_square: f64 = found
+                .iter()
+                .zip(shares.iter().map(|share| share * f64::from(BATCHES)))
+                .map(|(found, expected)| (f64::from(*found) - expected).powi(2) / expected)
+                .sum();
+            assert!(chi_square <= 11.0 + SIGMAS * 22.0_f64.sqrt(), "row {row} of {rows}: {chi_square}");
+        }
+    }
 }
 
 /// In a batch of one row the count is the quantile of the word itself: the words of each count begin where those of the one
@@ -191,7 +212,7 @@ fn the_words_of_a_count_are_its_share() {
             let (mut low, mut high) = (0_u64, 1 << 32);
             while low < high {
                 let middle = (low + high) / 2;
-                if counts.count(middle as u32, 0, length) <= k { low = middle + 1 } else { high = middle }
+                if counts.count([middle as u32, u32::MAX], 0, length) <= k { low = middle + 1 } else { high = middle }
             }
             assert!(low.abs_diff(upper as u64) <= 1, "the first word of {} of {length}: {low}, {upper}", k + 1);
         }

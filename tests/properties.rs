@@ -30,7 +30,7 @@ use micro_diffusion::quantise::grid;
 use micro_diffusion::residual::Residual;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
-use micro_diffusion::schedule::linear_remaining;
+use micro_diffusion::schedule::{MaskCounts, linear_remaining};
 use micro_diffusion::softmax::softmax_forward;
 use micro_diffusion::tensor::{Dtype, Role, StoredTensor};
 use micro_diffusion::text::{Alphabet, AlphabetError, EncodeError, PAD};
@@ -62,6 +62,18 @@ fn characters(most: usize) -> impl Strategy<Value = String> {
 
 proptest! {
     #![proptest_config(few())]
+
+    /// Whatever words a batch shares, each number of masks has its share of the rows, to within one.
+    #[test]
+    fn every_batch_is_stratified(words in any::<[u32; 2]>(), rows in 1..300_u32) {
+        let (counts, total) = (MaskCounts::<12>::new(rows), (1..=12).map(|k| f64::from(k).powf(-0.5)).sum::<f64>());
+        let drawn: Vec<u32> = (0..rows).map(|row| counts.count(words, row)).collect();
+        for k in 1..=12 {
+            let found = drawn.iter().filter(|count| **count == k).count() as f64;
+            let expected = f64::from(k).powf(-0.5) / total * f64::from(rows);
+            prop_assert!((found - expected).abs() <= 1.0, "{} of {}: {}", found, expected, k);
+        }
+    }
 
     /// Probabilities lie in 0 … 1 and add up to 1; adding c to every logit adds c to the logarithm of the sum and changes
     /// no probability.

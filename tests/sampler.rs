@@ -15,11 +15,15 @@ mod common;
 
 use std::collections::HashMap;
 
-use common::tolerance::{CATEGORICAL, CONFIDENCE, POWER_OF_TWO, SIGMAS, assert_close};
+use common::tolerance::{CATEGORICAL, CONFIDENCE, POWER_ENTRY, POWER_OF_TWO, SIGMAS, assert_close};
 use common::{Table, probabilities};
+use micro_diffusion::activation::Activation;
 use micro_diffusion::categorical::{SymbolSet, Temperature, UNIT, Weights, power_of_two, scale_in_halves};
-use micro_diffusion::denoiser::{Denoiser, Score};
-use micro_diffusion::rng::{Purpose, Stream};
+use micro_diffusion::config::Perceptron;
+use micro_diffusion::denoiser::{Denoiser, Model, Score};
+use micro_diffusion::file::ModelFile;
+use micro_diffusion::kernels::Plain;
+use micro_diffusion::rng::{Purpose, Stream, shuffle};
 use micro_diffusion::sampler::{Order, Sampler, SamplerError, Settings};
 use micro_diffusion::schedule::linear_remaining;
 
@@ -323,6 +327,34 @@ fn weights_are_the_softmax_at_a_temperature() {
     }
 }
 
+/// The whole way from scores to a weight, at scores up to a weight of 0: too large by the share that `categorical.rs` derives
+/// and too small by less than 1.
+#[test]
+fn weights_are_within_their_bound_of_the_exact_ones() {
+    let (both, mut largest) = (SymbolSet::first(2), 0.0_f64);
+    for temperature in [0.05, 0.3, 0.73, 1.0, 1.7, 20.0] {
+        let fixed = Temperature::new(temperature).unwrap();
+        let weight = |distance: u32| Weights::new(&[0, -(distance as Score)], &both, fixed).total() - UNIT;
+        let cut = 23.0 * std::f64::consts::LN_2 * temperature;
+        for distance in (0..(1.01 * cut * 65_536.0) as u32).step_by(1 + temperature as usize / 2) {
+            let nats = f64::from(distance) / 65_536.0;
+            let (exact, found) = (f64::from(UNIT) * (-nats / temperature).exp(), f64::from(weight(distance)));
+            let share = (found - exact) / exact;
+            assert!(share <= 1.06e-5 * (1.0 + nats) + POWER_OF_TWO, "{temperature}: {share} at {nats} nats");
+            assert!(
+                found > exact * (1.0 - POWER_ENTRY) - 1.0,
+                "{temperature}: {found}, not {exact}, at {nats} nats"
+            );
+            if temperature == 1.0 && nats <= 10.0 {
+                largest = largest.max(share);
+            }
+        }
+        let far = |nats: f64| weight((nats * 65_536.0) as u32);
+        assert_eq!((far(0.9999 * cut), far(1.0001 * cut)), (1, 0), "what is cut off at {temperature}");
+    }
+    assert!((7.0e-5..7.1e-5).contains(&largest), "{largest}");
+}
+
 /// How many of the 2³² words draw each symbol, by bisection of the ends.
 fn first_word_of<const V: usize>(weights: &Weights<V>, symbol: u8) -> u64 {
     let (mut low, mut high) = (0_u64, 1 << 32);
@@ -547,4 +579,37 @@ fn scaling_in_halves_is_exact() {
             "{distance} · {factor}: {found}, not {exact}"
         );
     }
+}
+
+/// How many held-out names the shipped model could not draw at temperature 1, in one random order for each: somewhere on
+/// the way the next letter is less likely than 2⁻²³ of the likeliest.
+#[test]
+fn few_held_out_names_are_cut_off() {
+    let file = ModelFile::parse(include_bytes!("../data/names.mdm")).unwrap();
+    let view = Perceptron::view(file.parameters::<Perceptron, 12, 27>().unwrap()).unwrap();
+    let mut memory = [0.0; Perceptron::MEMORY];
+    let mut denoiser = Perceptron::denoiser(Plain, Activation::Relu, view, &mut memory).unwrap();
+    let held_out = include_str!("../data/names.txt").lines().skip(9).step_by(10);
+    let names = held_out.filter_map(|name| file.alphabet().encode::<12>(name).ok());
+    let (mut tried, mut cut) = (0, 0);
+    for (index, name) in (0..).zip(names) {
+        let mut order: [usize; 12] = std::array::from_fn(|l| l);
+        shuffle(&mut order, Stream::new(13, Purpose::Order).child(index, 0));
+        (0..12).for_each(|l| denoiser.set(l, None));
+        let mut missing = 0;
+        for position in order {
+            let mut scores = [0; 27];
+            denoiser.evaluate();
+            denoiser.scores(position, &mut scores);
+            // Beside the likeliest alone, the total is its weight and that of the letter.
+            let likeliest = (0..27).max_by_key(|symbol| scores[usize::from(*symbol)]).unwrap();
+            let pair = SymbolSet::only(likeliest).with(name[position]);
+            let total = Weights::new(&scores, &pair, Temperature::ONE).total();
+            missing += usize::from(likeliest != name[position] && total == UNIT);
+            denoiser.set(position, Some(name[position]));
+        }
+        tried += 1;
+        cut += usize::from(missing > 0);
+    }
+    assert_eq!((tried, cut), (3197, 6));
 }

@@ -75,7 +75,7 @@ pub enum Purpose {
     Dropout = 5,
 }
 
-/// A stream of draws, addressed by counters. Copying it is free, and it never runs out.
+/// A stream of draws, addressed by counters. Copying it is free, and it has 2⁶⁴ draws.
 ///
 /// One stream serves either for [`child`](Self::child) or for [`draw`](Self::draw), never for both: the two share
 /// the same block function.
