@@ -89,7 +89,7 @@ fn an_order_is_scored_by_its_definition() {
             let mut denoiser = table();
             let found = nats_in_order(&mut denoiser, 3, &clean, &order);
             assert_close(found, -probability_in_order(clean, &order).ln(), LIKELIHOOD, "−ln p(x | σ)");
-            assert_eq!(denoiser.evaluations as usize, order.len(), "an evaluation for each position");
+            assert_eq!(denoiser.evaluations, order.len(), "an evaluation for each position");
             assert_eq!(denoiser.symbols, clean.map(Some), "all is shown in the end");
         }
     }
@@ -124,7 +124,7 @@ fn the_exact_likelihood_is_the_mean_over_every_order() {
             let mut denoiser = table();
             let found = exact_nats(&mut denoiser, 3, &clean, unknown, &mut [f64::NAN; 9]).unwrap();
             assert_close(found, -probability(clean, unknown).ln(), LIKELIHOOD, "−ln p(x)");
-            assert_eq!(denoiser.evaluations as usize, (1 << unknown) - 1, "each set once");
+            assert_eq!(denoiser.evaluations, (1 << unknown) - 1, "each set once");
         }
         assert_eq!(exact(&clean, 9), exact(&clean, 3), "there are three positions");
         assert_eq!(exact_nats(&mut table(), 3, &clean, 3, &mut [0.0; 7]), None, "too little memory");
