@@ -220,12 +220,14 @@ fn square_of_strata(all: &[Vec<f64>], shares: &dyn Fn(usize) -> Vec<f64>) -> f64
             (texts.len() as f64 / all.len() as f64, steps.collect())
         })
         .collect();
-    let mut ends: Vec<f64> = lengths.iter().flat_map(|(_, steps)| steps.iter().map(|(end, _)| *end)).collect();
+    let mut ends: Vec<f64> =
+        lengths.iter().flat_map(|(_, steps)| steps.iter().map(|(end, _)| *end)).collect();
     ends.sort_by(f64::total_cmp);
     let (mut sum, mut before) = (0.0, 0.0);
     for end in ends {
         let middle = (before + end) / 2.0;
-        let value = |steps: &[(f64, f64)]| steps.iter().find(|(end, _)| *end > middle).map_or(0.0, |step| step.1);
+        let value =
+            |steps: &[(f64, f64)]| steps.iter().find(|(end, _)| *end > middle).map_or(0.0, |step| step.1);
         let f: f64 = lengths.iter().map(|(share, steps)| share * value(steps)).sum();
         sum += (end - before) * f * f;
         before = end;
@@ -251,7 +253,8 @@ fn the_variances_that_schedule_names_are_those_of_the_shipped_model() {
         .filter(|(_, texts)| texts.len() >= FEW)
         .map(|(length, texts)| {
             let means = means_of(&texts, length);
-            let squares = |k: usize| texts.iter().map(|terms| (terms[k] - means[k]).powi(2)).collect::<Vec<_>>();
+            let squares =
+                |k: usize| texts.iter().map(|terms| (terms[k] - means[k]).powi(2)).collect::<Vec<_>>();
             (length, normal((0..length).map(|k| mean(&squares(k)).sqrt()).collect()))
         })
         .collect();
