@@ -119,7 +119,7 @@ const BELOW: usize = 64;
 
 const STYLE: &str = ".unmasking text{font-family:ui-sans-serif,system-ui,sans-serif;font-size:13px;fill:#808080;text-anchor:middle}\
 .unmasking .label{text-anchor:end}.unmasking .title{text-anchor:start}\
-.unmasking .letter{font-size:19px;fill:#1d4f8f}.unmasking .end{fill:#808080}.unmasking .sure{fill:#fff}\
+.unmasking .letter{font-size:19px;fill:#1d4f8f}.unmasking .sure{fill:#fff}\
 .unmasking .cell{fill:#4a89dc}.unmasking .mask{fill:#808080;fill-opacity:.13}\
 .unmasking .fresh{stroke:#e87e24;stroke-width:2.5}\
 @media(prefers-color-scheme:dark){.unmasking .letter:not(.sure){fill:#cfe3ff}}";
@@ -228,14 +228,12 @@ pub(crate) fn emerging(drawn: &[Drawn]) -> String {
             title { "Names emerging from masks" }
             style { (maud::PreEscaped(MOVING)) (maud::PreEscaped(moments)) }
             @for (index, drawn) in drawn.iter().enumerate() {
-                @for position in 0..longest {
+                @for (position, character) in drawn.text.chars().enumerate() {
                     @let x = index % ACROSS * pitch + position * side + side;
                     @let y = index / ACROSS * LINE + LINE - 8;
                     @let step = revealed(&drawn.frames, position);
                     text.mask style=(format!("animation-name:mask{step};opacity:0")) x=(x) y=(y) { "_" }
-                    @if let Some(character) = drawn.text.chars().nth(position) {
-                        text style=(format!("animation-name:letter{step}")) x=(x) y=(y) { (character) }
-                    }
+                    text style=(format!("animation-name:letter{step}")) x=(x) y=(y) { (character) }
                 }
             }
         }
