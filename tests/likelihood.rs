@@ -20,11 +20,11 @@ use common::{Table, probabilities};
 use micro_diffusion::bound::{mean, standard_error};
 use micro_diffusion::categorical::{SymbolSet, Temperature};
 use micro_diffusion::denoiser::{Denoiser, Score};
-use micro_diffusion::likelihood::{
-    error_of_mean, exact_nats, jackknife_error, nats_in_order, nats_of_given, negative_log_mean, random_order,
-    share_of_mean,
-};
 use micro_diffusion::length::Lengths;
+use micro_diffusion::likelihood::{
+    error_of_mean, exact_nats, jackknife_error, nats_in_order, nats_of_given, negative_log_mean,
+    random_order, share_of_mean,
+};
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
 use micro_diffusion::text::Text;
@@ -221,7 +221,11 @@ fn the_exact_likelihood_is_the_mean_over_every_order() {
         assert_close(found, -probability(&clean).ln(), LIKELIHOOD, "−ln p(x)");
         assert_eq!(denoiser.evaluations, sets - 1, "each set once");
         let mut memory = vec![f64::NAN; sets];
-        assert_eq!(exact_nats(&mut table(), 3, &text(&clean), &mut memory), Some(found), "in just enough memory");
+        assert_eq!(
+            exact_nats(&mut table(), 3, &text(&clean), &mut memory),
+            Some(found),
+            "in just enough memory"
+        );
         let short = &mut memory[1..];
         assert_eq!(exact_nats(&mut table(), 3, &text(&clean), short), None, "too little memory for {length}");
     }

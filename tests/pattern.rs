@@ -145,7 +145,11 @@ enum Place {
 
 fn places(pattern: &[char], alphabet: &[char]) -> Result<Vec<Place>, PatternError> {
     let known = |letter: &char| {
-        if alphabet.contains(letter) { Ok(Place::Letter(*letter)) } else { Err(PatternError::UnknownCharacter(*letter)) }
+        if alphabet.contains(letter) {
+            Ok(Place::Letter(*letter))
+        } else {
+            Err(PatternError::UnknownCharacter(*letter))
+        }
     };
     let (first, rest) = match pattern {
         [] => return Ok(vec![]),
@@ -239,7 +243,10 @@ fn the_forms_of_a_pattern_are_the_texts_that_meet_it() {
             let symbols = text.iter().map(|c| alphabet.symbol(*c));
             let has = |form: &Form<L>| {
                 form.length == text.len()
-                    && symbols.clone().zip(form.given).all(|(symbol, given)| given.is_none() || given == symbol)
+                    && symbols
+                        .clone()
+                        .zip(form.given)
+                        .all(|(symbol, given)| given.is_none() || given == symbol)
             };
             let meets = meets(text, &places);
             assert_eq!(forms.iter().any(has), meets, "{text:?} of {written}");

@@ -214,7 +214,11 @@ fn the_words_of_a_count_are_its_share() {
                 let middle = (low + high) / 2;
                 if counts.count([middle as u32, u32::MAX], 0, length) <= k { low = middle + 1 } else { high = middle }
             }
-            assert!(low.abs_diff(upper as u64) <= 1, "the first word of {} of {length}: {low}, {upper}", k + 1);
+            assert!(
+                low.abs_diff(upper as u64) <= 1,
+                "the first word of {} of {length}: {low}, {upper}",
+                k + 1
+            );
         }
     }
 }
@@ -235,9 +239,8 @@ fn parts_of_a_batch_carry_about_equal_work() {
     let counts = MaskCounts::<12>::new(64);
     for (parts, length) in [2, 4].into_iter().flat_map(|parts| [4, 7, 12].map(|length| (parts, length))) {
         let part = |part: u32| part * 64 / parts..(part + 1) * 64 / parts;
-        let work = |rows: std::ops::Range<u32>| {
-            rows.map(|row| counts.count(1 << 31, row, length)).sum::<u32>()
-        };
+        let work =
+            |rows: std::ops::Range<u32>| rows.map(|row| counts.count(1 << 31, row, length)).sum::<u32>();
         let all = work(0..64);
         for number in 0..parts {
             let apart = work(part(number)).abs_diff(all / parts);

@@ -5,19 +5,18 @@
 //! which k of the n positions of the text are masked; `AUDIT.md` derives it from the forward process. Training draws k with probability p_k and
 //! weights each masked position by 1/(k·p_k), which has that expectation for every choice of p.
 //!
-//! p_k is proportional to 1/√k, and the rows of a batch are stratified. Let T_k be the mean cross-entropy of k masked
-//! positions of a text, with mean m_k and variance s_k² over texts and over which positions are masked. A row that masks k
-//! positions estimates the bound by T_k/p_k.
+//! p_k is proportional to 1/√k, and the rows of a batch are stratified. Let T_k be the mean cross-entropy of k masked positions of
+//! a text, with mean m_k and variance s_k² over texts and over which positions are masked. A row that masks k positions estimates the
+//! bound by T_k/p_k. For texts of one length:
 //!
-//! - Where each of n rows draws its own k, the batch's mean has the variance (Σ_k (m_k² + s_k²)/p_k − (Σ_k m_k)²)/n.
-//! - Where n·p_k of the n rows mask k positions, it is Σ_k n·p_k·(s_k/p_k)²/n² = (Σ_k s_k²/p_k)/n: how k is distributed
-//!   adds nothing, and p_k proportional to s_k makes it least (Cauchy and Schwarz). A mean of k independent terms has s_k
-//!   proportional to 1/√k.
+//! - Where each of R rows draws its own k, the batch's mean has the variance (Σ_k (m_k² + s_k²)/p_k − (Σ_k m_k)²)/R.
+//! - Where R·p_k of the R rows mask k positions, it is Σ_k R·p_k·(s_k/p_k)²/R² = (Σ_k s_k²/p_k)/R: how k is distributed adds nothing,
+//!   and p_k proportional to s_k makes it least (Cauchy and Schwarz). A mean of k independent terms has s_k proportional to 1/√k.
 //!
-//! The terms of one text are not independent, but 1/√k is near the best. For the shipped model on held-out names, n times
-//! the variance with strata is 66.9 nats² for 1/√k, 66.6 at its least and 75.3 for uniform k; in a batch of 64, where n·p_k is
-//! no whole number, 1.13 nats² more. Without strata it is 133.3 for 1/√k and 83.2 for uniform k, so 1/√k needs the strata. This
-//! is the variance of the loss; what it does for the trained score is in `core/notes/experiments.md`.
+//! For texts of any length each row's k is the same quantile u of p for its own length, and with f(u) the mean of T_k/p_k over texts
+//! R times the variance is E\[(T_k/p_k)²\] − ∫ f(u)² du. For the shipped model on held-out names that is 32.2 nats² for 1/√k, 34.9 for
+//! p_k proportional to s_k within each length and 33.0 for uniform k. Without strata it is 69.3 for 1/√k and 37.2 for uniform k,
+//! so 1/√k needs the strata. This is the variance of the loss; what it does for the trained score is in `core/notes/experiments.md`.
 //!
 //! Sampling reveals positions evenly, or as the reference does: its share of masked positions at time t of T is
 //! 1 − cos²(((t/T) + s)/(1 + s)·π/2), s = 0.008.
