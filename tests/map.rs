@@ -44,6 +44,7 @@ const PARTS: [(&str, &[&str]); 4] = [
             "bound",
             "likelihood",
             "text",
+            "length",
             "pattern",
             "file",
         ],
@@ -248,12 +249,13 @@ const ARITHMETIC: [&str; 32] = [
 ];
 
 /// The files of the core that hold arithmetic; a function of the host that names something of theirs computes.
-const COMPUTING: [&str; 14] = [
+const COMPUTING: [&str; 15] = [
     "adam",
     "bound",
     "corruption",
     "dropout",
     "kernels",
+    "length",
     "likelihood",
     "linear",
     "math",

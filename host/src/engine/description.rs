@@ -9,8 +9,11 @@ pub(crate) fn file_error(error: &FileError) -> anyhow::Error {
     match error {
         FileError::NotAModel => anyhow::anyhow!("not a model file (it does not begin with “mdm”)"),
         FileError::Version(version) => {
-            let way_out = if *version < VERSION { "train the model anew" } else { "use the program that wrote it" };
-            anyhow::anyhow!("the file is version {version}, and this program reads version {VERSION}; {way_out}")
+            let way_out =
+                if *version < VERSION { "train the model anew" } else { "use the program that wrote it" };
+            anyhow::anyhow!(
+                "the file is version {version}, and this program reads version {VERSION}; {way_out}"
+            )
         }
         FileError::Length { expected: Some(expected), found } if found < expected => {
             anyhow::anyhow!("the file is cut: {found} of {expected} bytes; copy it again")

@@ -200,7 +200,8 @@ fn refuse_outdated(fields: &serde_json::Value) -> anyhow::Result<()> {
 /// The command that trains by `settings`. A configuration has its present name.
 pub(crate) fn train_command(settings: &RunSettings) -> String {
     let RunSettings { training, development, input, .. } = settings;
-    let Settings { config, steps, batch, learning_rate, weight_decay, averaging, dropout, seed, .. } = training;
+    let Settings { config, steps, batch, learning_rate, weight_decay, averaging, dropout, seed, .. } =
+        training;
     let config = configurations::renamed(config).unwrap_or(config);
     let mut options = format!(
         "micro-diffusion train --config {config} --steps {steps} --batch {batch} --lr {learning_rate} --weight-decay {weight_decay} --averaging {averaging} \

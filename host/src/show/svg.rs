@@ -112,6 +112,8 @@ fn range(nats: impl Iterator<Item = f64>) -> (f64, f64) {
 
 /// Side of one position's square.
 const CELL: usize = 34;
+/// Squares that the picture has room for at least, as the legend is as wide.
+const LEAST: usize = 12;
 /// Room for the labels of the steps, and above and below the squares.
 const LEFT: usize = 96;
 const ABOVE: usize = 58;
@@ -127,7 +129,7 @@ const STYLE: &str = ".unmasking text{font-family:ui-sans-serif,system-ui,sans-se
 /// How one text emerges: a row for each state, a column for each position.
 pub(crate) fn unmasking(alphabet: Alphabet, frames: &[Frame], text: &str) -> String {
     let positions = frames.first().map_or(0, |frame| frame.symbols.len());
-    let width = LEFT + positions.max(10) * CELL + 16;
+    let width = LEFT + positions.max(LEAST) * CELL + 16;
     let height = ABOVE + frames.len() * CELL + BELOW;
     let before = std::iter::once(None).chain(frames.iter().map(Some));
     let rows: Vec<_> = (0..).zip(frames.iter().zip(before)).collect();
