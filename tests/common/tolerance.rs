@@ -5,6 +5,8 @@
 pub(crate) const GRADIENT_CHECK: f64 = 1e-8;
 /// The step of the gradient check.
 pub(crate) const GRADIENT_STEP: f64 = 1e-5;
+/// The step of the gradient check of a smooth network, by differences of the fourth order: errors of h⁴·f⁽⁵⁾/30 + ε·f/h.
+pub(crate) const SMOOTH_STEP: f64 = 1e-4;
 /// Our f64 against the oracle's f64: sums of up to 70 terms of order 1 in another order, 2⁻⁵³ each.
 pub(crate) const ORACLE_F64: f64 = 1e-14;
 /// After three optimiser steps the differences have passed a division by √v̂, which is as small as the gradient.
