@@ -90,7 +90,7 @@ fn corrupt(names: &[[u8; L]], step: u32, row: u32) -> Example<L> {
     let [word, _] = Stream::new(SEED, Purpose::Order).draw(step, row);
     let name = &names[below(word, names.len() as u32) as usize];
     let noise = Stream::new(SEED, Purpose::Noise);
-    let [shared, _] = noise.child(step, u32::MAX).draw(0, 0);
+    let shared = noise.child(step, u32::MAX).draw(0, 0);
     let counts = MaskCounts::<L>::new(BATCH);
     let count = counts.count(shared, row);
     Example::bound(name, count, counts.weight(count) / BATCH as f32, noise.child(step, row))

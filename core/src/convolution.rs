@@ -192,6 +192,10 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         output_forward(kernels, (parameters.output, parameters.output_bias), other, d_logits);
         let loss = kernels.cross_entropy_of_positions(clean, &example.weights, symbols, d_logits, width);
         kernels.product_transposed(parameters.output.as_flattened(), d_logits, x, width, Store::Set);
+        // What nothing reads has no price.
+        for position in (0..width).filter(|position| !example.is_scored(*position)) {
+            other.iter_mut().skip(position).step_by(width.max(1)).for_each(|value| *value = R::ZERO);
+        }
         activation_backward(kernels, activation, example, other, x);
         loss
     }

@@ -80,7 +80,7 @@ pub struct Example<const L: usize> {
     pub clean: Text<L>,
     /// What the denoiser sees, x_t: `None` is MASK. Nothing reads what lies past the text's end.
     pub noisy: [Option<u8>; L],
-    /// The weight of each position's cross-entropy; a position of weight 0 is not computed. 0 past the text's end.
+    /// The weight of each position's cross-entropy; a position of weight 0 is not computed. Nothing reads those past the end.
     pub weights: [f32; L],
     /// The hidden values that the network goes without.
     pub dropout: Dropout,
@@ -103,17 +103,22 @@ impl<const L: usize> Example<L> {
         self.noisy.get(..self.length()).unwrap_or(&self.noisy)
     }
 
+    /// The weights of the n positions.
+    fn read_weights(&self) -> &[f32] {
+        self.weights.get(..self.length()).unwrap_or(&self.weights)
+    }
+
     /// Whether the loss reads what is predicted there.
     pub fn is_scored(&self, position: usize) -> bool {
-        self.weights.get(position).is_some_and(|weight| *weight != 0.0)
+        self.read_weights().get(position).is_some_and(|weight| *weight != 0.0)
     }
 
     /// What a hidden value counts, which each of the k positions of weight above 0 reads: the mean weight of the n positions
     /// times 2·k/(n + 1), which is 1 on the average over k.
     pub fn hidden_weight<R: Real>(&self) -> R {
         let real = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-        let sum = self.weights.iter().fold(R::ZERO, |sum, weight| sum + R::of(f64::from(*weight)));
-        let readers = self.weights.iter().filter(|weight| **weight != 0.0).count();
+        let sum = self.read_weights().iter().fold(R::ZERO, |sum, weight| sum + R::of(f64::from(*weight)));
+        let readers = self.read_weights().iter().filter(|weight| **weight != 0.0).count();
         let length = real(self.length());
         sum / R::of(length.max(1.0)) * R::of(2.0 * real(readers) / (length + 1.0))
     }

@@ -395,10 +395,10 @@ impl<const L: usize, const H: usize> InputSums<L, H> {
         }
     }
 
-    /// Puts `symbol` at `position` of the text to evaluate.
+    /// Puts `symbol` at `position` of the text to evaluate, if it has that position.
     #[inline(always)]
     pub(crate) fn set(&mut self, position: usize, symbol: Option<u8>) {
-        if let Some(slot) = self.symbols.get_mut(position) {
+        if let Some(slot) = self.symbols.get_mut(position).filter(|_| position < self.length) {
             *slot = symbol;
         }
     }

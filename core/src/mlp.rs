@@ -367,7 +367,7 @@ pub(crate) fn look_up_text<
         kernels.lookup_forward(&[row], hidden);
     }
     let mut rows = heapless::Vec::<&[W], L>::new();
-    for (table, symbol) in table.iter().zip(symbols) {
+    for (table, symbol) in table.iter().zip(symbols).take(length) {
         if let Some(row) = symbol.and_then(|symbol| table.get(usize::from(symbol))) {
             // There is room for one of each position.
             let _ = rows.push(row);

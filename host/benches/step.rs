@@ -33,9 +33,9 @@ fn steps<M: Step<L, V>>(bencher: Bencher, batch: u32, threads: usize) {
     let mut records = Aligned::copy_of(&vec![0.0; batch as usize * M::RECORD], 0);
     let mut losses = vec![0.0; batch as usize];
     let counts = MaskCounts::<L>::new(batch);
-    let masked: u32 = (0..batch).map(|row| counts.count(0, row)).sum();
+    let masked: u32 = (0..batch).map(|row| counts.count([0, 0], row)).sum();
     let flops = 6 * masked as usize * V * M::SHAPE.width;
-    let shared = |step| stream.child(step, u32::MAX).draw(0, 0)[0];
+    let shared = |step| stream.child(step, u32::MAX).draw(0, 0);
     let draw = |(step, shared), row: usize, example: &mut Example<L>| {
         let count = counts.count(shared, row as u32);
         let stream = stream.child(step, row as u32);

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub(crate) mod integers;
+pub(crate) mod naive;
 pub(crate) mod oracle;
 pub(crate) mod tolerance;
 

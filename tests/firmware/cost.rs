@@ -252,7 +252,7 @@ fn thousands(count: u64) -> String {
 /// The held-out score of a model, by the command line at `program`.
 fn score(program: &OsStr, file: &str) -> String {
     let output = Command::new(program)
-        .args(["eval", "--json", "--model", file])
+        .args(["eval", "--json", "--num", "0", "--model", file])
         .current_dir(project())
         .output()
         .unwrap();

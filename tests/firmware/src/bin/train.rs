@@ -59,7 +59,7 @@ fn forward_and_backward(
 ) -> Option<f32> {
     let mut batch = [Example::EMPTY; BATCH];
     let noise = Stream::new(SEED, Purpose::Noise);
-    let [shared, _] = noise.child(step, u32::MAX).draw(0, 0);
+    let shared = noise.child(step, u32::MAX).draw(0, 0);
     let counts = MaskCounts::<4>::new(8);
     for (row, example) in (0..).zip(&mut batch) {
         let [word, _] = Stream::new(SEED, Purpose::Order).draw(step, row);
