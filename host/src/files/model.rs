@@ -60,12 +60,12 @@ impl ModelBytes {
         } else {
             bytes
         };
-        let settings = run::settings_of(&file).or_else(|error| match ModelFile::parse(&bytes) {
+        let settings = run::settings_of(&file).map_err(|error| match ModelFile::parse(&bytes) {
             // Settings that this program no longer has do not matter where the model is to be trained anew.
             Err(old @ FileError::Version(_)) => {
-                Err(unread(&old, run::stored_settings(&file).as_ref()).context(file.display().to_string()))
+                unread(&old, run::stored_settings(&file).as_ref()).context(file.display().to_string())
             }
-            _ => Err(error),
+            _ => error,
         })?;
         Ok(Self {
             chosen: newest.is_some().then_some("newest run"),
