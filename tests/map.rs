@@ -1,8 +1,8 @@
 //! Compares the audit guide, `core/AUDIT.md`, with the code.
 //!
-//! The guide's map must list each public function of the core, each function of the method, and each function of the host that
-//! computes. This fails where a name is wrong, where a function is in no row, where a backward pass has no gradient check, and
-//! where a table that is counted out of the code is stale (`AUDIT=renew` writes those again).
+//! The guide's map must list each public function of the core, each function of the method, and each function of the host
+//! that computes. This fails where a name is wrong, where a function is in no row, where a backward pass has no gradient
+//! check, and where a table that is counted out of the code is stale (`AUDIT=renew` writes those again).
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::expect_used,
@@ -44,6 +44,7 @@ const PARTS: [(&str, &[&str]); 4] = [
             "bound",
             "likelihood",
             "text",
+            "length",
             "pattern",
             "file",
         ],
@@ -51,7 +52,7 @@ const PARTS: [(&str, &[&str]); 4] = [
     ("integers", &["rounding", "integer", "integer_residual", "integer_convolution", "quantise"]),
     (
         "further networks",
-        &["embedding", "residual", "convolution", "product", "normalisation", "attention", "transformer"],
+        &["product", "normalisation", "attention", "embedding", "residual", "transformer", "convolution"],
     ),
     ("lists", &["config", "lib"]),
 ];
@@ -144,8 +145,8 @@ struct Function {
     name: String,
     /// Whether it must be in the map.
     ///
-    /// In the core: it can be called from outside, a trait of the core asks for it, or it belongs to the method. In the host: it
-    /// computes.
+    /// In the core: it can be called from outside, a trait of the core asks for it, or it belongs to the method. In the
+    /// host: it computes.
     listed: bool,
     /// Whether a test can call it.
     public: bool,
@@ -248,12 +249,13 @@ const ARITHMETIC: [&str; 32] = [
 ];
 
 /// The files of the core that hold arithmetic; a function of the host that names something of theirs computes.
-const COMPUTING: [&str; 14] = [
+const COMPUTING: [&str; 15] = [
     "adam",
     "bound",
     "corruption",
     "dropout",
     "kernels",
+    "length",
     "likelihood",
     "linear",
     "math",
@@ -787,6 +789,24 @@ fn guide() -> String {
 fn the_map_names_what_there_is_and_leaves_nothing_out() {
     let wrong = problems(&guide(), &Code::read());
     assert!(wrong.is_empty(), "core/AUDIT.md:\n{}", wrong.join("\n"));
+}
+
+/// The order of `lib.rs`, in which a file uses only those above it, is that of the guide and of each of its parts.
+#[test]
+fn there_is_one_reading_order() {
+    let lib = read("core/src/lib.rs");
+    let order: Vec<&str> =
+        lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    for (part, files) in PARTS {
+        let places = files.iter().filter_map(|file| order.iter().position(|module| module == file));
+        assert!(places.is_sorted(), "{part} is not in the order of lib.rs");
+    }
+    let guide = guide();
+    let (_, list) = guide.split_once("which holds formula and derivation: ").unwrap();
+    let (list, _) = list.split_once(". Then").unwrap();
+    let method = PARTS.iter().find(|(part, _)| *part == METHOD).unwrap().1;
+    let listed: Vec<&str> = list.split(',').map(|file| file.trim().trim_matches('`')).collect();
+    assert_eq!(listed, method, "what the guide says to read");
 }
 
 #[test]

@@ -42,7 +42,7 @@ pub fn term<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
 ) -> f32 {
     let noisy = mask_count(clean, count, stream);
     denoiser.start(clean.symbols().len());
-    for (position, symbol) in noisy.iter().enumerate() {
+    for (position, (symbol, _)) in noisy.iter().zip(clean.symbols()).enumerate() {
         denoiser.set(position, *symbol);
     }
     denoiser.evaluate();
@@ -60,16 +60,16 @@ pub fn term<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
 /// An unbiased estimate of the whole bound of `clean`, in nats, from the number of masks of row `row`: its [`term`] over
 /// p_k.
 ///
-/// `word` is the random word that all rows share.
+/// `words` are the random words that all rows share.
 pub fn sampled<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,
     symbols: usize,
     clean: &Text<L>,
     counts: &MaskCounts<L>,
-    (word, row): (u32, u32),
+    (words, row): ([u32; 2], u32),
     stream: Stream,
 ) -> f32 {
-    let count = counts.count(word, row, clean.symbols().len());
+    let count = counts.count(words, row, clean.symbols().len());
     term(denoiser, symbols, clean, count, stream) * count as f32 * counts.weight(count, clean.symbols().len())
 }
 

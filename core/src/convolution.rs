@@ -318,11 +318,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         }
     }
 
-    #[expect(
-        clippy::indexing_slicing,
-        clippy::arithmetic_side_effects,
-        reason = "training; the part of a tensor with N or T·N parts, T odd"
-    )]
+    #[expect(clippy::arithmetic_side_effects, reason = "training; the part of a tensor with N or T·N parts, T odd")]
     fn gradient<R: Real, K: Kernels<R>>(
         kernels: K,
         tensor: usize,

@@ -13,7 +13,8 @@ use crate::rng::{Stream, below};
 use crate::schedule::MaskCounts;
 use crate::text::Text;
 
-/// `clean` with exactly `count` positions masked, every set of positions being equally likely; past its end, masks.
+/// `clean` with exactly `count` positions masked, every set of positions being equally likely to within the accuracy of
+/// [`below`]; past its end, masks.
 ///
 /// Walks its n positions and masks each with probability (still to mask)/(still to come), by draw (position, 0) of
 /// `stream`; a `count` above n masks everything. Along the way to any one set of k the numerators are k … 1 for the masked
@@ -49,13 +50,19 @@ impl<const L: usize> Example<L> {
         Self { clean: *clean, noisy, weights, dropout: Dropout::NONE }
     }
 
-    /// Row `row` of a batch of the likelihood bound: the number k of masks is that of the row, and each masked position weighs
-    /// 1/(k·p_k) over the rows of the batch, so that the batch's losses add up to a mean over its texts.
+    /// Row `row` of a batch of the likelihood bound: the number k of masks is that of the row, and each masked position
+    /// weighs 1/(k·p_k) over the rows of the batch, so that the batch's losses add up to a mean over its texts.
     ///
-    /// `word` is the random word that all rows share.
-    pub fn bound_row(clean: &Text<L>, counts: &MaskCounts<L>, word: u32, row: u32, stream: Stream) -> Self {
+    /// `words` are the random words that all rows share.
+    pub fn bound_row(
+        clean: &Text<L>,
+        counts: &MaskCounts<L>,
+        words: [u32; 2],
+        row: u32,
+        stream: Stream,
+    ) -> Self {
         let length = clean.symbols().len();
-        let count = counts.count(word, row, length);
+        let count = counts.count(words, row, length);
         Self::bound(clean, count, counts.weight(count, length) / counts.rows() as f32, stream)
     }
 }

@@ -1,11 +1,11 @@
 //! The model file: written once, read in place from memory or flash.
 //!
-//! Little-endian throughout; a version 1 file is
+//! Little-endian throughout; a version 2 file is
 //!
 //! | bytes | what |
 //! |---|---|
 //! | 0 … 3 | magic: `mdm` and 26 |
-//! | 4, 5 | version: 1 |
+//! | 4, 5 | version: 2 |
 //! | 6, 7 | header length in bytes, up to the payload |
 //! | 8 | architecture: 1 [`Mlp`](Architecture::Mlp), 2 [`Residual`](Architecture::Residual), 3 [`Transformer`](Architecture::Transformer), 4 [`Convolution`](Architecture::Convolution) |
 //! | 9 | layout: 1, floats as trained; 2, integers, each table that a hidden layer multiplies with that layer's units outermost |

@@ -138,6 +138,10 @@ pub trait Precision: Copy {
     /// Adds `factor` times the codes of row `row` of the rows in `block` to `sums`, in this precision's own arrangement.
     fn add_products<const N: usize>(block: &[u8; N], row: usize, factor: u32, sums: &mut [i32; N]);
 
+    /// Adds the codes of row `row` of the rows in `block` to `sums`, in the arrangement of
+    /// [`add_products`](Self::add_products).
+    fn add_codes<const N: usize>(block: &[u8; N], row: usize, sums: &mut [i32; N]);
+
     /// Puts `sums` in the order of the symbols.
     fn arrange<const N: usize>(sums: &mut [i32; N]);
 }
@@ -209,6 +213,13 @@ impl Precision for Int8 {
     }
 
     #[inline(always)]
+    fn add_codes<const N: usize>(block: &[u8; N], _row: usize, sums: &mut [i32; N]) {
+        for (sum, code) in sums.iter_mut().zip(block) {
+            *sum = sum.wrapping_add(i32::from(*code));
+        }
+    }
+
+    #[inline(always)]
     fn arrange<const N: usize>(_sums: &mut [i32; N]) {}
 }
 
@@ -252,6 +263,22 @@ impl Int4 {
         let word = u32::from(low) | u32::from(high) << 16;
         *all = all.wrapping_add(word.wrapping_mul(factor).cast_signed());
         *odd = odd.wrapping_add((word >> 4 & NIBBLES).wrapping_mul(factor).cast_signed());
+    }
+
+    /// Adds the words of a row to `sums`: its whole `bytes`, and the last of an odd number of nibbles.
+    ///
+    /// One function for rows of every width: chips without a multiplier have the least flash.
+    #[inline(never)]
+    fn add_words(bytes: &[u8], nibble: u8, sums: &mut [i32]) {
+        let (words, rest) = bytes.as_chunks::<2>();
+        let mut pairs = sums.as_chunks_mut::<2>().0.iter_mut();
+        for ([low, high], [all, odd]) in words.iter().zip(pairs.by_ref()) {
+            Self::add_word(all, odd, *low, *high, 1);
+        }
+        if let Some([all, odd]) = pairs.next() {
+            let (low, high) = rest.first().map_or((nibble, 0), |byte| (*byte, nibble));
+            Self::add_word(all, odd, low, high, 1);
+        }
     }
 }
 
@@ -303,6 +330,13 @@ impl Precision for Int4 {
         if let (Some([all, odd]), true) = (sums.next(), N & 3 != 0) {
             let (low, high) = byte.first().map_or((nibble, 0), |byte| (*byte, nibble));
             Self::add_word(all, odd, low, high, factor);
+        }
+    }
+
+    #[inline(always)]
+    fn add_codes<const N: usize>(block: &[u8; N], row: usize, sums: &mut [i32; N]) {
+        if let Some((bytes, nibble)) = Self::row(block, row) {
+            Self::add_words(bytes, nibble, sums);
         }
     }
 
@@ -398,7 +432,7 @@ impl<const L: usize, const H: usize> InputSums<L, H> {
     /// Puts `symbol` at `position` of the text to evaluate, if it has that position.
     #[inline(always)]
     pub(crate) fn set(&mut self, position: usize, symbol: Option<u8>) {
-        if let Some(slot) = self.symbols.iter_mut().take(self.length).nth(position) {
+        if let Some(slot) = self.symbols.get_mut(position).filter(|_| position < self.length) {
             *slot = symbol;
         }
     }
@@ -536,7 +570,7 @@ pub fn add_bit_by_bit<'a, P: Precision, const N: usize>(
             *sum = sum.wrapping_add(*sum);
         }
         for (block, row, _) in rows.clone().filter(|(_, _, value)| value >> place & 1 == 1) {
-            P::add_products(block, row, 1, sums);
+            P::add_codes(block, row, sums);
         }
     }
     values().fold(0, u32::wrapping_add)

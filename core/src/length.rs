@@ -24,10 +24,9 @@ impl<'a> Lengths<'a> {
     /// `None` where there are none, or where L·C + L exceeds a u32.
     pub fn new(counts: &'a [[u8; 4]]) -> Option<Self> {
         let lengths = Self { counts };
-        let weights = counts.iter().map(|count| lengths.checked_weight(*count));
-        let total = weights.fold(Some(0_u32), |sum, weight| sum?.checked_add(weight?));
-        (!counts.is_empty()).then_some(())?;
-        total.map(|_| lengths)
+        let mut weights = counts.iter().map(|count| lengths.checked_weight(*count));
+        weights.try_fold(0_u32, |sum, weight| sum.checked_add(weight?))?;
+        (!counts.is_empty()).then_some(lengths)
     }
 
     /// c_1 … c_L, each a little-endian u32.

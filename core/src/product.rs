@@ -47,6 +47,21 @@ pub enum Store {
     Multiply,
 }
 
+/// Evaluates `$kernel` with `$width` as a constant where it is [`TILE`] or [`LANES`], so that nothing about lengths is asked in its loops.
+macro_rules! for_width {
+    ($width:ident: $kernel:expr) => {
+        if $width == TILE {
+            let $width = TILE;
+            $kernel
+        } else if $width == LANES {
+            let $width = LANES;
+            $kernel
+        } else {
+            $kernel
+        }
+    };
+}
+
 /// Positions that are computed for a text of `length`, at most `most`: whole registers of [`LANES`] numbers.
 ///
 /// Those past the text's end are 0 where anything reads them, and so are the gradients of what is there.
@@ -295,11 +310,13 @@ pub fn product_backward_weight<R: Real>(
     d_w: &mut [R],
     width: usize,
 ) {
-    let outputs = d_y.len().checked_div(width).unwrap_or(0);
-    let [many, few, single] = tiles::<ROWS>(outputs);
-    let next = weight_rows::<R, ROWS>(0, many, positions, d_y, x, d_w, width);
-    let next = weight_rows::<R, FEW_ROWS>(next, few, positions, d_y, x, d_w, width);
-    weight_rows::<R, 1>(next, single, positions, d_y, x, d_w, width);
+    for_width!(width: {
+        let outputs = d_y.len().checked_div(width).unwrap_or(0);
+        let [many, few, single] = tiles::<ROWS>(outputs);
+        let next = weight_rows::<R, ROWS>(0, many, positions, d_y, x, d_w, width);
+        let next = weight_rows::<R, FEW_ROWS>(next, few, positions, d_y, x, d_w, width);
+        weight_rows::<R, 1>(next, single, positions, d_y, x, d_w, width);
+    });
 }
 
 /// [`product_backward_weight`] for the rows of `tiles` tiles of `N` rows from row `first` on; returns the row behind them.
@@ -384,15 +401,20 @@ pub fn transpose_blocks<R: Real>(x: &[R], y: &mut [R], width: usize) {
     let features = x.len().checked_div(width).unwrap_or(0);
     let whole = features.saturating_sub(features % TILE).saturating_mul(width);
     let few = features.saturating_sub(features % FEW).saturating_mul(width);
-    let spans = [(0, whole, TILE), (whole, few, FEW), (few, x.len(), 1)];
-    for (start, end, features) in spans {
-        let length = features.saturating_mul(width).max(1);
-        for first in (start..end).step_by(length) {
-            let last = first.saturating_add(length);
-            if let (Some(x), Some(y)) = (x.get(first..last), y.get_mut(first..last)) {
-                transpose(x, y, width);
-            }
-        }
+    for_width!(width: {
+        transpose_each(TILE, x.get(..whole), y.get_mut(..whole), width);
+        transpose_each(FEW, x.get(whole..few), y.get_mut(whole..few), width);
+        transpose_each(1, x.get(few..), y.get_mut(few..), width);
+    });
+}
+
+/// Each block of `features` features of `x` transposed, in `y`.
+#[inline(always)]
+fn transpose_each<R: Real>(features: usize, x: Option<&[R]>, y: Option<&mut [R]>, width: usize) {
+    let (Some(x), Some(y)) = (x, y) else { return };
+    let length = features.saturating_mul(width).max(1);
+    for (x, y) in x.chunks_exact(length).zip(y.chunks_exact_mut(length)) {
+        transpose(x, y, width);
     }
 }
 

@@ -7,32 +7,34 @@
 //!
 //! p_k is proportional to 1/√k, and the rows of a batch are stratified. Let T_k be the mean cross-entropy of k masked positions of
 //! a text, with mean m_k and variance s_k² over texts and over which positions are masked. A row that masks k positions estimates the
-//! bound by T_k/p_k.
+//! bound by T_k/p_k. For texts of one length:
 //!
-//! - Where each of n rows draws its own k, the batch's mean has the variance (Σ_k (m_k² + s_k²)/p_k − (Σ_k m_k)²)/n.
-//! - Where n·p_k of the n rows mask k positions, it is Σ_k n·p_k·(s_k/p_k)²/n² = (Σ_k s_k²/p_k)/n: how k is distributed adds nothing,
+//! - Where each of R rows draws its own k, the batch's mean has the variance (Σ_k (m_k² + s_k²)/p_k − (Σ_k m_k)²)/R.
+//! - Where R·p_k of the R rows mask k positions, it is Σ_k R·p_k·(s_k/p_k)²/R² = (Σ_k s_k²/p_k)/R: how k is distributed adds nothing,
 //!   and p_k proportional to s_k makes it least (Cauchy and Schwarz). A mean of k independent terms has s_k proportional to 1/√k.
 //!
-//! The terms of one text are not independent, but 1/√k is near the best. For the shipped model on held-out names, n times the variance
-//! with strata is 66.9 nats² for 1/√k, 66.6 at its least and 75.3 for uniform k. Without strata it is 133.3 for 1/√k and 83.2 for
-//! uniform k, so 1/√k needs the strata. This is the variance of the loss; what it does for the trained score is in
-//! `core/notes/experiments.md`.
+//! For texts of any length each row's k is the same quantile u of p for its own length, and with f(u) the mean of T_k/p_k over texts
+//! R times the variance is E\[(T_k/p_k)²\] − ∫ f(u)² du. For the shipped model on held-out names that is 32.2 nats² for 1/√k, 34.9 for
+//! p_k proportional to s_k within each length and 33.0 for uniform k. Without strata it is 69.3 for 1/√k and 37.2 for uniform k,
+//! so 1/√k needs the strata. This is the variance of the loss; what it does for the trained score is in `core/notes/experiments.md`.
 //!
 //! Sampling reveals positions evenly, or as the reference does: its share of masked positions at time t of T is
 //! 1 − cos²(((t/T) + s)/(1 + s)·π/2), s = 0.008.
 //!
-//! Source: E. Hoogeboom et al., "Autoregressive Diffusion Models", ICLR 2022, equation 2 and what follows it; S. Sahoo et al.,
-//! "Simple and Effective Masked Diffusion Language Models", NeurIPS 2024, equation 11; for the cosine, A. Nichol and P. Dhariwal,
-//! "Improved Denoising Diffusion Probabilistic Models", 2021, equation 17.
+//! Source: E. Hoogeboom et al., "Autoregressive Diffusion Models", ICLR 2022, equation 2 and what follows it; S. Sahoo et
+//! al., "Simple and Effective Masked Diffusion Language Models", NeurIPS 2024, equation 11; for the cosine, A. Nichol and
+//! P. Dhariwal, "Improved Denoising Diffusion Probabilistic Models", 2021, equation 17.
 
 use crate::math::{Real, cos};
+use crate::rng::below;
 
 /// How many positions training masks in each row of a batch of texts of at most `L` symbols, and what they weigh.
 ///
-/// Stratified: the unit interval has one stratum a row, and a row's count is the p-quantile of (stratum + u)/rows, with one
-/// u in \[0, 1) shared by the batch. So every count's share of a batch is as even as it can be, while each row's count, over
-/// the draws of u, has the probabilities p. Strata go to rows in strides of about 0.618 of the batch, so that any run of
-/// rows has small counts and large ones, and threads that share the batch have equal work.
+/// Stratified: the unit interval has one stratum a row, and a row's count is the p-quantile of (stratum + u)/rows. One u in
+/// \[0, 1) and one rotation in 0 … rows − 1 are shared by the batch: row r has the stratum (r·stride + rotation) mod rows. So
+/// every count's share of a batch is as even as it can be, and each row's quantile is uniform over the draws of both, which
+/// gives its count the probabilities p. The stride is about 0.618 of the batch, so that any run of rows has small counts and
+/// large ones, and threads that share the batch have equal work.
 #[derive(Clone, Debug)]
 pub struct MaskCounts<const L: usize> {
     rows: u32,
@@ -65,16 +67,18 @@ impl<const L: usize> MaskCounts<L> {
         self.rows
     }
 
-    /// How many of its `length` positions to mask in row `row`, 1 … `length`; `word` is the random word that is u·2³², the same
-    /// for all rows.
-    pub fn count(&self, word: u32, row: u32, length: usize) -> u32 {
+    /// How many of its `length` positions to mask in row `row`, 1 … `length`, by two random words that all rows share: u·2³², and
+    /// the rotation.
+    pub fn count(&self, [word, rotation]: [u32; 2], row: u32, length: usize) -> u32 {
         let rows = u64::from(self.rows);
-        let stratum = u64::from(row).saturating_mul(u64::from(self.stride)).checked_rem(rows).unwrap_or(0);
+        let turned = u64::from(row).saturating_mul(u64::from(self.stride));
+        let rotated = turned.saturating_add(u64::from(below(rotation, self.rows)));
+        let stratum = rotated.checked_rem(rows).unwrap_or(0);
         let quantile = (stratum << 32 | u64::from(word)).checked_div(rows).unwrap_or(0);
         // A quantile is below 2³², so that the f64 is exact.
         let threshold = quantile as f64 / 4_294_967_296.0 * self.total(length);
-        let below = self.sums.iter().take(length).filter(|sum| **sum <= threshold).count();
-        u32::try_from(below.saturating_add(1).min(length)).unwrap_or(u32::MAX)
+        let smaller = self.sums.iter().take(length).filter(|sum| **sum <= threshold).count();
+        u32::try_from(smaller.saturating_add(1).min(length)).unwrap_or(u32::MAX)
     }
 
     /// 1/(k·p_k) = Σ_j 1/√j / √k, j = 1 … n: what each of k = `count` masked positions of n = `length` weighs.

@@ -499,7 +499,6 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         }
     }
 
-    #[expect(clippy::indexing_slicing, reason = "training; a remainder by the length")]
     fn gradient<R: Real, C: Kernels<R>>(
         kernels: C,
         tensor: usize,

@@ -39,10 +39,10 @@ fn steps<M: Step<L, V>>(bencher: Bencher, batch: u32, threads: usize) {
     let mut losses = vec![0.0; batch as usize];
     let counts = MaskCounts::<L>::new(batch);
     let lengths = examples.iter().map(Example::length);
-    let masked: u32 = (0..).zip(lengths).map(|(row, length)| counts.count(0, row, length)).sum();
+    let masked: u32 = (0..).zip(lengths).map(|(row, length)| counts.count([0, 0], row, length)).sum();
     let flops = 6 * masked as usize * V * M::SHAPE.width;
     let texts: Vec<_> = examples.iter().map(|example| example.clean).collect();
-    let shared = |step| stream.child(step, u32::MAX).draw(0, 0)[0];
+    let shared = |step| stream.child(step, u32::MAX).draw(0, 0);
     let draw = |(step, shared), row: usize, example: &mut Example<L>| {
         *example = Example::bound_row(&texts[row], &counts, shared, row as u32, stream.child(step, row as u32));
     };

@@ -170,7 +170,7 @@ pub(crate) struct DrawOptions {
     /// How many positions each step reveals
     #[arg(long, value_parser = schedule(), default_value = draw::SCHEDULE.name())]
     pub(crate) schedule: Schedule,
-    /// Unmasking steps; fewer are faster and coarser [default: one for each position]
+    /// Unmasking steps; fewer are faster and coarser [default: one for each letter]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..), allow_negative_numbers = true)]
     pub(crate) steps: Option<u16>,
     /// Draw only from so many of the likeliest symbols [default: all]

@@ -34,6 +34,8 @@ pub(crate) const CATEGORICAL: f64 = 2e-5;
 pub(crate) const CONFIDENCE: f64 = 5e-5;
 /// 2^(−x) against f64, of the value: the chord lies above the curve by (ln 2/64)²/8 at most, and the entries are rounded.
 pub(crate) const POWER_OF_TWO: f64 = 1.6e-5;
+/// An entry of the table of powers, of at least 2²², rounded by a half.
+pub(crate) const POWER_ENTRY: f64 = 1.2e-7;
 /// A few operations in f64, each rounded by 2⁻⁵³ of a value of order 1.
 pub(crate) const F64: f64 = 1e-15;
 /// A number of order 1 rounded once to f32, by 2⁻²⁴ of itself.
@@ -59,9 +61,8 @@ pub(crate) const UNIFORM: f64 = 0.02;
 pub(crate) const BOUND: f64 = 0.01;
 /// A figure that a document shows to three digits.
 pub(crate) const SHOWN: f64 = 1e-3;
-/// The variance of the mean of a batch against its derivation: the strata's shares of 64 rows are no whole numbers, which adds
-/// 1.5 %, and that of 100,000 batches is known to 0.5 %.
-pub(crate) const BATCH_VARIANCE: f64 = 0.025;
+/// The variance of the mean of a batch, found from 100,000 batches, whose terms have long tails, against its derivation.
+pub(crate) const BATCH_VARIANCE: f64 = 0.015;
 /// A statistic of a fixed seed must lie within so many of its standard deviations from its mean (√(2·freedom) for χ²). The
 /// seed is fixed, so it cannot flake.
 pub(crate) const SIGMAS: f64 = 4.0;

@@ -2,8 +2,8 @@
 
 MODEL is a safetensors file, or a model file of integers (.mdm), whose logits are then computed in integers.
 
-Scores every tenth line of NAMES, whose lines are all different, by the definition: −ln p of a name along each of ORDERS random
-orders of its positions, one position at a time. The orders come from Threefry-2×32, written here anew from its paper, so that
+Scores every tenth line of NAMES, whose lines are all different, by the definition: −ln p of a name's length, by the counts that the
+model holds, and −ln p of its letters along each of ORDERS random orders, one letter at a time. The orders come from Threefry-2×32, written here anew from its paper, so that
 they are those of `micro-diffusion eval --orders ORDERS --seed SEED`. Prints, for the mean over the orders (the bound) and for −ln of
 the mean probability: the mean over the names, its standard error, and the error that comes of the orders.
 """
@@ -50,9 +50,17 @@ def log_mean(nats):
     return least[..., 0] - np.log(np.exp(least - nats).mean(-1))
 
 
+def length_nats(counts):
+    """−ln p(n) for n = 1 … L: each length has, besides its own texts, 1/L of one."""
+    shares = np.array(counts, dtype=float) + 1 / len(counts)
+    return -np.log(shares / shares.sum())
+
+
 def main():
     tensors, metadata = load(sys.argv[1])
-    alphabet, positions = metadata["alphabet"], len(tensors["position" if "token" in tensors else "input"])
+    alphabet, counts = metadata["alphabet"], [int(count) for count in metadata["lengths"].split()]
+    positions = len(tensors["position" if "token" in tensors else "input"])
+    assert len(counts) == positions
     lines = open(sys.argv[2], encoding="utf-8").read().split("\n")
     names = [line for line in lines[9::10] if len(line) <= positions]
     orders, seed = int(sys.argv[3]), int(sys.argv[4])
@@ -60,11 +68,12 @@ def main():
     stream = threefry((seed & 0xFFFFFFFF, seed >> 32), (purpose_score, 0))
     nats = np.zeros((len(names), orders))
     for index, name in enumerate(names):
-        clean = np.array([alphabet.index(letter) + 1 for letter in name] + [0] * (positions - len(name)))
+        clean = [alphabet.index(letter) for letter in name]
         for number in range(orders):
-            shown = np.full(positions, -1)
-            for position in random_order(threefry(stream, (index, number)), positions):
-                z = logits(tensors, metadata, shown)[position, : len(alphabet) + 1]
+            nats[index, number] = length_nats(counts)[len(name) - 1]
+            shown = [-1] * len(name)
+            for position in random_order(threefry(stream, (index, number)), len(name)):
+                z = logits(tensors, metadata, shown)[position, : len(alphabet)]
                 z = z - z.max()
                 nats[index, number] += np.log(np.exp(z).sum()) - z[clean[position]]
                 shown[position] = clean[position]

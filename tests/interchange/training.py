@@ -75,11 +75,12 @@ def stride(rows):
     return next(step for step in range(max(rows * 618 // 1000, 1), 0, -1) if np.gcd(step, rows) == 1)
 
 
-def count_and_weight(length, row, rows, word):
+def count_and_weight(length, row, rows, words):
     """How many of `length` positions to mask, k with probability p_k ∝ 1/√k, and 1/(k·p_k)."""
     shares = 1 / np.sqrt(np.arange(1, length + 1))
     shares /= shares.sum()
-    quantile = (row * stride(rows) % rows + int(word) / 2**32) / rows
+    word, rotation = int(words[0]), int(below(words[1], rows))
+    quantile = ((row * stride(rows) + rotation) % rows + word / 2**32) / rows
     count = min(np.searchsorted(np.cumsum(shares), quantile, side="right") + 1, length)
     return count, 1 / (count * shares[count - 1])
 
@@ -96,7 +97,7 @@ def batch(seed, step, lengths, positions):
     """Which positions of each row are masked, and what each of them weighs."""
     rows = len(lengths)
     noise = stream(seed, NOISE)
-    shared, _ = threefry(threefry(noise, (step, 0xFFFFFFFF)), (0, 0))
+    shared = threefry(threefry(noise, (step, 0xFFFFFFFF)), (0, 0))
     keys = threefry(noise, (step, np.arange(rows)[:, None]))
     words, _ = threefry(keys, (np.arange(positions)[None], 0))
     masks, weights = np.zeros((rows, positions), dtype=bool), np.zeros((rows, positions))

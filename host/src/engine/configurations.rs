@@ -47,13 +47,13 @@ pub(crate) static CONFIGS: [Config; 8] = [
         name: "convolution-small",
         network: &Compiled::<ConvolutionSmall, 16, 26>::ALL,
         recipe: Recipe { averaging: 0.999, ..Recipe::new(12_000, 256, 6e-3) },
-        ending: (3200, 16),
+        ending: (3200, 8),
     },
     Config {
         name: "convolution-chip",
         network: &Compiled::<ConvolutionChip, 16, 26>::ALL,
         recipe: Recipe { averaging: 0.999, ..Recipe::new(12_000, 128, 6e-3) },
-        ending: (3200, 16),
+        ending: (3200, 8),
     },
     Config {
         name: "residual",

@@ -136,7 +136,8 @@ fn unmet(error: &PatternError, pattern: &str, positions: usize) -> anyhow::Error
         }
         PatternError::Length { shortest } => {
             let (least, exact) = (if pattern.contains('*') { "at least " } else { "" }, shortest);
-            format!("its texts have {least}{exact} letters; give another --length")
+            let s = if *exact == 1 { "" } else { "s" };
+            format!("its texts have {least}{exact} letter{s}; give another --length")
         }
     };
     anyhow::anyhow!("no text can meet the pattern “{pattern}”: {reason}")

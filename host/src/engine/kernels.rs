@@ -60,9 +60,6 @@ macro_rules! kernels_compiled_for {
                     linear::lookup_backward(shown, d_y, d_table, width);
                 fn linear_forward [W] (weight: &[W], bias: &[W], rows: &[usize], x: &[f32], y: &mut [f32]) =
                     linear::linear_forward(weight, bias, rows, x, y);
-                fn linear_backward_input (
-                    weight: &[f32], rows: &[usize], d_y: &[f32], d_x: &mut [f32], inputs: usize
-                ) = linear::linear_backward_input(weight, rows, d_y, d_x, inputs);
                 fn linear_backward_bias (rows: &[usize], d_y: &[f32], d_bias: &mut [f32]) =
                     linear::linear_backward_bias(rows, d_y, d_bias);
                 fn add_scaled (y: &mut [f32], a: f32, x: &[f32]) = linear::add_scaled(y, a, x);
@@ -99,6 +96,9 @@ macro_rules! kernels_compiled_for {
             }
             // Faster in wide registers.
             $wide {
+                fn linear_backward_input (
+                    weight: &[f32], rows: &[usize], d_y: &[f32], d_x: &mut [f32], inputs: usize
+                ) = linear::linear_backward_input(weight, rows, d_y, d_x, inputs);
                 fn linear_backward_weight (
                     rows: &[usize], x: &[f32], d_y: &[f32], stride: usize, d_weight: &mut [f32], inputs: usize
                 ) = linear::linear_backward_weight(rows, x, d_y, stride, d_weight, inputs);

@@ -47,12 +47,12 @@ impl<const L: usize, const V: usize, const H: usize> Step<L, V> for Mlp<L, V, H>
                 losses,
             },
         );
-        // The last may have fewer.
-        let count = L.div_ceil(threads);
-        let shares = L.div_ceil(count);
-        let mut next = (0..).step_by(rows.div_ceil(shares)).zip(next.chunks_mut(rows.div_ceil(shares)));
-        let shares: Vec<(usize, Share<L>)> = (0..shares)
-            .map(|thread| {
+        let counts = shares(examples, threads);
+        let rows_each = rows.div_ceil(counts.len());
+        let mut next = (0..).step_by(rows_each).zip(next.chunks_mut(rows_each));
+        let shares: Vec<(usize, Share<L>)> = (0..)
+            .zip(counts)
+            .map(|(thread, count)| {
                 let positions = positions.by_ref().take(count).collect();
                 let next = next.next().unwrap_or_default();
                 (thread, Share { positions, lengths: lengths.take(), next })
@@ -72,6 +72,32 @@ impl<const L: usize, const V: usize, const H: usize> Step<L, V> for Mlp<L, V, H>
             *loss = losses_there.chunks(rows).map(|there| there[row]).sum();
         }
     }
+}
+
+/// How many positions each of `threads` threads has, one at least, in the order of the positions, so that all have about the same
+/// work; fewer threads where there are fewer positions.
+///
+/// The work at a position is that of the texts which are so long, and that of moving its weights, which is as much as
+/// an eighth of the batch makes.
+fn shares<const L: usize>(examples: &[Example<L>], threads: usize) -> Vec<usize> {
+    let work = |position: usize| {
+        examples.len() + 8 * examples.iter().filter(|example| example.length() > position).count()
+    };
+    let total: usize = (0..L).map(work).sum();
+    let (mut counts, mut done) = (Vec::new(), 0);
+    let mut count = 0;
+    for position in 0..L {
+        let half = work(position) / 2;
+        // The middle of a position's work says whose it is.
+        if count > 0 && (done + half) * threads >= total * (counts.len() + 1) && counts.len() + 1 < threads {
+            counts.push(count);
+            count = 0;
+        }
+        done += work(position);
+        count += 1;
+    }
+    counts.push(count);
+    counts
 }
 
 /// What all threads see.

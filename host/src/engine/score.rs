@@ -158,7 +158,7 @@ pub(crate) fn estimate<const L: usize, const V: usize>(
     seed: u64,
 ) -> anyhow::Result<f64> {
     let stream = Stream::new(seed, Purpose::Score);
-    let [shared, _] = stream.child(u32::MAX, 0).draw(0, 0);
+    let shared = stream.child(u32::MAX, 0).draw(0, 0);
     let line = |row: u32| match rows as usize {
         rows if texts.len() <= rows => row as usize % texts.len(),
         rows => row as usize * texts.len() / rows,

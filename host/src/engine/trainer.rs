@@ -163,14 +163,14 @@ struct Noise<'a> {
     stream: Stream,
     dropout: Stream,
     step: u32,
-    /// The word that all rows share.
-    shared: u32,
+    /// The words that all rows share.
+    shared: [u32; 2],
 }
 
 impl<'a> Noise<'a> {
     fn new(settings: &'a Settings, step: u32) -> Self {
         let stream = Stream::new(settings.seed, Purpose::Noise);
-        let [shared, _] = stream.child(step, u32::MAX).draw(0, 0);
+        let shared = stream.child(step, u32::MAX).draw(0, 0);
         let dropout = Stream::new(settings.seed, Purpose::Dropout);
         Self { settings, stream, dropout, step, shared }
     }

@@ -95,7 +95,8 @@ pub(crate) fn to_model(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
         );
     }
     let lengths = lengths_of(metadata.get(LENGTHS).map(String::as_str), shape.positions)?;
-    let lengths = Lengths::new(&lengths).context("its lengths count more texts than 32 bits do")?;
+    let lengths = Lengths::new(&lengths)
+        .context("its lengths count more texts than 32 bits do; divide all of them by one number")?;
     let mut weights = Vec::with_capacity(config.network.parameters());
     for tensor in config.network.tensors() {
         weights.extend(floats(&tensors, tensor.name, Some(tensor.dimensions))?);
@@ -110,16 +111,15 @@ pub(crate) fn to_model(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
 
 /// The table of lengths that the metadata entry `entry` holds, for texts of at most `positions` symbols.
 fn lengths_of(entry: Option<&str>, positions: usize) -> anyhow::Result<Vec<[u8; 4]>> {
-    let entry = entry.with_context(|| {
-        format!(
-            "its metadata has no “{LENGTHS}”, how many training texts have 1, 2, … {positions} characters; save it with, for \
-             example: metadata[\"{LENGTHS}\"] = \" \".join(str(sum(len(text) == n for text in texts)) for n in range(1, {}))",
-            positions + 1
-        )
-    })?;
+    let advice = format!(
+        "how many training texts have 1, 2, … {positions} characters; save it with, for example: \
+         metadata[\"{LENGTHS}\"] = \" \".join(str(sum(len(text) == n for text in texts)) for n in range(1, {}))",
+        positions + 1
+    );
+    let entry = entry.with_context(|| format!("its metadata has no “{LENGTHS}”, {advice}"))?;
     let counts: Result<Vec<u32>, _> = entry.split_whitespace().map(str::parse).collect();
     let counts = counts.ok().filter(|counts| counts.len() == positions).with_context(|| {
-        format!("its {LENGTHS} “{entry}” are not {positions} whole numbers with blanks between")
+        format!("its {LENGTHS} “{entry}” are not {positions} whole numbers with blanks between, {advice}")
     })?;
     Ok(counts.into_iter().map(u32::to_le_bytes).collect())
 }

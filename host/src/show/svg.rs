@@ -112,6 +112,8 @@ fn range(nats: impl Iterator<Item = f64>) -> (f64, f64) {
 
 /// Side of one position's square.
 const CELL: usize = 34;
+/// Squares that the picture has room for at least, as the legend is as wide.
+const LEAST: usize = 12;
 /// Room for the labels of the steps, and above and below the squares.
 const LEFT: usize = 96;
 const ABOVE: usize = 58;
@@ -119,7 +121,7 @@ const BELOW: usize = 64;
 
 const STYLE: &str = ".unmasking text{font-family:ui-sans-serif,system-ui,sans-serif;font-size:13px;fill:#808080;text-anchor:middle}\
 .unmasking .label{text-anchor:end}.unmasking .title{text-anchor:start}\
-.unmasking .letter{font-size:19px;fill:#1d4f8f}.unmasking .end{fill:#808080}.unmasking .sure{fill:#fff}\
+.unmasking .letter{font-size:19px;fill:#1d4f8f}.unmasking .sure{fill:#fff}\
 .unmasking .cell{fill:#4a89dc}.unmasking .mask{fill:#808080;fill-opacity:.13}\
 .unmasking .fresh{stroke:#e87e24;stroke-width:2.5}\
 @media(prefers-color-scheme:dark){.unmasking .letter:not(.sure){fill:#cfe3ff}}";
@@ -127,7 +129,7 @@ const STYLE: &str = ".unmasking text{font-family:ui-sans-serif,system-ui,sans-se
 /// How one text emerges: a row for each state, a column for each position.
 pub(crate) fn unmasking(alphabet: Alphabet, frames: &[Frame], text: &str) -> String {
     let positions = frames.first().map_or(0, |frame| frame.symbols.len());
-    let width = LEFT + positions.max(10) * CELL + 16;
+    let width = LEFT + positions.max(LEAST) * CELL + 16;
     let height = ABOVE + frames.len() * CELL + BELOW;
     let before = std::iter::once(None).chain(frames.iter().map(Some));
     let rows: Vec<_> = (0..).zip(frames.iter().zip(before)).collect();
@@ -228,14 +230,12 @@ pub(crate) fn emerging(drawn: &[Drawn]) -> String {
             title { "Names emerging from masks" }
             style { (maud::PreEscaped(MOVING)) (maud::PreEscaped(moments)) }
             @for (index, drawn) in drawn.iter().enumerate() {
-                @for position in 0..longest {
+                @for (position, character) in drawn.text.chars().enumerate() {
                     @let x = index % ACROSS * pitch + position * side + side;
                     @let y = index / ACROSS * LINE + LINE - 8;
                     @let step = revealed(&drawn.frames, position);
                     text.mask style=(format!("animation-name:mask{step};opacity:0")) x=(x) y=(y) { "_" }
-                    @if let Some(character) = drawn.text.chars().nth(position) {
-                        text style=(format!("animation-name:letter{step}")) x=(x) y=(y) { (character) }
-                    }
+                    text style=(format!("animation-name:letter{step}")) x=(x) y=(y) { (character) }
                 }
             }
         }

@@ -83,7 +83,8 @@ pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
     let score = Score::of(&model.network.score(&texts, orders, &|count| waiting.note(count))?);
     drop(waiting);
     let exact = if options.exact { Some(exact(&model, &texts)?) } else { None };
-    let symbols = model.alphabet().symbols();
+    // The end of a line is a symbol too.
+    let symbols = model.alphabet().symbols() + 1;
     let (counting_nats_per_name, counting_order) = counting::score(&corpus.training, symbols, &texts);
     let statistics = if options.num > 0 {
         Some(Statistics::new(&draw(&model, options)?, &corpus.training, &corpus.held_out))

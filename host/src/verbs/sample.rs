@@ -24,7 +24,8 @@ struct Report<'a> {
     temperature: f64,
     sampler: &'a str,
     schedule: &'a str,
-    steps: usize,
+    /// `None` is one for each letter.
+    steps: Option<u16>,
     names: Vec<String>,
 }
 
@@ -52,18 +53,13 @@ pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     }
     let mut out = terminal::results();
-    let mut names = Vec::new();
+    let (mut names, painter) = (Vec::new(), Painter::new(model.alphabet()));
     for chunk in chunks {
         for drawn in chunk? {
             if options.json {
                 names.push(drawn.text);
             } else if options.trace {
-                writeln!(
-                    out,
-                    "{} → {}",
-                    Painter::new(model.alphabet()).trace(&drawn.frames).join(" → "),
-                    drawn.text
-                )?;
+                writeln!(out, "{}", painter.trace(&drawn.frames).join(" → "))?;
             } else {
                 writeln!(out, "{}", drawn.text)?;
             }
@@ -76,7 +72,7 @@ pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
             temperature: options.draw.temperature,
             sampler: order_name(options.draw.sampler),
             schedule: options.draw.schedule.name(),
-            steps: options.draw.steps.map_or(model.file.shape().positions, usize::from),
+            steps: options.draw.steps,
             names,
         };
         writeln!(out, "{}", serde_json::to_string(&report)?)?;

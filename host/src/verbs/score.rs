@@ -32,6 +32,10 @@ struct Scored {
     nll_nats: f64,
     /// Its standard error as an estimate from random orders.
     nll_order_stderr_nats: f64,
+    /// The part of it that its length has.
+    length_nats: f64,
+    /// The rest, −ln p of its letters, given the length.
+    letters_nats: f64,
     /// −ln p of each letter, given all others.
     surprise_nats: Vec<f64>,
 }
@@ -45,11 +49,17 @@ pub(crate) fn run(options: &ScoreOptions) -> anyhow::Result<Outcome> {
     let waiting = Waiting::new("scoring", texts.len());
     let scores = model.network.score(&texts, (options.orders, options.seed), &|count| waiting.note(count))?;
     drop(waiting);
-    let scored = texts.into_iter().zip(scores).zip(surprises).map(|((text, score), surprise_nats)| Scored {
-        text,
-        nll_nats: score.nll,
-        nll_order_stderr_nats: score.nll_stderr,
-        surprise_nats,
+    let lengths = model.language().lengths;
+    let scored = texts.into_iter().zip(scores).zip(surprises).map(|((text, score), surprise_nats)| {
+        let length_nats = lengths.negative_log_probability(text.chars().count());
+        Scored {
+            text,
+            nll_nats: score.nll,
+            nll_order_stderr_nats: score.nll_stderr,
+            length_nats,
+            letters_nats: score.nll - length_nats,
+            surprise_nats,
+        }
     });
     let mut out = terminal::results();
     if options.json {
@@ -62,15 +72,19 @@ pub(crate) fn run(options: &ScoreOptions) -> anyhow::Result<Outcome> {
         writeln!(out, "{}", serde_json::to_string(&report)?)?;
     } else {
         terminal::say(&format!(
-            "nats        −ln p of each text ± its standard error over {} random orders; then how surprising each letter is, \
-             given all others",
+            "nats        −ln p of each text ± its standard error over {} random orders, of its length and of its letters; then \
+             how surprising each letter is, given all others",
             options.orders
         ));
         for scored in scored {
             let letters = scored.text.chars().zip(&scored.surprise_nats);
             let letters: Vec<String> = letters.map(|(letter, nats)| format!("{letter} {nats:.2}")).collect();
-            let Scored { text, nll_nats, nll_order_stderr_nats, .. } = scored;
-            writeln!(out, "{nll_nats:>7.3} ± {nll_order_stderr_nats:.3}  {text}   {}", letters.join("  "))?;
+            let Scored { text, nll_nats, nll_order_stderr_nats, length_nats, letters_nats, .. } = scored;
+            writeln!(
+                out,
+                "{nll_nats:>7.3} ± {nll_order_stderr_nats:.3} = {length_nats:>6.3} + {letters_nats:>6.3}  {text}   {}",
+                letters.join("  ")
+            )?;
         }
     }
     out.flush()?;
