@@ -418,7 +418,8 @@ fn biases() {
 /// What a shift by j − r brings in, the shift by r − j takes back; what lies past the text's end is neither read nor moved.
 #[test]
 fn shifts() {
-    for (width, length, radius) in [(1, 1, 1), (5, 5, 2), (8, 5, 2), (18, 18, 3), (2, 2, 3), (16, 9, 4), (8, 1, 2)]
+    for (width, length, radius) in
+        [(1, 1, 1), (5, 5, 2), (8, 5, 2), (18, 18, 3), (2, 2, 3), (16, 9, 4), (8, 1, 2)]
     {
         let (x, c) = (numbers(1, 3 * width), numbers(2, 3 * width));
         for tap in 0..=2 * radius {

@@ -69,7 +69,8 @@ fn check<M: Model<L, V>, const L: usize, const V: usize>() {
     }
     let widths = widths();
     // Texts of all lengths.
-    let plain = Run { rows: L.max(11), symbols: V - 1, activation: Activation::Relu, dropout: 0.0, grid: None };
+    let plain =
+        Run { rows: L.max(11), symbols: V - 1, activation: Activation::Relu, dropout: 0.0, grid: None };
     let dropout = Run { dropout: 0.2, ..plain };
     let steps = Activation::Stepped(Steps { exponent: 3, largest: 17, price: 0.01 });
     let grid = Some(Grid { least: -8, largest: 7, exponent: 3 });

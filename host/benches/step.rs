@@ -30,8 +30,7 @@ fn steps<M: Step<L, V>>(bencher: Bencher, batch: u32, threads: usize) {
     let (mut m, mut v) = (Aligned::copy_of(&zeros, 1), Aligned::copy_of(&zeros, 2));
     let stream = Stream::new(1, Purpose::Noise);
     let text = |row: u32| {
-        let letters: [u8; L] =
-            std::array::from_fn(|l| (stream.draw(row, l as u32)[0] % V as u32) as u8);
+        let letters: [u8; L] = std::array::from_fn(|l| (stream.draw(row, l as u32)[0] % V as u32) as u8);
         Text::new(&letters[..L - row as usize % L]).expect("a letter at least")
     };
     let mut examples: Vec<_> = (0..batch).map(|row| Example { clean: text(row), ..Example::EMPTY }).collect();
@@ -44,7 +43,8 @@ fn steps<M: Step<L, V>>(bencher: Bencher, batch: u32, threads: usize) {
     let texts: Vec<_> = examples.iter().map(|example| example.clean).collect();
     let shared = |step| stream.child(step, u32::MAX).draw(0, 0);
     let draw = |(step, shared), row: usize, example: &mut Example<L>| {
-        *example = Example::bound_row(&texts[row], &counts, shared, row as u32, stream.child(step, row as u32));
+        *example =
+            Example::bound_row(&texts[row], &counts, shared, row as u32, stream.child(step, row as u32));
     };
     examples.iter_mut().enumerate().for_each(|(row, example)| draw((0, shared(0)), row, example));
     let (mut next, mut step) = (examples.clone(), 0);

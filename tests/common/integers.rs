@@ -81,8 +81,7 @@ impl Case {
         };
         let lengths: Vec<[u8; 4]> = (0..L as u32).map(|length| (3 * length).to_le_bytes()).collect();
         let (alphabet, lengths) = (Alphabet::new(alphabet).unwrap(), Lengths::new(&lengths).unwrap());
-        write_integers::<I, L, V, _>(alphabet, lengths, &self.scales, &self.payload, sink)
-            .unwrap();
+        write_integers::<I, L, V, _>(alphabet, lengths, &self.scales, &self.payload, sink).unwrap();
         bytes
     }
 }
@@ -258,7 +257,10 @@ pub(crate) fn every_order_and_pattern<M: Model<L, 26>, I: IntegerModel<L, 26>, c
                 let text = alphabet.decode::<64>(sampler.symbols(), '_');
                 let letters = form.given.iter().zip(text.bytes());
                 let fits = letters.filter_map(|(given, t)| Some(b'a' + (*given)? == t)).all(|fits| fits);
-                assert!(fits && text.len() == form.length && !text.contains('_'), "{order:?} {pattern} {text}");
+                assert!(
+                    fits && text.len() == form.length && !text.contains('_'),
+                    "{order:?} {pattern} {text}"
+                );
                 all += &text;
                 all += "\n";
             }
