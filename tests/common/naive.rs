@@ -130,95 +130,121 @@ fn logits(
     scored: impl Fn(usize) -> bool,
     pass: &mut Pass<'_, '_>,
 ) -> Vec<Vec<f64>> {
-    let Shape { positions, symbols, width, blocks, heads, .. } = shape;
-    let shown = |l: usize| text[l].map(usize::from).filter(|symbol| *symbol < symbols);
-    let letters = 0..text.len();
-    let perceptron = matches!(shape.architecture, Architecture::Mlp | Architecture::Residual);
-    if perceptron {
-        let (input, lengths) = (pass.take(positions * symbols * width), pass.take(positions * width));
-        let mut sums = lengths[(text.len() - 1) * width..][..width].to_vec();
-        for (l, symbol) in letters.clone().filter_map(|l| Some((l, shown(l)?))) {
+    match shape.architecture {
+        Architecture::Mlp | Architecture::Residual => perceptron(shape, text, pass),
+        Architecture::Convolution => convolution(shape, text, scored, pass),
+        Architecture::Transformer => transformer(shape, text, pass),
+    }
+}
+
+fn perceptron(shape: Shape, text: &[Option<u8>], pass: &mut Pass<'_, '_>) -> Vec<Vec<f64>> {
+    let Shape { positions, symbols, width, .. } = shape;
+    let (input, lengths) = (pass.take(positions * symbols * width), pass.take(positions * width));
+    let mut sums = lengths[(text.len() - 1) * width..][..width].to_vec();
+    for (l, symbol) in text.iter().enumerate() {
+        if let Some(symbol) = symbol.map(usize::from).filter(|symbol| *symbol < symbols) {
             let row = &input[(l * symbols + symbol) * width..][..width];
             sums.iter_mut().zip(row).for_each(|(sum, row)| *sum += row);
         }
-        let mut values = pass.activate(0, 0, &sums, true);
-        if shape.architecture == Architecture::Residual {
-            let (weight, bias) = (pass.take(width * width), pass.take(width));
-            let second = pass.activate(1, 0, &affine(weight, &values, bias), true);
-            values.iter_mut().zip(second).for_each(|(value, second)| *value += second);
-        }
-        let (output, bias) = (pass.take(positions * symbols * width), pass.take(positions * symbols));
-        let layer =
-            |l: usize| (&output[l * symbols * width..][..symbols * width], &bias[l * symbols..][..symbols]);
-        return letters.map(|l| affine(layer(l).0, &values, layer(l).1)).collect();
     }
+    let mut values = pass.activate(0, 0, &sums, true);
+    if shape.architecture == Architecture::Residual {
+        let (weight, bias) = (pass.take(width * width), pass.take(width));
+        let second = pass.activate(1, 0, &affine(weight, &values, bias), true);
+        values.iter_mut().zip(second).for_each(|(value, second)| *value += second);
+    }
+    let (output, bias) = (pass.take(positions * symbols * width), pass.take(positions * symbols));
+    let layers = output.chunks(symbols * width).zip(bias.chunks(symbols)).take(text.len());
+    layers.map(|(output, bias)| affine(output, &values, bias)).collect()
+}
+
+/// P[l] + Q[n − 1 − l] + E[x_l] of each letter l.
+fn features(shape: Shape, text: &[Option<u8>], pass: &mut Pass<'_, '_>) -> Vec<Vec<f64>> {
+    let Shape { positions, symbols, width, .. } = shape;
     let [token, position, from_end] = [symbols, positions, positions].map(|rows| pass.take(rows * width));
     let start = |l: usize, d: usize| {
-        let token = shown(l).map_or(0.0, |symbol| token[symbol * width + d]);
+        let symbol = text[l].map(usize::from).filter(|symbol| *symbol < symbols);
+        let token = symbol.map_or(0.0, |symbol| token[symbol * width + d]);
         position[l * width + d] + from_end[(text.len() - 1 - l) * width + d] + token
     };
-    let mut x: Vec<Vec<f64>> = letters.clone().map(|l| (0..width).map(|d| start(l, d)).collect()).collect();
-    if shape.architecture == Architecture::Convolution {
-        let (weights, biases) = (pass.take(blocks * heads * width * width), pass.take(blocks * width));
-        for layer in 0..blocks {
-            let a: Vec<_> = letters.clone().map(|l| pass.activate(layer, l, &x[l], true)).collect();
-            for (l, x) in x.iter_mut().enumerate() {
-                let mut sums = biases[layer * width..][..width].to_vec();
-                for (tap, weight) in weights.chunks(width * width).skip(layer * heads).take(heads).enumerate()
-                {
-                    if let Some(a) = (l + tap).checked_sub(heads / 2).and_then(|from| a.get(from)) {
-                        sums = affine(weight, a, &sums);
-                    }
-                }
-                for (x, sum) in x.iter_mut().zip(sums) {
-                    *x = pass.hidden.held(*x + sum);
-                }
-            }
-        }
-        let (output, bias) = (pass.take(symbols * width), pass.take(symbols));
-        return letters.map(|l| affine(output, &pass.activate(blocks, l, &x[l], scored(l)), bias)).collect();
-    }
-    let square = width * width;
-    let attention = (pass.take(blocks * width), pass.take(3 * blocks * square), pass.take(blocks * square));
-    let mlp = (pass.take(blocks * width), pass.take(4 * blocks * square), pass.take(4 * blocks * square));
-    let (gain, output) = (pass.take(width), pass.take(symbols * width));
-    let of_block = |table: &'_ [f64], block: usize| {
-        let size = table.len() / blocks;
-        table[block * size..][..size].to_vec()
-    };
-    for block in 0..blocks {
-        let (maps, features) = (of_block(attention.1, block), width / heads);
-        let normed: Vec<_> = x.iter().map(|x| rms_norm(&of_block(attention.0, block), x)).collect();
-        let map = |number: usize| -> Vec<Vec<f64>> {
-            let weight = &maps[number * square..][..square];
-            normed.iter().map(|n| affine(weight, n, &vec![0.0; width])).collect()
-        };
-        let [query, key, value] = [0, 1, 2].map(map);
-        for (j, x) in x.iter_mut().enumerate() {
-            let mut mixed = vec![0.0; width];
-            for head in 0..heads {
-                let own = head * features..(head + 1) * features;
-                let score = |i: usize| own.clone().map(|f| key[i][f] * query[j][f]).sum::<f64>();
-                let powers: Vec<f64> =
-                    letters.clone().map(|i| (score(i) / (features as f64).sqrt()).exp()).collect();
-                let total: f64 = powers.iter().sum();
-                for f in own.clone() {
-                    mixed[f] = letters.clone().map(|i| value[i][f] * powers[i] / total).sum::<f64>();
-                    mixed[f] *= pass.kept(2 * block, width, f, j);
-                }
-            }
-            add_transposed(&of_block(attention.2, block), &mixed, x);
-        }
+    (0..text.len()).map(|l| (0..width).map(|d| start(l, d)).collect()).collect()
+}
+
+fn convolution(
+    shape: Shape,
+    text: &[Option<u8>],
+    scored: impl Fn(usize) -> bool,
+    pass: &mut Pass<'_, '_>,
+) -> Vec<Vec<f64>> {
+    let Shape { symbols, width, blocks: layers, heads: taps, .. } = shape;
+    let mut x = features(shape, text, pass);
+    let (weights, biases) = (pass.take(layers * taps * width * width), pass.take(layers * width));
+    for layer in 0..layers {
+        let a: Vec<_> = x.iter().enumerate().map(|(l, x)| pass.activate(layer, l, x, true)).collect();
         for (l, x) in x.iter_mut().enumerate() {
-            let normed = rms_norm(&of_block(mlp.0, block), x);
-            let mut hidden = affine(&of_block(mlp.1, block), &normed, &vec![0.0; 4 * width]);
+            let mut sums = biases[layer * width..][..width].to_vec();
+            for (tap, weight) in weights.chunks(width * width).skip(layer * taps).take(taps).enumerate() {
+                if let Some(a) = (l + tap).checked_sub(taps / 2).and_then(|from| a.get(from)) {
+                    sums = affine(weight, a, &sums);
+                }
+            }
+            for (x, sum) in x.iter_mut().zip(sums) {
+                *x = pass.hidden.held(*x + sum);
+            }
+        }
+    }
+    let (output, bias) = (pass.take(symbols * width), pass.take(symbols));
+    let last = |(l, x): (usize, &Vec<f64>)| affine(output, &pass.activate(layers, l, x, scored(l)), bias);
+    x.iter().enumerate().map(last).collect()
+}
+
+fn transformer(shape: Shape, text: &[Option<u8>], pass: &mut Pass<'_, '_>) -> Vec<Vec<f64>> {
+    let Shape { symbols, width, blocks, .. } = shape;
+    let mut x = features(shape, text, pass);
+    let square = width * width;
+    let mut tables = |size: usize| pass.take(blocks * size).chunks(size).collect::<Vec<_>>();
+    let (attention_gain, maps, attention_output) = (tables(width), tables(3 * square), tables(square));
+    let (mlp_gain, up, down) = (tables(width), tables(4 * square), tables(4 * square));
+    let (gain, output) = (pass.take(width), pass.take(symbols * width));
+    for block in 0..blocks {
+        let normed: Vec<_> = x.iter().map(|x| rms_norm(attention_gain[block], x)).collect();
+        let mixed = attention(shape, maps[block], &normed);
+        for (l, (x, mut mixed)) in x.iter_mut().zip(mixed).enumerate() {
+            for (unit, mixed) in mixed.iter_mut().enumerate() {
+                *mixed *= pass.kept(2 * block, width, unit, l);
+            }
+            add_transposed(attention_output[block], &mixed, x);
+            let mut hidden = affine(up[block], &rms_norm(mlp_gain[block], x), &vec![0.0; 4 * width]);
             for (unit, value) in hidden.iter_mut().enumerate() {
                 *value = gelu(*value) * pass.kept(2 * block + 1, 4 * width, unit, l);
             }
-            add_transposed(&of_block(mlp.2, block), &hidden, x);
+            add_transposed(down[block], &hidden, x);
         }
     }
     x.iter().map(|x| affine(output, &rms_norm(gain, x), &vec![0.0; symbols])).collect()
+}
+
+/// What the heads of `shape` make of each letter, from W_q, W_k and W_v in `maps`.
+fn attention(shape: Shape, maps: &[f64], normed: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let Shape { width, heads, .. } = shape;
+    let map = |number: usize| -> Vec<Vec<f64>> {
+        let weight = &maps[number * width * width..][..width * width];
+        normed.iter().map(|n| affine(weight, n, &vec![0.0; width])).collect()
+    };
+    let ([query, key, value], features) = ([0, 1, 2].map(map), width / heads);
+    let mixed = |query: &Vec<f64>| {
+        let of_head = |head: usize| {
+            let own = head * features..(head + 1) * features;
+            let score = |key: &Vec<f64>| own.clone().map(|f| key[f] * query[f]).sum::<f64>();
+            let powers: Vec<f64> =
+                key.iter().map(|key| (score(key) / (features as f64).sqrt()).exp()).collect();
+            let total: f64 = powers.iter().sum();
+            let (value, share) = (&value, move |i: usize| powers[i] / total);
+            own.map(move |f| value.iter().enumerate().map(|(i, value)| value[f] * share(i)).sum())
+        };
+        (0..heads).flat_map(of_head).collect()
+    };
+    query.iter().map(mixed).collect()
 }
 
 /// The logits of each letter of `text` by the network of `shape`, at work.
