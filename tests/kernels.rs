@@ -176,8 +176,7 @@ fn lookups_follow_their_documented_order() {
                 assert_eq!(y[number * width + i].to_bits(), sum.to_bits(), "{i} of {width}, text {number}");
             }
         }
-        let (mut again, rows) =
-            (lengths[4 * width..][..width].to_vec(), [row(0, 3), row(2, 0), row(4, 1)]);
+        let (mut again, rows) = (lengths[4 * width..][..width].to_vec(), [row(0, 3), row(2, 0), row(4, 1)]);
         lookup_forward(&rows, &mut again);
         assert_eq!(bits(&again), bits(&y[..width]));
 
@@ -212,8 +211,7 @@ fn embeddings_follow_their_documented_order() {
         let [position, from_end] = [2, 3].map(|seed| floats(seed, positions * features));
         let tables = Embedding { token: &token, position: &position, from_end: &from_end };
         // 4 is in no row of the table, and reads as MASK, which has none.
-        let symbols: Vec<Option<u8>> =
-            (0..length).map(|l| (l % 3 != 1).then_some((l % 5) as u8)).collect();
+        let symbols: Vec<Option<u8>> = (0..length).map(|l| (l % 3 != 1).then_some((l % 5) as u8)).collect();
         let mut x = vec![f32::NAN; features * width];
         embed(tables, &symbols, &mut x, width);
         for (d, l) in pairs(features, width) {
@@ -875,7 +873,9 @@ fn check_litter<M: Model<L, V>, const L: usize, const V: usize>() {
     for (row, example) in (0..).zip(&mut dropout) {
         example.dropout = Dropout::new(0.3, Stream::new(7, Purpose::Dropout).child(0, row));
     }
-    for (batch, activation) in [&plain, &dropout].into_iter().flat_map(|b| [(b, Activation::Relu), (b, STEPS)]) {
+    for (batch, activation) in
+        [&plain, &dropout].into_iter().flat_map(|b| [(b, Activation::Relu), (b, STEPS)])
+    {
         let expected = trained::<M, L, V>(&parameters, activation, batch, 0.0);
         assert!(expected.1.iter().any(|bits| *bits != 0));
         for before in [f32::NAN, f32::INFINITY, -3.0] {
@@ -939,7 +939,13 @@ fn no_text_counts_nothing() {
 
 /// The parameters of a network of `N` for texts of up to `LONG` from those of an `M` for up to `SHORT`: what belongs to
 /// positions or lengths that no short text has is NaN.
-fn lengthened<M: Model<SHORT, V>, N: Model<LONG, V>, const SHORT: usize, const LONG: usize, const V: usize>(
+fn lengthened<
+    M: Model<SHORT, V>,
+    N: Model<LONG, V>,
+    const SHORT: usize,
+    const LONG: usize,
+    const V: usize,
+>(
     parameters: &[f32],
 ) -> Vec<f32> {
     let (mut rest, mut long) = (parameters, Vec::new());
@@ -952,7 +958,13 @@ fn lengthened<M: Model<SHORT, V>, N: Model<LONG, V>, const SHORT: usize, const L
 }
 
 /// A text gives the same bits in a network for longer texts, in training and at work.
-fn check_lengths<M: Model<SHORT, V>, N: Model<LONG, V>, const SHORT: usize, const LONG: usize, const V: usize>() {
+fn check_lengths<
+    M: Model<SHORT, V>,
+    N: Model<LONG, V>,
+    const SHORT: usize,
+    const LONG: usize,
+    const V: usize,
+>() {
     let mut parameters = vec![0.0; M::PARAMETERS];
     M::initialise(&mut parameters, Stream::new(6, Purpose::Weights));
     let long = lengthened::<M, N, SHORT, LONG, V>(&parameters);

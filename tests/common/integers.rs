@@ -81,8 +81,7 @@ impl Case {
         };
         let lengths: Vec<[u8; 4]> = (0..L as u32).map(|length| (3 * length).to_le_bytes()).collect();
         let (alphabet, lengths) = (Alphabet::new(alphabet).unwrap(), Lengths::new(&lengths).unwrap());
-        write_integers::<I, L, V, _>(alphabet, lengths, &self.scales, &self.payload, sink)
-            .unwrap();
+        write_integers::<I, L, V, _>(alphabet, lengths, &self.scales, &self.payload, sink).unwrap();
         bytes
     }
 }
@@ -137,6 +136,7 @@ pub(crate) fn texts<const L: usize, const V: usize>(seed: u64) -> Vec<Vec<Option
         .collect()
 }
 
+/// The scores of every letter of `text`, with symbols put at the positions past its end too, which are ignored.
 pub(crate) fn all_scores<D: Denoiser<L, V>, const L: usize, const V: usize>(
     denoiser: &mut D,
     text: &[Option<u8>],
@@ -145,6 +145,7 @@ pub(crate) fn all_scores<D: Denoiser<L, V>, const L: usize, const V: usize>(
     for (position, symbol) in text.iter().enumerate() {
         denoiser.set(position, *symbol);
     }
+    (text.len()..L + 2).for_each(|position| denoiser.set(position, Some(1)));
     denoiser.evaluate();
     let scores = |position| {
         let mut scores = [7; V];
@@ -256,7 +257,10 @@ pub(crate) fn every_order_and_pattern<M: Model<L, 26>, I: IntegerModel<L, 26>, c
                 let text = alphabet.decode::<64>(sampler.symbols(), '_');
                 let letters = form.given.iter().zip(text.bytes());
                 let fits = letters.filter_map(|(given, t)| Some(b'a' + (*given)? == t)).all(|fits| fits);
-                assert!(fits && text.len() == form.length && !text.contains('_'), "{order:?} {pattern} {text}");
+                assert!(
+                    fits && text.len() == form.length && !text.contains('_'),
+                    "{order:?} {pattern} {text}"
+                );
                 all += &text;
                 all += "\n";
             }

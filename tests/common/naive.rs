@@ -124,6 +124,7 @@ fn gelu(x: f64) -> f64 {
 }
 
 /// The logits of each letter of `text`, some of which are `scored`.
+#[expect(clippy::too_many_lines, reason = "four networks, each a short list")]
 fn logits(
     shape: Shape,
     text: &[Option<u8>],
@@ -148,7 +149,8 @@ fn logits(
             values.iter_mut().zip(second).for_each(|(value, second)| *value += second);
         }
         let (output, bias) = (pass.take(positions * symbols * width), pass.take(positions * symbols));
-        let layer = |l: usize| (&output[l * symbols * width..][..symbols * width], &bias[l * symbols..][..symbols]);
+        let layer =
+            |l: usize| (&output[l * symbols * width..][..symbols * width], &bias[l * symbols..][..symbols]);
         return letters.map(|l| affine(layer(l).0, &values, layer(l).1)).collect();
     }
     let [token, position, from_end] = [symbols, positions, positions].map(|rows| pass.take(rows * width));
@@ -156,15 +158,15 @@ fn logits(
         let token = shown(l).map_or(0.0, |symbol| token[symbol * width + d]);
         position[l * width + d] + from_end[(text.len() - 1 - l) * width + d] + token
     };
-    let mut x: Vec<Vec<f64>> =
-        letters.clone().map(|l| (0..width).map(|d| start(l, d)).collect()).collect();
+    let mut x: Vec<Vec<f64>> = letters.clone().map(|l| (0..width).map(|d| start(l, d)).collect()).collect();
     if shape.architecture == Architecture::Convolution {
         let (weights, biases) = (pass.take(blocks * heads * width * width), pass.take(blocks * width));
         for layer in 0..blocks {
             let a: Vec<_> = letters.clone().map(|l| pass.activate(layer, l, &x[l], true)).collect();
             for (l, x) in x.iter_mut().enumerate() {
                 let mut sums = biases[layer * width..][..width].to_vec();
-                for (tap, weight) in weights.chunks(width * width).skip(layer * heads).take(heads).enumerate() {
+                for (tap, weight) in weights.chunks(width * width).skip(layer * heads).take(heads).enumerate()
+                {
                     if let Some(a) = (l + tap).checked_sub(heads / 2).and_then(|from| a.get(from)) {
                         sums = affine(weight, a, &sums);
                     }
