@@ -80,6 +80,8 @@ fn steps_are_their_definition_on_any_number_of_threads() {
     check::<Residual<5, 4, 16>, 5, 4>(4, &rows, &threads);
     check::<Transformer<5, 4, 8, 2, 2, 4>, 5, 4>(4, &rows, &threads);
     check::<Convolution<5, 4, 8, 2, 3>, 5, 4>(4, &rows, &threads);
+    // Shares of positions follow the lengths of the texts.
+    check::<Mlp<12, 4, 8>, 12, 4>(4, &[1, 3, 12, 25], &(1..=13).collect::<Vec<_>>());
 }
 
 /// Widths that fill blocks of every size and leave some over, fewer rows than threads, and more than are computed together.
