@@ -468,12 +468,14 @@ impl<
             |features: usize| split_off_mut(&mut memory, features.wrapping_mul(width)).unwrap_or_default();
         let (logits, x, a, shifted) = (part(V), part(D), part(D), part(D));
         kernels.embed(parameters.embedding(), symbols.get(..length).unwrap_or(symbols), x, width);
+        // Both are D·W long, which the compiler does not see: `copy_from_slice` would link a panic.
+        let copy = |from: &[f32], to: &mut [f32]| to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
         for layer in parameters.weight.iter().zip(parameters.bias) {
-            a.copy_from_slice(x);
+            copy(x, a);
             kernels.activation_forward(activation, a);
             layer_forward((kernels, activation), layer, length, a, shifted, x);
         }
-        a.copy_from_slice(x);
+        copy(x, a);
         kernels.activation_forward(activation, a);
         output_forward(kernels, (parameters.output, parameters.output_bias), a, logits);
     }
