@@ -172,7 +172,11 @@ fn rows_of_other_lengths_have_the_quantile_of_their_own() {
                 upper <= quantile
             };
             let expected = shares(length).iter().take_while(|share| below(share)).count() as u32 + 1;
-            assert_eq!(counts.count([word, 0], row, length), expected.min(length as u32), "row {row} of {length}");
+            assert_eq!(
+                counts.count([word, 0], row, length),
+                expected.min(length as u32),
+                "row {row} of {length}"
+            );
         }
     }
     let longest = |row| (1..=12).map(|length| counts.count([u32::MAX, 0], row, length)).collect::<Vec<_>>();
@@ -212,7 +216,11 @@ fn the_words_of_a_count_are_its_share() {
             let (mut low, mut high) = (0_u64, 1 << 32);
             while low < high {
                 let middle = (low + high) / 2;
-                if counts.count([middle as u32, u32::MAX], 0, length) <= k { low = middle + 1 } else { high = middle }
+                if counts.count([middle as u32, u32::MAX], 0, length) <= k {
+                    low = middle + 1
+                } else {
+                    high = middle
+                }
             }
             assert!(
                 low.abs_diff(upper as u64) <= 1,
@@ -240,7 +248,7 @@ fn parts_of_a_batch_carry_about_equal_work() {
     for (parts, length) in [2, 4].into_iter().flat_map(|parts| [4, 7, 12].map(|length| (parts, length))) {
         let part = |part: u32| part * 64 / parts..(part + 1) * 64 / parts;
         let work =
-            |rows: std::ops::Range<u32>| rows.map(|row| counts.count(1 << 31, row, length)).sum::<u32>();
+            |rows: std::ops::Range<u32>| rows.map(|row| counts.count([1 << 31, 0], row, length)).sum::<u32>();
         let all = work(0..64);
         for number in 0..parts {
             let apart = work(part(number)).abs_diff(all / parts);
@@ -377,7 +385,8 @@ fn a_hidden_value_counts_1_on_the_average() {
     let counts = MaskCounts::<9>::new(ROWS);
     for length in 1..=9_usize {
         let clean = text::<9>(&vec![0; length]);
-        let row = |row| Example::bound_row(&clean, &counts, 1 << 31, row, stream(row)).hidden_weight::<f64>();
+        let row =
+            |row| Example::bound_row(&clean, &counts, [1 << 31, 0], row, stream(row)).hidden_weight::<f64>();
         // Σ_k p_k·(1/(k·p_k))·(k/n)·2k/(n + 1) = 1, spread over the rows.
         assert_close((0..ROWS).map(row).sum(), 1.0, UNIFORM, &format!("texts of {length}"));
     }

@@ -30,9 +30,7 @@ use crate::math::{Real, Stored};
 use crate::product::{Positions, Store, width_of};
 use crate::rng::Stream;
 use crate::softmax::MOST_SYMBOLS;
-use crate::tensor::{
-    Tensor, block, hypercube, matrix, split_off, split_off_mut, vector,
-};
+use crate::tensor::{Tensor, block, hypercube, matrix, split_off, split_off_mut, vector};
 
 /// A residual convolution over `L` positions and `V` symbols, with `N` layers of width `D` and `T` taps, an odd number.
 #[derive(Clone, Copy, Debug)]
@@ -318,7 +316,10 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         }
     }
 
-    #[expect(clippy::arithmetic_side_effects, reason = "training; the part of a tensor with N or T·N parts, T odd")]
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "training; the part of a tensor with N or T·N parts, T odd"
+    )]
     fn gradient<R: Real, K: Kernels<R>>(
         kernels: K,
         tensor: usize,
@@ -463,15 +464,18 @@ impl<
         let Self { kernels, activation, parameters, symbols, length, memory } = self;
         let (kernels, activation, length) = (*kernels, *activation, *length);
         let (width, mut memory) = (width_of(length, L), &mut **memory);
-        let mut part = |features: usize| split_off_mut(&mut memory, features.wrapping_mul(width)).unwrap_or_default();
+        let mut part =
+            |features: usize| split_off_mut(&mut memory, features.wrapping_mul(width)).unwrap_or_default();
         let (logits, x, a, shifted) = (part(V), part(D), part(D), part(D));
         kernels.embed(parameters.embedding(), symbols.get(..length).unwrap_or(symbols), x, width);
+        // Both are D·W long, which the compiler does not see: `copy_from_slice` would link a panic.
+        let copy = |from: &[f32], to: &mut [f32]| to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
         for layer in parameters.weight.iter().zip(parameters.bias) {
-            a.copy_from_slice(x);
+            copy(x, a);
             kernels.activation_forward(activation, a);
             layer_forward((kernels, activation), layer, length, a, shifted, x);
         }
-        a.copy_from_slice(x);
+        copy(x, a);
         kernels.activation_forward(activation, a);
         output_forward(kernels, (parameters.output, parameters.output_bias), a, logits);
     }

@@ -27,12 +27,7 @@ pub struct Embedding<'a, W> {
 ///
 /// A symbol outside the table is read as MASK; the sampler and the loaders admit none.
 #[inline(always)]
-pub fn embed<R: Real, W: Stored<R>>(
-    tables: Embedding<W>,
-    symbols: &[Option<u8>],
-    x: &mut [R],
-    width: usize,
-) {
+pub fn embed<R: Real, W: Stored<R>>(tables: Embedding<W>, symbols: &[Option<u8>], x: &mut [R], width: usize) {
     let features = x.len().checked_div(width).unwrap_or(0);
     for l in 0..width {
         let from_end = symbols.len().wrapping_sub(l).wrapping_sub(1);

@@ -412,8 +412,7 @@ impl<'a, P: Precision, const L: usize, const V: usize, const H: usize> InputLaye
 }
 
 impl<const L: usize, const H: usize> InputSums<L, H> {
-    pub(crate) const EMPTY: Self = 
-        Self { symbols: [None; L], summed: [None; L], length: L, sums: [0; H] };
+    pub(crate) const EMPTY: Self = Self { symbols: [None; L], summed: [None; L], length: L, sums: [0; H] };
 
     /// A text of `length` masks, whose sums are its length's bias.
     pub(crate) fn start<P, const V: usize>(&mut self, layer: &InputLayer<'_, P, L, V, H>, length: usize) {

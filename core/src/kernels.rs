@@ -191,13 +191,7 @@ pub trait Kernels<R: Real>: Copy + Send + Sync {
     }
 
     /// [`embed`](crate::embedding::embed).
-    fn embed<W: Stored<R>>(
-        self,
-        tables: Embedding<W>,
-        symbols: &[Option<u8>],
-        x: &mut [R],
-        width: usize,
-    ) {
+    fn embed<W: Stored<R>>(self, tables: Embedding<W>, symbols: &[Option<u8>], x: &mut [R], width: usize) {
         embedding::embed(tables, symbols, x, width);
     }
 

@@ -154,7 +154,9 @@ fn dot_tiles<R: Real, W: Stored<R>, const N: usize>(
     let mut next = first;
     for _ in 0..tiles {
         let Some(weight) = weight.get(next.saturating_mul(x.len())..) else { return next };
-        let (Some(bias), Some(y)) = (lanes::<W, N>(bias, next), lanes_mut::<R, N>(y, next)) else { return next };
+        let (Some(bias), Some(y)) = (lanes::<W, N>(bias, next), lanes_mut::<R, N>(y, next)) else {
+            return next;
+        };
         dots(weight, bias, x, y);
         next = next.saturating_add(N);
     }

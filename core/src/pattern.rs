@@ -97,7 +97,9 @@ pub fn next_placement(placement: &mut [usize]) -> bool {
     for star in (0..placement.len().saturating_sub(1)).rev() {
         let (head, tail) = placement.split_at_mut(star.saturating_add(1));
         let behind: usize = tail.iter().fold(0, |sum, letters| sum.saturating_add(*letters));
-        if let (Some(letters), Some((last, others)), true) = (head.last_mut(), tail.split_last_mut(), behind > 0) {
+        if let (Some(letters), Some((last, others)), true) =
+            (head.last_mut(), tail.split_last_mut(), behind > 0)
+        {
             *letters = letters.saturating_add(1);
             others.fill(0);
             *last = behind.saturating_sub(1);

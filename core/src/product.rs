@@ -487,13 +487,7 @@ pub(crate) fn transpose_square<R: Real>(x: &mut [R], width: usize) {
 ///
 /// `x` and `y` are `[D][W]`, with `width` = W ≥ `length`.
 #[inline(always)]
-pub fn shift<R: Real>(
-    x: &[R],
-    (tap, radius): (usize, usize),
-    y: &mut [R],
-    width: usize,
-    length: usize,
-) {
+pub fn shift<R: Real>(x: &[R], (tap, radius): (usize, usize), y: &mut [R], width: usize, length: usize) {
     let (before, after) = (radius.saturating_sub(tap), tap.saturating_sub(radius));
     let kept = length.saturating_sub(before).saturating_sub(after);
     let rows = x.len().checked_div(width).unwrap_or(0);

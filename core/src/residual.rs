@@ -19,8 +19,9 @@ use crate::denoiser::{Architecture, Denoiser, Example, Model, Score, Shape, all_
 use crate::kernels::Kernels;
 use crate::math::{Real, Stored};
 use crate::mlp::{
-    activate, activate_backward, hidden_bias_gradient, length_gradient, look_up, look_up_text, output_backward,
-    output_bias_gradient, output_forward, output_scores, output_weight_gradient, table_gradient,
+    activate, activate_backward, hidden_bias_gradient, length_gradient, look_up, look_up_text,
+    output_backward, output_bias_gradient, output_forward, output_scores, output_weight_gradient,
+    table_gradient,
 };
 use crate::rng::Stream;
 use crate::tensor::{Tensor, block, block_mut, cube, matrix, vector, vector_mut};

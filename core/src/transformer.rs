@@ -322,7 +322,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         x: &mut [R],
         normed: &mut [R],
     ) {
-        let BlockRecordMut { before, normed_before, between, normed_between, heads, slopes, hidden, .. } = record;
+        let BlockRecordMut { before, normed_before, between, normed_between, heads, slopes, hidden, .. } =
+            record;
         let sizes = Self::heads(example.length());
         let width = sizes.positions;
         before.copy_from_slice(x);
@@ -351,7 +352,9 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         (d_x, d): (&mut [R], &mut [R]),
         d_share: &mut [R],
     ) {
-        let BlockRecordMut { before, between, heads, slopes, d_gains: [d_attention_gain, d_mlp_gain], .. } = record;
+        let BlockRecordMut {
+            before, between, heads, slopes, d_gains: [d_attention_gain, d_mlp_gain], ..
+        } = record;
         let sizes = Self::heads(example.length());
         let (width, map) = (sizes.positions, d_x.len());
         let Some([query, key, value, _]) = first_rows_mut(heads, map) else { return };
@@ -630,7 +633,8 @@ impl<
         let Self { kernels, parameters, symbols, length, memory } = self;
         let (kernels, heads) = (*kernels, Transformer::<L, V, D, N, A, K>::heads(*length));
         let (width, mut memory) = (heads.positions, &mut **memory);
-        let mut part = |features: usize| split_off_mut(&mut memory, features.wrapping_mul(width)).unwrap_or_default();
+        let mut part =
+            |features: usize| split_off_mut(&mut memory, features.wrapping_mul(width)).unwrap_or_default();
         let (logits, x, normed) = (part(V), part(D), part(D));
         let (group, shares) = (part(D.wrapping_mul(4)), part(A.wrapping_mul(width)));
         kernels.embed(parameters.embedding(), symbols.get(..*length).unwrap_or(symbols), x, width);

@@ -3,7 +3,7 @@
 RUN is the folder of a run of `micro-diffusion train --config perceptron` (or `perceptron-small`) with `--dropout 0` on
 the file NAMES, whose lines are all different. Of RUN the script reads `settings.json` and the shapes in
 `checkpoint.safetensors`; of NAMES the lines. All else it computes from the equations: initial weights, order of the
-names, masks, loss, gradient, Adam.
+names, lengths, masks, loss, gradient, Adam.
 
 Prints the loss of each step, to be compared with `loss.csv`, as `cargo test --test interchange numpy_trains` does. By
 hand:
@@ -51,13 +51,21 @@ def below(word, bound):
 
 
 def texts(path, positions):
-    """The training lines as symbols, PAD behind the end, and how many positions of each can be masked: all."""
+    """The training lines as symbols, how many each has, and how many symbols there are; past its end a line has 0s."""
     lines = pathlib.Path(path).read_text(encoding="utf-8").split()
     lines = [(number, line) for number, line in enumerate(lines, 1) if len(line) <= positions]
     alphabet = sorted(set("".join(line for _, line in lines)))
     training = [line for number, line in lines if number % 10 != 0]
-    encode = lambda line: [alphabet.index(letter) + 1 for letter in line] + [0] * (positions - len(line))
-    return np.array([encode(line) for line in training]), np.full(len(training), positions), len(alphabet) + 1
+    encode = lambda line: [alphabet.index(letter) for letter in line] + [0] * (positions - len(line))
+    lengths = np.array([len(line) for line in training])
+    return np.array([encode(line) for line in training]), lengths, len(alphabet)
+
+
+def length_nats(lengths, positions):
+    """The mean −ln p(n) of the texts, p(n) = (L·c_n + 1)/(L·C + L) where c_n of C texts have n symbols."""
+    counts = np.bincount(lengths, minlength=positions + 1)[1:]
+    shares = (positions * counts + 1) / (positions * len(lengths) + positions)
+    return -np.log(shares[lengths - 1]).mean()
 
 
 def order(seed, epoch, count):
@@ -111,7 +119,7 @@ def batch(seed, step, lengths, positions):
 def initial(seed, shapes):
     """Uniform in ±√(3/fan-in): of the first table L·V, of the output H; biases 0."""
     positions, symbols, width = shapes["input"]
-    fan_ins = {"input": positions * symbols, "hidden_bias": 0, "output": width, "output_bias": 0}
+    fan_ins = {"input": positions * symbols, "length": 0, "output": width, "output_bias": 0}
     parameters = {}
     for number, (name, fan_in) in enumerate(fan_ins.items()):
         parameters[name] = np.zeros(shapes[name])
@@ -123,12 +131,13 @@ def initial(seed, shapes):
     return parameters
 
 
-def loss_and_gradient(p, clean, masks, weights, symbols):
-    """h = max(0, b + Σ_l E_l,x_l) over the shown l, z_l = c_l + U_l·h; the loss Σ weight·−ln p, and its gradient."""
-    rows, positions = clean.shape
-    of_row, of_position = np.nonzero(~masks)
+def loss_and_gradient(p, clean, lengths, masks, weights, symbols):
+    """h = max(0, b_n + Σ_l E_l,x_l) over the shown l of n, z_l = c_l + U_l·h; the loss Σ weight·−ln p, and its gradient."""
+    positions = clean.shape[1]
+    inside = np.arange(positions) < lengths[:, None]
+    of_row, of_position = np.nonzero(inside & ~masks)
     shown = clean[of_row, of_position]
-    sums = np.tile(p["hidden_bias"], (rows, 1))
+    sums = p["length"][lengths - 1]
     np.add.at(sums, of_row, p["input"][of_position, shown])
     hidden = np.maximum(sums, 0)
     z = np.einsum("lvh,bh->blv", p["output"], hidden) + p["output_bias"]
@@ -143,9 +152,11 @@ def loss_and_gradient(p, clean, masks, weights, symbols):
     d_sums = np.einsum("blv,lvh->bh", d_z, p["output"]) * (sums > 0)
     d_input = np.zeros_like(p["input"])
     np.add.at(d_input, (of_position, shown), d_sums[of_row])
+    d_length = np.zeros_like(p["length"])
+    np.add.at(d_length, lengths - 1, d_sums)
     gradient = {
         "input": d_input,
-        "hidden_bias": d_sums.sum(0),
+        "length": d_length,
         "output": np.einsum("blv,bh->lvh", d_z, hidden),
         "output_bias": d_z.sum(0),
     }
@@ -168,11 +179,11 @@ def main():
     checkpoint, _ = load(run / "checkpoint.safetensors")
     weights = {name: tensor for name, tensor in checkpoint.items() if name.startswith("weights.")}
     shapes = {name.removeprefix("weights."): tensor.shape for name, tensor in weights.items()}
-    assert set(shapes) == {"input", "hidden_bias", "output", "output_bias"}, "not a perceptron"
+    assert set(shapes) == {"input", "length", "output", "output_bias"}, "not a perceptron"
     seed, rows = settings["seed"], settings["batch"]
     positions = shapes["input"][0]
     clean, lengths, symbols = texts(sys.argv[2], positions)
-    parameters = initial(seed, shapes)
+    parameters, constant = initial(seed, shapes), length_nats(lengths, positions)
     m, v = ({name: np.zeros_like(tensor) for name, tensor in parameters.items()} for _ in range(2))
     beta_1, beta_2, epsilon = 0.9, 0.999, 1e-8
     epoch, permutation = None, None
@@ -184,8 +195,8 @@ def main():
                 permutation = order(seed, epoch, len(clean))
             chosen.append(permutation[number % len(clean)])
         masks, weights = batch(seed, step, lengths[chosen], positions)
-        loss, gradient = loss_and_gradient(parameters, clean[chosen], masks, weights, symbols)
-        print(repr(float(loss)))
+        loss, gradient = loss_and_gradient(parameters, clean[chosen], lengths[chosen], masks, weights, symbols)
+        print(repr(float(loss + constant)))
         rate = learning_rate(step, settings)
         for name, w in parameters.items():
             g = gradient[name]

@@ -117,7 +117,11 @@ where
     }
 
     fn trainer<'a>(&self, plan: Plan<'a>) -> anyhow::Result<Box<dyn Training + 'a>> {
-        Ok(Box::new(Trainer::<M, L, V>::new(encode(plan.texts, plan.language.alphabet)?, plan, Activation::Relu)))
+        Ok(Box::new(Trainer::<M, L, V>::new(
+            encode(plan.texts, plan.language.alphabet)?,
+            plan,
+            Activation::Relu,
+        )))
     }
 
     fn decode(&self, file: &ModelFile) -> anyhow::Result<Vec<f32>> {
@@ -187,10 +191,16 @@ where
             return Ok(None);
         }
         let mut bytes = Vec::new();
-        write_integers::<I, L, V, anyhow::Error>(language.alphabet, language.lengths, scales, &payload, |piece| {
-            bytes.extend_from_slice(piece);
-            Ok(())
-        })?;
+        write_integers::<I, L, V, anyhow::Error>(
+            language.alphabet,
+            language.lengths,
+            scales,
+            &payload,
+            |piece| {
+                bytes.extend_from_slice(piece);
+                Ok(())
+            },
+        )?;
         Ok(Some(bytes))
     }
 }

@@ -110,7 +110,8 @@ pub(crate) fn draw<const L: usize, const V: usize>(
     request: &Request,
     indices: Range<u32>,
 ) -> anyhow::Result<Vec<Drawn>> {
-    let drawer = Drawer { language, request, forms: Forms::of(source, language, &request.pattern, request.length)? };
+    let drawer =
+        Drawer { language, request, forms: Forms::of(source, language, &request.pattern, request.length)? };
     let indices: Vec<u32> = indices.collect();
     on_shares(source, &indices, |denoiser, index| drawer.draw(denoiser, *index)).into_iter().collect()
 }
@@ -124,11 +125,7 @@ struct Drawer<'a, const L: usize> {
 
 impl<const L: usize> Drawer<'_, L> {
     /// Text number `index`.
-    fn draw<const V: usize>(
-        &self,
-        denoiser: &mut dyn Denoiser<L, V>,
-        index: u32,
-    ) -> anyhow::Result<Drawn> {
+    fn draw<const V: usize>(&self, denoiser: &mut dyn Denoiser<L, V>, index: u32) -> anyhow::Result<Drawn> {
         let stream = Stream::new(self.request.seed, Purpose::Sample).child(index, 0);
         let (length, allowed) = self.forms.draw(self.language, stream);
         let sampler = Sampler::<L, V>::new(length, &allowed, self.request.settings, stream);

@@ -119,7 +119,9 @@ pub(crate) fn exact<const L: usize, const V: usize>(
     noted: Noted,
 ) -> anyhow::Result<Vec<f64>> {
     let texts: Vec<Text<L>> = encode(texts, language.alphabet)?;
-    if let Some(longest) = texts.iter().map(|text| text.symbols().len()).max().filter(|n| *n > EXACT_POSITIONS) {
+    if let Some(longest) =
+        texts.iter().map(|text| text.symbols().len()).max().filter(|n| *n > EXACT_POSITIONS)
+    {
         bail!(
             "an exact score goes through every subset of the positions: {EXACT_POSITIONS} can be scored so, and the longest \
              text has {longest}; score it by random orders"
