@@ -124,7 +124,6 @@ fn gelu(x: f64) -> f64 {
 }
 
 /// The logits of each letter of `text`, some of which are `scored`.
-#[expect(clippy::too_many_lines, reason = "four networks, each a short list")]
 fn logits(
     shape: Shape,
     text: &[Option<u8>],
