@@ -133,7 +133,7 @@ fn unmask(
     let mut denoiser = Net::denoiser(Plain, Activation::Relu, view, &mut memory)
         .ok_or("the memory is as long as the model asks")?;
     let allowed = [SymbolSet::first(alphabet.symbols()); L];
-    let settings = Settings::new(Order::Random, Temperature::from_milli(730));
+    let settings = Settings::new(Order::Random, Temperature::from_milli(680));
     let stream = Stream::new(SEED, Purpose::Sample).child(index, 0);
     let length = lengths.draw(stream);
     let mut sampler =

@@ -14,7 +14,7 @@ use crate::engine::language::Language;
 use crate::engine::source::{Source, on_shares};
 
 /// The default temperature.
-pub(crate) const TEMPERATURE: f64 = 0.73;
+pub(crate) const TEMPERATURE: f64 = 0.68;
 /// The default order.
 pub(crate) const ORDER: Order = Order::Random;
 /// The default schedule.

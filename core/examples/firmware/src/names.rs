@@ -20,7 +20,7 @@ const SEED: u64 = 1;
 const NAMES: u32 = 5;
 
 /// How names are drawn; see `Order` for the others.
-const SETTINGS: Settings = Settings::new(Order::Random, Temperature::from_milli(730));
+const SETTINGS: Settings = Settings::new(Order::Random, Temperature::from_milli(680));
 /// Any symbol at any position: what is allowed at the last one given is allowed at all that follow.
 static ALLOWED: [SymbolSet; 1] = [SymbolSet::first(V)];
 

@@ -27,7 +27,7 @@ const V: usize = 26;
 /// Any number, for names of your own.
 const SEED: u64 = 1;
 const NAMES: u32 = 20;
-const SETTINGS: Settings = Settings::new(Order::Random, Temperature::from_milli(730));
+const SETTINGS: Settings = Settings::new(Order::Random, Temperature::from_milli(680));
 /// Any symbol at any position.
 static ALLOWED: [SymbolSet; 1] = [SymbolSet::first(V)];
 
