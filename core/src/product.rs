@@ -22,7 +22,7 @@
 
 use crate::linear::{LANES, for_each_row, lanes, lanes_mut, plus_scaled, row_by_row, tiles};
 use crate::math::{Real, Stored};
-use crate::tensor::{block, block_mut, first_rows};
+use crate::tensor::first_rows;
 
 /// Lanes of a tile, and features of a transposed block: two registers of AVX2.
 pub const TILE: usize = 16;
@@ -35,6 +35,10 @@ const ROWS: usize = 6;
 /// A second tile height: every row count from 20 on is a sum of sixes and fives. A tile of two rows takes as long as one of
 /// four, since each sum waits for its last addition. In tiles of four rows, compilers put the rows in the lanes.
 const FEW_ROWS: usize = 5;
+/// Rows of a tile of [`LANES`] lanes, where the positions fill one register: as many accumulators as hide what an addition takes.
+const NARROW_ROWS: usize = 9;
+/// Its second height: every row count from 56 on is a sum of nines and eights.
+const FEW_NARROW_ROWS: usize = 8;
 
 /// What becomes of a finished sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,10 +108,17 @@ impl<const L: usize> Positions<L> {
 #[inline(always)]
 pub fn product<R: Real, W: Stored<R>>(w: &[W], x: &[R], y: &mut [R], width: usize, store: Store) {
     let outputs = y.len().checked_div(width).unwrap_or(0);
-    let [many, few, single] = tiles::<ROWS>(outputs);
-    let next = product_rows::<R, W, ROWS>(0, many, w, x, y, width, store);
-    let next = product_rows::<R, W, FEW_ROWS>(next, few, w, x, y, width, store);
-    product_rows::<R, W, 1>(next, single, w, x, y, width, store);
+    if width == LANES {
+        let [many, few, single] = tiles::<NARROW_ROWS>(outputs);
+        let next = product_rows::<R, W, NARROW_ROWS>(0, many, w, x, y, LANES, store);
+        let next = product_rows::<R, W, FEW_NARROW_ROWS>(next, few, w, x, y, LANES, store);
+        product_rows::<R, W, 1>(next, single, w, x, y, LANES, store);
+    } else {
+        let [many, few, single] = tiles::<ROWS>(outputs);
+        let next = product_rows::<R, W, ROWS>(0, many, w, x, y, width, store);
+        let next = product_rows::<R, W, FEW_ROWS>(next, few, w, x, y, width, store);
+        product_rows::<R, W, 1>(next, single, w, x, y, width, store);
+    }
 }
 
 /// The rows of `tiles` tiles of `N` rows from row `first` on; returns the row behind them.
@@ -139,10 +150,17 @@ fn product_rows<R: Real, W: Stored<R>, const N: usize>(
 #[inline(always)]
 pub fn product_transposed<R: Real, W: Stored<R>>(w: &[W], x: &[R], y: &mut [R], width: usize, store: Store) {
     let inputs = y.len().checked_div(width).unwrap_or(0);
-    let [many, few, single] = tiles::<ROWS>(inputs);
-    let next = transposed_rows::<R, W, ROWS>(0, many, w, x, y, width, store);
-    let next = transposed_rows::<R, W, FEW_ROWS>(next, few, w, x, y, width, store);
-    transposed_rows::<R, W, 1>(next, single, w, x, y, width, store);
+    if width == LANES {
+        let [many, few, single] = tiles::<NARROW_ROWS>(inputs);
+        let next = transposed_rows::<R, W, NARROW_ROWS>(0, many, w, x, y, LANES, store);
+        let next = transposed_rows::<R, W, FEW_NARROW_ROWS>(next, few, w, x, y, LANES, store);
+        transposed_rows::<R, W, 1>(next, single, w, x, y, LANES, store);
+    } else {
+        let [many, few, single] = tiles::<ROWS>(inputs);
+        let next = transposed_rows::<R, W, ROWS>(0, many, w, x, y, width, store);
+        let next = transposed_rows::<R, W, FEW_ROWS>(next, few, w, x, y, width, store);
+        transposed_rows::<R, W, 1>(next, single, w, x, y, width, store);
+    }
 }
 
 /// [`product_transposed`] for the rows of `tiles` tiles of `N` rows of y from row `first` on; returns the row behind them.
@@ -488,18 +506,48 @@ pub(crate) fn transpose_square<R: Real>(x: &mut [R], width: usize) {
 /// `x` and `y` are `[D][W]`, with `width` = W ≥ `length`.
 #[inline(always)]
 pub fn shift<R: Real>(x: &[R], (tap, radius): (usize, usize), y: &mut [R], width: usize, length: usize) {
-    let (before, after) = (radius.saturating_sub(tap), tap.saturating_sub(radius));
-    let kept = length.saturating_sub(before).saturating_sub(after);
-    let rows = x.len().checked_div(width).unwrap_or(0);
-    for row in 0..rows {
-        let (Some(x), Some(y)) = (block(x, row, width), block_mut(y, row, width)) else { return };
-        y.fill(R::ZERO);
-        // Where the shift is longer than the text, nothing is kept.
-        let from = x.get(after..).and_then(|x| x.get(..kept));
-        let to = y.get_mut(before..).and_then(|y| y.get_mut(..kept));
-        if let (Some(from), Some(to)) = (from, to) {
-            to.copy_from_slice(from);
+    match width {
+        TILE => shift_rows::<R, TILE>(x, (tap, radius), y, length),
+        LANES => shift_rows::<R, LANES>(x, (tap, radius), y, length),
+        _ => {
+            let rows = x.chunks_exact(width.max(1)).zip(y.chunks_exact_mut(width.max(1)));
+            for (x, y) in rows {
+                for (l, y) in y.iter_mut().enumerate() {
+                    let from = l.wrapping_add(tap).wrapping_sub(radius);
+                    let inside = l < length && from < length;
+                    *y = if inside { x.get(from).copied().unwrap_or(R::ZERO) } else { R::ZERO };
+                }
+            }
         }
+    }
+}
+
+/// [`shift`] of rows of `N` positions, each read in one piece: what that takes from the rows beside it is masked.
+#[expect(clippy::indexing_slicing, reason = "lane < N")]
+#[inline(always)]
+fn shift_rows<R: Real, const N: usize>(x: &[R], (tap, radius): (usize, usize), y: &mut [R], length: usize) {
+    let mut inside = [false; N];
+    for lane in 0..N {
+        inside[lane] = lane < length && lane.wrapping_add(tap).wrapping_sub(radius) < length;
+    }
+    let mut place = tap.wrapping_sub(radius);
+    for (row, y) in y.as_chunks_mut::<N>().0.iter_mut().enumerate() {
+        let mut shifted = [R::ZERO; N];
+        match lanes::<R, N>(x, place) {
+            Some(x) => shifted = *x,
+            // The first row and the last, around which there is nothing.
+            None => {
+                for lane in 0..N {
+                    let from = row.wrapping_mul(N).wrapping_add(lane).wrapping_add(tap).wrapping_sub(radius);
+                    shifted[lane] = x.get(from).copied().unwrap_or(R::ZERO);
+                }
+            }
+        }
+        for lane in 0..N {
+            shifted[lane] = if inside[lane] { shifted[lane] } else { R::ZERO };
+        }
+        *y = shifted;
+        place = place.wrapping_add(N);
     }
 }
 
