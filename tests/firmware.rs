@@ -56,10 +56,10 @@ fn compare(tools: Tools, program: &'static str, chips: &[Chip], expected_lines: 
     }
 }
 
-/// Names and a checksum over all scores, from 100 seeds with each of six samplers.
+/// Names and a checksum over all scores, from 100 seeds with each of five samplers.
 fn sampling(programs: &[&'static str], chips: &[Chip]) {
     let Some(tools) = tools() else { return };
-    programs.iter().for_each(|program| compare(tools, program, chips, 600));
+    programs.iter().for_each(|program| compare(tools, program, chips, 500));
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn bad_bytes(chips: &[Chip]) {
         "convolution int4: taken",
         "convolution int8: taken",
     ];
-    // Only a checksum made to match lets a change through: one of the weights, or of the alphabet.
+    // Only a checksum made to match lets a change through: one of the weights, of the alphabet or of the lengths.
     assert!(taken.iter().all(|line| whole.contains(line) || line.contains(" forged: ")), "{taken:?}");
     assert!(whole.iter().all(|line| taken.contains(line)), "{taken:?}");
     compare(tools, "bad_bytes", chips, printed.lines().count());

@@ -13,16 +13,19 @@
 
 mod common;
 
-use common::tolerance::{F64, GRADIENT_CHECK, GRADIENT_SEEN, GRADIENT_STEP, SHARES, assert_close};
-use common::{batch, loss_and_gradient, numbers, vector};
+use common::naive::{Hidden, loss_and_price};
+use common::tolerance::{
+    F64, GRADIENT_CHECK, GRADIENT_SEEN, GRADIENT_STEP, PROPERTY_F64, SHARES, SMOOTH_STEP, assert_close,
+};
+use common::{add_gradient, batch, loss_and_gradient, numbers, vector};
 use micro_diffusion::activation::{
-    Activation, gelu_forward, gelu_forward_slope, relu_backward, relu_forward,
+    Activation, Steps, gelu_forward, gelu_forward_slope, relu_backward, relu_forward,
 };
 use micro_diffusion::attention::{Heads, attention_backward, attention_forward};
 use micro_diffusion::convolution::Convolution;
-use micro_diffusion::denoiser::{Example, Model};
+use micro_diffusion::denoiser::{Architecture, Example, Model};
 use micro_diffusion::dropout::Dropout;
-use micro_diffusion::embedding::{Embedding, embed, embed_backward};
+use micro_diffusion::embedding::{Embedding, embed, embed_backward, embed_backward_from_end};
 use micro_diffusion::integer::{Int4, IntegerMlp, IntegerModel, Precision};
 use micro_diffusion::kernels::Plain;
 use micro_diffusion::linear::{
@@ -30,7 +33,7 @@ use micro_diffusion::linear::{
     lookup_forward,
 };
 use micro_diffusion::mlp::{
-    Mlp, activate, activate_backward, hidden_bias_gradient, look_up, output_backward, output_bias_gradient,
+    Mlp, activate, activate_backward, length_gradient, look_up, output_backward, output_bias_gradient,
     output_forward, output_weight_gradient, table_gradient,
 };
 use micro_diffusion::normalisation::{rms_norm_backward, rms_norm_forward};
@@ -44,7 +47,23 @@ use micro_diffusion::softmax::{Target, cross_entropy, cross_entropy_of_positions
 use micro_diffusion::transformer::Transformer;
 
 /// ∂f/∂x_i by central differences, for every i.
-fn numeric(x: &[f64], f: impl Fn(&[f64]) -> f64) -> Vec<f64> {
+fn numeric(x: &[f64], f: impl FnMut(&[f64]) -> f64) -> Vec<f64> {
+    slopes(x, f, |difference| difference(GRADIENT_STEP) / (2.0 * GRADIENT_STEP))
+}
+
+/// [`numeric`] of the fourth order with a larger step, for a function that bends more and has no kink.
+fn numeric_of_smooth(x: &[f64], f: impl FnMut(&[f64]) -> f64) -> Vec<f64> {
+    slopes(x, f, |difference| {
+        (8.0 * difference(SMOOTH_STEP) - difference(2.0 * SMOOTH_STEP)) / (12.0 * SMOOTH_STEP)
+    })
+}
+
+/// What `slope` makes, for every i, of the differences f(x + step) − f(x − step) along x_i.
+fn slopes(
+    x: &[f64],
+    mut f: impl FnMut(&[f64]) -> f64,
+    slope: impl Fn(&mut dyn FnMut(f64) -> f64) -> f64,
+) -> Vec<f64> {
     let mut moved = x.to_vec();
     (0..x.len())
         .map(|i| {
@@ -52,7 +71,7 @@ fn numeric(x: &[f64], f: impl Fn(&[f64]) -> f64) -> Vec<f64> {
                 moved[i] = value;
                 f(&moved)
             };
-            let slope = (at(x[i] + GRADIENT_STEP) - at(x[i] - GRADIENT_STEP)) / (2.0 * GRADIENT_STEP);
+            let slope = slope(&mut |step| at(x[i] + step) - at(x[i] - step));
             at(x[i]);
             slope
         })
@@ -166,20 +185,21 @@ fn mlp_activation() {
     assert_gradient(&d_x, &numeric(&x, |x| dot(&activated(x), &c)), "activate_backward");
 }
 
-/// The pieces of the perceptron, as threads compute them: a table, a layer of weights and one of biases for each position.
+/// The pieces of the perceptron, as threads compute them: a table, a layer of weights and one of biases for each position. The
+/// texts are of all lengths, and each begins with the row of its own.
 #[test]
 fn mlp_pieces() {
     const H: usize = 18;
-    const L: usize = 2;
+    const L: usize = 3;
     const V: usize = 4;
     const ROWS: usize = 70;
     let batch = many::<L>(ROWS, V as u8);
-    let parameters = [L * V * H, H, L * V * H, L * V].map(|count| numbers(count as u64, count));
-    let look = |[tables, bias, ..]: [&[f64]; 4]| {
+    let parameters = [L * V * H, L * H, L * V * H, L * V].map(|count| numbers(count as u64, count));
+    let look = |[tables, lengths, ..]: [&[f64]; 4]| {
         let tables: Vec<(usize, &[f64])> = tables.chunks(V * H).enumerate().collect();
         let mut hidden = vec![f64::NAN; ROWS * H];
-        // The second piece has no bias: it adds to what the first left.
-        look_up(Plain, Some(bias), &tables[..1], &batch, &mut hidden);
+        // The second piece has no lengths: it adds to what the first left.
+        look_up(Plain, Some(lengths), &tables[..1], &batch, &mut hidden);
         look_up(Plain, None, &tables[1..], &batch, &mut hidden);
         activate(Plain, Activation::Relu, 0, &batch, &mut hidden);
         hidden
@@ -205,15 +225,15 @@ fn mlp_pieces() {
     activate_backward(Plain, Activation::Relu, &batch, &hidden, &mut d_hidden);
 
     let mut gradients = parameters.each_ref().map(|numbers| vec![0.0; numbers.len()]);
-    let [d_tables, d_bias, d_weights, d_biases] = &mut gradients;
-    hidden_bias_gradient(Plain, &d_hidden, d_bias);
+    let [d_tables, d_lengths, d_weights, d_biases] = &mut gradients;
+    length_gradient(Plain, &batch, &d_hidden, d_lengths);
     for position in 0..L {
         table_gradient(Plain, position, &batch, &d_hidden, &mut d_tables[position * V * H..][..V * H]);
         let d_weight = &mut d_weights[position * V * H..][..V * H];
         output_weight_gradient(Plain, position, &batch, &hidden, at(position), d_weight);
         output_bias_gradient(Plain, position, &batch, at(position), &mut d_biases[position * V..][..V]);
     }
-    let names = ["table_gradient", "hidden_bias_gradient", "output_weight_gradient", "output_bias_gradient"];
+    let names = ["table_gradient", "length_gradient", "output_weight_gradient", "output_bias_gradient"];
     for (index, name) in names.into_iter().enumerate() {
         let slopes = numeric(&parameters[index], |moved| {
             let mut views = views;
@@ -369,6 +389,11 @@ fn products() {
     check_products(3, 7, 5);
     check_products(16, 9, 16);
     check_products(21, 6, 19);
+    // Tiles of eight lanes, alone and behind one of sixteen, with some over and with none.
+    check_products(5, 12, 8);
+    check_products(9, 7, 12);
+    check_products(4, 6, 24);
+    check_products(3, 5, 27);
 }
 
 fn check_bias(features: usize, width: usize) {
@@ -390,20 +415,24 @@ fn biases() {
     check_bias(3, 18);
 }
 
-/// What a shift by j − r brings in, the shift by r − j takes back.
+/// What a shift by j − r brings in, the shift by r − j takes back; what lies past the text's end is neither read nor moved.
 #[test]
 fn shifts() {
-    for (width, radius) in [(1, 1), (5, 2), (18, 3), (2, 3)] {
+    for (width, length, radius) in
+        [(1, 1, 1), (5, 5, 2), (8, 5, 2), (18, 18, 3), (2, 2, 3), (16, 9, 4), (8, 1, 2)]
+    {
         let (x, c) = (numbers(1, 3 * width), numbers(2, 3 * width));
         for tap in 0..=2 * radius {
             let shifted = |x: &[f64], tap: usize| {
                 let mut y = vec![f64::NAN; x.len()];
-                shift(x, (tap, radius), &mut y, width);
+                shift(x, (tap, radius), &mut y, width, length);
                 y
             };
-            if tap.abs_diff(radius) < width {
+            if tap.abs_diff(radius) < length {
                 let slopes = numeric(&x, |x| dot(&shifted(x, tap), &c));
                 assert_gradient(&shifted(&c, 2 * radius - tap), &slopes, "shift");
+                let outside = slopes.chunks(width).flat_map(|row| &row[length..]);
+                assert!(outside.into_iter().all(|slope| *slope == 0.0), "past the end nothing is read");
             } else {
                 assert!(shifted(&x, tap).iter().all(|y| *y == 0.0), "all is shifted out");
             }
@@ -411,27 +440,30 @@ fn shifts() {
     }
 }
 
-/// Checks the rows of symbols, of MASK and of positions under the loss Σ c_dl·x_dl; symbols are shown twice, and not at all.
-fn check_embedding(features: usize, symbols: &[Option<u8>]) {
-    let (outputs, width) = (5, symbols.len());
-    let counts = [outputs * features, features, width * features];
-    let tables = counts.map(|count| numbers(count as u64, count));
+/// Checks the rows of symbols and of positions from both ends under the loss Σ c_dl·x_dl, in tables for `positions`, with
+/// `width` positions computed; symbols are shown twice, and not at all.
+fn check_embedding(features: usize, symbols: &[Option<u8>], positions: usize, width: usize) {
+    let outputs = 5;
+    let counts = [outputs, positions, positions].map(|rows| rows * features);
+    let tables = [1, 2, 3].map(|seed| numbers(seed, counts[seed as usize - 1]));
     let c = numbers(9, features * width);
-    let loss = |[token, mask, position]: [&[f64]; 3]| {
+    let loss = |[token, position, from_end]: [&[f64]; 3]| {
         let mut x = vec![f64::NAN; features * width];
-        embed(Embedding { token, mask, position }, symbols, &mut x);
+        embed(Embedding { token, position, from_end }, symbols, &mut x, width);
         dot(&x, &c)
     };
-    // With the positions outermost, which is the gradient of their rows.
+    // With the positions outermost, which is the gradient of their rows from the start.
     let mut d = vec![f64::NAN; c.len()];
     transpose(&c, &mut d, width);
-    let (mut d_token, mut d_mask) = (vec![0.0; counts[0]], vec![0.0; counts[1]]);
+    let mut gradients = counts.map(|count| vec![0.0; count]);
+    let [d_token, d_position, d_from_end] = &mut gradients;
     for (symbol, d_row) in (0..).zip(d_token.chunks_mut(features)) {
-        embed_backward(symbols, &d, Some(symbol), d_row);
+        embed_backward(symbols, &d, symbol, d_row);
     }
-    embed_backward(symbols, &d, None, &mut d_mask);
+    d_position[..symbols.len() * features].copy_from_slice(&d[..symbols.len() * features]);
+    embed_backward_from_end(symbols.len(), &d, d_from_end, features);
     let views = tables.each_ref().map(|table| &table[..]);
-    for (index, gradient) in [d_token, d_mask, d].into_iter().enumerate() {
+    for (index, gradient) in gradients.into_iter().enumerate() {
         let slopes = numeric(&tables[index], |moved| {
             let mut views = views;
             views[index] = moved;
@@ -443,9 +475,12 @@ fn check_embedding(features: usize, symbols: &[Option<u8>]) {
 
 #[test]
 fn embedding() {
-    check_embedding(3, &[Some(1), None, Some(4), Some(1), None]);
+    check_embedding(3, &[Some(1), None, Some(4), Some(1), None], 5, 5);
+    check_embedding(3, &[Some(1), None, Some(4), Some(1), None], 12, 8);
+    check_embedding(4, &[Some(2)], 20, 8);
     let text: Vec<Option<u8>> = (0..18).map(|l| (l % 5 != 0).then_some(l % 3)).collect();
-    check_embedding(17, &text);
+    check_embedding(17, &text, 18, 18);
+    check_embedding(17, &text, 32, 24);
 }
 
 fn check_rms_norm(features: usize, width: usize) {
@@ -467,14 +502,19 @@ fn rms_norm() {
     check_rms_norm(3, 2);
     check_rms_norm(5, 16);
     check_rms_norm(8, 19);
+    check_rms_norm(6, 8);
+    check_rms_norm(4, 12);
     check_rms_norm(2, 64);
     let mut y = [f64::NAN; 6];
     rms_norm_forward(&[1.0; 3], &[0.0; 6], &mut y, 2, f64::sqrt);
     assert_eq!(y, [0.0; 6], "zeros stay zeros");
 }
 
-fn check_attention(number: usize, features: usize, width: usize) {
-    let (heads, length) = (Heads { features, positions: width }, number * features * width);
+/// Checks attention over the first `text` of `width` positions under the loss Σ c_fj·y_fj: nothing reads the keys and values
+/// past the end, and their slopes are 0; what is computed there of the queries has slopes like the others.
+fn check_attention(number: usize, features: usize, width: usize, text: usize) {
+    let heads = Heads { features, positions: width, length: text };
+    let length = number * features * width;
     let mut inputs: Vec<f64> = numbers(1, 3 * length).into_iter().map(|x| 2.0 * x).collect();
     let c = numbers(4, length);
     let forward = |inputs: &[f64]| {
@@ -484,12 +524,15 @@ fn check_attention(number: usize, features: usize, width: usize) {
         (share, y)
     };
     let slopes = numeric(&inputs, |inputs| dot(&forward(inputs).1, &c));
+    let past = |map: usize| slopes[map * length..][..length].chunks(width).flat_map(|row| &row[text..]);
+    assert!(past(1).chain(past(2)).all(|slope| *slope == 0.0), "keys and values past the end are not read");
     let (mut share, _) = forward(&inputs);
     for head in share.chunks(width * width) {
         for l in 0..width {
             let total: f64 = head.iter().skip(l).step_by(width).sum();
             assert_close(total, 1.0, SHARES, "the shares of a position");
         }
+        assert!(head[text * width..].iter().all(|share| *share == 0.0), "no share goes past the end");
     }
     let mut rest = &mut inputs[..];
     let maps = [0, 1, 2].map(|_| rest.split_off_mut(..length).unwrap());
@@ -499,10 +542,15 @@ fn check_attention(number: usize, features: usize, width: usize) {
 
 #[test]
 fn attention() {
-    check_attention(1, 2, 3);
-    check_attention(1, 5, 16);
-    check_attention(1, 7, 18);
-    check_attention(3, 4, 17);
+    check_attention(1, 2, 3, 3);
+    check_attention(1, 5, 16, 16);
+    check_attention(1, 7, 18, 18);
+    check_attention(3, 4, 17, 17);
+    check_attention(2, 3, 8, 5);
+    check_attention(1, 4, 16, 9);
+    check_attention(2, 2, 12, 11);
+    // A text of one letter attends to nothing else, so only its value has slopes.
+    check_attention(1, 3, 8, 1);
 }
 
 #[test]
@@ -549,29 +597,48 @@ fn cross_entropy_of_rows_and_of_positions() {
             "cross_entropy_of_rows",
         );
 
-        // The same logits with the positions innermost.
-        let (mut clean, mut weights) = ([7; ROWS], [0.0; ROWS]);
+        // The same logits with the positions innermost, and more positions than the text has.
+        let (mut clean, mut weights) = ([7; ROWS], [0.0; ROWS + 3]);
         for Target { row, clean: symbol, weight } in targets {
             (clean[row], weights[row]) = (symbol, weight);
         }
-        let mut columns = vec![f64::NAN; z.len()];
-        transpose(&z, &mut columns, V);
-        let loss = |z: &mut [f64]| cross_entropy_of_positions(&clean, &weights, symbols, z);
-        let mut d_columns = columns.clone();
-        let sum = loss(&mut d_columns);
-        assert_close(sum, found.iter().map(|loss| loss - 1.0).sum(), F64 * 16.0, "both ways");
-        let slopes = numeric(&columns, |z| loss(&mut z.to_vec()));
-        assert_gradient(&d_columns, &slopes, "cross_entropy_of_positions");
-        let mut back = vec![f64::NAN; z.len()];
-        transpose(&d_columns, &mut back, ROWS);
-        assert_eq!(back, d_z, "the same gradient, 0 where the weight is");
+        // Of no weight, whatever it says.
+        weights[ROWS..].fill(0.75);
+        for width in [ROWS, ROWS + 3] {
+            let mut columns = numbers(8, V * width);
+            for (v, column) in columns.chunks_mut(width).enumerate() {
+                (0..ROWS).for_each(|row| column[row] = z[row * V + v]);
+            }
+            let loss = |z: &mut [f64]| cross_entropy_of_positions(&clean, &weights, symbols, z, width);
+            let mut d_columns = columns.clone();
+            let sum = loss(&mut d_columns);
+            assert_close(sum, found.iter().map(|loss| loss - 1.0).sum(), F64 * 16.0, "both ways");
+            let slopes = numeric(&columns, |z| loss(&mut z.to_vec()));
+            assert_gradient(&d_columns, &slopes, "cross_entropy_of_positions");
+            let mut back = vec![f64::NAN; d_columns.len()];
+            transpose(&d_columns, &mut back, width);
+            let (inside, past) = back.split_at(ROWS * V);
+            assert_eq!(inside, d_z, "the same gradient, 0 where the weight is");
+            assert!(past.iter().all(|d| *d == 0.0), "0 past the end");
+        }
     }
 }
 
-/// Checks every parameter of model `M`, from parameters large enough that no gradient is negligible, with all hidden values
-/// and with dropout.
+/// Checks every parameter of model `M` for texts of all lengths.
 fn check_model<M: Model<L, V>, const L: usize, const V: usize>(symbols: u8, name: &str) {
-    let examples = batch::<L>(5, symbols);
+    let examples = batch::<L>(L.max(5), symbols);
+    let lengths = |length| examples.iter().any(|example| example.length() == length);
+    assert!((1..=L).all(lengths), "texts of all lengths");
+    check_batch::<M, L, V>(examples, symbols, name);
+}
+
+/// Checks every parameter of model `M`, from parameters large enough that no gradient is negligible, with all hidden values and
+/// with dropout.
+fn check_batch<M: Model<L, V>, const L: usize, const V: usize>(
+    examples: Vec<Example<L>>,
+    symbols: u8,
+    name: &str,
+) {
     check_examples::<M, L, V>(&examples, symbols, name);
     let dropout = |row| Dropout::new(0.3, Stream::new(2, Purpose::Dropout).child(0, row));
     let with = |(row, example)| Example { dropout: dropout(row), ..example };
@@ -586,12 +653,33 @@ fn check_examples<M: Model<L, V>, const L: usize, const V: usize>(
 ) {
     let parameters = numbers(5, M::PARAMETERS);
     let symbols = usize::from(symbols);
+    let (losses, gradient) = loss_and_gradient::<M, L, V>(&parameters, examples, symbols);
+    for (example, loss) in examples.iter().zip(losses) {
+        let [naive, _] =
+            loss_and_price(M::SHAPE, &parameters, example, symbols, &mut Hidden::new(Activation::Relu));
+        assert_close(loss, naive, PROPERTY_F64, &format!("{name}, the loss of {} letters", example.length()));
+    }
+    let mut records = vec![f64::NAN; examples.len() * M::RECORD];
     let loss = |parameters: &[f64]| -> f64 {
-        loss_and_gradient::<M, L, V>(parameters, examples, symbols).0.iter().sum()
+        let mut losses = vec![f64::NAN; examples.len()];
+        let view = M::view(parameters).unwrap();
+        M::forward_backward(Plain, Activation::Relu, view, examples, symbols, &mut records, &mut losses);
+        losses.iter().sum()
     };
-    let (_, gradient) = loss_and_gradient::<M, L, V>(&parameters, examples, symbols);
-    let slopes = numeric(&parameters, loss);
-    let (mut gradient, mut slopes) = (&gradient[..], &slopes[..]);
+    let slopes = match M::SHAPE.architecture {
+        Architecture::Transformer => numeric_of_smooth(&parameters, loss),
+        _ => numeric(&parameters, loss),
+    };
+    assert_tensors::<M, L, V>(&gradient, &slopes, name);
+}
+
+/// Compares gradient and slopes tensor by tensor.
+fn assert_tensors<M: Model<L, V>, const L: usize, const V: usize>(
+    gradient: &[f64],
+    slopes: &[f64],
+    name: &str,
+) {
+    let (mut gradient, mut slopes) = (gradient, slopes);
     for tensor in M::TENSORS {
         let parts = [&mut gradient, &mut slopes].map(|flat| flat.split_off(..tensor.len()).unwrap());
         assert_gradient(parts[0], parts[1], &format!("{name}, {}", tensor.name));
@@ -599,16 +687,49 @@ fn check_examples<M: Model<L, V>, const L: usize, const V: usize>(
     assert!(gradient.is_empty() && slopes.is_empty(), "{name}: the tensors are the whole");
 }
 
+/// Checks every parameter of a model whose hidden values are in steps, each of which has its price: against the slopes of its
+/// equations with every step continued by its ramp.
+fn check_steps_of_model<M: Model<L, V>, const L: usize, const V: usize>(symbols: u8, name: &str) {
+    let activation = Activation::Stepped(Steps { exponent: 3, largest: 70, price: 0.05 });
+    let examples = batch::<L>(L.max(5), symbols);
+    let (parameters, symbols) = (numbers(5, M::PARAMETERS), usize::from(symbols));
+    let (mut records, mut losses) =
+        (vec![f64::NAN; examples.len() * M::RECORD], vec![f64::NAN; examples.len()]);
+    let view = M::view(&parameters[..]).unwrap();
+    M::forward_backward(Plain, activation, view, &examples, symbols, &mut records, &mut losses);
+    let mut gradient = vec![0.0; M::PARAMETERS];
+    add_gradient::<M, _, _, L, V>(Plain, &examples, &records, &mut gradient);
+    let mut hidden: Vec<Hidden> = examples.iter().map(|_| Hidden::new(activation)).collect();
+    for ((example, hidden), loss) in examples.iter().zip(&mut hidden).zip(losses) {
+        let [naive, _] = loss_and_price(M::SHAPE, &parameters, example, symbols, hidden);
+        assert_close(loss, naive, PROPERTY_F64, &format!("{name}, the loss of {} letters", example.length()));
+    }
+    let slopes = numeric(&parameters, |parameters| {
+        let texts = examples.iter().zip(&mut hidden);
+        texts
+            .map(|(example, hidden)| {
+                hidden.along_the_slopes();
+                loss_and_price(M::SHAPE, parameters, example, symbols, hidden).iter().sum::<f64>()
+            })
+            .sum()
+    });
+    assert_tensors::<M, L, V>(&gradient, &slopes, &format!("{name} in steps"));
+}
+
 #[test]
 fn mlp() {
     check_model::<Mlp<3, 4, 5>, 3, 4>(4, "Mlp<3, 4, 5>");
     check_model::<Mlp<4, 7, 17>, 4, 7>(5, "Mlp<4, 7, 17> with 5 symbols");
+    check_model::<Mlp<12, 3, 6>, 12, 3>(3, "Mlp<12, 3, 6>");
+    check_steps_of_model::<Mlp<5, 4, 7>, 5, 4>(4, "Mlp<5, 4, 7>");
 }
 
 #[test]
 fn residual() {
     check_model::<Residual<3, 4, 16>, 3, 4>(4, "Residual<3, 4, 16>");
     check_model::<Residual<2, 7, 16>, 2, 7>(5, "Residual<2, 7, 16> with 5 symbols");
+    check_model::<Residual<12, 2, 16>, 12, 2>(2, "Residual<12, 2, 16>");
+    check_steps_of_model::<Residual<5, 3, 16>, 5, 3>(3, "Residual<5, 3, 16>");
 }
 
 #[test]
@@ -616,6 +737,10 @@ fn convolution() {
     check_model::<Convolution<4, 5, 6, 2, 3>, 4, 5>(5, "Convolution<4, 5, 6, 2, 3>");
     check_model::<Convolution<16, 3, 16, 1, 5>, 16, 3>(3, "Convolution<16, 3, 16, 1, 5>");
     check_model::<Convolution<2, 7, 3, 3, 7>, 2, 7>(5, "Convolution<2, 7, 3, 3, 7> with 5 symbols");
+    check_model::<Convolution<5, 4, 3, 2, 3>, 5, 4>(4, "Convolution<5, 4, 3, 2, 3>");
+    check_model::<Convolution<12, 3, 4, 2, 5>, 12, 3>(3, "Convolution<12, 3, 4, 2, 5>");
+    check_model::<Convolution<20, 3, 3, 2, 3>, 20, 3>(3, "Convolution<20, 3, 3, 2, 3>");
+    check_steps_of_model::<Convolution<12, 3, 3, 2, 3>, 12, 3>(3, "Convolution<12, 3, 3, 2, 3>");
 }
 
 #[test]
@@ -623,5 +748,13 @@ fn transformer() {
     check_model::<Transformer<3, 4, 4, 2, 2, 2>, 3, 4>(4, "Transformer<3, 4, 4, 2, 2, 2>");
     check_model::<Transformer<2, 3, 2, 4, 1, 2>, 2, 3>(3, "Transformer<2, 3, 2, 4, 1, 2>");
     check_model::<Transformer<5, 7, 6, 1, 2, 3>, 5, 7>(5, "Transformer<5, 7, 6, 1, 2, 3> with 5 symbols");
-    check_model::<Transformer<16, 3, 16, 1, 1, 16>, 16, 3>(3, "Transformer<16, 3, 16, 1, 1, 16>");
+    // Large, so only some lengths.
+    check_batch::<Transformer<16, 3, 16, 1, 1, 16>, 16, 3>(
+        batch(3, 3),
+        3,
+        "Transformer<16, 3, 16, 1, 1, 16>",
+    );
+    check_model::<Transformer<16, 3, 4, 1, 1, 4>, 16, 3>(3, "Transformer<16, 3, 4, 1, 1, 4>");
+    check_model::<Transformer<12, 3, 4, 2, 2, 2>, 12, 3>(3, "Transformer<12, 3, 4, 2, 2, 2>");
+    check_model::<Transformer<20, 3, 3, 1, 1, 3>, 20, 3>(3, "Transformer<20, 3, 3, 1, 1, 3>");
 }

@@ -105,6 +105,27 @@ fn the_animation_ends_with_the_names_at_every_width() {
         let cut: Vec<String> = plain.lines().map(|name| name.chars().take(columns).collect()).collect();
         assert_eq!(shown, cut, "{columns} columns");
         assert!(text.matches("_").count() > 12 * 11 / 2, "masks are shown on the way");
+        // Whatever their lengths, masks and names stand in the same columns from the first state to the last.
+        let up = |place: &usize| {
+            text[*place..]
+                .strip_prefix("\u{1b}[")
+                .is_some_and(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with('A'))
+        };
+        let first_state = text.match_indices('\u{1b}').map(|(place, _)| place).find(up).unwrap();
+        let first = screen(&text[..first_state], columns);
+        let starts = |line: &String| {
+            let begins =
+                |(place, pair): (usize, &[char])| (pair[0] == ' ' && pair[1] != ' ').then_some(place);
+            let line: Vec<char> = format!(" {line}").chars().collect();
+            line.windows(2).enumerate().filter_map(begins).collect::<Vec<_>>()
+        };
+        if columns == 80 {
+            assert!(first[0].contains('_') && !first[0].contains(char::is_alphabetic), "{first:?}");
+            assert_eq!(
+                first.iter().map(starts).collect::<Vec<_>>(),
+                lines.iter().map(starts).collect::<Vec<_>>()
+            );
+        }
         assert_eq!(
             text.matches("\u{1b}[?25l").count(),
             text.matches("\u{1b}[?25h").count(),
@@ -171,11 +192,41 @@ fn a_run_leaves_pictures_and_a_report_that_needs_no_network() {
     for label in ["training steps", "nats a name", "training loss", "held-out NELBO"] {
         assert!(curves.contains(label), "{label}");
     }
-    let first = stdout(path, &["sample", "--model", "run", "--num", "1"]);
-    assert!(unmasking.contains(&format!("“{}”", first.trim_end())), "{first}");
-    assert_eq!(unmasking.matches("class=\"mask\"").count(), 12 * 13 / 2, "12 masks, then 11, …");
+    let drawn = stdout(path, &["sample", "--model", "run"]);
+    let first = drawn.lines().next().unwrap();
+    assert!(unmasking.contains(&format!("“{first}”")), "{first}");
+    let letters = first.len();
+    assert_eq!(
+        unmasking.matches("class=\"mask\"").count(),
+        letters * (letters + 1) / 2,
+        "n masks, then n − 1, …"
+    );
+    let of_cells = |class: &str| unmasking.matches(class).count();
+    assert_eq!(of_cells("class=\"letter"), letters * (letters + 1) / 2, "a letter, then two, …");
+    for position in 1..=letters + 1 {
+        let label = unmasking.contains(&format!("y=\"50\">{position}</text>"));
+        assert_eq!(label, position <= letters, "a column for each letter of {first}: {position}");
+    }
     let names = read("names.svg");
-    assert_eq!(names.matches("@keyframes letter").count(), 13, "a moment for each step and the start");
+    let longest = drawn.lines().map(str::len).max().unwrap();
+    assert_eq!(
+        names.matches("@keyframes letter").count(),
+        longest + 1,
+        "a moment for each step and the start"
+    );
+    let all = drawn.lines().map(str::len).sum::<usize>();
+    for (kind, at_start) in [("class=\"mask\"", 0), ("animation-name:letter", 0), ("animation-name:mask0", 0)]
+    {
+        let count = names.matches(kind).count();
+        assert_eq!(
+            count,
+            if kind.ends_with('0') { at_start } else { all },
+            "nothing past a name's end: {kind}"
+        );
+    }
+    for (name, text) in [("unmasking", &unmasking), ("names", &names)] {
+        assert!(!text.contains('·'), "{name}: there is no sign for what is past the end");
+    }
     assert!(report.contains(names.as_str()), "it moves in the report too");
     for part in ["<svg", "held-out NELBO", "confidence", "learning rate", "masked"] {
         assert!(report.contains(part), "{part}");
@@ -227,7 +278,17 @@ fn looking_changes_nothing_and_not_looking_leaves_nothing() {
             && curve.lines().last().unwrap().starts_with("60,")
     );
     let (first, last) = (nats(curve.lines().nth(1).unwrap()), nats(curve.lines().last().unwrap()));
-    assert!((12.0 * 26.0_f64.ln()..45.0).contains(&first) && last < first, "{curve}");
+    // Before the first step every letter is about as likely as any other, and lengths are as frequent as they are.
+    let names = fs::read_to_string(path.join("names.txt")).unwrap();
+    let (training, held_out): (Vec<_>, Vec<_>) =
+        (1_usize..).zip(names.lines()).partition(|(n, _)| n % 10 != 0);
+    let characters = names.chars().filter(char::is_ascii_lowercase).collect::<BTreeSet<_>>().len() as f64;
+    let nats = |(_, name): &(usize, &str)| {
+        let count = training.iter().filter(|(_, other)| other.len() == name.len()).count() as f64;
+        name.len() as f64 * characters.ln() - ((count + 1.0 / 12.0) / (training.len() as f64 + 1.0)).ln()
+    };
+    let expected = held_out.iter().map(nats).sum::<f64>() / held_out.len() as f64;
+    assert!((first - expected).abs() < 0.2 && last < first, "{expected} expected: {curve}");
 }
 
 #[cfg(unix)]
@@ -271,7 +332,7 @@ fn the_curve_ends_near_the_score() {
     let folder = scene();
     let path = folder.path();
     run(path, &[&TRAIN[..], &["--out", "run", "--quiet"]].concat());
-    let eval = ["eval", "--json", "--model", "run", "--input", "names.txt", "--num", "0", "--draws", "32"];
+    let eval = ["eval", "--json", "--model", "run", "--input", "names.txt", "--num", "0", "--orders", "64"];
     let score: Value = serde_json::from_str(&stdout(path, &eval)).unwrap();
     let score = score["nelbo_nats_per_name"].as_f64().unwrap();
     let curve = fs::read_to_string(path.join("run/held_out.csv")).unwrap();
@@ -285,8 +346,19 @@ fn completions_and_manual_pages_cover_every_verb() {
     let folder = scene();
     let path = folder.path();
     let help = stdout(path, &["--help"]);
-    let verbs =
-        ["train", "sample", "eval", "noise", "sweep", "bench", "inspect", "export", "completions", "man"];
+    let verbs = [
+        "train",
+        "sample",
+        "eval",
+        "score",
+        "noise",
+        "sweep",
+        "bench",
+        "inspect",
+        "export",
+        "completions",
+        "man",
+    ];
     let manual = stdout(path, &["man"]);
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = stdout(path, &["completions", shell]);
@@ -325,12 +397,25 @@ fn json_has_the_documented_keys() {
     let path = folder.path();
     run(path, &[&TRAIN[..], &["--out", "run", "--quiet"]].concat());
     let readme = include_str!("../README.md");
-    let cases: [(&str, &[&str]); 5] = [
+    let cases: [(&str, &[&str]); 6] = [
         ("sample", &["sample", "--json", "--num", "2"]),
         (
             "eval",
-            &["eval", "--json", "--num", "20", "--draws", "1", "--input", "names.txt", "--model", "run"],
+            &[
+                "eval",
+                "--json",
+                "--num",
+                "20",
+                "--orders",
+                "2",
+                "--input",
+                "names.txt",
+                "--model",
+                "run",
+                "--exact",
+            ],
         ),
+        ("score", &["score", "--json", "--orders", "2", "emma", "ava"]),
         ("inspect, a model", &["inspect", "--json"]),
         ("inspect, a checkpoint", &["inspect", "--json", "run/checkpoint.safetensors"]),
         ("bench", &["bench", "--json", "--config", "perceptron-small"]),

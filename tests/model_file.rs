@@ -17,6 +17,7 @@ use micro_diffusion::activation::Activation;
 use micro_diffusion::denoiser::{Architecture, Model};
 use micro_diffusion::file::{FileError, MAGIC, ModelFile, VERSION, crc32, write};
 use micro_diffusion::kernels::Plain;
+use micro_diffusion::length::Lengths;
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::tensor::Tensor;
@@ -24,6 +25,11 @@ use micro_diffusion::text::Alphabet;
 
 type Small = Mlp<3, 4, 2>;
 const HEADER: usize = 24;
+/// Texts of each length, little-endian.
+const LENGTHS: [[u8; 4]; 3] = [[7, 0, 0, 0], [0; 4], [2, 1, 0, 0]];
+/// Where the tables of the tiny file begin.
+const LENGTHS_PLACE: usize = HEADER + "xyé".len();
+const TENSORS_PLACE: usize = LENGTHS_PLACE + 4 * LENGTHS.len();
 
 /// A tiny model as a file, and its parameters.
 fn tiny() -> (Vec<u8>, Vec<f32>) {
@@ -38,7 +44,8 @@ fn bytes_of(parameters: &[f32]) -> Vec<u8> {
         bytes.extend_from_slice(piece);
         Ok(())
     };
-    write(&Small::SHAPE, Small::TENSORS, Alphabet::new("xyé").unwrap(), parameters, sink).unwrap();
+    let (alphabet, lengths) = (Alphabet::new("xyé").unwrap(), Lengths::new(&LENGTHS).unwrap());
+    write(&Small::SHAPE, Small::TENSORS, alphabet, lengths, parameters, sink).unwrap();
     bytes
 }
 
@@ -64,6 +71,8 @@ fn what_is_written_is_read_at_any_alignment() {
         let shifted: Vec<u8> = std::iter::repeat_n(0, shift).chain(bytes.iter().copied()).collect();
         let file = ModelFile::parse(&shifted[shift..]).unwrap();
         assert_eq!((file.shape(), file.alphabet().characters()), (Small::SHAPE, "xyé"));
+        assert_eq!(file.lengths().counts(), LENGTHS);
+        assert_eq!(&bytes[LENGTHS_PLACE..TENSORS_PLACE], LENGTHS.as_flattened(), "after the alphabet");
         assert_eq!(
             (file.parameter_count(), file.parameter_bytes()),
             (Small::PARAMETERS, 4 * Small::PARAMETERS)
@@ -79,7 +88,8 @@ fn a_failing_sink_stops_the_writer() {
     let (bytes, parameters) = tiny();
     let mut room = 50_i32;
     let mut written = 0;
-    let result = write(&Small::SHAPE, Small::TENSORS, Alphabet::new("xyé").unwrap(), &parameters, |piece| {
+    let (alphabet, lengths) = (Alphabet::new("xyé").unwrap(), Lengths::new(&LENGTHS).unwrap());
+    let result = write(&Small::SHAPE, Small::TENSORS, alphabet, lengths, &parameters, |piece| {
         room -= piece.len() as i32;
         if room < 0 {
             return Err("full");
@@ -129,6 +139,23 @@ fn erased_flash_and_other_files_are_no_models() {
     assert_eq!(ModelFile::parse(&altered).unwrap_err(), FileError::Checksum, "before any field is judged");
 }
 
+/// A file that version 0.1 of this program wrote: 3 positions, 4 symbols of which one was PAD, 2 hidden units.
+#[test]
+fn a_file_of_version_1_is_refused_by_its_version() {
+    let bytes = include_bytes!("golden/version-1.mdm");
+    let (body, checksum) = bytes.split_last_chunk().unwrap();
+    assert_eq!(crc32(body), u32::from_le_bytes(*checksum), "it is sound");
+    assert_eq!(ModelFile::parse(bytes).unwrap_err(), FileError::Version(1));
+    // Whatever else is said of it.
+    for length in 6..bytes.len() {
+        assert_eq!(ModelFile::parse(&bytes[..length]).unwrap_err(), FileError::Version(1), "cut to {length}");
+    }
+    let mut renamed = bytes.to_vec();
+    renamed[4] = VERSION as u8;
+    let error = ModelFile::parse(&resealed(renamed)).unwrap_err();
+    assert!(matches!(error, FileError::Length { .. }), "it has no table of lengths: {error:?}");
+}
+
 /// The error of the tiny file with `bytes` at `place` and a matching checksum.
 fn forged(place: usize, bytes: &[u8]) -> Result<(), FileError> {
     let (mut file, _) = tiny();
@@ -138,17 +165,28 @@ fn forged(place: usize, bytes: &[u8]) -> Result<(), FileError> {
 
 #[test]
 fn forged_headers_are_refused_each_for_its_reason() {
-    let table = HEADER + "xyé".len();
+    let table = TENSORS_PLACE;
     let payload = table + 28 * Small::TENSORS.len();
     assert_eq!(forged(0, b"MDM"), Err(FileError::NotAModel));
-    assert_eq!(forged(4, &[2, 0]), Err(FileError::Version(2)));
+    for version in [0, 1, 3, 258_u16] {
+        assert_eq!(forged(4, &version.to_le_bytes()), Err(FileError::Version(version)));
+    }
     assert_eq!(forged(6, &[0, 0]), Err(FileError::Header("header length")));
     assert_eq!(forged(8, &[0]), Err(FileError::Header("architecture")));
     assert_eq!(forged(8, &[9]), Err(FileError::Header("architecture")));
     assert_eq!(forged(9, &[3]), Err(FileError::Header("layout")));
     assert_eq!(forged(9, &[2]), Err(FileError::Header("tensor table")), "floats among integers");
     assert_eq!(forged(21, &[1]), Err(FileError::Header("layout")));
-    assert_eq!(forged(12, &[2, 0]), Err(FileError::Header("alphabet")), "four symbols do not fit into two");
+    assert_eq!(forged(12, &[2, 0]), Err(FileError::Header("alphabet")), "three symbols do not fit into two");
+    assert!(matches!(forged(10, &[2, 0]), Err(FileError::Length { .. })), "a length without its count");
+    assert!(matches!(forged(10, &[0, 0]), Err(FileError::Length { .. })), "no length");
+    // L·c + 1 is at most 2³² − 1 for each count, and so is the sum.
+    for (place, count) in [(0, u32::MAX / 3), (8, u32::MAX), (4, 1_431_655_500)] {
+        let forged = forged(LENGTHS_PLACE + place, &count.to_le_bytes());
+        assert_eq!(forged, Err(FileError::Header("lengths")), "{count} texts");
+    }
+    assert_eq!(forged(LENGTHS_PLACE, &[0; 12]), Ok(()), "no text is known");
+    assert_eq!(forged(LENGTHS_PLACE, &1_000_000_000_u32.to_le_bytes()), Ok(()), "many texts");
     assert_eq!(forged(HEADER, b"yy"), Err(FileError::Header("alphabet")), "a repeated character");
     assert_eq!(forged(HEADER + 2, &[0xFF]), Err(FileError::Header("alphabet")), "no UTF-8");
     for (place, value) in [(0, 1), (1, 7), (2, 9), (3, 1), (20, 4), (24, 1)] {
@@ -181,7 +219,7 @@ fn another_shape_is_refused_by_name() {
     assert!(matches!(file.parameters::<Small, 3, 4>(), Err(FileError::Shape(_))));
     // The same shape with tensors cut otherwise.
     let (mut bytes, _) = tiny();
-    let dimensions = HEADER + "xyé".len() + 4;
+    let dimensions = TENSORS_PLACE + 4;
     bytes[dimensions] = 4;
     bytes[dimensions + 4] = 3;
     let bytes = resealed(bytes);

@@ -173,9 +173,9 @@ fn rms_norm() {
     assert_all_close(&double(&y), get("y"), ORACLE_NORM, "rms_norm y in f32");
 }
 
-fn check_attention(oracle: &Oracle, features: usize, width: usize) {
-    let get = |name: &str| oracle.get(&format!("attention{features}x{width}/{name}"));
-    let (heads, inputs) = (Heads { features, positions: width }, ["q", "k", "v"].map(get));
+fn check_attention(oracle: &Oracle, features: usize, width: usize, length: usize) {
+    let get = |name: &str| oracle.get(&format!("attention{features}x{width}n{length}/{name}"));
+    let (heads, inputs) = (Heads { features, positions: width, length }, ["q", "k", "v"].map(get));
     let [q, k, v] = inputs.map(single);
     let (mut share, mut y) = (vec![f32::NAN; width * width], vec![f32::NAN; features * width]);
     attention_forward(heads, [&q, &k, &v], &mut share, &mut y);
@@ -194,8 +194,10 @@ fn check_attention(oracle: &Oracle, features: usize, width: usize) {
 #[test]
 fn attention() {
     let oracle = Oracle::load();
-    check_attention(&oracle, 3, 5);
-    check_attention(&oracle, 8, 17);
+    check_attention(&oracle, 3, 5, 5);
+    check_attention(&oracle, 8, 17, 17);
+    check_attention(&oracle, 8, 16, 11);
+    check_attention(&oracle, 3, 8, 1);
 }
 
 /// Logits, losses, every gradient and three steps of the optimiser; then the logits of the model at work, in f32.
@@ -223,11 +225,12 @@ fn check_model<M: Model<L, V>, const L: usize, const V: usize>(oracle: &Oracle, 
     let view = M::view(&single).unwrap();
     let mut denoiser = M::denoiser(Plain, Activation::Relu, view, &mut memory).unwrap();
     for (example, logits) in batch.iter().zip(oracle.get(&format!("{case}/logits")).chunks(L * V)) {
-        for (position, symbol) in example.noisy.iter().enumerate() {
+        denoiser.start(example.length());
+        for (position, symbol) in example.shown().iter().enumerate() {
             denoiser.set(position, *symbol);
         }
         denoiser.evaluate();
-        for (position, logits) in logits.as_chunks::<V>().0.iter().enumerate() {
+        for (position, logits) in logits.as_chunks::<V>().0.iter().enumerate().take(example.length()) {
             let mut scores = [0; V];
             denoiser.scores(position, &mut scores);
             let ours = scores.map(|score| f64::from(score) / f64::from(NAT));

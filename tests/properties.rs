@@ -24,16 +24,17 @@ use micro_diffusion::convolution::Convolution;
 use micro_diffusion::denoiser::{Denoiser, Model, Score};
 use micro_diffusion::file::{FileError, ModelFile, write, write_integers};
 use micro_diffusion::integer::{Int4, Int8, IntegerMlp, IntegerModel, MOST_TENSORS, Scales};
+use micro_diffusion::length::Lengths;
 use micro_diffusion::mlp::Mlp;
-use micro_diffusion::pattern::{PatternError, allowed, shortest};
+use micro_diffusion::pattern::{Form, PatternError, shortest};
 use micro_diffusion::quantise::grid;
 use micro_diffusion::residual::Residual;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
-use micro_diffusion::schedule::linear_remaining;
+use micro_diffusion::schedule::{MaskCounts, linear_remaining};
 use micro_diffusion::softmax::softmax_forward;
 use micro_diffusion::tensor::{Dtype, Role, StoredTensor};
-use micro_diffusion::text::{Alphabet, AlphabetError, EncodeError, PAD};
+use micro_diffusion::text::{Alphabet, AlphabetError, EncodeError, Text};
 use micro_diffusion::transformer::Transformer;
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
@@ -62,6 +63,20 @@ fn characters(most: usize) -> impl Strategy<Value = String> {
 
 proptest! {
     #![proptest_config(few())]
+
+    /// Whatever words a batch shares, each number of masks of texts of one length has its share of the rows, to within one.
+    #[test]
+    fn every_batch_is_stratified(words in any::<[u32; 2]>(), rows in 1..300_u32, length in 1..=12_usize) {
+        let most = length as u32;
+        let total: f64 = (1..=most).map(|k| f64::from(k).powf(-0.5)).sum();
+        let counts = MaskCounts::<12>::new(rows);
+        let drawn: Vec<u32> = (0..rows).map(|row| counts.count(words, row, length)).collect();
+        for k in 1..=most {
+            let found = drawn.iter().filter(|count| **count == k).count() as f64;
+            let expected = f64::from(k).powf(-0.5) / total * f64::from(rows);
+            prop_assert!((found - expected).abs() <= 1.0, "{} of {}: {}", found, expected, k);
+        }
+    }
 
     /// Probabilities lie in 0 … 1 and add up to 1; adding c to every logit adds c to the logarithm of the sum and changes
     /// no probability.
@@ -132,17 +147,21 @@ const V: usize = 7;
 #[derive(Clone, Debug)]
 struct Arbitrary {
     table: Vec<Score>,
-    text: [Option<u8>; L],
-    evaluated: [Option<u8>; L],
+    text: Vec<Option<u8>>,
+    evaluated: Vec<Option<u8>>,
 }
 
 impl Denoiser<L, V> for Arbitrary {
+    fn start(&mut self, length: usize) {
+        self.text = vec![None; length];
+    }
+
     fn set(&mut self, position: usize, symbol: Option<u8>) {
         self.text[position] = symbol;
     }
 
     fn evaluate(&mut self) {
-        self.evaluated = self.text;
+        self.evaluated.clone_from(&self.text);
     }
 
     fn scores(&self, position: usize, out: &mut [Score; V]) {
@@ -155,7 +174,7 @@ impl Denoiser<L, V> for Arbitrary {
 fn denoiser() -> impl Strategy<Value = Arbitrary> {
     let score =
         prop_oneof![6 => -400_000..400_000, 1 => any::<Score>(), 1 => select(vec![Score::MIN, Score::MAX])];
-    vec(score, 1..200).prop_map(|table| Arbitrary { table, text: [None; L], evaluated: [None; L] })
+    vec(score, 1..200).prop_map(|table| Arbitrary { table, text: vec![], evaluated: vec![] })
 }
 
 /// A set of symbols for each of up to `L` positions, none of them empty.
@@ -165,7 +184,7 @@ fn sets() -> impl Strategy<Value = Vec<SymbolSet>> {
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
-    let order = select(vec![Order::Random, Order::Confidence, Order::Entropy, Order::Remask]);
+    let order = select(vec![Order::Random, Order::Confidence, Order::Remask]);
     let temperature = prop_oneof![Just(0), 1..5000_u32].prop_map(Temperature::from_milli);
     let top_k = prop_oneof![Just(256), 0..9_u16];
     let top_p = prop_oneof![Just(65_536), 0..70_000_u32];
@@ -187,20 +206,23 @@ proptest! {
         denoiser in denoiser(),
         sets in sets(),
         settings in settings(),
+        length in 1..=L,
+        other in 1..=L,
         steps in 1..10_usize,
         seed: u64,
         index in 0..1000_u32,
     ) {
-        let draw = |denoiser: &mut Arbitrary, index| {
+        let draw = |denoiser: &mut Arbitrary, length, index| {
             let stream = Stream::new(seed, Purpose::Sample).child(index, 0);
-            let mut sampler = Sampler::<L, V>::new(&sets, settings, stream).unwrap();
-            let given = *sampler.symbols();
+            let mut sampler = Sampler::<L, V>::new(length, &sets, settings, stream).unwrap();
+            let given = sampler.symbols().to_vec();
+            assert_eq!(given.len(), length);
             let masked = sampler.masked();
             for step in 1..=steps {
-                let before = *sampler.symbols();
+                let before = sampler.symbols().to_vec();
                 sampler.step(denoiser, linear_remaining(masked, step, steps));
                 let changed: Vec<_> =
-                    (0..L).filter(|l| before[*l].is_some() && before[*l] != sampler.symbols()[*l]).collect();
+                    (0..length).filter(|l| before[*l].is_some() && before[*l] != sampler.symbols()[*l]).collect();
                 assert!(changed.iter().all(|l| given[*l].is_none()), "given symbols stay");
                 assert!(changed.len() <= usize::from(settings.order == Order::Remask), "shown symbols stay");
             }
@@ -210,12 +232,12 @@ proptest! {
                 let set = sets.get(position).or(sets.last()).unwrap();
                 assert!(set.contains(symbol.unwrap()) && usize::from(symbol.unwrap()) < V);
             }
-            (*sampler.symbols(), *sampler.confidence())
+            (sampler.symbols().to_vec(), sampler.confidence().to_vec())
         };
-        let alone = draw(&mut denoiser.clone(), index);
+        let alone = draw(&mut denoiser.clone(), length, index);
         let mut used = denoiser;
-        draw(&mut used, index + 1);
-        prop_assert_eq!(draw(&mut used, index), alone, "after another text");
+        draw(&mut used, other, index + 1);
+        prop_assert_eq!(draw(&mut used, length, index), alone, "after another text");
     }
 
     /// Where one symbol can be drawn, the likeliest, a temperature does what temperature 0 does.
@@ -225,13 +247,14 @@ proptest! {
         sets in sets(),
         order in select(vec![Order::Random, Order::Remask]),
         (top_k, top_p) in select(vec![(1, 65_536), (256, 1)]),
+        length in 1..=L,
         seed: u64,
     ) {
         let text = |settings| {
             let stream = Stream::new(seed, Purpose::Sample);
-            let mut sampler = Sampler::<L, V>::new(&sets, settings, stream).unwrap();
+            let mut sampler = Sampler::<L, V>::new(length, &sets, settings, stream).unwrap();
             sampler.run(&mut denoiser.clone(), L);
-            *sampler.symbols()
+            sampler.symbols().to_vec()
         };
         let settings = Settings { top_k, top_p, ..Settings::new(order, Temperature::ONE) };
         prop_assert_eq!(text(settings), text(Settings::new(order, Temperature::GREEDY)));
@@ -263,7 +286,7 @@ proptest! {
         other in any::<String>(),
     ) {
         let alphabet = Alphabet::new(&characters).unwrap();
-        prop_assert_eq!(alphabet.symbols(), characters.chars().count() + 1);
+        prop_assert_eq!(alphabet.symbols(), characters.chars().count());
         let all: Vec<char> = characters.chars().collect();
         let text: String = places.iter().map(|place| all[place.index(all.len())]).collect();
         for text in [text, other] {
@@ -272,14 +295,17 @@ proptest! {
             let expected = match unknown {
                 Some(place) if place <= 12 => Err(EncodeError::UnknownCharacter(letters[place])),
                 _ if letters.len() > 12 => Err(EncodeError::TooLong),
+                _ if letters.is_empty() => Err(EncodeError::Empty),
                 _ => Ok(()),
             };
-            let symbols = alphabet.encode::<12>(&text);
-            prop_assert_eq!(symbols.map(|_| ()), expected);
-            let Ok(symbols) = symbols else { continue };
-            prop_assert!(symbols[letters.len()..].iter().all(|symbol| *symbol == PAD));
-            prop_assert!(symbols[..letters.len()].iter().all(|symbol| *symbol != PAD));
-            let back = alphabet.decode::<48>(&symbols.map(Some), '_');
+            let encoded = alphabet.encode::<12>(&text);
+            prop_assert_eq!(encoded.map(|_| ()), expected);
+            let Ok(encoded) = encoded else { continue };
+            let places = letters.iter().map(|letter| all.iter().position(|c| c == letter).unwrap() as u8);
+            prop_assert_eq!(encoded.symbols(), places.collect::<Vec<_>>());
+            prop_assert_eq!(Text::new(encoded.symbols()), Some(encoded));
+            let shown: Vec<Option<u8>> = encoded.symbols().iter().copied().map(Some).collect();
+            let back = alphabet.decode::<48>(&shown, '_');
             prop_assert_eq!(back.as_str(), text);
         }
     }
@@ -294,7 +320,7 @@ proptest! {
         let expected = match repeated {
             _ if characters.is_empty() => Err(AlphabetError::Empty),
             Some(first) => Err(AlphabetError::Repeated(characters[first])),
-            None => Ok(characters.len() + 1),
+            None => Ok(characters.len()),
         };
         let text = String::from_iter(&characters);
         prop_assert_eq!(Alphabet::new(&text).map(|alphabet| alphabet.symbols()), expected);
@@ -305,58 +331,68 @@ proptest! {
     fn no_string_upsets_the_pattern(
         characters in characters(20),
         pattern in prop_oneof![any::<String>(), "[abc?*\\\\]{0,9}"],
-        length in prop::option::of(0..9_usize),
+        placement in vec(0..4_usize, 0..4),
     ) {
         let characters: String = "abc".chars().chain(characters.chars().filter(|c| !"abc".contains(*c))).collect();
         let alphabet = Alphabet::new(&characters).unwrap();
-        match (shortest(&pattern, alphabet), allowed::<L>(&pattern, length, alphabet)) {
+        match (shortest(&pattern, alphabet), Form::<L>::of(&pattern, &placement, alphabet)) {
             (Err(error), found) => prop_assert_eq!(found, Err(error)),
-            (Ok((shortest, _)), Ok(_)) => prop_assert!(shortest <= length.unwrap_or(shortest) && shortest <= L),
-            (Ok((shortest, star)), Err(error)) => {
-                let needed = length.unwrap_or(shortest);
-                let refused = needed > L || shortest > L || needed < shortest || (needed > shortest && !star);
-                prop_assert!(refused || error == PatternError::LengthNeeded, "{:?}", error);
-                prop_assert!(error != PatternError::LengthNeeded || (star && length.is_none()));
+            (Ok((shortest, stars)), found) => {
+                let needed = shortest + placement.iter().take(stars).sum::<usize>();
+                match found {
+                    Ok(form) => {
+                        prop_assert_eq!(form.length, needed);
+                        prop_assert!((1..=L).contains(&needed));
+                        let known = |given: &u8| usize::from(*given) < alphabet.symbols();
+                        prop_assert!(form.given.iter().flatten().all(known));
+                        prop_assert!(form.given[needed..].iter().all(Option::is_none));
+                        prop_assert!(form.given.iter().flatten().count() <= shortest);
+                    }
+                    Err(PatternError::TooLong { needed: said }) => prop_assert!(said == needed && needed > L),
+                    Err(error) => {
+                        prop_assert_eq!((error, needed), (PatternError::Length { shortest: 1 }, 0));
+                    }
+                }
             }
         }
     }
 
-    /// A pattern written from what each position may hold is read as just that.
+    /// A pattern written from what each position may hold, some runs of any letters as stars, is read as just that.
     #[test]
     fn a_pattern_is_read_as_it_was_written(
         characters in characters(20),
-        places in vec(prop::option::of(any::<prop::sample::Index>()), 0..=L),
-        star in prop::option::of(any::<prop::sample::Index>()),
-        longer in 0..=L,
+        places in vec(prop::option::of(any::<prop::sample::Index>()), 1..=L),
+        stars in vec(any::<bool>(), L + 1),
     ) {
         let alphabet = Alphabet::new(&characters).unwrap();
         let all: Vec<char> = characters.chars().collect();
-        let any_letter = SymbolSet::first(alphabet.symbols()).without(PAD);
-        let mut written: Vec<(String, SymbolSet)> = places
-            .iter()
-            .map(|place| match place {
-                None => ("?".to_owned(), any_letter),
-                Some(place) => {
-                    let number = place.index(all.len());
-                    (format!("\\{}", all[number]), SymbolSet::only(number as u8 + 1))
+        let mut given: [Option<u8>; L] = [None; L];
+        for (slot, place) in given.iter_mut().zip(&places) {
+            *slot = place.map(|place| place.index(all.len()) as u8);
+        }
+        // Each run of any letters, an empty one too, is a star where `stars` says so.
+        let (mut pattern, mut placement, mut run) = (String::new(), vec![], 0);
+        for (position, star) in stars.iter().enumerate().take(places.len() + 1) {
+            match given.get(position).copied().flatten().filter(|_| position < places.len()) {
+                None if position < places.len() => run += 1,
+                letter => {
+                    if *star {
+                        pattern.push('*');
+                        placement.push(run);
+                    } else {
+                        pattern.extend(std::iter::repeat_n('?', run));
+                    }
+                    run = 0;
+                    pattern.extend(letter.iter().flat_map(|letter| ['\\', all[usize::from(*letter)]]));
                 }
-            })
-            .collect();
-        let length = star.map(|_| places.len() + longer.min(L - places.len()));
-        if let Some(star) = star {
-            let place = star.index(written.len() + 1);
-            written.insert(place, ("*".to_owned(), any_letter));
-            for _ in 0..length.unwrap() - places.len() {
-                written.insert(place + 1, (String::new(), any_letter));
             }
         }
-        let pattern: String = written.iter().map(|(text, _)| text.as_str()).collect();
-        let letters = written.iter().filter(|(text, _)| text != "*").map(|(_, set)| *set);
-        let expected: Vec<SymbolSet> =
-            letters.chain(std::iter::repeat(SymbolSet::only(PAD))).take(L).collect();
-        let found = allowed::<L>(&pattern, length, alphabet).unwrap();
-        prop_assert_eq!(&found[..], expected);
-        prop_assert_eq!(shortest(&pattern, alphabet), Ok((places.len(), star.is_some())));
+        let form = Form::<L>::of(&pattern, &placement, alphabet);
+        prop_assert_eq!(form, Ok(Form { length: places.len(), given }), "{} {:?}", pattern, placement);
+        let fewest = places.len() - placement.iter().sum::<usize>();
+        prop_assert_eq!(shortest(&pattern, alphabet), Ok((fewest, placement.len())));
+        let set = |given: Option<u8>| given.map_or(SymbolSet::first(all.len()), SymbolSet::only);
+        prop_assert_eq!(form.unwrap().allowed(all.len()), given.map(set));
     }
 
     /// Inside what its type stores, a weight moves by half a step at most; outside, to the nearest end.
@@ -395,12 +431,21 @@ fn written(write: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<(), ()>) -> Result
     bytes
 }
 
-fn check_floats<M: Model<L, V>, const L: usize, const V: usize>(weights: &[f32], alphabet: Alphabet) {
-    let weights = &weights[..M::PARAMETERS];
-    let bytes = written(|sink| write(&M::SHAPE, M::TENSORS, alphabet, weights, sink));
+/// How many texts have each of four lengths: few or many, of which L·C + L fits 32 bits.
+fn counts() -> impl Strategy<Value = Vec<[u8; 4]>> {
+    vec(prop_oneof![0..9_u32, 0..1_u32 << 27].prop_map(u32::to_le_bytes), 4)
+}
+
+fn check_floats<M: Model<L, V>, const L: usize, const V: usize>(
+    weights: &[f32],
+    alphabet: Alphabet,
+    counts: &[[u8; 4]],
+) {
+    let (weights, lengths) = (&weights[..M::PARAMETERS], Lengths::new(&counts[..L]).unwrap());
+    let bytes = written(|sink| write(&M::SHAPE, M::TENSORS, alphabet, lengths, weights, sink));
     let file = ModelFile::parse(&bytes).unwrap();
     assert_eq!((file.shape(), file.dtype()), (M::SHAPE, Dtype::F32));
-    assert_eq!(file.alphabet(), alphabet);
+    assert_eq!((file.alphabet(), file.lengths()), (alphabet, lengths));
     let read = file.parameters::<M, L, V>().unwrap();
     assert!(read.iter().zip(weights).all(|(read, weight)| *read == weight.to_le_bytes()));
 }
@@ -409,12 +454,13 @@ fn check_integers<I: IntegerModel<L, V>, const L: usize, const V: usize>(
     payload: &[u8],
     scales: Scales,
     alphabet: Alphabet,
+    counts: &[[u8; 4]],
 ) {
-    let payload = &payload[..I::BYTES];
-    let bytes = written(|sink| write_integers::<I, L, V, _>(alphabet, &scales, payload, sink));
+    let (payload, lengths) = (&payload[..I::BYTES], Lengths::new(&counts[..L]).unwrap());
+    let bytes = written(|sink| write_integers::<I, L, V, _>(alphabet, lengths, &scales, payload, sink));
     let file = ModelFile::parse(&bytes).unwrap();
     assert_eq!((file.shape(), file.dtype(), file.alphabet()), (I::SHAPE, I::DTYPE, alphabet));
-    assert_eq!(file.payload(), payload);
+    assert_eq!((file.payload(), file.lengths()), (payload, lengths));
     let mut kept = scales;
     kept.tensors[I::TENSORS.len()..].fill(0);
     assert_eq!(file.scales(), kept);
@@ -430,19 +476,21 @@ proptest! {
     fn a_model_file_keeps_any_weights_and_any_alphabet(
         weights in vec(finite(), 1000),
         characters in characters(3),
+        counts in counts(),
         not_finite in select(vec![f32::NAN, f32::INFINITY, f32::NEG_INFINITY]),
         place in 0..Mlp::<3, 4, 2>::PARAMETERS,
     ) {
         let alphabet = Alphabet::new(&characters).unwrap();
-        check_floats::<Mlp<3, 4, 2>, 3, 4>(&weights, alphabet);
-        check_floats::<Residual<2, 5, 16>, 2, 5>(&weights, alphabet);
-        check_floats::<Convolution<4, 5, 6, 2, 3>, 4, 5>(&weights, alphabet);
-        check_floats::<Transformer<3, 4, 4, 2, 2, 2>, 3, 4>(&weights, alphabet);
+        check_floats::<Mlp<3, 4, 2>, 3, 4>(&weights, alphabet, &counts);
+        check_floats::<Residual<2, 5, 16>, 2, 5>(&weights, alphabet, &counts);
+        check_floats::<Convolution<4, 5, 6, 2, 3>, 4, 5>(&weights, alphabet, &counts);
+        check_floats::<Transformer<3, 4, 4, 2, 2, 2>, 3, 4>(&weights, alphabet, &counts);
         type Small = Mlp<3, 4, 2>;
         let mut weights = weights;
         weights[place] = not_finite;
         let weights = &weights[..Small::PARAMETERS];
-        let bytes = written(|sink| write(&Small::SHAPE, Small::TENSORS, alphabet, weights, sink));
+        let lengths = Lengths::new(&counts[..3]).unwrap();
+        let bytes = written(|sink| write(&Small::SHAPE, Small::TENSORS, alphabet, lengths, weights, sink));
         prop_assert_eq!(ModelFile::parse(&bytes).unwrap_err(), FileError::NotFinite(place));
     }
 
@@ -452,12 +500,13 @@ proptest! {
         activation in 0..=16_u8,
         tensors in prop::array::uniform::<_, MOST_TENSORS>(0..=16_u8),
         characters in characters(3),
+        counts in counts(),
     ) {
         let alphabet = Alphabet::new(&characters).unwrap();
         let scales = Scales { activation, tensors };
-        check_integers::<IntegerMlp<Int8, 3, 4, 2>, 3, 4>(&payload, scales, alphabet);
-        check_integers::<IntegerMlp<Int4, 3, 4, 2>, 3, 4>(&payload, scales, alphabet);
-        check_integers::<IntegerMlp<Int4, 3, 5, 2>, 3, 5>(&payload, scales, alphabet);
+        check_integers::<IntegerMlp<Int8, 3, 4, 2>, 3, 4>(&payload, scales, alphabet, &counts);
+        check_integers::<IntegerMlp<Int4, 3, 4, 2>, 3, 4>(&payload, scales, alphabet, &counts);
+        check_integers::<IntegerMlp<Int4, 3, 5, 2>, 3, 5>(&payload, scales, alphabet, &counts);
     }
 }
 
@@ -513,15 +562,15 @@ fn check_starts<M: Model<L, V>, const L: usize, const V: usize>(starts: &[Start]
 fn weights_begin_with_the_variance_of_their_fan_in() {
     use Start::{At, FanIn};
     let zero = || At(0.0);
-    check_starts::<Mlp<12, 27, 64>, 12, 27>(&[FanIn(12 * 27), zero(), FanIn(64), zero()]);
-    let starts = [FanIn(12 * 27), zero(), FanIn(64), zero(), FanIn(64), zero()];
-    check_starts::<Residual<12, 27, 64>, 12, 27>(&starts);
+    check_starts::<Mlp<12, 26, 64>, 12, 26>(&[FanIn(12 * 26), zero(), FanIn(64), zero()]);
+    let starts = [FanIn(12 * 26), zero(), FanIn(64), zero(), FanIn(64), zero()];
+    check_starts::<Residual<12, 26, 64>, 12, 26>(&starts);
     let starts = [FanIn(4), FanIn(4), FanIn(4), FanIn(3 * 40), zero(), FanIn(40), zero()];
-    check_starts::<Convolution<12, 27, 40, 2, 3>, 12, 27>(&starts);
+    check_starts::<Convolution<12, 26, 40, 2, 3>, 12, 26>(&starts);
     // What adds to the stream, of three blocks with two sums each, has its share of the variance: 2·3 times the fan-in.
     let [one, to_stream] = [FanIn(1), FanIn(6 * 40)];
     let (gain, wide) = (At(1.0), FanIn(6 * 4 * 40));
     let starts =
         [one, FanIn(1), FanIn(1), At(1.0), FanIn(40), to_stream, At(1.0), FanIn(40), wide, gain, FanIn(40)];
-    check_starts::<Transformer<12, 27, 40, 3, 2, 20>, 12, 27>(&starts);
+    check_starts::<Transformer<12, 26, 40, 3, 2, 20>, 12, 26>(&starts);
 }

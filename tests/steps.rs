@@ -71,17 +71,24 @@ fn check<M: Step<L, V>, const L: usize, const V: usize>(symbols: usize, rows: &[
 #[test]
 fn steps_are_their_definition_on_any_number_of_threads() {
     let (rows, threads) = ([1, 2, 5, 11], [1, 2, 3, 4, 5, 6, 7]);
+    let lengths = |rows| {
+        let run = Run { rows, symbols: 4, activation: Activation::Relu, dropout: 0.0, grid: None };
+        run.batch::<5>(0).iter().map(Example::length).collect::<Vec<_>>()
+    };
+    assert_eq!((lengths(1), lengths(5)), (vec![5], vec![5, 4, 3, 2, 1]), "texts of all lengths");
     check::<Mlp<5, 4, 8>, 5, 4>(4, &rows, &threads);
     check::<Residual<5, 4, 16>, 5, 4>(4, &rows, &threads);
     check::<Transformer<5, 4, 8, 2, 2, 4>, 5, 4>(4, &rows, &threads);
     check::<Convolution<5, 4, 8, 2, 3>, 5, 4>(4, &rows, &threads);
+    // Shares of positions follow the lengths of the texts.
+    check::<Mlp<12, 4, 8>, 12, 4>(4, &[1, 3, 12, 25], &(1..=13).collect::<Vec<_>>());
 }
 
 /// Widths that fill blocks of every size and leave some over, fewer rows than threads, and more than are computed together.
 #[test]
 fn steps_of_wide_networks_and_large_batches_are_their_definition() {
     let rows = [2, 64, 65, 100];
-    check::<Mlp<12, 27, { 64 + 16 + 3 }>, 12, 27>(26, &rows, &[1, 2, 3, 12, 13]);
+    check::<Mlp<12, 26, { 64 + 16 + 3 }>, 12, 26>(25, &rows, &[1, 2, 3, 12, 13]);
     check::<Mlp<7, 30, 130>, 7, 30>(30, &rows, &[1, 2, 3, 7, 8]);
     check::<Residual<5, 30, 80>, 5, 30>(29, &[2, 100], &[1, 2, 3, 5]);
     check::<Convolution<17, 11, 21, 2, 5>, 17, 11>(10, &[2, 100], &[1, 2, 3]);

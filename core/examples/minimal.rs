@@ -1,8 +1,8 @@
 //! Masked text diffusion from end to end, in one sitting: `cargo run --release --example minimal`.
 //!
 //! A diffusion model learns to undo noise. Here the text is a name and the noise is forgetting: letters are replaced by
-//! MASK. Nothing else is learned but to fill masks in, and that is enough to write new names: start from masks alone and
-//! fill in one position after the other.
+//! MASK. Nothing else is learned but to fill masks in, and that is enough to write new names: draw how many letters a name
+//! has, start from so many masks, and fill in one position after the other.
 
 // The core's lints are for firmware; an essay may index.
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
@@ -14,15 +14,16 @@ use micro_diffusion::adam::{Adam, learning_rate};
 use micro_diffusion::categorical::{SymbolSet, Temperature};
 use micro_diffusion::denoiser::{Example, Model};
 use micro_diffusion::kernels::Plain;
+use micro_diffusion::length::Lengths;
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::rng::{Purpose, Stream, below};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
 use micro_diffusion::schedule::{MaskCounts, linear_remaining};
-use micro_diffusion::text::Alphabet;
+use micro_diffusion::text::{Alphabet, Text};
 
-// The shapes: 12 positions, 27 symbols (the letters and PAD, which fills a short name), 128 hidden units.
+// The shapes: names of up to 12 letters, 26 symbols (a–z), 128 hidden units.
 const L: usize = 12;
-const V: usize = 27;
+const V: usize = 26;
 type Net = Mlp<L, V, 128>;
 
 const STEPS: u32 = 3000;
@@ -36,8 +37,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let text = std::fs::read_to_string("data/names.txt")?;
     // Every tenth name is held out, here as everywhere, so that scores mean something.
     let training = (1..).zip(text.lines()).filter(|(number, _)| number % 10 != 0);
-    let names: Vec<[u8; L]> = training.filter_map(|(_, name)| alphabet.encode(name).ok()).collect();
+    let names: Vec<Text<L>> = training.filter_map(|(_, name)| alphabet.encode(name).ok()).collect();
     println!("{} names, {} parameters", names.len(), Net::PARAMETERS);
+    let counts = count_lengths(&names);
+    let lengths = Lengths::new(&counts).ok_or("a u32 holds twelve times the names")?;
 
     // All memory is the caller's: the parameters as one flat slice, Adam's two moments, the gradient, and a record of
     // each example of a batch, in which the forward pass leaves what the backward pass needs.
@@ -50,11 +53,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut sum = 0.0;
     for step in 0..STEPS {
-        // 1. Corrupt: each name of the batch loses k of its positions, k from 1 to L, small ones the most often.
+        // 1. Corrupt: each name of the batch loses k of its n letters, k from 1 to n, small ones the most often.
         let batch: Vec<Example<L>> = (0..BATCH).map(|row| corrupt(&names, step, row)).collect();
 
         // 2. Denoise and go back: predict the masked symbols, and carry the error of the prediction backwards. The loss
-        //    is a bound on −ln p(name), in nats: the expected cost of writing the name in any order.
+        //    is a bound on −ln p(name | n), in nats: the expected cost of writing the name in any order.
         let view = Net::view(&weights).ok_or("the parameters are as long as the view asks")?;
         let symbols = alphabet.symbols();
         Net::forward_backward(Plain, Activation::Relu, view, &batch, symbols, &mut records, &mut losses);
@@ -78,22 +81,30 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // 4. Unmask: new names emerge from masks alone.
     for index in 0..10 {
-        println!("{}", unmask(&weights, alphabet, index)?);
+        println!("{}", unmask(&weights, alphabet, lengths, index)?);
     }
     Ok(())
 }
 
+/// How many names have 1 … L letters, each number as the four bytes that a model file holds.
+fn count_lengths(names: &[Text<L>]) -> [[u8; 4]; L] {
+    let mut counts = [0_u32; L];
+    for name in names {
+        counts[name.symbols().len() - 1] += 1;
+    }
+    counts.map(u32::to_le_bytes)
+}
+
 /// The forward process: a random name with k random positions masked, weighted so that the batch's losses add up to
 /// the bound.
-fn corrupt(names: &[[u8; L]], step: u32, row: u32) -> Example<L> {
+fn corrupt(names: &[Text<L>], step: u32, row: u32) -> Example<L> {
     // Randomness is addressed, not consumed: every draw has a stream of its own, named by what it is for.
     let [word, _] = Stream::new(SEED, Purpose::Order).draw(step, row);
     let name = &names[below(word, names.len() as u32) as usize];
     let noise = Stream::new(SEED, Purpose::Noise);
-    let [shared, _] = noise.child(step, u32::MAX).draw(0, 0);
+    let shared = noise.child(step, u32::MAX).draw(0, 0);
     let counts = MaskCounts::<L>::new(BATCH);
-    let count = counts.count(shared, row);
-    Example::bound(name, count, counts.weight(count) / BATCH as f32, noise.child(step, row))
+    Example::bound_row(name, &counts, shared, row, noise.child(step, row))
 }
 
 /// The gradient of the summed losses, tensor by tensor and part by part; a program with threads would share the parts.
@@ -109,29 +120,30 @@ fn backward(batch: &[Example<L>], records: &[f32], gradient: &mut [f32]) {
     }
 }
 
-/// The reverse process: one more symbol at each step, drawn from what the network predicts for its position. The line
-/// shows the name every third step.
-fn unmask(weights: &[f32], alphabet: Alphabet, index: u32) -> Result<String, Box<dyn Error>> {
+/// The reverse process: a length, then one more letter at each step, drawn from what the network predicts for its position.
+/// The line shows the name every other step.
+fn unmask(
+    weights: &[f32],
+    alphabet: Alphabet,
+    lengths: Lengths,
+    index: u32,
+) -> Result<String, Box<dyn Error>> {
     let mut memory = vec![0.0; Net::MEMORY];
     let view = Net::view(weights).ok_or("the parameters are as long as the view asks")?;
     let mut denoiser = Net::denoiser(Plain, Activation::Relu, view, &mut memory)
         .ok_or("the memory is as long as the model asks")?;
     let allowed = [SymbolSet::first(alphabet.symbols()); L];
-    let settings = Settings::new(Order::Random, Temperature::from_milli(730));
+    let settings = Settings::new(Order::Random, Temperature::from_milli(680));
     let stream = Stream::new(SEED, Purpose::Sample).child(index, 0);
+    let length = lengths.draw(stream);
     let mut sampler =
-        Sampler::<L, V>::new(&allowed, settings, stream).map_err(|error| format!("{error:?}"))?;
+        Sampler::<L, V>::new(length, &allowed, settings, stream).map_err(|error| format!("{error:?}"))?;
     let mut line = String::new();
-    for step in 1..=L {
-        sampler.step(&mut denoiser, linear_remaining(L, step, L));
-        if step % 3 == 0 {
-            let show = |symbol: &Option<u8>| match symbol {
-                None => '_',
-                Some(symbol) => alphabet.character(*symbol).unwrap_or('·'),
-            };
-            let shown: String = sampler.symbols().iter().map(show).collect();
-            line.push_str(&format!("{shown}  "));
+    for step in 1..=length {
+        if step % 2 == 1 {
+            line.push_str(&format!("{}  ", alphabet.decode::<{ 4 * L }>(sampler.symbols(), '_')));
         }
+        sampler.step(&mut denoiser, linear_remaining(length, step, length));
     }
     Ok(line + &alphabet.decode::<{ 4 * L }>(sampler.symbols(), '_'))
 }

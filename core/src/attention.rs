@@ -3,8 +3,8 @@
 //! With queries q, keys k and values v of one head, K features each: s_ij = Σ_f k_fi·q_fj/√K is how much position j asks for
 //! position i, p_ij = e^s_ij / Σ_i' e^s_i'j the share of its attention that it gives it, and y_fj = Σ_i v_fi·p_ij.
 //!
-//! There is no causal mask: a masked position is predicted from both sides. PAD takes part like any symbol, as in the
-//! reference: where a text ends is for the network to know.
+//! There is no causal mask: a masked position is predicted from both sides. Past the end of the text there are no keys: the
+//! shares of what is computed there are 0.
 //!
 //! Backward, from the four lines above, last first:
 //! - y = v·p: ∂loss/∂p_ij = Σ_f v_fi·∂loss/∂y_fj and ∂loss/∂v_fi = Σ_j ∂loss/∂y_fj·p_ij;
@@ -18,7 +18,7 @@
 //!
 //! Source: A. Vaswani et al., "Attention Is All You Need", NeurIPS 2017, equation 1.
 
-use crate::linear::{lanes, lanes_mut, row_by_row};
+use crate::linear::{LANES, lanes, lanes_mut, row_by_row};
 use crate::math::Real;
 use crate::product::{Store, TILE, product, product_transposed, transpose_square};
 use crate::tensor::{block, block_mut};
@@ -28,8 +28,10 @@ use crate::tensor::{block, block_mut};
 pub struct Heads {
     /// K: features of each head.
     pub features: usize,
-    /// L: positions.
+    /// W: positions that are computed.
     pub positions: usize,
+    /// n ≤ W: positions of the text.
+    pub length: usize,
 }
 
 impl Heads {
@@ -52,7 +54,7 @@ impl Heads {
 
 /// y_fj = Σ_i v_fi·p_ij, and the shares p in `share`, head by head.
 ///
-/// `query`, `key`, `value` and `y` are `[A][K][L]`, `share` is `[A][L][L]`.
+/// `query`, `key`, `value` and `y` are `[A][K][W]`, `share` is `[A][W][W]`.
 #[inline(always)]
 pub fn attention_forward<R: Real>(
     heads: Heads,
@@ -70,22 +72,33 @@ pub fn attention_forward<R: Real>(
             return;
         };
         product_transposed(key, query, share, width, Store::Set);
-        for x in share.iter_mut() {
-            *x = *x * scale;
-        }
-        softmax_of_lanes(share, width);
+        multiply(share, scale);
+        let (inside, outside) = share.split_at_mut(heads.length.saturating_mul(width).min(share.len()));
+        softmax_of_lanes(inside, width);
+        outside.fill(R::ZERO);
         product(value, share, y, width, Store::Set);
+    }
+}
+
+/// x becomes x·a. A loop for each slice: over two slices in a chain, compilers multiply one number at a time.
+#[inline(always)]
+fn multiply<R: Real>(x: &mut [R], a: R) {
+    for x in x {
+        *x = *x * a;
     }
 }
 
 /// x_ij becomes e^x_ij / Σ_i' e^x_i'j; `x` is `[L][L]`, with `width` = L.
 #[inline(always)]
 fn softmax_of_lanes<R: Real>(x: &mut [R], width: usize) {
-    let whole = width.saturating_sub(width % TILE);
+    let (whole, eights) = (width.saturating_sub(width % TILE), width.saturating_sub(width % LANES));
     for first in (0..whole).step_by(TILE) {
         softmax_of_some::<R, TILE>(x, width, first);
     }
-    for lane in whole..width {
+    for first in (whole..eights).step_by(LANES) {
+        softmax_of_some::<R, LANES>(x, width, first);
+    }
+    for lane in eights..width {
         softmax_of_some::<R, 1>(x, width, lane);
     }
 }
@@ -154,9 +167,8 @@ pub fn attention_backward<R: Real>(
         product(key, d_share, d_y, width, Store::Set);
         transpose_square(d_share, width);
         product(query, d_share, key, width, Store::Set);
-        for x in d_y.iter_mut().chain(key) {
-            *x = *x * scale;
-        }
+        multiply(d_y, scale);
+        multiply(key, scale);
         query.copy_from_slice(d_y);
     }
 }
@@ -164,11 +176,14 @@ pub fn attention_backward<R: Real>(
 /// Turns `d`, ∂loss/∂p, into ∂loss/∂s; both are `[L][L]`, with `width` = L. Forward was `p_ij = e^s_ij / Σ_i' e^s_i'j`.
 #[inline(always)]
 fn softmax_of_lanes_backward<R: Real>(share: &[R], d: &mut [R], width: usize) {
-    let whole = width.saturating_sub(width % TILE);
+    let (whole, eights) = (width.saturating_sub(width % TILE), width.saturating_sub(width % LANES));
     for first in (0..whole).step_by(TILE) {
         softmax_of_some_backward::<R, TILE>(share, d, width, first);
     }
-    for lane in whole..width {
+    for first in (whole..eights).step_by(LANES) {
+        softmax_of_some_backward::<R, LANES>(share, d, width, first);
+    }
+    for lane in eights..width {
         softmax_of_some_backward::<R, 1>(share, d, width, lane);
     }
 }

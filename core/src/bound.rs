@@ -1,8 +1,9 @@
-//! The score of record: the bound on −ln p(text), estimated over any denoiser.
+//! The bound on −ln p(text) by separate masks, as training lowers it, estimated over any denoiser.
 //!
-//! NELBO = Σ_k (1/k)·E\[Σ_masked −ln p(x_l | shown)\], k = 1 … L, the expectation over which k positions are masked. It
-//! counts PAD too, so it bounds the code length of the text with its end, and can be set beside an autoregressive
-//! model's −ln p. One [`term`] is an unbiased estimate of one summand of the outer sum.
+//! NELBO = Σ_k (1/k)·E\[Σ_masked −ln p(x_l | shown)\], k = 1 … n, the expectation over which k of the n positions are
+//! masked. With −ln p(n) on top it bounds the code length of the text with its end, and can be set beside an autoregressive
+//! model's −ln p. One [`term`] is an unbiased estimate of one summand of the outer sum, for one evaluation. The score of record
+//! is the same sum along whole orders: see [`likelihood`](crate::likelihood).
 //!
 //! The mean over n texts has the standard error √(s²/n), s² = Σ (x − mean)²/(n − 1) being the sample variance.
 //!
@@ -16,6 +17,7 @@ use crate::math::{Real, log2};
 use crate::rng::Stream;
 use crate::schedule::MaskCounts;
 use crate::softmax::softmax_forward;
+use crate::text::Text;
 
 /// −ln p of `symbol` under the softmax of the first `symbols` of `scores`, in nats.
 ///
@@ -34,18 +36,19 @@ pub fn negative_log_probability<const V: usize>(scores: &[Score; V], symbols: us
 pub fn term<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,
     symbols: usize,
-    clean: &[u8; L],
+    clean: &Text<L>,
     count: u32,
     stream: Stream,
 ) -> f32 {
     let noisy = mask_count(clean, count, stream);
-    for (position, symbol) in noisy.iter().enumerate() {
+    denoiser.start(clean.symbols().len());
+    for (position, (symbol, _)) in noisy.iter().zip(clean.symbols()).enumerate() {
         denoiser.set(position, *symbol);
     }
     denoiser.evaluate();
     let mut sum = 0.0;
     let mut scores = [0; V];
-    for (position, (shown, symbol)) in noisy.iter().zip(clean).enumerate() {
+    for (position, (shown, symbol)) in noisy.iter().zip(clean.symbols()).enumerate() {
         if shown.is_none() {
             denoiser.scores(position, &mut scores);
             sum += negative_log_probability(&scores, symbols, *symbol);
@@ -54,44 +57,20 @@ pub fn term<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     sum / f32::of(f64::from(count.max(1)))
 }
 
-/// For k = 1 … L masks the mean of `draws` [terms](term) of `clean`, text number `index`, in nats. Their sum estimates the
-/// bound.
-///
-/// Draw d of k masks has the stream that is child (k, 0) of child (`index`, d) of `stream`.
-pub fn terms<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
-    denoiser: &mut D,
-    symbols: usize,
-    clean: &[u8; L],
-    index: u32,
-    draws: u32,
-    stream: Stream,
-) -> [f64; L] {
-    let mut means = [0.0; L];
-    for (count, mean) in (1..).zip(&mut means) {
-        let mut sum = 0.0;
-        for draw in 0..draws {
-            let stream = stream.child(index, draw).child(count, 0);
-            sum += term(denoiser, symbols, clean, count, stream).to_f64();
-        }
-        *mean = sum / f64::from(draws);
-    }
-    means
-}
-
 /// An unbiased estimate of the whole bound of `clean`, in nats, from the number of masks of row `row`: its [`term`] over
 /// p_k.
 ///
-/// `word` is the random word that all rows share.
+/// `words` are the random words that all rows share.
 pub fn sampled<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,
     symbols: usize,
-    clean: &[u8; L],
+    clean: &Text<L>,
     counts: &MaskCounts<L>,
-    (word, row): (u32, u32),
+    (words, row): ([u32; 2], u32),
     stream: Stream,
 ) -> f32 {
-    let count = counts.count(word, row);
-    term(denoiser, symbols, clean, count, stream) * count as f32 * counts.weight(count)
+    let count = counts.count(words, row, clean.symbols().len());
+    term(denoiser, symbols, clean, count, stream) * count as f32 * counts.weight(count, clean.symbols().len())
 }
 
 /// The mean of `values`, added up in their order; NaN where there are none.

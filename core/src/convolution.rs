@@ -1,11 +1,11 @@
 //! The residual convolution: few weights, used at every position.
 //!
-//! With x\[l\] the D features of position l: first x\[l\] = E\[x_l\] + P\[l\], where a masked position has a row of its own
-//! for E\[x_l\]. Then N layers, each
+//! With x\[l\] the D features of position l of a text of n symbols: first x\[l\] = P\[l\] + Q\[n − 1 − l\] + E\[x_l\], a masked
+//! position without E\[x_l\] ([`embedding`](crate::embedding)). Then N layers, each
 //!
 //! - x\[l\] += b + Σ_j W_j·a\[l + j − r\], a = max(0, x), over the T = 2·r + 1 taps j = 0 … 2·r, where a is 0 outside the text;
 //!
-//! and last the logits z\[l\] = c + U·max(0, x\[l\]), with E `token` and `mask`, P `position`, W `weight`, b `bias`, U
+//! and last the logits z\[l\] = c + U·max(0, x\[l\]), with E `token`, P `position`, Q `from_end`, W `weight`, b `bias`, U
 //! `output` and c `output_bias`. A position reads N·r positions to either side.
 //!
 //! Backward, from the end: ∂loss/∂a = Uᵀ·d_z, kept where x > 0. For a layer, with d the gradient of what it puts out:
@@ -14,22 +14,23 @@
 //!
 //! While it trains, [dropout](crate::dropout) leaves out some of a, and of what U reads.
 //!
-//! Activations lie with the positions innermost, `x[d][l]`. Sums are those of [`product`](crate::product), those of a
+//! Activations lie with the positions innermost, `x[d][l]`, of a *map* of D features; W positions are computed ([`width_of`]).
+//! Sums are those of [`product`](crate::product), those of a
 //! layer added to x + b in the order of j; a sum over positions that is none of them is in ascending order.
 //!
-//! It has (2·V + L + 1)·D + N·(T·D² + D) + V parameters: 12,091 for L 16, V 27, D 26, N 3, T 5.
+//! It has 2·(V + L)·D + N·(T·D² + D) + V parameters: 12,428 for L 16, V 26, D 26, N 3, T 5.
 //!
 //! Source: K. He et al., "Identity Mappings in Deep Residual Networks", ECCV 2016, figure 4 (e), for the order of the parts.
 
 use crate::activation::Activation;
 use crate::denoiser::{Architecture, Denoiser, Example, Model, Score, Shape, initialise, to_scores_at};
-use crate::embedding::{Embedding, Map};
+use crate::embedding::Embedding;
 use crate::kernels::Kernels;
 use crate::math::{Real, Stored};
-use crate::product::{Positions, Store};
+use crate::product::{Positions, Store, width_of};
 use crate::rng::Stream;
 use crate::softmax::MOST_SYMBOLS;
-use crate::tensor::{Tensor, cube, cube_mut, hypercube, matrix, matrix_mut, vector};
+use crate::tensor::{Tensor, block, hypercube, matrix, split_off, split_off_mut, vector};
 
 /// A residual convolution over `L` positions and `V` symbols, with `N` layers of width `D` and `T` taps, an odd number.
 #[derive(Clone, Copy, Debug)]
@@ -48,10 +49,10 @@ pub struct ConvolutionView<
 > {
     /// E: the features of each symbol.
     pub token: &'a [[W; D]; V],
-    /// E of a masked position.
-    pub mask: &'a [W; D],
     /// P: the features of each position.
     pub position: &'a [[W; D]; L],
+    /// Q: the features of each position, counted from the end.
+    pub from_end: &'a [[W; D]; L],
     /// W of each layer and tap.
     pub weight: &'a [[[[W; D]; D]; T]; N],
     /// b of each layer.
@@ -63,68 +64,69 @@ pub struct ConvolutionView<
 }
 
 /// What one example leaves of one layer.
-struct LayerRecord<'a, R, const L: usize, const D: usize, const T: usize> {
-    /// a, in transposed blocks.
-    a: &'a Map<R, L, D>,
-    /// For each tap j the gradient d\[l − j + r\] of what the layer puts out.
-    d_shifted: &'a [Map<R, L, D>; T],
+struct LayerRecord<'a, R> {
+    /// The map a, in transposed blocks.
+    a: &'a [R],
+    /// For each tap j the map of the gradient d\[l − j + r\] of what the layer puts out.
+    d_shifted: &'a [R],
 }
 
 /// The same, to be written.
-struct LayerRecordMut<'a, R, const L: usize, const D: usize, const T: usize> {
+struct LayerRecordMut<'a, R> {
     /// Forward: a as it is.
-    a: &'a mut Map<R, L, D>,
-    d_shifted: &'a mut [Map<R, L, D>; T],
+    a: &'a mut [R],
+    d_shifted: &'a mut [R],
 }
 
 /// What one example leaves besides its layers.
-struct Record<'a, R, const L: usize, const V: usize, const D: usize> {
-    /// ∂loss/∂x of what the symbols and positions gave.
-    d_embedding: &'a [[R; D]; L],
+struct Record<'a, R> {
+    /// ∂loss/∂x of what the symbols and positions gave, `[W][D]`.
+    d_embedding: &'a [R],
     /// max(0, x) of the last x, in transposed blocks.
-    last: &'a Map<R, L, D>,
-    d_logits: &'a [[R; L]; V],
+    last: &'a [R],
+    /// `[V][W]`.
+    d_logits: &'a [R],
 }
 
 /// The same, to be written, and what only the passes read.
-struct RecordMut<'a, R, const L: usize, const V: usize, const D: usize> {
+struct RecordMut<'a, R> {
     /// Forward: x shifted. Backward: ∂loss/∂a; at last `d_embedding`.
-    other: &'a mut Map<R, L, D>,
-    last: &'a mut Map<R, L, D>,
-    d_logits: &'a mut [[R; L]; V],
+    other: &'a mut [R],
+    last: &'a mut [R],
+    d_logits: &'a mut [R],
     /// Forward: x. Backward: its gradient.
-    x: &'a mut Map<R, L, D>,
+    x: &'a mut [R],
 }
 
-/// x += b + Σ_j W_j·shift_j(a), of which x holds what `activation` lets it; `shifted` is used up.
-fn layer_forward<R: Real, W: Stored<R>, K: Kernels<R>, const L: usize, const D: usize, const T: usize>(
+/// x += b + Σ_j W_j·shift_j(a) in a text of `length` symbols, of which x holds what `activation` lets it; `shifted` is used up.
+fn layer_forward<R: Real, W: Stored<R>, K: Kernels<R>, const D: usize, const T: usize>(
     (kernels, activation): (K, Activation),
-    weight: &[[[W; D]; D]; T],
-    bias: &[W; D],
-    a: &Map<R, L, D>,
-    shifted: &mut Map<R, L, D>,
-    x: &mut Map<R, L, D>,
+    (weight, bias): (&[[[W; D]; D]; T], &[W; D]),
+    length: usize,
+    a: &[R],
+    shifted: &mut [R],
+    x: &mut [R],
 ) {
-    let (x, shifted) = (x.as_flattened_mut(), shifted.as_flattened_mut());
-    kernels.add_bias(bias, x, L);
+    let width = x.len().checked_div(D).unwrap_or(0);
+    kernels.add_bias(bias, x, width);
     for (tap, w) in weight.iter().enumerate() {
-        kernels.shift(a.as_flattened(), (tap, T >> 1), shifted, L);
-        kernels.product(w.as_flattened(), shifted, x, L, Store::Add);
+        kernels.shift(a, (tap, T >> 1), shifted, width, length);
+        kernels.product(w.as_flattened(), shifted, x, width, Store::Add);
     }
     kernels.hold(activation, x);
 }
 
 /// z\[l\] = c + U·a\[l\].
-fn output_forward<R: Real, W: Stored<R>, K: Kernels<R>, const L: usize, const V: usize, const D: usize>(
+fn output_forward<R: Real, W: Stored<R>, K: Kernels<R>, const V: usize, const D: usize>(
     kernels: K,
     (output, bias): (&[[W; D]; V], &[W; V]),
-    a: &Map<R, L, D>,
-    logits: &mut [[R; L]; V],
+    a: &[R],
+    logits: &mut [R],
 ) {
-    let logits = logits.as_flattened_mut();
+    let width = logits.len().checked_div(V).unwrap_or(0);
     logits.fill(R::ZERO);
-    kernels.add_bias(bias, logits, L);
-    kernels.product(output.as_flattened(), a.as_flattened(), logits, L, Store::Add);
+    kernels.add_bias(bias, logits, width);
+    kernels.product(output.as_flattened(), a, logits, width, Store::Add);
 }
 
 impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>
@@ -134,32 +136,41 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
     const LAYERS: usize = N * Self::LAYER;
     const REST: usize = 3 * D * L + V * L;
 
-    /// What `record` holds of layer number `layer`.
-    fn layer_record<R>(record: &[R], layer: usize) -> Option<LayerRecord<'_, R, L, D, T>> {
+    /// What `record` holds of layer number `layer`, where `width` positions are computed.
+    fn layer_record<R>(record: &[R], layer: usize, width: usize) -> Option<LayerRecord<'_, R>> {
         let mut flat = record.chunks_exact(Self::LAYER).nth(layer)?;
-        Some(LayerRecord { a: matrix(&mut flat)?, d_shifted: cube(&mut flat)? })
-    }
-
-    fn layer_record_mut<R>(mut flat: &mut [R]) -> Option<LayerRecordMut<'_, R, L, D, T>> {
-        Some(LayerRecordMut { a: matrix_mut(&mut flat)?, d_shifted: cube_mut(&mut flat)? })
-    }
-
-    /// What `record` holds besides its layers.
-    fn record<R>(record: &[R]) -> Option<Record<'_, R, L, V, D>> {
-        let mut flat = record.get(Self::LAYERS..)?;
-        Some(Record {
-            d_embedding: matrix(&mut flat)?,
-            last: matrix(&mut flat)?,
-            d_logits: matrix(&mut flat)?,
+        let map = D.wrapping_mul(width);
+        Some(LayerRecord {
+            a: split_off(&mut flat, map)?,
+            d_shifted: split_off(&mut flat, T.wrapping_mul(map))?,
         })
     }
 
-    fn record_mut<R>(mut flat: &mut [R]) -> Option<RecordMut<'_, R, L, V, D>> {
+    fn layer_record_mut<R>(mut flat: &mut [R], width: usize) -> Option<LayerRecordMut<'_, R>> {
+        let map = D.wrapping_mul(width);
+        Some(LayerRecordMut {
+            a: split_off_mut(&mut flat, map)?,
+            d_shifted: split_off_mut(&mut flat, T.wrapping_mul(map))?,
+        })
+    }
+
+    /// What `record` holds besides its layers, where `width` positions are computed.
+    fn record<R>(record: &[R], width: usize) -> Option<Record<'_, R>> {
+        let mut flat = record.get(Self::LAYERS..)?;
+        Some(Record {
+            d_embedding: split_off(&mut flat, D.wrapping_mul(width))?,
+            last: split_off(&mut flat, D.wrapping_mul(width))?,
+            d_logits: split_off(&mut flat, V.wrapping_mul(width))?,
+        })
+    }
+
+    fn record_mut<R>(mut flat: &mut [R], width: usize) -> Option<RecordMut<'_, R>> {
+        let map = D.wrapping_mul(width);
         Some(RecordMut {
-            other: matrix_mut(&mut flat)?,
-            last: matrix_mut(&mut flat)?,
-            d_logits: matrix_mut(&mut flat)?,
-            x: matrix_mut(&mut flat)?,
+            other: split_off_mut(&mut flat, map)?,
+            last: split_off_mut(&mut flat, map)?,
+            d_logits: split_off_mut(&mut flat, V.wrapping_mul(width))?,
+            x: split_off_mut(&mut flat, map)?,
         })
     }
 
@@ -169,17 +180,21 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         parameters: &ConvolutionView<'_, R, L, V, D, N, T>,
         example: &Example<L>,
         symbols: usize,
-        RecordMut { other, last, d_logits, x }: &mut RecordMut<R, L, V, D>,
+        RecordMut { other, last, d_logits, x }: &mut RecordMut<R>,
     ) -> R {
-        **other = **x;
-        kernels.activation_forward(activation, other.as_flattened_mut());
-        kernels.dropout_forward(example.dropout, N, other.as_flattened_mut());
-        kernels.transpose_blocks(other.as_flattened(), last.as_flattened_mut(), L);
+        let (clean, width) = (example.clean.symbols(), width_of(example.length(), L));
+        other.copy_from_slice(x);
+        kernels.activation_forward(activation, other);
+        kernels.dropout_forward(example.dropout, N, other);
+        kernels.transpose_blocks(other, last, width);
         output_forward(kernels, (parameters.output, parameters.output_bias), other, d_logits);
-        let (logits, x) = (d_logits.as_flattened_mut(), x.as_flattened_mut());
-        let loss = kernels.cross_entropy_of_positions(&example.clean, &example.weights, symbols, logits);
-        kernels.product_transposed(parameters.output.as_flattened(), logits, x, L, Store::Set);
-        activation_backward(kernels, activation, example, other.as_flattened(), x);
+        let loss = kernels.cross_entropy_of_positions(clean, &example.weights, symbols, d_logits, width);
+        kernels.product_transposed(parameters.output.as_flattened(), d_logits, x, width, Store::Set);
+        // What nothing reads has no price.
+        for position in (0..width).filter(|position| !example.is_scored(*position)) {
+            other.iter_mut().skip(position).step_by(width.max(1)).for_each(|value| *value = R::ZERO);
+        }
+        activation_backward(kernels, activation, example, other, x);
         loss
     }
 
@@ -189,22 +204,22 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         (kernels, activation): (K, Activation),
         weight: &[[[R; D]; D]; T],
         example: &Example<L>,
-        LayerRecordMut { a, d_shifted }: LayerRecordMut<R, L, D, T>,
-        d: &mut Map<R, L, D>,
-        d_a: &mut Map<R, L, D>,
+        LayerRecordMut { a, d_shifted }: LayerRecordMut<R>,
+        d: &mut [R],
+        d_a: &mut [R],
     ) {
-        let (a, d, d_a) = (a.as_flattened_mut(), d.as_flattened_mut(), d_a.as_flattened_mut());
+        let (length, width) = (example.length(), width_of(example.length(), L));
         d_a.fill(R::ZERO);
-        for ((tap, w), shifted) in weight.iter().enumerate().zip(d_shifted) {
-            let shifted = shifted.as_flattened_mut();
+        for ((tap, w), shifted) in weight.iter().enumerate().zip(d_shifted.chunks_exact_mut(d.len().max(1))) {
             // What a shift by j − r brings in, the shift by r − j takes back.
-            kernels.shift(d, (T.saturating_sub(1).saturating_sub(tap), T >> 1), shifted, L);
-            kernels.product_transposed(w.as_flattened(), shifted, d_a, L, Store::Add);
+            let back = (T.saturating_sub(1).saturating_sub(tap), T >> 1);
+            kernels.shift(d, back, shifted, width, length);
+            kernels.product_transposed(w.as_flattened(), shifted, d_a, width, Store::Add);
         }
         activation_backward(kernels, activation, example, a, d_a);
         kernels.add_scaled(d, R::ONE, d_a);
         d_a.copy_from_slice(a);
-        kernels.transpose_blocks(d_a, a, L);
+        kernels.transpose_blocks(d_a, a, width);
     }
 }
 
@@ -233,8 +248,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
     };
     const TENSORS: &'static [Tensor] = &[
         Tensor { name: "token", dimensions: &[V, D], parts: V },
-        Tensor { name: "mask", dimensions: &[D], parts: 1 },
         Tensor { name: "position", dimensions: &[L, D], parts: 1 },
+        Tensor { name: "from_end", dimensions: &[L, D], parts: 1 },
         Tensor { name: "weight", dimensions: &[N, T, D, D], parts: T * N },
         Tensor { name: "bias", dimensions: &[N, D], parts: N },
         Tensor { name: "output", dimensions: &[V, D], parts: 1 },
@@ -252,8 +267,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         const { assert!(V <= MOST_SYMBOLS, "cross-entropy keeps the logits of so many symbols") };
         let view = ConvolutionView {
             token: matrix(&mut flat)?,
-            mask: vector(&mut flat)?,
             position: matrix(&mut flat)?,
+            from_end: matrix(&mut flat)?,
             weight: hypercube(&mut flat)?,
             bias: matrix(&mut flat)?,
             output: matrix(&mut flat)?,
@@ -262,7 +277,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         flat.is_empty().then_some(view)
     }
 
-    /// Uniform in ±√(3/fan-in): 4 for a row of E or P, so that x has variance ½; T·D for W and D for U. Biases are 0.
+    /// Uniform in ±√(3/fan-in): 4 for a row of E, P or Q, so that x has variance ½ and, where a symbol is shown, ¾; T·D for W and D for U. Biases are 0.
     fn initialise(parameters: &mut [f32], stream: Stream) {
         initialise(Self::TENSORS, &const { [4, 4, 4, T * D, 0, D, 0] }, parameters, stream);
     }
@@ -279,29 +294,29 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         let with = (kernels, activation);
         for ((example, record), loss) in shard.iter().zip(records.chunks_exact_mut(Self::RECORD)).zip(losses)
         {
+            let width = width_of(example.length(), L);
             let Some((layers, rest)) = record.split_at_mut_checked(Self::LAYERS) else { return };
-            let Some(mut rest) = Self::record_mut(rest) else { return };
-            kernels.embed(parameters.embedding(), &example.noisy, rest.x.as_flattened_mut());
+            let Some(mut rest) = Self::record_mut(rest, width) else { return };
+            kernels.embed(parameters.embedding(), example.shown(), rest.x, width);
             let weights = || parameters.weight.iter().zip(parameters.bias);
             let records = layers.chunks_exact_mut(Self::LAYER);
-            for (number, ((weight, bias), record)) in (0..).zip(weights().zip(records)) {
-                let Some(record) = Self::layer_record_mut(record) else { return };
-                *record.a = *rest.x;
-                kernels.activation_forward(activation, record.a.as_flattened_mut());
-                kernels.dropout_forward(example.dropout, number, record.a.as_flattened_mut());
-                layer_forward(with, weight, bias, record.a, rest.other, rest.x);
+            for (number, (layer, record)) in (0..).zip(weights().zip(records)) {
+                let Some(LayerRecordMut { a, .. }) = Self::layer_record_mut(record, width) else { return };
+                a.copy_from_slice(rest.x);
+                kernels.activation_forward(activation, a);
+                kernels.dropout_forward(example.dropout, number, a);
+                layer_forward(with, layer, example.length(), a, rest.other, rest.x);
             }
             *loss = Self::head(with, &parameters, example, symbols, &mut rest);
             for ((weight, _), record) in weights().zip(layers.chunks_exact_mut(Self::LAYER)).rev() {
-                let Some(record) = Self::layer_record_mut(record) else { return };
+                let Some(record) = Self::layer_record_mut(record, width) else { return };
                 Self::layer_backward(with, weight, example, record, rest.x, rest.other);
             }
-            kernels.transpose(rest.x.as_flattened(), rest.other.as_flattened_mut(), L);
+            kernels.transpose(rest.x, rest.other, width);
         }
     }
 
     #[expect(
-        clippy::indexing_slicing,
         clippy::arithmetic_side_effects,
         reason = "training; the part of a tensor with N or T·N parts, T odd"
     )]
@@ -313,49 +328,64 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         records: &[R],
         out: &mut [R],
     ) {
-        let records = || records.chunks_exact(Self::RECORD);
-        let all = || records().filter_map(Self::record);
-        let layer = |number: usize| records().filter_map(move |record| Self::layer_record(record, number));
+        let widths = || shard.iter().map(|example| width_of(example.length(), L));
+        let records = || widths().zip(records.chunks_exact(Self::RECORD));
+        let all = || records().filter_map(|(width, record)| Self::record(record, width));
+        let of_layer = |number: usize| {
+            records().filter_map(move |(width, record)| Self::layer_record(record, number, width))
+        };
         match tensor {
-            0 | 1 => {
-                let symbol = if tensor == 0 { u8::try_from(part).ok() } else { None };
+            0 => {
+                let Ok(symbol) = u8::try_from(part) else { return };
                 for (example, record) in shard.iter().zip(all()) {
-                    if example.noisy.contains(&symbol) {
-                        kernels.embed_backward(
-                            &example.noisy,
-                            record.d_embedding.as_flattened(),
-                            symbol,
-                            out,
-                        );
+                    if example.shown().contains(&Some(symbol)) {
+                        kernels.embed_backward(example.shown(), record.d_embedding, symbol, out);
                     }
                 }
             }
-            2 => all().for_each(|record| kernels.add_scaled(out, R::ONE, record.d_embedding.as_flattened())),
+            1 => {
+                for (example, record) in shard.iter().zip(all()) {
+                    let inside = record.d_embedding.get(..D.saturating_mul(example.length()));
+                    kernels.add_scaled(out, R::ONE, inside.unwrap_or(&[]));
+                }
+            }
+            2 => {
+                for (example, record) in shard.iter().zip(all()) {
+                    kernels.embed_backward_from_end(example.length(), record.d_embedding, out, D);
+                }
+            }
             3 => {
                 let (number, tap) = (part / T, part % T);
-                for (example, record) in shard.iter().zip(layer(number)) {
-                    let (d, a) = (record.d_shifted[tap].as_flattened(), record.a.as_flattened());
+                for ((example, width), record) in shard.iter().zip(widths()).zip(of_layer(number)) {
+                    let Some(d) = block(record.d_shifted, tap, D.saturating_mul(width)) else { return };
                     // Nothing reads what the last layer puts out where nothing is scored.
                     let read = |position: usize| (position + T / 2).checked_sub(tap);
                     let last = number + 1 == N;
-                    let positions = Positions::<L>::new(|position| {
+                    let positions = Positions::<L>::new(width, |position| {
                         !last || read(position).is_some_and(|read| example.is_scored(read))
                     });
-                    kernels.product_backward_weight(positions.as_slice(), d, a, out, L);
+                    kernels.product_backward_weight(positions.as_slice(), d, record.a, out, width);
                 }
             }
-            // The middle tap's gradient is not shifted.
-            4 => layer(part).for_each(|record| {
-                kernels.add_bias_backward(record.d_shifted[T / 2].as_flattened(), out, L);
-            }),
+            4 => {
+                for (width, record) in widths().zip(of_layer(part)) {
+                    // The middle tap's gradient is not shifted.
+                    let middle = block(record.d_shifted, T / 2, D.saturating_mul(width));
+                    kernels.add_bias_backward(middle.unwrap_or(&[]), out, width);
+                }
+            }
             5 => {
-                for (example, record) in shard.iter().zip(all()) {
-                    let scored = Positions::<L>::new(|position| example.is_scored(position));
-                    let (d, last) = (record.d_logits.as_flattened(), record.last.as_flattened());
-                    kernels.product_backward_weight(scored.as_slice(), d, last, out, L);
+                for ((example, width), record) in shard.iter().zip(widths()).zip(all()) {
+                    let scored = Positions::<L>::new(width, |position| example.is_scored(position));
+                    let (d, last) = (record.d_logits, record.last);
+                    kernels.product_backward_weight(scored.as_slice(), d, last, out, width);
                 }
             }
-            _ => all().for_each(|record| kernels.add_bias_backward(record.d_logits.as_flattened(), out, L)),
+            _ => {
+                for (width, record) in widths().zip(all()) {
+                    kernels.add_bias_backward(record.d_logits, out, width);
+                }
+            }
         }
     }
 
@@ -370,8 +400,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
             activation,
             parameters,
             symbols: [None; L],
-            maps: cube_mut(&mut memory)?,
-            logits: matrix_mut(&mut memory)?,
+            length: L,
+            memory: split_off_mut(&mut memory, Self::MEMORY)?,
         })
     }
 }
@@ -379,12 +409,12 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
 impl<'a, W, const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>
     ConvolutionView<'a, W, L, V, D, N, T>
 {
-    /// E and P.
+    /// E, P and Q.
     fn embedding(&self) -> Embedding<'a, W> {
         Embedding {
             token: self.token.as_flattened(),
-            mask: self.mask,
             position: self.position.as_flattened(),
+            from_end: self.from_end.as_flattened(),
         }
     }
 }
@@ -405,9 +435,9 @@ pub struct ConvolutionDenoiser<
     activation: Activation,
     parameters: ConvolutionView<'a, W, L, V, D, N, T>,
     symbols: [Option<u8>; L],
-    /// x, a, and a shifted.
-    maps: &'a mut [Map<f32, L, D>; 3],
-    logits: &'a mut [[f32; L]; V],
+    length: usize,
+    /// Of the text's width: the logits, x, a, and a shifted.
+    memory: &'a mut [f32],
 }
 
 impl<
@@ -420,6 +450,10 @@ impl<
     const T: usize,
 > Denoiser<L, V> for ConvolutionDenoiser<'_, W, K, L, V, D, N, T>
 {
+    fn start(&mut self, length: usize) {
+        (self.symbols, self.length) = ([None; L], length.min(L));
+    }
+
     fn set(&mut self, position: usize, symbol: Option<u8>) {
         if let Some(slot) = self.symbols.get_mut(position) {
             *slot = symbol;
@@ -427,20 +461,26 @@ impl<
     }
 
     fn evaluate(&mut self) {
-        let Self { kernels, activation, parameters, symbols, maps: [x, a, shifted], logits } = self;
-        let (kernels, activation) = (*kernels, *activation);
-        kernels.embed(parameters.embedding(), symbols, x.as_flattened_mut());
-        for (weight, bias) in parameters.weight.iter().zip(parameters.bias) {
-            *a = *x;
-            kernels.activation_forward(activation, a.as_flattened_mut());
-            layer_forward((kernels, activation), weight, bias, a, shifted, x);
+        let Self { kernels, activation, parameters, symbols, length, memory } = self;
+        let (kernels, activation, length) = (*kernels, *activation, *length);
+        let (width, mut memory) = (width_of(length, L), &mut **memory);
+        let mut part =
+            |features: usize| split_off_mut(&mut memory, features.wrapping_mul(width)).unwrap_or_default();
+        let (logits, x, a, shifted) = (part(V), part(D), part(D), part(D));
+        kernels.embed(parameters.embedding(), symbols.get(..length).unwrap_or(symbols), x, width);
+        // Both are D·W long, which the compiler does not see: `copy_from_slice` would link a panic.
+        let copy = |from: &[f32], to: &mut [f32]| to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+        for layer in parameters.weight.iter().zip(parameters.bias) {
+            copy(x, a);
+            kernels.activation_forward(activation, a);
+            layer_forward((kernels, activation), layer, length, a, shifted, x);
         }
-        *a = *x;
-        kernels.activation_forward(activation, a.as_flattened_mut());
+        copy(x, a);
+        kernels.activation_forward(activation, a);
         output_forward(kernels, (parameters.output, parameters.output_bias), a, logits);
     }
 
     fn scores(&self, position: usize, out: &mut [Score; V]) {
-        to_scores_at(self.logits, position, out);
+        to_scores_at(self.memory, width_of(self.length, L), position, out);
     }
 }

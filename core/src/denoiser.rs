@@ -1,8 +1,8 @@
 //! The two faces of a model: [`Denoiser`], all that sampling and scoring know of it, and [`Model`], what training
 //! needs besides.
 //!
-//! A denoiser is given a text in which some positions are masked and returns, for each masked position, the logarithm
-//! of the probability of every symbol there. It is not told the time: how many positions are masked already says it
+//! A denoiser is given the length of a text and the text, in which some positions are masked, and returns, for each masked
+//! position, the logarithm of the probability of every symbol there. It is not told the time: how many positions are masked already says it
 //! (J. Ou et al., "Your Absorbing Discrete Diffusion Secretly Models the Conditional Distributions of Clean Data", 2024).
 
 use crate::activation::Activation;
@@ -13,6 +13,7 @@ use crate::math::{Real, Stored, round_to_i32};
 use crate::rng::{Stream, symmetric};
 use crate::softmax::Target;
 use crate::tensor::Tensor;
+use crate::text::Text;
 
 /// A logarithm of a probability plus any constant, in 1/65536 nat.
 ///
@@ -24,7 +25,7 @@ pub const NAT: Score = 1 << 16;
 
 /// Predicts the symbols of masked positions: all that the sampler and the scorer know of a model.
 ///
-/// Symbol 0 is PAD, which fills a text to `L` positions; `None` is MASK, which is never an output.
+/// A text has at most `L` positions, all of which hold symbols; `None` is MASK, which is never an output.
 ///
 /// # One of your own
 ///
@@ -35,18 +36,21 @@ pub const NAT: Score = 1 << 16;
 /// use micro_diffusion::denoiser::{Denoiser, Score};
 ///
 /// struct Pairs {
-///     table: [[Score; 27]; 27],
+///     table: [[Score; 26]; 26],
 ///     text: [Option<u8>; 12],
 /// }
 ///
-/// impl Denoiser<12, 27> for Pairs {
+/// impl Denoiser<12, 26> for Pairs {
+///     fn start(&mut self, _length: usize) {
+///         self.text = [None; 12];
+///     }
 ///     fn set(&mut self, position: usize, symbol: Option<u8>) {
 ///         self.text[position] = symbol;
 ///     }
 ///     fn evaluate(&mut self) {}
-///     fn scores(&self, position: usize, out: &mut [Score; 27]) {
-///         // A text begins after a PAD. A masked neighbour says nothing.
-///         let before = if position == 0 { Some(0) } else { self.text[position - 1] };
+///     fn scores(&self, position: usize, out: &mut [Score; 26]) {
+///         // A neighbour that is masked, or outside the text, says nothing.
+///         let before = position.checked_sub(1).and_then(|before| self.text[before]);
 ///         let after = self.text.get(position + 1).copied().flatten();
 ///         for (symbol, score) in out.iter_mut().enumerate() {
 ///             let from_left = before.map_or(0, |before| self.table[usize::from(before)][symbol]);
@@ -56,6 +60,9 @@ pub const NAT: Score = 1 << 16;
 /// }
 /// ```
 pub trait Denoiser<const L: usize, const V: usize> {
+    /// Begins a text of `length` symbols, 1 … `L`, with everything masked.
+    fn start(&mut self, length: usize);
+
     /// Puts `symbol` at `position`; `None` masks it. A position outside the text is ignored.
     fn set(&mut self, position: usize, symbol: Option<u8>);
 
@@ -70,10 +77,10 @@ pub trait Denoiser<const L: usize, const V: usize> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Example<const L: usize> {
     /// The text, x₀.
-    pub clean: [u8; L],
-    /// What the denoiser sees, x_t: `None` is MASK.
+    pub clean: Text<L>,
+    /// What the denoiser sees, x_t: `None` is MASK. Nothing reads what lies past the text's end.
     pub noisy: [Option<u8>; L],
-    /// The weight of each position's cross-entropy; a position of weight 0 is not computed.
+    /// The weight of each position's cross-entropy; a position of weight 0 is not computed. Nothing reads those past the end.
     pub weights: [f32; L],
     /// The hidden values that the network goes without.
     pub dropout: Dropout,
@@ -82,20 +89,38 @@ pub struct Example<const L: usize> {
 impl<const L: usize> Example<L> {
     /// An example that counts nothing.
     pub const EMPTY: Self =
-        Self { clean: [0; L], noisy: [None; L], weights: [0.0; L], dropout: Dropout::NONE };
+        Self { clean: Text::EMPTY, noisy: [None; L], weights: [0.0; L], dropout: Dropout::NONE };
+
+    /// n: how long the text is.
+    #[inline(always)]
+    pub fn length(&self) -> usize {
+        self.clean.symbols().len()
+    }
+
+    /// What the denoiser sees of the n positions.
+    #[inline(always)]
+    pub fn shown(&self) -> &[Option<u8>] {
+        self.noisy.get(..self.length()).unwrap_or(&self.noisy)
+    }
+
+    /// The weights of the n positions.
+    fn read_weights(&self) -> &[f32] {
+        self.weights.get(..self.length()).unwrap_or(&self.weights)
+    }
 
     /// Whether the loss reads what is predicted there.
     pub fn is_scored(&self, position: usize) -> bool {
-        self.weights.get(position).is_some_and(|weight| *weight != 0.0)
+        self.read_weights().get(position).is_some_and(|weight| *weight != 0.0)
     }
 
-    /// What a hidden value counts, which each of the k positions of weight above 0 reads: the mean weight of the L positions
-    /// times 2·k/(L + 1), which is 1 on the average over k.
+    /// What a hidden value counts, which each of the k positions of weight above 0 reads: the mean weight of the n positions
+    /// times 2·k/(n + 1), which is 1 on the average over k.
     pub fn hidden_weight<R: Real>(&self) -> R {
         let real = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-        let sum = self.weights.iter().fold(R::ZERO, |sum, weight| sum + R::of(f64::from(*weight)));
-        let readers = self.weights.iter().filter(|weight| **weight != 0.0).count();
-        sum / R::of(real(L.max(1))) * R::of(2.0 * real(readers) / (real(L) + 1.0))
+        let sum = self.read_weights().iter().fold(R::ZERO, |sum, weight| sum + R::of(f64::from(*weight)));
+        let readers = self.read_weights().iter().filter(|weight| **weight != 0.0).count();
+        let length = real(self.length());
+        sum / R::of(length.max(1.0)) * R::of(2.0 * real(readers) / (length + 1.0))
     }
 
     /// [`hidden_weight`](Self::hidden_weight) where `activation` prices hidden values, else 0.
@@ -125,9 +150,9 @@ pub enum Architecture {
 pub struct Shape {
     /// The kind of network.
     pub architecture: Architecture,
-    /// L: positions of a text.
+    /// L: the most positions of a text.
     pub positions: usize,
-    /// V: symbols a position can hold, PAD among them; an alphabet may use fewer.
+    /// V: symbols a position can hold; an alphabet may use fewer.
     pub symbols: usize,
     /// H, or D of a transformer or convolution: width.
     pub width: usize,
@@ -195,8 +220,8 @@ pub trait Model<const L: usize, const V: usize> {
         out: &mut [R],
     );
 
-    /// The model as a [`Denoiser`] with everything masked; `memory` is [`MEMORY`](Self::MEMORY) numbers or more
-    /// (`None` where it is fewer), in any state.
+    /// The model as a [`Denoiser`] that has not [started](Denoiser::start) a text; `memory` is [`MEMORY`](Self::MEMORY)
+    /// numbers or more (`None` where it is fewer), in any state.
     fn denoiser<'a: 'm, 'm, W: Stored<f32> + 'a, K: Kernels<f32> + 'm>(
         kernels: K,
         activation: Activation,
@@ -226,7 +251,7 @@ pub(crate) fn scored_rows<const L: usize>(
     (0..batch.len()).step_by(GROUP).map(move |first| {
         let mut scored = Scored { rows: heapless::Vec::new(), targets: heapless::Vec::new() };
         for (row, example) in batch.iter().enumerate().skip(first).take(GROUP) {
-            let at = example.clean.get(position).zip(example.weights.get(position));
+            let at = example.clean.symbols().get(position).zip(example.weights.get(position));
             if let Some((clean, weight)) = at.filter(|(_, weight)| **weight != 0.0) {
                 // There is room for as many as a group has.
                 let _ = scored.rows.push(row);
@@ -245,15 +270,16 @@ pub fn to_scores<const V: usize>(logits: &[f32; V], scores: &mut [Score; V]) {
     }
 }
 
-/// The same of the logits at `position`, where they lie with the positions innermost.
+/// The same of the logits at `position`, where they lie `[V][W]` with the `width` = W positions innermost.
 #[inline(always)]
-pub(crate) fn to_scores_at<const L: usize, const V: usize>(
-    logits: &[[f32; L]; V],
+pub(crate) fn to_scores_at<const V: usize>(
+    logits: &[f32],
+    width: usize,
     position: usize,
     scores: &mut [Score; V],
 ) {
     let mut column = [0.0; V];
-    for (column, logits) in column.iter_mut().zip(logits) {
+    for (column, logits) in column.iter_mut().zip(logits.chunks_exact(width.max(1))) {
         *column = logits.get(position).copied().unwrap_or(0.0);
     }
     to_scores(&column, scores);

@@ -1,45 +1,50 @@
 //! The features of symbols and positions, with which a network that is shared over the positions begins.
 //!
-//! x\[l\] = E\[x_l\] + P\[l\], a masked position having a row of its own for E\[x_l\]. The gradient of a row of E is the sum of
-//! ∂loss/∂x\[l\] over the positions that hold its symbol; that of P\[l\] is ∂loss/∂x\[l\] itself.
+//! x\[l\] = P\[l\] + Q\[n − 1 − l\] + E\[x_l\] for the positions l = 0 … n − 1 of a text of n symbols: P counts positions from the
+//! start, Q from the end, and a masked position has no row of E, as in the [lookup](crate::linear) layer. The gradient of a
+//! row of E is the sum of ∂loss/∂x\[l\] over the positions that hold its symbol; that of P\[l\] and of Q\[n − 1 − l\] is
+//! ∂loss/∂x\[l\] itself.
 //!
 //! Source: A. Vaswani et al., "Attention Is All You Need", NeurIPS 2017, sections 3.4 and 3.5.
 
 use crate::linear::add_scaled;
 use crate::math::{Real, Stored};
-use crate::tensor::block;
-
-/// The features of all positions, which lie innermost.
-pub(crate) type Map<R, const L: usize, const D: usize> = [[R; L]; D];
+use crate::tensor::{block, block_mut};
 
 /// The tables that features come from.
 #[derive(Clone, Copy, Debug)]
 pub struct Embedding<'a, W> {
     /// E, `[V][D]`.
     pub token: &'a [W],
-    /// E of a masked position, `[D]`.
-    pub mask: &'a [W],
     /// P, `[L][D]`.
     pub position: &'a [W],
+    /// Q, `[L][D]`.
+    pub from_end: &'a [W],
 }
 
-/// x\[l\] = E\[x_l\] + P\[l\]; `x` is `[D][L]`.
+/// x\[l\] = P\[l\] + Q\[n − 1 − l\] + E\[x_l\] for the n positions of `symbols`, and 0 for those that are computed besides;
+/// `x` is `[D][W]`, with `width` = W ≥ n.
 ///
 /// A symbol outside the table is read as MASK; the sampler and the loaders admit none.
 #[inline(always)]
-pub fn embed<R: Real, W: Stored<R>>(tables: Embedding<W>, symbols: &[Option<u8>], x: &mut [R]) {
-    let (features, width) = (tables.mask.len(), symbols.len());
-    for (l, symbol) in symbols.iter().enumerate() {
-        let token = match symbol {
-            Some(symbol) => block(tables.token, usize::from(*symbol), features).unwrap_or(tables.mask),
-            None => tables.mask,
-        };
-        let Some(position) = block(tables.position, l, features) else { return };
+pub fn embed<R: Real, W: Stored<R>>(tables: Embedding<W>, symbols: &[Option<u8>], x: &mut [R], width: usize) {
+    let features = x.len().checked_div(width).unwrap_or(0);
+    for l in 0..width {
+        let from_end = symbols.len().wrapping_sub(l).wrapping_sub(1);
+        let rows = block(tables.position, l, features).zip(block(tables.from_end, from_end, features));
+        let symbol = symbols.get(l).copied().flatten();
+        let token = symbol.and_then(|symbol| block(tables.token, usize::from(symbol), features));
         let mut place = l;
         for d in 0..features {
-            if let (Some(x), Some(token), Some(position)) = (x.get_mut(place), token.get(d), position.get(d))
+            let Some(x) = x.get_mut(place) else { return };
+            *x = R::ZERO;
+            if let (true, Some((position, from_end))) = (l < symbols.len(), rows)
+                && let (Some(position), Some(from_end)) = (position.get(d), from_end.get(d))
             {
-                *x = token.real() + position.real();
+                *x = position.real() + from_end.real();
+                if let Some(token) = token.and_then(|token| token.get(d)) {
+                    *x += token.real();
+                }
             }
             place = place.wrapping_add(width);
         }
@@ -48,11 +53,25 @@ pub fn embed<R: Real, W: Stored<R>>(tables: Embedding<W>, symbols: &[Option<u8>]
 
 /// d_row += Σ_l ∂loss/∂x\[l\] over the positions l that hold `symbol`, l ascending; d_row is the gradient of its row of E.
 ///
-/// Forward was `x[l] = E[x_l] + P[l]`; `d` is ∂loss/∂x with the positions outermost, `[L][D]`, and `d_row` is `[D]`.
+/// Forward was [`embed`]; `d` is ∂loss/∂x with the positions outermost, `[W][D]`, and `d_row` is `[D]`.
 #[inline(always)]
-pub fn embed_backward<R: Real>(symbols: &[Option<u8>], d: &[R], symbol: Option<u8>, d_row: &mut [R]) {
+pub fn embed_backward<R: Real>(symbols: &[Option<u8>], d: &[R], symbol: u8, d_row: &mut [R]) {
     for (l, shown) in symbols.iter().enumerate() {
-        if let (true, Some(d)) = (*shown == symbol, block(d, l, d_row.len())) {
+        if let (true, Some(d)) = (*shown == Some(symbol), block(d, l, d_row.len())) {
+            add_scaled(d_row, R::ONE, d);
+        }
+    }
+}
+
+/// d_Q\[n − 1 − l\] += ∂loss/∂x\[l\] for the `length` = n positions l.
+///
+/// Forward was [`embed`]; `d` is ∂loss/∂x with the positions outermost, `[W][D]`, and `d_from_end` is `[L][D]`, with
+/// `features` = D.
+#[inline(always)]
+pub fn embed_backward_from_end<R: Real>(length: usize, d: &[R], d_from_end: &mut [R], features: usize) {
+    for l in 0..length {
+        let row = length.wrapping_sub(l).wrapping_sub(1);
+        if let (Some(d), Some(d_row)) = (block(d, l, features), block_mut(d_from_end, row, features)) {
             add_scaled(d_row, R::ONE, d);
         }
     }

@@ -1,11 +1,11 @@
 //! The model file: written once, read in place from memory or flash.
 //!
-//! Little-endian throughout; a version 1 file is
+//! Little-endian throughout; a version 2 file is
 //!
 //! | bytes | what |
 //! |---|---|
 //! | 0 … 3 | magic: `mdm` and 26 |
-//! | 4, 5 | version: 1 |
+//! | 4, 5 | version: 2 |
 //! | 6, 7 | header length in bytes, up to the payload |
 //! | 8 | architecture: 1 [`Mlp`](Architecture::Mlp), 2 [`Residual`](Architecture::Residual), 3 [`Transformer`](Architecture::Transformer), 4 [`Convolution`](Architecture::Convolution) |
 //! | 9 | layout: 1, floats as trained; 2, integers, each table that a hidden layer multiplies with that layer's units outermost |
@@ -14,6 +14,7 @@
 //! | 21 | exponent of the activations' scale; 0 in layout 1 |
 //! | 22, 23 | alphabet: length in bytes |
 //! | 24 … | alphabet: UTF-8, each character once |
+//! | then, for each length 1 … L | how many training texts have it, four bytes ([`Lengths`]) |
 //! | then, for each tensor | number, dtype, number of dimensions, 0; four dimensions of four bytes, 1 where unused; offset in the payload; scale (f32) |
 //! | header length … | payload |
 //! | last 4 | CRC-32 (the polynomial of PNG and zip) of everything before |
@@ -34,15 +35,19 @@
 
 use crate::denoiser::{Architecture, Model, Shape};
 use crate::integer::{IntegerModel, LARGEST_EXPONENT, MOST_TENSORS, Scales};
+use crate::length::Lengths;
 use crate::tensor::{Dtype, StoredTensor, Tensor, product, total_len};
 use crate::text::Alphabet;
 
 /// The first four bytes of a model file.
 pub const MAGIC: [u8; 4] = *b"mdm\x1a";
 /// The version this code writes, and the only one it reads.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 const FIXED: usize = 24;
+/// Of an entry of the table of lengths.
+const LENGTH: usize = 4;
+/// Of an entry of the table of tensors.
 const TENSOR: usize = 28;
 const CHECKSUM: usize = 4;
 const LAYOUT_TRAINED: u8 = 1;
@@ -81,6 +86,7 @@ pub enum FileError {
 pub struct ModelFile<'a> {
     shape: Shape,
     alphabet: Alphabet<'a>,
+    lengths: Lengths<'a>,
     /// Of the weights.
     dtype: Dtype,
     /// Exponent of the activations.
@@ -117,10 +123,12 @@ impl<'a> ModelFile<'a> {
         let [tensor_count, activation] = take(&mut rest).ok_or(cut)?;
         let alphabet_len = usize::from(take_u16(&mut rest).ok_or(cut)?);
         let (alphabet, after) = rest.split_at_checked(alphabet_len).ok_or(cut)?;
+        let lengths_len = positions.saturating_mul(LENGTH);
+        let (lengths, after) = after.split_at_checked(lengths_len).ok_or(cut)?;
         let table_len = usize::from(tensor_count).saturating_mul(TENSOR);
         let (table, after) = after.split_at_checked(table_len).ok_or(cut)?;
         let tensors = table.as_chunks().0;
-        let read = FIXED.saturating_add(alphabet_len).saturating_add(table_len);
+        let read = FIXED.saturating_add(alphabet_len).saturating_add(lengths_len).saturating_add(table_len);
         let stored = tensors.iter().fold(0, |sum: usize, tensor| sum.saturating_add(entry(tensor).bytes()));
         let expected = stored.saturating_add(read).saturating_add(CHECKSUM);
         let length = FileError::Length { expected: Some(expected), found };
@@ -146,12 +154,13 @@ impl<'a> ModelFile<'a> {
         if alphabet.symbols() > symbols {
             return Err(FileError::Header("alphabet"));
         }
+        let lengths = Lengths::new(lengths.as_chunks().0).ok_or(FileError::Header("lengths"))?;
         let dtype = check_table(tensors, trained).ok_or(FileError::Header("tensor table"))?;
         if let Some(index) = payload.as_chunks().0.iter().position(|bytes| trained && !is_finite(*bytes)) {
             return Err(FileError::NotFinite(index));
         }
         let shape = Shape { architecture, positions, symbols, width, blocks, heads };
-        Ok(Self { shape, alphabet, dtype, activation, tensors, payload })
+        Ok(Self { shape, alphabet, lengths, dtype, activation, tensors, payload })
     }
 
     /// Kind and sizes of the model.
@@ -162,6 +171,11 @@ impl<'a> ModelFile<'a> {
     /// The characters it was trained on.
     pub fn alphabet(&self) -> Alphabet<'a> {
         self.alphabet
+    }
+
+    /// How long the texts were that it was trained on.
+    pub fn lengths(&self) -> Lengths<'a> {
+        self.lengths
     }
 
     /// How its weights are stored.
@@ -248,12 +262,13 @@ pub fn write<E>(
     shape: &Shape,
     tensors: &[Tensor],
     alphabet: Alphabet,
+    lengths: Lengths,
     parameters: &[f32],
     sink: impl FnMut(&[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
     let entries = tensors.iter().map(|tensor| (tensor.dimensions, Dtype::F32, 0));
     let parameters = parameters.iter().take(total_len(tensors)).map(|parameter| parameter.to_le_bytes());
-    write_pieces(shape, alphabet, [LAYOUT_TRAINED, 0], entries, parameters, sink)
+    write_pieces(shape, (alphabet, lengths), [LAYOUT_TRAINED, 0], entries, parameters, sink)
 }
 
 /// Writes the model file of an `M`, a network in integers: its tensors one after the other are `payload`.
@@ -262,19 +277,20 @@ pub fn write<E>(
 /// The first error of `sink`; nothing is written after it.
 pub fn write_integers<M: IntegerModel<L, V>, const L: usize, const V: usize, E>(
     alphabet: Alphabet,
+    lengths: Lengths,
     scales: &Scales,
     payload: &[u8],
     sink: impl FnMut(&[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
     let entries = M::TENSORS.iter().zip(scales.tensors).map(|(t, scale)| (t.dimensions, t.dtype, scale));
     let layout = [LAYOUT_INTEGERS, scales.activation];
-    write_pieces(&M::SHAPE, alphabet, layout, entries, core::iter::once(payload), sink)
+    write_pieces(&M::SHAPE, (alphabet, lengths), layout, entries, core::iter::once(payload), sink)
 }
 
 /// Writes a model file: header, table of `entries` (dimensions, dtype, exponent of the scale), payload, checksum.
 fn write_pieces<E>(
     shape: &Shape,
-    alphabet: Alphabet,
+    (alphabet, lengths): (Alphabet, Lengths),
     [layout, activation]: [u8; 2],
     entries: impl ExactSizeIterator<Item = (&'static [usize], Dtype, u8)>,
     payload: impl Iterator<Item = impl AsRef<[u8]>>,
@@ -285,8 +301,8 @@ fn write_pieces<E>(
         crc.update(bytes);
         sink(bytes)
     };
-    let alphabet = alphabet.characters();
-    let table_len = entries.len().saturating_mul(TENSOR);
+    let (alphabet, lengths) = (alphabet.characters(), lengths.counts().as_flattened());
+    let table_len = lengths.len().saturating_add(entries.len().saturating_mul(TENSOR));
     put(&MAGIC)?;
     put(&VERSION.to_le_bytes())?;
     put(&u16_bytes(FIXED.saturating_add(alphabet.len()).saturating_add(table_len)))?;
@@ -297,6 +313,7 @@ fn write_pieces<E>(
     put(&[u8::try_from(entries.len()).unwrap_or(u8::MAX), activation])?;
     put(&u16_bytes(alphabet.len()))?;
     put(alphabet.as_bytes())?;
+    put(lengths)?;
     let mut offset: usize = 0;
     for (number, (dimensions, dtype, exponent)) in (0..=u8::MAX).zip(entries) {
         put(&[number, dtype_code(dtype), u8::try_from(dimensions.len()).unwrap_or(u8::MAX), 0])?;

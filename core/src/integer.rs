@@ -5,7 +5,7 @@
 //! and u of the output table, codes E, b, U, and ⌊·⌋ a shift right:
 //!
 //! ```text
-//! sum_h   = b_h + Σ_l E[l][x_l]_h                over the shown positions l, in units of 2⁻ᵉ
+//! sum_h   = b_nh + Σ_l E[l][x_l]_h               over the shown positions l of n, in units of 2⁻ᵉ
 //! value_h = min(max(⌊sum_h / 2^(e − a)⌋, 0), A)  in units of 2⁻ᵃ
 //! z_v     = Σ_h value_h·U[l][h]_v                in units of 2^−(a + u)
 //! score_v = z_v·2^(16 − a − u) + c_v·2^(16 − c)  in units of 2⁻¹⁶, a [`Score`]
@@ -40,7 +40,7 @@ use core::num::NonZeroU32;
 use crate::activation::Steps;
 use crate::denoiser::{Architecture, Denoiser, Model, Score, Shape};
 use crate::mlp::Mlp;
-use crate::tensor::{Dtype, Role, StoredTensor, matrix, total_bytes, vector};
+use crate::tensor::{Dtype, Role, StoredTensor, matrix, total_bytes};
 
 /// Whether the processor multiplies; RISC-V cores of the smallest class do not.
 pub const MULTIPLIER: bool =
@@ -74,7 +74,7 @@ pub trait IntegerModel<const L: usize, const V: usize> {
     /// `None` where the length is wrong, or where a bias or a scale could make a sum overflow.
     fn view<'a>(payload: &'a [u8], scales: &Scales) -> Option<Self::View<'a>>;
 
-    /// The model as a [`Denoiser`] with everything masked; `memory` may be in any state.
+    /// The model as a [`Denoiser`] that has not [started](Denoiser::start) a text; `memory` may be in any state.
     fn denoiser<'a: 'm, 'm>(view: Self::View<'a>, memory: &'m mut Self::Memory) -> Self::Denoiser<'m>;
 }
 
@@ -137,6 +137,10 @@ pub trait Precision: Copy {
 
     /// Adds `factor` times the codes of row `row` of the rows in `block` to `sums`, in this precision's own arrangement.
     fn add_products<const N: usize>(block: &[u8; N], row: usize, factor: u32, sums: &mut [i32; N]);
+
+    /// Adds the codes of row `row` of the rows in `block` to `sums`, in the arrangement of
+    /// [`add_products`](Self::add_products).
+    fn add_codes<const N: usize>(block: &[u8; N], row: usize, sums: &mut [i32; N]);
 
     /// Puts `sums` in the order of the symbols.
     fn arrange<const N: usize>(sums: &mut [i32; N]);
@@ -209,6 +213,13 @@ impl Precision for Int8 {
     }
 
     #[inline(always)]
+    fn add_codes<const N: usize>(block: &[u8; N], _row: usize, sums: &mut [i32; N]) {
+        for (sum, code) in sums.iter_mut().zip(block) {
+            *sum = sum.wrapping_add(i32::from(*code));
+        }
+    }
+
+    #[inline(always)]
     fn arrange<const N: usize>(_sums: &mut [i32; N]) {}
 }
 
@@ -252,6 +263,22 @@ impl Int4 {
         let word = u32::from(low) | u32::from(high) << 16;
         *all = all.wrapping_add(word.wrapping_mul(factor).cast_signed());
         *odd = odd.wrapping_add((word >> 4 & NIBBLES).wrapping_mul(factor).cast_signed());
+    }
+
+    /// Adds the words of a row to `sums`: its whole `bytes`, and the last of an odd number of nibbles.
+    ///
+    /// One function for rows of every width: chips without a multiplier have the least flash.
+    #[inline(never)]
+    fn add_words(bytes: &[u8], nibble: u8, sums: &mut [i32]) {
+        let (words, rest) = bytes.as_chunks::<2>();
+        let mut pairs = sums.as_chunks_mut::<2>().0.iter_mut();
+        for ([low, high], [all, odd]) in words.iter().zip(pairs.by_ref()) {
+            Self::add_word(all, odd, *low, *high, 1);
+        }
+        if let Some([all, odd]) = pairs.next() {
+            let (low, high) = rest.first().map_or((nibble, 0), |byte| (*byte, nibble));
+            Self::add_word(all, odd, low, high, 1);
+        }
     }
 }
 
@@ -306,6 +333,13 @@ impl Precision for Int4 {
         }
     }
 
+    #[inline(always)]
+    fn add_codes<const N: usize>(block: &[u8; N], row: usize, sums: &mut [i32; N]) {
+        if let Some((bytes, nibble)) = Self::row(block, row) {
+            Self::add_words(bytes, nibble, sums);
+        }
+    }
+
     /// From the last four symbols to the first: what is written lies behind what is still to be read.
     #[inline(always)]
     fn arrange<const N: usize>(sums: &mut [i32; N]) {
@@ -331,11 +365,13 @@ pub(crate) fn split_table<'a, const N: usize>(rest: &mut &'a [u8], bytes: usize)
     Some(table.as_chunks().0)
 }
 
-/// Splits the bias of a hidden layer off the front of `rest`; `None` where it could contribute more than its share.
-pub(crate) fn split_hidden_bias<'a, const H: usize>(rest: &mut &'a [u8]) -> Option<&'a [[u8; 2]; H]> {
-    let bias: &[[u8; 2]; H] = vector(&mut split_table(rest, const { 2 * H })?)?;
+/// Splits `L` rows of biases of a hidden layer off the front of `rest`; `None` where one could contribute more than its share.
+pub(crate) fn split_hidden_bias<'a, const L: usize, const H: usize>(
+    rest: &mut &'a [u8],
+) -> Option<&'a [[[u8; 2]; H]; L]> {
+    let bias: &[[[u8; 2]; H]; L] = matrix(&mut split_table(rest, const { 2 * H * L })?)?;
     let small = |bias: &[u8; 2]| i16::from_le_bytes(*bias).unsigned_abs() < SUM_SHARE.unsigned_abs();
-    bias.iter().all(small).then_some(bias)
+    bias.as_flattened().iter().all(small).then_some(bias)
 }
 
 /// The lookup table and its bias: the sums of the first hidden layer.
@@ -343,20 +379,22 @@ pub(crate) fn split_hidden_bias<'a, const H: usize>(rest: &mut &'a [u8]) -> Opti
 pub(crate) struct InputLayer<'a, P, const L: usize, const V: usize, const H: usize> {
     /// E, `[L][V][H]`, in blocks.
     table: &'a [[u8; H]],
-    /// b.
-    bias: &'a [[u8; 2]; H],
+    /// b, a row for each length.
+    bias: &'a [[[u8; 2]; H]; L],
     /// e − a.
     pub(crate) shift: u32,
     precision: PhantomData<fn() -> P>,
 }
 
-/// The text, and the sums of the first hidden layer: 2 bytes for each unit, and 4 for each position.
+/// The text, and the sums of the first hidden layer: 2 bytes for each unit, 4 for each position, and a length.
 #[derive(Clone, Debug)]
 pub(crate) struct InputSums<const L: usize, const H: usize> {
     /// The text to evaluate.
     symbols: [Option<u8>; L],
     /// The text that `sums` belongs to.
     summed: [Option<u8>; L],
+    /// n.
+    length: usize,
     pub(crate) sums: [i16; H],
 }
 
@@ -374,25 +412,26 @@ impl<'a, P: Precision, const L: usize, const V: usize, const H: usize> InputLaye
 }
 
 impl<const L: usize, const H: usize> InputSums<L, H> {
-    pub(crate) const EMPTY: Self = Self { symbols: [None; L], summed: [None; L], sums: [0; H] };
+    pub(crate) const EMPTY: Self = Self { symbols: [None; L], summed: [None; L], length: L, sums: [0; H] };
 
-    /// A text of masks, whose sums are the bias.
-    pub(crate) fn start<P, const V: usize>(&mut self, layer: &InputLayer<'_, P, L, V, H>) {
-        self.symbols = [None; L];
+    /// A text of `length` masks, whose sums are its length's bias.
+    pub(crate) fn start<P, const V: usize>(&mut self, layer: &InputLayer<'_, P, L, V, H>, length: usize) {
+        (self.symbols, self.length) = ([None; L], length);
         self.start_from_masks(layer);
     }
 
     fn start_from_masks<P, const V: usize>(&mut self, layer: &InputLayer<'_, P, L, V, H>) {
         self.summed = [None; L];
-        for (sum, bias) in self.sums.iter_mut().zip(layer.bias) {
+        let bias = layer.bias.get(self.length.wrapping_sub(1)).or(layer.bias.last());
+        for (sum, bias) in self.sums.iter_mut().zip(bias.into_iter().flatten()) {
             *sum = i16::from_le_bytes(*bias);
         }
     }
 
-    /// Puts `symbol` at `position` of the text to evaluate.
+    /// Puts `symbol` at `position` of the text to evaluate, if it has that position.
     #[inline(always)]
     pub(crate) fn set(&mut self, position: usize, symbol: Option<u8>) {
-        if let Some(slot) = self.symbols.get_mut(position) {
+        if let Some(slot) = self.symbols.get_mut(position).filter(|_| position < self.length) {
             *slot = symbol;
         }
     }
@@ -530,7 +569,7 @@ pub fn add_bit_by_bit<'a, P: Precision, const N: usize>(
             *sum = sum.wrapping_add(*sum);
         }
         for (block, row, _) in rows.clone().filter(|(_, _, value)| value >> place & 1 == 1) {
-            P::add_products(block, row, 1, sums);
+            P::add_codes(block, row, sums);
         }
     }
     values().fold(0, u32::wrapping_add)
@@ -614,7 +653,7 @@ pub struct IntegerMlpView<'a, P, const L: usize, const V: usize, const H: usize>
     output: OutputLayer<'a, P, L, V, H>,
 }
 
-/// What an [`IntegerMlp`] works in: 2 bytes for each hidden unit, 4 for each position and 32.
+/// What an [`IntegerMlp`] works in: 2 bytes for each hidden unit, 4 for each position, a length and 32.
 #[derive(Clone, Debug)]
 pub struct IntegerMlpMemory<const L: usize, const H: usize> {
     input: InputSums<L, H>,
@@ -636,7 +675,7 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const H: usize> Int
     const DTYPE: Dtype = P::DTYPE;
     const TENSORS: &'static [StoredTensor] = &[
         StoredTensor { name: "input", dimensions: &[L, V, H], dtype: P::DTYPE, role: Role::Lookup },
-        StoredTensor { name: "hidden_bias", dimensions: &[H], dtype: Dtype::Int16, role: Role::HiddenBias },
+        StoredTensor { name: "length", dimensions: &[L, H], dtype: Dtype::Int16, role: Role::HiddenBias },
         StoredTensor { name: "output", dimensions: &[L, H, V], dtype: P::DTYPE, role: Role::Product },
         StoredTensor { name: "output_bias", dimensions: &[L, V], dtype: Dtype::Int16, role: Role::ScoreBias },
     ];
@@ -660,7 +699,7 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const H: usize> Int
     }
 
     fn denoiser<'a: 'm, 'm>(view: Self::View<'a>, memory: &'m mut Self::Memory) -> Self::Denoiser<'m> {
-        memory.input.start(&view.input);
+        memory.input.start(&view.input, L);
         IntegerMlpDenoiser { view, memory }
     }
 }
@@ -672,6 +711,10 @@ impl<const L: usize, const V: usize, const H: usize> Quantisable<L, V> for Mlp<L
 impl<P: Precision, const L: usize, const V: usize, const H: usize> Denoiser<L, V>
     for IntegerMlpDenoiser<'_, P, L, V, H>
 {
+    fn start(&mut self, length: usize) {
+        self.memory.input.start(&self.view.input, length);
+    }
+
     fn set(&mut self, position: usize, symbol: Option<u8>) {
         self.memory.input.set(position, symbol);
     }

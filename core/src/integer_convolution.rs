@@ -2,10 +2,10 @@
 //!
 //! The arithmetic is that of [`integer`](crate::integer). The features of a position, the residual stream x, are 16-bit
 //! numbers in units of 2⁻ˢ, S = 10. With the exponents e of the embedding, a of the activations, u of the weights and o of
-//! the output table, codes E, P, W, b, U, c, and ⌊·⌋ a shift right:
+//! the output table, codes E, P, Q, W, b, U, c, and ⌊·⌋ a shift right:
 //!
 //! ```text
-//! x_d[l]  = (E[x_l]_d + P[l]_d)·2^(S − e)                           in units of 2⁻ˢ
+//! x_d[l]  = (E[x_l]_d + P[l]_d + Q[n − 1 − l]_d)·2^(S − e)             in units of 2⁻ˢ, a mask without E
 //! a_i[l]  = min(max(⌊x_i[l]·2^(a − S) + ½⌋, 0), A), 0 outside the text   in units of 2⁻ᵃ
 //! x_d[l] += b_d + ⌊2^(S − u − a)·Σ_j Σ_i W_j[i]_d·a_i[l + j − r] + ½⌋    for each layer, within −2¹⁵ … 2¹⁵ − 1
 //! score_v = 2^(16 − a − o)·Σ_d U[d]_v·a_d + 2^(16 − c)·c_v          in units of 2⁻¹⁶, a [`Score`]
@@ -18,9 +18,9 @@
 //! that moves along; row number j·D + i of the weights belongs to number j·D + i of the window.
 //!
 //! **Only what is asked for.** A layer reads r positions to either side, so that with m layers to come only positions at most
-//! m·r from a masked one are computed. Activations of 0 cost nothing.
+//! m·r from a masked one are computed, and none past the text's end. Activations of 0 cost nothing.
 //!
-//! **Bounds.** |E + P|·2^(S − e) ≤ 2¹⁵, of which only −2¹⁵ is reached, and |Σ|·2^max(S − u − a, 0) ≤ 2³⁰: a file where they
+//! **Bounds.** |E + P + Q|·2^(S − e) ≤ 3·2¹³ < 2¹⁵, and |Σ|·2^max(S − u − a, 0) ≤ 2³⁰: a file where they
 //! could be larger is refused when it is opened. What is added to x is then at most 2³⁰ and a bias of 2¹⁵, so that their sum
 //! stays within 2³⁰ + 2¹⁶ before it is held at the ends of 16 bits, ±32. Every lane of an [`Int4`](crate::integer::Int4) word
 //! ends below T·D·A·15 < 2¹⁶ by the choice of A.
@@ -60,7 +60,7 @@ pub struct IntegerConvolutionView<
     const N: usize,
     const T: usize,
 > {
-    /// E and P, `[V + 1 + L][D]`, in blocks: the symbols, a mask, the positions.
+    /// E, P and Q, `[V + 2·L][D]`, in blocks: the symbols, the positions, and the positions from the end.
     embedding: &'a [[u8; D]],
     /// W, `[N][T][D][D]`, in blocks.
     weight: &'a [[u8; D]],
@@ -78,11 +78,13 @@ pub struct IntegerConvolutionView<
 }
 
 /// What an [`IntegerConvolution`] works in: two bytes for each feature of each position, one for each of a window of `T`
-/// positions, and one for each position.
+/// positions, one for each position, and one.
 #[derive(Clone, Debug)]
 pub struct IntegerConvolutionMemory<const L: usize, const D: usize, const T: usize> {
     /// The text to evaluate; V stands for MASK.
     symbols: [u8; L],
+    /// n.
+    length: u8,
     /// x.
     stream: [[i16; D]; L],
     /// The activations of the positions around one.
@@ -120,7 +122,7 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const D: usize, con
         // In the float network three tensors one after the other.
         StoredTensor {
             name: "embedding",
-            dimensions: &[V + 1 + L, D],
+            dimensions: &[V + 2 * L, D],
             dtype: P::DTYPE,
             role: Role::Embedding,
         },
@@ -135,7 +137,7 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const D: usize, con
     }
 
     const MEMORY: Self::Memory =
-        IntegerConvolutionMemory { symbols: [0; L], stream: [[0; D]; L], window: [[0; D]; T] };
+        IntegerConvolutionMemory { symbols: [0; L], length: 0, stream: [[0; D]; L], window: [[0; D]; T] };
 
     type View<'a> = IntegerConvolutionView<'a, P, L, V, D, N, T>;
     type Memory = IntegerConvolutionMemory<L, D, T>;
@@ -143,7 +145,8 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const D: usize, con
 
     fn view<'a>(payload: &'a [u8], scales: &Scales) -> Option<Self::View<'a>> {
         const { assert!(D.is_multiple_of(2), "a row fills whole bytes") };
-        const { assert!((V + 1 + L).is_multiple_of(2), "the rows of the embedding come in pairs") };
+        const { assert!(V.is_multiple_of(2), "the rows of the embedding come in pairs") };
+        const { assert!(L < 256, "a byte holds a length") };
         const { assert!(!T.is_multiple_of(2), "as many taps before a position as after it") };
         const { assert!(P::DTYPE.zero() as usize * 255 * T * D < 1 << 23, "exact in 32 bits, and in a float") };
         let (a, [e, u, b, o, c, ..]) = scales.checked()?;
@@ -162,7 +165,7 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const D: usize, con
         let terms = u32::try_from(const { T * D }).ok()?;
         let largest = u32::from(P::largest_value(const { T * D }));
         let largest_sum = zero.saturating_mul(largest).saturating_mul(terms);
-        let fits = largest_sum <= SHARE >> left && zero <= (1 << 14) >> embedding_shift;
+        let fits = largest_sum <= SHARE >> left && zero <= (1 << 13) >> embedding_shift;
         let output = OutputLayer::split(&mut rest, [a, o, c], largest)?;
         let sound = rest.is_empty() && b == STREAM && fits;
         sound.then_some(IntegerConvolutionView {
@@ -179,9 +182,7 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const D: usize, con
 
     fn denoiser<'a: 'm, 'm>(view: Self::View<'a>, memory: &'m mut Self::Memory) -> Self::Denoiser<'m> {
         let mut denoiser = IntegerConvolutionDenoiser { view, memory };
-        for position in 0..L {
-            denoiser.set(position, None);
-        }
+        denoiser.start(L);
         denoiser
     }
 }
@@ -207,7 +208,8 @@ impl<P: Precision, const L: usize, const V: usize, const D: usize, const N: usiz
     fn masked_near(&self, position: usize, reach: usize) -> bool {
         let first = position.saturating_sub(reach);
         let count = position.wrapping_sub(first).wrapping_add(reach).wrapping_add(1);
-        self.memory.symbols.iter().skip(first).take(count).any(|symbol| usize::from(*symbol) >= V)
+        let symbols = self.memory.symbols.iter().take(usize::from(self.memory.length));
+        symbols.skip(first).take(count).any(|symbol| usize::from(*symbol) >= V)
     }
 
     /// x of the text.
@@ -218,11 +220,17 @@ impl<P: Precision, const L: usize, const V: usize, const D: usize, const N: usiz
                 P::add_row(block, number, x, false);
             }
         };
-        let symbols = self.memory.symbols.iter().map(|symbol| usize::from(*symbol));
-        for ((symbol, x), position) in symbols.zip(&mut self.memory.stream).zip(V.wrapping_add(1)..) {
+        let length = usize::from(self.memory.length);
+        let symbols = self.memory.symbols.iter().map(|symbol| usize::from(*symbol)).take(length);
+        let from_end = (V.wrapping_add(L)..V.wrapping_add(L).wrapping_add(length)).rev();
+        let positions = (V..).zip(from_end);
+        for ((symbol, x), (position, from_end)) in symbols.zip(&mut self.memory.stream).zip(positions) {
             *x = [0; D];
-            add(symbol, x);
+            if symbol < V {
+                add(symbol, x);
+            }
             add(position, x);
+            add(from_end, x);
             for x in x {
                 *x <<= embedding_shift & 15;
             }
@@ -232,10 +240,11 @@ impl<P: Precision, const L: usize, const V: usize, const D: usize, const N: usiz
     /// Layer number `layer`, at the positions that a masked one `reach` from them or nearer depends on.
     fn layer(&mut self, layer: usize, reach: usize) {
         self.memory.window = [[0; D]; T];
+        let length = usize::from(self.memory.length);
         // The window is ahead of the position.
-        for ahead in 0..L.wrapping_add(T >> 1) {
+        for ahead in 0..length.wrapping_add(T >> 1) {
             let (shift, largest) = (self.view.activation_shift, P::largest_value(const { T * D }));
-            let x = self.memory.stream.get(ahead);
+            let x = self.memory.stream.get(ahead).filter(|_| ahead < length);
             let mut next = x.map_or([0; D], |x| x.map(|x| value_of(x, shift, largest)));
             for row in self.memory.window.iter_mut().rev() {
                 core::mem::swap(row, &mut next);
@@ -283,6 +292,13 @@ fn held(x: i32) -> i16 {
 impl<P: Precision, const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>
     Denoiser<L, V> for IntegerConvolutionDenoiser<'_, P, L, V, D, N, T>
 {
+    fn start(&mut self, length: usize) {
+        self.memory.length = u8::try_from(length.min(L)).unwrap_or(u8::MAX);
+        for position in 0..L {
+            self.set(position, None);
+        }
+    }
+
     fn set(&mut self, position: usize, symbol: Option<u8>) {
         const { assert!(V < 256, "a byte holds a symbol or a mask") };
         let mask = u8::try_from(V).unwrap_or(u8::MAX);

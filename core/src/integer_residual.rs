@@ -4,7 +4,7 @@
 //! most A, and W stored hidden-major, codes in units of 2⁻ʷ:
 //!
 //! ```text
-//! f_h     = min(max(⌊(b_h + Σ_l E[l][x_l]_h) / 2^(e − a)⌋, 0), A)
+//! f_h     = min(max(⌊(b_nh + Σ_l E[l][x_l]_h) / 2^(e − a)⌋, 0), A)
 //! g_i     = min(max(⌊(d_i + Σ_h f_h·W[h]_i) / 2ʷ⌋, 0), A)         sum and d in units of 2^−(a + w)
 //! value_h = f_h + g_h
 //! ```
@@ -42,7 +42,7 @@ pub struct IntegerResidualView<'a, P, const L: usize, const V: usize, const H: u
     output: OutputLayer<'a, P, L, V, H>,
 }
 
-/// What an [`IntegerResidual`] works in: 6 bytes for each unit of a hidden layer, 4 for each position and 32.
+/// What an [`IntegerResidual`] works in: 6 bytes for each unit of a hidden layer, 4 for each position, a length and 32.
 #[derive(Clone, Debug)]
 pub struct IntegerResidualMemory<const L: usize, const H: usize> {
     input: InputSums<L, H>,
@@ -79,7 +79,7 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const H: usize> Int
     const DTYPE: Dtype = P::DTYPE;
     const TENSORS: &'static [StoredTensor] = &[
         StoredTensor { name: "input", dimensions: &[L, V, H], dtype: P::DTYPE, role: Role::Lookup },
-        StoredTensor { name: "hidden_bias", dimensions: &[H], dtype: Dtype::Int16, role: Role::HiddenBias },
+        StoredTensor { name: "length", dimensions: &[L, H], dtype: Dtype::Int16, role: Role::HiddenBias },
         StoredTensor { name: "residual", dimensions: &[H, H], dtype: P::DTYPE, role: Role::Product },
         StoredTensor { name: "residual_bias", dimensions: &[H], dtype: Dtype::Int16, role: Role::HiddenBias },
         StoredTensor { name: "output", dimensions: &[L, H, V], dtype: P::DTYPE, role: Role::Product },
@@ -101,7 +101,7 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const H: usize> Int
         let mut rest = payload;
         let input = InputLayer::split(&mut rest, [a, e, b])?;
         let residual = split_table(&mut rest, const { P::DTYPE.bytes(H * H) })?;
-        let residual_bias = split_hidden_bias(&mut rest)?;
+        let [residual_bias] = split_hidden_bias(&mut rest)?;
         let largest = u32::from(largest_value::<P, H>()).wrapping_mul(2);
         let output = OutputLayer::split(&mut rest, [a, u, c], largest)?;
         let sound = rest.is_empty() && a.checked_add(w) == Some(d);
@@ -109,7 +109,7 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const H: usize> Int
     }
 
     fn denoiser<'a: 'm, 'm>(view: Self::View<'a>, memory: &'m mut Self::Memory) -> Self::Denoiser<'m> {
-        memory.input.start(&view.input);
+        memory.input.start(&view.input, L);
         IntegerResidualDenoiser { view, memory }
     }
 }
@@ -121,6 +121,10 @@ impl<const L: usize, const V: usize, const H: usize> Quantisable<L, V> for Resid
 impl<P: Precision, const L: usize, const V: usize, const H: usize> Denoiser<L, V>
     for IntegerResidualDenoiser<'_, P, L, V, H>
 {
+    fn start(&mut self, length: usize) {
+        self.memory.input.start(&self.view.input, length);
+    }
+
     fn set(&mut self, position: usize, symbol: Option<u8>) {
         self.memory.input.set(position, symbol);
     }

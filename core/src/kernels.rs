@@ -90,8 +90,8 @@ pub trait Kernels<R: Real>: Copy + Send + Sync {
     }
 
     /// [`shift`](crate::product::shift).
-    fn shift(self, x: &[R], tap: (usize, usize), y: &mut [R], width: usize) {
-        product::shift(x, tap, y, width);
+    fn shift(self, x: &[R], tap: (usize, usize), y: &mut [R], width: usize, length: usize) {
+        product::shift(x, tap, y, width, length);
     }
 
     /// [`add_bias`](crate::product::add_bias).
@@ -142,8 +142,15 @@ pub trait Kernels<R: Real>: Copy + Send + Sync {
     }
 
     /// [`cross_entropy_of_positions`](crate::softmax::cross_entropy_of_positions).
-    fn cross_entropy_of_positions(self, clean: &[u8], weights: &[f32], symbols: usize, z: &mut [R]) -> R {
-        softmax::cross_entropy_of_positions(clean, weights, symbols, z)
+    fn cross_entropy_of_positions(
+        self,
+        clean: &[u8],
+        weights: &[f32],
+        symbols: usize,
+        z: &mut [R],
+        width: usize,
+    ) -> R {
+        softmax::cross_entropy_of_positions(clean, weights, symbols, z, width)
     }
 
     /// [`rms_norm_forward`](crate::normalisation::rms_norm_forward) with the correctly rounded square root.
@@ -184,13 +191,18 @@ pub trait Kernels<R: Real>: Copy + Send + Sync {
     }
 
     /// [`embed`](crate::embedding::embed).
-    fn embed<W: Stored<R>>(self, tables: Embedding<W>, symbols: &[Option<u8>], x: &mut [R]) {
-        embedding::embed(tables, symbols, x);
+    fn embed<W: Stored<R>>(self, tables: Embedding<W>, symbols: &[Option<u8>], x: &mut [R], width: usize) {
+        embedding::embed(tables, symbols, x, width);
     }
 
     /// [`embed_backward`](crate::embedding::embed_backward).
-    fn embed_backward(self, symbols: &[Option<u8>], d: &[R], symbol: Option<u8>, d_row: &mut [R]) {
+    fn embed_backward(self, symbols: &[Option<u8>], d: &[R], symbol: u8, d_row: &mut [R]) {
         embedding::embed_backward(symbols, d, symbol, d_row);
+    }
+
+    /// [`embed_backward_from_end`](crate::embedding::embed_backward_from_end).
+    fn embed_backward_from_end(self, length: usize, d: &[R], d_from_end: &mut [R], features: usize) {
+        embedding::embed_backward_from_end(length, d, d_from_end, features);
     }
 
     /// [`AdamStep::update`] with the correctly rounded square root.

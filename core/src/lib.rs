@@ -3,10 +3,11 @@
 
 // Each file uses only those above it.
 
-// 1. Numbers, randomness, shapes.
+// 1. Numbers, randomness, shapes, texts.
 pub mod math;
 pub mod rng;
 pub mod tensor;
+pub mod text;
 
 // 2. Layers: each forward with its backward.
 pub mod linear;
@@ -30,12 +31,14 @@ pub mod residual;
 pub mod transformer;
 pub mod convolution;
 
-// 5. Diffusion: how much is masked, the forward process, the reverse process, and its score.
+// 5. Diffusion: how long a text is, how much is masked, the forward process, the reverse process, and its scores.
+pub mod length;
 pub mod schedule;
 pub mod corruption;
 pub mod categorical;
 pub mod sampler;
 pub mod bound;
+pub mod likelihood;
 
 // 6. Networks in integers.
 pub mod integer;
@@ -43,8 +46,7 @@ pub mod integer_residual;
 pub mod integer_convolution;
 pub mod quantise;
 
-// 7. Texts and files.
-pub mod text;
+// 7. Patterns and files.
 pub mod pattern;
 pub mod file;
 pub mod config;

@@ -131,31 +131,36 @@ fn lanes_of_dots<R: Real, W: Stored<R>, const N: usize>(
 /// `weight` is `[O][I]` and `bias` `[O]`; `x` is `[E][I]` and `y` `[E][O]`, of which only `rows` are read and written.
 #[inline(always)]
 pub fn linear_forward<R: Real, W: Stored<R>>(weight: &[W], bias: &[W], rows: &[usize], x: &[R], y: &mut [R]) {
-    /// As many sums as registers hold.
-    const COLUMNS: usize = 9;
     let (outputs, inputs) = (bias.len(), weight.len().checked_div(bias.len()).unwrap_or(0));
+    let [many, few, single] = tiles::<MANY>(outputs);
     for row in rows {
         let (Some(x), Some(y)) = (block(x, *row, inputs), block_mut(y, *row, outputs)) else { return };
-        let (blocks, tail) = y.as_chunks_mut::<COLUMNS>();
-        let mut first = 0_usize;
-        for y in blocks {
-            let (Some(weight), Some(bias)) = (weight.get(first.saturating_mul(inputs)..), bias.get(first..))
-            else {
-                return;
-            };
-            let Some(bias) = bias.first_chunk() else { return };
-            dots(weight, bias, x, y);
-            first = first.saturating_add(COLUMNS);
-        }
-        for y in tail {
-            let (Some(weight), Some(bias)) = (weight.get(first.saturating_mul(inputs)..), bias.get(first))
-            else {
-                return;
-            };
-            dots(weight, core::array::from_ref(bias), x, core::array::from_mut(y));
-            first = first.saturating_add(1);
-        }
+        let next = dot_tiles::<R, W, MANY>(0, many, weight, bias, x, y);
+        let next = dot_tiles::<R, W, FEW>(next, few, weight, bias, x, y);
+        dot_tiles::<R, W, 1>(next, single, weight, bias, x, y);
     }
+}
+
+/// [`linear_forward`] of one row for the outputs of `tiles` tiles of `N` from output `first` on; returns the output behind them.
+#[inline(always)]
+fn dot_tiles<R: Real, W: Stored<R>, const N: usize>(
+    first: usize,
+    tiles: usize,
+    weight: &[W],
+    bias: &[W],
+    x: &[R],
+    y: &mut [R],
+) -> usize {
+    let mut next = first;
+    for _ in 0..tiles {
+        let Some(weight) = weight.get(next.saturating_mul(x.len())..) else { return next };
+        let (Some(bias), Some(y)) = (lanes::<W, N>(bias, next), lanes_mut::<R, N>(y, next)) else {
+            return next;
+        };
+        dots(weight, bias, x, y);
+        next = next.saturating_add(N);
+    }
+    next
 }
 
 /// d_x_ei += Σ_v d_y_ev·w_vi, v ascending, of each row e of `rows`. Forward was `y_ev = b_v + Σ_i w_vi·x_ei`.
@@ -222,7 +227,7 @@ pub fn linear_backward_weight<R: Real>(
 pub(crate) const GROUP: usize = 64;
 /// Inputs of a tile of the weight gradient.
 const CHUNK: usize = 16;
-/// Outputs of its tiles: so many sums stay in registers while the rows of the batch run.
+/// Outputs of a tile: so many sums stay in registers while the inputs, or the rows of the batch, run.
 const MANY: usize = 9;
 /// Outputs of other tiles: every number of outputs from 56 on is a sum of nines and eights.
 const FEW: usize = 8;

@@ -186,7 +186,7 @@ pub fn exp(x: f32) -> f32 {
     if x > EXP_OVERFLOW { f32::INFINITY } else { value }
 }
 
-/// cos x in `f32`; used by the reference's noise schedule only, which firmware need not link.
+/// cos x in `f32`; used by the cosine schedule of sampling only, which firmware need not link.
 pub fn cos(x: f32) -> f32 {
     libm::cosf(x)
 }

@@ -1,14 +1,14 @@
 //! The two-layer perceptron.
 //!
-//! h = max(0, b + Σ_l E\[l\]\[x_l\]) over the shown positions l, and for each masked position l the logits are
-//! z_l = c_l + U_l·h, with E `input`, b `hidden_bias`, U `output` and c `output_bias`.
+//! h = max(0, b_n + Σ_l E\[l\]\[x_l\]) over the shown positions l of a text of n symbols, and for each masked position l the
+//! logits are z_l = c_l + U_l·h, with E `input`, b `length`, U `output` and c `output_bias`.
 //!
 //! Backward, with d_z the gradient from the cross-entropy: d_h = Σ_l U_lᵀ·d_z_l, kept where h > 0; d_U_l = Σ d_z_l·hᵀ,
-//! d_c_l = Σ d_z_l, d_b = Σ d_h and d_E\[l\]\[x_l\] = Σ d_h, the sums over the batch in its order.
+//! d_c_l = Σ d_z_l, d_b_n = Σ d_h and d_E\[l\]\[x_l\] = Σ d_h, the sums over the batch in its order.
 //!
 //! While it trains, [dropout](crate::dropout) leaves out some of h.
 //!
-//! It has (2·L·V + 1)·H + L·V parameters: 166,468 for L 12, V 27, H 256.
+//! It has (2·L·V + L)·H + L·V parameters: 163,128 for L 12, V 26, H 256.
 //!
 //! Source: D. Rumelhart, G. Hinton and R. Williams, "Learning representations by back-propagating errors", Nature, 1986.
 
@@ -20,7 +20,7 @@ use crate::kernels::Kernels;
 use crate::linear::GROUP;
 use crate::math::{Real, Stored};
 use crate::rng::Stream;
-use crate::tensor::{Tensor, block, block_mut, cube, matrix, vector};
+use crate::tensor::{Tensor, block, block_mut, cube, matrix};
 
 /// A two-layer perceptron over `L` positions and `V` symbols, with `H` hidden units.
 #[derive(Clone, Copy, Debug)]
@@ -31,34 +31,34 @@ pub struct Mlp<const L: usize, const V: usize, const H: usize>;
 pub struct MlpView<'a, T, const L: usize, const V: usize, const H: usize> {
     /// E: what each symbol at each position adds to the hidden layer.
     pub input: &'a [[[T; H]; V]; L],
-    /// b: the hidden layer of a text with everything masked.
-    pub hidden_bias: &'a [T; H],
+    /// b: the hidden layer of a text of each length with everything masked.
+    pub length: &'a [[T; H]; L],
     /// U: how the hidden layer scores each symbol at each position.
     pub output: &'a [[[T; H]; V]; L],
     /// c: the score of each symbol at each position for a hidden layer of zeros.
     pub output_bias: &'a [[T; V]; L],
 }
 
-/// The hidden layer's sums: `hidden` starts from `bias`, if given, and receives the row of the symbol that each example shows
-/// at each position of `tables`, a table E_l with its position l.
+/// The hidden layer's sums: `hidden` starts from the row of `lengths`, if given, that belongs to the length of each example,
+/// and receives the row of the symbol that it shows at each position of `tables`, a table E_l with its position l.
 ///
-/// `hidden` is `[E][H]`, `bias` `[H]`, and a table `[V][H]`. Positions ascend, over several calls too; the first call gives the
-/// bias.
+/// `hidden` is `[E][H]`, `lengths` `[L][H]`, and a table `[V][H]`. Positions ascend, over several calls too; the first call
+/// gives the lengths.
 pub fn look_up<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
-    bias: Option<&[R]>,
+    lengths: Option<&[R]>,
     tables: &[(usize, &[R])],
     batch: &[Example<L>],
     hidden: &mut [R],
 ) {
     let width = hidden.len().checked_div(batch.len()).unwrap_or(0).max(1);
     for (example, hidden) in batch.iter().zip(hidden.chunks_exact_mut(width)) {
-        if let Some(bias) = bias {
-            hidden.copy_from_slice(bias);
+        if let Some(row) = lengths.and_then(|lengths| row_of_length(lengths, example.length(), width)) {
+            hidden.copy_from_slice(row);
         }
         let mut rows = heapless::Vec::<&[R], L>::new();
         for (position, table) in tables {
-            let symbol = example.noisy.get(*position).copied().flatten();
+            let symbol = example.shown().get(*position).copied().flatten();
             if let Some(row) = symbol.and_then(|symbol| block(table, usize::from(symbol), width)) {
                 // There is room for one of each position.
                 let _ = rows.push(row);
@@ -66,6 +66,11 @@ pub fn look_up<R: Real, K: Kernels<R>, const L: usize>(
         }
         kernels.lookup_forward(&rows, hidden);
     }
+}
+
+/// The row of a table by lengths, `[L][H]` with `width` = H, that belongs to `length`; there is none for 0.
+fn row_of_length<T>(lengths: &[T], length: usize, width: usize) -> Option<&[T]> {
+    block(lengths, length.checked_sub(1)?, width)
 }
 
 /// Hidden values of their sums, in place: the activation, and dropout as of layer number `layer`. `hidden` is `[E][H]`.
@@ -174,22 +179,47 @@ pub fn table_gradient<R: Real, K: Kernels<R>, const L: usize>(
     d_hidden: &[R],
     d_table: &mut [R],
 ) {
+    let symbol = |example: &Example<L>| example.shown().get(position).copied().flatten();
+    rows_gradient(kernels, batch, symbol, d_hidden, d_table);
+}
+
+/// d_b_n += Σ d_h over the examples of each length n. Forward was [`look_up`].
+///
+/// `d_hidden` is the gradient of the sums, `[E][H]`, and `d_lengths` `[L][H]`.
+pub fn length_gradient<R: Real, K: Kernels<R>, const L: usize>(
+    kernels: K,
+    batch: &[Example<L>],
+    d_hidden: &[R],
+    d_lengths: &mut [R],
+) {
+    let row = |example: &Example<L>| u8::try_from(example.length().checked_sub(1)?).ok();
+    rows_gradient(kernels, batch, row, d_hidden, d_lengths);
+}
+
+/// d_table\[r\] += Σ d_h over the examples that `row` gives row number r.
+fn rows_gradient<R: Real, K: Kernels<R>, const L: usize>(
+    kernels: K,
+    batch: &[Example<L>],
+    row: impl Fn(&Example<L>) -> Option<u8>,
+    d_hidden: &[R],
+    d_table: &mut [R],
+) {
     let width = d_hidden.len().checked_div(batch.len()).unwrap_or(0);
-    let mut rows = batch.iter().enumerate();
-    while rows.len() > 0 {
-        let mut shown = heapless::Vec::<(usize, u8), GROUP>::new();
-        for (row, example) in rows.by_ref().take(GROUP) {
-            if let Some(symbol) = example.noisy.get(position).copied().flatten() {
+    let mut examples = batch.iter().enumerate();
+    while examples.len() > 0 {
+        let mut read = heapless::Vec::<(usize, u8), GROUP>::new();
+        for (number, example) in examples.by_ref().take(GROUP) {
+            if let Some(row) = row(example) {
                 // There is room for as many as are taken.
-                let _ = shown.push((row, symbol));
+                let _ = read.push((number, row));
             }
         }
-        kernels.lookup_backward(&shown, d_hidden, d_table, width);
+        kernels.lookup_backward(&read, d_hidden, d_table, width);
     }
 }
 
-/// d_b += Σ d_h over the batch. Forward was [`look_up`]; `d_hidden` is the gradient of the sums, `[E][H]`.
-pub fn hidden_bias_gradient<R: Real, K: Kernels<R>>(kernels: K, d_hidden: &[R], d_bias: &mut [R]) {
+/// d_b += Σ d_h over the rows of a batch: the gradient of the bias of a hidden layer. `d_hidden` is `[E][H]`.
+pub(crate) fn hidden_bias_gradient<R: Real, K: Kernels<R>>(kernels: K, d_hidden: &[R], d_bias: &mut [R]) {
     for rows in all_rows(d_hidden.len().checked_div(d_bias.len()).unwrap_or(0)) {
         kernels.linear_backward_bias(&rows, d_hidden, d_bias);
     }
@@ -218,7 +248,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H
         Shape { architecture: Architecture::Mlp, positions: L, symbols: V, width: H, blocks: 0, heads: 0 };
     const TENSORS: &'static [Tensor] = &[
         Tensor { name: "input", dimensions: &[L, V, H], parts: L },
-        Tensor { name: "hidden_bias", dimensions: &[H], parts: 1 },
+        Tensor { name: "length", dimensions: &[L, H], parts: 1 },
         Tensor { name: "output", dimensions: &[L, V, H], parts: L },
         Tensor { name: "output_bias", dimensions: &[L, V], parts: L },
     ];
@@ -231,7 +261,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H
     fn view<T: Copy>(mut flat: &[T]) -> Option<Self::View<'_, T>> {
         let view = MlpView {
             input: cube(&mut flat)?,
-            hidden_bias: vector(&mut flat)?,
+            length: matrix(&mut flat)?,
             output: cube(&mut flat)?,
             output_bias: matrix(&mut flat)?,
         };
@@ -260,7 +290,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H
         losses.fill(R::ZERO);
         let tables: [(usize, &[R]); L] =
             core::array::from_fn(|position| (position, parameters.input[position].as_flattened()));
-        look_up(kernels, Some(parameters.hidden_bias), &tables, shard, hidden);
+        look_up(kernels, Some(parameters.length.as_flattened()), &tables, shard, hidden);
         activate(kernels, activation, 0, shard, hidden);
         d_hidden.fill(R::ZERO);
         // Position by position, so that its weights stay in the innermost cache for the whole batch.
@@ -290,7 +320,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H
         };
         match tensor {
             0 => table_gradient(kernels, part, shard, d_hidden, out),
-            1 => hidden_bias_gradient(kernels, d_hidden, out),
+            1 => length_gradient(kernels, shard, d_hidden, out),
             2 => output_weight_gradient(kernels, part, shard, hidden, d_logits, out),
             _ => output_bias_gradient(kernels, part, shard, d_logits, out),
         }
@@ -303,7 +333,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H
         memory: &'m mut [f32],
     ) -> Option<Self::Denoiser<'m, W, K>> {
         let hidden = memory.first_chunk_mut()?;
-        Some(MlpDenoiser { kernels, activation, parameters, symbols: [None; L], hidden })
+        Some(MlpDenoiser { kernels, activation, parameters, symbols: [None; L], length: L, hidden })
     }
 }
 
@@ -314,10 +344,11 @@ pub struct MlpDenoiser<'a, W, K, const L: usize, const V: usize, const H: usize>
     activation: Activation,
     parameters: MlpView<'a, W, L, V, H>,
     symbols: [Option<u8>; L],
+    length: usize,
     hidden: &'a mut [f32; H],
 }
 
-/// The hidden layer's sums of one text, b + Σ_l E\[l\]\[x_l\] over the shown positions l.
+/// The hidden layer's sums of a text of `length` symbols, b_n + Σ_l E\[l\]\[x_l\] over the shown positions l.
 pub(crate) fn look_up_text<
     W: Stored<f32>,
     K: Kernels<f32>,
@@ -326,15 +357,17 @@ pub(crate) fn look_up_text<
     const H: usize,
 >(
     kernels: K,
-    table: &[[[W; H]; V]; L],
-    bias: &[W; H],
+    (table, lengths): (&[[[W; H]; V]; L], &[[W; H]; L]),
     symbols: &[Option<u8>; L],
+    length: usize,
     hidden: &mut [f32; H],
 ) {
     hidden.fill(0.0);
-    kernels.lookup_forward(&[&bias[..]], hidden);
+    if let Some(row) = row_of_length(lengths.as_flattened(), length, H) {
+        kernels.lookup_forward(&[row], hidden);
+    }
     let mut rows = heapless::Vec::<&[W], L>::new();
-    for (table, symbol) in table.iter().zip(symbols) {
+    for (table, symbol) in table.iter().zip(symbols).take(length) {
         if let Some(row) = symbol.and_then(|symbol| table.get(usize::from(symbol))) {
             // There is room for one of each position.
             let _ = rows.push(row);
@@ -358,6 +391,10 @@ pub(crate) fn output_scores<W: Stored<f32>, K: Kernels<f32>, const V: usize, con
 impl<W: Stored<f32>, K: Kernels<f32>, const L: usize, const V: usize, const H: usize> Denoiser<L, V>
     for MlpDenoiser<'_, W, K, L, V, H>
 {
+    fn start(&mut self, length: usize) {
+        (self.symbols, self.length) = ([None; L], length.min(L));
+    }
+
     fn set(&mut self, position: usize, symbol: Option<u8>) {
         if let Some(slot) = self.symbols.get_mut(position) {
             *slot = symbol;
@@ -365,8 +402,8 @@ impl<W: Stored<f32>, K: Kernels<f32>, const L: usize, const V: usize, const H: u
     }
 
     fn evaluate(&mut self) {
-        let Self { kernels, activation, parameters, symbols, hidden } = self;
-        look_up_text(*kernels, parameters.input, parameters.hidden_bias, symbols, hidden);
+        let Self { kernels, activation, parameters, symbols, length, hidden } = self;
+        look_up_text(*kernels, (parameters.input, parameters.length), symbols, *length, hidden);
         kernels.activation_forward(*activation, *hidden);
     }
 

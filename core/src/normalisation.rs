@@ -15,13 +15,14 @@
 
 use crate::linear::{LANES, lanes, lanes_mut, row_by_row, sum_lanes};
 use crate::math::{Real, Stored};
-use crate::product::TILE;
 
 /// ε: the least mean square.
 const EPSILON: f64 = 1e-5;
 /// The most positions that a text of a normalised network can have: a network with more does not compile.
 pub(crate) const MOST_POSITIONS: usize = 64;
-/// Tiles of so many positions.
+/// Positions of a tile.
+const TILE: usize = LANES;
+/// The most tiles.
 const TILES: usize = MOST_POSITIONS / TILE;
 
 /// The features of the `TILE` positions from `first` on, of a row that ends at `end`; 0 past its end.
@@ -53,7 +54,7 @@ fn store<R: Real>(tile: [R; TILE], x: &mut [R], first: usize, end: usize) {
 
 /// y_dl = g_d·r_l·x_dl for every position l.
 ///
-/// `gain` is `[D]`, `x` and `y` are `[D][L]`, with `width` = L ≤ 64. `sqrt` is the correctly rounded square root, whose bits
+/// `gain` is `[D]`, `x` and `y` are `[D][W]`, with `width` = W ≤ 64. `sqrt` is the correctly rounded square root, whose bits
 /// IEEE 754 fixes, so the caller may pass one that the compiler can vectorise.
 #[inline(always)]
 pub fn rms_norm_forward<R: Real, W: Stored<R>>(
@@ -116,7 +117,7 @@ fn scale_of<R: Real>(
 
 /// Turns `d`, ∂loss/∂y, into ∂loss/∂x, and writes ∂loss/∂g to `d_gain`.
 ///
-/// `gain` and `d_gain` are `[D]`, `x` and `d` are `[D][L]`, with `width` = L ≤ 64. Forward was `y_dl = g_d·r_l·x_dl`.
+/// `gain` and `d_gain` are `[D]`, `x` and `d` are `[D][W]`, with `width` = W ≤ 64. Forward was `y_dl = g_d·r_l·x_dl`.
 #[expect(clippy::indexing_slicing, reason = "tile < TILES, lane < TILE")]
 #[inline(always)]
 pub fn rms_norm_backward<R: Real>(
@@ -143,9 +144,6 @@ pub fn rms_norm_backward<R: Real>(
             let products = times(n, d_y);
             for lane in 0..LANES {
                 sums[lane] += products[lane];
-            }
-            for lane in 0..LANES {
-                sums[lane] += products[LANES | lane];
             }
             let h = times([*g; TILE], d_y);
             let along = times(n, h);

@@ -1,21 +1,20 @@
 //! Patterns: which symbols each position may hold.
 //!
-//! In a pattern a letter stands for itself, `?` for any one letter, and `*`, at most once, for any number of letters,
-//! none included. A backslash takes the next character as it is. PAD is no letter.
+//! In a pattern a letter stands for itself, `?` for any one letter, and `*` for any number of letters, none included. A
+//! backslash takes the next character as it is.
 //!
-//! Where the `*` comes last, or there is none, the positions are settled by the pattern alone. Elsewhere the text after
-//! the `*` can stand in several places, and the length of the text must be given.
+//! A text of n letters meets a pattern of s letters and `?` if its stars stand for n − s letters together: for one star there
+//! is one way, for more there are several *placements*, each of which says how many letters each star stands for. A placement
+//! makes a [`Form`] of the pattern: how long the text is, and which letters are given where.
 
 use crate::categorical::SymbolSet;
-use crate::text::{Alphabet, PAD};
+use crate::text::Alphabet;
 
 /// Why no text can meet a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PatternError {
     /// A character that the alphabet lacks.
     UnknownCharacter(char),
-    /// More than one `*`.
-    TwoStars,
     /// A backslash with nothing after it.
     NothingEscaped,
     /// The text would need more positions than there are.
@@ -28,8 +27,6 @@ pub enum PatternError {
         /// The shortest text of the pattern.
         shortest: usize,
     },
-    /// A `*` before the end, and no length to say where it ends.
-    LengthNeeded,
 }
 
 /// One place of a pattern.
@@ -45,11 +42,15 @@ fn places<'a>(
     pattern: &'a str,
     alphabet: Alphabet<'a>,
 ) -> impl Iterator<Item = Result<Place, PatternError>> + 'a {
-    let mut characters = pattern.chars();
+    let mut characters = pattern.chars().peekable();
     core::iter::from_fn(move || {
         let letter = match characters.next()? {
             '?' => return Some(Ok(Place::AnyLetter)),
-            '*' => return Some(Ok(Place::Star)),
+            '*' => {
+                // Stars in a row are one.
+                while characters.next_if_eq(&'*').is_some() {}
+                return Some(Ok(Place::Star));
+            }
             '\\' => match characters.next() {
                 Some(escaped) => escaped,
                 None => return Some(Err(PatternError::NothingEscaped)),
@@ -60,57 +61,98 @@ fn places<'a>(
     })
 }
 
-/// The length of the shortest text of `pattern`, and whether it has a `*`.
+/// The length of the shortest text of `pattern`, and how many stars it has.
 ///
 /// # Errors
 /// [`PatternError`] where the pattern itself is wrong.
-pub fn shortest(pattern: &str, alphabet: Alphabet) -> Result<(usize, bool), PatternError> {
-    let (mut letters, mut star) = (0_usize, false);
+pub fn shortest(pattern: &str, alphabet: Alphabet) -> Result<(usize, usize), PatternError> {
+    let (mut letters, mut stars) = (0_usize, 0_usize);
     for place in places(pattern, alphabet) {
         match place? {
-            Place::Star if star => return Err(PatternError::TwoStars),
-            Place::Star => star = true,
+            Place::Star => stars = stars.saturating_add(1),
             _ => letters = letters.saturating_add(1),
         }
     }
-    Ok((letters, star))
+    Ok((letters, stars))
 }
 
-/// The symbols that each position may hold in a text of `pattern`, and of `length` letters if that is given.
+/// How many placements `stars` stars have that stand for `letters` letters together, C(letters + stars − 1, stars − 1): the
+/// ways to write a number as an ordered sum; saturates.
+pub fn placements(letters: usize, stars: usize) -> usize {
+    let Some(bars) = stars.checked_sub(1) else { return usize::from(letters == 0) };
+    let mut ways = 1_usize;
+    for bar in 1..=bars {
+        // C(letters + bar, bar) of C(letters + bar − 1, bar − 1), a whole number.
+        let Some(product) = ways.checked_mul(letters.saturating_add(bar)) else { return usize::MAX };
+        ways = product.checked_div(bar).unwrap_or(usize::MAX);
+    }
+    ways
+}
+
+/// Turns `placement`, how many letters each star stands for, into the next one of the same sum; false after the last.
 ///
-/// # Errors
-/// [`PatternError`] where no text of at most `L` letters can be of that pattern and length, or where a `*` before the end
-/// needs a length.
-pub fn allowed<const L: usize>(
-    pattern: &str,
-    length: Option<usize>,
-    alphabet: Alphabet,
-) -> Result<[SymbolSet; L], PatternError> {
-    let (shortest, star) = shortest(pattern, alphabet)?;
-    let needed = length.unwrap_or(shortest);
-    if shortest > L || needed > L {
-        return Err(PatternError::TooLong { needed: needed.max(shortest) });
-    }
-    if needed < shortest || (needed > shortest && !star) {
-        return Err(PatternError::Length { shortest });
-    }
-    let symbol = SymbolSet::first(alphabet.symbols());
-    let letter = symbol.without(PAD);
-    // Without a length, a last `*` leaves all that follows open; a text ends where its length is known.
-    let open = star && length.is_none();
-    let mut sets = [if open { symbol } else { SymbolSet::only(PAD) }; L];
-    let mut slots = sets.iter_mut();
-    let mut starred = false;
-    for place in places(pattern, alphabet) {
-        if open && starred {
-            return Err(PatternError::LengthNeeded);
-        }
-        match place? {
-            Place::Star if open => starred = true,
-            Place::Star => slots.by_ref().take(needed.saturating_sub(shortest)).for_each(|set| *set = letter),
-            Place::AnyLetter => slots.by_ref().take(1).for_each(|set| *set = letter),
-            Place::Letter(given) => slots.by_ref().take(1).for_each(|set| *set = SymbolSet::only(given)),
+/// The first is all letters in the last star, the last all in the first.
+pub fn next_placement(placement: &mut [usize]) -> bool {
+    // The last star but one that can take a letter from those behind it takes it, and they start anew.
+    for star in (0..placement.len().saturating_sub(1)).rev() {
+        let (head, tail) = placement.split_at_mut(star.saturating_add(1));
+        let behind: usize = tail.iter().fold(0, |sum, letters| sum.saturating_add(*letters));
+        if let (Some(letters), Some((last, others)), true) =
+            (head.last_mut(), tail.split_last_mut(), behind > 0)
+        {
+            *letters = letters.saturating_add(1);
+            others.fill(0);
+            *last = behind.saturating_sub(1);
+            return true;
         }
     }
-    Ok(sets)
+    false
+}
+
+/// A length, and the letters that are given in a text of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Form<const L: usize> {
+    /// n.
+    pub length: usize,
+    /// The letter that is given at each position, if one is.
+    pub given: [Option<u8>; L],
+}
+
+impl<const L: usize> Form<L> {
+    /// Any text of `length` letters.
+    pub const fn any(length: usize) -> Self {
+        Self { length, given: [None; L] }
+    }
+
+    /// The texts of `pattern` whose stars stand for `placement` letters. Stars past its end stand for none, and what is past the
+    /// last star says nothing.
+    ///
+    /// # Errors
+    /// [`PatternError`] where the pattern is wrong, or where no text has so many letters.
+    pub fn of(pattern: &str, placement: &[usize], alphabet: Alphabet) -> Result<Self, PatternError> {
+        let (shortest, stars) = shortest(pattern, alphabet)?;
+        let needed = placement.iter().take(stars).fold(shortest, |sum, letters| sum.saturating_add(*letters));
+        if needed > L {
+            return Err(PatternError::TooLong { needed });
+        }
+        if needed == 0 {
+            return Err(PatternError::Length { shortest: 1 });
+        }
+        let mut form = Self::any(needed);
+        let mut slots = form.given.iter_mut();
+        let mut stars = placement.iter();
+        for place in places(pattern, alphabet) {
+            match place? {
+                Place::Star => slots.by_ref().take(stars.next().copied().unwrap_or(0)).for_each(drop),
+                Place::AnyLetter => slots.by_ref().take(1).for_each(drop),
+                Place::Letter(letter) => slots.by_ref().take(1).for_each(|slot| *slot = Some(letter)),
+            }
+        }
+        Ok(form)
+    }
+
+    /// The symbols that each position may hold, of `symbols`, as the [`Sampler`](crate::sampler::Sampler) takes them.
+    pub fn allowed(&self, symbols: usize) -> [SymbolSet; L] {
+        self.given.map(|given| given.map_or(SymbolSet::first(symbols), SymbolSet::only))
+    }
 }

@@ -20,9 +20,9 @@
 //!
 //! Source: the tile is that of K. Goto and R. van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008.
 
-use crate::linear::{for_each_row, lanes, lanes_mut, plus_scaled, row_by_row, tiles};
+use crate::linear::{LANES, for_each_row, lanes, lanes_mut, plus_scaled, row_by_row, tiles};
 use crate::math::{Real, Stored};
-use crate::tensor::{block, block_mut, first_rows};
+use crate::tensor::first_rows;
 
 /// Lanes of a tile, and features of a transposed block: two registers of AVX2.
 pub const TILE: usize = 16;
@@ -35,6 +35,10 @@ const ROWS: usize = 6;
 /// A second tile height: every row count from 20 on is a sum of sixes and fives. A tile of two rows takes as long as one of
 /// four, since each sum waits for its last addition. In tiles of four rows, compilers put the rows in the lanes.
 const FEW_ROWS: usize = 5;
+/// Rows of a tile of [`LANES`] lanes, where the positions fill one register: as many accumulators as hide what an addition takes.
+const NARROW_ROWS: usize = 9;
+/// Its second height: every row count from 56 on is a sum of nines and eights.
+const FEW_NARROW_ROWS: usize = 8;
 
 /// What becomes of a finished sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +51,30 @@ pub enum Store {
     Multiply,
 }
 
-/// Some of `L` positions, in ascending order.
+/// Evaluates `$kernel` with `$width` as a constant where it is [`TILE`] or [`LANES`], so that nothing about lengths is asked in its loops.
+macro_rules! for_width {
+    ($width:ident: $kernel:expr) => {
+        if $width == TILE {
+            let $width = TILE;
+            $kernel
+        } else if $width == LANES {
+            let $width = LANES;
+            $kernel
+        } else {
+            $kernel
+        }
+    };
+}
+
+/// Positions that are computed for a text of `length`, at most `most`: whole registers of [`LANES`] numbers.
+///
+/// Those past the text's end are 0 where anything reads them, and so are the gradients of what is there.
+pub const fn width_of(length: usize, most: usize) -> usize {
+    let width = length.next_multiple_of(LANES);
+    if width < most { width } else { most }
+}
+
+/// Some of at most `L` positions, in ascending order.
 #[derive(Clone, Copy, Debug)]
 pub struct Positions<const L: usize> {
     /// The first `count` are those.
@@ -56,11 +83,11 @@ pub struct Positions<const L: usize> {
 }
 
 impl<const L: usize> Positions<L> {
-    /// Those that `chosen` says yes to.
+    /// Those of the first `width` that `chosen` says yes to.
     #[inline(always)]
-    pub fn new(chosen: impl Fn(usize) -> bool) -> Self {
+    pub fn new(width: usize, chosen: impl Fn(usize) -> bool) -> Self {
         let mut positions = Self { list: [0; L], count: 0 };
-        let chosen = (0..L).filter(|position| chosen(*position));
+        let chosen = (0..width).filter(|position| chosen(*position));
         for (count, (slot, position)) in (1..).zip(positions.list.iter_mut().zip(chosen)) {
             *slot = position;
             positions.count = count;
@@ -81,10 +108,17 @@ impl<const L: usize> Positions<L> {
 #[inline(always)]
 pub fn product<R: Real, W: Stored<R>>(w: &[W], x: &[R], y: &mut [R], width: usize, store: Store) {
     let outputs = y.len().checked_div(width).unwrap_or(0);
-    let [many, few, single] = tiles::<ROWS>(outputs);
-    let next = product_rows::<R, W, ROWS>(0, many, w, x, y, width, store);
-    let next = product_rows::<R, W, FEW_ROWS>(next, few, w, x, y, width, store);
-    product_rows::<R, W, 1>(next, single, w, x, y, width, store);
+    if width == LANES {
+        let [many, few, single] = tiles::<NARROW_ROWS>(outputs);
+        let next = product_rows::<R, W, NARROW_ROWS>(0, many, w, x, y, LANES, store);
+        let next = product_rows::<R, W, FEW_NARROW_ROWS>(next, few, w, x, y, LANES, store);
+        product_rows::<R, W, 1>(next, single, w, x, y, LANES, store);
+    } else {
+        let [many, few, single] = tiles::<ROWS>(outputs);
+        let next = product_rows::<R, W, ROWS>(0, many, w, x, y, width, store);
+        let next = product_rows::<R, W, FEW_ROWS>(next, few, w, x, y, width, store);
+        product_rows::<R, W, 1>(next, single, w, x, y, width, store);
+    }
 }
 
 /// The rows of `tiles` tiles of `N` rows from row `first` on; returns the row behind them.
@@ -116,10 +150,17 @@ fn product_rows<R: Real, W: Stored<R>, const N: usize>(
 #[inline(always)]
 pub fn product_transposed<R: Real, W: Stored<R>>(w: &[W], x: &[R], y: &mut [R], width: usize, store: Store) {
     let inputs = y.len().checked_div(width).unwrap_or(0);
-    let [many, few, single] = tiles::<ROWS>(inputs);
-    let next = transposed_rows::<R, W, ROWS>(0, many, w, x, y, width, store);
-    let next = transposed_rows::<R, W, FEW_ROWS>(next, few, w, x, y, width, store);
-    transposed_rows::<R, W, 1>(next, single, w, x, y, width, store);
+    if width == LANES {
+        let [many, few, single] = tiles::<NARROW_ROWS>(inputs);
+        let next = transposed_rows::<R, W, NARROW_ROWS>(0, many, w, x, y, LANES, store);
+        let next = transposed_rows::<R, W, FEW_NARROW_ROWS>(next, few, w, x, y, LANES, store);
+        transposed_rows::<R, W, 1>(next, single, w, x, y, LANES, store);
+    } else {
+        let [many, few, single] = tiles::<ROWS>(inputs);
+        let next = transposed_rows::<R, W, ROWS>(0, many, w, x, y, width, store);
+        let next = transposed_rows::<R, W, FEW_ROWS>(next, few, w, x, y, width, store);
+        transposed_rows::<R, W, 1>(next, single, w, x, y, width, store);
+    }
 }
 
 /// [`product_transposed`] for the rows of `tiles` tiles of `N` rows of y from row `first` on; returns the row behind them.
@@ -210,7 +251,11 @@ fn columns<'a, R: Real, W: Stored<R> + 'a, T: Weights<'a, W, N>, const N: usize>
     for first in (0..whole).step_by(TILE) {
         store_tile(tile::<R, W, T, N, TILE>(weights, x, width, first), y, width, first, store);
     }
-    for lane in whole..width {
+    let eights = width.saturating_sub(width % LANES);
+    for first in (whole..eights).step_by(LANES) {
+        store_tile(tile::<R, W, T, N, LANES>(weights, x, width, first), y, width, first, store);
+    }
+    for lane in eights..width {
         store_tile(tile::<R, W, T, N, 1>(weights, x, width, lane), y, width, lane, store);
     }
 }
@@ -283,11 +328,13 @@ pub fn product_backward_weight<R: Real>(
     d_w: &mut [R],
     width: usize,
 ) {
-    let outputs = d_y.len().checked_div(width).unwrap_or(0);
-    let [many, few, single] = tiles::<ROWS>(outputs);
-    let next = weight_rows::<R, ROWS>(0, many, positions, d_y, x, d_w, width);
-    let next = weight_rows::<R, FEW_ROWS>(next, few, positions, d_y, x, d_w, width);
-    weight_rows::<R, 1>(next, single, positions, d_y, x, d_w, width);
+    for_width!(width: {
+        let outputs = d_y.len().checked_div(width).unwrap_or(0);
+        let [many, few, single] = tiles::<ROWS>(outputs);
+        let next = weight_rows::<R, ROWS>(0, many, positions, d_y, x, d_w, width);
+        let next = weight_rows::<R, FEW_ROWS>(next, few, positions, d_y, x, d_w, width);
+        weight_rows::<R, 1>(next, single, positions, d_y, x, d_w, width);
+    });
 }
 
 /// [`product_backward_weight`] for the rows of `tiles` tiles of `N` rows from row `first` on; returns the row behind them.
@@ -372,15 +419,20 @@ pub fn transpose_blocks<R: Real>(x: &[R], y: &mut [R], width: usize) {
     let features = x.len().checked_div(width).unwrap_or(0);
     let whole = features.saturating_sub(features % TILE).saturating_mul(width);
     let few = features.saturating_sub(features % FEW).saturating_mul(width);
-    let spans = [(0, whole, TILE), (whole, few, FEW), (few, x.len(), 1)];
-    for (start, end, features) in spans {
-        let length = features.saturating_mul(width).max(1);
-        for first in (start..end).step_by(length) {
-            let last = first.saturating_add(length);
-            if let (Some(x), Some(y)) = (x.get(first..last), y.get_mut(first..last)) {
-                transpose(x, y, width);
-            }
-        }
+    for_width!(width: {
+        transpose_each(TILE, x.get(..whole), y.get_mut(..whole), width);
+        transpose_each(FEW, x.get(whole..few), y.get_mut(whole..few), width);
+        transpose_each(1, x.get(few..), y.get_mut(few..), width);
+    });
+}
+
+/// Each block of `features` features of `x` transposed, in `y`.
+#[inline(always)]
+fn transpose_each<R: Real>(features: usize, x: Option<&[R]>, y: Option<&mut [R]>, width: usize) {
+    let (Some(x), Some(y)) = (x, y) else { return };
+    let length = features.saturating_mul(width).max(1);
+    for (x, y) in x.chunks_exact(length).zip(y.chunks_exact_mut(length)) {
+        transpose(x, y, width);
     }
 }
 
@@ -449,21 +501,53 @@ pub(crate) fn transpose_square<R: Real>(x: &mut [R], width: usize) {
     }
 }
 
-/// y\[l\] = x\[l + `tap` − `radius`\], 0 outside the text, for each feature; `x` and `y` are `[D][L]`, with `width` = L.
+/// y\[l\] = x\[l + `tap` − `radius`\] for each feature, 0 wherever one of both is outside the text of `length` positions.
+///
+/// `x` and `y` are `[D][W]`, with `width` = W ≥ `length`.
 #[inline(always)]
-pub fn shift<R: Real>(x: &[R], (tap, radius): (usize, usize), y: &mut [R], width: usize) {
-    let (before, after) = (radius.saturating_sub(tap), tap.saturating_sub(radius));
-    let kept = width.saturating_sub(before).saturating_sub(after);
-    let rows = x.len().checked_div(width).unwrap_or(0);
-    for row in 0..rows {
-        let (Some(x), Some(y)) = (block(x, row, width), block_mut(y, row, width)) else { return };
-        y.fill(R::ZERO);
-        // Where the shift is longer than the text, nothing is kept.
-        let from = x.get(after..).and_then(|x| x.get(..kept));
-        let to = y.get_mut(before..).and_then(|y| y.get_mut(..kept));
-        if let (Some(from), Some(to)) = (from, to) {
-            to.copy_from_slice(from);
+pub fn shift<R: Real>(x: &[R], (tap, radius): (usize, usize), y: &mut [R], width: usize, length: usize) {
+    match width {
+        TILE => shift_rows::<R, TILE>(x, (tap, radius), y, length),
+        LANES => shift_rows::<R, LANES>(x, (tap, radius), y, length),
+        _ => {
+            let rows = x.chunks_exact(width.max(1)).zip(y.chunks_exact_mut(width.max(1)));
+            for (x, y) in rows {
+                for (l, y) in y.iter_mut().enumerate() {
+                    let from = l.wrapping_add(tap).wrapping_sub(radius);
+                    let inside = l < length && from < length;
+                    *y = if inside { x.get(from).copied().unwrap_or(R::ZERO) } else { R::ZERO };
+                }
+            }
         }
+    }
+}
+
+/// [`shift`] of rows of `N` positions, each read in one piece: what that takes from the rows beside it is masked.
+#[expect(clippy::indexing_slicing, reason = "lane < N")]
+#[inline(always)]
+fn shift_rows<R: Real, const N: usize>(x: &[R], (tap, radius): (usize, usize), y: &mut [R], length: usize) {
+    let mut inside = [false; N];
+    for lane in 0..N {
+        inside[lane] = lane < length && lane.wrapping_add(tap).wrapping_sub(radius) < length;
+    }
+    let mut place = tap.wrapping_sub(radius);
+    for (row, y) in y.as_chunks_mut::<N>().0.iter_mut().enumerate() {
+        let mut shifted = [R::ZERO; N];
+        match lanes::<R, N>(x, place) {
+            Some(x) => shifted = *x,
+            // The first row and the last, around which there is nothing.
+            None => {
+                for lane in 0..N {
+                    let from = row.wrapping_mul(N).wrapping_add(lane).wrapping_add(tap).wrapping_sub(radius);
+                    shifted[lane] = x.get(from).copied().unwrap_or(R::ZERO);
+                }
+            }
+        }
+        for lane in 0..N {
+            shifted[lane] = if inside[lane] { shifted[lane] } else { R::ZERO };
+        }
+        *y = shifted;
+        place = place.wrapping_add(N);
     }
 }
 

@@ -1,16 +1,16 @@
 //! The residual perceptron: two hidden layers with a skip connection.
 //!
-//! f = max(0, b + Σ_l E\[l\]\[x_l\]) over the shown positions l, g = max(0, d + W·f), h = g + f, and for each masked
-//! position l the logits are z_l = c_l + U_l·h, with E `input`, b `hidden_bias`, W `residual`, d `residual_bias`,
+//! f = max(0, b_n + Σ_l E\[l\]\[x_l\]) over the shown positions l of a text of n symbols, g = max(0, d + W·f), h = g + f, and for
+//! each masked position l the logits are z_l = c_l + U_l·h, with E `input`, b `length`, W `residual`, d `residual_bias`,
 //! U `output` and c `output_bias`.
 //!
 //! Backward, with d_z the gradient from the cross-entropy: d_h = Σ_l U_lᵀ·d_z_l, d_g = d_h where g > 0, and
 //! d_f = d_h + Wᵀ·d_g where f > 0, the sum being of the two ways from f to h; then d_U_l = Σ d_z_l·hᵀ, d_c_l = Σ d_z_l,
-//! d_W = Σ d_g·fᵀ, d_d = Σ d_g, d_b = Σ d_f and d_E\[l\]\[x_l\] = Σ d_f, the sums over the batch in its order.
+//! d_W = Σ d_g·fᵀ, d_d = Σ d_g, d_b_n = Σ d_f and d_E\[l\]\[x_l\] = Σ d_f, the sums over the batch in its order.
 //!
 //! While it trains, [dropout](crate::dropout) leaves out some of f and of g.
 //!
-//! It has (2·L·V + 2 + H)·H + L·V parameters: 232,260 for L 12, V 27, H 256.
+//! It has (2·L·V + L + 1 + H)·H + L·V parameters: 228,920 for L 12, V 26, H 256.
 //!
 //! Source: K. He et al., "Deep Residual Learning for Image Recognition", 2016, for the skip connection.
 
@@ -19,8 +19,9 @@ use crate::denoiser::{Architecture, Denoiser, Example, Model, Score, Shape, all_
 use crate::kernels::Kernels;
 use crate::math::{Real, Stored};
 use crate::mlp::{
-    activate, activate_backward, hidden_bias_gradient, look_up, look_up_text, output_backward,
-    output_bias_gradient, output_forward, output_scores, output_weight_gradient, table_gradient,
+    activate, activate_backward, hidden_bias_gradient, length_gradient, look_up, look_up_text,
+    output_backward, output_bias_gradient, output_forward, output_scores, output_weight_gradient,
+    table_gradient,
 };
 use crate::rng::Stream;
 use crate::tensor::{Tensor, block, block_mut, cube, matrix, vector, vector_mut};
@@ -34,8 +35,8 @@ pub struct Residual<const L: usize, const V: usize, const H: usize>;
 pub struct ResidualView<'a, T, const L: usize, const V: usize, const H: usize> {
     /// E: what each symbol at each position adds to the first hidden layer.
     pub input: &'a [[[T; H]; V]; L],
-    /// b: the first hidden layer of a text with everything masked.
-    pub hidden_bias: &'a [T; H],
+    /// b: the first hidden layer of a text of each length with everything masked.
+    pub length: &'a [[T; H]; L],
     /// W: how the second hidden layer reads the first.
     pub residual: &'a [[T; H]; H],
     /// d: the second hidden layer for a first one of zeros.
@@ -107,7 +108,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
     };
     const TENSORS: &'static [Tensor] = &[
         Tensor { name: "input", dimensions: &[L, V, H], parts: L },
-        Tensor { name: "hidden_bias", dimensions: &[H], parts: 1 },
+        Tensor { name: "length", dimensions: &[L, H], parts: 1 },
         Tensor { name: "residual", dimensions: &[H, H], parts: H / ROWS },
         Tensor { name: "residual_bias", dimensions: &[H], parts: 1 },
         Tensor { name: "output", dimensions: &[L, V, H], parts: L },
@@ -123,7 +124,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
         const { assert!(H.is_multiple_of(ROWS), "the parts of W are whole") };
         let view = ResidualView {
             input: cube(&mut flat)?,
-            hidden_bias: vector(&mut flat)?,
+            length: matrix(&mut flat)?,
             residual: matrix(&mut flat)?,
             residual_bias: vector(&mut flat)?,
             output: cube(&mut flat)?,
@@ -157,7 +158,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
         losses.fill(R::ZERO);
         let tables: [(usize, &[R]); L] =
             core::array::from_fn(|position| (position, parameters.input[position].as_flattened()));
-        look_up(kernels, Some(parameters.hidden_bias), &tables, shard, first);
+        look_up(kernels, Some(parameters.length.as_flattened()), &tables, shard, first);
         activate(kernels, activation, 0, shard, first);
         let residual = parameters.residual.as_flattened();
         for rows in all_rows(rows) {
@@ -202,7 +203,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
         };
         match tensor {
             0 => table_gradient(kernels, part, shard, d_first, out),
-            1 => hidden_bias_gradient(kernels, d_first, out),
+            1 => length_gradient(kernels, shard, d_first, out),
             2 => {
                 let Some(d_second) = d_second.get(part.saturating_mul(ROWS)..) else { return };
                 for rows in all_rows(rows) {
@@ -226,6 +227,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
             activation,
             parameters,
             symbols: [None; L],
+            length: L,
             first: vector_mut(&mut memory)?,
             second: vector_mut(&mut memory)?,
         })
@@ -239,6 +241,7 @@ pub struct ResidualDenoiser<'a, W, K, const L: usize, const V: usize, const H: u
     activation: Activation,
     parameters: ResidualView<'a, W, L, V, H>,
     symbols: [Option<u8>; L],
+    length: usize,
     /// f.
     first: &'a mut [f32; H],
     /// g, and at last h.
@@ -248,6 +251,10 @@ pub struct ResidualDenoiser<'a, W, K, const L: usize, const V: usize, const H: u
 impl<W: Stored<f32>, K: Kernels<f32>, const L: usize, const V: usize, const H: usize> Denoiser<L, V>
     for ResidualDenoiser<'_, W, K, L, V, H>
 {
+    fn start(&mut self, length: usize) {
+        (self.symbols, self.length) = ([None; L], length.min(L));
+    }
+
     fn set(&mut self, position: usize, symbol: Option<u8>) {
         if let Some(slot) = self.symbols.get_mut(position) {
             *slot = symbol;
@@ -255,8 +262,8 @@ impl<W: Stored<f32>, K: Kernels<f32>, const L: usize, const V: usize, const H: u
     }
 
     fn evaluate(&mut self) {
-        let Self { kernels, activation, parameters, symbols, first, second } = self;
-        look_up_text(*kernels, parameters.input, parameters.hidden_bias, symbols, first);
+        let Self { kernels, activation, parameters, symbols, length, first, second } = self;
+        look_up_text(*kernels, (parameters.input, parameters.length), symbols, *length, first);
         kernels.activation_forward(*activation, *first);
         let residual = parameters.residual.as_flattened();
         kernels.linear_forward(residual, parameters.residual_bias, &[0], *first, *second);

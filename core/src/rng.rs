@@ -65,16 +65,17 @@ pub enum Purpose {
     /// The noise of training: child (step, row) for one example, draw (position, 0); the step's shared draw is in
     /// child (step, `u32::MAX`). A picture of the noise has child (`u32::MAX`, 0), which is no step's.
     Noise = 2,
-    /// Sampling: child (index of the text, 0), draw (evaluation, position). Where a text's length is to be that of a free
-    /// text, the free ones tried have the children (index, 1), (index, 2), ….
+    /// Sampling: child (index of the text, 0), draw (evaluation, position). The text's length comes from draw (2³² − 1, 0), and
+    /// its form, where a pattern allows several, from draw (2³² − 1, 1).
     Sample = 3,
-    /// The masks of the held-out score: child (index of the text, draw), then child (masked positions, 0).
+    /// The orders of the score: child (index of the text, number of the order), by [`shuffle`]. The masks of its estimate while
+    /// training: child (row, 0), draw (position, 0), the word that rows share being in child (`u32::MAX`, 0).
     Score = 4,
     /// What training leaves out of the network: child (step, row) for one example, draw (eight values, layer).
     Dropout = 5,
 }
 
-/// A stream of draws, addressed by counters. Copying it is free, and it never runs out.
+/// A stream of draws, addressed by counters. Copying it is free, and it has 2⁶⁴ draws.
 ///
 /// One stream serves either for [`child`](Self::child) or for [`draw`](Self::draw), never for both: the two share
 /// the same block function.

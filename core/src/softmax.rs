@@ -113,23 +113,30 @@ pub fn cross_entropy_of_rows<R: Real>(
     }
 }
 
-/// Symbols of the largest alphabet, PAD among them: a network with more does not compile.
+/// Symbols of the largest alphabet: a network with more does not compile.
 pub(crate) const MOST_SYMBOLS: usize = 256;
 
-/// Σ_l weight_l·−ln p(clean_l), l ascending, in nats; turns the logits of every position into their gradients, 0 where the
-/// weight is.
+/// Σ_l weight_l·−ln p(clean_l) over the n positions l of `clean`, ascending, in nats; turns the logits of every position into
+/// their gradients, 0 where the weight is, and past the text's end.
 ///
-/// `z` is `[V][L]`; `clean` and `weights` are `[L]`.
+/// `z` is `[V][W]`, with `width` = W ≥ n.
 #[expect(clippy::indexing_slicing, reason = "training; position < L, clean < symbols ≤ V ≤ 256")]
 #[inline(always)]
-pub fn cross_entropy_of_positions<R: Real>(clean: &[u8], weights: &[f32], symbols: usize, z: &mut [R]) -> R {
-    let positions = clean.len();
+pub fn cross_entropy_of_positions<R: Real>(
+    clean: &[u8],
+    weights: &[f32],
+    symbols: usize,
+    z: &mut [R],
+    width: usize,
+) -> R {
+    let positions = width;
     let outputs = z.len().checked_div(positions).unwrap_or(0);
     let mut loss = R::ZERO;
     let mut column = [R::ZERO; MOST_SYMBOLS];
     let column = &mut column[..outputs];
     for position in 0..positions {
-        let weight = R::of(f64::from(weights[position]));
+        let weight = if position < clean.len() { weights[position] } else { 0.0 };
+        let weight = R::of(f64::from(weight));
         if weight == R::ZERO {
             column.fill(R::ZERO);
         } else {

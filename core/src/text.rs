@@ -1,10 +1,33 @@
 //! Text and symbols: the alphabet, encoding and decoding.
 //!
-//! Symbol 0 is PAD, which fills a text on the right; symbol s ≥ 1 is character s − 1 of the alphabet. MASK is no symbol:
-//! it is `None`.
+//! Symbol s is character s of the alphabet, from 0. A text has 1 … L symbols, and nothing beyond its last: how long it is comes
+//! first ([`Lengths`](crate::length::Lengths)). MASK is no symbol: it is `None`.
 
-/// The symbol that fills a text up to its last position.
-pub const PAD: u8 = 0;
+/// A text of at most `L` symbols.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Text<const L: usize> {
+    /// The first `length` are the text's; the others are 0.
+    symbols: [u8; L],
+    length: usize,
+}
+
+impl<const L: usize> Text<L> {
+    /// No text yet.
+    pub const EMPTY: Self = Self { symbols: [0; L], length: 0 };
+
+    /// The text of `symbols`; `None` where there are none or more than `L`.
+    pub fn new(symbols: &[u8]) -> Option<Self> {
+        let mut text = Self { length: symbols.len(), ..Self::EMPTY };
+        text.symbols.get_mut(..symbols.len())?.copy_from_slice(symbols);
+        (!symbols.is_empty()).then_some(text)
+    }
+
+    /// Its symbols, as many as it is long.
+    #[inline(always)]
+    pub fn symbols(&self) -> &[u8] {
+        self.symbols.get(..self.length).unwrap_or(&self.symbols)
+    }
+}
 
 /// The characters that texts are made of, each once, in the order of their symbols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +38,8 @@ pub struct Alphabet<'a> {
 /// Why a text could not be encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EncodeError {
+    /// No character at all.
+    Empty,
     /// A character that the alphabet lacks.
     UnknownCharacter(char),
     /// More characters than positions.
@@ -26,7 +51,7 @@ pub enum EncodeError {
 pub enum AlphabetError {
     /// No character at all.
     Empty,
-    /// More than 255 characters: a symbol is a `u8` and PAD is one of its values.
+    /// More than 255 characters: a symbol is a `u8`, and networks in integers keep 255 for MASK.
     TooMany,
     /// A character that occurs twice.
     Repeated(char),
@@ -53,47 +78,43 @@ impl<'a> Alphabet<'a> {
         self.characters
     }
 
-    /// How many symbols there are: the characters and PAD.
+    /// How many symbols there are, one for each character.
     pub fn symbols(&self) -> usize {
         // A character of UTF-8 has one byte that does not continue another.
         let first = |byte: &u8| *byte & 0b1100_0000 != 0b1000_0000;
-        self.characters.bytes().filter(first).count().saturating_add(1)
+        self.characters.bytes().filter(first).count()
     }
 
     /// The symbol of `character`, if the alphabet has it.
     pub fn symbol(&self, character: char) -> Option<u8> {
-        (1..=u8::MAX).zip(self.characters.chars()).find(|(_, c)| *c == character).map(|(symbol, _)| symbol)
+        (0..u8::MAX).zip(self.characters.chars()).find(|(_, c)| *c == character).map(|(symbol, _)| symbol)
     }
 
-    /// The character of `symbol`; `None` for PAD and for what is outside the alphabet.
+    /// The character of `symbol`; `None` for what is outside the alphabet.
     pub fn character(&self, symbol: u8) -> Option<char> {
-        (1..=u8::MAX).zip(self.characters.chars()).find(|(s, _)| *s == symbol).map(|(_, character)| character)
+        self.characters.chars().nth(usize::from(symbol))
     }
 
-    /// `text` as symbols, filled with [`PAD`].
+    /// `text` as symbols.
     ///
     /// # Errors
-    /// [`EncodeError`] where `text` has another character or more than `L` of them.
-    pub fn encode<const L: usize>(&self, text: &str) -> Result<[u8; L], EncodeError> {
-        let mut symbols = [PAD; L];
-        let mut slots = symbols.iter_mut();
+    /// [`EncodeError`] where `text` is empty, has another character or more than `L` of them.
+    pub fn encode<const L: usize>(&self, text: &str) -> Result<Text<L>, EncodeError> {
+        let mut encoded = Text::EMPTY;
         for character in text.chars() {
             let symbol = self.symbol(character).ok_or(EncodeError::UnknownCharacter(character))?;
-            *slots.next().ok_or(EncodeError::TooLong)? = symbol;
+            *encoded.symbols.get_mut(encoded.length).ok_or(EncodeError::TooLong)? = symbol;
+            encoded.length = encoded.length.saturating_add(1);
         }
-        Ok(symbols)
+        if encoded.length == 0 { Err(EncodeError::Empty) } else { Ok(encoded) }
     }
 
-    /// The text up to the first PAD, cut where it exceeds `BYTES` bytes of UTF-8; a mask, or a symbol outside the
-    /// alphabet, is written as `mask`.
+    /// The text of `symbols`, cut where it exceeds `BYTES` bytes of UTF-8; a mask, or a symbol outside the alphabet, is
+    /// written as `mask`.
     pub fn decode<const BYTES: usize>(&self, symbols: &[Option<u8>], mask: char) -> heapless::String<BYTES> {
         let mut text = heapless::String::new();
         for symbol in symbols {
-            let character = match symbol {
-                Some(PAD) => break,
-                Some(symbol) => self.character(*symbol).unwrap_or(mask),
-                None => mask,
-            };
+            let character = symbol.and_then(|symbol| self.character(symbol)).unwrap_or(mask);
             if text.push(character).is_err() {
                 break;
             }

@@ -1,13 +1,13 @@
 //! The bidirectional transformer.
 //!
-//! With x\[l\] the D features of position l: first x\[l\] = E\[x_l\] + P\[l\], where a masked position has a row of its own
-//! for E\[x_l\]. Then N blocks, each
+//! With x\[l\] the D features of position l of a text of n symbols: first x\[l\] = P\[l\] + Q\[n − 1 − l\] + E\[x_l\], a masked
+//! position without E\[x_l\] ([`embedding`](crate::embedding)). Then N blocks, each
 //!
 //! - x += W_oᵀ·attention(W_q·n, W_k·n, W_v·n), n = RMSNorm(x), with A heads of K features, A·K = D;
 //! - x += W_downᵀ·GELU(W_up·n), n = RMSNorm(x), with 4·D hidden units;
 //!
-//! and last the logits z\[l\] = U·RMSNorm(x\[l\]). There are no biases. Attention reads all positions, PAD too, and
-//! no causal mask hides any.
+//! and last the logits z\[l\] = U·RMSNorm(x\[l\]). There are no biases. Attention reads all positions of the text, and no
+//! causal mask hides any.
 //!
 //! Backward is the same list from the end, each line by the rules of its file: [`product`](crate::product),
 //! [`normalisation`](crate::normalisation), [`activation`](crate::activation), [`attention`](crate::attention). Where x is
@@ -15,12 +15,13 @@
 //!
 //! While it trains, [dropout](crate::dropout) leaves out some of what W_o and W_down read.
 //!
-//! Activations lie with the positions innermost, `x[d][l]`. The 4·D hidden units are four groups of D, so that every
+//! Activations lie with the positions innermost, `x[d][l]`, of a *map* of D features; W positions are computed
+//! ([`width_of`]). The 4·D hidden units are four groups of D, so that every
 //! matrix of a block is D × D; what the groups add to x is added in their order. W_o and W_down are stored with a row for
 //! each input, what that input adds to x, so that for their gradients ∂loss/∂x is transposed and not their inputs, of
 //! which there are four times as many.
 //!
-//! It has (2·V + L + 2)·D + N·(12·D² + 2·D) parameters: 201,728 for L 16, V 27, D 64, N 4.
+//! It has (2·V + 2·L + 1)·D + N·(12·D² + 2·D) parameters: 202,560 for L 16, V 26, D 64, N 4.
 //!
 //! Source: A. Vaswani et al., "Attention Is All You Need", NeurIPS 2017; R. Xiong et al., "On Layer Normalization in the
 //! Transformer Architecture", ICML 2020, for the place of the normalisation.
@@ -30,15 +31,15 @@ use core::ops::Range;
 use crate::activation::Activation;
 use crate::attention::Heads;
 use crate::denoiser::{Architecture, Denoiser, Example, Model, Score, Shape, initialise, to_scores_at};
-use crate::embedding::{Embedding, Map};
+use crate::embedding::Embedding;
 use crate::kernels::Kernels;
 use crate::math::{Real, Stored};
 use crate::normalisation::MOST_POSITIONS;
-use crate::product::{Positions, Store};
+use crate::product::{Positions, Store, width_of};
 use crate::rng::Stream;
 use crate::softmax::MOST_SYMBOLS;
 use crate::tensor::{
-    Tensor, cube, cube_mut, hypercube, hypercube_mut, matrix, matrix_mut, vector, vector_mut,
+    Tensor, block, cube, first_rows, first_rows_mut, hypercube, matrix, split_off, split_off_mut, vector,
 };
 
 /// A transformer over `L` positions, at most 64, and `V` symbols, with `N` blocks of width `D` and `A` heads of `K` features.
@@ -57,10 +58,10 @@ pub struct Transformer<
 pub struct TransformerView<'a, T, const L: usize, const V: usize, const D: usize, const N: usize> {
     /// E: the features of each symbol.
     pub token: &'a [[T; D]; V],
-    /// E of a masked position.
-    pub mask: &'a [T; D],
     /// P: the features of each position.
     pub position: &'a [[T; D]; L],
+    /// Q: the features of each position, counted from the end.
+    pub from_end: &'a [[T; D]; L],
     /// The gain of each block's first normalisation.
     pub attention_gain: &'a [[T; D]; N],
     /// W_q, W_k and W_v of each block.
@@ -79,9 +80,6 @@ pub struct TransformerView<'a, T, const L: usize, const V: usize, const D: usize
     pub output: &'a [[T; D]; V],
 }
 
-/// Four maps: queries, keys, values and the heads' output; or the hidden units in four groups.
-type Group<R, const L: usize, const D: usize> = [Map<R, L, D>; 4];
-
 /// The parameters of one block.
 struct Block<'a, T, const D: usize> {
     attention_gain: &'a [T; D],
@@ -95,12 +93,12 @@ struct Block<'a, T, const D: usize> {
 impl<'a, T, const L: usize, const V: usize, const D: usize, const N: usize>
     TransformerView<'a, T, L, V, D, N>
 {
-    /// E and P.
+    /// E, P and Q.
     fn embedding(&self) -> Embedding<'a, T> {
         Embedding {
             token: self.token.as_flattened(),
-            mask: self.mask,
             position: self.position.as_flattened(),
+            from_end: self.from_end.as_flattened(),
         }
     }
 
@@ -124,123 +122,126 @@ impl<'a, T, const L: usize, const V: usize, const D: usize, const N: usize>
 }
 
 impl<W, const D: usize> Block<'_, W, D> {
-    /// Σ over the heads of attention(W_q·n, W_k·n, W_v·n), n = RMSNorm(x), with heads of `features` features.
+    /// Σ over the heads of attention(W_q·n, W_k·n, W_v·n), n = RMSNorm(x).
     ///
-    /// Leaves n in `normed`, the queries, keys, values and what the heads make of them in `heads`, and the shares of each
-    /// head in `shares`.
-    fn attend<R: Real, K: Kernels<R>, const L: usize>(
+    /// Leaves n in `normed`, the queries, keys, values and what the heads make of them in the four maps of `group`, and the
+    /// shares of each head in `shares`.
+    fn attend<R: Real, K: Kernels<R>>(
         &self,
         kernels: K,
-        features: usize,
-        x: &Map<R, L, D>,
-        normed: &mut Map<R, L, D>,
-        heads: &mut Group<R, L, D>,
+        heads: Heads,
+        x: &[R],
+        normed: &mut [R],
+        group: &mut [R],
         shares: &mut [R],
     ) where
         W: Stored<R>,
     {
-        let normed = normed.as_flattened_mut();
-        kernels.rms_norm_forward(self.attention_gain, x.as_flattened(), normed, L);
-        for (w, y) in self.query_key_value.iter().zip(heads.iter_mut()) {
-            kernels.product(w.as_flattened(), normed, y.as_flattened_mut(), L, Store::Set);
+        let width = heads.positions;
+        kernels.rms_norm_forward(self.attention_gain, x, normed, width);
+        for (w, y) in self.query_key_value.iter().zip(group.chunks_exact_mut(normed.len().max(1))) {
+            kernels.product(w.as_flattened(), normed, y, width, Store::Set);
         }
-        let [query, key, value, mixed] = heads;
-        let inputs = [query.as_flattened(), key.as_flattened(), value.as_flattened()];
-        kernels.attention_forward(Heads { features, positions: L }, inputs, shares, mixed.as_flattened_mut());
+        let Some([query, key, value, mixed]) = first_rows_mut(group, normed.len()) else { return };
+        kernels.attention_forward(heads, [query, key, value], shares, mixed);
     }
 
     /// x += W_oᵀ·`mixed`, what the heads gave.
-    fn attended<R: Real, K: Kernels<R>, const L: usize>(
-        &self,
-        kernels: K,
-        mixed: &Map<R, L, D>,
-        x: &mut Map<R, L, D>,
-    ) where
+    fn attended<R: Real, K: Kernels<R>>(&self, kernels: K, mixed: &[R], x: &mut [R], width: usize)
+    where
         W: Stored<R>,
     {
-        let w = self.attention_output.as_flattened();
-        kernels.product_transposed(w, mixed.as_flattened(), x.as_flattened_mut(), L, Store::Add);
+        kernels.product_transposed(self.attention_output.as_flattened(), mixed, x, width, Store::Add);
     }
 
     /// `hidden` = W_up·n, n = RMSNorm(x), and leaves n in `normed`.
-    fn expand<R: Real, K: Kernels<R>, const L: usize>(
+    fn expand<R: Real, K: Kernels<R>>(
         &self,
         kernels: K,
-        x: &Map<R, L, D>,
-        normed: &mut Map<R, L, D>,
-        hidden: &mut Group<R, L, D>,
+        x: &[R],
+        normed: &mut [R],
+        hidden: &mut [R],
+        width: usize,
     ) where
         W: Stored<R>,
     {
-        let normed = normed.as_flattened_mut();
-        kernels.rms_norm_forward(self.mlp_gain, x.as_flattened(), normed, L);
-        for (w, y) in self.up.iter().zip(hidden) {
-            kernels.product(w.as_flattened(), normed, y.as_flattened_mut(), L, Store::Set);
+        kernels.rms_norm_forward(self.mlp_gain, x, normed, width);
+        for (w, y) in self.up.iter().zip(hidden.chunks_exact_mut(normed.len().max(1))) {
+            kernels.product(w.as_flattened(), normed, y, width, Store::Set);
         }
     }
 
     /// x += W_downᵀ·`hidden`.
-    fn contract<R: Real, K: Kernels<R>, const L: usize>(
-        &self,
-        kernels: K,
-        hidden: &Group<R, L, D>,
-        x: &mut Map<R, L, D>,
-    ) where
+    fn contract<R: Real, K: Kernels<R>>(&self, kernels: K, hidden: &[R], x: &mut [R], width: usize)
+    where
         W: Stored<R>,
     {
-        for (w, hidden) in self.down.iter().zip(hidden) {
-            let (w, x) = (w.as_flattened(), x.as_flattened_mut());
-            kernels.product_transposed(w, hidden.as_flattened(), x, L, Store::Add);
+        for (w, hidden) in self.down.iter().zip(hidden.chunks_exact(x.len().max(1))) {
+            kernels.product_transposed(w.as_flattened(), hidden, x, width, Store::Add);
         }
     }
 }
 
-/// What one example leaves of one block. Backward overwrites what it no longer needs with what the gradient will:
+/// What one example leaves of one block: maps, and groups of four maps. Backward overwrites what it no longer needs with what
+/// the gradient will:
 ///
-/// | group | its maps after forward | after backward |
+/// | | after forward | after backward |
 /// |---|---|---|
-/// | 0 | x before the block | ∂loss/∂x between its halves, in transposed blocks |
-/// | | the first normalisation, in transposed blocks | the same |
-/// | | x between the halves | ∂loss/∂x after the block, in transposed blocks |
-/// | | the second normalisation, in transposed blocks | the same |
-/// | 1 | queries, keys, values | their gradients |
-/// | | what the heads make of them | the same |
-/// | 2 | the slopes of the hidden units | the gradients of what went into them |
-/// | 3 | the hidden units | the same |
-struct BlockRecord<'a, R, const L: usize, const D: usize> {
-    groups: &'a [Group<R, L, D>; 4],
+/// | `before` | x before the block | ∂loss/∂x between its halves, in transposed blocks |
+/// | `normed_before` | the first normalisation, in transposed blocks | the same |
+/// | `between` | x between the halves | ∂loss/∂x after the block, in transposed blocks |
+/// | `normed_between` | the second normalisation, in transposed blocks | the same |
+/// | `heads` | queries, keys, values, and what the heads make of them | the gradients of the first three |
+/// | `slopes` | the slopes of the hidden units | the gradients of what went into them |
+/// | `hidden` | the hidden units | the same |
+struct BlockRecord<'a, R> {
+    before: &'a [R],
+    normed_before: &'a [R],
+    between: &'a [R],
+    normed_between: &'a [R],
+    heads: &'a [R],
+    slopes: &'a [R],
+    hidden: &'a [R],
     /// Of both gains.
-    d_gains: &'a [[R; D]; 2],
+    d_gains: [&'a [R]; 2],
 }
 
 /// The same, to be written, and what only backward reads.
-struct BlockRecordMut<'a, R, const L: usize, const D: usize, const A: usize> {
-    groups: &'a mut [Group<R, L, D>; 4],
-    d_gains: &'a mut [[R; D]; 2],
-    /// What each head's softmax gave.
-    shares: &'a mut [[[R; L]; L]; A],
+struct BlockRecordMut<'a, R> {
+    before: &'a mut [R],
+    normed_before: &'a mut [R],
+    between: &'a mut [R],
+    normed_between: &'a mut [R],
+    heads: &'a mut [R],
+    slopes: &'a mut [R],
+    hidden: &'a mut [R],
+    d_gains: [&'a mut [R]; 2],
+    /// What each head's softmax gave, `[A][W][W]`.
+    shares: &'a mut [R],
 }
 
 /// What one example leaves besides its blocks.
-struct Record<'a, R, const L: usize, const V: usize, const D: usize> {
-    /// ∂loss/∂x of what the symbols and positions gave.
-    d_embedding: &'a [[R; D]; L],
+struct Record<'a, R> {
+    /// ∂loss/∂x of what the symbols and positions gave, `[W][D]`.
+    d_embedding: &'a [R],
     /// The last normalisation, in transposed blocks.
-    normed: &'a Map<R, L, D>,
-    d_gain: &'a [R; D],
-    d_logits: &'a [[R; L]; V],
+    normed: &'a [R],
+    d_gain: &'a [R],
+    /// `[V][W]`.
+    d_logits: &'a [R],
 }
 
 /// The same, to be written, and what only backward reads.
-struct RecordMut<'a, R, const L: usize, const V: usize, const D: usize> {
-    /// Forward: x, which ends as the input of the last normalisation. Backward: its gradient.
-    x: &'a mut Map<R, L, D>,
+struct RecordMut<'a, R> {
     /// Forward: a normalisation. Backward: its gradient, or that of a head; at last `d_embedding`.
-    d: &'a mut Map<R, L, D>,
-    normed: &'a mut Map<R, L, D>,
-    d_gain: &'a mut [R; D],
-    d_logits: &'a mut [[R; L]; V],
-    d_share: &'a mut [[R; L]; L],
+    d: &'a mut [R],
+    normed: &'a mut [R],
+    d_gain: &'a mut [R],
+    d_logits: &'a mut [R],
+    /// Forward: x, which ends as the input of the last normalisation. Backward: its gradient.
+    x: &'a mut [R],
+    /// `[W][W]`.
+    d_share: &'a mut [R],
 }
 
 impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: usize, const K: usize>
@@ -252,40 +253,63 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
     const LAYERS: Range<usize> = 0..2 * N;
     const REST: usize = 3 * D * L + D + V * L + L * L;
 
-    /// What `record` holds of block number `block`.
-    fn block_record<R>(record: &[R], block: usize) -> Option<BlockRecord<'_, R, L, D>> {
+    /// What `record` holds of block number `block`, where `width` positions are computed.
+    fn block_record<R>(record: &[R], block: usize, width: usize) -> Option<BlockRecord<'_, R>> {
         let mut flat = record.chunks_exact(Self::BLOCK).nth(block)?;
-        Some(BlockRecord { groups: hypercube(&mut flat)?, d_gains: matrix(&mut flat)? })
-    }
-
-    fn block_record_mut<R>(mut flat: &mut [R]) -> Option<BlockRecordMut<'_, R, L, D, A>> {
-        Some(BlockRecordMut {
-            groups: hypercube_mut(&mut flat)?,
-            d_gains: matrix_mut(&mut flat)?,
-            shares: cube_mut(&mut flat)?,
+        let (map, group) = (D.wrapping_mul(width), D.wrapping_mul(width).wrapping_mul(4));
+        Some(BlockRecord {
+            before: split_off(&mut flat, map)?,
+            normed_before: split_off(&mut flat, map)?,
+            between: split_off(&mut flat, map)?,
+            normed_between: split_off(&mut flat, map)?,
+            heads: split_off(&mut flat, group)?,
+            slopes: split_off(&mut flat, group)?,
+            hidden: split_off(&mut flat, group)?,
+            d_gains: [split_off(&mut flat, D)?, split_off(&mut flat, D)?],
         })
     }
 
-    /// What `record` holds besides its blocks.
-    fn record<R>(record: &[R]) -> Option<Record<'_, R, L, V, D>> {
+    fn block_record_mut<R>(mut flat: &mut [R], width: usize) -> Option<BlockRecordMut<'_, R>> {
+        let (map, group) = (D.wrapping_mul(width), D.wrapping_mul(width).wrapping_mul(4));
+        Some(BlockRecordMut {
+            before: split_off_mut(&mut flat, map)?,
+            normed_before: split_off_mut(&mut flat, map)?,
+            between: split_off_mut(&mut flat, map)?,
+            normed_between: split_off_mut(&mut flat, map)?,
+            heads: split_off_mut(&mut flat, group)?,
+            slopes: split_off_mut(&mut flat, group)?,
+            hidden: split_off_mut(&mut flat, group)?,
+            d_gains: [split_off_mut(&mut flat, D)?, split_off_mut(&mut flat, D)?],
+            shares: split_off_mut(&mut flat, A.wrapping_mul(width).wrapping_mul(width))?,
+        })
+    }
+
+    /// What `record` holds besides its blocks, where `width` positions are computed.
+    fn record<R>(record: &[R], width: usize) -> Option<Record<'_, R>> {
         let mut flat = record.get(Self::BLOCKS..)?;
         Some(Record {
-            d_embedding: matrix(&mut flat)?,
-            normed: matrix(&mut flat)?,
-            d_gain: vector(&mut flat)?,
-            d_logits: matrix(&mut flat)?,
+            d_embedding: split_off(&mut flat, D.wrapping_mul(width))?,
+            normed: split_off(&mut flat, D.wrapping_mul(width))?,
+            d_gain: split_off(&mut flat, D)?,
+            d_logits: split_off(&mut flat, V.wrapping_mul(width))?,
         })
     }
 
-    fn record_mut<R>(mut flat: &mut [R]) -> Option<RecordMut<'_, R, L, V, D>> {
+    fn record_mut<R>(mut flat: &mut [R], width: usize) -> Option<RecordMut<'_, R>> {
+        let map = D.wrapping_mul(width);
         Some(RecordMut {
-            d: matrix_mut(&mut flat)?,
-            normed: matrix_mut(&mut flat)?,
-            d_gain: vector_mut(&mut flat)?,
-            d_logits: matrix_mut(&mut flat)?,
-            x: matrix_mut(&mut flat)?,
-            d_share: matrix_mut(&mut flat)?,
+            d: split_off_mut(&mut flat, map)?,
+            normed: split_off_mut(&mut flat, map)?,
+            d_gain: split_off_mut(&mut flat, D)?,
+            d_logits: split_off_mut(&mut flat, V.wrapping_mul(width))?,
+            x: split_off_mut(&mut flat, map)?,
+            d_share: split_off_mut(&mut flat, width.wrapping_mul(width))?,
         })
+    }
+
+    /// The sizes of attention in a text of `length` symbols.
+    fn heads(length: usize) -> Heads {
+        Heads { features: K, positions: width_of(length, L), length }
     }
 
     /// x through one block; `normed` is used up. To dropout, what the heads give is `layer`, an even number, and the hidden
@@ -294,27 +318,27 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         kernels: C,
         block: &Block<R, D>,
         (example, layer): (&Example<L>, usize),
-        record: BlockRecordMut<R, L, D, A>,
-        x: &mut Map<R, L, D>,
-        normed: &mut Map<R, L, D>,
+        record: BlockRecordMut<R>,
+        x: &mut [R],
+        normed: &mut [R],
     ) {
-        let [[before, normed_before, between, normed_between], heads, slopes, hidden] = record.groups;
-        let shares = record.shares.as_flattened_mut().as_flattened_mut();
-        *before = *x;
-        block.attend(kernels, K, x, normed, heads, shares);
-        let [.., mixed] = heads;
-        kernels.dropout_forward(example.dropout, layer, mixed.as_flattened_mut());
-        block.attended(kernels, mixed, x);
-        kernels.transpose_blocks(normed.as_flattened(), normed_before.as_flattened_mut(), L);
-        *between = *x;
-        block.expand(kernels, x, normed, hidden);
-        kernels.transpose_blocks(normed.as_flattened(), normed_between.as_flattened_mut(), L);
-        let flat_hidden = hidden.as_flattened_mut().as_flattened_mut();
-        let flat_slopes = slopes.as_flattened_mut().as_flattened_mut();
-        kernels.gelu_forward_slope(flat_hidden, flat_slopes);
-        kernels.dropout_forward(example.dropout, layer | 1, flat_hidden);
-        kernels.dropout_forward(example.dropout, layer | 1, flat_slopes);
-        block.contract(kernels, hidden, x);
+        let BlockRecordMut { before, normed_before, between, normed_between, heads, slopes, hidden, .. } =
+            record;
+        let sizes = Self::heads(example.length());
+        let width = sizes.positions;
+        before.copy_from_slice(x);
+        block.attend(kernels, sizes, x, normed, heads, record.shares);
+        let Some([.., mixed]) = first_rows_mut::<R, 4>(heads, x.len()) else { return };
+        kernels.dropout_forward(example.dropout, layer, mixed);
+        block.attended(kernels, mixed, x, width);
+        kernels.transpose_blocks(normed, normed_before, width);
+        between.copy_from_slice(x);
+        block.expand(kernels, x, normed, hidden, width);
+        kernels.transpose_blocks(normed, normed_between, width);
+        kernels.gelu_forward_slope(hidden, slopes);
+        kernels.dropout_forward(example.dropout, layer | 1, hidden);
+        kernels.dropout_forward(example.dropout, layer | 1, slopes);
+        block.contract(kernels, hidden, x, width);
     }
 
     /// `d_x`, ∂loss/∂x after the block, becomes that before it; `d` is used up. Forward was
@@ -324,38 +348,38 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         kernels: C,
         block: &Block<R, D>,
         (example, layer): (&Example<L>, usize),
-        record: BlockRecordMut<R, L, D, A>,
-        (d_x, d): (&mut Map<R, L, D>, &mut Map<R, L, D>),
-        d_share: &mut [[R; L]; L],
+        record: BlockRecordMut<R>,
+        (d_x, d): (&mut [R], &mut [R]),
+        d_share: &mut [R],
     ) {
-        let [[before, _, between, _], [query, key, value, _], slopes, _] = record.groups;
-        let [d_attention_gain, d_mlp_gain] = record.d_gains;
-        let (d_x, d) = (d_x.as_flattened_mut(), d.as_flattened_mut());
+        let BlockRecordMut {
+            before, between, heads, slopes, d_gains: [d_attention_gain, d_mlp_gain], ..
+        } = record;
+        let sizes = Self::heads(example.length());
+        let (width, map) = (sizes.positions, d_x.len());
+        let Some([query, key, value, _]) = first_rows_mut(heads, map) else { return };
 
-        for (w, slope) in block.down.iter().zip(slopes.iter_mut()) {
-            kernels.product(w.as_flattened(), d_x, slope.as_flattened_mut(), L, Store::Multiply);
+        for (w, slope) in block.down.iter().zip(slopes.chunks_exact_mut(map.max(1))) {
+            kernels.product(w.as_flattened(), d_x, slope, width, Store::Multiply);
         }
         d.fill(R::ZERO);
-        for (w, slope) in block.up.iter().zip(slopes.iter()) {
-            kernels.product_transposed(w.as_flattened(), slope.as_flattened(), d, L, Store::Add);
+        for (w, slope) in block.up.iter().zip(slopes.chunks_exact(map.max(1))) {
+            kernels.product_transposed(w.as_flattened(), slope, d, width, Store::Add);
         }
-        kernels.rms_norm_backward(block.mlp_gain, between.as_flattened(), d, d_mlp_gain, L);
-        kernels.transpose_blocks(d_x, between.as_flattened_mut(), L);
+        kernels.rms_norm_backward(block.mlp_gain, between, d, d_mlp_gain, width);
+        kernels.transpose_blocks(d_x, between, width);
         kernels.add_scaled(d_x, R::ONE, d);
 
-        kernels.product(block.attention_output.as_flattened(), d_x, d, L, Store::Set);
+        kernels.product(block.attention_output.as_flattened(), d_x, d, width, Store::Set);
         // Linear and diagonal, it is its own transpose.
         kernels.dropout_forward(example.dropout, layer, d);
-        let maps = [query.as_flattened_mut(), key.as_flattened_mut(), value.as_flattened_mut()];
-        let shares = record.shares.as_flattened_mut().as_flattened_mut();
-        let heads = Heads { features: K, positions: L };
-        kernels.attention_backward(heads, maps, shares, d, d_share.as_flattened_mut());
+        kernels.attention_backward(sizes, [&mut *query, &mut *key, &mut *value], record.shares, d, d_share);
         d.fill(R::ZERO);
-        for (w, map) in block.query_key_value.iter().zip([&*query, &*key, &*value]) {
-            kernels.product_transposed(w.as_flattened(), map.as_flattened(), d, L, Store::Add);
+        for (w, map) in block.query_key_value.iter().zip([query, key, value]) {
+            kernels.product_transposed(w.as_flattened(), map, d, width, Store::Add);
         }
-        kernels.rms_norm_backward(block.attention_gain, before.as_flattened(), d, d_attention_gain, L);
-        kernels.transpose_blocks(d_x, before.as_flattened_mut(), L);
+        kernels.rms_norm_backward(block.attention_gain, before, d, d_attention_gain, width);
+        kernels.transpose_blocks(d_x, before, width);
         kernels.add_scaled(d_x, R::ONE, d);
     }
 
@@ -365,16 +389,16 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         parameters: &TransformerView<'_, R, L, V, D, N>,
         example: &Example<L>,
         symbols: usize,
-        record: &mut RecordMut<R, L, V, D>,
+        RecordMut { x, d, normed, d_gain, d_logits, .. }: &mut RecordMut<R>,
     ) -> R {
-        let (x, d) = (record.x.as_flattened_mut(), record.d.as_flattened_mut());
-        let (output, logits) = (parameters.output.as_flattened(), record.d_logits.as_flattened_mut());
-        kernels.rms_norm_forward(parameters.final_gain, x, d, L);
-        kernels.product(output, d, logits, L, Store::Set);
-        kernels.transpose_blocks(d, record.normed.as_flattened_mut(), L);
-        let loss = kernels.cross_entropy_of_positions(&example.clean, &example.weights, symbols, logits);
-        kernels.product_transposed(output, logits, d, L, Store::Set);
-        kernels.rms_norm_backward(parameters.final_gain, x, d, record.d_gain, L);
+        let (output, width) = (parameters.output.as_flattened(), width_of(example.length(), L));
+        let clean = example.clean.symbols();
+        kernels.rms_norm_forward(parameters.final_gain, x, d, width);
+        kernels.product(output, d, d_logits, width, Store::Set);
+        kernels.transpose_blocks(d, normed, width);
+        let loss = kernels.cross_entropy_of_positions(clean, &example.weights, symbols, d_logits, width);
+        kernels.product_transposed(output, d_logits, d, width, Store::Set);
+        kernels.rms_norm_backward(parameters.final_gain, x, d, d_gain, width);
         x.copy_from_slice(d);
         loss
     }
@@ -393,8 +417,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
     };
     const TENSORS: &'static [Tensor] = &[
         Tensor { name: "token", dimensions: &[V, D], parts: V },
-        Tensor { name: "mask", dimensions: &[D], parts: 1 },
         Tensor { name: "position", dimensions: &[L, D], parts: 1 },
+        Tensor { name: "from_end", dimensions: &[L, D], parts: 1 },
         Tensor { name: "attention_gain", dimensions: &[N, D], parts: N },
         Tensor { name: "query_key_value", dimensions: &[N, 3, D, D], parts: 3 * N },
         Tensor { name: "attention_output", dimensions: &[N, D, D], parts: N },
@@ -418,8 +442,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         const { assert!(V <= MOST_SYMBOLS, "cross-entropy keeps the logits of so many symbols") };
         let view = TransformerView {
             token: matrix(&mut flat)?,
-            mask: vector(&mut flat)?,
             position: matrix(&mut flat)?,
+            from_end: matrix(&mut flat)?,
             attention_gain: matrix(&mut flat)?,
             query_key_value: hypercube(&mut flat)?,
             attention_output: cube(&mut flat)?,
@@ -459,25 +483,25 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
     ) {
         for ((example, record), loss) in shard.iter().zip(records.chunks_exact_mut(Self::RECORD)).zip(losses)
         {
+            let width = width_of(example.length(), L);
             let Some((blocks, rest)) = record.split_at_mut_checked(Self::BLOCKS) else { return };
-            let Some(mut rest) = Self::record_mut(rest) else { return };
-            kernels.embed(parameters.embedding(), &example.noisy, rest.x.as_flattened_mut());
+            let Some(mut rest) = Self::record_mut(rest, width) else { return };
+            kernels.embed(parameters.embedding(), example.shown(), rest.x, width);
             let layers = || Self::LAYERS.step_by(2).zip(parameters.blocks());
             for ((layer, block), record) in layers().zip(blocks.chunks_exact_mut(Self::BLOCK)) {
-                let Some(record) = Self::block_record_mut(record) else { return };
+                let Some(record) = Self::block_record_mut(record, width) else { return };
                 Self::block_forward(kernels, &block, (example, layer), record, rest.x, rest.d);
             }
             *loss = Self::head(kernels, &parameters, example, symbols, &mut rest);
             for ((layer, block), record) in layers().zip(blocks.chunks_exact_mut(Self::BLOCK)).rev() {
-                let Some(record) = Self::block_record_mut(record) else { return };
+                let Some(record) = Self::block_record_mut(record, width) else { return };
                 let d = (&mut *rest.x, &mut *rest.d);
                 Self::block_backward(kernels, &block, (example, layer), record, d, rest.d_share);
             }
-            kernels.transpose(rest.x.as_flattened(), rest.d.as_flattened_mut(), L);
+            kernels.transpose(rest.x, rest.d, width);
         }
     }
 
-    #[expect(clippy::indexing_slicing, reason = "training; a remainder by the length")]
     fn gradient<R: Real, C: Kernels<R>>(
         kernels: C,
         tensor: usize,
@@ -486,32 +510,40 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         records: &[R],
         out: &mut [R],
     ) {
-        let records = || records.chunks_exact(Self::RECORD);
-        let all = || records().filter_map(Self::record);
-        let block = |number: usize| records().filter_map(move |record| Self::block_record(record, number));
+        let widths = || shard.iter().map(|example| width_of(example.length(), L));
+        let records = || widths().zip(records.chunks_exact(Self::RECORD));
+        let all = || records().filter_map(|(width, record)| Self::record(record, width));
+        let of_block = |number: usize| {
+            records().filter_map(move |(width, record)| Self::block_record(record, number, width))
+        };
         match tensor {
-            0 | 1 => {
-                let symbol = if tensor == 0 { u8::try_from(part).ok() } else { None };
+            0 => {
+                let Ok(symbol) = u8::try_from(part) else { return };
                 for (example, record) in shard.iter().zip(all()) {
-                    if example.noisy.contains(&symbol) {
-                        kernels.embed_backward(
-                            &example.noisy,
-                            record.d_embedding.as_flattened(),
-                            symbol,
-                            out,
-                        );
+                    if example.shown().contains(&Some(symbol)) {
+                        kernels.embed_backward(example.shown(), record.d_embedding, symbol, out);
                     }
                 }
             }
-            2 => all().for_each(|record| kernels.add_scaled(out, R::ONE, record.d_embedding.as_flattened())),
-            3 => block(part).for_each(|record| kernels.add_scaled(out, R::ONE, &record.d_gains[0])),
-            6 => block(part).for_each(|record| kernels.add_scaled(out, R::ONE, &record.d_gains[1])),
+            1 => {
+                for (example, record) in shard.iter().zip(all()) {
+                    let inside = record.d_embedding.get(..D.saturating_mul(example.length()));
+                    kernels.add_scaled(out, R::ONE, inside.unwrap_or(&[]));
+                }
+            }
+            2 => {
+                for (example, record) in shard.iter().zip(all()) {
+                    kernels.embed_backward_from_end(example.length(), record.d_embedding, out, D);
+                }
+            }
+            3 => of_block(part).for_each(|record| kernels.add_scaled(out, R::ONE, record.d_gains[0])),
+            6 => of_block(part).for_each(|record| kernels.add_scaled(out, R::ONE, record.d_gains[1])),
             9 => all().for_each(|record| kernels.add_scaled(out, R::ONE, record.d_gain)),
             10 => {
-                for (example, record) in shard.iter().zip(all()) {
-                    let scored = Positions::<L>::new(|position| example.is_scored(position));
-                    let (d, normed) = (record.d_logits.as_flattened(), record.normed.as_flattened());
-                    kernels.product_backward_weight(scored.as_slice(), d, normed, out, L);
+                for ((example, width), record) in shard.iter().zip(widths()).zip(all()) {
+                    let scored = Positions::<L>::new(width, |position| example.is_scored(position));
+                    let (d, normed) = (record.d_logits, record.normed);
+                    kernels.product_backward_weight(scored.as_slice(), d, normed, out, width);
                 }
             }
             _ => {
@@ -522,18 +554,18 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
                 };
                 // In the last block nothing reads what is not scored, but for the keys and values.
                 let everywhere = number < N.saturating_sub(1) || tensor == 4 && !part.is_multiple_of(3);
-                for (example, record) in shard.iter().zip(block(number)) {
-                    let [[d_between, before, d_after, between], heads, d_hidden, hidden] = record.groups;
+                for ((example, width), record) in shard.iter().zip(widths()).zip(of_block(number)) {
+                    let map = |group, part| block(group, part, D.saturating_mul(width)).unwrap_or(&[]);
                     // The pairs of maps (y, x) whose products y·xᵀ add up to the gradient; x in transposed blocks.
                     let (y, x) = match tensor {
-                        4 => (&heads[part % 3], before),
-                        5 => (&heads[3], d_between),
-                        7 => (&d_hidden[part % 4], between),
-                        _ => (&hidden[part % 4], d_after),
+                        4 => (map(record.heads, part % 3), record.normed_before),
+                        5 => (map(record.heads, 3), record.before),
+                        7 => (map(record.slopes, part % 4), record.normed_between),
+                        _ => (map(record.hidden, part % 4), record.between),
                     };
-                    let positions = Positions::<L>::new(|position| everywhere || example.is_scored(position));
-                    let (y, x) = (y.as_flattened(), x.as_flattened());
-                    kernels.product_backward_weight(positions.as_slice(), y, x, out, L);
+                    let scored = |position: usize| everywhere || example.is_scored(position);
+                    let positions = Positions::<L>::new(width, scored);
+                    kernels.product_backward_weight(positions.as_slice(), y, x, out, width);
                 }
             }
         }
@@ -549,11 +581,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
             kernels,
             parameters,
             symbols: [None; L],
-            x: matrix_mut(&mut memory)?,
-            normed: matrix_mut(&mut memory)?,
-            group: cube_mut(&mut memory)?,
-            shares: cube_mut(&mut memory)?,
-            logits: matrix_mut(&mut memory)?,
+            length: L,
+            memory: split_off_mut(&mut memory, Self::MEMORY)?,
         })
     }
 }
@@ -574,11 +603,9 @@ pub struct TransformerDenoiser<
     kernels: C,
     parameters: TransformerView<'a, W, L, V, D, N>,
     symbols: [Option<u8>; L],
-    x: &'a mut Map<f32, L, D>,
-    normed: &'a mut Map<f32, L, D>,
-    group: &'a mut Group<f32, L, D>,
-    shares: &'a mut [[[f32; L]; L]; A],
-    logits: &'a mut [[f32; L]; V],
+    length: usize,
+    /// Of the text's width: the logits, x, a normalisation, a group of maps, and the shares.
+    memory: &'a mut [f32],
 }
 
 impl<
@@ -592,6 +619,10 @@ impl<
     const K: usize,
 > Denoiser<L, V> for TransformerDenoiser<'_, W, C, L, V, D, N, A, K>
 {
+    fn start(&mut self, length: usize) {
+        (self.symbols, self.length) = ([None; L], length.min(L));
+    }
+
     fn set(&mut self, position: usize, symbol: Option<u8>) {
         if let Some(slot) = self.symbols.get_mut(position) {
             *slot = symbol;
@@ -599,23 +630,28 @@ impl<
     }
 
     fn evaluate(&mut self) {
-        let Self { kernels, parameters, symbols, x, normed, group, shares, logits } = self;
-        let kernels = *kernels;
-        kernels.embed(parameters.embedding(), symbols, x.as_flattened_mut());
+        let Self { kernels, parameters, symbols, length, memory } = self;
+        let (kernels, heads) = (*kernels, Transformer::<L, V, D, N, A, K>::heads(*length));
+        let (width, mut memory) = (heads.positions, &mut **memory);
+        let mut part =
+            |features: usize| split_off_mut(&mut memory, features.wrapping_mul(width)).unwrap_or_default();
+        let (logits, x, normed) = (part(V), part(D), part(D));
+        let (group, shares) = (part(D.wrapping_mul(4)), part(A.wrapping_mul(width)));
+        kernels.embed(parameters.embedding(), symbols.get(..*length).unwrap_or(symbols), x, width);
         for block in parameters.blocks() {
-            block.attend(kernels, K, x, normed, group, shares.as_flattened_mut().as_flattened_mut());
-            let [.., mixed] = &**group;
-            block.attended(kernels, mixed, x);
-            block.expand(kernels, x, normed, group);
-            kernels.gelu_forward(group.as_flattened_mut().as_flattened_mut());
-            block.contract(kernels, group, x);
+            block.attend(kernels, heads, x, normed, group, shares);
+            if let Some([.., mixed]) = first_rows::<f32, 4>(group, normed.len()) {
+                block.attended(kernels, mixed, x, width);
+            }
+            block.expand(kernels, x, normed, group, width);
+            kernels.gelu_forward(group);
+            block.contract(kernels, group, x, width);
         }
-        let normed = normed.as_flattened_mut();
-        kernels.rms_norm_forward(parameters.final_gain, x.as_flattened(), normed, L);
-        kernels.product(parameters.output.as_flattened(), normed, logits.as_flattened_mut(), L, Store::Set);
+        kernels.rms_norm_forward(parameters.final_gain, x, normed, width);
+        kernels.product(parameters.output.as_flattened(), normed, logits, width, Store::Set);
     }
 
     fn scores(&self, position: usize, out: &mut [Score; V]) {
-        to_scores_at(self.logits, position, out);
+        to_scores_at(self.memory, width_of(self.length, L), position, out);
     }
 }

@@ -22,7 +22,7 @@ use multiversion::target::target_cfg_f;
 
 /// Positions, symbols, hidden width and examples of the default run.
 const L: usize = 12;
-const V: usize = 27;
+const V: usize = 26;
 const H: usize = 256;
 const B: usize = 64;
 /// Positions, width, width of a head and of the inner layer of the transformer.
@@ -30,7 +30,7 @@ const P: usize = 16;
 const D: usize = 64;
 const K: usize = 16;
 const W: usize = 4 * D;
-const HEADS: Heads = Heads { features: K, positions: P };
+const HEADS: Heads = Heads { features: K, positions: P, length: P };
 
 /// What the kernels read and write.
 struct Data {

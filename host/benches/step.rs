@@ -12,15 +12,16 @@ use micro_diffusion::denoiser::Example;
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::schedule::MaskCounts;
+use micro_diffusion::text::Text;
 use micro_diffusion_cli::engine::aligned::Aligned;
 use micro_diffusion_cli::engine::kernels::{PEAK_SUMS, multiply_and_add};
 use micro_diffusion_cli::engine::step::{Batch, Parameters, Rates, Setup, Step};
 
 /// Positions and symbols.
 const L: usize = 12;
-const V: usize = 27;
+const V: usize = 26;
 
-/// Steps of `batch` random texts on `threads` threads.
+/// Steps of `batch` random texts, of all lengths, on `threads` threads.
 fn steps<M: Step<L, V>>(bencher: Bencher, batch: u32, threads: usize) {
     let mut weights = vec![0.0; M::PARAMETERS];
     M::initialise(&mut weights, Stream::new(1, Purpose::Weights));
@@ -28,18 +29,22 @@ fn steps<M: Step<L, V>>(bencher: Bencher, batch: u32, threads: usize) {
     let mut weights = Aligned::copy_of(&weights, 0);
     let (mut m, mut v) = (Aligned::copy_of(&zeros, 1), Aligned::copy_of(&zeros, 2));
     let stream = Stream::new(1, Purpose::Noise);
-    let text = |row: u32| std::array::from_fn(|l| (stream.draw(row, l as u32)[0] % V as u32) as u8);
+    let text = |row: u32| {
+        let letters: [u8; L] = std::array::from_fn(|l| (stream.draw(row, l as u32)[0] % V as u32) as u8);
+        Text::new(&letters[..L - row as usize % L]).expect("a letter at least")
+    };
     let mut examples: Vec<_> = (0..batch).map(|row| Example { clean: text(row), ..Example::EMPTY }).collect();
     let mut records = Aligned::copy_of(&vec![0.0; batch as usize * M::RECORD], 0);
     let mut losses = vec![0.0; batch as usize];
     let counts = MaskCounts::<L>::new(batch);
-    let masked: u32 = (0..batch).map(|row| counts.count(0, row)).sum();
+    let lengths = examples.iter().map(Example::length);
+    let masked: u32 = (0..).zip(lengths).map(|(row, length)| counts.count([0, 0], row, length)).sum();
     let flops = 6 * masked as usize * V * M::SHAPE.width;
-    let shared = |step| stream.child(step, u32::MAX).draw(0, 0)[0];
+    let texts: Vec<_> = examples.iter().map(|example| example.clean).collect();
+    let shared = |step| stream.child(step, u32::MAX).draw(0, 0);
     let draw = |(step, shared), row: usize, example: &mut Example<L>| {
-        let count = counts.count(shared, row as u32);
-        let stream = stream.child(step, row as u32);
-        *example = Example::bound(&example.clean, count, counts.weight(count), stream);
+        *example =
+            Example::bound_row(&texts[row], &counts, shared, row as u32, stream.child(step, row as u32));
     };
     examples.iter_mut().enumerate().for_each(|(row, example)| draw((0, shared(0)), row, example));
     let (mut next, mut step) = (examples.clone(), 0);

@@ -10,7 +10,7 @@ use micro_diffusion::sampler::Order;
 use crate::engine::configurations;
 use crate::engine::draw::{self, Request, Schedule, order_name};
 use crate::engine::score;
-use crate::engine::settings::{IntegerFormat, Objective, Settings};
+use crate::engine::settings::{IntegerFormat, Settings};
 use crate::files::format::FileFormat;
 
 /// What a command's end means to the shell.
@@ -60,6 +60,11 @@ pub(crate) enum Verb {
     /// Score a model on held-out lines
     #[command(after_help = "Example:\n  micro-diffusion eval --model runs/names --json")]
     Eval(EvalOptions),
+    /// Say how likely a model finds texts, and how surprising each of their letters
+    #[command(
+        after_help = "Examples:\n  micro-diffusion score emma brooklynn\n  micro-diffusion score --json - < words.txt"
+    )]
+    Score(ScoreOptions),
     /// Show a text at rising noise levels: the forward process
     #[command(after_help = "Example:\n  micro-diffusion noise josephine")]
     Noise(NoiseOptions),
@@ -125,9 +130,6 @@ pub(crate) struct TrainOptions {
     /// Seed of weights, order and noise [default: 1]
     #[arg(long, value_parser = seed, allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,
-    /// What is learned [default: nelbo]
-    #[arg(long, value_parser = objective())]
-    pub(crate) objective: Option<Objective>,
     /// Hold out every tenth training line instead of the held-out ones: for choosing settings
     #[arg(long)]
     pub(crate) development: bool,
@@ -168,7 +170,7 @@ pub(crate) struct DrawOptions {
     /// How many positions each step reveals
     #[arg(long, value_parser = schedule(), default_value = draw::SCHEDULE.name())]
     pub(crate) schedule: Schedule,
-    /// Unmasking steps; fewer are faster and coarser [default: one for each position]
+    /// Unmasking steps; fewer are faster and coarser [default: one for each letter]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..), allow_negative_numbers = true)]
     pub(crate) steps: Option<u16>,
     /// Draw only from so many of the likeliest symbols [default: all]
@@ -192,7 +194,7 @@ pub(crate) struct SampleOptions {
     #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) pattern: Option<String>,
     /// How many letters the names must have
-    #[arg(long, value_name = "LETTERS", value_parser = length, allow_negative_numbers = true)]
+    #[arg(long, value_name = "LETTERS", value_parser = count, allow_negative_numbers = true)]
     pub(crate) length: Option<usize>,
     /// Seed; name number n of a seed is always the same
     #[arg(long, default_value_t = 1, value_parser = seed, allow_negative_numbers = true)]
@@ -223,10 +225,34 @@ pub(crate) struct EvalOptions {
     /// Score every tenth training line instead, as train --development holds out [default: as the model's run did]
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) development: Option<bool>,
-    /// Mask draws for each number of masks
-    #[arg(long, default_value_t = score::DRAWS, value_parser = clap::value_parser!(u32).range(1..=10_000), allow_negative_numbers = true)]
-    pub(crate) draws: u32,
-    /// Seed of the masks and the names
+    /// Random orders in which each line is scored
+    #[arg(long, default_value_t = score::ORDERS, value_parser = clap::value_parser!(u32).range(1..=10_000), allow_negative_numbers = true)]
+    pub(crate) orders: u32,
+    /// Score only so many lines, evenly spread [default: all]
+    #[arg(long, value_name = "LINES", value_parser = count, allow_negative_numbers = true)]
+    pub(crate) lines: Option<usize>,
+    /// Score the lines exactly too, by every subset of positions: for models of up to 12 positions
+    #[arg(long)]
+    pub(crate) exact: bool,
+    /// Seed of the orders and the names
+    #[arg(long, default_value_t = 1, value_parser = seed, allow_negative_numbers = true)]
+    pub(crate) seed: u64,
+    /// Print one JSON object instead
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct ScoreOptions {
+    /// The texts; - stands for the lines of stdin
+    #[arg(required = true, value_name = "TEXT")]
+    pub(crate) texts: Vec<String>,
+    #[command(flatten)]
+    pub(crate) model: ModelOption,
+    /// Random orders in which each text is scored
+    #[arg(long, default_value_t = score::ORDERS, value_parser = clap::value_parser!(u32).range(1..=10_000), allow_negative_numbers = true)]
+    pub(crate) orders: u32,
+    /// Seed of the orders
     #[arg(long, default_value_t = 1, value_parser = seed, allow_negative_numbers = true)]
     pub(crate) seed: u64,
     /// Print one JSON object instead
@@ -321,7 +347,6 @@ impl TrainOptions {
     pub(crate) fn over(&self, settings: Settings) -> Settings {
         Settings {
             config: self.config.clone().unwrap_or(settings.config),
-            objective: self.objective.unwrap_or(settings.objective),
             steps: self.steps.unwrap_or(settings.steps),
             batch: self.batch.unwrap_or(settings.batch),
             learning_rate: self.lr.unwrap_or(settings.learning_rate),
@@ -351,21 +376,6 @@ impl DrawOptions {
     }
 }
 
-fn objective() -> impl TypedValueParser<Value = Objective> {
-    one_of([
-        (
-            Objective::Nelbo,
-            Objective::Nelbo.name(),
-            "The likelihood bound: a number of masks for each line, loss at masked positions only",
-        ),
-        (
-            Objective::Reference,
-            Objective::Reference.name(),
-            "The Python reference's: one cosine noise level for the whole batch, loss at all positions",
-        ),
-    ])
-}
-
 fn integer_format() -> impl TypedValueParser<Value = IntegerFormat> {
     one_of([
         (IntegerFormat::Int8, "int8", "A byte for each weight"),
@@ -373,16 +383,27 @@ fn integer_format() -> impl TypedValueParser<Value = IntegerFormat> {
     ])
 }
 
+/// An order that is no longer there, hidden from help and completions, and the one that draws alike.
+const ENTROPY: &str = "entropy";
+
+/// Reads `--sampler`. The order that is no longer there is an error that gives the one to use instead.
 fn order() -> impl TypedValueParser<Value = Order> {
     let help = |order| match order {
         Order::Random => "Random positions: draws from the learned distribution",
         Order::Confidence => {
             "The positions whose likeliest symbol is the most probable: sharper, and shorter names"
         }
-        Order::Entropy => "The positions of lowest entropy",
         Order::Remask => "Random positions, and one shown letter drawn anew at each step",
     };
-    one_of(draw::ORDERS.map(|order| (order, order_name(order), help(order))))
+    let present = draw::ORDERS.map(|order| PossibleValue::new(order_name(order)).help(help(order)));
+    let old = PossibleValue::new(ENTROPY).hide(true);
+    PossibleValuesParser::new(present.into_iter().chain([old])).try_map(|name| {
+        let found = draw::ORDERS.into_iter().find(|order| order_name(*order) == name);
+        let confidence = order_name(Order::Confidence);
+        found.ok_or_else(|| {
+            format!("it is no longer there and drew as {confidence} does; write --sampler {confidence}")
+        })
+    })
 }
 
 fn schedule() -> impl TypedValueParser<Value = Schedule> {
@@ -427,9 +448,9 @@ fn seed(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("must be a whole number from 0 to {}", u64::MAX))
 }
 
-fn length(text: &str) -> Result<usize, String> {
-    let length = text.parse().ok().filter(|length| *length > 0);
-    length.ok_or_else(|| "must be a whole number from 1 up".to_owned())
+fn count(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| *count > 0);
+    count.ok_or_else(|| "must be a whole number from 1 up".to_owned())
 }
 
 fn temperature(text: &str) -> Result<f64, String> {

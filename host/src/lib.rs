@@ -8,6 +8,7 @@
 pub mod engine {
     // 1. Training.
     pub(crate) mod settings;
+    pub(crate) mod language;
     pub mod aligned;
     pub mod kernels;
     pub mod step;
@@ -18,8 +19,10 @@ pub mod engine {
     // 2. Drawing and scoring.
     pub(crate) mod description;
     pub(crate) mod source;
+    pub(crate) mod forms;
     pub(crate) mod draw;
     pub(crate) mod score;
+    pub mod counting;
 
     // 3. Networks behind one interface.
     pub(crate) mod network;
@@ -46,6 +49,7 @@ pub mod files {
 /// Shows texts, progress, pictures and reports.
 pub(crate) mod show {
     pub(crate) mod terminal;
+    pub(crate) mod waiting;
     pub(crate) mod picture;
     pub(crate) mod messages;
     pub(crate) mod progress;
@@ -62,6 +66,7 @@ pub(crate) mod verbs {
     pub(crate) mod train;
     pub(crate) mod sample;
     pub(crate) mod eval;
+    pub(crate) mod score;
     pub(crate) mod noise;
     pub(crate) mod sweep;
     pub(crate) mod bench;
@@ -108,6 +113,7 @@ fn verb(verb: Verb) -> anyhow::Result<Outcome> {
         Verb::Train(options) => verbs::train::run(&options),
         Verb::Sample(options) => verbs::sample::run(&options),
         Verb::Eval(options) => verbs::eval::run(&options),
+        Verb::Score(options) => verbs::score::run(&options),
         Verb::Noise(options) => verbs::noise::run(&options),
         Verb::Sweep(options) => verbs::sweep::run(&options),
         Verb::Bench(options) => verbs::bench::run(&options),

@@ -6,6 +6,8 @@ use micro_diffusion::denoiser::{Denoiser, Model, Score};
 use micro_diffusion::file::{ModelFile, crc32, write_integers};
 use micro_diffusion::integer::{IntegerModel, Precision, Quantisable, Scales};
 use micro_diffusion::kernels::Plain;
+use micro_diffusion::length::Lengths;
+use micro_diffusion::pattern::Form;
 use micro_diffusion::quantise::{grid, quantise, scales};
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
@@ -77,8 +79,9 @@ impl Case {
             bytes.extend_from_slice(piece);
             Ok(())
         };
-        write_integers::<I, L, V, _>(Alphabet::new(alphabet).unwrap(), &self.scales, &self.payload, sink)
-            .unwrap();
+        let lengths: Vec<[u8; 4]> = (0..L as u32).map(|length| (3 * length).to_le_bytes()).collect();
+        let (alphabet, lengths) = (Alphabet::new(alphabet).unwrap(), Lengths::new(&lengths).unwrap());
+        write_integers::<I, L, V, _>(alphabet, lengths, &self.scales, &self.payload, sink).unwrap();
         bytes
     }
 }
@@ -121,37 +124,41 @@ pub(crate) fn shifted(x: i64, n: i64) -> i64 {
     if n >= 0 { x << n } else { x >> -n }
 }
 
-/// Texts from all masks to none.
-pub(crate) fn texts<const L: usize, const V: usize>(seed: u64) -> Vec<[Option<u8>; L]> {
+/// Texts of every length from all masks to none.
+pub(crate) fn texts<const L: usize, const V: usize>(seed: u64) -> Vec<Vec<Option<u8>>> {
     let stream = Stream::new(seed, Purpose::Noise);
     (0..40)
         .map(|text: u32| {
-            let words: [[u32; 2]; L] = std::array::from_fn(|l| stream.child(text, 0).draw(l as u32, 0));
-            words.map(|[symbol, shown]| (shown % 40 < text).then_some((symbol % V as u32) as u8))
+            let length = 1 + (7 * text + 3) % L as u32;
+            let words = (0..length).map(|l| stream.child(text, 0).draw(l, 0));
+            words.map(|[symbol, shown]| (shown % 40 < text).then_some((symbol % V as u32) as u8)).collect()
         })
         .collect()
 }
 
+/// The scores of every letter of `text`, with symbols put at the positions past its end too, which are ignored.
 pub(crate) fn all_scores<D: Denoiser<L, V>, const L: usize, const V: usize>(
     denoiser: &mut D,
-    text: &[Option<u8>; L],
+    text: &[Option<u8>],
 ) -> Vec<[Score; V]> {
+    denoiser.start(text.len());
     for (position, symbol) in text.iter().enumerate() {
         denoiser.set(position, *symbol);
     }
+    (text.len()..L + 2).for_each(|position| denoiser.set(position, Some(1)));
     denoiser.evaluate();
     let scores = |position| {
         let mut scores = [7; V];
         denoiser.scores(position, &mut scores);
         scores
     };
-    (0..L).map(scores).collect()
+    (0..text.len()).map(scores).collect()
 }
 
 /// Compares, over many texts and with one denoiser for all, the scores of an `I` with those that `plain` gives some positions.
 pub(crate) fn agrees<I: IntegerModel<L, V>, const L: usize, const V: usize>(
     case: &Case,
-    mut plain: impl FnMut(&[Vec<i64>], &[Option<u8>; L]) -> Vec<(usize, [i64; V])>,
+    mut plain: impl FnMut(&[Vec<i64>], &[Option<u8>]) -> Vec<(usize, [i64; V])>,
 ) {
     let tensors = integers(I::TENSORS, &case.payload);
     let mut memory = I::MEMORY;
@@ -201,7 +208,7 @@ pub(crate) fn any_alignment_and_no_change<
 ) {
     let case = Case::new::<M, I, L, V>(1, activation);
     let bytes = case.file::<I, L, V>(alphabet);
-    let mut text = [None; L];
+    let mut text = vec![None; L - 1];
     text[0] = Some(1);
     for shift in 0..4 {
         let moved: Vec<u8> = std::iter::repeat_n(0, shift).chain(bytes.iter().copied()).collect();
@@ -229,26 +236,31 @@ pub(crate) fn any_alignment_and_no_change<
 
 /// The checksum of the texts that an `I` for names draws in every order and for several patterns, which they fit, and the
 /// texts.
-pub(crate) fn every_order_and_pattern<M: Model<L, 27>, I: IntegerModel<L, 27>, const L: usize>(
+pub(crate) fn every_order_and_pattern<M: Model<L, 26>, I: IntegerModel<L, 26>, const L: usize>(
     activation: u8,
 ) -> (u32, String) {
-    let case = Case::new::<M, I, L, 27>(1, activation);
+    let case = Case::new::<M, I, L, 26>(1, activation);
     let alphabet = Alphabet::new("abcdefghijklmnopqrstuvwxyz").unwrap();
     let mut memory = I::MEMORY;
     let mut denoiser = I::denoiser(I::view(&case.payload, &case.scales).unwrap(), &mut memory);
     let mut all = String::new();
-    for order in [Order::Random, Order::Confidence, Order::Entropy, Order::Remask] {
-        for pattern in ["*", "m?r?a", "jo*"] {
-            let allowed: [_; L] = micro_diffusion::pattern::allowed(pattern, None, alphabet).unwrap();
+    for order in [Order::Random, Order::Confidence, Order::Remask] {
+        for (pattern, star) in [("*", 7), ("m?r?a", 0), ("jo*", 3), ("*an*", 1)] {
+            let form = Form::<L>::of(pattern, &[star, 2], alphabet).unwrap();
+            let allowed = form.allowed(alphabet.symbols());
             let mut settings = Settings::new(order, Temperature::from_milli(700));
             settings.top_k = 20;
             for index in 0..3 {
                 let stream = Stream::new(1, Purpose::Sample).child(index, 0);
-                let mut sampler = Sampler::<L, 27>::new(&allowed, settings, stream).unwrap();
+                let mut sampler = Sampler::<L, 26>::new(form.length, &allowed, settings, stream).unwrap();
                 sampler.run(&mut denoiser, L);
                 let text = alphabet.decode::<64>(sampler.symbols(), '_');
-                let fits = pattern.chars().zip(text.chars()).all(|(p, t)| p == '?' || p == '*' || p == t);
-                assert!(fits && !text.contains('_'), "{order:?} {pattern} {text}");
+                let letters = form.given.iter().zip(text.bytes());
+                let fits = letters.filter_map(|(given, t)| Some(b'a' + (*given)? == t)).all(|fits| fits);
+                assert!(
+                    fits && text.len() == form.length && !text.contains('_'),
+                    "{order:?} {pattern} {text}"
+                );
                 all += &text;
                 all += "\n";
             }

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub(crate) mod integers;
+pub(crate) mod naive;
 pub(crate) mod oracle;
 pub(crate) mod tolerance;
 
@@ -11,6 +12,7 @@ use micro_diffusion::dropout::Dropout;
 use micro_diffusion::kernels::{Kernels, Plain};
 use micro_diffusion::math::Real;
 use micro_diffusion::rng::{Purpose, Stream, symmetric};
+use micro_diffusion::text::Text;
 
 /// `count` numbers in ±1, fixed by `seed`.
 pub(crate) fn numbers(seed: u64, count: usize) -> Vec<f64> {
@@ -28,19 +30,24 @@ pub(crate) fn matrix<const N: usize, const M: usize>(seed: u64) -> [[f64; M]; N]
     std::array::from_fn(|row| vector(seed * 1000 + row as u64))
 }
 
-/// A batch with every kind of example: some masks, all masks, none that count, shown positions that count.
+/// A batch with every kind of example: some masks, all masks, none that count, shown positions that count; texts of every
+/// length, the longest first.
 pub(crate) fn batch<const L: usize>(rows: usize, symbols: u8) -> Vec<Example<L>> {
     let stream = Stream::new(9, Purpose::Order);
     (0..rows as u32)
         .map(|row| {
             let word = |position: usize, b: u32| stream.child(row, 0).draw(position as u32, b)[0];
-            let clean = std::array::from_fn(|l| (word(l, 0) % u32::from(symbols)) as u8);
-            let noisy = std::array::from_fn(|l| (word(l, 1) % 5 < 2 && row != 1).then_some(clean[l]));
+            let length = L - row as usize % L;
+            let letters: Vec<u8> = (0..length).map(|l| (word(l, 0) % u32::from(symbols)) as u8).collect();
+            let shown = |l: usize| word(l, 1) % 5 < 2 && row != 1;
+            let noisy = std::array::from_fn(|l| letters.get(l).copied().filter(|_| shown(l)));
             let weights = std::array::from_fn(|l| match (row, noisy[l]) {
+                _ if l >= length => 0.0,
                 (2, _) => 0.5,
                 (_, None) => 0.25 + l as f32 / 8.0,
                 _ => 0.0,
             });
+            let clean = Text::new(&letters).unwrap();
             Example { clean, noisy, weights, dropout: Dropout::NONE }
         })
         .collect()
@@ -78,29 +85,35 @@ pub(crate) fn add_gradient<M: Model<L, V>, R: Real, K: Kernels<R>, const L: usiz
     assert!(rest.is_empty(), "the parts are the whole");
 }
 
-/// A denoiser that a table defines: what it says depends on how many positions are masked and on the first shown symbol.
+/// A denoiser that a table defines: what it says depends on the length and on what is shown where.
 /// It counts how often it is evaluated.
 #[derive(Clone)]
 pub(crate) struct Table<const L: usize, const V: usize> {
-    pub(crate) symbols: [Option<u8>; L],
+    /// Of the n positions.
+    pub(crate) symbols: Vec<Option<u8>>,
     pub(crate) evaluations: usize,
     pub(crate) seed: u64,
 }
 
 impl<const L: usize, const V: usize> Table<L, V> {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { symbols: [None; L], evaluations: 0, seed }
+        Self { symbols: vec![None; L], evaluations: 0, seed }
     }
 
     /// The scores at `position` of the text `symbols`.
-    pub(crate) fn scores_of(seed: u64, symbols: &[Option<u8>; L], position: usize) -> [Score; V] {
-        let code = symbols.iter().fold(1_u32, |code, s| code * 7 + s.map_or(0, |s| u32::from(s) + 1));
+    pub(crate) fn scores_of(seed: u64, symbols: &[Option<u8>], position: usize) -> [Score; V] {
+        let add = |code: u32, s: &Option<u8>| code.wrapping_mul(7) + s.map_or(0, |s| u32::from(s) + 1);
+        let code = symbols.iter().fold(1, add);
         let stream = Stream::new(seed, Purpose::Weights).child(code, position as u32);
         std::array::from_fn(|v| (f64::from(symmetric(stream.draw(v as u32, 0)[0])) * 2.0 * 65_536.0) as Score)
     }
 }
 
 impl<const L: usize, const V: usize> Denoiser<L, V> for Table<L, V> {
+    fn start(&mut self, length: usize) {
+        self.symbols = vec![None; length];
+    }
+
     fn set(&mut self, position: usize, symbol: Option<u8>) {
         self.symbols[position] = symbol;
     }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use micro_diffusion::denoiser::{Example, Model};
 use micro_diffusion::dropout::Dropout;
 use micro_diffusion::file::crc32;
+use micro_diffusion::text::Text;
 
 const VECTORS: &str = include_str!("../oracle/vectors.txt");
 const SCRIPT: &[u8] = include_bytes!("../oracle/generate.py");
@@ -47,12 +48,20 @@ impl Oracle {
     pub(crate) fn batch<const L: usize>(&self, case: &str) -> Vec<Example<L>> {
         let field = |name: &str| self.get(&format!("{case}/{name}")).as_chunks::<L>().0;
         let rows = field("clean").iter().zip(field("masked")).zip(field("weights"));
-        rows.map(|((clean, masked), weights)| {
-            let clean = clean.map(|symbol| symbol as u8);
-            let noisy = std::array::from_fn(|l| (masked[l] == 0.0).then_some(clean[l]));
-            Example { clean, noisy, weights: weights.map(|weight| weight as f32), dropout: Dropout::NONE }
-        })
-        .collect()
+        let lengths = self.get(&format!("{case}/lengths"));
+        rows.zip(lengths)
+            .map(|(((clean, masked), weights), length)| {
+                let clean = clean.map(|symbol| symbol as u8);
+                // Past the text's end too, where nothing may read it.
+                let noisy = std::array::from_fn(|l| (masked[l] == 0.0).then_some(clean[l]));
+                Example {
+                    clean: Text::new(&clean[..*length as usize]).unwrap(),
+                    noisy,
+                    weights: weights.map(|weight| weight as f32),
+                    dropout: Dropout::NONE,
+                }
+            })
+            .collect()
     }
 }
 

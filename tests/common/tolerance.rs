@@ -5,6 +5,8 @@
 pub(crate) const GRADIENT_CHECK: f64 = 1e-8;
 /// The step of the gradient check.
 pub(crate) const GRADIENT_STEP: f64 = 1e-5;
+/// The step of the gradient check of a smooth network, by differences of the fourth order: errors of h⁴·f⁽⁵⁾/30 + ε·f/h.
+pub(crate) const SMOOTH_STEP: f64 = 1e-4;
 /// Our f64 against the oracle's f64: sums of up to 70 terms of order 1 in another order, 2⁻⁵³ each.
 pub(crate) const ORACLE_F64: f64 = 1e-14;
 /// After three optimiser steps the differences have passed a division by √v̂, which is as small as the gradient.
@@ -30,12 +32,10 @@ pub(crate) const ORACLE_SCORES: f64 = 1e-5;
 pub(crate) const CATEGORICAL: f64 = 2e-5;
 /// A confidence in 1/65536 against f64: rounded down by less than 2⁻¹⁶, from a total less its last 8 bits of 23, 2⁻¹⁵.
 pub(crate) const CONFIDENCE: f64 = 5e-5;
-/// An entropy against f64, in bits: every logarithm is rounded down by less than 2⁻¹⁵, every weight to a bit of 23.
-pub(crate) const ENTROPY: f64 = 1e-3;
 /// 2^(−x) against f64, of the value: the chord lies above the curve by (ln 2/64)²/8 at most, and the entries are rounded.
 pub(crate) const POWER_OF_TWO: f64 = 1.6e-5;
-/// log₂x against f64, in 1/65536: the last bit is rounded down, and the squarings are cut 16 times.
-pub(crate) const LOG_OF: f64 = 2.0;
+/// An entry of the table of powers, of at least 2²², rounded by a half.
+pub(crate) const POWER_ENTRY: f64 = 1.2e-7;
 /// A few operations in f64, each rounded by 2⁻⁵³ of a value of order 1.
 pub(crate) const F64: f64 = 1e-15;
 /// A number of order 1 rounded once to f32, by 2⁻²⁴ of itself.
@@ -48,6 +48,10 @@ pub(crate) const GRADIENT_SEEN: f64 = 1e-3;
 pub(crate) const COSINE: f64 = 5e-7;
 /// −ln p of f32 against f64: an exponential, a sum of nine and a logarithm, values up to 4.
 pub(crate) const LOG_PROBABILITY: f64 = 1e-6;
+/// −ln p of a text of three positions, and the sum of e^ of 27 of them: a few f32 numbers as in [`LOG_PROBABILITY`], added in f64.
+pub(crate) const LIKELIHOOD: f64 = 2e-6;
+/// The scatter of 400 estimates against what their errors say: 1/√800 = 0.035 for the scatter alone.
+pub(crate) const JACKKNIFE: f64 = 0.07;
 /// A loss of training against that of the model at work: scores are rounded by up to 2⁻¹⁷ nat, some dozens of them with
 /// weights up to 4 make a loss of order 10.
 pub(crate) const AT_WORK: f64 = 1e-4;
@@ -55,6 +59,10 @@ pub(crate) const AT_WORK: f64 = 1e-4;
 pub(crate) const UNIFORM: f64 = 0.02;
 /// A mean over 4,000 draws of each of three terms of the bound: its standard error is 0.013 nat, of some 3 nats.
 pub(crate) const BOUND: f64 = 0.01;
+/// A figure that a document shows to three digits.
+pub(crate) const SHOWN: f64 = 1e-3;
+/// The variance of the mean of a batch, found from 100,000 batches, whose terms have long tails, against its derivation.
+pub(crate) const BATCH_VARIANCE: f64 = 0.015;
 /// A statistic of a fixed seed must lie within so many of its standard deviations from its mean (√(2·freedom) for χ²). The
 /// seed is fixed, so it cannot flake.
 pub(crate) const SIGMAS: f64 = 4.0;

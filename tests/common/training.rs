@@ -7,6 +7,7 @@ use micro_diffusion::dropout::Dropout;
 use micro_diffusion::kernels::Kernels;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::rounding::Grid;
+use micro_diffusion::text::Text;
 
 /// Steps of a run.
 pub(crate) const STEPS: u32 = 3;
@@ -30,9 +31,11 @@ impl Run {
     pub(crate) fn example<const L: usize>(&self, step: u32, row: usize) -> Example<L> {
         let row = row as u32;
         let stream = Stream::new(2, Purpose::Noise).child(step, row);
-        let clean = std::array::from_fn(|l| (stream.draw(l as u32, 1)[0] % self.symbols as u32) as u8);
+        let length = L - row as usize % L;
+        let letter = |l: usize| (stream.draw(l as u32, 1)[0] % self.symbols as u32) as u8;
+        let clean = Text::new(&(0..length).map(letter).collect::<Vec<_>>()).expect("a letter at least");
         let dropout = Dropout::new(self.dropout, Stream::new(2, Purpose::Dropout).child(step, row));
-        Example { dropout, ..Example::bound(&clean, 1 + row % L as u32, 0.1, stream) }
+        Example { dropout, ..Example::bound(&clean, 1 + row % length as u32, 0.1, stream) }
     }
 
     /// The batch of step `step`.

@@ -11,15 +11,15 @@ use micro_diffusion::file::{FileError, ModelFile, crc32};
 use micro_diffusion::integer::{Int4, Int8, IntegerMlp, IntegerModel};
 use micro_diffusion::kernels::Plain;
 use micro_diffusion::mlp::Mlp;
-use micro_diffusion::pattern::{PatternError, allowed, shortest};
+use micro_diffusion::pattern::{Form, PatternError, next_placement, placements, shortest};
 use micro_diffusion::residual::Residual;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
-use micro_diffusion::text::{Alphabet, EncodeError, PAD};
+use micro_diffusion::text::Alphabet;
 use micro_diffusion::transformer::Transformer;
 use micro_diffusion_cli::files::readers;
 
-const ORDERS: [Order; 4] = [Order::Random, Order::Confidence, Order::Entropy, Order::Remask];
+const ORDERS: [Order; 3] = [Order::Random, Order::Confidence, Order::Remask];
 
 /// The bytes as a model file, and once more with a checksum that matches, since else hardly any would get past it.
 pub fn model_file(bytes: &[u8]) -> bool {
@@ -33,6 +33,10 @@ pub fn model_file(bytes: &[u8]) -> bool {
 /// Opens `file` as every small network.
 fn open(file: ModelFile) -> bool {
     assert!(file.alphabet().symbols() <= file.shape().symbols);
+    let lengths = file.lengths();
+    assert_eq!(lengths.counts().len(), file.shape().positions);
+    let known = |length| lengths.negative_log_probability(length).is_finite();
+    assert!((1..=lengths.counts().len().min(99)).all(known) && !known(lengths.counts().len() + 1));
     let opened = [
         floats::<Mlp<3, 4, 2>, 3, 4>(file),
         floats::<Residual<2, 5, 16>, 2, 5>(file),
@@ -53,7 +57,7 @@ fn floats<M: Model<L, V>, const L: usize, const V: usize>(file: ModelFile) -> bo
     let mut memory = vec![f32::NAN; M::MEMORY];
     let view = M::view(stored);
     let denoiser = view.and_then(|view| M::denoiser(Plain, Activation::Relu, view, &mut memory));
-    sample::<_, L, V>(&mut denoiser.expect("as long as it says"), file.alphabet());
+    sample::<_, L, V>(&mut denoiser.expect("as long as it says"), file);
     true
 }
 
@@ -68,62 +72,83 @@ fn integers<M: IntegerModel<L, V>, const L: usize, const V: usize>(file: ModelFi
     };
     assert_eq!(file.payload().len(), M::BYTES);
     let mut memory = M::MEMORY;
-    sample::<_, L, V>(&mut M::denoiser(view, &mut memory), file.alphabet());
+    sample::<_, L, V>(&mut M::denoiser(view, &mut memory), file);
     true
 }
 
-/// Texts of `denoiser` in every order: whatever its weights, no mask is left, and no symbol that the alphabet lacks.
-fn sample<D: Denoiser<L, V>, const L: usize, const V: usize>(denoiser: &mut D, alphabet: Alphabet) {
-    let set = [SymbolSet::first(alphabet.symbols())];
+/// Texts of `denoiser`, the model of `file`, in every order: whatever its weights, no mask is left, and no symbol that the
+/// alphabet lacks.
+fn sample<D: Denoiser<L, V>, const L: usize, const V: usize>(denoiser: &mut D, file: ModelFile) {
+    let set = [SymbolSet::first(file.alphabet().symbols())];
     for (index, order) in (0..).zip(ORDERS) {
         let stream = Stream::new(1, Purpose::Sample).child(index, 0);
         let settings = Settings { top_k: 3, top_p: 60_000, ..Settings::new(order, Temperature::ONE) };
-        let mut sampler = Sampler::<L, V>::new(&set, settings, stream).expect("PAD at least");
+        let length = file.lengths().draw(stream);
+        let mut sampler = Sampler::<L, V>::new(length, &set, settings, stream).expect("a letter at least");
         sampler.run(denoiser, 2);
         let good = |symbol: &Option<u8>| symbol.is_some_and(|symbol| set[0].contains(symbol));
-        assert!(sampler.symbols().iter().all(good));
+        assert!(sampler.symbols().len() == length && sampler.symbols().iter().all(good));
     }
 }
 
-/// A pattern, after a line with an alphabet whose first byte says which length is asked for.
+/// A pattern, after a line with an alphabet whose first byte says how many letters the stars stand for together: in every
+/// placement.
 pub fn pattern(bytes: &[u8]) -> bool {
     const L: usize = 6;
     let Some((first, rest)) = bytes.split_first() else { return false };
     let text = String::from_utf8_lossy(rest);
     let Some((characters, pattern)) = text.split_once('\n') else { return false };
     let Ok(alphabet) = Alphabet::new(characters) else { return false };
-    let length = (usize::from(*first) % 16).checked_sub(8);
-    let sets = match allowed::<L>(pattern, length, alphabet) {
-        Ok(sets) => sets,
+    let unknown = |c| alphabet.symbol(c).is_none();
+    let (fewest, stars) = match shortest(pattern, alphabet) {
+        Ok(found) => found,
         Err(error) => {
-            let (unknown, none) = (|c| alphabet.symbol(c).is_none(), shortest(pattern, alphabet).is_err());
+            assert_eq!(Form::<L>::of(pattern, &[1, 2], alphabet), Err(error));
             match error {
-                PatternError::UnknownCharacter(c) => assert!(none && pattern.contains(c) && unknown(c)),
-                PatternError::TwoStars => assert!(none && pattern.matches('*').count() > 1),
-                PatternError::NothingEscaped => assert!(none && pattern.ends_with('\\')),
-                PatternError::TooLong { needed } => assert!(!none && needed > L),
-                PatternError::Length { shortest } => assert!(length.is_some_and(|l| l != shortest)),
-                PatternError::LengthNeeded => assert!(length.is_none() && pattern.contains('*')),
+                PatternError::UnknownCharacter(c) => assert!(pattern.contains(c) && unknown(c)),
+                PatternError::NothingEscaped => assert!(pattern.ends_with('\\')),
+                PatternError::TooLong { .. } | PatternError::Length { .. } => panic!("of no length yet"),
             }
             return false;
         }
     };
-    let (fewest, star) = shortest(pattern, alphabet).expect("allowed says so");
-    let all = SymbolSet::first(alphabet.symbols());
-    for (position, set) in sets.iter().enumerate() {
-        assert!(set.iter_below(256).all(|symbol| all.contains(symbol)), "symbols of the alphabet only");
-        let (symbols, pad) = (set.iter_below(256).count(), set.contains(PAD));
-        match length.or((!star).then_some(fewest)) {
-            Some(length) => assert_eq!((pad, symbols > 0), (position >= length, true)),
-            None => assert_eq!((pad, symbols > 0), (position >= fewest, true)),
+    assert!(fewest + stars <= pattern.chars().count());
+    let letters = if stars == 0 { 0 } else { usize::from(*first) % 8 };
+    if placements(letters, stars) > 1000 {
+        return false;
+    }
+    let mut placement = vec![0; stars];
+    if let Some(last) = placement.last_mut() {
+        *last = letters;
+    }
+    let mut forms = vec![];
+    loop {
+        match Form::<L>::of(pattern, &placement, alphabet) {
+            Ok(form) => forms.push(form),
+            Err(PatternError::TooLong { needed }) => assert!(needed == fewest + letters && needed > L),
+            Err(error) => assert_eq!((error, fewest + letters), (PatternError::Length { shortest: 1 }, 0)),
+        }
+        if !next_placement(&mut placement) {
+            break;
         }
     }
-    Sampler::<L, 256>::new(
-        &sets,
-        Settings::new(Order::Random, Temperature::ONE),
-        Stream::new(1, Purpose::Sample),
-    )
-    .is_ok()
+    let met = (1..=L).contains(&(fewest + letters));
+    assert_eq!(forms.len(), if met { placements(letters, stars) } else { 0 });
+    let all = SymbolSet::first(alphabet.symbols());
+    let settings = Settings::new(Order::Random, Temperature::ONE);
+    for form in &forms {
+        assert_eq!(form.length, fewest + letters);
+        assert!(form.given.iter().flatten().count() <= fewest);
+        assert!(form.given[form.length..].iter().all(Option::is_none), "nothing past the end");
+        let sets = form.allowed(alphabet.symbols());
+        let known = |set: &SymbolSet| set.iter_below(256).all(|symbol| all.contains(symbol));
+        assert!(sets.iter().all(known), "symbols of the alphabet only");
+        let stream = Stream::new(1, Purpose::Sample);
+        let sampler = Sampler::<L, 256>::new(form.length, &sets, settings, stream);
+        let given = sampler.expect("a letter at least").symbols().iter().flatten().count();
+        assert!(given >= form.given.iter().flatten().count());
+    }
+    met
 }
 
 /// A text file, prepared for training; the first byte says which split.
@@ -136,10 +161,11 @@ pub fn text(bytes: &[u8]) -> bool {
     for line in text.training.iter().chain(&text.held_out) {
         assert!(seen.insert(line), "{line:?} twice");
         assert!(!line.is_empty() && line.trim() == line && !line.chars().any(char::is_control), "{line:?}");
-        let symbols = alphabet.encode::<L>(line);
+        let encoded = alphabet.encode::<L>(line).expect("a text of the alphabet");
         assert!(line.chars().count() <= text.positions && text.positions <= L, "{line:?}");
-        let shown = symbols.map(|symbols| alphabet.decode::<{ 4 * L }>(&symbols.map(Some), '_'));
-        assert_eq!(shown.as_deref(), Ok(line.as_str()) as Result<&str, &EncodeError>, "there and back");
+        let shown: Vec<Option<u8>> = encoded.symbols().iter().copied().map(Some).collect();
+        let shown = alphabet.decode::<{ 4 * L }>(&shown, '_');
+        assert_eq!(shown.as_str(), line, "there and back");
     }
     assert!(text.alphabet.chars().all(|c| seen.iter().any(|line| line.contains(c))), "no other character");
     true

@@ -1,6 +1,6 @@
 """What a model file of integers computes, by NumPy alone, in 64-bit integers: python3 integers.py MODEL.mdm < TEXTS
 
-Each line of TEXTS is a text as symbols with spaces between, -1 for a masked position. Prints the scores of each text on a
+Each line of TEXTS is a text as symbols with spaces between, -1 for a masked position; it is as long as the line. Prints the scores of each text on a
 line, position by position, in 1/65536 nat. The file is read by hand, from the table in the documentation of its format.
 """
 
@@ -8,6 +8,8 @@ import sys
 import zlib
 
 import numpy as np
+
+from logits import embedding
 
 MLP, RESIDUAL, CONVOLUTION = 1, 2, 4
 INT8, INT4, INT16 = 2, 3, 4
@@ -32,13 +34,14 @@ def unpack(data, dimensions, dtype):
 
 def load(path):
     data = open(path, "rb").read()
-    assert data[:6] == b"mdm\x1a\x01\x00" and zlib.crc32(data[:-4]) == int.from_bytes(data[-4:], "little")
+    assert data[:6] == b"mdm\x1a\x02\x00" and zlib.crc32(data[:-4]) == int.from_bytes(data[-4:], "little")
     field = lambda start, length=2: int.from_bytes(data[start : start + length], "little")
-    kind, layout, width, count = data[8], data[9], field(14), data[20]
+    kind, layout, positions, symbols, width, count = data[8], data[9], field(10), field(12), field(14), data[20]
     assert kind in (MLP, RESIDUAL, CONVOLUTION) and layout == 2, "a perceptron or convolution in integers"
     alphabet = data[24 : 24 + field(22)].decode()
-    table, payload = 24 + field(22), data[field(6) : -4]
-    names = ["input", "hidden_bias", "output", "output_bias"]
+    counts = [field(24 + field(22) + 4 * index, 4) for index in range(positions)]
+    table, payload = 24 + field(22) + 4 * positions, data[field(6) : -4]
+    names = ["input", "length", "output", "output_bias"]
     if kind == RESIDUAL:
         names[2:2] = ["residual", "residual_bias"]
     if kind == CONVOLUTION:
@@ -60,8 +63,9 @@ def load(path):
             exponents["largest"] = 255 if dtype == INT8 else min(255, 65535 // 15 // units)
     assert start == len(payload)
     if kind == CONVOLUTION:
-        tensors["token"], tensors["position"] = np.split(tensors.pop("embedding"), [field(12) + 1])
-    return {**tensors, "exponents": exponents}, {"alphabet": alphabet}
+        ends = [symbols, symbols + positions]
+        tensors["token"], tensors["position"], tensors["from_end"] = np.split(tensors.pop("embedding"), ends)
+    return {**tensors, "exponents": exponents}, {"alphabet": alphabet, "lengths": " ".join(map(str, counts))}
 
 
 def convolution(t, symbols):
@@ -70,8 +74,7 @@ def convolution(t, symbols):
     # x·2ⁿ to the nearest integer, halves up.
     scale = lambda x, n: x << n if n >= 0 else x + (1 << -n - 1) >> -n
     value = lambda x: np.clip(scale(x, e["activation"] - 10), 0, e["largest"])
-    # The last row of tokens is the mask's, and -1 is the mask.
-    x = t["token"][np.array(symbols)] + t["position"] << 10 - e["embedding"]
+    x = embedding(t, symbols) << 10 - e["embedding"]
     for weight, bias in zip(t["weight"], t["bias"]):
         padded = np.pad(value(x), ((len(weight) // 2, len(weight) // 2), (0, 0)))
         products = sum(padded[j : j + length] @ tap for j, tap in enumerate(weight))
@@ -82,16 +85,17 @@ def convolution(t, symbols):
 
 def scores(t, symbols):
     """Sums, divisions by powers of two rounded down, and hidden values held at the largest; nothing else."""
+    length = len(symbols)
     if "token" in t:
         return convolution(t, symbols)
     e = t["exponents"]
     value = lambda sums, shift: np.clip(sums >> shift, 0, e["largest"])
     shown = [t["input"][l, s] for l, s in enumerate(symbols) if s >= 0]
-    hidden = value(t["hidden_bias"] + sum(shown), e["input"] - e["activation"])
+    hidden = value(t["length"][length - 1] + sum(shown), e["input"] - e["activation"])
     if "residual" in t:
         hidden = hidden + value(hidden @ t["residual"] + t["residual_bias"], e["residual"])
-    z = (t["output"] * hidden[:, None]).sum(1)
-    return (z << 16 - e["activation"] - e["output"]) + (t["output_bias"] << 16 - e["output_bias"])
+    z = (t["output"][:length] * hidden[:, None]).sum(1)
+    return (z << 16 - e["activation"] - e["output"]) + (t["output_bias"][:length] << 16 - e["output_bias"])
 
 
 def logits(tensors, metadata, symbols):

@@ -1,6 +1,6 @@
 """What an exported model computes, by NumPy alone, in double precision: python3 logits.py MODEL.safetensors < TEXTS
 
-Each line of TEXTS is a text as symbols with spaces between, -1 for a masked position. Prints the logits of each text on
+Each line of TEXTS is a text as symbols with spaces between, -1 for a masked position; it is as long as the line. Prints the logits of each text on
 a line, position by position. The file is read by hand to show how little there is to it: eight bytes with the length of
 the header, the header as JSON, and the numbers.
 """
@@ -26,12 +26,20 @@ def load(path):
 
 
 def perceptron(t, symbols):
-    """The sum of the shown symbols' rows, ReLU, in the residual kind a second layer beside it, and the output layer."""
+    """The bias of the length and the shown symbols' rows, ReLU, in the residual kind a second layer beside it, the output layer."""
+    length = len(symbols)
     shown = [t["input"][l, s] for l, s in enumerate(symbols) if s >= 0]
-    hidden = np.maximum(t["hidden_bias"] + sum(shown), 0)
+    hidden = np.maximum(t["length"][length - 1] + sum(shown), 0)
     if "residual" in t:
         hidden = hidden + np.maximum(t["residual"] @ hidden + t["residual_bias"], 0)
-    return t["output"] @ hidden + t["output_bias"]
+    return t["output"][:length] @ hidden + t["output_bias"][:length]
+
+
+def embedding(t, symbols):
+    """Counts the positions from the start and from the end; a masked one has nothing else."""
+    length = len(symbols)
+    token = np.vstack([t["token"], np.zeros_like(t["token"][:1])])
+    return token[np.array(symbols)] + t["position"][:length] + t["from_end"][:length][::-1]
 
 
 def rms_norm(x, gain):
@@ -53,7 +61,7 @@ def attention(query, key, value, heads):
 
 def convolution(t, symbols):
     """Layers of an odd number of taps, each added to what went in, with ReLU before each and before the output layer."""
-    x = np.stack([t["token"][s] if s >= 0 else t["mask"] for s in symbols]) + t["position"]
+    x = embedding(t, symbols)
     for weight, bias in zip(t["weight"], t["bias"]):
         reach = len(weight) // 2
         a = np.pad(np.maximum(x, 0), ((reach, reach), (0, 0)))
@@ -62,7 +70,7 @@ def convolution(t, symbols):
 
 
 def transformer(t, symbols, heads):
-    x = np.stack([t["token"][s] if s >= 0 else t["mask"] for s in symbols]) + t["position"]
+    x = embedding(t, symbols)
     width = x.shape[1]
     for block in range(len(t["up"])):
         n = rms_norm(x, t["attention_gain"][block])

@@ -1,11 +1,11 @@
-"""The bound over a file of names, by NumPy alone, in double precision: python3 score.py MODEL NAMES DRAWS SEED
+"""−ln p over a file of names, by NumPy alone, in double precision: python3 score.py MODEL NAMES ORDERS SEED
 
 MODEL is a safetensors file, or a model file of integers (.mdm), whose logits are then computed in integers.
 
-Scores every tenth line of NAMES, whose lines are all different, by the definition: the sum over k of (1/k)·Σ −ln p over
-k masked positions, the mean of DRAWS sets of positions for each k. The masks come from Threefry-2×32, written here anew
-from its paper, so that they are those of `micro-diffusion eval --draws DRAWS --seed SEED`. Prints the mean over the
-names, its standard error, and each k's mean.
+Scores every tenth line of NAMES, whose lines are all different, by the definition: −ln p of a name's length, by the counts that the
+model holds, and −ln p of its letters along each of ORDERS random orders, one letter at a time. The orders come from Threefry-2×32, written here anew from its paper, so that
+they are those of `micro-diffusion eval --orders ORDERS --seed SEED`. Prints, for the mean over the orders (the bound) and for −ln of
+the mean probability: the mean over the names, its standard error, and the error that comes of the orders.
 """
 
 import sys
@@ -34,36 +34,56 @@ def threefry(key, counter):
     return x, y
 
 
-def masks(key, positions, count):
-    """Which positions are masked: Knuth's selection sampling, one word for each position."""
-    masked = np.zeros(positions, dtype=bool)
-    for position in range(positions):
-        word, _ = threefry(key, (position, 0))
-        masked[position] = word * (positions - position) >> 32 < count - masked.sum()
-    return masked
+def random_order(key, positions):
+    """Fisher and Yates, from the last place down."""
+    order = list(range(positions))
+    for last in range(positions - 1, 0, -1):
+        word, _ = threefry(key, (last, 0))
+        place = word * (last + 1) >> 32
+        order[last], order[place] = order[place], order[last]
+    return order
+
+
+def log_mean(nats):
+    """−ln of the mean of e^−nats, over the last axis."""
+    least = nats.min(-1, keepdims=True)
+    return least[..., 0] - np.log(np.exp(least - nats).mean(-1))
+
+
+def length_nats(counts):
+    """−ln p(n) for n = 1 … L: each length has, besides its own texts, 1/L of one."""
+    shares = np.array(counts, dtype=float) + 1 / len(counts)
+    return -np.log(shares / shares.sum())
 
 
 def main():
     tensors, metadata = load(sys.argv[1])
-    alphabet, positions = metadata["alphabet"], len(tensors["position" if "token" in tensors else "input"])
+    alphabet, counts = metadata["alphabet"], [int(count) for count in metadata["lengths"].split()]
+    positions = len(tensors["position" if "token" in tensors else "input"])
+    assert len(counts) == positions
     lines = open(sys.argv[2], encoding="utf-8").read().split("\n")
     names = [line for line in lines[9::10] if len(line) <= positions]
-    draws, seed = int(sys.argv[3]), int(sys.argv[4])
+    orders, seed = int(sys.argv[3]), int(sys.argv[4])
     purpose_score = 4
     stream = threefry((seed & 0xFFFFFFFF, seed >> 32), (purpose_score, 0))
-    terms = np.zeros((len(names), positions))
+    nats = np.zeros((len(names), orders))
     for index, name in enumerate(names):
-        clean = np.array([alphabet.index(letter) + 1 for letter in name] + [0] * (positions - len(name)))
-        for draw in range(draws):
-            for count in range(1, positions + 1):
-                masked = masks(threefry(threefry(stream, (index, draw)), (count, 0)), positions, count)
-                z = logits(tensors, metadata, np.where(masked, -1, clean))[masked, : len(alphabet) + 1]
-                z = z - z.max(1, keepdims=True)
-                loss = np.log(np.exp(z).sum(1)) - z[np.arange(count), clean[masked]]
-                terms[index, count - 1] += loss.sum() / count / draws
-    bounds = terms.sum(1)
-    results = bounds.mean(), bounds.std(ddof=1) / np.sqrt(len(names)), *terms.mean(0)
-    print(*(repr(float(result)) for result in results))
+        clean = [alphabet.index(letter) for letter in name]
+        for number in range(orders):
+            nats[index, number] = length_nats(counts)[len(name) - 1]
+            shown = [-1] * len(name)
+            for position in random_order(threefry(stream, (index, number)), len(name)):
+                z = logits(tensors, metadata, shown)[position, : len(alphabet)]
+                z = z - z.max()
+                nats[index, number] += np.log(np.exp(z).sum()) - z[clean[position]]
+                shown[position] = clean[position]
+    without = np.stack([log_mean(np.delete(nats, number, 1)) for number in range(orders)], 1)
+    jackknife = np.sqrt((orders - 1) * without.var(1))
+    scores = [(nats.mean(1), nats.std(1, ddof=1) / np.sqrt(orders)), (log_mean(nats), jackknife)]
+    for values, errors in scores:
+        of_names = values.std(ddof=1) / np.sqrt(len(names))
+        of_orders = np.sqrt((errors**2).sum()) / len(names)
+        print(*(repr(float(result)) for result in (values.mean(), of_names, of_orders)))
 
 
 main()

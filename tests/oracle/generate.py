@@ -95,24 +95,50 @@ def rms_norm(generator, width, positions):
         put(f"{case}/{name}", value)
 
 
-def attention(generator, width, positions):
-    case = f"attention{width}x{positions}"
+def attention(generator, width, positions, length):
+    """Every query reads the first `length` positions; what the others hold must not matter."""
+    case = f"attention{width}x{positions}n{length}"
     q, k, v = (leaf(2 * uniform(generator, width, positions)) for _ in range(3))
     d_y = torch.tensor(uniform(generator, width, positions))
-    y = torch.nn.functional.scaled_dot_product_attention(q.T[None], k.T[None], v.T[None])[0].T
+    inputs = q.T[None], k.T[None, :length], v.T[None, :length]
+    y = torch.nn.functional.scaled_dot_product_attention(*inputs)[0].T
     y.backward(d_y)
     for name, value in dict(q=q, k=k, v=v, y=y, d_y=d_y, d_q=q.grad, d_k=k.grad, d_v=v.grad).items():
         put(f"{case}/{name}", value)
 
 
 def batch_of(generator, rows, positions, symbols):
-    """Clean symbols, which are masked, and the weight of each position's loss."""
+    """Texts of several lengths, the longest first and the last of one symbol: clean symbols, which are masked, the weight of
+    each position's loss, and the lengths. What symbols and masks say past a text's end must not matter."""
     clean = generator.integers(0, symbols, (rows, positions))
     masked = generator.random((rows, positions)) < 0.6
     masked[0] = True
     weights = np.where(masked, (0.25 + np.arange(positions) / 8)[None, :], 0.0)
     weights[1] = 0.5
-    return clean, masked, weights
+    lengths = np.linspace(positions, 1, rows).round().astype(int)
+    weights[np.arange(positions)[None, :] >= lengths[:, None]] = 0.0
+    return clean, masked, weights, lengths
+
+
+def each_text(batch, positions, logits_of):
+    """The logits of every text by itself, made from its own symbols and masks alone; zeros past its end."""
+    clean, masked, _, lengths = batch
+    rows = []
+    for symbols, masks, n in zip(clean, masked, lengths):
+        logits = logits_of(torch.tensor(symbols[:n]), torch.tensor(masks[:n]), n)
+        assert logits.shape[0] == n
+        rows.append(torch.nn.functional.pad(logits, (0, 0, 0, positions - n)))
+    return torch.stack(rows)
+
+
+def one_hot_of(symbols, masks, count):
+    """One row a position, all zeros where it is masked."""
+    return torch.nn.functional.one_hot(symbols, count).double() * ~masks[:, None]
+
+
+def features_of(p, symbols, masks, n):
+    """P by the distance from the start, Q by that from the end, and E by the symbol where one is shown."""
+    return p["position"][:n] + p["from_end"][:n].flip(0) + p["token"][symbols] * ~masks[:, None]
 
 
 def masked_loss(logits, clean, weights, symbols):
@@ -122,8 +148,10 @@ def masked_loss(logits, clean, weights, symbols):
     return -(torch.tensor(weights) * picked).sum(-1)
 
 
-def put_training(case, parameters, forward, clean, masked, weights, symbols, rates, weight_decay):
+def put_training(case, parameters, forward, batch, symbols, rates, weight_decay):
     """Logits, losses, gradients, and the parameters after each of a few AdamW steps on the same batch."""
+    clean, masked, weights, lengths = batch
+    put(f"{case}/lengths", lengths)
     put(f"{case}/clean", clean)
     put(f"{case}/masked", masked)
     put(f"{case}/weights", weights)
@@ -155,30 +183,33 @@ def rates(steps, peak, warm_up, floor):
 
 def mlp(generator, positions, symbols, hidden, rows, kept):
     case = f"mlp{positions}x{symbols}x{hidden}"
-    clean, masked, weights = batch_of(generator, rows, positions, kept)
+    batch = batch_of(generator, rows, positions, kept)
     shapes = dict(
         input=(positions, symbols, hidden),
-        hidden_bias=(hidden,),
+        length=(positions, hidden),
         output=(positions, symbols, hidden),
         output_bias=(positions, symbols),
     )
     parameters = {name: leaf(uniform(generator, *shape)) for name, shape in shapes.items()}
 
     def forward(p):
-        # A dense layer over one-hot symbols, all zeros where a position is masked.
-        one_hot = torch.nn.functional.one_hot(torch.tensor(clean), symbols).double() * torch.tensor(~masked)[..., None]
-        h = torch.relu(torch.einsum("blv,lvh->bh", one_hot, p["input"]) + p["hidden_bias"])
-        return torch.einsum("bh,lvh->blv", h, p["output"]) + p["output_bias"]
+        def logits_of(text, masks, n):
+            # A dense layer over one-hot symbols, whose bias depends on how many there are.
+            one_hot = one_hot_of(text, masks, symbols)
+            h = torch.relu(torch.einsum("lv,lvh->h", one_hot, p["input"][:n]) + p["length"][n - 1])
+            return torch.einsum("h,lvh->lv", h, p["output"][:n]) + p["output_bias"][:n]
 
-    put_training(case, parameters, forward, clean, masked, weights, kept, rates(3, 0.01, 1, 0.5), 0.1)
+        return each_text(batch, positions, logits_of)
+
+    put_training(case, parameters, forward, batch, kept, rates(3, 0.01, 1, 0.5), 0.1)
 
 
 def residual(generator, positions, symbols, hidden, rows, kept):
     case = f"residual{positions}x{symbols}x{hidden}"
-    clean, masked, weights = batch_of(generator, rows, positions, kept)
+    batch = batch_of(generator, rows, positions, kept)
     shapes = dict(
         input=(positions, symbols, hidden),
-        hidden_bias=(hidden,),
+        length=(positions, hidden),
         residual=(hidden, hidden),
         residual_bias=(hidden,),
         output=(positions, symbols, hidden),
@@ -187,21 +218,24 @@ def residual(generator, positions, symbols, hidden, rows, kept):
     parameters = {name: leaf(uniform(generator, *shape)) for name, shape in shapes.items()}
 
     def forward(p):
-        one_hot = torch.nn.functional.one_hot(torch.tensor(clean), symbols).double() * torch.tensor(~masked)[..., None]
-        first = torch.relu(torch.einsum("blv,lvh->bh", one_hot, p["input"]) + p["hidden_bias"])
-        h = first + torch.relu(torch.nn.functional.linear(first, p["residual"], p["residual_bias"]))
-        return torch.einsum("bh,lvh->blv", h, p["output"]) + p["output_bias"]
+        def logits_of(text, masks, n):
+            one_hot = one_hot_of(text, masks, symbols)
+            first = torch.relu(torch.einsum("lv,lvh->h", one_hot, p["input"][:n]) + p["length"][n - 1])
+            h = first + torch.relu(torch.nn.functional.linear(first, p["residual"], p["residual_bias"]))
+            return torch.einsum("h,lvh->lv", h, p["output"][:n]) + p["output_bias"][:n]
 
-    put_training(case, parameters, forward, clean, masked, weights, kept, rates(3, 0.01, 1, 0.5), 0.1)
+        return each_text(batch, positions, logits_of)
+
+    put_training(case, parameters, forward, batch, kept, rates(3, 0.01, 1, 0.5), 0.1)
 
 
 def transformer(generator, positions, symbols, width, blocks, heads, rows, kept):
     case = f"transformer{positions}x{symbols}x{width}x{blocks}x{heads}"
-    clean, masked, weights = batch_of(generator, rows, positions, kept)
+    batch = batch_of(generator, rows, positions, kept)
     shapes = dict(
         token=(symbols, width),
-        mask=(width,),
         position=(positions, width),
+        from_end=(positions, width),
         attention_gain=(blocks, width),
         query_key_value=(blocks, 3, width, width),
         attention_output=(blocks, width, width),
@@ -217,32 +251,34 @@ def transformer(generator, positions, symbols, width, blocks, heads, rows, kept)
         def norm(x, gain):
             return torch.nn.functional.rms_norm(x, (width,), gain, eps=1e-5)
 
-        def split(x):
-            return x.view(rows, positions, heads, width // heads).transpose(1, 2)
+        def logits_of(text, masks, n):
+            def split(x):
+                return x.view(1, n, heads, width // heads).transpose(1, 2)
 
-        tokens = torch.cat([p["token"], p["mask"][None]])
-        x = tokens[torch.tensor(np.where(masked, symbols, clean))] + p["position"]
-        for block in range(blocks):
-            n = norm(x, p["attention_gain"][block])
-            q, k, v = (split(n @ w.T) for w in p["query_key_value"][block])
-            mixed = torch.nn.functional.scaled_dot_product_attention(q, k, v)
-            # This matrix and `down` have a row for each input.
-            x = x + mixed.transpose(1, 2).reshape(rows, positions, width) @ p["attention_output"][block]
-            n = norm(x, p["mlp_gain"][block])
-            hidden = torch.nn.functional.gelu(n @ p["up"][block].reshape(4 * width, width).T, approximate="tanh")
-            x = x + hidden @ p["down"][block].reshape(4 * width, width)
-        return norm(x, p["final_gain"]) @ p["output"].T
+            x = features_of(p, text, masks, n)
+            for block in range(blocks):
+                m = norm(x, p["attention_gain"][block])
+                q, k, v = (split(m @ w.T) for w in p["query_key_value"][block])
+                mixed = torch.nn.functional.scaled_dot_product_attention(q, k, v)
+                # This matrix and `down` have a row for each input.
+                x = x + mixed.transpose(1, 2).reshape(n, width) @ p["attention_output"][block]
+                m = norm(x, p["mlp_gain"][block])
+                hidden = torch.nn.functional.gelu(m @ p["up"][block].reshape(4 * width, width).T, approximate="tanh")
+                x = x + hidden @ p["down"][block].reshape(4 * width, width)
+            return norm(x, p["final_gain"]) @ p["output"].T
 
-    put_training(case, parameters, forward, clean, masked, weights, kept, rates(3, 0.01, 1, 0.5), 0.1)
+        return each_text(batch, positions, logits_of)
+
+    put_training(case, parameters, forward, batch, kept, rates(3, 0.01, 1, 0.5), 0.1)
 
 
 def convolution(generator, positions, symbols, width, layers, taps, rows, kept):
     case = f"convolution{positions}x{symbols}x{width}x{layers}x{taps}"
-    clean, masked, weights = batch_of(generator, rows, positions, kept)
+    batch = batch_of(generator, rows, positions, kept)
     shapes = dict(
         token=(symbols, width),
-        mask=(width,),
         position=(positions, width),
+        from_end=(positions, width),
         weight=(layers, taps, width, width),
         bias=(layers, width),
         output=(symbols, width),
@@ -251,14 +287,16 @@ def convolution(generator, positions, symbols, width, layers, taps, rows, kept):
     parameters = {name: leaf(uniform(generator, *shape)) for name, shape in shapes.items()}
 
     def forward(p):
-        tokens = torch.cat([p["token"], p["mask"][None]])
-        x = (tokens[torch.tensor(np.where(masked, symbols, clean))] + p["position"]).transpose(1, 2)
-        for weight, bias in zip(p["weight"], p["bias"]):
-            # PyTorch has the taps last.
-            x = x + torch.nn.functional.conv1d(torch.relu(x), weight.permute(1, 2, 0), bias, padding=taps // 2)
-        return torch.relu(x).transpose(1, 2) @ p["output"].T + p["output_bias"]
+        def logits_of(text, masks, n):
+            x = features_of(p, text, masks, n).T[None]
+            for weight, bias in zip(p["weight"], p["bias"]):
+                # PyTorch has the taps last, and pads the text with zeros.
+                x = x + torch.nn.functional.conv1d(torch.relu(x), weight.permute(1, 2, 0), bias, padding=taps // 2)
+            return torch.relu(x[0]).T @ p["output"].T + p["output_bias"]
 
-    put_training(case, parameters, forward, clean, masked, weights, kept, rates(3, 0.01, 1, 0.5), 0.1)
+        return each_text(batch, positions, logits_of)
+
+    put_training(case, parameters, forward, batch, kept, rates(3, 0.01, 1, 0.5), 0.1)
 
 
 def main():
@@ -274,8 +312,10 @@ def main():
     product(generator, 19, 9, 18)
     product(generator, 3, 7, 5)
     rms_norm(generator, 6, 18)
-    attention(generator, 3, 5)
-    attention(generator, 8, 17)
+    attention(generator, 3, 5, 5)
+    attention(generator, 8, 17, 17)
+    attention(generator, 8, 16, 11)
+    attention(generator, 3, 8, 1)
     residual(generator, 3, 5, 16, 4, 4)
     transformer(generator, 3, 5, 4, 2, 2, 4, 5)
     transformer(generator, 17, 4, 6, 1, 3, 3, 3)

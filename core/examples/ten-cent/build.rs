@@ -1,7 +1,7 @@
 //! Gives the linker the memory of the chip, and the program its model.
 //!
-//! The model file is checked here, when the program is built, and only its tensors go to the chip: the code that would
-//! check it there takes as much flash as a third of the model.
+//! The model file is checked here, when the program is built, and only its tensors and its table of lengths go to the chip:
+//! the code that would check it there takes as much flash as a third of the model.
 
 use std::path::Path;
 
@@ -22,5 +22,6 @@ fn main() {
         std::fs::write(Path::new(&folder).join(name), content).expect("cargo's own folder can be written");
     };
     write("tensors.bin", file.payload());
+    write("lengths.bin", file.lengths().counts().as_flattened());
     write("scales.rs", format!("micro_diffusion::integer::{:?}", file.scales()).as_bytes());
 }

@@ -9,9 +9,9 @@ use micro_diffusion::file::{self, ModelFile, write_integers};
 use micro_diffusion::integer::{Int4, Int8, IntegerModel, Quantisable, Scales};
 use micro_diffusion::quantise;
 use micro_diffusion::tensor::{Dtype, Tensor};
-use micro_diffusion::text::Alphabet;
 
 use crate::engine::description::file_error;
+use crate::engine::language::Language;
 use crate::engine::network::{Network, NumberFormat, OpenModel, Opened};
 use crate::engine::quantised_training::Rounding;
 use crate::engine::score::encode;
@@ -76,9 +76,9 @@ where
     fn model<'a>(
         &self,
         weights: &'a [f32],
-        alphabet: Alphabet<'a>,
+        language: Language<'a>,
     ) -> anyhow::Result<Box<dyn OpenModel + 'a>> {
-        floats::<M, L, V>(weights, alphabet)
+        floats::<M, L, V>(weights, language)
     }
 
     fn format(&self, dtype: Dtype) -> anyhow::Result<&'static dyn NumberFormat> {
@@ -96,13 +96,13 @@ where
 /// The model `M` that has `weights`.
 fn floats<'a, M, const L: usize, const V: usize>(
     weights: &'a [f32],
-    alphabet: Alphabet<'a>,
+    language: Language<'a>,
 ) -> anyhow::Result<Box<dyn OpenModel + 'a>>
 where
     M: Model<L, V> + 'a,
 {
     let source = Floats::<M>::new(weights).context("parameters do not fit")?;
-    Ok(Box::new(Opened { source: Box::new(source), alphabet }))
+    Ok(Box::new(Opened { source: Box::new(source), language }))
 }
 
 /// The network `M` in floats.
@@ -117,7 +117,11 @@ where
     }
 
     fn trainer<'a>(&self, plan: Plan<'a>) -> anyhow::Result<Box<dyn Training + 'a>> {
-        Ok(Box::new(Trainer::<M, L, V>::new(encode(plan.texts, plan.alphabet)?, plan, Activation::Relu)))
+        Ok(Box::new(Trainer::<M, L, V>::new(
+            encode(plan.texts, plan.language.alphabet)?,
+            plan,
+            Activation::Relu,
+        )))
     }
 
     fn decode(&self, file: &ModelFile) -> anyhow::Result<Vec<f32>> {
@@ -126,7 +130,7 @@ where
     }
 
     fn open<'a>(&self, file: &ModelFile<'a>, decoded: &'a [f32]) -> anyhow::Result<Box<dyn OpenModel + 'a>> {
-        floats::<M, L, V>(decoded, file.alphabet())
+        floats::<M, L, V>(decoded, Language::of(file))
     }
 
     fn scales(&self, _weights: &[f32], _activation: u8) -> Scales {
@@ -136,11 +140,11 @@ where
     fn write(
         &self,
         weights: &[f32],
-        alphabet: Alphabet,
+        Language { alphabet, lengths }: Language,
         _scales: &Scales,
     ) -> anyhow::Result<Option<Vec<u8>>> {
         let mut bytes = Vec::new();
-        file::write(&M::SHAPE, M::TENSORS, alphabet, weights, |piece| {
+        file::write(&M::SHAPE, M::TENSORS, alphabet, lengths, weights, |piece| {
             bytes.extend_from_slice(piece);
             anyhow::Ok(())
         })?;
@@ -162,7 +166,7 @@ where
 
     fn trainer<'a>(&self, plan: Plan<'a>) -> anyhow::Result<Box<dyn Training + 'a>> {
         let steps = plan.settings.steps;
-        let texts = encode(plan.texts, plan.alphabet)?;
+        let texts = encode(plan.texts, plan.language.alphabet)?;
         let inner = Box::new(Trainer::<M, L, V>::new(texts, plan, Activation::Stepped(I::steps())));
         Ok(Box::new(Rounding::new(inner, I::TENSORS, I::steps().exponent, steps)))
     }
@@ -173,24 +177,30 @@ where
 
     fn open<'a>(&self, file: &ModelFile<'a>, _decoded: &'a [f32]) -> anyhow::Result<Box<dyn OpenModel + 'a>> {
         let source = Integers::<I, L, V>::new(file).map_err(|error| file_error(&error))?;
-        Ok(Box::new(Opened { source: Box::new(source), alphabet: file.alphabet() }))
+        Ok(Box::new(Opened { source: Box::new(source), language: Language::of(file) }))
     }
 
     fn scales(&self, weights: &[f32], activation: u8) -> Scales {
         quantise::scales(I::TENSORS, weights, activation)
     }
 
-    fn write(&self, weights: &[f32], alphabet: Alphabet, scales: &Scales) -> anyhow::Result<Option<Vec<u8>>> {
+    fn write(&self, weights: &[f32], language: Language, scales: &Scales) -> anyhow::Result<Option<Vec<u8>>> {
         let mut payload = vec![0; I::BYTES];
         quantise::quantise(I::TENSORS, weights, scales, &mut payload);
         if I::view(&payload, scales).is_none() {
             return Ok(None);
         }
         let mut bytes = Vec::new();
-        write_integers::<I, L, V, anyhow::Error>(alphabet, scales, &payload, |piece| {
-            bytes.extend_from_slice(piece);
-            Ok(())
-        })?;
+        write_integers::<I, L, V, anyhow::Error>(
+            language.alphabet,
+            language.lengths,
+            scales,
+            &payload,
+            |piece| {
+                bytes.extend_from_slice(piece);
+                Ok(())
+            },
+        )?;
         Ok(Some(bytes))
     }
 }

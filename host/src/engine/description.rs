@@ -1,17 +1,20 @@
 //! Shapes, number formats and file errors in words.
 
 use micro_diffusion::denoiser::{Architecture, Shape};
-use micro_diffusion::file::FileError;
+use micro_diffusion::file::{FileError, VERSION};
 use micro_diffusion::tensor::Dtype;
 
 /// A file error, for people.
 pub(crate) fn file_error(error: &FileError) -> anyhow::Error {
     match error {
         FileError::NotAModel => anyhow::anyhow!("not a model file (it does not begin with “mdm”)"),
-        FileError::Version(version) => anyhow::anyhow!(
-            "the file is version {version}, and this program reads version {}; use the program that wrote it",
-            micro_diffusion::file::VERSION
-        ),
+        FileError::Version(version) => {
+            let way_out =
+                if *version < VERSION { "train the model anew" } else { "use the program that wrote it" };
+            anyhow::anyhow!(
+                "the file is version {version}, and this program reads version {VERSION}; {way_out}"
+            )
+        }
         FileError::Length { expected: Some(expected), found } if found < expected => {
             anyhow::anyhow!("the file is cut: {found} of {expected} bytes; copy it again")
         }

@@ -2,34 +2,32 @@
 
 use std::ops::Range;
 
-use micro_diffusion::categorical::{SymbolSet, Temperature};
+use micro_diffusion::categorical::Temperature;
 use micro_diffusion::denoiser::Denoiser;
-use micro_diffusion::pattern::{self, PatternError};
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
 use micro_diffusion::schedule::{cosine_remaining, linear_remaining};
-use micro_diffusion::text::{Alphabet, PAD};
+use micro_diffusion::text::Alphabet;
 
+use crate::engine::forms::{ANYTHING, Forms};
+use crate::engine::language::Language;
 use crate::engine::source::{Source, on_shares};
 
 /// The default temperature.
-pub(crate) const TEMPERATURE: f64 = 0.73;
+pub(crate) const TEMPERATURE: f64 = 0.68;
 /// The default order.
 pub(crate) const ORDER: Order = Order::Random;
 /// The default schedule.
 pub(crate) const SCHEDULE: Schedule = Schedule::Linear;
-/// The pattern of any text.
-pub(crate) const ANYTHING: &str = "*";
 
 /// Every order.
-pub(crate) const ORDERS: [Order; 4] = [Order::Random, Order::Confidence, Order::Entropy, Order::Remask];
+pub(crate) const ORDERS: [Order; 3] = [Order::Random, Order::Confidence, Order::Remask];
 
 /// The name of `order` on the command line and in reports.
 pub(crate) fn order_name(order: Order) -> &'static str {
     match order {
         Order::Random => "random",
         Order::Confidence => "confidence",
-        Order::Entropy => "entropy",
         Order::Remask => "remask",
     }
 }
@@ -59,7 +57,7 @@ pub(crate) struct Request {
     pub(crate) settings: Settings,
     /// How many positions each step reveals.
     pub(crate) schedule: Schedule,
-    /// Unmasking steps; `None` is one for each position.
+    /// Unmasking steps; `None` is one for each letter.
     pub(crate) steps: Option<u16>,
     pub(crate) seed: u64,
     /// What the texts must look like; see [`micro_diffusion::pattern`].
@@ -73,8 +71,6 @@ pub(crate) struct Request {
 /// A drawn text.
 pub(crate) struct Drawn {
     pub(crate) text: String,
-    /// Whether a symbol other than PAD was drawn after the first PAD, where the text ends.
-    pub(crate) letters_after_pad: bool,
     /// Every state from all masks on, if asked for.
     pub(crate) frames: Vec<Frame>,
 }
@@ -110,61 +106,32 @@ impl Request {
 /// Draws the texts `indices` from `source`.
 pub(crate) fn draw<const L: usize, const V: usize>(
     source: &dyn Source<L, V>,
-    alphabet: Alphabet,
+    language: Language,
     request: &Request,
     indices: Range<u32>,
 ) -> anyhow::Result<Vec<Drawn>> {
-    let drawer = Drawer { alphabet, request, free: [SymbolSet::first(alphabet.symbols()); L] };
+    let drawer =
+        Drawer { language, request, forms: Forms::of(source, language, &request.pattern, request.length)? };
     let indices: Vec<u32> = indices.collect();
     on_shares(source, &indices, |denoiser, index| drawer.draw(denoiser, *index)).into_iter().collect()
 }
 
 /// Draws texts as a request asks.
-struct Drawer<'a, const L: usize, const V: usize> {
-    alphabet: Alphabet<'a>,
+struct Drawer<'a, const L: usize> {
+    language: Language<'a>,
     request: &'a Request,
-    /// Every symbol of the alphabet at every position.
-    free: [SymbolSet; L],
+    forms: Forms<L>,
 }
 
-/// Free texts looked at for the length of one whose pattern leaves it open.
-const LENGTH_TRIES: u32 = 32;
-
-impl<const L: usize, const V: usize> Drawer<'_, L, V> {
+impl<const L: usize> Drawer<'_, L> {
     /// Text number `index`.
-    fn draw(&self, denoiser: &mut dyn Denoiser<L, V>, index: u32) -> anyhow::Result<Drawn> {
-        let Request { pattern, length, .. } = self.request;
-        let stream = Stream::new(self.request.seed, Purpose::Sample);
-        let mut allowed = pattern::allowed(pattern, *length, self.alphabet);
-        if allowed == Err(PatternError::LengthNeeded) {
-            // The length is that of a free text of the model, the first that is long enough.
-            let (shortest, _) =
-                pattern::shortest(pattern, self.alphabet).map_err(|error| unmet(&error, pattern, L))?;
-            let free = (1..=LENGTH_TRIES).map(|attempt| {
-                let drawn = self.unmask(denoiser, &self.free, stream.child(index, attempt))?;
-                anyhow::Ok(drawn.text.chars().count())
-            });
-            let mut lengths =
-                free.filter(|length| length.as_ref().map_or(true, |length| *length >= shortest));
-            let length = lengths.next().transpose()?.unwrap_or(shortest);
-            allowed = pattern::allowed(pattern, Some(length), self.alphabet);
-        }
-        let allowed = allowed.map_err(|error| unmet(&error, pattern, L))?;
-        self.unmask(denoiser, &allowed, stream.child(index, 0))
-    }
-
-    /// Unmasks one text under `allowed`.
-    fn unmask(
-        &self,
-        denoiser: &mut dyn Denoiser<L, V>,
-        allowed: &[SymbolSet; L],
-        stream: Stream,
-    ) -> anyhow::Result<Drawn> {
-        let sampler = Sampler::<L, V>::new(allowed, self.request.settings, stream);
-        let mut sampler =
-            sampler.map_err(|error| anyhow::anyhow!("nothing fits at position {}", error.position))?;
-        let (masked, steps) = (sampler.masked(), self.request.steps.map_or(L, usize::from));
-        let mut frames = Vec::new();
+    fn draw<const V: usize>(&self, denoiser: &mut dyn Denoiser<L, V>, index: u32) -> anyhow::Result<Drawn> {
+        let stream = Stream::new(self.request.seed, Purpose::Sample).child(index, 0);
+        let (length, allowed) = self.forms.draw(self.language, stream);
+        let sampler = Sampler::<L, V>::new(length, &allowed, self.request.settings, stream);
+        let mut sampler = sampler.map_err(|error| anyhow::anyhow!("no text can be drawn: {error:?}"))?;
+        let (masked, steps) = (sampler.masked(), self.request.steps.map_or(length, usize::from));
+        let mut states = Vec::new();
         for step in 0..=steps {
             // Step 0 is the state before the first.
             let remaining = match self.request.schedule {
@@ -178,41 +145,14 @@ impl<const L: usize, const V: usize> Drawer<'_, L, V> {
             let drawn = step > 0 && sampler.step(denoiser, remaining) > 0;
             if self.request.trace && (step == 0 || drawn) {
                 let confidence = sampler.confidence().to_vec();
-                frames.push(Frame { symbols: sampler.symbols().to_vec(), confidence });
+                states.push(Frame { symbols: sampler.symbols().to_vec(), confidence });
             }
         }
-        let mut after = sampler.symbols().iter().skip_while(|symbol| **symbol != Some(PAD));
-        let letters_after_pad = after.any(|symbol| *symbol != Some(PAD));
-        Ok(Drawn { text: decode(self.alphabet, sampler.symbols()), letters_after_pad, frames })
+        Ok(Drawn { text: decode(self.language.alphabet, sampler.symbols()), frames: states })
     }
 }
 
-/// Why no text can meet a pattern, for people.
-fn unmet(error: &PatternError, pattern: &str, positions: usize) -> anyhow::Error {
-    let reason = match error {
-        PatternError::TooLong { needed } if pattern == ANYTHING => {
-            return anyhow::anyhow!(
-                "no text can have {needed} letters: the model writes at most {positions}; give a smaller --length"
-            );
-        }
-        PatternError::UnknownCharacter(character) => {
-            format!("the model does not know the character “{character}”")
-        }
-        PatternError::TwoStars => "there can be one * only".to_owned(),
-        PatternError::NothingEscaped => "a backslash needs a character after it".to_owned(),
-        PatternError::TooLong { needed } => {
-            format!("it needs {needed} letters, and the model writes at most {positions}")
-        }
-        PatternError::Length { shortest } => {
-            let (least, exact) = (if pattern.contains('*') { "at least " } else { "" }, shortest);
-            format!("its texts have {least}{exact} letters; give another --length")
-        }
-        PatternError::LengthNeeded => "it leaves the length open; give --length".to_owned(),
-    };
-    anyhow::anyhow!("no text can meet the pattern “{pattern}”: {reason}")
-}
-
-/// The text up to its first PAD.
+/// The text of `symbols`.
 fn decode(alphabet: Alphabet, symbols: &[Option<u8>]) -> String {
     let shown = symbols.iter().map_while(|symbol| alphabet.character((*symbol)?));
     shown.collect()

@@ -60,16 +60,13 @@ macro_rules! kernels_compiled_for {
                     linear::lookup_backward(shown, d_y, d_table, width);
                 fn linear_forward [W] (weight: &[W], bias: &[W], rows: &[usize], x: &[f32], y: &mut [f32]) =
                     linear::linear_forward(weight, bias, rows, x, y);
-                fn linear_backward_input (
-                    weight: &[f32], rows: &[usize], d_y: &[f32], d_x: &mut [f32], inputs: usize
-                ) = linear::linear_backward_input(weight, rows, d_y, d_x, inputs);
                 fn linear_backward_bias (rows: &[usize], d_y: &[f32], d_bias: &mut [f32]) =
                     linear::linear_backward_bias(rows, d_y, d_bias);
                 fn add_scaled (y: &mut [f32], a: f32, x: &[f32]) = linear::add_scaled(y, a, x);
                 fn transpose_blocks (x: &[f32], y: &mut [f32], width: usize) = product::transpose_blocks(x, y, width);
                 fn transpose (x: &[f32], y: &mut [f32], width: usize) = product::transpose(x, y, width);
-                fn shift (x: &[f32], tap: (usize, usize), y: &mut [f32], width: usize) =
-                    product::shift(x, tap, y, width);
+                fn shift (x: &[f32], tap: (usize, usize), y: &mut [f32], width: usize, length: usize) =
+                    product::shift(x, tap, y, width, length);
                 fn add_bias [W] (bias: &[W], x: &mut [f32], width: usize) = product::add_bias(bias, x, width);
                 fn add_bias_backward (d_x: &[f32], d_bias: &mut [f32], width: usize) =
                     product::add_bias_backward(d_x, d_bias, width);
@@ -80,22 +77,28 @@ macro_rules! kernels_compiled_for {
                 fn cross_entropy_of_rows (
                     targets: &[Target], z: &mut [f32], outputs: usize, symbols: usize, losses: &mut [f32]
                 ) = softmax::cross_entropy_of_rows(targets, z, outputs, symbols, losses);
-                fn cross_entropy_of_positions (clean: &[u8], weights: &[f32], symbols: usize, z: &mut [f32]) -> f32 =
-                    softmax::cross_entropy_of_positions(clean, weights, symbols, z);
+                fn cross_entropy_of_positions (
+                    clean: &[u8], weights: &[f32], symbols: usize, z: &mut [f32], width: usize
+                ) -> f32 = softmax::cross_entropy_of_positions(clean, weights, symbols, z, width);
                 fn rms_norm_forward [W] (gain: &[W], x: &[f32], y: &mut [f32], width: usize) =
                     normalisation::rms_norm_forward(gain, x, y, width, f32::sqrt);
                 fn rms_norm_backward (gain: &[f32], x: &[f32], d: &mut [f32], d_gain: &mut [f32], width: usize) =
                     normalisation::rms_norm_backward(gain, x, d, d_gain, width, f32::sqrt);
                 fn dropout_backward (dropout: Dropout, d_y: &mut [f32]) = Dropout::backward(dropout, d_y);
-                fn embed [W] (tables: Embedding<W>, symbols: &[Option<u8>], x: &mut [f32]) =
-                    embedding::embed(tables, symbols, x);
-                fn embed_backward (symbols: &[Option<u8>], d: &[f32], symbol: Option<u8>, d_row: &mut [f32]) =
+                fn embed [W] (tables: Embedding<W>, symbols: &[Option<u8>], x: &mut [f32], width: usize) =
+                    embedding::embed(tables, symbols, x, width);
+                fn embed_backward (symbols: &[Option<u8>], d: &[f32], symbol: u8, d_row: &mut [f32]) =
                     embedding::embed_backward(symbols, d, symbol, d_row);
+                fn embed_backward_from_end (length: usize, d: &[f32], d_from_end: &mut [f32], features: usize) =
+                    embedding::embed_backward_from_end(length, d, d_from_end, features);
                 fn straight_through (grid: Grid, rounded: &mut [f32], floats: &mut [f32]) =
                     rounding::straight_through(grid, rounded, floats);
             }
             // Faster in wide registers.
             $wide {
+                fn linear_backward_input (
+                    weight: &[f32], rows: &[usize], d_y: &[f32], d_x: &mut [f32], inputs: usize
+                ) = linear::linear_backward_input(weight, rows, d_y, d_x, inputs);
                 fn linear_backward_weight (
                     rows: &[usize], x: &[f32], d_y: &[f32], stride: usize, d_weight: &mut [f32], inputs: usize
                 ) = linear::linear_backward_weight(rows, x, d_y, stride, d_weight, inputs);

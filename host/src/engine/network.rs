@@ -6,11 +6,11 @@ use micro_diffusion::denoiser::{self, Shape};
 use micro_diffusion::file::ModelFile;
 use micro_diffusion::integer::Scales;
 use micro_diffusion::tensor::{Dtype, Tensor};
-use micro_diffusion::text::Alphabet;
 
 use crate::engine::draw::{self, Drawn, Request};
-use crate::engine::score;
-use crate::engine::source::Source;
+use crate::engine::language::Language;
+use crate::engine::score::{self, TextScore};
+use crate::engine::source::{Noted, Source};
 use crate::engine::trainer::{Plan, Training};
 
 /// A compiled network, whatever its shape.
@@ -27,7 +27,7 @@ pub(crate) trait Network: Sync {
     fn model<'a>(
         &self,
         weights: &'a [f32],
-        alphabet: Alphabet<'a>,
+        language: Language<'a>,
     ) -> anyhow::Result<Box<dyn OpenModel + 'a>>;
     /// The network in numbers of `dtype`, if it exists in these.
     fn format(&self, dtype: Dtype) -> anyhow::Result<&'static dyn NumberFormat>;
@@ -51,7 +51,7 @@ pub(crate) trait NumberFormat: Sync {
     /// The scales of the trained floats `weights` for activations in units of 2^−`activation`.
     fn scales(&self, weights: &[f32], activation: u8) -> Scales;
     /// The model file of the trained floats `weights`; `None` where a sum of the integers could overflow.
-    fn write(&self, weights: &[f32], alphabet: Alphabet, scales: &Scales) -> anyhow::Result<Option<Vec<u8>>>;
+    fn write(&self, weights: &[f32], language: Language, scales: &Scales) -> anyhow::Result<Option<Vec<u8>>>;
 }
 
 /// A model that draws and scores, whatever its network and number format.
@@ -60,8 +60,12 @@ pub(crate) trait OpenModel: Sync {
     fn memory_bytes(&self) -> usize;
     /// Draws the texts `indices`.
     fn draw(&self, request: &Request, indices: Range<u32>) -> anyhow::Result<Vec<Drawn>>;
-    /// The bound of each text; see [`score::bounds`].
-    fn bounds(&self, texts: &[String], draws: u32, seed: u64) -> anyhow::Result<Vec<Vec<f64>>>;
+    /// The scores of each text from so many random orders of a seed; see [`score::texts`].
+    fn score(&self, texts: &[String], orders: (u32, u64), noted: Noted) -> anyhow::Result<Vec<TextScore>>;
+    /// −ln p of each text, exactly; see [`score::exact`].
+    fn exact(&self, texts: &[String], noted: Noted) -> anyhow::Result<Vec<f64>>;
+    /// How surprising each character of each text is; see [`score::surprises`].
+    fn surprises(&self, texts: &[String]) -> anyhow::Result<Vec<Vec<f64>>>;
     /// An estimate of the mean bound of `texts`; see [`score::estimate`].
     fn estimate(&self, texts: &[String], rows: u32, seed: u64) -> anyhow::Result<f64>;
     /// The scores of the masked positions of each text; see [`score::scores`].
@@ -71,7 +75,7 @@ pub(crate) trait OpenModel: Sync {
 /// An open model of `L` positions and `V` symbols.
 pub(crate) struct Opened<'a, const L: usize, const V: usize> {
     pub(crate) source: Box<dyn Source<L, V> + 'a>,
-    pub(crate) alphabet: Alphabet<'a>,
+    pub(crate) language: Language<'a>,
 }
 
 impl<const L: usize, const V: usize> OpenModel for Opened<'_, L, V> {
@@ -80,18 +84,26 @@ impl<const L: usize, const V: usize> OpenModel for Opened<'_, L, V> {
     }
 
     fn draw(&self, request: &Request, indices: Range<u32>) -> anyhow::Result<Vec<Drawn>> {
-        draw::draw(&*self.source, self.alphabet, request, indices)
+        draw::draw(&*self.source, self.language, request, indices)
     }
 
-    fn bounds(&self, texts: &[String], draws: u32, seed: u64) -> anyhow::Result<Vec<Vec<f64>>> {
-        score::bounds(&*self.source, self.alphabet, texts, draws, seed)
+    fn score(&self, texts: &[String], orders: (u32, u64), noted: Noted) -> anyhow::Result<Vec<TextScore>> {
+        score::texts(&*self.source, self.language, texts, orders, noted)
+    }
+
+    fn exact(&self, texts: &[String], noted: Noted) -> anyhow::Result<Vec<f64>> {
+        score::exact(&*self.source, self.language, texts, noted)
+    }
+
+    fn surprises(&self, texts: &[String]) -> anyhow::Result<Vec<Vec<f64>>> {
+        score::surprises(&*self.source, self.language, texts)
     }
 
     fn estimate(&self, texts: &[String], rows: u32, seed: u64) -> anyhow::Result<f64> {
-        score::estimate(&*self.source, self.alphabet, texts, rows, seed)
+        score::estimate(&*self.source, self.language, texts, rows, seed)
     }
 
     fn scores(&self, texts: &[String], seed: u64) -> anyhow::Result<Vec<denoiser::Score>> {
-        score::scores(&*self.source, self.alphabet, texts, seed)
+        score::scores(&*self.source, self.language, texts, seed)
     }
 }

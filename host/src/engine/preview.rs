@@ -2,9 +2,8 @@
 //!
 //! A preview reads the weights and changes nothing, and nothing that training does depends on it.
 
-use micro_diffusion::text::Alphabet;
-
 use crate::engine::draw::Request;
+use crate::engine::language::Language;
 use crate::engine::network::Network;
 use crate::engine::trainer::State;
 
@@ -15,7 +14,7 @@ pub(crate) const ROWS: u32 = 1024;
 
 /// What a preview is to show.
 pub(crate) struct Wanted<'a> {
-    pub(crate) alphabet: Alphabet<'a>,
+    pub(crate) language: Language<'a>,
     /// Held-out lines; none where no score is wanted.
     pub(crate) texts: &'a [String],
     pub(crate) request: Request,
@@ -32,7 +31,7 @@ pub(crate) struct Preview {
 
 /// Previews the model of `network` that has `weights`.
 fn preview(network: &dyn Network, weights: &[f32], wanted: &Wanted) -> anyhow::Result<Preview> {
-    let model = network.model(weights, wanted.alphabet)?;
+    let model = network.model(weights, wanted.language)?;
     let drawn = model.draw(&wanted.request, 0..wanted.names)?;
     let nelbo = match wanted.texts {
         [] => None,

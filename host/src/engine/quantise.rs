@@ -6,9 +6,9 @@
 use anyhow::Context;
 use micro_diffusion::denoiser::NAT;
 use micro_diffusion::file::ModelFile;
-use micro_diffusion::text::Alphabet;
 
 use crate::engine::description::file_error;
+use crate::engine::language::Language;
 use crate::engine::network::{NumberFormat, OpenModel};
 use crate::engine::score::Score;
 
@@ -23,15 +23,16 @@ pub(crate) const SEED: u64 = 1;
 pub(crate) fn quantised(
     format: &dyn NumberFormat,
     weights: &[f32],
-    alphabet: Alphabet,
+    language: Language,
     training: &[String],
 ) -> anyhow::Result<Vec<u8>> {
     let mut best: Option<(f64, Vec<u8>)> = None;
     for activation in 0..=FINEST {
         let scales = format.scales(weights, activation);
-        let Some(bytes) = format.write(weights, alphabet, &scales)? else { continue };
+        let Some(bytes) = format.write(weights, language, &scales)? else { continue };
         let file = ModelFile::parse(&bytes).map_err(|error| file_error(&error))?;
-        let nelbo = Score::of(&format.open(&file, &[])?.bounds(training, 1, SEED)?).nelbo;
+        let scores = format.open(&file, &[])?.score(training, (1, SEED), &|_| ())?;
+        let nelbo = Score::of(&scores).nelbo.nats;
         if best.as_ref().is_none_or(|(least, _)| nelbo < *least) {
             best = Some((nelbo, bytes));
         }

@@ -35,7 +35,7 @@ impl<const L: usize, const V: usize, const H: usize> Step<L, V> for Mlp<L, V, H>
         let mut tables = parts(Self::TENSORS, parameters);
         let mut weights = tables.split_off(L + 1);
         let biases = weights.split_off(L);
-        let mut hidden_bias = tables.pop();
+        let mut lengths = tables.pop();
         let layers = tables.into_iter().zip(weights).zip(biases);
         let mut positions = (0..).zip(layers).zip(d_logits.zip(losses_there.chunks_mut(rows))).map(
             |((number, ((table, weight), bias)), (d_logits, losses))| Position {
@@ -47,15 +47,15 @@ impl<const L: usize, const V: usize, const H: usize> Step<L, V> for Mlp<L, V, H>
                 losses,
             },
         );
-        // The last may have fewer.
-        let count = L.div_ceil(threads);
-        let shares = L.div_ceil(count);
-        let mut next = (0..).step_by(rows.div_ceil(shares)).zip(next.chunks_mut(rows.div_ceil(shares)));
-        let shares: Vec<(usize, Share<L>)> = (0..shares)
-            .map(|thread| {
+        let counts = shares(examples, threads);
+        let rows_each = rows.div_ceil(counts.len());
+        let mut next = (0..).step_by(rows_each).zip(next.chunks_mut(rows_each));
+        let shares: Vec<(usize, Share<L>)> = (0..)
+            .zip(counts)
+            .map(|(thread, count)| {
                 let positions = positions.by_ref().take(count).collect();
                 let next = next.next().unwrap_or_default();
-                (thread, Share { positions, hidden_bias: hidden_bias.take(), next })
+                (thread, Share { positions, lengths: lengths.take(), next })
             })
             .collect();
         let common = Common {
@@ -72,6 +72,32 @@ impl<const L: usize, const V: usize, const H: usize> Step<L, V> for Mlp<L, V, H>
             *loss = losses_there.chunks(rows).map(|there| there[row]).sum();
         }
     }
+}
+
+/// How many positions each of `threads` threads has, one at least, in the order of the positions, so that all have about the same
+/// work; fewer threads where there are fewer positions.
+///
+/// The work at a position is that of the texts which are so long, and that of moving its weights, which is as much as
+/// an eighth of the batch makes.
+fn shares<const L: usize>(examples: &[Example<L>], threads: usize) -> Vec<usize> {
+    let work = |position: usize| {
+        examples.len() + 8 * examples.iter().filter(|example| example.length() > position).count()
+    };
+    let total: usize = (0..L).map(work).sum();
+    let (mut counts, mut done) = (Vec::new(), 0);
+    let mut count = 0;
+    for position in 0..L {
+        let half = work(position) / 2;
+        // The middle of a position's work says whose it is.
+        if count > 0 && (done + half) * threads >= total * (counts.len() + 1) && counts.len() + 1 < threads {
+            counts.push(count);
+            count = 0;
+        }
+        done += work(position);
+        count += 1;
+    }
+    counts.push(count);
+    counts
 }
 
 /// What all threads see.
@@ -94,7 +120,7 @@ struct Common<'a, const L: usize> {
 struct Share<'a, const L: usize> {
     positions: Vec<Position<'a>>,
     /// b, on the first thread.
-    hidden_bias: Option<Part<'a>>,
+    lengths: Option<Part<'a>>,
     /// Rows of the next batch, and the number of the first.
     next: (usize, &'a mut [Example<L>]),
 }
@@ -183,13 +209,13 @@ impl<const L: usize> Share<'_, L> {
 
     /// Adds b and the rows of the positions to `hidden`.
     fn look_up(&self, examples: &[Example<L>], hidden: &mut [f32]) {
-        let bias = self.hidden_bias.as_ref().map(|bias| &*bias.parameters.weights);
+        let lengths = self.lengths.as_ref().map(|lengths| &*lengths.parameters.weights);
         let tables: Vec<(usize, &[f32])> = self
             .positions
             .iter()
             .map(|position| (position.number, &*position.table.parameters.weights))
             .collect();
-        mlp::look_up(Vectorised, bias, &tables, examples, hidden);
+        mlp::look_up(Vectorised, lengths, &tables, examples, hidden);
     }
 
     /// Moves the table's rows, and b.
@@ -201,11 +227,11 @@ impl<const L: usize> Share<'_, L> {
                 update(rates, table.parameters, gradient);
             });
         }
-        if let Some(bias) = self.hidden_bias {
-            with_gradient(bias.parameters.weights.len(), |gradient| {
+        if let Some(lengths) = self.lengths {
+            with_gradient(lengths.parameters.weights.len(), |gradient| {
                 gradient.fill(0.0);
-                mlp::hidden_bias_gradient(Vectorised, d_hidden, gradient);
-                update(rates, bias.parameters, gradient);
+                mlp::length_gradient(Vectorised, examples, d_hidden, gradient);
+                update(rates, lengths.parameters, gradient);
             });
         }
     }

@@ -1,51 +1,151 @@
-//! Scoring texts: the bound on −ln p, its mean over a set of texts, and the raw scores of masked positions.
+//! Scoring texts: −ln p by random orders and exactly, the bound on it, and the raw scores of masked positions.
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use micro_diffusion::bound;
 use micro_diffusion::corruption::mask_count;
 use micro_diffusion::denoiser;
+use micro_diffusion::likelihood;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::schedule::MaskCounts;
-use micro_diffusion::text::Alphabet;
+use micro_diffusion::text::{Alphabet, EncodeError, Text};
 
-use crate::engine::source::{Source, on_shares};
+use crate::engine::language::Language;
+use crate::engine::source::{Noted, Source, on_noted_shares, on_shares};
 
-/// Mask draws for each number of masks: the score of record.
-pub(crate) const DRAWS: u32 = 4;
+/// Random orders of each text: the score of record.
+pub(crate) const ORDERS: u32 = 64;
+/// Positions that exact scores go through every subset of, at most.
+pub(crate) const EXACT_POSITIONS: usize = 12;
 
-/// The bound over a set of texts.
-pub(crate) struct Score {
-    /// Mean over the texts, in nats.
-    pub(crate) nelbo: f64,
-    /// Standard error of that mean.
+/// A mean over texts, in nats.
+pub(crate) struct Figure {
+    pub(crate) nats: f64,
+    /// Its standard error as a mean over these texts.
     pub(crate) stderr: f64,
-    /// For k = 1 … L masks, the mean −ln p of a masked symbol, in nats.
-    pub(crate) per_masks: Vec<f64>,
+    /// Its standard error as an estimate from some orders of each text.
+    pub(crate) order_stderr: f64,
 }
 
-impl Score {
-    /// Averages the bounds of some texts, each as its terms for k = 1 … L masks.
-    pub(crate) fn of(terms: &[Vec<f64>]) -> Self {
-        let bounds: Vec<f64> = terms.iter().map(|terms| terms.iter().sum()).collect();
-        let mean = |masks: usize| bound::mean(&terms.iter().map(|terms| terms[masks]).collect::<Vec<_>>());
-        let per_masks = (0..terms.first().map_or(0, Vec::len)).map(mean).collect();
-        Self { nelbo: bound::mean(&bounds), stderr: bound::standard_error(&bounds), per_masks }
+impl Figure {
+    /// The mean of `nats`, one for each text, which have the standard errors `errors` from their orders.
+    fn of(nats: &[f64], errors: &[f64]) -> Self {
+        let order_stderr = likelihood::error_of_mean(errors);
+        Self { nats: bound::mean(nats), stderr: bound::standard_error(nats), order_stderr }
     }
 }
 
-/// The bound of each text, in nats: for each number of masks k, the mean of `draws` terms.
-pub(crate) fn bounds<const L: usize, const V: usize>(
+/// The scores of a set of texts.
+pub(crate) struct Score {
+    /// The mean bound on −ln p.
+    pub(crate) nelbo: Figure,
+    /// The mean −ln p.
+    pub(crate) nll: Figure,
+}
+
+impl Score {
+    /// Averages the scores of some texts.
+    pub(crate) fn of(texts: &[TextScore]) -> Self {
+        let all = |part: fn(&TextScore) -> f64| texts.iter().map(part).collect::<Vec<_>>();
+        Self {
+            nelbo: Figure::of(&all(|text| text.nelbo), &all(|text| text.nelbo_stderr)),
+            nll: Figure::of(&all(|text| text.nll), &all(|text| text.nll_stderr)),
+        }
+    }
+}
+
+/// The scores of one text from some random orders, in nats, with the standard errors that come of the orders.
+pub(crate) struct TextScore {
+    /// The mean of −ln p(text | order).
+    pub(crate) nelbo: f64,
+    pub(crate) nelbo_stderr: f64,
+    /// −ln of the mean of p(text | order).
+    pub(crate) nll: f64,
+    pub(crate) nll_stderr: f64,
+}
+
+impl TextScore {
+    /// From −ln p(text | order) of each order.
+    fn of(nats: &[f64]) -> Self {
+        Self {
+            nelbo: bound::mean(nats),
+            nelbo_stderr: bound::standard_error(nats),
+            nll: likelihood::negative_log_mean(nats.iter().copied()),
+            nll_stderr: likelihood::jackknife_error(nats),
+        }
+    }
+}
+
+/// −ln p(n) of the length of `clean`, in nats.
+fn length_nats<const L: usize>(language: Language, clean: &Text<L>) -> f64 {
+    language.lengths.negative_log_probability(clean.symbols().len())
+}
+
+/// `count` of `texts`, evenly spread; all where there are no more.
+pub(crate) fn spread(texts: &[String], count: usize) -> Vec<String> {
+    let count = count.min(texts.len());
+    (0..count).map(|index| texts[index * texts.len() / count].clone()).collect()
+}
+
+/// The scores of each text from `orders` random orders.
+///
+/// Order number j of text number i is that of child (i, j) of the stream of `seed`, on any number of threads.
+pub(crate) fn texts<const L: usize, const V: usize>(
     source: &dyn Source<L, V>,
-    alphabet: Alphabet,
+    language: Language,
     texts: &[String],
-    draws: u32,
-    seed: u64,
-) -> anyhow::Result<Vec<Vec<f64>>> {
-    let symbols = alphabet.symbols();
+    (orders, seed): (u32, u64),
+    noted: Noted,
+) -> anyhow::Result<Vec<TextScore>> {
     let stream = Stream::new(seed, Purpose::Score);
-    let texts: Vec<(u32, [u8; L])> = (0..).zip(encode(texts, alphabet)?).collect();
-    Ok(on_shares(source, &texts, |denoiser, (index, clean)| {
-        bound::terms(denoiser, symbols, clean, *index, draws, stream).to_vec()
+    let texts: Vec<(u32, Text<L>)> = (0..).zip(encode(texts, language.alphabet)?).collect();
+    Ok(on_noted_shares(source, &texts, noted, |denoiser, (index, clean)| {
+        let along = |number| {
+            let order = likelihood::random_order::<L>(clean.symbols().len(), stream.child(*index, number));
+            length_nats(language, clean)
+                + likelihood::nats_in_order(denoiser, language.alphabet.symbols(), clean, &order)
+        };
+        TextScore::of(&(0..orders).map(along).collect::<Vec<_>>())
+    }))
+}
+
+/// −ln p of each text, exactly.
+///
+/// # Errors
+/// Says so where a text has more than [`EXACT_POSITIONS`].
+pub(crate) fn exact<const L: usize, const V: usize>(
+    source: &dyn Source<L, V>,
+    language: Language,
+    texts: &[String],
+    noted: Noted,
+) -> anyhow::Result<Vec<f64>> {
+    let texts: Vec<Text<L>> = encode(texts, language.alphabet)?;
+    if let Some(longest) =
+        texts.iter().map(|text| text.symbols().len()).max().filter(|n| *n > EXACT_POSITIONS)
+    {
+        bail!(
+            "an exact score goes through every subset of the positions: {EXACT_POSITIONS} can be scored so, and the longest \
+             text has {longest}; score it by random orders"
+        );
+    }
+    let nats = on_noted_shares(source, &texts, noted, |denoiser, clean| {
+        let mut memory = vec![0.0; 1 << clean.symbols().len()];
+        let nats = likelihood::exact_nats(denoiser, language.alphabet.symbols(), clean, &mut memory)?;
+        Some(length_nats(language, clean) + nats)
+    });
+    nats.into_iter().collect::<Option<_>>().context("the subsets of positions exceed the memory")
+}
+
+/// For each text, −ln p of each of its characters given all others, in nats.
+pub(crate) fn surprises<const L: usize, const V: usize>(
+    source: &dyn Source<L, V>,
+    language: Language,
+    texts: &[String],
+) -> anyhow::Result<Vec<Vec<f64>>> {
+    let texts: Vec<Text<L>> = encode(texts, language.alphabet)?;
+    let symbols = language.alphabet.symbols();
+    Ok(on_shares(source, &texts, |denoiser, clean| {
+        let alone = |position| likelihood::nats_in_order(denoiser, symbols, clean, &[position]);
+        (0..clean.symbols().len()).map(alone).collect()
     }))
 }
 
@@ -54,41 +154,46 @@ pub(crate) fn bounds<const L: usize, const V: usize>(
 /// The rows are spread over all `texts`; where these are fewer, each is several rows.
 pub(crate) fn estimate<const L: usize, const V: usize>(
     source: &dyn Source<L, V>,
-    alphabet: Alphabet,
+    language: Language,
     texts: &[String],
     rows: u32,
     seed: u64,
 ) -> anyhow::Result<f64> {
     let stream = Stream::new(seed, Purpose::Score);
-    let [shared, _] = stream.child(u32::MAX, 0).draw(0, 0);
+    let shared = stream.child(u32::MAX, 0).draw(0, 0);
     let line = |row: u32| match rows as usize {
         rows if texts.len() <= rows => row as usize % texts.len(),
         rows => row as usize * texts.len() / rows,
     };
     let texts: Vec<String> = (0..rows).map(|row| texts[line(row)].clone()).collect();
-    let texts: Vec<(u32, [u8; L])> = (0..).zip(encode(&texts, alphabet)?).collect();
+    let texts: Vec<(u32, Text<L>)> = (0..).zip(encode(&texts, language.alphabet)?).collect();
     let counts = MaskCounts::<L>::new(rows);
     let terms = on_shares(source, &texts, |denoiser, (row, clean)| {
         let stream = stream.child(*row, 0);
-        bound::sampled(denoiser, alphabet.symbols(), clean, &counts, (shared, *row), stream)
+        let symbols = language.alphabet.symbols();
+        let letters = bound::sampled(denoiser, symbols, clean, &counts, (shared, *row), stream);
+        length_nats(language, clean) + f64::from(letters)
     });
-    Ok(bound::mean(&terms.into_iter().map(f64::from).collect::<Vec<_>>()))
+    Ok(bound::mean(&terms))
 }
 
-/// The scores of the masked positions of each text; text n has n mod L + 1 masks.
+/// The scores of the masked positions of each text; text number i of n letters has i mod n + 1 masks.
 pub(crate) fn scores<const L: usize, const V: usize>(
     source: &dyn Source<L, V>,
-    alphabet: Alphabet,
+    language: Language,
     texts: &[String],
     seed: u64,
 ) -> anyhow::Result<Vec<denoiser::Score>> {
     let stream = Stream::new(seed, Purpose::Score);
-    let texts: Vec<[u8; L]> = encode(texts, alphabet)?;
+    let texts: Vec<Text<L>> = encode(texts, language.alphabet)?;
     let mut all = Vec::new();
     source.with_denoiser(&mut |denoiser| {
         for (index, clean) in (0..).zip(&texts) {
-            let count = index % L as u32 + 1;
+            let length = clean.symbols().len();
+            let count = index % length as u32 + 1;
             let noisy = mask_count(clean, count, stream.child(index, 0).child(count, 0));
+            let noisy = &noisy[..length];
+            denoiser.start(length);
             for (position, symbol) in noisy.iter().enumerate() {
                 denoiser.set(position, *symbol);
             }
@@ -96,7 +201,7 @@ pub(crate) fn scores<const L: usize, const V: usize>(
             for (position, _) in noisy.iter().enumerate().filter(|(_, symbol)| symbol.is_none()) {
                 let mut scores = [0; V];
                 denoiser.scores(position, &mut scores);
-                all.extend_from_slice(&scores[..alphabet.symbols()]);
+                all.extend_from_slice(&scores[..language.alphabet.symbols()]);
             }
         }
     });
@@ -104,10 +209,19 @@ pub(crate) fn scores<const L: usize, const V: usize>(
 }
 
 /// `texts` as symbols.
-pub(crate) fn encode<const L: usize>(texts: &[String], alphabet: Alphabet) -> anyhow::Result<Vec<[u8; L]>> {
+pub(crate) fn encode<const L: usize>(texts: &[String], alphabet: Alphabet) -> anyhow::Result<Vec<Text<L>>> {
     let encode = |text: &String| match alphabet.encode(text) {
         Ok(symbols) => Ok(symbols),
-        Err(error) => bail!("“{text}” cannot be read by this model: {error:?}"),
+        Err(EncodeError::UnknownCharacter(character)) => bail!(
+            "the model does not know the character “{character}” of “{text}”; it knows {}: write the text with these, or \
+             train a model on texts that have it",
+            alphabet.characters()
+        ),
+        Err(EncodeError::Empty) => bail!("a text is empty; give one character at least"),
+        Err(EncodeError::TooLong) => bail!(
+            "“{text}” has {} characters, and the model reads at most {L}; shorten it, or take a model of longer texts",
+            text.chars().count()
+        ),
     };
     texts.iter().map(encode).collect()
 }

@@ -3,26 +3,6 @@
 use micro_diffusion::tensor::Dtype;
 use serde::{Deserialize, Serialize};
 
-/// What the loss counts and how noise is drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Objective {
-    /// The likelihood bound: a number of masks for each line, loss at masked positions only.
-    Nelbo,
-    /// That of the Python reference: one cosine noise level for the whole batch, loss at all positions.
-    Reference,
-}
-
-impl Objective {
-    /// Its name on the command line and in files.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Nelbo => "nelbo",
-            Self::Reference => "reference",
-        }
-    }
-}
-
 /// Integers that a model can be trained for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -68,7 +48,6 @@ impl Recipe {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Settings {
     pub(crate) config: String,
-    pub(crate) objective: Objective,
     pub(crate) steps: u32,
     pub(crate) batch: u32,
     /// At its peak.
@@ -103,7 +82,6 @@ impl Settings {
         let Recipe { steps, batch, learning_rate, weight_decay, averaging, dropout } = recipe;
         Self {
             config: config.to_owned(),
-            objective: Objective::Nelbo,
             steps,
             batch,
             learning_rate,

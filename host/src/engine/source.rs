@@ -28,9 +28,23 @@ pub(crate) fn on_shares<T: Sync, R: Send, const L: usize, const V: usize>(
     items: &[T],
     work: impl Fn(&mut dyn Denoiser<L, V>, &T) -> R + Sync,
 ) -> Vec<R> {
+    on_noted_shares(source, items, &|_| (), work)
+}
+
+/// Is told how many more items are done.
+pub(crate) type Noted<'a> = &'a (dyn Fn(usize) + Sync);
+
+/// [`on_shares`], of whose progress `noted` is told.
+pub(crate) fn on_noted_shares<T: Sync, R: Send, const L: usize, const V: usize>(
+    source: &dyn Source<L, V>,
+    items: &[T],
+    noted: Noted,
+    work: impl Fn(&mut dyn Denoiser<L, V>, &T) -> R + Sync,
+) -> Vec<R> {
     let share = |items: &[T]| {
         let mut results = Vec::with_capacity(items.len());
         source.with_denoiser(&mut |denoiser| results.extend(items.iter().map(|item| work(denoiser, item))));
+        noted(items.len());
         results
     };
     items.par_chunks(SHARE).flat_map_iter(share).collect()

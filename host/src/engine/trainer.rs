@@ -9,21 +9,23 @@ use std::time::{Duration, Instant};
 
 use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::{Adam, average_rate, learning_rate};
+use micro_diffusion::bound;
 use micro_diffusion::denoiser::Example;
 use micro_diffusion::dropout::Dropout;
 use micro_diffusion::integer::Scales;
 use micro_diffusion::rng::{Purpose, Stream, shuffle};
 use micro_diffusion::schedule::MaskCounts;
-use micro_diffusion::text::Alphabet;
+use micro_diffusion::text::Text;
 
 use crate::engine::aligned::Aligned;
-use crate::engine::settings::{Objective, Settings};
+use crate::engine::language::Language;
+use crate::engine::settings::Settings;
 use crate::engine::step::{Batch, Parameters, Rates, Setup, Step};
 
 /// What a run is made of.
 pub(crate) struct Plan<'a> {
     pub(crate) texts: &'a [String],
-    pub(crate) alphabet: Alphabet<'a>,
+    pub(crate) language: Language<'a>,
     pub(crate) settings: &'a Settings,
 }
 
@@ -79,12 +81,11 @@ impl State {
     }
 }
 
-/// The times T of the reference's schedule.
-const REFERENCE_TIMES: u32 = 40;
-
 /// A run of model `M`.
 pub(crate) struct Trainer<'a, M, const L: usize, const V: usize> {
-    texts: Vec<[u8; L]>,
+    texts: Vec<Text<L>>,
+    /// What the lengths of the texts cost in the mean, in nats: −Σ p(n)·ln p(n) as the table has it of the training texts.
+    length_nats: f32,
     symbols: usize,
     activation: Activation,
     settings: &'a Settings,
@@ -104,16 +105,19 @@ pub(crate) struct Trainer<'a, M, const L: usize, const V: usize> {
 }
 
 impl<'a, M: Step<L, V>, const L: usize, const V: usize> Trainer<'a, M, L, V> {
-    pub(crate) fn new(texts: Vec<[u8; L]>, plan: Plan<'a>, activation: Activation) -> Self {
+    pub(crate) fn new(texts: Vec<Text<L>>, plan: Plan<'a>, activation: Activation) -> Self {
         let settings = plan.settings;
         let rows = settings.batch as usize;
         let zeros = vec![0.0; M::PARAMETERS];
         let mut weights = zeros.clone();
         M::initialise(&mut weights, Stream::new(settings.seed, Purpose::Weights));
         let average = if settings.averaging > 0.0 { &weights[..] } else { &[] };
+        let nats = |text: &Text<L>| plan.language.lengths.negative_log_probability(text.symbols().len());
+        let length_nats = bound::mean(&texts.iter().map(nats).collect::<Vec<_>>()) as f32;
         Self {
             texts,
-            symbols: plan.alphabet.symbols(),
+            length_nats,
+            symbols: plan.language.alphabet.symbols(),
             activation,
             settings,
             state: State::new(&weights, &zeros, &zeros, average),
@@ -131,7 +135,7 @@ impl<'a, M: Step<L, V>, const L: usize, const V: usize> Trainer<'a, M, L, V> {
     }
 
     /// The text that example `number` of the run shows.
-    fn text(&mut self, number: u64) -> [u8; L] {
+    fn text(&mut self, number: u64) -> Text<L> {
         let length = self.texts.len() as u64;
         let epoch = (number / length) as u32;
         if self.epoch != Some(epoch) {
@@ -159,29 +163,23 @@ struct Noise<'a> {
     stream: Stream,
     dropout: Stream,
     step: u32,
-    /// The word that all rows share.
-    shared: u32,
+    /// The words that all rows share.
+    shared: [u32; 2],
 }
 
 impl<'a> Noise<'a> {
     fn new(settings: &'a Settings, step: u32) -> Self {
         let stream = Stream::new(settings.seed, Purpose::Noise);
-        let [shared, _] = stream.child(step, u32::MAX).draw(0, 0);
+        let shared = stream.child(step, u32::MAX).draw(0, 0);
         let dropout = Stream::new(settings.seed, Purpose::Dropout);
         Self { settings, stream, dropout, step, shared }
     }
 
     /// `clean` as row `row` of the batch.
-    fn example<const L: usize>(&self, counts: &MaskCounts<L>, clean: &[u8; L], row: usize) -> Example<L> {
+    fn example<const L: usize>(&self, counts: &MaskCounts<L>, clean: &Text<L>, row: usize) -> Example<L> {
         let row = row as u32;
         let stream = self.stream.child(self.step, row);
-        let example = match self.settings.objective {
-            Objective::Nelbo => Example::bound_row(clean, counts, self.shared, row, stream),
-            Objective::Reference => {
-                let rows = self.settings.batch;
-                Example::reference_row(clean, REFERENCE_TIMES, self.shared, rows, stream)
-            }
-        };
+        let example = Example::bound_row(clean, counts, self.shared, row, stream);
         let dropped = self.dropout.child(self.step, row);
         Example { dropout: Dropout::new(self.settings.dropout as f32, dropped), ..example }
     }
@@ -262,12 +260,7 @@ impl<M: Step<L, V>, const L: usize, const V: usize> Training for Trainer<'_, M, 
         M::step(setup, &rates, batch, parameters, &|row, example| {
             *example = noise.example(counts, &example.clean, row);
         });
-        let loss: f32 = self.losses.iter().sum();
-        let loss = match self.settings.objective {
-            Objective::Nelbo => loss,
-            // A mean over positions; what is reported counts texts.
-            Objective::Reference => loss * L as f32,
-        };
+        let loss: f32 = self.losses.iter().sum::<f32>() + self.length_nats;
         self.state.losses.push(loss);
         self.pace.note(step as usize, start.elapsed());
         loss

@@ -16,10 +16,10 @@ use crate::engine::configurations;
 use crate::engine::description::dtype_name;
 use crate::engine::settings::Settings;
 use crate::engine::trainer::State;
-use crate::files::run::{RunSettings, quoted};
+use crate::files::run::{RunSettings, lost_objective, quoted};
 
 /// The version of this layout of tensors and metadata.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// The one entry of the metadata.
 pub(crate) const METADATA: &str = "micro_diffusion";
 /// The tensor that holds the loss of each step.
@@ -138,19 +138,10 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
     let (_, header) = SafeTensors::read_metadata(bytes)?;
     let json = header.metadata().as_ref().and_then(|entries| entries.get(METADATA));
     let json = json.context("it was not written by this program")?;
-    let version: serde_json::Value = serde_json::from_str(json)?;
-    if version["version"] != VERSION {
-        bail!("it is version {}, and this program reads version {VERSION}", version["version"]);
-    }
+    let fields: serde_json::Value = serde_json::from_str(json)?;
+    refuse_outdated(&fields)?;
     let metadata: Metadata = serde_json::from_str(json)?;
     let name = &metadata.settings.training.config;
-    if let Some(new) = configurations::renamed(name) {
-        bail!(
-            "its configuration “{name}” is now called “{new}”; train it anew with: \
-             micro-diffusion train --config {new}{}",
-            options(&metadata.settings)
-        );
-    }
     let config = configurations::by_name(name);
     let config = config.with_context(|| format!("no configuration “{name}”"))?;
     let file = SafeTensors::deserialize(bytes)?;
@@ -177,14 +168,44 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
     Ok(Checkpoint { metadata, state })
 }
 
-/// The options of `train` that give `settings`, besides the configuration.
-fn options(settings: &RunSettings) -> String {
+/// Refuses a checkpoint with the metadata `fields` that an earlier program wrote, or a later one, and says what to do.
+fn refuse_outdated(fields: &serde_json::Value) -> anyhow::Result<()> {
+    let (version, settings) = (&fields["version"], &fields["settings"]);
+    let mut reasons = Vec::new();
+    if *version != VERSION {
+        let reason = format!("it is version {version}, and this program reads version {VERSION}");
+        if version.as_u64().is_none_or(|version| version > u64::from(VERSION)) {
+            bail!("{reason}; use the program that wrote it");
+        }
+        reasons.push(reason);
+    }
+    if let Some(name) = settings["config"].as_str()
+        && let Some(new) = configurations::renamed(name)
+    {
+        reasons.push(format!("its configuration “{name}” is now called “{new}”"));
+    }
+    if let Some(objective) = lost_objective(settings) {
+        reasons.push(format!("its objective “{objective}” gave way to the likelihood bound"));
+    }
+    if reasons.is_empty() {
+        return Ok(());
+    }
+    let reasons = reasons.join("; ");
+    let Ok(settings) = serde_json::from_value(settings.clone()) else {
+        bail!("{reasons}; train it anew");
+    };
+    bail!("{reasons}; train it anew with: {}", train_command(&settings))
+}
+
+/// The command that trains by `settings`. A configuration has its present name.
+pub(crate) fn train_command(settings: &RunSettings) -> String {
     let RunSettings { training, development, input, .. } = settings;
-    let Settings { steps, batch, learning_rate, weight_decay, averaging, dropout, seed, .. } = training;
+    let Settings { config, steps, batch, learning_rate, weight_decay, averaging, dropout, seed, .. } =
+        training;
+    let config = configurations::renamed(config).unwrap_or(config);
     let mut options = format!(
-        " --steps {steps} --batch {batch} --lr {learning_rate} --weight-decay {weight_decay} --averaging {averaging} \
-         --dropout {dropout} --seed {seed} --objective {}",
-        training.objective.name()
+        "micro-diffusion train --config {config} --steps {steps} --batch {batch} --lr {learning_rate} --weight-decay {weight_decay} --averaging {averaging} \
+         --dropout {dropout} --seed {seed}"
     );
     if training.quantize.is_some() {
         options += &format!(" --quantize {}", dtype_name(training.dtype()));

@@ -14,11 +14,13 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use micro_diffusion::length::Lengths;
 use micro_diffusion::text::Alphabet;
 use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::engine::configurations::{self, Config};
+use crate::engine::language::Language;
 
 /// The names that come with the program, for when no file is given and none is found.
 const NAMES: &str = include_str!("../../../data/names.txt");
@@ -26,6 +28,8 @@ const NAMES: &str = include_str!("../../../data/names.txt");
 pub(crate) const DEFAULT_INPUT: &str = "data/names.txt";
 /// One line in this many is held out.
 const HOLD_OUT_EVERY: usize = 10;
+/// Characters of the largest alphabet.
+const MOST_CHARACTERS: usize = 255;
 /// A configuration fits a file that it can take all but one in so many lines of.
 const SPARED: usize = 50;
 
@@ -50,6 +54,8 @@ pub(crate) struct Corpus {
     pub(crate) held_out: Vec<String>,
     /// Every character that occurs, in code point order.
     pub(crate) alphabet: String,
+    /// How many training lines have each length, as [`Lengths`] takes them.
+    lengths: Vec<[u8; 4]>,
     /// Characters in the longest line, dropped ones too.
     pub(crate) longest: usize,
     /// Lines dropped, and why.
@@ -91,10 +97,10 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    /// That of `config`; its symbol for PAD is no character.
+    /// That of `config`.
     pub(crate) fn of(config: &Config) -> Self {
         let shape = config.network.shape();
-        Self { positions: shape.positions, characters: shape.symbols - 1 }
+        Self { positions: shape.positions, characters: shape.symbols.min(MOST_CHARACTERS) }
     }
 
     /// For lines of `positions` characters whatever they are: what the alphabet lacks is another's to sort out.
@@ -115,11 +121,10 @@ impl Lines {
 
     /// The lines of the text file `bytes`, which came from `source`.
     pub(crate) fn of(source: String, bytes: Vec<u8>) -> anyhow::Result<Self> {
-        let text = text_of(&source, bytes)?;
+        let prepared = prepared(&source, bytes)?;
         let (mut seen, mut lines) = (HashSet::new(), Vec::new());
         let (mut blank, mut repeated) = (0, 0);
-        for line in text.trim_start_matches('\u{feff}').lines() {
-            let line = line.nfc().collect::<String>().trim().to_owned();
+        for line in prepared {
             if line.is_empty() {
                 blank += 1;
             } else if seen.insert(line.clone()) {
@@ -246,14 +251,23 @@ impl Lines {
             training.iter().chain(&held_out).flat_map(|line| line.chars()).collect();
         let alphabet = characters.into_iter().collect();
         let dropped = Dropped { blank, repeated, too_long, too_rare };
-        Ok(Corpus { source, training, held_out, alphabet, longest, dropped, fits })
+        let lengths = (1..=room.positions).map(|n| {
+            let count = training.iter().filter(|line| length(line) == n).count();
+            (count as u32).to_le_bytes()
+        });
+        let lengths = lengths.collect();
+        Ok(Corpus { source, training, held_out, alphabet, lengths, longest, dropped, fits })
     }
 }
 
 impl Corpus {
-    /// The characters as symbols.
-    pub(crate) fn alphabet(&self) -> anyhow::Result<Alphabet<'_>> {
-        Alphabet::new(&self.alphabet).map_err(|error| anyhow::anyhow!("{}: {error:?}", self.source))
+    /// The characters as symbols, and how long the training lines are.
+    pub(crate) fn language(&self) -> anyhow::Result<Language<'_>> {
+        let alphabet =
+            Alphabet::new(&self.alphabet).map_err(|error| anyhow::anyhow!("{}: {error:?}", self.source))?;
+        let lengths = Lengths::new(&self.lengths)
+            .with_context(|| format!("{}: more lines than 32 bits count", self.source))?;
+        Ok(Language { alphabet, lengths })
     }
 
     /// SHA-256 of what training depends on: the training lines in their order, and the alphabet.
@@ -265,6 +279,13 @@ impl Corpus {
         }
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
+}
+
+/// The lines of the text `bytes`, which came from `source`: each composed (NFC) and trimmed; blank and repeated ones too.
+pub(crate) fn prepared(source: &str, bytes: Vec<u8>) -> anyhow::Result<Vec<String>> {
+    let text = text_of(source, bytes)?;
+    let lines = text.trim_start_matches('\u{feff}').lines();
+    Ok(lines.map(|line| line.nfc().collect::<String>().trim().to_owned()).collect())
 }
 
 /// Characters of a line.

@@ -8,12 +8,13 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use micro_diffusion::file::{FileError, ModelFile};
+use micro_diffusion::file::{self, FileError, ModelFile};
 use micro_diffusion::tensor::Dtype;
 use micro_diffusion::text::Alphabet;
 
 use crate::engine::configurations::{self, Config};
 use crate::engine::description::{file_error, shape_name};
+use crate::engine::language::Language;
 use crate::engine::network::OpenModel;
 use crate::files::checkpoint;
 use crate::files::corpus::{Corpus, Lines, Room, Split, is_directive};
@@ -59,9 +60,16 @@ impl ModelBytes {
         } else {
             bytes
         };
+        let settings = run::settings_of(&file).map_err(|error| match ModelFile::parse(&bytes) {
+            // Settings that this program no longer has do not matter where the model is to be trained anew.
+            Err(old @ FileError::Version(_)) => {
+                unread(&old, run::stored_settings(&file).as_ref()).context(file.display().to_string())
+            }
+            _ => error,
+        })?;
         Ok(Self {
             chosen: newest.is_some().then_some("newest run"),
-            settings: run::settings_of(&file)?,
+            settings,
             ..Self::of_bytes(file.display().to_string(), bytes)
         })
     }
@@ -75,7 +83,7 @@ impl ModelBytes {
     pub(crate) fn open(&mut self) -> anyhow::Result<Model<'_>> {
         let Self { source, settings, bytes, weights, .. } = self;
         let (source, bytes) = (&**source, &*bytes);
-        let file = ModelFile::parse(bytes).map_err(|error| file_error(&error));
+        let file = ModelFile::parse(bytes).map_err(|error| unread(&error, settings.as_ref()));
         let file = file.with_context(|| source.to_owned())?;
         // A model may come from anywhere, and its characters go to the terminal.
         if let Some(directive) = file.alphabet().characters().chars().find(|c| is_directive(*c)) {
@@ -118,6 +126,11 @@ pub(crate) struct Scored {
 }
 
 impl<'a> Model<'a> {
+    /// Its characters, and how long its texts are.
+    pub(crate) fn language(&self) -> Language<'a> {
+        Language::of(&self.file)
+    }
+
     /// The characters it was trained on.
     pub(crate) fn alphabet(&self) -> Alphabet<'a> {
         self.file.alphabet()
@@ -167,6 +180,16 @@ impl<'a> Model<'a> {
         let room = Room::any_character(self.file.shape().positions);
         let corpus = lines.within(room, Split::of(development.unwrap_or(own_split)))?;
         Ok(Scored { corpus, own_text: own.is_some(), own_split })
+    }
+}
+
+/// Why a file is not read; for the model of a run by `settings` that is too old, with the command that trains it anew.
+fn unread(error: &FileError, settings: Option<&RunSettings>) -> anyhow::Error {
+    match (error, settings) {
+        (FileError::Version(version), Some(settings)) if *version < file::VERSION => {
+            anyhow::anyhow!("{} with: {}", file_error(error), checkpoint::train_command(settings))
+        }
+        _ => file_error(error),
     }
 }
 

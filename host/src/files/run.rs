@@ -9,6 +9,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::configurations;
@@ -173,14 +174,37 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     })
 }
 
+/// The objective that `settings` name, if it is not the likelihood bound, the only one that this program has.
+pub(crate) fn lost_objective(settings: &serde_json::Value) -> Option<&str> {
+    settings["objective"].as_str().filter(|objective| *objective != "nelbo")
+}
+
+/// The settings beside `model`, if they are some of kind `T`.
+fn read_settings<T: DeserializeOwned>(model: &Path) -> Option<T> {
+    let bytes = fs::read(model.with_file_name(SETTINGS)).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+/// The settings of the run that left `model`, if one did, whether or not this program still has all that they name.
+pub(crate) fn stored_settings(model: &Path) -> Option<RunSettings> {
+    read_settings(model)
+}
+
 /// The settings of the run that left `model`, if one did.
 ///
 /// # Errors
-/// The settings name a configuration by a name that it no longer has.
+/// The settings name a configuration by a name that it no longer has, or an objective that is no longer there.
 pub(crate) fn settings_of(model: &Path) -> anyhow::Result<Option<RunSettings>> {
     let path = model.with_file_name(SETTINGS);
-    let settings: Option<RunSettings> =
-        fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let fields: Option<serde_json::Value> = read_settings(model);
+    if let Some(objective) = fields.as_ref().and_then(lost_objective) {
+        let (name, path) = (path.display(), quoted(&path));
+        bail!(
+            "{name}: the objective “{objective}” is no longer there; to use the model without these settings, move them \
+             aside with: mv {path} {path}.old"
+        );
+    }
+    let settings = stored_settings(model);
     if let Some(old) = settings.as_ref().map(|settings| &settings.training.config)
         && let Some(new) = configurations::renamed(old)
     {

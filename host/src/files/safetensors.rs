@@ -1,30 +1,38 @@
 //! Models as safetensors: what `export` writes for PyTorch, NumPy and candle, and what training elsewhere brings back.
 //!
 //! A file holds the parameter tensors under their own names, each f32 and of its own shape, and in the metadata
-//! `alphabet`, the characters of the symbols from 1 on. The names and shapes say which configuration it is; `heads`,
+//! `alphabet`, the characters of the symbols in their order, and `lengths`, how many training texts have each length from 1 on,
+//! with blanks between. The names and shapes say which configuration it is; `heads`,
 //! which no shape shows, must be the configuration's where it is given; `config` is for whoever reads the file. Further
 //! metadata is allowed, further tensors are not.
 
 use anyhow::{Context, bail};
 use micro_diffusion::file;
+use micro_diffusion::length::Lengths;
 use micro_diffusion::tensor::Tensor;
 use micro_diffusion::text::Alphabet;
 use safetensors::SafeTensors;
 
 use crate::engine::configurations::{self, Config};
+use crate::engine::language::Language;
 use crate::files::checkpoint::{self, floats, views};
 
 /// The metadata entry that holds the alphabet.
 const ALPHABET: &str = "alphabet";
+/// The metadata entry that holds the table of lengths.
+const LENGTHS: &str = "lengths";
 /// The metadata entry that names the configuration.
 const CONFIG: &str = "config";
 /// The metadata entry with the number of attention heads, which no shape shows.
 const HEADS: &str = "heads";
 
 /// The bytes of a safetensors file of `weights`.
-pub(crate) fn to_bytes(config: &Config, weights: &[f32], alphabet: &str) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn to_bytes(config: &Config, weights: &[f32], language: Language) -> anyhow::Result<Vec<u8>> {
     let (network, heads) = (config.network, config.network.shape().heads.to_string());
-    let metadata = [(ALPHABET, alphabet), (CONFIG, config.name), (HEADS, &heads)];
+    let counts = language.lengths.counts().iter().map(|count| u32::from_le_bytes(*count).to_string());
+    let lengths = counts.collect::<Vec<_>>().join(" ");
+    let alphabet = language.alphabet.characters();
+    let metadata = [(ALPHABET, alphabet), (LENGTHS, &lengths), (CONFIG, config.name), (HEADS, &heads)];
     let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let bytes =
         safetensors::serialize(views("", network.tensors(), weights), Some(metadata.into_iter().collect()))?;
@@ -65,7 +73,7 @@ pub(crate) fn to_model(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
     let config = config_of(&tensors)?;
     let alphabet = metadata.get(ALPHABET).with_context(|| {
         format!(
-            "its metadata has no “{ALPHABET}”; save it with the characters of symbols 1, 2, …, for example \
+            "its metadata has no “{ALPHABET}”; save it with the characters of symbols 0, 1, …, for example \
              save_file(tensors, path, metadata={{\"{ALPHABET}\": \"abcdefghijklmnopqrstuvwxyz\"}})"
         )
     })?;
@@ -74,7 +82,7 @@ pub(crate) fn to_model(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
         .map_err(|error| anyhow::anyhow!("its alphabet “{alphabet}” is none: {error:?}"))?;
     if alphabet.symbols() > shape.symbols {
         bail!(
-            "its alphabet has {} symbols with PAD, and the tensors have {}",
+            "its alphabet has {} characters, and the tensors have {} symbols",
             alphabet.symbols(),
             shape.symbols
         );
@@ -86,16 +94,34 @@ pub(crate) fn to_model(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
             shape.heads
         );
     }
+    let lengths = lengths_of(metadata.get(LENGTHS).map(String::as_str), shape.positions)?;
+    let lengths = Lengths::new(&lengths)
+        .context("its lengths count more texts than 32 bits do; divide all of them by one number")?;
     let mut weights = Vec::with_capacity(config.network.parameters());
     for tensor in config.network.tensors() {
         weights.extend(floats(&tensors, tensor.name, Some(tensor.dimensions))?);
     }
     let mut model = Vec::new();
-    let Ok(()) = file::write(&shape, config.network.tensors(), alphabet, &weights, |piece| {
+    let Ok(()) = file::write(&shape, config.network.tensors(), alphabet, lengths, &weights, |piece| {
         model.extend_from_slice(piece);
         Ok::<(), std::convert::Infallible>(())
     });
     Ok(model)
+}
+
+/// The table of lengths that the metadata entry `entry` holds, for texts of at most `positions` symbols.
+fn lengths_of(entry: Option<&str>, positions: usize) -> anyhow::Result<Vec<[u8; 4]>> {
+    let advice = format!(
+        "how many training texts have 1, 2, … {positions} characters; save it with, for example: \
+         metadata[\"{LENGTHS}\"] = \" \".join(str(sum(len(text) == n for text in texts)) for n in range(1, {}))",
+        positions + 1
+    );
+    let entry = entry.with_context(|| format!("its metadata has no “{LENGTHS}”, {advice}"))?;
+    let counts: Result<Vec<u32>, _> = entry.split_whitespace().map(str::parse).collect();
+    let counts = counts.ok().filter(|counts| counts.len() == positions).with_context(|| {
+        format!("its {LENGTHS} “{entry}” are not {positions} whole numbers with blanks between, {advice}")
+    })?;
+    Ok(counts.into_iter().map(u32::to_le_bytes).collect())
 }
 
 /// The configuration whose tensors these are.

@@ -7,13 +7,14 @@ use micro_diffusion::denoiser::Shape;
 use micro_diffusion::tensor::Tensor;
 
 use crate::engine::description::{architecture_name, shape_name};
+use crate::engine::language::Language;
 
 /// A model to be written as source code.
 pub(crate) struct SourceCode<'a> {
     pub(crate) name: &'a str,
     pub(crate) shape: Shape,
     pub(crate) tensors: &'a [Tensor],
-    pub(crate) alphabet: &'a str,
+    pub(crate) language: Language<'a>,
     pub(crate) weights: &'a [f32],
 }
 
@@ -27,10 +28,19 @@ impl SourceCode<'_> {
         self.tensors.iter().map(move |tensor| (tensor, rest.split_off(..tensor.len()).unwrap_or_default()))
     }
 
+    fn alphabet(&self) -> &str {
+        self.language.alphabet.characters()
+    }
+
+    /// How many training texts have each length.
+    fn lengths(&self) -> impl Iterator<Item = String> {
+        self.language.lengths.counts().iter().map(|count| u32::from_le_bytes(*count).to_string())
+    }
+
     /// The sizes by name.
     fn sizes(&self) -> [(&'static str, usize); 6] {
         let Shape { positions, symbols, width, blocks, heads, .. } = self.shape;
-        let used = self.alphabet.chars().count() + 1;
+        let used = self.language.alphabet.symbols();
         [
             ("POSITIONS", positions),
             ("SYMBOLS", symbols),
@@ -45,8 +55,8 @@ impl SourceCode<'_> {
     fn about(&self) -> String {
         format!(
             "A masked text diffusion model, {}: {}.\n\
-             Symbol 0 is PAD and ends a text; symbol s is character s - 1 of the alphabet. Symbols from SYMBOLS_USED on\n\
-             are never drawn. Written by micro-diffusion {}; the formulas are in its core/src/{}.rs.",
+             Symbol s is character s of the alphabet, from 0. Symbols from SYMBOLS_USED on are never drawn. The length of a\n\
+             text is drawn first, by how many training texts had each. Written by micro-diffusion {}; the formulas are in its core/src/{}.rs.",
             self.name,
             shape_name(self.shape),
             env!("CARGO_PKG_VERSION"),
@@ -67,11 +77,14 @@ impl SourceCode<'_> {
         for (name, size) in self.sizes() {
             writeln!(text, "#define MODEL_{name} {size}")?;
         }
-        writeln!(text, "\n// The code point of each symbol; 0 for PAD.")?;
-        let points =
-            std::iter::once(0).chain(self.alphabet.chars().map(u32::from)).map(|point| format!("{point}"));
+        writeln!(text, "\n// The code point of each symbol.")?;
+        let points = self.alphabet().chars().map(|character| u32::from(character).to_string());
         write!(text, "static const uint32_t model_alphabet[MODEL_SYMBOLS_USED] =")?;
-        nested(&mut text, &[self.alphabet.chars().count() + 1], &mut points.into_iter(), ["{", "}"])?;
+        nested(&mut text, &[self.language.alphabet.symbols()], &mut points.into_iter(), ["{", "}"])?;
+        text.push_str(";\n");
+        writeln!(text, "\n// How many training texts have 1, 2, ... characters.")?;
+        write!(text, "static const uint32_t model_lengths[MODEL_POSITIONS] =")?;
+        nested(&mut text, &[self.shape.positions], &mut self.lengths(), ["{", "}"])?;
         text.push_str(";\n");
         for (tensor, values) in self.values() {
             let dimensions: String = tensor.dimensions.iter().map(|size| format!("[{size}]")).collect();
@@ -94,8 +107,12 @@ impl SourceCode<'_> {
         for (name, size) in self.sizes() {
             writeln!(text, "pub const {name}: usize = {size};")?;
         }
-        writeln!(text, "/// The characters of the symbols from 1 on.")?;
-        writeln!(text, "pub const ALPHABET: &str = {:?};", self.alphabet)?;
+        writeln!(text, "/// The characters of the symbols, in their order.")?;
+        writeln!(text, "pub const ALPHABET: &str = {:?};", self.alphabet())?;
+        writeln!(text, "/// How many training texts have 1, 2, … characters.")?;
+        write!(text, "pub static LENGTHS: [u32; {}] =", self.shape.positions)?;
+        nested(&mut text, &[self.shape.positions], &mut self.lengths(), ["[", "]"])?;
+        text.push_str(";\n");
         for (tensor, values) in self.values() {
             let dimensions = tensor.dimensions.iter().rev();
             let kind = dimensions.fold("f32".to_owned(), |inner, size| format!("[{inner}; {size}]"));

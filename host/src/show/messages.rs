@@ -2,10 +2,14 @@
 
 use crate::engine::description::dtype_name;
 use crate::engine::quantise::{SEED, difference};
-use crate::engine::score::{DRAWS, Score};
+use crate::engine::score::Score;
 use crate::files::corpus::Corpus;
 use crate::files::model::{Model, ModelBytes, Scored};
 use crate::show::terminal::{say, shown};
+use crate::show::waiting::Waiting;
+
+/// Random orders of each line by which integers are compared with floats.
+const ORDERS: u32 = 4;
 
 /// Says which model it is, where the user named none.
 pub(crate) fn announce(model: &ModelBytes) {
@@ -36,10 +40,14 @@ pub(crate) fn report_integers(floats: &Model, quantised: &Model, held_out: &[Str
     say(&format!(
         "logits      differ from the floats' by {mean:.3} nats in the mean (root mean square), by {most:.3} at most"
     ));
-    let nelbo = |model: &Model| anyhow::Ok(Score::of(&model.network.bounds(held_out, DRAWS, SEED)?).nelbo);
+    let nelbo = |model: &Model| {
+        let waiting = Waiting::new("scoring", held_out.len());
+        let scores = model.network.score(held_out, (ORDERS, SEED), &|count| waiting.note(count))?;
+        anyhow::Ok(Score::of(&scores).nelbo.nats)
+    };
     let (before, after) = (nelbo(floats)?, nelbo(quantised)?);
     say(&format!(
-        "NELBO       {before:.3} → {after:.3} nats a name: {:+.3} ({} held-out lines, {DRAWS} mask draws for each number of masks)",
+        "NELBO       {before:.3} → {after:.3} nats a name: {:+.3} ({} held-out lines, {ORDERS} random orders of each)",
         after - before,
         held_out.len()
     ));

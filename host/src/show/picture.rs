@@ -2,15 +2,13 @@
 
 use anstyle::{Ansi256Color, AnsiColor, Style};
 use micro_diffusion::rng::{Purpose, Stream};
-use micro_diffusion::text::{Alphabet, PAD};
+use micro_diffusion::text::Alphabet;
 use unicode_width::UnicodeWidthChar;
 
 use crate::engine::draw::Frame;
 
 /// How a masked position is shown.
 pub(crate) const MASK: char = '_';
-/// How a shown PAD is shown.
-pub(crate) const BLANK: char = '·';
 /// What a combining mark is shown on, where it has no letter of its own.
 const CARRIER: char = '◌';
 /// Headings.
@@ -43,7 +41,6 @@ impl<'a> Painter<'a> {
             let fresh = before.is_some_and(|before| before.symbols[position].is_none());
             let (character, style) = match symbol {
                 None => (MASK, FAINT),
-                Some(PAD) => (BLANK, FAINT),
                 Some(symbol) => {
                     let shade = if self.shaded { shade(frame.confidence[position]) } else { Style::new() };
                     (self.alphabet.character(*symbol).unwrap_or(MASK), if fresh { FRESH } else { shade })

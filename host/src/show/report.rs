@@ -9,8 +9,7 @@ use crate::engine::cost::evaluation_flops;
 use crate::engine::description::shape_name;
 use crate::engine::draw::{Drawn, ORDERS, Request, TEMPERATURE, order_name};
 use crate::engine::preview;
-use crate::engine::score::Score;
-use crate::engine::settings::Objective;
+use crate::engine::score::{Figure, Score};
 use crate::files::corpus::Corpus;
 use crate::files::model::Model;
 use crate::files::run::{LOSS_PICTURE, NAMES_PICTURE, REPORT, RunFolder, RunSettings, UNMASKING_PICTURE};
@@ -51,8 +50,8 @@ impl Report<'_> {
     /// Writes the pictures and the page.
     pub(crate) fn save(&self, folder: &RunFolder) -> anyhow::Result<()> {
         let first = self.drawn.first().context("no name to show")?;
-        let curves = svg::curves(self.losses, self.held_out, self.settings.training.objective)?;
-        let unmasking = svg::unmasking(self.corpus.alphabet()?, &first.frames, &first.text);
+        let curves = svg::curves(self.losses, self.held_out)?;
+        let unmasking = svg::unmasking(self.corpus.language()?.alphabet, &first.frames, &first.text);
         folder.save(LOSS_PICTURE, curves.as_bytes())?;
         folder.save(UNMASKING_PICTURE, unmasking.as_bytes())?;
         let names = svg::emerging(self.drawn);
@@ -84,7 +83,6 @@ impl Report<'_> {
                     h2 { "Training" }
                     figure { (PreEscaped(curves)) }
                     (self.about_curves())
-                    (self.masks())
                     (self.samplers())
                     h2 { "Settings" }
                     (self.settings()?)
@@ -99,7 +97,9 @@ impl Report<'_> {
         html! {
             div.tiles {
                 @if let Some(score) = self.score {
-                    (tile(format!("{:.2} ± {:.2}", score.nelbo, score.stderr), "held-out NELBO, nats a name"))
+                    @let figure = |figure: &Figure| format!("{:.2} ± {:.2}", figure.nats, figure.stderr);
+                    (tile(figure(&score.nelbo), "held-out NELBO, nats a name"))
+                    (tile(figure(&score.nll), &format!("held-out −ln p, from {} orders", self.config.ending.1)))
                 }
                 (tile(self.config.network.parameters().to_string(), "parameters"))
                 (tile(format!("{} × {}", self.settings.training.steps, self.settings.training.batch), "steps × batch"))
@@ -110,32 +110,12 @@ impl Report<'_> {
 
     /// What the curves are of.
     fn about_curves(&self) -> Markup {
-        let bound = self.settings.training.objective == Objective::Nelbo;
         html! {
             p.note {
-                @if bound { "The training loss is an upper bound on −ln p(name), in nats; lower is better. " }
+                "The training loss is an upper bound on −ln p(name), in nats; lower is better. "
                 @if !self.held_out.is_empty() {
-                    "The held-out curve estimates the " @if bound { "same " } "bound from " (preview::ROWS)
+                    "The held-out curve estimates the same bound from " (preview::ROWS)
                     " masked lines that were never trained on."
-                }
-            }
-        }
-    }
-
-    /// How hard a masked symbol is with so many masked.
-    fn masks(&self) -> Markup {
-        let Some(score) = self.score else { return html! {} };
-        let highest = score.per_masks.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
-        html! {
-            h2 { "How hard a letter is" }
-            p.note { "The mean −ln p of a masked position by how many are masked; their sum is the held-out NELBO." }
-            table {
-                tr { th { "masked" } th { "nats" } th.wide {} }
-                @for (masks, nats) in (1..).zip(&score.per_masks) {
-                    tr {
-                        td { (masks) } td { (format!("{nats:.3}")) }
-                        td.wide { div.bar style=(format!("width:{:.1}%", nats / highest * 100.0)) {} }
-                    }
                 }
             }
         }
@@ -182,7 +162,7 @@ impl Report<'_> {
 }
 
 const STYLE: &str = "\
-:root{color-scheme:light dark;--ink:#1f2933;--soft:#667382;--line:#8884;--card:#8881;--blue:#4a89dc}\
+:root{color-scheme:light dark;--ink:#1f2933;--soft:#667382;--line:#8884;--card:#8881}\
 @media(prefers-color-scheme:dark){:root{--ink:#e4e9f0;--soft:#94a1b2}body{background:#14181e}}\
 body{font:16px/1.5 ui-sans-serif,system-ui,sans-serif;color:var(--ink);max-width:860px;margin:3rem auto;padding:0 1rem}\
 h1{font-weight:500;font-size:1.7rem;line-height:1.25}h2{font-size:1.15rem;margin:2.6rem 0 .4rem}\
@@ -195,5 +175,4 @@ figure{margin:.6rem 0;overflow-x:auto}figure svg{max-width:100%;height:auto}\
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}\
 td,th{text-align:right;padding:.22rem .7rem;border-bottom:1px solid var(--line);font-weight:400}\
 th{color:var(--soft);font-size:.88rem}td:first-child,th:first-child{text-align:left}\
-.settings td{text-align:left;overflow-wrap:anywhere}.settings td:first-child{color:var(--soft);white-space:nowrap;vertical-align:top}\
-.wide{width:60%}.bar{background:var(--blue);height:.8rem;border-radius:3px}";
+.settings td{text-align:left;overflow-wrap:anywhere}.settings td:first-child{color:var(--soft);white-space:nowrap;vertical-align:top}";

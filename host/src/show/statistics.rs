@@ -6,11 +6,8 @@ use std::hash::Hash;
 use micro_diffusion::bound::{self, share};
 use serde::Serialize;
 
+use crate::engine::counting::{END, START};
 use crate::engine::draw::Drawn;
-
-/// Marks put around a name before its n-grams are counted. Neither occurs in a line of text.
-const START: char = '\u{2}';
-const END: char = '\u{3}';
 
 /// The statistics of a set of names.
 #[derive(Serialize)]
@@ -29,8 +26,6 @@ pub(crate) struct Statistics {
     pub(crate) jsd_length_bits: f64,
     /// Mean letters of a name.
     pub(crate) mean_length: f64,
-    /// Names with a letter after their first PAD, where the text is cut.
-    pub(crate) letters_after_pad: f64,
 }
 
 impl Statistics {
@@ -58,10 +53,6 @@ impl Statistics {
             ),
             jsd_length_bits: divergence(&count(names, length), &count(held_out, length)),
             mean_length: share(names.iter().map(|name| name.chars().count()).sum(), names.len()),
-            letters_after_pad: share(
-                drawn.iter().filter(|drawn| drawn.letters_after_pad).count(),
-                drawn.len(),
-            ),
         }
     }
 }

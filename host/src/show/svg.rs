@@ -4,7 +4,7 @@
 
 use anyhow::Context;
 use maud::html;
-use micro_diffusion::text::{Alphabet, PAD};
+use micro_diffusion::text::Alphabet;
 use plotters::prelude::{
     ChartBuilder, Circle, IntoDrawingArea, LineSeries, PathElement, RGBColor, SVGBackend, SeriesLabelPosition,
 };
@@ -12,7 +12,6 @@ use plotters::style::{Color, IntoFont};
 use unicode_width::UnicodeWidthChar;
 
 use crate::engine::draw::{Drawn, Frame};
-use crate::engine::settings::Objective;
 
 /// Width and height of the curves.
 const CURVES: (u32, u32) = (840, 420);
@@ -23,11 +22,7 @@ const HELD_OUT: RGBColor = RGBColor(232, 126, 36);
 const INK: RGBColor = RGBColor(128, 128, 128);
 
 /// The training loss and the held-out score over the steps.
-pub(crate) fn curves(
-    losses: &[f32],
-    held_out: &[(u32, f64)],
-    objective: Objective,
-) -> anyhow::Result<String> {
+pub(crate) fn curves(losses: &[f32], held_out: &[(u32, f64)]) -> anyhow::Result<String> {
     let width = losses.len().div_ceil(POINTS).max(1);
     let training: Vec<(f64, f64)> = (0..)
         .zip(losses.chunks(width))
@@ -37,12 +32,7 @@ pub(crate) fn curves(
         })
         .collect();
     let held_out: Vec<(f64, f64)> = held_out.iter().map(|(step, nelbo)| (f64::from(*step), *nelbo)).collect();
-    let positions = match objective {
-        Objective::Nelbo => "",
-        Objective::Reference => " over all positions",
-    };
-    let label =
-        format!("training loss{positions}, mean of {width} step{}", if width == 1 { "" } else { "s" });
+    let label = format!("training loss, mean of {width} step{}", if width == 1 { "" } else { "s" });
     let mut picture = String::new();
     draw(&mut picture, losses.len(), &label, &training, &held_out)
         .map_err(|error| anyhow::anyhow!("{error}"))
@@ -122,6 +112,8 @@ fn range(nats: impl Iterator<Item = f64>) -> (f64, f64) {
 
 /// Side of one position's square.
 const CELL: usize = 34;
+/// Squares that the picture has room for at least, as the legend is as wide.
+const LEAST: usize = 12;
 /// Room for the labels of the steps, and above and below the squares.
 const LEFT: usize = 96;
 const ABOVE: usize = 58;
@@ -129,7 +121,7 @@ const BELOW: usize = 64;
 
 const STYLE: &str = ".unmasking text{font-family:ui-sans-serif,system-ui,sans-serif;font-size:13px;fill:#808080;text-anchor:middle}\
 .unmasking .label{text-anchor:end}.unmasking .title{text-anchor:start}\
-.unmasking .letter{font-size:19px;fill:#1d4f8f}.unmasking .end{fill:#808080}.unmasking .sure{fill:#fff}\
+.unmasking .letter{font-size:19px;fill:#1d4f8f}.unmasking .sure{fill:#fff}\
 .unmasking .cell{fill:#4a89dc}.unmasking .mask{fill:#808080;fill-opacity:.13}\
 .unmasking .fresh{stroke:#e87e24;stroke-width:2.5}\
 @media(prefers-color-scheme:dark){.unmasking .letter:not(.sure){fill:#cfe3ff}}";
@@ -137,7 +129,7 @@ const STYLE: &str = ".unmasking text{font-family:ui-sans-serif,system-ui,sans-se
 /// How one text emerges: a row for each state, a column for each position.
 pub(crate) fn unmasking(alphabet: Alphabet, frames: &[Frame], text: &str) -> String {
     let positions = frames.first().map_or(0, |frame| frame.symbols.len());
-    let width = LEFT + positions.max(10) * CELL + 16;
+    let width = LEFT + positions.max(LEAST) * CELL + 16;
     let height = ABOVE + frames.len() * CELL + BELOW;
     let before = std::iter::once(None).chain(frames.iter().map(Some));
     let rows: Vec<_> = (0..).zip(frames.iter().zip(before)).collect();
@@ -189,12 +181,8 @@ fn cell(
                 rect class={ "cell" (fresh) } x=(x) y=(y + 2) width=(side) height=(side) rx="5"
                     fill-opacity=(format!("{:.2}", 0.08 + 0.92 * share)) {}
                 @let sure = if share > 0.55 { " sure" } else { "" };
-                @if symbol == PAD {
-                    circle class={ "end" (sure) } cx=(center(position)) cy=(y + CELL / 2) r="2.5" {}
-                } @else {
-                    text class={ "letter" (sure) } x=(center(position)) y=(y + CELL / 2 + 6) {
-                        (alphabet.character(symbol).unwrap_or('?'))
-                    }
+                text class={ "letter" (sure) } x=(center(position)) y=(y + CELL / 2 + 6) {
+                    (alphabet.character(symbol).unwrap_or('?'))
                 }
             }
         }
@@ -212,8 +200,6 @@ fn legend(y: usize) -> maud::Markup {
         text class="title" style="font-size:13px" x=(LEFT + 150) y=(y + 12) { "sure of the letter when it was drawn" }
         rect class="mask fresh" x=(LEFT + 2) y=(y + 22) width="14" height="14" rx="3" {}
         text class="title" style="font-size:13px" x=(LEFT + 24) y=(y + 34) { "drawn in this step" }
-        circle class="end" cx=(LEFT + 165) cy=(y + 29) r="2.5" {}
-        text class="title" style="font-size:13px" x=(LEFT + 176) y=(y + 34) { "end of the name" }
     }
 }
 
@@ -244,14 +230,12 @@ pub(crate) fn emerging(drawn: &[Drawn]) -> String {
             title { "Names emerging from masks" }
             style { (maud::PreEscaped(MOVING)) (maud::PreEscaped(moments)) }
             @for (index, drawn) in drawn.iter().enumerate() {
-                @for position in 0..longest {
+                @for (position, character) in drawn.text.chars().enumerate() {
                     @let x = index % ACROSS * pitch + position * side + side;
                     @let y = index / ACROSS * LINE + LINE - 8;
                     @let step = revealed(&drawn.frames, position);
                     text.mask style=(format!("animation-name:mask{step};opacity:0")) x=(x) y=(y) { "_" }
-                    @if let Some(character) = drawn.text.chars().nth(position) {
-                        text style=(format!("animation-name:letter{step}")) x=(x) y=(y) { (character) }
-                    }
+                    text style=(format!("animation-name:letter{step}")) x=(x) y=(y) { (character) }
                 }
             }
         }

@@ -84,10 +84,8 @@ struct Grid<'a> {
 impl<'a> Grid<'a> {
     fn new(painter: Painter<'a>, drawn: &[Drawn], window: (u16, u16)) -> Self {
         let (rows, columns) = (usize::from(window.0), usize::from(window.1));
-        // All that the longest of them needs, and the end that follows it.
-        let needed = drawn.iter().map(|drawn| drawn.text.chars().count() + 1).max().unwrap_or(1);
-        let there = drawn.iter().filter_map(|drawn| drawn.frames.first()).map(|frame| frame.symbols.len());
-        let positions = needed.min(there.max().unwrap_or(1)).min(columns / painter.cell).max(1);
+        let longest = drawn.iter().map(|drawn| drawn.text.chars().count()).max().unwrap_or(1);
+        let positions = longest.min(columns / painter.cell).max(1);
         let across = ((columns + GAP) / (positions * painter.cell + GAP)).max(1);
         // The last line is the prompt's.
         let down = rows.saturating_sub(1).clamp(1, drawn.len().div_ceil(across).max(1));
@@ -138,7 +136,9 @@ impl<'a> Grid<'a> {
             confidence: frame.confidence.clone(),
         };
         let before = step.checked_sub(1).map(|before| cut(&drawn.frames[before]));
-        let line = self.painter.frame(&cut(&drawn.frames[step]), before.as_ref());
+        let frame = cut(&drawn.frames[step]);
+        let blank = width - frame.symbols.len() * self.painter.cell;
+        let line = self.painter.frame(&frame, before.as_ref()) + &" ".repeat(blank);
         if self.colour { line } else { console::strip_ansi_codes(&line).into_owned() }
     }
 }

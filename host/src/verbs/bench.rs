@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use anyhow::Context;
 use micro_diffusion::sampler::Order;
-use micro_diffusion::text::Alphabet;
 use serde::Serialize;
 
 use crate::cli::{BenchOptions, Outcome};
@@ -15,7 +14,7 @@ use crate::engine::draw::{Request, order_name};
 use crate::engine::kernels::{PEAK_SUMS, multiply_and_add};
 use crate::engine::settings::Settings;
 use crate::engine::trainer::Plan;
-use crate::files::corpus::{Lines, Split};
+use crate::files::corpus::{Corpus, Lines, Split};
 use crate::files::memory::refuse_too_large;
 use crate::show::terminal;
 
@@ -51,7 +50,7 @@ pub(crate) fn run(options: &BenchOptions) -> anyhow::Result<Outcome> {
     let batch = options.batch.unwrap_or(config.recipe.batch);
     refuse_too_large(config.network, batch)?;
     let settings = Settings { steps: u32::MAX, batch, ..config.settings() };
-    let (mut steps, weights, alphabet) = time_steps(config, &settings)?;
+    let (mut steps, weights, corpus) = time_steps(config, &settings)?;
     steps.sort_by(f64::total_cmp);
     let (step, median) = (steps[0], steps[ROUNDS / 2]);
     let threads = rayon::current_num_threads();
@@ -67,7 +66,7 @@ pub(crate) fn run(options: &BenchOptions) -> anyhow::Result<Outcome> {
         step_gflops: step_flops / step / 1e9,
         peak_gflops: peak / 1e9,
         share_of_peak: step_flops / step / peak,
-        names_per_second: names_per_second(config, &weights, &alphabet, &Request::of(ORDER, TEMPERATURE, 1))?,
+        names_per_second: names_per_second(config, &weights, &corpus, &Request::of(ORDER, TEMPERATURE, 1))?,
         sampler: order_name(ORDER),
         temperature: TEMPERATURE,
     };
@@ -92,11 +91,11 @@ pub(crate) fn run(options: &BenchOptions) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// Seconds for each step, the mean of each round; and what the last left: the weights and the alphabet.
-fn time_steps(config: &Config, settings: &Settings) -> anyhow::Result<(Vec<f64>, Vec<f32>, String)> {
+/// Seconds for each step, the mean of each round; the weights that the last left, and the text they were trained on.
+fn time_steps(config: &Config, settings: &Settings) -> anyhow::Result<(Vec<f64>, Vec<f32>, Corpus)> {
     let corpus = Lines::read(None)?.corpus(config, Split::Record)?;
-    let alphabet = corpus.alphabet()?;
-    let mut trainer = config.network.trainer(Plan { texts: &corpus.training, alphabet, settings })?;
+    let language = corpus.language()?;
+    let mut trainer = config.network.trainer(Plan { texts: &corpus.training, language, settings })?;
     let mut round = |steps: u32| {
         let start = Instant::now();
         for _ in 0..steps {
@@ -107,18 +106,19 @@ fn time_steps(config: &Config, settings: &Settings) -> anyhow::Result<(Vec<f64>,
     // Rounds of about a twentieth of a second.
     let steps = (0.05 / round(WARM_UP_STEPS)).clamp(1.0, 1e4) as u32;
     let times = (0..ROUNDS).map(|_| round(steps)).collect();
-    Ok((times, trainer.state().weights.to_vec(), corpus.alphabet.clone()))
+    let weights = trainer.state().weights.to_vec();
+    drop(trainer);
+    Ok((times, weights, corpus))
 }
 
 /// Names drawn in a second, the fastest of some rounds.
 fn names_per_second(
     config: &Config,
     weights: &[f32],
-    alphabet: &str,
+    corpus: &Corpus,
     request: &Request,
 ) -> anyhow::Result<f64> {
-    let alphabet = Alphabet::new(alphabet).map_err(|error| anyhow::anyhow!("{error:?}"))?;
-    let model = config.network.model(weights, alphabet)?;
+    let model = config.network.model(weights, corpus.language()?)?;
     let mut best = f64::INFINITY;
     for _ in 0..ROUNDS / 4 {
         let start = Instant::now();

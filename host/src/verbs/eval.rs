@@ -2,17 +2,23 @@
 
 use std::io::Write;
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
+use micro_diffusion::bound;
 use micro_diffusion::sampler::Order;
 use serde::Serialize;
 
 use crate::cli::{EvalOptions, Outcome};
-use crate::engine::draw::order_name;
-use crate::engine::score::Score;
-use crate::files::model::ModelBytes;
+use crate::engine::counting;
+use crate::engine::draw::{Drawn, order_name};
+use crate::engine::score::{EXACT_POSITIONS, Score, spread};
+use crate::files::model::{Model, ModelBytes};
 use crate::show::messages::{announce, announce_text};
 use crate::show::statistics::Statistics;
 use crate::show::terminal;
+use crate::show::waiting::Waiting;
+
+/// Names drawn at once, between two looks at the bar.
+const CHUNK: u32 = 512;
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -21,12 +27,19 @@ struct Report<'a> {
     parameters: usize,
     input: &'a str,
     held_out_names: usize,
-    draws: u32,
+    orders: u32,
     seed: u64,
     nelbo_nats_per_name: f64,
     nelbo_stderr_nats: f64,
-    nelbo_nats_per_letter: f64,
-    nats_per_masked_symbol: &'a [f64],
+    nelbo_order_stderr_nats: f64,
+    nll_nats_per_name: f64,
+    nll_stderr_nats: f64,
+    nll_order_stderr_nats: f64,
+    nll_nats_per_character: f64,
+    #[serde(flatten)]
+    exact: Option<Exact>,
+    counting_nats_per_name: f64,
+    counting_order: usize,
     #[serde(skip)]
     order: Order,
     sampler: &'a str,
@@ -35,12 +48,26 @@ struct Report<'a> {
     statistics: Option<Statistics>,
 }
 
+/// The score by every subset of positions.
+#[derive(Serialize)]
+struct Exact {
+    exact_nats_per_name: f64,
+    exact_stderr_nats: f64,
+}
+
 pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
     let mut bytes = ModelBytes::load(options.model.model.as_deref())?;
     announce(&bytes);
     let model = bytes.open()?;
+    let positions = model.file.shape().positions;
+    ensure!(
+        !options.exact || positions <= EXACT_POSITIONS,
+        "--exact goes through every subset of the positions, and is for models of up to {EXACT_POSITIONS}; {} has \
+         {positions}: leave it out, and raise --orders for a closer estimate",
+        model.source
+    );
     let corpus = announce_text(model.corpus(options.input.as_deref(), options.development)?);
-    let texts: Vec<String> = corpus.held_out.iter().filter(|line| model.reads(line)).cloned().collect();
+    let mut texts: Vec<String> = corpus.held_out.iter().filter(|line| model.reads(line)).cloned().collect();
     let unreadable = corpus.held_out.len() - texts.len();
     if unreadable > 0 {
         terminal::say(&format!("left out {unreadable} lines with characters that the model does not know"));
@@ -48,25 +75,41 @@ pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
     if texts.is_empty() {
         bail!("{}: no held-out line that the model can read; it holds out every tenth line", corpus.source);
     }
-    let score = Score::of(&model.network.bounds(&texts, options.draws, options.seed)?);
+    if let Some(count) = options.lines {
+        texts = spread(&texts, count);
+    }
+    let waiting = Waiting::new("scoring", texts.len());
+    let orders = (options.orders, options.seed);
+    let score = Score::of(&model.network.score(&texts, orders, &|count| waiting.note(count))?);
+    drop(waiting);
+    let exact = if options.exact { Some(exact(&model, &texts)?) } else { None };
+    // The end of a line is a symbol too.
+    let symbols = model.alphabet().symbols() + 1;
+    let (counting_nats_per_name, counting_order) = counting::score(&corpus.training, symbols, &texts);
     let statistics = if options.num > 0 {
-        let drawn = model.network.draw(&options.draw.request(options.seed), 0..options.num)?;
-        Some(Statistics::new(&drawn, &corpus.training, &corpus.held_out))
+        Some(Statistics::new(&draw(&model, options)?, &corpus.training, &corpus.held_out))
     } else {
         None
     };
-    let letters: usize = texts.iter().map(|text| text.chars().count()).sum();
+    // The end of a name is a character too.
+    let characters: usize = texts.iter().map(|text| text.chars().count() + 1).sum();
     let report = Report {
         model: model.source,
         parameters: model.file.parameter_count(),
         input: &corpus.source,
         held_out_names: texts.len(),
-        draws: options.draws,
+        orders: options.orders,
         seed: options.seed,
-        nelbo_nats_per_name: score.nelbo,
-        nelbo_stderr_nats: score.stderr,
-        nelbo_nats_per_letter: score.nelbo * texts.len() as f64 / letters as f64,
-        nats_per_masked_symbol: &score.per_masks,
+        nelbo_nats_per_name: score.nelbo.nats,
+        nelbo_stderr_nats: score.nelbo.stderr,
+        nelbo_order_stderr_nats: score.nelbo.order_stderr,
+        nll_nats_per_name: score.nll.nats,
+        nll_stderr_nats: score.nll.stderr,
+        nll_order_stderr_nats: score.nll.order_stderr,
+        nll_nats_per_character: score.nll.nats * texts.len() as f64 / characters as f64,
+        exact,
+        counting_nats_per_name,
+        counting_order,
         order: options.draw.sampler,
         sampler: order_name(options.draw.sampler),
         temperature: options.draw.temperature,
@@ -82,32 +125,64 @@ pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+/// The exact score of `texts`.
+fn exact(model: &Model, texts: &[String]) -> anyhow::Result<Exact> {
+    let waiting = Waiting::new("scoring exactly", texts.len());
+    let nats = model.network.exact(texts, &|count| waiting.note(count))?;
+    Ok(Exact { exact_nats_per_name: bound::mean(&nats), exact_stderr_nats: bound::standard_error(&nats) })
+}
+
+/// The names of the statistics.
+fn draw(model: &Model, options: &EvalOptions) -> anyhow::Result<Vec<Drawn>> {
+    let waiting = Waiting::new("drawing", options.num as usize);
+    let (request, mut drawn) = (options.draw.request(options.seed), Vec::new());
+    for first in (0..options.num).step_by(CHUNK as usize) {
+        let chunk = first..options.num.min(first.saturating_add(CHUNK));
+        drawn.extend(model.network.draw(&request, chunk.clone())?);
+        waiting.note(chunk.len());
+    }
+    Ok(drawn)
+}
+
 /// The report, for people.
 fn print(out: &mut impl std::io::Write, report: &Report) -> std::io::Result<()> {
-    let Report { draws, seed, .. } = report;
+    let Report { orders, seed, .. } = report;
     writeln!(out, "model          {}, {} parameters", report.model, report.parameters)?;
     writeln!(out, "held out       {} lines of {}", report.held_out_names, report.input)?;
     writeln!(
         out,
-        "NELBO          {:.3} ± {:.3} nats a name, {:.3} a letter ({draws} draws for each number of masks, seed {seed})",
-        report.nelbo_nats_per_name, report.nelbo_stderr_nats, report.nelbo_nats_per_letter
+        "NELBO          {:.3} ± {:.3} nats a name (over the orders ± {:.3})",
+        report.nelbo_nats_per_name, report.nelbo_stderr_nats, report.nelbo_order_stderr_nats
     )?;
-    writeln!(out, "\nmasks          nats for each masked symbol")?;
-    for (masks, nats) in (1..).zip(report.nats_per_masked_symbol) {
-        writeln!(out, "{masks:>5}          {nats:.3}  {}", "▪".repeat((nats * 10.0).round() as usize))?;
+    writeln!(
+        out,
+        "−ln p          {:.3} ± {:.3} nats a name (over the orders ± {:.3}), {:.3} a character",
+        report.nll_nats_per_name,
+        report.nll_stderr_nats,
+        report.nll_order_stderr_nats,
+        report.nll_nats_per_character
+    )?;
+    writeln!(out, "               both from {orders} random orders of each line, seed {seed}")?;
+    if let Some(exact) = &report.exact {
+        let Exact { exact_nats_per_name, exact_stderr_nats } = exact;
+        writeln!(out, "exact −ln p    {exact_nats_per_name:.3} ± {exact_stderr_nats:.3} nats a name")?;
     }
+    writeln!(
+        out,
+        "counting       {:.3} nats a name, by n-grams of {} characters",
+        report.counting_nats_per_name, report.counting_order
+    )?;
     let Some(statistics) = &report.statistics else { return Ok(()) };
     writeln!(
         out,
         "\nsamples        {} names, {:?} order, temperature {}",
         statistics.sampled_names, report.order, report.temperature
     )?;
-    let Statistics { unique, novel, hit_rate, letters_after_pad, mean_length, .. } = statistics;
+    let Statistics { unique, novel, hit_rate, mean_length, .. } = statistics;
     writeln!(out, "unique         {unique:.3}")?;
     writeln!(out, "novel          {novel:.3}  not in the training lines")?;
     writeln!(out, "hit rate       {hit_rate:.3}  held-out lines among the novel")?;
     writeln!(out, "mean length    {mean_length:.2} letters")?;
-    writeln!(out, "cut            {letters_after_pad:.3}  with letters after the end")?;
     writeln!(
         out,
         "divergence     {:.4} bits of letter pairs, {:.4} of triples, {:.4} of lengths (Jensen–Shannon, from the held-out)",

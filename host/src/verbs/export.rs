@@ -61,12 +61,12 @@ fn render(model: &Model, format: FileFormat) -> anyhow::Result<Vec<u8>> {
         name: config.name,
         shape: config.network.shape(),
         tensors: config.network.tensors(),
-        alphabet: model.alphabet().characters(),
+        language: model.language(),
         weights: model.weights()?,
     };
     Ok(match format {
         FileFormat::Mdm | FileFormat::Int8 | FileFormat::Int4 => model.bytes().to_vec(),
-        FileFormat::Safetensors => safetensors::to_bytes(config, source.weights, source.alphabet)?,
+        FileFormat::Safetensors => safetensors::to_bytes(config, source.weights, source.language)?,
         FileFormat::C => source.c()?.into_bytes(),
         FileFormat::Rust => source.rust()?.into_bytes(),
     })
@@ -94,7 +94,7 @@ fn integers(model: &Model, dtype: Dtype, options: &ExportOptions) -> anyhow::Res
         training.len(),
         quantise::FINEST + 1
     ));
-    let bytes = quantise::quantised(format, model.weights()?, model.alphabet(), &training)?;
+    let bytes = quantise::quantised(format, model.weights()?, model.language(), &training)?;
     let mut quantised = ModelBytes::of_bytes(format!("{} in {}", model.source, dtype_name(dtype)), bytes);
     let quantised = quantised.open()?;
     report_integers(model, &quantised, &held_out)?;

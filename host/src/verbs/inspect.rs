@@ -13,6 +13,9 @@ use crate::files::model::{Model, ModelBytes};
 use crate::files::run::{CHECKPOINT, MODEL};
 use crate::show::terminal;
 
+/// The key of how many training texts have 1, 2, … characters.
+const LENGTHS: &str = "lengths";
+
 pub(crate) fn run(options: &InspectOptions) -> anyhow::Result<Outcome> {
     let named = options.file.as_deref().or(options.model.as_deref());
     let report = match named.map(resolve).filter(|path| checkpoint::is_one(path)) {
@@ -25,7 +28,10 @@ pub(crate) fn run(options: &InspectOptions) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     }
     for (key, value) in report.as_object().into_iter().flatten() {
-        if let Value::Array(rows) = value {
+        if let Some(counts) = value.as_array().filter(|_| key == LENGTHS) {
+            let counts: Vec<String> = counts.iter().map(Value::to_string).collect();
+            writeln!(out, "{key:<27} {}", counts.join(" "))?;
+        } else if let Value::Array(rows) = value {
             writeln!(out, "{key}")?;
             for row in rows {
                 let (name, dimensions) = (row["name"].as_str().unwrap_or_default(), &row["dimensions"]);
@@ -56,6 +62,7 @@ fn tensors(config: &Config) -> Vec<Value> {
 
 fn describe_model(model: &Model) -> Value {
     let Model { file, config, .. } = model;
+    let lengths = file.lengths().counts().iter().map(|count| u32::from_le_bytes(*count));
     json!({
         "file": model.source,
         "kind": "model",
@@ -68,6 +75,7 @@ fn describe_model(model: &Model) -> Value {
         "training_bytes_per_example": config.network.record_bytes(),
         "alphabet": file.alphabet().characters(),
         "symbols": file.alphabet().symbols(),
+        LENGTHS: lengths.collect::<Vec<u32>>(),
         "tensors": tensors(config),
     })
 }

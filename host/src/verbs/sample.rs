@@ -5,7 +5,8 @@ use std::io::Write;
 use serde::Serialize;
 
 use crate::cli::{Outcome, SampleOptions};
-use crate::engine::draw::{ANYTHING, Request, order_name};
+use crate::engine::draw::{Request, order_name};
+use crate::engine::forms::ANYTHING;
 use crate::files::model::ModelBytes;
 use crate::show::messages::announce;
 use crate::show::picture::Painter;
@@ -23,7 +24,8 @@ struct Report<'a> {
     temperature: f64,
     sampler: &'a str,
     schedule: &'a str,
-    steps: usize,
+    /// `None` is one for each letter.
+    steps: Option<u16>,
     names: Vec<String>,
 }
 
@@ -51,18 +53,13 @@ pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     }
     let mut out = terminal::results();
-    let mut names = Vec::new();
+    let (mut names, painter) = (Vec::new(), Painter::new(model.alphabet()));
     for chunk in chunks {
         for drawn in chunk? {
             if options.json {
                 names.push(drawn.text);
             } else if options.trace {
-                writeln!(
-                    out,
-                    "{} → {}",
-                    Painter::new(model.alphabet()).trace(&drawn.frames).join(" → "),
-                    drawn.text
-                )?;
+                writeln!(out, "{}", painter.trace(&drawn.frames).join(" → "))?;
             } else {
                 writeln!(out, "{}", drawn.text)?;
             }
@@ -75,7 +72,7 @@ pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
             temperature: options.draw.temperature,
             sampler: order_name(options.draw.sampler),
             schedule: options.draw.schedule.name(),
-            steps: options.draw.steps.map_or(model.file.shape().positions, usize::from),
+            steps: options.draw.steps,
             names,
         };
         writeln!(out, "{}", serde_json::to_string(&report)?)?;

@@ -12,10 +12,9 @@ use micro_diffusion::tensor::Dtype;
 
 use crate::cli::{Outcome, TrainOptions};
 use crate::engine::configurations::{self, Config};
-use crate::engine::cost::evaluation_flops;
 use crate::engine::draw::Request;
 use crate::engine::preview::{Observer, Wanted};
-use crate::engine::score::{DRAWS, Score};
+use crate::engine::score::{Score, spread};
 use crate::engine::settings::Settings;
 use crate::engine::trainer::{Plan, State, Training};
 use crate::files::checkpoint::{self, Checkpoint};
@@ -31,8 +30,6 @@ use crate::show::terminal;
 
 /// Names shown at the end.
 const NAMES: u32 = 20;
-/// Floating-point operations that the held-out score may take: some half a minute.
-const SCORE_FLOPS: f64 = 1.5e12;
 /// Names shown while training, as many as a line holds.
 const LIVE_NAMES: u32 = 8;
 
@@ -88,7 +85,7 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     if !options.no_pictures && !options.quiet {
         say.forward(&corpus, training.seed);
     }
-    let plan = Plan { texts: &corpus.training, alphabet: corpus.alphabet()?, settings: training };
+    let plan = Plan { texts: &corpus.training, language: corpus.language()?, settings: training };
     let mut trainer = config.network.trainer(plan)?;
     if let Some(checkpoint) = resumed {
         trainer.restore(checkpoint.state);
@@ -195,7 +192,7 @@ impl Run<'_> {
     fn observer(&self, state: &State) -> anyhow::Result<Observer<'_>> {
         let TrainOptions { no_eval, no_pictures, quiet, .. } = *self.options;
         let wanted = Wanted {
-            alphabet: self.corpus.alphabet()?,
+            language: self.corpus.language()?,
             texts: if no_eval { &[] } else { &self.corpus.held_out },
             request: Request::new(self.settings.training.seed),
             names: if no_pictures || quiet { 0 } else { LIVE_NAMES },
@@ -251,7 +248,7 @@ impl Run<'_> {
     fn model_in(&self, dtype: Dtype, state: &State) -> anyhow::Result<Vec<u8>> {
         let format = self.config.network.format(dtype)?;
         let bytes =
-            format.write(state.model(), self.corpus.alphabet()?, &state.scales.unwrap_or_default())?;
+            format.write(state.model(), self.corpus.language()?, &state.scales.unwrap_or_default())?;
         bytes.context("the sums of these integers do not fit 32 bits; lower the learning rate with --lr")
     }
 
@@ -282,7 +279,7 @@ fn finale(run: &Run, observer: &Observer, losses: &[f32], say: &mut Progress) ->
     let drawn = model.network.draw(&request, 0..NAMES)?;
     if let (false, Some(first)) = (no_pictures, drawn.first()) {
         say.heading(
-            "How the first name emerged: every position starts masked, and one more is drawn in each step",
+            "How the first name emerged: its length is drawn first, then one more letter in each step",
         );
         for line in Painter::new(model.alphabet()).trace(&first.frames) {
             say.line(&format!("  {line}"));
@@ -312,23 +309,22 @@ fn finale(run: &Run, observer: &Observer, losses: &[f32], say: &mut Progress) ->
     Ok(())
 }
 
-/// The score of record, if there are held-out lines; of evenly spread ones, where all would take too long.
+/// The score by the configuration's lines and orders, if there are held-out lines.
 fn held_out_score(run: &Run, model: &Model, say: &mut Progress) -> anyhow::Result<Option<Score>> {
     let held_out = &run.corpus.held_out;
     if held_out.is_empty() {
         say.line("no held-out lines to score: the file has fewer than ten");
         return Ok(None);
     }
-    let line = f64::from(DRAWS) * evaluation_flops(run.config.network.shape());
-    let count = held_out.len().min((SCORE_FLOPS / line).ceil() as usize);
-    let lines: Vec<String> =
-        (0..count).map(|index| held_out[index * held_out.len() / count].clone()).collect();
-    let score = Score::of(&model.network.bounds(&lines, DRAWS, run.settings.training.seed)?);
+    let (lines, orders) = run.config.ending;
+    let lines = spread(held_out, lines);
+    let count = lines.len();
+    let seed = run.settings.training.seed;
+    let score = Score::of(&model.network.score(&lines, (orders, seed), &|_| ())?);
     let of = if count < held_out.len() { format!(" of {}", held_out.len()) } else { String::new() };
     say.line(&format!(
-        "held-out NELBO {:.3} ± {:.3} nats a name ({count}{of} names, {DRAWS} mask draws for each number of masks)",
-        score.nelbo,
-        score.stderr
+        "held out: NELBO {:.3} ± {:.3}, −ln p {:.3} ± {:.3} nats a name ({count}{of} names, {orders} random orders of each)",
+        score.nelbo.nats, score.nelbo.stderr, score.nll.nats, score.nll.stderr
     ));
     Ok(Some(score))
 }

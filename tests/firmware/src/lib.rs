@@ -11,7 +11,6 @@ use micro_diffusion::file::ModelFile;
 use micro_diffusion::integer::IntegerModel;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
-use micro_diffusion::text::Alphabet;
 
 #[cfg(target_os = "none")]
 #[path = "../../../core/examples/firmware/src/board.rs"]
@@ -54,19 +53,18 @@ macro_rules! program {
 /// Positions of the perceptrons for names.
 pub const L: usize = 12;
 /// Symbols of all models for names.
-pub const V: usize = 27;
+pub const V: usize = 26;
 
 /// Names drawn with each sampler.
 pub const SEEDS: u64 = 100;
 
 /// The samplers for texts of `positions`: name, how it draws, and in how many steps.
-const fn samplers(positions: usize) -> [(&'static str, Settings, usize); 6] {
+const fn samplers(positions: usize) -> [(&'static str, Settings, usize); 5] {
     let warm = Temperature::from_milli(700);
     let truncated = Settings { top_k: 5, top_p: 58_982, ..Settings::new(Order::Random, Temperature::ONE) };
     [
         ("random", Settings::new(Order::Random, warm), positions),
         ("confidence", Settings::new(Order::Confidence, warm), positions),
-        ("entropy", Settings::new(Order::Entropy, warm), 5),
         ("remask", Settings::new(Order::Remask, warm), 2 * positions),
         ("top-k-top-p", truncated, positions),
         ("greedy", Settings::new(Order::Confidence, Temperature::GREEDY), 7),
@@ -87,7 +85,7 @@ pub fn tell_integers<I: IntegerModel<L, V>, const L: usize>(bytes: &[u8], counte
     let view = file.integers::<I, L, V>().ok()?;
     mark();
     let mut memory = I::MEMORY;
-    tell(&mut I::denoiser(view, &mut memory), file.alphabet(), counted)
+    tell(&mut I::denoiser(view, &mut memory), &file, counted)
 }
 
 /// For each sampler and seed a line: sampler, seed, name, checksum over all scores that the denoiser gave.
@@ -96,19 +94,18 @@ pub fn tell_integers<I: IntegerModel<L, V>, const L: usize>(bytes: &[u8], counte
 #[inline(never)]
 pub fn tell<D: Denoiser<L, V>, const L: usize>(
     denoiser: &mut D,
-    alphabet: Alphabet,
+    file: &ModelFile,
     counted: u64,
 ) -> Option<()> {
     for (sampler, settings, steps) in const { samplers(L) } {
         for seed in 0..SEEDS {
             if seed < counted {
                 mark();
-                draw(denoiser, alphabet, settings, steps, seed)?;
+                draw(denoiser, file, settings, steps, seed)?;
                 mark();
             }
             let mut recorded = Recorded { denoiser, hash: Cell::new(Hash::new()) };
-            let name = draw(&mut recorded, alphabet, settings, steps, seed)?;
-            let text = alphabet.decode::<64>(&name, '_');
+            let text = draw(&mut recorded, file, settings, steps, seed)?;
             for piece in [sampler, " ", &number(seed as u32), " ", &text, " "] {
                 print(piece);
             }
@@ -119,18 +116,20 @@ pub fn tell<D: Denoiser<L, V>, const L: usize>(
     Some(())
 }
 
+/// Draws a length and a text of it.
 fn draw<D: Denoiser<L, V>, const L: usize>(
     denoiser: &mut D,
-    alphabet: Alphabet,
+    file: &ModelFile,
     settings: Settings,
     steps: usize,
     seed: u64,
-) -> Option<[Option<u8>; L]> {
-    let allowed = [SymbolSet::first(alphabet.symbols()); L];
+) -> Option<heapless::String<64>> {
+    let allowed = [SymbolSet::first(file.alphabet().symbols()); L];
     let stream = Stream::new(seed, Purpose::Sample).child(0, 0);
-    let mut sampler = Sampler::<L, V>::new(&allowed, settings, stream).ok()?;
+    let length = file.lengths().draw(stream);
+    let mut sampler = Sampler::<L, V>::new(length, &allowed, settings, stream).ok()?;
     sampler.run(denoiser, steps);
-    Some(*sampler.symbols())
+    Some(file.alphabet().decode(sampler.symbols(), '_'))
 }
 
 /// A denoiser that takes note of every score it gives.
@@ -140,6 +139,10 @@ struct Recorded<'a, D> {
 }
 
 impl<D: Denoiser<L, V>, const L: usize> Denoiser<L, V> for Recorded<'_, D> {
+    fn start(&mut self, length: usize) {
+        self.denoiser.start(length);
+    }
+
     fn set(&mut self, position: usize, symbol: Option<u8>) {
         self.denoiser.set(position, symbol);
     }

@@ -17,6 +17,7 @@ use micro_diffusion::convolution::Convolution;
 use micro_diffusion::denoiser::{Denoiser, Model, Score};
 use micro_diffusion::file::ModelFile;
 use micro_diffusion::integer::{Int4, Int8, IntegerModel, Precision, Quantisable};
+use micro_diffusion::length::Lengths;
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::quantise::{quantise, scales};
 use micro_diffusion::residual::Residual;
@@ -31,18 +32,18 @@ place::program!(checks);
 
 /// Every check; `None` where a model file in data/ is not what its check expects.
 fn checks() -> Option<()> {
-    trained::<Mlp<12, 27, 256>, 12, 27>("perceptron 12 27 256")?;
-    trained::<Mlp<12, 27, 18>, 12, 27>("perceptron 12 27 18")?;
+    trained::<Mlp<12, 26, 256>, 12, 26>("perceptron 12 26 256")?;
+    trained::<Mlp<12, 26, 18>, 12, 26>("perceptron 12 26 18")?;
     trained::<Mlp<5, 30, 77>, 5, 30>("perceptron 5 30 77")?;
     trained::<Residual<5, 30, 48>, 5, 30>("residual 5 30 48")?;
-    trained::<Convolution<16, 27, 26, 3, 5>, 16, 27>("convolution 16 27 26 3 5")?;
+    trained::<Convolution<16, 26, 26, 3, 5>, 16, 26>("convolution 16 26 26 3 5")?;
     trained::<Convolution<7, 9, 12, 2, 3>, 7, 9>("convolution 7 9 12 2 3")?;
-    trained::<Transformer<16, 27, 64, 1, 4, 16>, 16, 27>("transformer 16 27 64 1 4 16")?;
+    trained::<Transformer<16, 26, 64, 1, 4, 16>, 16, 26>("transformer 16 26 64 1 4 16")?;
     trained::<Transformer<7, 9, 12, 2, 2, 6>, 7, 9>("transformer 7 9 12 2 2 6")?;
 
-    rounded::<Mlp<12, 27, 18>, 12, 27>("perceptron 12 27 18")?;
+    rounded::<Mlp<12, 26, 18>, 12, 26>("perceptron 12 26 18")?;
     rounded::<Residual<5, 30, 48>, 5, 30>("residual 5 30 48")?;
-    rounded::<Convolution<16, 27, 26, 3, 5>, 16, 27>("convolution 16 27 26 3 5")?;
+    rounded::<Convolution<16, 26, 26, 3, 5>, 16, 26>("convolution 16 26 26 3 5")?;
 
     float_file::<Perceptron, 12>("names.mdm", include_bytes!("../../../data/names.mdm"))?;
     float_file::<PerceptronSmall, 12>("perceptron-small.mdm", include_bytes!("../../../data/perceptron-small.mdm"))?;
@@ -57,7 +58,7 @@ fn trained<M: Model<L, V>, const L: usize, const V: usize>(name: &str) -> Option
     let [losses, weights, averages] = [trained.losses, trained.weights.clone(), trained.averages]
         .map(|numbers| numbers.iter().fold(Hash::new(), |hash, number| hash.with(number.to_bits())).digits());
     print(&format!("{name}: losses {losses} weights {weights} averages {averages}\n"));
-    network::with_denoiser::<M, _, L, V>(&trained.weights, |denoiser| draw(name, denoiser, None))
+    network::with_denoiser::<M, _, L, V>(&trained.weights, |denoiser| draw(name, denoiser, &Texts::of_any_length(V)))
 }
 
 /// Lines of what a trained `M` draws with its weights rounded to 8 and to 4 bits.
@@ -77,41 +78,65 @@ fn rounded_to<M: Quantisable<L, V>, P: Precision + 'static, const L: usize, cons
     quantise(tensors, weights, &scales, &mut payload);
     let mut memory = M::Integers::<P>::MEMORY;
     let view = M::Integers::<P>::view(&payload, &scales)?;
-    draw(name, &mut M::Integers::<P>::denoiser(view, &mut memory), None)
+    draw(name, &mut M::Integers::<P>::denoiser(view, &mut memory), &Texts::of_any_length(V))
 }
 
 /// Lines of the names that a model file of floats gives.
-fn float_file<M: Model<L, 27>, const L: usize>(name: &str, bytes: &[u8]) -> Option<()> {
+fn float_file<M: Model<L, 26>, const L: usize>(name: &str, bytes: &[u8]) -> Option<()> {
     let file = ModelFile::parse(bytes).ok()?;
-    let parameters = file.parameters::<M, L, 27>().ok()?;
-    network::with_denoiser::<M, _, L, 27>(parameters, |denoiser| draw(name, denoiser, Some(file.alphabet())))
+    let parameters = file.parameters::<M, L, 26>().ok()?;
+    network::with_denoiser::<M, _, L, 26>(parameters, |denoiser| draw(name, denoiser, &Texts::of_file(&file)))
 }
 
 /// Lines of the names that a model file of integers gives.
-fn integer_file<M: Quantisable<L, 27>, P: Precision + 'static, const L: usize>(
+fn integer_file<M: Quantisable<L, 26>, P: Precision + 'static, const L: usize>(
     name: &str,
     bytes: &[u8],
 ) -> Option<()> {
     let file = ModelFile::parse(bytes).ok()?;
-    let view = file.integers::<M::Integers<P>, L, 27>().ok()?;
+    let view = file.integers::<M::Integers<P>, L, 26>().ok()?;
     let mut memory = M::Integers::<P>::MEMORY;
-    draw(name, &mut M::Integers::<P>::denoiser(view, &mut memory), Some(file.alphabet()))
+    draw(name, &mut M::Integers::<P>::denoiser(view, &mut memory), &Texts::of_file(&file))
 }
 
 /// Texts drawn with each sampler.
 const TEXTS: u32 = 5;
 
 /// The samplers for texts of `positions`: name, how it draws, and in how many steps.
-const fn samplers(positions: usize) -> [(&'static str, Settings, usize); 5] {
+const fn samplers(positions: usize) -> [(&'static str, Settings, usize); 4] {
     let warm = Temperature::from_milli(700);
     let truncated = Settings { top_k: 5, top_p: 58_982, ..Settings::new(Order::Random, Temperature::ONE) };
     [
         ("random", Settings::new(Order::Random, warm), positions),
         ("confidence", Settings::new(Order::Confidence, warm), positions),
-        ("entropy", Settings::new(Order::Entropy, warm), 5),
         ("remask", Settings::new(Order::Remask, warm), 2 * positions),
         ("top-k-top-p", truncated, positions),
     ]
+}
+
+/// What texts are drawn: their symbols and lengths.
+struct Texts<'a> {
+    symbols: usize,
+    alphabet: Option<Alphabet<'a>>,
+    /// Without a table every length is tried.
+    lengths: Option<Lengths<'a>>,
+}
+
+impl<'a> Texts<'a> {
+    fn of_any_length(symbols: usize) -> Self {
+        Self { symbols, alphabet: None, lengths: None }
+    }
+
+    fn of_file(file: &ModelFile<'a>) -> Self {
+        let alphabet = file.alphabet();
+        Self { symbols: alphabet.symbols(), alphabet: Some(alphabet), lengths: Some(file.lengths()) }
+    }
+
+    /// The length of text number `index`, of at most `most`, whose own stream is `stream`.
+    fn length(&self, stream: Stream, index: u32, most: usize) -> usize {
+        let any = most.saturating_sub(3 * index as usize % most);
+        self.lengths.map_or(any, |lengths| lengths.draw(stream))
+    }
 }
 
 /// For each sampler and index a line: model, sampler, hash over all scores and symbols, and the text where there is an
@@ -121,19 +146,18 @@ const fn samplers(positions: usize) -> [(&'static str, Settings, usize); 5] {
 fn draw<const L: usize, const V: usize>(
     name: &str,
     denoiser: &mut dyn Denoiser<L, V>,
-    alphabet: Option<Alphabet>,
+    texts: &Texts,
 ) -> Option<()> {
-    let symbols = alphabet.map_or(V, |alphabet| alphabet.symbols());
-    let allowed = [SymbolSet::first(symbols)];
+    let allowed = [SymbolSet::first(texts.symbols)];
     for (order, settings, steps) in samplers(L) {
         for index in 0..TEXTS {
             let stream = Stream::new(1, Purpose::Sample).child(index, 0);
-            let mut sampler = Sampler::<L, V>::new(&allowed, settings, stream).ok()?;
+            let mut sampler = Sampler::<L, V>::new(texts.length(stream, index, L), &allowed, settings, stream).ok()?;
             let mut recorded = Recorded { denoiser, hash: Cell::new(Hash::new()) };
             sampler.run(&mut recorded, steps);
             let symbols = sampler.symbols().iter().flatten();
             let hash = symbols.fold(recorded.hash.get(), |hash, symbol| hash.with(u32::from(*symbol)));
-            let text = alphabet.map(|alphabet| alphabet.decode::<64>(sampler.symbols(), '_'));
+            let text = texts.alphabet.map(|alphabet| alphabet.decode::<64>(sampler.symbols(), '_'));
             let text = text.as_deref().unwrap_or("");
             print(&format!("{name}: {order} {} {text}\n", hash.digits()));
         }
@@ -148,6 +172,10 @@ struct Recorded<'a, const L: usize, const V: usize> {
 }
 
 impl<const L: usize, const V: usize> Denoiser<L, V> for Recorded<'_, L, V> {
+    fn start(&mut self, length: usize) {
+        self.denoiser.start(length);
+    }
+
     fn set(&mut self, position: usize, symbol: Option<u8>) {
         self.denoiser.set(position, symbol);
     }

@@ -9,6 +9,7 @@ use micro_diffusion::denoiser::{Example, Model};
 use micro_diffusion::kernels::Plain;
 use micro_diffusion::math::{Real, Stored};
 use micro_diffusion::rng::{Purpose, Stream};
+use micro_diffusion::text::Text;
 
 const STEPS: u32 = 3;
 const BATCH: u32 = 11;
@@ -48,11 +49,14 @@ pub(crate) fn train<M: Model<L, V>, const L: usize, const V: usize>() -> Option<
     Some(Trained { losses, weights, averages })
 }
 
-/// A random text, of which some positions are masked.
+/// A random text of any length, of which some positions are masked.
 fn example<const L: usize, const V: usize>(step: u32, row: u32) -> Example<L> {
     let stream = Stream::new(2, Purpose::Noise).child(step, row);
-    let clean = core::array::from_fn(|position| (stream.draw(position as u32, 1)[0] % V as u32) as u8);
-    Example::bound(&clean, 1 + row % L as u32, 0.1, stream)
+    let symbols: [u8; L] =
+        core::array::from_fn(|position| (stream.draw(position as u32, 1)[0] % V as u32) as u8);
+    let length = L - (5 * step + row) as usize % L;
+    let clean = Text::new(&symbols[..length]).unwrap_or(Text::EMPTY);
+    Example::bound(&clean, 1 + row % length as u32, 0.1, stream)
 }
 
 /// Calls `use_it` with the denoiser of an `M`; `None` where `parameters` are not an `M`'s.

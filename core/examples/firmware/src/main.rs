@@ -40,5 +40,5 @@ fn run() -> Option<()> {
     let view = file.integers::<Network, L, V>().ok()?;
     let mut memory = Network::MEMORY;
     let mut denoiser = Network::denoiser(view, &mut memory);
-    names::unmask(&mut denoiser, file.alphabet())
+    names::unmask(&mut denoiser, file.alphabet(), file.lengths())
 }

@@ -1,50 +1,48 @@
-//! Drawing names, one symbol after the other, with every state shown.
+//! Drawing names, one letter after the other, with every state shown.
 
 use micro_diffusion::categorical::{SymbolSet, Temperature};
 use micro_diffusion::denoiser::Denoiser;
+use micro_diffusion::length::Lengths;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
 use micro_diffusion::schedule::linear_remaining;
-use micro_diffusion::text::{Alphabet, PAD};
+use micro_diffusion::text::Alphabet;
 
 use crate::board::print;
 
-/// Positions of a name.
+/// Letters of a name at most.
 pub const L: usize = 12;
-/// Symbols: the letters a–z and the end.
-pub const V: usize = 27;
+/// Symbols: the letters a–z.
+pub const V: usize = 26;
 
 /// Any number, for names of your own: a clock, a counter kept in flash, or what the chip's random number generator says.
 const SEED: u64 = 1;
 const NAMES: u32 = 5;
 
 /// How names are drawn; see `Order` for the others.
-const SETTINGS: Settings = Settings::new(Order::Random, Temperature::from_milli(730));
+const SETTINGS: Settings = Settings::new(Order::Random, Temperature::from_milli(680));
 /// Any symbol at any position: what is allowed at the last one given is allowed at all that follow.
 static ALLOWED: [SymbolSet; 1] = [SymbolSet::first(V)];
 
-/// Draws and shows names; `None` would mean that a position allows no symbol.
-pub fn unmask<D: Denoiser<L, V>>(denoiser: &mut D, alphabet: Alphabet) -> Option<()> {
+/// Draws and shows names, each as long as `lengths` says; `None` would mean that a position allows no symbol.
+pub fn unmask<D: Denoiser<L, V>>(denoiser: &mut D, alphabet: Alphabet, lengths: Lengths) -> Option<()> {
     for index in 0..NAMES {
         let stream = Stream::new(SEED, Purpose::Sample).child(index, 0);
-        let mut sampler = Sampler::<L, V>::new(&ALLOWED, SETTINGS, stream).ok()?;
-        for step in 1..=L {
+        let length = lengths.draw(stream);
+        let mut sampler = Sampler::<L, V>::new(length, &ALLOWED, SETTINGS, stream).ok()?;
+        for step in 1..=length {
             show(sampler.symbols(), alphabet);
-            sampler.step(denoiser, linear_remaining(L, step, L));
+            sampler.step(denoiser, linear_remaining(length, step, length));
         }
         show(sampler.symbols(), alphabet);
     }
     Some(())
 }
 
-/// One state of a name: `_` is a mask, `·` the end.
-fn show(symbols: &[Option<u8>; L], alphabet: Alphabet) {
+/// One state of a name: `_` is a mask.
+fn show(symbols: &[Option<u8>], alphabet: Alphabet) {
     for symbol in symbols {
-        let character = match *symbol {
-            None => '_',
-            Some(PAD) => '·',
-            Some(symbol) => alphabet.character(symbol).unwrap_or('?'),
-        };
+        let character = symbol.map_or('_', |symbol| alphabet.character(symbol).unwrap_or('?'));
         print(character.encode_utf8(&mut [0; 4]));
     }
     print("\n");

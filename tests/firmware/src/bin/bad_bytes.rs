@@ -9,6 +9,7 @@ use micro_diffusion::config::{Perceptron, PerceptronSmall};
 use micro_diffusion::convolution::Convolution;
 use micro_diffusion::file::{FileError, ModelFile, crc32, write_integers};
 use micro_diffusion::integer::{Int4, Int8, IntegerModel, Precision, Quantisable};
+use micro_diffusion::length::Lengths;
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::quantise::{quantise, scales};
 use micro_diffusion::residual::Residual;
@@ -46,7 +47,7 @@ fn run() -> Option<()> {
         say(case, ModelFile::parse(bytes).map(|_| ()));
     }
     // Every length up to past the header, and some after it.
-    for length in (0..200).chain((200..MODEL.len()).step_by(4999)).chain([MODEL.len() - 1]) {
+    for length in (0..256).chain((256..MODEL.len()).step_by(4999)).chain([MODEL.len() - 1]) {
         print(&number(length as u32));
         say(" bytes of it", ModelFile::parse(&MODEL[..length]).map(|_| ()));
     }
@@ -111,7 +112,10 @@ fn small<M: Quantisable<L, 6>, P: Precision + 'static, const L: usize>() -> Opti
     quantise(tensors, parameters, &scales, payload);
     let mut bytes = heapless::Vec::new();
     let sink = |piece: &[u8]| bytes.extend_from_slice(piece);
-    write_integers::<M::Integers<P>, L, 6, _>(Alphabet::new("abcde").ok()?, &scales, payload, sink).ok()?;
+    let alphabet = Alphabet::new("abcde").ok()?;
+    let counts: [[u8; 4]; L] = core::array::from_fn(|index| [index as u8, 0, 0, 0]);
+    let lengths = Lengths::new(&counts)?;
+    write_integers::<M::Integers<P>, L, 6, _>(alphabet, lengths, &scales, payload, sink).ok()?;
     Some(bytes)
 }
 
@@ -163,8 +167,8 @@ fn open<I: IntegerModel<L, 6>, const L: usize>(bytes: &[u8], texts: &mut Hash) -
     let allowed = [SymbolSet::first(file.alphabet().symbols())];
     let settings = Settings::new(Order::Confidence, Temperature::ONE);
     let stream = Stream::new(1, Purpose::Sample);
-    let mut sampler =
-        Sampler::<L, 6>::new(&allowed, settings, stream).map_err(|_| FileError::Header("alphabet"))?;
+    let mut sampler = Sampler::<L, 6>::new(file.lengths().draw(stream), &allowed, settings, stream)
+        .map_err(|_| FileError::Header("alphabet"))?;
     sampler.run(&mut denoiser, 2);
     let symbols = sampler.symbols().iter().flatten();
     *texts = symbols.fold(*texts, |texts, symbol| texts.with(u32::from(*symbol)));

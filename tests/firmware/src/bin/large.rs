@@ -20,5 +20,5 @@ fn run() -> Option<()> {
     mark();
     let mut memory = [0.0; <Perceptron as Model<L, V>>::MEMORY];
     let mut denoiser = Perceptron::denoiser(Plain, Activation::Relu, parameters, &mut memory)?;
-    tell(&mut denoiser, file.alphabet(), 10)
+    tell(&mut denoiser, &file, 10)
 }

@@ -10,6 +10,7 @@ use micro_diffusion::adam::{Adam, learning_rate};
 use micro_diffusion::categorical::{SymbolSet, Temperature};
 use micro_diffusion::denoiser::{Example, Model};
 use micro_diffusion::kernels::Plain;
+use micro_diffusion::length::Lengths;
 use micro_diffusion::math::Real;
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::rng::{Purpose, Stream, below};
@@ -18,7 +19,7 @@ use micro_diffusion::schedule::MaskCounts;
 use micro_diffusion::text::Alphabet;
 
 const L: usize = 4;
-const V: usize = 6;
+const V: usize = 5;
 type Network = Mlp<L, V, 8>;
 const PARAMETERS: usize = <Network as Model<L, V>>::PARAMETERS;
 const RECORD: usize = <Network as Model<L, V>>::RECORD;
@@ -46,7 +47,12 @@ fn run() -> Option<()> {
             print(piece);
         }
     }
-    (0..3).try_for_each(|index| write(&weights, alphabet, index))
+    let mut counts = [[0; 4]; L];
+    for text in TEXTS {
+        counts[text.len() - 1][0] += 1;
+    }
+    let lengths = Lengths::new(&counts)?;
+    (0..3).try_for_each(|index| write(&weights, alphabet, lengths, index))
 }
 
 /// The loss of one batch in nats; its gradient goes into `gradient`.
@@ -59,13 +65,12 @@ fn forward_and_backward(
 ) -> Option<f32> {
     let mut batch = [Example::EMPTY; BATCH];
     let noise = Stream::new(SEED, Purpose::Noise);
-    let [shared, _] = noise.child(step, u32::MAX).draw(0, 0);
-    let counts = MaskCounts::<4>::new(8);
+    let shared = noise.child(step, u32::MAX).draw(0, 0);
+    let counts = MaskCounts::<L>::new(BATCH as u32);
     for (row, example) in (0..).zip(&mut batch) {
         let [word, _] = Stream::new(SEED, Purpose::Order).draw(step, row);
         let clean = alphabet.encode(TEXTS[below(word, 6) as usize]).ok()?;
-        let count = counts.count(shared, row);
-        *example = Example::bound(&clean, count, 0.125 * counts.weight(count), noise.child(step, row));
+        *example = Example::bound_row(&clean, &counts, shared, row, noise.child(step, row));
     }
     let mut records = [0.0; BATCH * RECORD];
     let mut losses = [0.0; BATCH];
@@ -84,13 +89,13 @@ fn forward_and_backward(
 }
 
 #[inline(never)]
-fn write(weights: &[f32; PARAMETERS], alphabet: Alphabet, index: u32) -> Option<()> {
+fn write(weights: &[f32; PARAMETERS], alphabet: Alphabet, lengths: Lengths, index: u32) -> Option<()> {
     let mut memory = [0.0; <Network as Model<L, V>>::MEMORY];
     let mut denoiser = Network::denoiser(Plain, Activation::Relu, Network::view(weights)?, &mut memory)?;
     let allowed = [SymbolSet::first(V); L];
     let settings = Settings::new(Order::Random, Temperature::ONE);
     let stream = Stream::new(SEED, Purpose::Sample).child(index, 0);
-    let mut sampler = Sampler::<L, V>::new(&allowed, settings, stream).ok()?;
+    let mut sampler = Sampler::<L, V>::new(lengths.draw(stream), &allowed, settings, stream).ok()?;
     sampler.run(&mut denoiser, L);
     print(&alphabet.decode::<{ 4 * L }>(sampler.symbols(), '_'));
     print("\n");

@@ -40,5 +40,5 @@ fn run() -> Option<()> {
     let parameters = Network::view(file.parameters::<Network, L, V>().ok()?)?;
     let mut memory = [0.0; <Network as Model<L, V>>::MEMORY];
     let mut denoiser = Network::denoiser(Plain, Activation::Relu, parameters, &mut memory)?;
-    names::unmask(&mut denoiser, file.alphabet())
+    names::unmask(&mut denoiser, file.alphabet(), file.lengths())
 }

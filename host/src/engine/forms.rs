@@ -1,0 +1,144 @@
+//! The forms of a pattern, and which of them a text gets.
+//!
+//! A pattern with stars leaves open how long a text is and where its given letters stand. The pair, a [`Form`], is drawn in
+//! proportion to p(n)·Π p(given letter | given letters left of it, n), at temperature 1; then the rest is filled in. Nothing is
+//! drawn in vain. Forms that give the same letters at the same places count once.
+
+use std::collections::BTreeSet;
+
+use anyhow::bail;
+use micro_diffusion::categorical::SymbolSet;
+use micro_diffusion::likelihood;
+use micro_diffusion::pattern::{Form, PatternError, next_placement, placements, shortest};
+use micro_diffusion::rng::Stream;
+
+use crate::engine::language::Language;
+use crate::engine::source::{Source, on_shares};
+
+/// The pattern of any text.
+pub(crate) const ANYTHING: &str = "*";
+/// The most placements that are looked at.
+const MOST_PLACEMENTS: usize = 4096;
+
+/// The forms that texts can have.
+pub(crate) enum Forms<const L: usize> {
+    /// Any text: its length comes from the table.
+    Any,
+    /// These, each with the share of the texts that have it or one before it.
+    These(Vec<(Form<L>, f64)>),
+}
+
+impl<const L: usize> Forms<L> {
+    /// Those of `pattern`, of `length` characters if that is given, for the model `source`.
+    ///
+    /// # Errors
+    /// Says why no text can have one, or that there are too many.
+    pub(crate) fn of<const V: usize>(
+        source: &dyn Source<L, V>,
+        language: Language,
+        pattern: &str,
+        length: Option<usize>,
+    ) -> anyhow::Result<Self> {
+        if pattern == ANYTHING && length.is_none() {
+            return Ok(Self::Any);
+        }
+        let forms: Vec<Form<L>> = forms(language, pattern, length)?;
+        if let [form] = forms[..] {
+            return Ok(Self::These(vec![(form, 1.0)]));
+        }
+        let symbols = language.alphabet.symbols();
+        let nats = on_shares(source, &forms, |denoiser, form| {
+            language.lengths.negative_log_probability(form.length)
+                + likelihood::nats_of_given(denoiser, symbols, form.length, &form.given)
+        });
+        let mean = likelihood::negative_log_mean(nats.iter().copied());
+        let (mut sum, count) = (0.0, nats.len());
+        let shares = nats.iter().map(|nats| {
+            sum += likelihood::share_of_mean(*nats, mean, count);
+            sum
+        });
+        Ok(Self::These(forms.into_iter().zip(shares).collect()))
+    }
+
+    /// The length and the allowed symbols of the text whose own stream is `stream`.
+    ///
+    /// Among several forms by draw (2³² − 1, 1) of it.
+    pub(crate) fn draw(&self, language: Language, stream: Stream) -> (usize, [SymbolSet; L]) {
+        let form = match self {
+            Self::Any => Form::any(language.lengths.draw(stream)),
+            Self::These(forms) => {
+                let share = f64::from(stream.draw(u32::MAX, 1)[0]) / 4_294_967_296.0;
+                let drawn = forms.iter().find(|(_, sum)| *sum > share).or(forms.last());
+                drawn.map_or(Form::any(1), |(form, _)| *form)
+            }
+        };
+        (form.length, form.allowed(language.alphabet.symbols()))
+    }
+}
+
+/// Every form of `pattern`, each once.
+fn forms<const L: usize>(
+    language: Language,
+    pattern: &str,
+    length: Option<usize>,
+) -> anyhow::Result<Vec<Form<L>>> {
+    let unmet = |error: PatternError| unmet(&error, pattern, L);
+    let (letters, stars) = shortest(pattern, language.alphabet).map_err(unmet)?;
+    let least = letters.max(1);
+    let lengths = match length {
+        Some(length) if length < least || (stars == 0 && length > letters) => {
+            return Err(unmet(PatternError::Length { shortest: least }));
+        }
+        Some(length) if length > L => return Err(unmet(PatternError::TooLong { needed: length })),
+        _ if letters > L => return Err(unmet(PatternError::TooLong { needed: letters })),
+        Some(length) => length..=length,
+        None if stars == 0 => letters..=letters,
+        None => least..=L,
+    };
+    let count = lengths.clone().map(|length| placements(length - letters, stars));
+    let count = count.fold(0, usize::saturating_add);
+    if count > MOST_PLACEMENTS {
+        bail!(
+            "the pattern “{pattern}” can be placed in {count} ways, and {MOST_PLACEMENTS} are looked at; narrow it with \
+             --length, or with fewer stars"
+        );
+    }
+    let mut forms = BTreeSet::new();
+    for length in lengths {
+        let mut placement = vec![0; stars];
+        if let Some(last) = placement.last_mut() {
+            *last = length - letters;
+        }
+        loop {
+            forms.insert(Form::of(pattern, &placement, language.alphabet).map_err(unmet)?);
+            if !next_placement(&mut placement) {
+                break;
+            }
+        }
+    }
+    Ok(forms.into_iter().collect())
+}
+
+/// Why no text can meet a pattern, for people.
+fn unmet(error: &PatternError, pattern: &str, positions: usize) -> anyhow::Error {
+    let reason = match error {
+        PatternError::TooLong { needed } if pattern == ANYTHING => {
+            return anyhow::anyhow!(
+                "no text can have {needed} letters: the model writes at most {positions}; give a smaller --length"
+            );
+        }
+        PatternError::UnknownCharacter(character) => {
+            format!("the model does not know the character “{character}”")
+        }
+        PatternError::NothingEscaped => "a backslash needs a character after it".to_owned(),
+        PatternError::TooLong { needed } => {
+            format!("it needs {needed} letters, and the model writes at most {positions}")
+        }
+        PatternError::Length { shortest } => {
+            let (least, exact) = (if pattern.contains('*') { "at least " } else { "" }, shortest);
+            let s = if *exact == 1 { "" } else { "s" };
+            format!("its texts have {least}{exact} letter{s}; give another --length")
+        }
+    };
+    anyhow::anyhow!("no text can meet the pattern “{pattern}”: {reason}")
+}

@@ -1,0 +1,115 @@
+//! `score`: how likely a model finds texts, and each of their letters.
+
+use std::io::{self, Read, Write};
+
+use anyhow::{Context, ensure};
+use serde::Serialize;
+
+use crate::cli::{Outcome, ScoreOptions};
+use crate::files::corpus::prepared;
+use crate::files::model::ModelBytes;
+use crate::show::messages::announce;
+use crate::show::terminal;
+use crate::show::waiting::Waiting;
+
+/// The argument that stands for the lines of stdin.
+const STDIN: &str = "-";
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    model: &'a str,
+    orders: u32,
+    seed: u64,
+    texts: Vec<Scored>,
+}
+
+/// One text.
+#[derive(Serialize)]
+struct Scored {
+    text: String,
+    /// −ln p of the text.
+    nll_nats: f64,
+    /// Its standard error as an estimate from random orders.
+    nll_order_stderr_nats: f64,
+    /// The part of it that its length has.
+    length_nats: f64,
+    /// The rest, −ln p of its letters, given the length.
+    letters_nats: f64,
+    /// −ln p of each letter, given all others.
+    surprise_nats: Vec<f64>,
+}
+
+pub(crate) fn run(options: &ScoreOptions) -> anyhow::Result<Outcome> {
+    let mut bytes = ModelBytes::load(options.model.model.as_deref())?;
+    announce(&bytes);
+    let model = bytes.open()?;
+    let texts = texts(&options.texts)?;
+    let surprises = model.network.surprises(&texts)?;
+    let waiting = Waiting::new("scoring", texts.len());
+    let scores = model.network.score(&texts, (options.orders, options.seed), &|count| waiting.note(count))?;
+    drop(waiting);
+    let lengths = model.language().lengths;
+    let scored = texts.into_iter().zip(scores).zip(surprises).map(|((text, score), surprise_nats)| {
+        let length_nats = lengths.negative_log_probability(text.chars().count());
+        Scored {
+            text,
+            nll_nats: score.nll,
+            nll_order_stderr_nats: score.nll_stderr,
+            length_nats,
+            letters_nats: score.nll - length_nats,
+            surprise_nats,
+        }
+    });
+    let mut out = terminal::results();
+    if options.json {
+        let report = Report {
+            model: model.source,
+            orders: options.orders,
+            seed: options.seed,
+            texts: scored.collect(),
+        };
+        writeln!(out, "{}", serde_json::to_string(&report)?)?;
+    } else {
+        terminal::say(&format!(
+            "nats        −ln p of each text ± its standard error over {} random orders, of its length and of its letters; then \
+             how surprising each letter is, given all others",
+            options.orders
+        ));
+        for scored in scored {
+            let letters = scored.text.chars().zip(&scored.surprise_nats);
+            let letters: Vec<String> = letters.map(|(letter, nats)| format!("{letter} {nats:.2}")).collect();
+            let Scored { text, nll_nats, nll_order_stderr_nats, length_nats, letters_nats, .. } = scored;
+            writeln!(
+                out,
+                "{nll_nats:>7.3} ± {nll_order_stderr_nats:.3} = {length_nats:>6.3} + {letters_nats:>6.3}  {text}   {}",
+                letters.join("  ")
+            )?;
+        }
+    }
+    out.flush()?;
+    Ok(Outcome::Done)
+}
+
+/// The texts that `arguments` give, prepared as the lines of a text file are.
+fn texts(arguments: &[String]) -> anyhow::Result<Vec<String>> {
+    let mut texts = Vec::new();
+    for argument in arguments {
+        if argument == STDIN {
+            let mut bytes = Vec::new();
+            io::stdin().lock().read_to_end(&mut bytes).context("cannot read stdin")?;
+            let lines = prepared("stdin", bytes)?.into_iter().filter(|line| !line.is_empty());
+            let before = texts.len();
+            texts.extend(lines);
+            ensure!(texts.len() > before, "stdin has no line to score; put one text on each line");
+        } else {
+            let text = prepared("the text", argument.clone().into_bytes())?.join("\n");
+            ensure!(
+                !text.trim().is_empty(),
+                "a text is empty; give some letters, for example: micro-diffusion score emma"
+            );
+            texts.push(text);
+        }
+    }
+    Ok(texts)
+}
