@@ -30,7 +30,7 @@ use crate::math::{Real, Stored};
 use crate::product::{Positions, Store, width_of};
 use crate::rng::Stream;
 use crate::softmax::MOST_SYMBOLS;
-use crate::tensor::{Tensor, block, hypercube, matrix, split_off, split_off_mut, vector};
+use crate::tensor::{Tensor, block, hypercube, matrix, vector};
 
 /// A residual convolution over `L` positions and `V` symbols, with `N` layers of width `D` and `T` taps, an odd number.
 #[derive(Clone, Copy, Debug)]
@@ -140,17 +140,14 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
     fn layer_record<R>(record: &[R], layer: usize, width: usize) -> Option<LayerRecord<'_, R>> {
         let mut flat = record.chunks_exact(Self::LAYER).nth(layer)?;
         let map = D.wrapping_mul(width);
-        Some(LayerRecord {
-            a: split_off(&mut flat, map)?,
-            d_shifted: split_off(&mut flat, T.wrapping_mul(map))?,
-        })
+        Some(LayerRecord { a: flat.split_off(..map)?, d_shifted: flat.split_off(..T.wrapping_mul(map))? })
     }
 
     fn layer_record_mut<R>(mut flat: &mut [R], width: usize) -> Option<LayerRecordMut<'_, R>> {
         let map = D.wrapping_mul(width);
         Some(LayerRecordMut {
-            a: split_off_mut(&mut flat, map)?,
-            d_shifted: split_off_mut(&mut flat, T.wrapping_mul(map))?,
+            a: flat.split_off_mut(..map)?,
+            d_shifted: flat.split_off_mut(..T.wrapping_mul(map))?,
         })
     }
 
@@ -158,19 +155,19 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
     fn record<R>(record: &[R], width: usize) -> Option<Record<'_, R>> {
         let mut flat = record.get(Self::LAYERS..)?;
         Some(Record {
-            d_embedding: split_off(&mut flat, D.wrapping_mul(width))?,
-            last: split_off(&mut flat, D.wrapping_mul(width))?,
-            d_logits: split_off(&mut flat, V.wrapping_mul(width))?,
+            d_embedding: flat.split_off(..D.wrapping_mul(width))?,
+            last: flat.split_off(..D.wrapping_mul(width))?,
+            d_logits: flat.split_off(..V.wrapping_mul(width))?,
         })
     }
 
     fn record_mut<R>(mut flat: &mut [R], width: usize) -> Option<RecordMut<'_, R>> {
         let map = D.wrapping_mul(width);
         Some(RecordMut {
-            other: split_off_mut(&mut flat, map)?,
-            last: split_off_mut(&mut flat, map)?,
-            d_logits: split_off_mut(&mut flat, V.wrapping_mul(width))?,
-            x: split_off_mut(&mut flat, map)?,
+            other: flat.split_off_mut(..map)?,
+            last: flat.split_off_mut(..map)?,
+            d_logits: flat.split_off_mut(..V.wrapping_mul(width))?,
+            x: flat.split_off_mut(..map)?,
         })
     }
 
@@ -191,7 +188,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         let loss = kernels.cross_entropy_of_positions(clean, &example.weights, symbols, d_logits, width);
         kernels.product_transposed(parameters.output.as_flattened(), d_logits, x, width, Store::Set);
         // What nothing reads has no price.
-        for position in (0..width).filter(|position| !example.is_scored(*position)) {
+        let priced = example.price_weight::<R>(activation) != R::ZERO;
+        for position in (0..width).filter(|position| priced && !example.is_scored(*position)) {
             other.iter_mut().skip(position).step_by(width.max(1)).for_each(|value| *value = R::ZERO);
         }
         activation_backward(kernels, activation, example, other, x);
@@ -401,7 +399,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
             parameters,
             symbols: [None; L],
             length: L,
-            memory: split_off_mut(&mut memory, Self::MEMORY)?,
+            memory: memory.split_off_mut(..Self::MEMORY)?,
         })
     }
 }
@@ -465,7 +463,7 @@ impl<
         let (kernels, activation, length) = (*kernels, *activation, *length);
         let (width, mut memory) = (width_of(length, L), &mut **memory);
         let mut part =
-            |features: usize| split_off_mut(&mut memory, features.wrapping_mul(width)).unwrap_or_default();
+            |features: usize| memory.split_off_mut(..features.wrapping_mul(width)).unwrap_or_default();
         let (logits, x, a, shifted) = (part(V), part(D), part(D), part(D));
         kernels.embed(parameters.embedding(), symbols.get(..length).unwrap_or(symbols), x, width);
         // Both are D·W long, which the compiler does not see: `copy_from_slice` would link a panic.

@@ -29,17 +29,16 @@ pub struct Embedding<'a, W> {
 #[inline(always)]
 pub fn embed<R: Real, W: Stored<R>>(tables: Embedding<W>, symbols: &[Option<u8>], x: &mut [R], width: usize) {
     let features = x.len().checked_div(width).unwrap_or(0);
-    for l in 0..width {
+    x.fill(R::ZERO);
+    for (l, symbol) in symbols.iter().enumerate() {
         let from_end = symbols.len().wrapping_sub(l).wrapping_sub(1);
         let rows = block(tables.position, l, features).zip(block(tables.from_end, from_end, features));
-        let symbol = symbols.get(l).copied().flatten();
+        let Some((position, from_end)) = rows else { return };
         let token = symbol.and_then(|symbol| block(tables.token, usize::from(symbol), features));
         let mut place = l;
         for d in 0..features {
-            let Some(x) = x.get_mut(place) else { return };
-            *x = R::ZERO;
-            if let (true, Some((position, from_end))) = (l < symbols.len(), rows)
-                && let (Some(position), Some(from_end)) = (position.get(d), from_end.get(d))
+            if let (Some(x), Some(position), Some(from_end)) =
+                (x.get_mut(place), position.get(d), from_end.get(d))
             {
                 *x = position.real() + from_end.real();
                 if let Some(token) = token.and_then(|token| token.get(d)) {

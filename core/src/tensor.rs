@@ -229,18 +229,6 @@ pub(crate) fn first_rows_mut<T, const N: usize>(mut flat: &mut [T], width: usize
     Some(rows)
 }
 
-/// Splits `length` numbers off the front of `flat`; `None` where there are fewer.
-#[inline(always)]
-pub(crate) fn split_off<'a, T>(flat: &mut &'a [T], length: usize) -> Option<&'a [T]> {
-    flat.split_off(..length)
-}
-
-/// Splits `length` numbers off the front of `flat`, to be written; `None` where there are fewer.
-#[inline(always)]
-pub(crate) fn split_off_mut<'a, T>(flat: &mut &'a mut [T], length: usize) -> Option<&'a mut [T]> {
-    flat.split_off_mut(..length)
-}
-
 /// Splits `[T; N]` off the front of `flat`; `None` where it is too short.
 pub fn vector<'a, T, const N: usize>(flat: &mut &'a [T]) -> Option<&'a [T; N]> {
     let (head, tail) = flat.split_first_chunk()?;
@@ -278,33 +266,4 @@ pub fn vector_mut<'a, T, const N: usize>(flat: &mut &'a mut [T]) -> Option<&'a m
     let (head, tail) = core::mem::take(flat).split_first_chunk_mut()?;
     *flat = tail;
     Some(head)
-}
-
-/// Splits a mutable `[[T; N]; M]` off the front of `flat`; `None` where it is too short.
-pub fn matrix_mut<'a, T, const N: usize, const M: usize>(
-    flat: &mut &'a mut [T],
-) -> Option<&'a mut [[T; N]; M]> {
-    let (head, tail) = core::mem::take(flat).split_at_mut_checked(M.checked_mul(N)?)?;
-    *flat = tail;
-    head.as_chunks_mut().0.try_into().ok()
-}
-
-/// Splits a mutable `[[[T; N]; M]; K]` off the front of `flat`; `None` where it is too short.
-pub fn cube_mut<'a, T, const N: usize, const M: usize, const K: usize>(
-    flat: &mut &'a mut [T],
-) -> Option<&'a mut [[[T; N]; M]; K]> {
-    let length = K.checked_mul(M)?.checked_mul(N)?;
-    let (head, tail) = core::mem::take(flat).split_at_mut_checked(length)?;
-    *flat = tail;
-    head.as_chunks_mut().0.as_chunks_mut().0.try_into().ok()
-}
-
-/// Splits a mutable `[[[[T; N]; M]; K]; J]` off the front of `flat`; `None` where it is too short.
-pub fn hypercube_mut<'a, T, const N: usize, const M: usize, const K: usize, const J: usize>(
-    flat: &mut &'a mut [T],
-) -> Option<&'a mut [[[[T; N]; M]; K]; J]> {
-    let length = J.checked_mul(K)?.checked_mul(M)?.checked_mul(N)?;
-    let (head, tail) = core::mem::take(flat).split_at_mut_checked(length)?;
-    *flat = tail;
-    head.as_chunks_mut().0.as_chunks_mut().0.as_chunks_mut().0.try_into().ok()
 }

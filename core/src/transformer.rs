@@ -38,9 +38,7 @@ use crate::normalisation::MOST_POSITIONS;
 use crate::product::{Positions, Store, width_of};
 use crate::rng::Stream;
 use crate::softmax::MOST_SYMBOLS;
-use crate::tensor::{
-    Tensor, block, cube, first_rows, first_rows_mut, hypercube, matrix, split_off, split_off_mut, vector,
-};
+use crate::tensor::{Tensor, block, cube, first_rows, first_rows_mut, hypercube, matrix, vector};
 
 /// A transformer over `L` positions, at most 64, and `V` symbols, with `N` blocks of width `D` and `A` heads of `K` features.
 #[derive(Clone, Copy, Debug)]
@@ -258,29 +256,29 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         let mut flat = record.chunks_exact(Self::BLOCK).nth(block)?;
         let (map, group) = (D.wrapping_mul(width), D.wrapping_mul(width).wrapping_mul(4));
         Some(BlockRecord {
-            before: split_off(&mut flat, map)?,
-            normed_before: split_off(&mut flat, map)?,
-            between: split_off(&mut flat, map)?,
-            normed_between: split_off(&mut flat, map)?,
-            heads: split_off(&mut flat, group)?,
-            slopes: split_off(&mut flat, group)?,
-            hidden: split_off(&mut flat, group)?,
-            d_gains: [split_off(&mut flat, D)?, split_off(&mut flat, D)?],
+            before: flat.split_off(..map)?,
+            normed_before: flat.split_off(..map)?,
+            between: flat.split_off(..map)?,
+            normed_between: flat.split_off(..map)?,
+            heads: flat.split_off(..group)?,
+            slopes: flat.split_off(..group)?,
+            hidden: flat.split_off(..group)?,
+            d_gains: [flat.split_off(..D)?, flat.split_off(..D)?],
         })
     }
 
     fn block_record_mut<R>(mut flat: &mut [R], width: usize) -> Option<BlockRecordMut<'_, R>> {
         let (map, group) = (D.wrapping_mul(width), D.wrapping_mul(width).wrapping_mul(4));
         Some(BlockRecordMut {
-            before: split_off_mut(&mut flat, map)?,
-            normed_before: split_off_mut(&mut flat, map)?,
-            between: split_off_mut(&mut flat, map)?,
-            normed_between: split_off_mut(&mut flat, map)?,
-            heads: split_off_mut(&mut flat, group)?,
-            slopes: split_off_mut(&mut flat, group)?,
-            hidden: split_off_mut(&mut flat, group)?,
-            d_gains: [split_off_mut(&mut flat, D)?, split_off_mut(&mut flat, D)?],
-            shares: split_off_mut(&mut flat, A.wrapping_mul(width).wrapping_mul(width))?,
+            before: flat.split_off_mut(..map)?,
+            normed_before: flat.split_off_mut(..map)?,
+            between: flat.split_off_mut(..map)?,
+            normed_between: flat.split_off_mut(..map)?,
+            heads: flat.split_off_mut(..group)?,
+            slopes: flat.split_off_mut(..group)?,
+            hidden: flat.split_off_mut(..group)?,
+            d_gains: [flat.split_off_mut(..D)?, flat.split_off_mut(..D)?],
+            shares: flat.split_off_mut(..A.wrapping_mul(width).wrapping_mul(width))?,
         })
     }
 
@@ -288,22 +286,22 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
     fn record<R>(record: &[R], width: usize) -> Option<Record<'_, R>> {
         let mut flat = record.get(Self::BLOCKS..)?;
         Some(Record {
-            d_embedding: split_off(&mut flat, D.wrapping_mul(width))?,
-            normed: split_off(&mut flat, D.wrapping_mul(width))?,
-            d_gain: split_off(&mut flat, D)?,
-            d_logits: split_off(&mut flat, V.wrapping_mul(width))?,
+            d_embedding: flat.split_off(..D.wrapping_mul(width))?,
+            normed: flat.split_off(..D.wrapping_mul(width))?,
+            d_gain: flat.split_off(..D)?,
+            d_logits: flat.split_off(..V.wrapping_mul(width))?,
         })
     }
 
     fn record_mut<R>(mut flat: &mut [R], width: usize) -> Option<RecordMut<'_, R>> {
         let map = D.wrapping_mul(width);
         Some(RecordMut {
-            d: split_off_mut(&mut flat, map)?,
-            normed: split_off_mut(&mut flat, map)?,
-            d_gain: split_off_mut(&mut flat, D)?,
-            d_logits: split_off_mut(&mut flat, V.wrapping_mul(width))?,
-            x: split_off_mut(&mut flat, map)?,
-            d_share: split_off_mut(&mut flat, width.wrapping_mul(width))?,
+            d: flat.split_off_mut(..map)?,
+            normed: flat.split_off_mut(..map)?,
+            d_gain: flat.split_off_mut(..D)?,
+            d_logits: flat.split_off_mut(..V.wrapping_mul(width))?,
+            x: flat.split_off_mut(..map)?,
+            d_share: flat.split_off_mut(..width.wrapping_mul(width))?,
         })
     }
 
@@ -582,7 +580,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
             parameters,
             symbols: [None; L],
             length: L,
-            memory: split_off_mut(&mut memory, Self::MEMORY)?,
+            memory: memory.split_off_mut(..Self::MEMORY)?,
         })
     }
 }
@@ -634,7 +632,7 @@ impl<
         let (kernels, heads) = (*kernels, Transformer::<L, V, D, N, A, K>::heads(*length));
         let (width, mut memory) = (heads.positions, &mut **memory);
         let mut part =
-            |features: usize| split_off_mut(&mut memory, features.wrapping_mul(width)).unwrap_or_default();
+            |features: usize| memory.split_off_mut(..features.wrapping_mul(width)).unwrap_or_default();
         let (logits, x, normed) = (part(V), part(D), part(D));
         let (group, shares) = (part(D.wrapping_mul(4)), part(A.wrapping_mul(width)));
         kernels.embed(parameters.embedding(), symbols.get(..*length).unwrap_or(symbols), x, width);
