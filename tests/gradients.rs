@@ -13,7 +13,7 @@
 
 mod common;
 
-use common::naive::{Hidden, loss_and_price};
+use common::naive::{Hidden, loss_and_price, places};
 use common::tolerance::{
     F64, GRADIENT_CHECK, GRADIENT_SEEN, GRADIENT_STEP, PROPERTY_F64, SHARES, SMOOTH_STEP, assert_close,
 };
@@ -258,7 +258,7 @@ fn relu() {
     assert_gradient(&d, &slopes, "relu_backward");
     let (mut y, mut d) = (x, c);
     Activation::Relu.forward(&mut y);
-    Activation::Relu.backward(&y, &mut d, 0.7);
+    Activation::Relu.backward(&y, &mut d, &[0.7]);
     assert_gradient(&d, &slopes, "Activation::backward");
     let mut edges = [0.0, -0.0, f64::NAN, f64::NEG_INFINITY];
     relu_forward(&mut edges);
@@ -290,7 +290,6 @@ fn dropout() {
 
 /// Steps have the slope of the ramp that they stand for, and each value above 0 its price.
 fn check_steps<const UNITS: usize>(price: f64) {
-    const WEIGHT: f64 = 0.7;
     let steps = Activation::Stepped(IntegerMlp::<Int4, 2, 3, UNITS>::steps());
     let mut largest = [1e9];
     steps.forward(&mut largest);
@@ -298,14 +297,17 @@ fn check_steps<const UNITS: usize>(price: f64) {
     // None within half a step, 1/16, of where the ramp bends.
     let x = [-2.0, -0.3, 0.2, 0.9, 1.7, largest - 0.2, largest + 0.2, largest + 3.0];
     let c: [f64; 8] = vector(2);
-    let slopes = numeric(&x, |x| {
-        let ramp: Vec<f64> = x.iter().map(|x| x.clamp(0.0, largest)).collect();
-        dot(&ramp, &c) + WEIGHT * price * ramp.iter().sum::<f64>()
-    });
-    let (mut y, mut d) = (x, c);
-    steps.forward(&mut y);
-    steps.backward(&y, &mut d, WEIGHT);
-    assert_gradient(&d, &slopes, "Activation::backward in steps");
+    // One weight for all, and one for each column of two and of eight.
+    for weights in [&[0.7][..], &[0.7, 0.2], &[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]] {
+        let slopes = numeric(&x, |x| {
+            let ramp: Vec<f64> = x.iter().map(|x| x.clamp(0.0, largest)).collect();
+            dot(&ramp, &c) + price * ramp.iter().zip(weights.iter().cycle()).map(|(y, w)| y * w).sum::<f64>()
+        });
+        let (mut y, mut d) = (x, c);
+        steps.forward(&mut y);
+        steps.backward(&y, &mut d, weights);
+        assert_gradient(&d, &slopes, "Activation::backward in steps");
+    }
 }
 
 #[test]
@@ -415,23 +417,39 @@ fn biases() {
     check_bias(3, 18);
 }
 
-/// What a shift by j − r brings in, the shift by r − j takes back; what lies past the text's end is neither read nor moved.
+/// The texts that the columns of a map belong to: of `lengths`, side by side.
+fn side_by_side(lengths: &[usize]) -> Vec<u8> {
+    (0..).zip(lengths).flat_map(|(text, length)| vec![text; *length]).collect()
+}
+
+/// What a shift by j − r brings in, the shift by r − j takes back; nothing is moved from text to text, and what lies past the last
+/// one's end is neither read nor moved.
 #[test]
 fn shifts() {
-    for (width, length, radius) in
-        [(1, 1, 1), (5, 5, 2), (8, 5, 2), (18, 18, 3), (2, 2, 3), (16, 9, 4), (8, 1, 2)]
-    {
+    let cases: [(usize, &[usize], usize); 9] = [
+        (1, &[1], 1),
+        (5, &[5], 2),
+        (8, &[5], 2),
+        (18, &[18], 3),
+        (2, &[2], 3),
+        (16, &[9], 4),
+        (8, &[1], 2),
+        (16, &[4, 1, 6, 3], 2),
+        (8, &[3, 5], 3),
+    ];
+    for (width, lengths, radius) in cases {
+        let (texts, longest) = (side_by_side(lengths), lengths.iter().copied().max().unwrap());
         let (x, c) = (numbers(1, 3 * width), numbers(2, 3 * width));
         for tap in 0..=2 * radius {
             let shifted = |x: &[f64], tap: usize| {
                 let mut y = vec![f64::NAN; x.len()];
-                shift(x, (tap, radius), &mut y, width, length);
+                shift(x, (tap, radius), &mut y, width, &texts);
                 y
             };
-            if tap.abs_diff(radius) < length {
+            if tap.abs_diff(radius) < longest {
                 let slopes = numeric(&x, |x| dot(&shifted(x, tap), &c));
                 assert_gradient(&shifted(&c, 2 * radius - tap), &slopes, "shift");
-                let outside = slopes.chunks(width).flat_map(|row| &row[length..]);
+                let outside = slopes.chunks(width).flat_map(|row| &row[texts.len()..]);
                 assert!(outside.into_iter().all(|slope| *slope == 0.0), "past the end nothing is read");
             } else {
                 assert!(shifted(&x, tap).iter().all(|y| *y == 0.0), "all is shifted out");
@@ -448,8 +466,8 @@ fn check_embedding(features: usize, symbols: &[Option<u8>], positions: usize, wi
     let tables = [1, 2, 3].map(|seed| numbers(seed, counts[seed as usize - 1]));
     let c = numbers(9, features * width);
     let loss = |[token, position, from_end]: [&[f64]; 3]| {
-        let mut x = vec![f64::NAN; features * width];
-        embed(Embedding { token, position, from_end }, symbols, &mut x, width);
+        let mut x = vec![0.0; features * width];
+        embed(Embedding { token, position, from_end }, symbols, &mut x, width, 0);
         dot(&x, &c)
     };
     // With the positions outermost, which is the gradient of their rows from the start.
@@ -510,29 +528,36 @@ fn rms_norm() {
     assert_eq!(y, [0.0; 6], "zeros stay zeros");
 }
 
-/// Checks attention over the first `text` of `width` positions under the loss Σ c_fj·y_fj: nothing reads the keys and values
-/// past the end, and their slopes are 0; what is computed there of the queries has slopes like the others.
-fn check_attention(number: usize, features: usize, width: usize, text: usize) {
-    let heads = Heads { features, positions: width, length: text };
+/// Checks attention within texts of `lengths`, side by side in `width` positions, under the loss Σ c_fj·y_fj: nothing reads
+/// what lies past the end.
+fn check_attention(number: usize, features: usize, width: usize, lengths: &[usize]) {
+    let (heads, texts) = (Heads { features, positions: width }, side_by_side(lengths));
     let length = number * features * width;
     let mut inputs: Vec<f64> = numbers(1, 3 * length).into_iter().map(|x| 2.0 * x).collect();
     let c = numbers(4, length);
     let forward = |inputs: &[f64]| {
         let [query, key, value] = [0, 1, 2].map(|map| &inputs[map * length..][..length]);
         let (mut share, mut y) = (vec![f64::NAN; number * width * width], vec![f64::NAN; length]);
-        attention_forward(heads, [query, key, value], &mut share, &mut y);
+        attention_forward(heads, &texts, [query, key, value], &mut share, &mut y);
         (share, y)
     };
     let slopes = numeric(&inputs, |inputs| dot(&forward(inputs).1, &c));
-    let past = |map: usize| slopes[map * length..][..length].chunks(width).flat_map(|row| &row[text..]);
-    assert!(past(1).chain(past(2)).all(|slope| *slope == 0.0), "keys and values past the end are not read");
+    let past =
+        |map: usize| slopes[map * length..][..length].chunks(width).flat_map(|row| &row[texts.len()..]);
+    assert!(
+        past(0).chain(past(1)).chain(past(2)).all(|slope| *slope == 0.0),
+        "what lies past the end is not read"
+    );
     let (mut share, _) = forward(&inputs);
     for head in share.chunks(width * width) {
-        for l in 0..width {
-            let total: f64 = head.iter().skip(l).step_by(width).sum();
-            assert_close(total, 1.0, SHARES, "the shares of a position");
+        for j in 0..width {
+            let share = |i: &usize| head[i * width + j];
+            let (own, others): (Vec<_>, Vec<_>) =
+                (0..width).partition(|i| texts.get(j).is_some_and(|text| texts.get(*i) == Some(text)));
+            let total = if j < texts.len() { 1.0 } else { 0.0 };
+            assert_close(own.iter().map(share).sum::<f64>(), total, SHARES, "the shares of a position");
+            assert!(others.iter().all(|i| share(i) == 0.0), "no share goes to another text");
         }
-        assert!(head[text * width..].iter().all(|share| *share == 0.0), "no share goes past the end");
     }
     let mut rest = &mut inputs[..];
     let maps = [0, 1, 2].map(|_| rest.split_off_mut(..length).unwrap());
@@ -542,15 +567,17 @@ fn check_attention(number: usize, features: usize, width: usize, text: usize) {
 
 #[test]
 fn attention() {
-    check_attention(1, 2, 3, 3);
-    check_attention(1, 5, 16, 16);
-    check_attention(1, 7, 18, 18);
-    check_attention(3, 4, 17, 17);
-    check_attention(2, 3, 8, 5);
-    check_attention(1, 4, 16, 9);
-    check_attention(2, 2, 12, 11);
+    check_attention(1, 2, 3, &[3]);
+    check_attention(1, 5, 16, &[16]);
+    check_attention(1, 7, 18, &[18]);
+    check_attention(3, 4, 17, &[17]);
+    check_attention(2, 3, 8, &[5]);
+    check_attention(1, 4, 16, &[9]);
+    check_attention(2, 2, 12, &[11]);
     // A text of one letter attends to nothing else, so only its value has slopes.
-    check_attention(1, 3, 8, 1);
+    check_attention(1, 3, 8, &[1]);
+    check_attention(2, 3, 16, &[5, 1, 7]);
+    check_attention(1, 4, 8, &[3, 5]);
 }
 
 #[test]
@@ -598,18 +625,20 @@ fn cross_entropy_of_rows_and_of_positions() {
         );
 
         // The same logits with the positions innermost, and more positions than the text has.
-        let (mut clean, mut weights) = ([7; ROWS], [0.0; ROWS + 3]);
+        let (mut clean, mut weights) = ([7; ROWS + 3], [0.0; ROWS + 3]);
         for Target { row, clean: symbol, weight } in targets {
             (clean[row], weights[row]) = (symbol, weight);
         }
-        // Of no weight, whatever it says.
-        weights[ROWS..].fill(0.75);
         for width in [ROWS, ROWS + 3] {
             let mut columns = numbers(8, V * width);
             for (v, column) in columns.chunks_mut(width).enumerate() {
                 (0..ROWS).for_each(|row| column[row] = z[row * V + v]);
             }
-            let loss = |z: &mut [f64]| cross_entropy_of_positions(&clean, &weights, symbols, z, width);
+            let loss = |z: &mut [f64]| {
+                let mut losses = vec![f64::NAN; width];
+                cross_entropy_of_positions(&clean[..width], &weights[..width], symbols, z, &mut losses);
+                losses.iter().sum::<f64>()
+            };
             let mut d_columns = columns.clone();
             let sum = loss(&mut d_columns);
             assert_close(sum, found.iter().map(|loss| loss - 1.0).sum(), F64 * 16.0, "both ways");
@@ -654,9 +683,9 @@ fn check_examples<M: Model<L, V>, const L: usize, const V: usize>(
     let parameters = numbers(5, M::PARAMETERS);
     let symbols = usize::from(symbols);
     let (losses, gradient) = loss_and_gradient::<M, L, V>(&parameters, examples, symbols);
-    for (example, loss) in examples.iter().zip(losses) {
-        let [naive, _] =
-            loss_and_price(M::SHAPE, &parameters, example, symbols, &mut Hidden::new(Activation::Relu));
+    for ((example, place), loss) in examples.iter().zip(places(M::SHAPE, examples)).zip(losses) {
+        let hidden = &mut Hidden::new(Activation::Relu);
+        let [naive, _] = loss_and_price(M::SHAPE, &parameters, (example, place), symbols, hidden);
         assert_close(loss, naive, PROPERTY_F64, &format!("{name}, the loss of {} letters", example.length()));
     }
     let mut records = vec![f64::NAN; examples.len() * M::RECORD];
@@ -700,16 +729,17 @@ fn check_steps_of_model<M: Model<L, V>, const L: usize, const V: usize>(symbols:
     let mut gradient = vec![0.0; M::PARAMETERS];
     add_gradient::<M, _, _, L, V>(Plain, &examples, &records, &mut gradient);
     let mut hidden: Vec<Hidden> = examples.iter().map(|_| Hidden::new(activation)).collect();
-    for ((example, hidden), loss) in examples.iter().zip(&mut hidden).zip(losses) {
-        let [naive, _] = loss_and_price(M::SHAPE, &parameters, example, symbols, hidden);
+    let placed = || examples.iter().zip(places(M::SHAPE, &examples));
+    for (((example, place), hidden), loss) in placed().zip(&mut hidden).zip(losses) {
+        let [naive, _] = loss_and_price(M::SHAPE, &parameters, (example, place), symbols, hidden);
         assert_close(loss, naive, PROPERTY_F64, &format!("{name}, the loss of {} letters", example.length()));
     }
     let slopes = numeric(&parameters, |parameters| {
-        let texts = examples.iter().zip(&mut hidden);
-        texts
-            .map(|(example, hidden)| {
+        placed()
+            .zip(&mut hidden)
+            .map(|(placed, hidden)| {
                 hidden.along_the_slopes();
-                loss_and_price(M::SHAPE, parameters, example, symbols, hidden).iter().sum::<f64>()
+                loss_and_price(M::SHAPE, parameters, placed, symbols, hidden).iter().sum::<f64>()
             })
             .sum()
     });

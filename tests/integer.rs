@@ -583,7 +583,7 @@ fn steps_round_to_the_nearest_and_have_the_slope_of_their_ramp() {
     steps.forward(&mut y);
     assert_eq!(y, [0.0, 0.0, 0.0, 0.125, 0.125, 0.25, 2.0, 2.125, 2.125]);
     let mut d = [-3.0; 9];
-    steps.backward(&y, &mut d, 2.0);
+    steps.backward(&y, &mut d, &[2.0]);
     let price = -3.0 + 2.0 * Int4::PRICE;
     assert_eq!(d, [0.0, 0.0, 0.0, price, price, price, price, 0.0, 0.0]);
     let exponents = [
@@ -594,8 +594,8 @@ fn steps_round_to_the_nearest_and_have_the_slope_of_their_ramp() {
     assert_eq!(exponents, [3, 3, 6]);
     // A network of 64 units can spare some, one of fewer cannot.
     let (mut spared, mut kept) = ([0.0], [0.0]);
-    Activation::Stepped(IntegerMlp::<Int8, 12, 26, 64>::steps()).backward(&[1.0], &mut spared, 2.0);
-    Activation::Stepped(IntegerMlp::<Int8, 12, 26, 63>::steps()).backward(&[1.0], &mut kept, 2.0);
+    Activation::Stepped(IntegerMlp::<Int8, 12, 26, 64>::steps()).backward(&[1.0], &mut spared, &[2.0]);
+    Activation::Stepped(IntegerMlp::<Int8, 12, 26, 63>::steps()).backward(&[1.0], &mut kept, &[2.0]);
     assert_eq!((spared, kept), ([2.0 * Int8::PRICE], [0.0]));
     // Two layers that are added up: 8 steps of 1/4 each.
     let mut y = [0.9, 5.0];

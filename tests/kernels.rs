@@ -212,17 +212,20 @@ fn embeddings_follow_their_documented_order() {
         let tables = Embedding { token: &token, position: &position, from_end: &from_end };
         // 4 is in no row of the table, and reads as MASK, which has none.
         let symbols: Vec<Option<u8>> = (0..length).map(|l| (l % 3 != 1).then_some((l % 5) as u8)).collect();
-        let mut x = vec![f32::NAN; features * width];
-        embed(tables, &symbols, &mut x, width);
-        for (d, l) in pairs(features, width) {
-            let mut sum = 0.0;
-            if l < length {
+        let before = floats(7, features * width);
+        let mut x = before.clone();
+        // From the second column on, where there is one to spare.
+        let first = usize::from(length < width);
+        embed(tables, &symbols, &mut x, width, first);
+        for (d, column) in pairs(features, width) {
+            let mut sum = before[d * width + column];
+            if let Some(l) = column.checked_sub(first).filter(|l| *l < length) {
                 sum = position[l * features + d] + from_end[(length - 1 - l) * features + d];
                 if let Some(symbol) = symbols[l].map(usize::from).filter(|symbol| *symbol < V) {
                     sum += token[symbol * features + d];
                 }
             }
-            assert_eq!(x[d * width + l].to_bits(), f32::to_bits(sum), "feature {d} of {l}");
+            assert_eq!(x[d * width + column].to_bits(), f32::to_bits(sum), "feature {d} of {column}");
         }
         // What lies past the text's end is not read.
         let mut d = floats(4, width * features);
@@ -299,26 +302,23 @@ fn cross_entropies_are_those_of_each_row() {
         }
         assert_eq!((bits(&ours), bits(&losses)), (bits(&naive), bits(&naive_losses)), "{outputs} outputs");
 
-        // In columns, of a text of as many letters as rows or of fewer, some of which are computed besides.
+        // In columns, of which some have no weight.
         let (mut clean, mut weights) = ([0; ROWS], [0.0; ROWS]);
         for Target { row, clean: symbol, weight } in targets {
             (clean[row], weights[row]) = (symbol, weight);
         }
-        for length in [ROWS, ROWS - 1, 4, 1] {
-            let (mut columns, clean) = (transposed(&z, outputs), &clean[..length]);
-            let loss = cross_entropy_of_positions(clean, &weights, symbols, &mut columns, ROWS);
-            let (mut naive, mut sum) = (z.clone(), 0.0);
-            for (row, z) in naive.chunks_mut(outputs).enumerate() {
-                if row >= length || weights[row] == 0.0 {
-                    z.fill(0.0);
-                } else {
-                    sum += cross_entropy(z, symbols, clean[row], weights[row]);
-                }
+        let (mut columns, mut losses) = (transposed(&z, outputs), [f32::NAN; ROWS]);
+        cross_entropy_of_positions(&clean, &weights, symbols, &mut columns, &mut losses);
+        let (mut naive, mut naive_losses) = (z.clone(), [0.0; ROWS]);
+        for (row, z) in naive.chunks_mut(outputs).enumerate() {
+            if weights[row] == 0.0 {
+                z.fill(0.0);
+            } else {
+                naive_losses[row] = cross_entropy(z, symbols, clean[row], weights[row]);
             }
-            let naive = transposed(&naive, outputs);
-            assert_eq!(bits(&columns), bits(&naive), "{outputs} outputs in {length} columns");
-            assert_eq!(loss.to_bits(), f32::to_bits(sum));
         }
+        let naive = transposed(&naive, outputs);
+        assert_eq!((bits(&columns), bits(&losses)), (bits(&naive), bits(&naive_losses)), "{outputs} columns");
     }
 }
 
@@ -470,14 +470,19 @@ fn what_is_moved_lands_where_it_is_documented() {
         }
 
         // Past the end of the text nothing is read: no NaN, whatever the width.
-        for length in [width, width.div_ceil(2), 1] {
+        let lengths = [width, width.div_ceil(2), 1].map(|length| vec![0; length]);
+        // Texts of one column, two, three …
+        let packed = (0..).flat_map(|text| vec![text; usize::from(text) + 1]).take(width).collect();
+        for texts in lengths.into_iter().chain([packed]) {
+            let length = texts.len();
             let mut x = x.clone();
             x.chunks_mut(width).for_each(|row| row[length..].fill(f32::NAN));
             for (radius, tap) in (0..=4).flat_map(|radius| (0..=2 * radius).map(move |tap| (radius, tap))) {
                 let mut y = vec![f32::NAN; x.len()];
-                shift(&x, (tap, radius), &mut y, width, length);
+                shift(&x, (tap, radius), &mut y, width, &texts);
                 for (i, l) in pairs(features, width) {
-                    let from = (l + tap).checked_sub(radius).filter(|from| l < length && *from < length);
+                    let same = |from: &usize| texts.get(l).is_some_and(|text| texts.get(*from) == Some(text));
+                    let from = (l + tap).checked_sub(radius).filter(same);
                     let expected = from.map_or(0.0, |from| x[i * width + from]);
                     let place = i * width + l;
                     assert_eq!(y[place], expected, "shift {tap} of {radius}, {features}×{width} of {length}");
@@ -621,53 +626,54 @@ fn normalisation_follows_its_documented_order() {
     }
 }
 
-fn check_attention(number: usize, features: usize, width: usize, text: usize) {
-    let heads = Heads { features, positions: width, length: text };
+fn check_attention(number: usize, features: usize, width: usize, texts: &[u8]) {
+    let heads = Heads { features, positions: width };
     let length = number * features * width;
     let [query, key, value, d_y] = [1, 2, 3, 4].map(|seed| floats(seed, length));
     let (mut share, mut y) = (vec![f32::NAN; number * width * width], vec![f32::NAN; length]);
-    attention_forward(heads, [&query, &key, &value], &mut share, &mut y);
+    attention_forward(heads, texts, [&query, &key, &value], &mut share, &mut y);
     let mut gradients = [query.clone(), key.clone(), value.clone()];
     let [d_query, d_key, d_value] = &mut gradients;
     let (mut used_up, mut d_share) = (d_y.clone(), vec![f32::NAN; width * width]);
     attention_backward(heads, [d_query, d_key, d_value], &mut share, &mut used_up, &mut d_share);
 
-    let what = format!("{number} heads of {features}×{width}, {text} letters");
+    let what = format!("{number} heads of {features}×{width}, texts {texts:?}");
     let scale = 1.0 / (features as f32).sqrt();
     let mut naive: [Vec<f32>; 4] = [0, 1, 2, 3].map(|_| vec![f32::NAN; length]);
     for head in 0..number {
         let at = |f: usize, l: usize| (head * features + f) * width + l;
-        // Of position j: its share of each letter i, and the gradient of what it asks for; 0 past the text's end.
+        // Of position j: its share of each letter i of its text, and the gradient of what it asks for; else 0.
         let (mut p, mut d_s) = (vec![vec![0.0; width]; width], vec![vec![0.0; width]; width]);
-        for j in 0..width {
+        for (j, text) in texts.iter().enumerate() {
+            let own: Vec<usize> = (0..texts.len()).filter(|i| texts[*i] == *text).collect();
             let score = |i| ascending((0..features).map(|f| (key[at(f, i)], query[at(f, j)]))) * scale;
-            let scores: Vec<f32> = (0..text).map(score).collect();
+            let scores: Vec<f32> = own.iter().copied().map(score).collect();
             let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let powers: Vec<f32> = scores.iter().map(|s| micro_diffusion::math::exp(s - largest)).collect();
             let inverse = 1.0 / powers.iter().fold(0.0, |sum, power| sum + power);
             let d_p = |i| ascending((0..features).map(|f| (value[at(f, i)], d_y[at(f, j)])));
-            let d_p: Vec<f32> = (0..text).map(d_p).collect();
-            for i in 0..text {
-                p[i][j] = powers[i] * inverse;
+            for (i, power) in own.iter().zip(powers) {
+                p[*i][j] = power * inverse;
             }
-            let mean = ascending((0..text).map(|i| (p[i][j], d_p[i])));
-            for i in 0..text {
-                d_s[i][j] = p[i][j] * (d_p[i] - mean);
+            let mean = ascending(own.iter().map(|i| (p[*i][j], d_p(*i))));
+            for i in own {
+                d_s[i][j] = p[i][j] * (d_p(i) - mean);
             }
         }
         for (f, l) in pairs(features, width) {
             let over = |count: usize, term: &dyn Fn(usize) -> (f32, f32)| ascending((0..count).map(term));
-            naive[0][at(f, l)] = over(text, &|i| (key[at(f, i)], d_s[i][l])) * scale;
+            naive[0][at(f, l)] = over(width, &|i| (key[at(f, i)], d_s[i][l])) * scale;
             naive[1][at(f, l)] = over(width, &|j| (query[at(f, j)], d_s[l][j])) * scale;
             naive[2][at(f, l)] = over(width, &|j| (d_y[at(f, j)], p[l][j]));
-            naive[3][at(f, l)] = over(text, &|i| (value[at(f, i)], p[i][l]));
+            naive[3][at(f, l)] = over(width, &|i| (value[at(f, i)], p[i][l]));
         }
     }
     let [d_query, d_key, d_value] = &gradients;
     for (ours, naive) in [d_query, d_key, d_value, &y].into_iter().zip(&naive) {
         // Past the end a zero may have either sign, so numbers are compared and not bits.
         for (place, (ours, naive)) in ours.iter().zip(naive).enumerate() {
-            let same = if place % width < text { ours.to_bits() == naive.to_bits() } else { ours == naive };
+            let same =
+                if place % width < texts.len() { ours.to_bits() == naive.to_bits() } else { ours == naive };
             assert!(same, "{what}, {place}: {ours} against {naive}");
         }
     }
@@ -676,18 +682,22 @@ fn check_attention(number: usize, features: usize, width: usize, text: usize) {
 /// Backward transposes squares of every width in place.
 #[test]
 fn attention_follows_its_documented_order() {
-    check_attention(1, 1, 1, 1);
-    check_attention(1, 3, 5, 5);
-    check_attention(1, 16, 16, 16);
-    check_attention(1, 8, 35, 35);
+    check_attention(1, 1, 1, &[0; 1]);
+    check_attention(1, 3, 5, &[0; 5]);
+    check_attention(1, 16, 16, &[0; 16]);
+    check_attention(1, 8, 35, &[0; 35]);
     for width in WIDTHS {
-        check_attention(2, 5, width, width);
-        check_attention(2, 3, width, width.div_ceil(2));
-        check_attention(1, 4, width, 1);
+        check_attention(2, 5, width, &vec![0; width]);
+        check_attention(2, 3, width, &vec![0; width.div_ceil(2)]);
+        check_attention(1, 4, width, &[0]);
+        // Texts of one column, two, three …
+        let packed = (0..).flat_map(|text| vec![text; usize::from(text) + 1]).take(width);
+        check_attention(2, 3, width, &packed.collect::<Vec<_>>());
     }
     for text in 1..=8 {
-        check_attention(2, 6, 8, text);
+        check_attention(2, 6, 8, &vec![0; text]);
     }
+    check_attention(1, 4, 16, &[0, 0, 0, 0, 0, 0, 1, 2, 2, 2, 2, 2, 2, 2]);
 }
 
 /// Losses and gradient of a batch, computed as one shard or as several, of which each adds its share of the gradient.
@@ -702,7 +712,7 @@ fn run<M: Model<L, V>, const L: usize, const V: usize>(
     let view = M::view(&parameters).unwrap();
     let (mut losses, mut gradient) = (vec![f32::NAN; batch.len()], vec![0.0; M::PARAMETERS]);
     let mut first = 0;
-    for next in splits.iter().copied().chain([batch.len()]) {
+    for next in splits.iter().map(|split| M::boundary(batch, *split)).chain([batch.len()]) {
         let (shard, losses) = (&batch[first..next], &mut losses[first..next]);
         let mut records = vec![f32::NAN; shard.len() * M::RECORD];
         M::forward_backward(Plain, activation, view, shard, symbols, &mut records, losses);
@@ -980,15 +990,22 @@ fn check_lengths<
     };
     let lengthened_batch: Vec<Example<LONG>> = batch.iter().map(lengthen).collect();
     for activation in [Activation::Relu, STEPS] {
-        let (losses, gradient) = trained::<M, SHORT, V>(&parameters, activation, &batch, f32::NAN);
-        let (same, found) = trained::<N, LONG, V>(&long, activation, &lengthened_batch, f32::NAN);
+        let (losses, _) = trained::<M, SHORT, V>(&parameters, activation, &batch, f32::NAN);
+        let (same, _) = trained::<N, LONG, V>(&long, activation, &lengthened_batch, f32::NAN);
         assert_eq!(losses, same, "{:?} {activation:?}", M::SHAPE);
-        let (mut gradient, mut found) = (&gradient[..], &found[..]);
-        for (short, tensor) in M::TENSORS.iter().zip(N::TENSORS) {
-            let expected = gradient.split_off(..short.len()).unwrap();
-            let (shared, added) = found.split_off(..tensor.len()).unwrap().split_at(short.len());
-            assert!(shared == expected, "{} of {:?} {activation:?}", tensor.name, M::SHAPE);
-            assert!(added.iter().all(|bits| *bits == 0), "{} of {:?}, no text's rows", tensor.name, M::SHAPE);
+        // One by one, since a pack of the longer network has room for more texts.
+        for (example, lengthened) in batch.iter().zip(&lengthened_batch) {
+            let (example, lengthened) = (std::slice::from_ref(example), std::slice::from_ref(lengthened));
+            let (_, gradient) = trained::<M, SHORT, V>(&parameters, activation, example, f32::NAN);
+            let (_, found) = trained::<N, LONG, V>(&long, activation, lengthened, f32::NAN);
+            let (mut gradient, mut found) = (&gradient[..], &found[..]);
+            for (short, tensor) in M::TENSORS.iter().zip(N::TENSORS) {
+                let expected = gradient.split_off(..short.len()).unwrap();
+                let (shared, added) = found.split_off(..tensor.len()).unwrap().split_at(short.len());
+                assert!(shared == expected, "{} of {:?} {activation:?}", tensor.name, M::SHAPE);
+                let unused = added.iter().all(|bits| *bits == 0);
+                assert!(unused, "{} of {:?}, no text's rows", tensor.name, M::SHAPE);
+            }
         }
         let (mut memory, mut other) = (vec![f32::NAN; M::MEMORY], vec![f32::NAN; N::MEMORY]);
         let view = M::view(&parameters).unwrap();

@@ -175,13 +175,13 @@ fn rms_norm() {
 
 fn check_attention(oracle: &Oracle, features: usize, width: usize, length: usize) {
     let get = |name: &str| oracle.get(&format!("attention{features}x{width}n{length}/{name}"));
-    let (heads, inputs) = (Heads { features, positions: width, length }, ["q", "k", "v"].map(get));
+    let (heads, inputs) = (Heads { features, positions: width }, ["q", "k", "v"].map(get));
     let [q, k, v] = inputs.map(single);
     let (mut share, mut y) = (vec![f32::NAN; width * width], vec![f32::NAN; features * width]);
-    attention_forward(heads, [&q, &k, &v], &mut share, &mut y);
+    attention_forward(heads, &vec![0; length], [&q, &k, &v], &mut share, &mut y);
     assert_all_close(&double(&y), get("y"), ORACLE_ATTENTION, "attention y in f32");
     let (mut share, mut y) = (vec![f64::NAN; width * width], vec![f64::NAN; features * width]);
-    attention_forward(heads, inputs, &mut share, &mut y);
+    attention_forward(heads, &vec![0; length], inputs, &mut share, &mut y);
     assert_all_close(&y, get("y"), ORACLE_F64, "attention y");
     let [mut q, mut k, mut v] = inputs.map(<[f64]>::to_vec);
     let (mut d_y, mut d_share) = (get("d_y").to_vec(), vec![f64::NAN; width * width]);

@@ -17,6 +17,7 @@
 //! D. Hendrycks and K. Gimpel, "Gaussian Error Linear Units (GELUs)", 2016, section 2.
 
 use crate::math::Real;
+use crate::product::TILE;
 
 /// The exponent of a residual stream in integers, whose numbers are 16 bits with sign: −32 … 32 in steps of 1/1024.
 pub(crate) const STREAM: u8 = 10;
@@ -69,13 +70,14 @@ impl Activation {
         }
     }
 
-    /// d_x of each d_y, in place, from the y that [`forward`](Self::forward) left in an example whose hidden values count
-    /// `weight`.
+    /// d_x of each d_y, in place, from the y that [`forward`](Self::forward) left; `weights` is what hidden values count, of
+    /// each column of a map `[D][W]`, or one for all.
     #[inline(always)]
-    pub fn backward<R: Real>(self, y: &[R], d_y: &mut [R], weight: R) {
-        match self {
-            Self::Relu => relu_backward(y, d_y),
-            Self::Stepped(steps) => stepped_backward(steps, y, d_y, weight),
+    pub fn backward<R: Real>(self, y: &[R], d_y: &mut [R], weights: &[R]) {
+        match (self, weights) {
+            (Self::Relu, _) => relu_backward(y, d_y),
+            (Self::Stepped(steps), [weight]) => stepped_backward(steps, y, d_y, &[*weight; TILE]),
+            (Self::Stepped(steps), _) => stepped_backward(steps, y, d_y, weights),
         }
     }
 
@@ -100,18 +102,20 @@ fn stepped_forward<R: Real>(steps: Steps, x: &mut [R]) {
     }
 }
 
-/// d_x_i = d_y_i + weight·price where 0 < y_i < A·2⁻ᵃ, else 0, in place. Forward was
+/// d_x_dl = d_y_dl + weight_l·price where 0 < y_dl < A·2⁻ᵃ, else 0, in place. Forward was
 /// `y_i = 2⁻ᵃ·min(⌊max(x_i, 0)·2ᵃ + ½⌋, A)`.
-#[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
+#[expect(clippy::indexing_slicing, reason = "i is below all lengths")]
 #[inline(always)]
-fn stepped_backward<R: Real>(steps: Steps, y: &[R], d_y: &mut [R], weight: R) {
-    let price = weight * R::of(steps.price);
+fn stepped_backward<R: Real>(steps: Steps, y: &[R], d_y: &mut [R], weights: &[R]) {
+    let price = R::of(steps.price);
     let (steps, largest) = steps.scale::<R>();
     let end = largest / steps;
-    let count = y.len().min(d_y.len());
-    let (y, d_y) = (&y[..count], &mut d_y[..count]);
-    for i in 0..count {
-        d_y[i] = if y[i] > R::ZERO && y[i] < end { d_y[i] + price } else { R::ZERO };
+    for (y, d_y) in y.chunks(weights.len().max(1)).zip(d_y.chunks_mut(weights.len().max(1))) {
+        let count = y.len().min(d_y.len());
+        let (y, d_y, weights) = (&y[..count], &mut d_y[..count], &weights[..count]);
+        for i in 0..count {
+            d_y[i] = if y[i] > R::ZERO && y[i] < end { d_y[i] + weights[i] * price } else { R::ZERO };
+        }
     }
 }
 

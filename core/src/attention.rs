@@ -3,8 +3,8 @@
 //! With queries q, keys k and values v of one head, K features each: s_ij = Σ_f k_fi·q_fj/√K is how much position j asks for
 //! position i, p_ij = e^s_ij / Σ_i' e^s_i'j the share of its attention that it gives it, and y_fj = Σ_i v_fi·p_ij.
 //!
-//! There is no causal mask: a masked position is predicted from both sides. Past the end of the text there are no keys: the
-//! shares of what is computed there are 0.
+//! There is no causal mask: a masked position is predicted from both sides. Positions of several texts may lie side by side
+//! ([`pack`](crate::pack)): i runs over the keys of j's own text, and the shares of all others are 0.
 //!
 //! Backward, from the four lines above, last first:
 //! - y = v·p: ∂loss/∂p_ij = Σ_f v_fi·∂loss/∂y_fj and ∂loss/∂v_fi = Σ_j ∂loss/∂y_fj·p_ij;
@@ -18,6 +18,8 @@
 //!
 //! Source: A. Vaswani et al., "Attention Is All You Need", NeurIPS 2017, equation 1.
 
+use core::ops::Range;
+
 use crate::linear::{LANES, lanes, lanes_mut, row_by_row};
 use crate::math::Real;
 use crate::product::{Store, TILE, product, product_transposed, transpose_square};
@@ -30,8 +32,6 @@ pub struct Heads {
     pub features: usize,
     /// W: positions that are computed.
     pub positions: usize,
-    /// n ≤ W: positions of the text.
-    pub length: usize,
 }
 
 impl Heads {
@@ -54,10 +54,12 @@ impl Heads {
 
 /// y_fj = Σ_i v_fi·p_ij, and the shares p in `share`, head by head.
 ///
-/// `query`, `key`, `value` and `y` are `[A][K][W]`, `share` is `[A][W][W]`.
+/// `query`, `key`, `value` and `y` are `[A][K][W]`, `share` is `[A][W][W]`. `texts` says of each position which text it belongs
+/// to, those of one text side by side, and is shorter where the last belong to none.
 #[inline(always)]
 pub fn attention_forward<R: Real>(
     heads: Heads,
+    texts: &[u8],
     [query, key, value]: [&[R]; 3],
     share: &mut [R],
     y: &mut [R],
@@ -73,9 +75,14 @@ pub fn attention_forward<R: Real>(
         };
         product_transposed(key, query, share, width, Store::Set);
         multiply(share, scale);
-        let (inside, outside) = share.split_at_mut(heads.length.saturating_mul(width).min(share.len()));
-        softmax_of_lanes(inside, width);
-        outside.fill(R::ZERO);
+        let (mut rest, mut first) = (&mut *share, 0_usize);
+        for text in texts.chunk_by(|one, other| one == other) {
+            let end = first.saturating_add(text.len());
+            let (keys, tail) = rest.split_at_mut(text.len().saturating_mul(width).min(rest.len()));
+            softmax_of_lanes(keys, width, first..end);
+            (rest, first) = (tail, end);
+        }
+        rest.fill(R::ZERO);
         product(value, share, y, width, Store::Set);
     }
 }
@@ -88,25 +95,25 @@ fn multiply<R: Real>(x: &mut [R], a: R) {
     }
 }
 
-/// x_ij becomes e^x_ij / Σ_i' e^x_i'j; `x` is `[L][L]`, with `width` = L.
+/// x_ij becomes e^x_ij / Σ_i' e^x_i'j for the queries j of `text`, and 0 for the others; `x` is `[I][W]`, with `width` = W.
 #[inline(always)]
-fn softmax_of_lanes<R: Real>(x: &mut [R], width: usize) {
+fn softmax_of_lanes<R: Real>(x: &mut [R], width: usize, text: Range<usize>) {
     let (whole, eights) = (width.saturating_sub(width % TILE), width.saturating_sub(width % LANES));
     for first in (0..whole).step_by(TILE) {
-        softmax_of_some::<R, TILE>(x, width, first);
+        softmax_of_some::<R, TILE>(x, width, first, &text);
     }
     for first in (whole..eights).step_by(LANES) {
-        softmax_of_some::<R, LANES>(x, width, first);
+        softmax_of_some::<R, LANES>(x, width, first, &text);
     }
     for lane in eights..width {
-        softmax_of_some::<R, 1>(x, width, lane);
+        softmax_of_some::<R, 1>(x, width, lane, &text);
     }
 }
 
 /// [`softmax_of_lanes`] for the `N` lanes j from `first` on.
 #[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
-fn softmax_of_some<R: Real, const N: usize>(x: &mut [R], width: usize, first: usize) {
+fn softmax_of_some<R: Real, const N: usize>(x: &mut [R], width: usize, first: usize, text: &Range<usize>) {
     let mut largest = [R::NEG_INFINITY; N];
     let mut place = first;
     while let Some(x) = lanes::<R, N>(x, place) {
@@ -124,8 +131,9 @@ fn softmax_of_some<R: Real, const N: usize>(x: &mut [R], width: usize, first: us
         }
         place = place.saturating_add(width);
     }
-    for total in &mut total {
-        *total = R::ONE / *total;
+    for lane in 0..N {
+        let inside = text.contains(&first.wrapping_add(lane));
+        total[lane] = if inside { R::ONE / total[lane] } else { R::ZERO };
     }
     let mut place = first;
     while let Some(x) = lanes_mut::<R, N>(x, place) {

@@ -167,7 +167,7 @@ pub struct Shape {
 /// One training step has two phases, and both can be split among threads without changing a bit. Examples are split into
 /// *shards*, and [`forward_backward`](Self::forward_backward) fills each shard's records. Parameters are split into the parts of
 /// their tensors, and [`gradient`](Self::gradient) adds what each shard contributes to a part, in the order of the shards, so
-/// that a sum runs over the whole batch in its order.
+/// that a sum runs over the whole batch in its order. A shard begins at a [`boundary`](Self::boundary).
 ///
 /// Both are generic over [`Real`], so that derivatives are checked in `f64`, and over the [`Kernels`] that compute.
 pub trait Model<const L: usize, const V: usize> {
@@ -192,6 +192,12 @@ pub trait Model<const L: usize, const V: usize> {
 
     /// Writes the initial parameters, drawn from `stream`.
     fn initialise(parameters: &mut [f32], stream: Stream);
+
+    /// The first row of `batch` from number `row` on at which a shard may begin: any, unless the network computes some examples
+    /// [together](crate::pack).
+    fn boundary(_batch: &[Example<L>], row: usize) -> usize {
+        row
+    }
 
     /// Forward and backward through the activations, for each example of a shard.
     ///

@@ -22,20 +22,25 @@ pub struct Embedding<'a, W> {
     pub from_end: &'a [W],
 }
 
-/// x\[l\] = P\[l\] + Q\[n − 1 − l\] + E\[x_l\] for the n positions of `symbols`, and 0 for those that are computed besides;
-/// `x` is `[D][W]`, with `width` = W ≥ n.
+/// x\[`first` + l\] = P\[l\] + Q\[n − 1 − l\] + E\[x_l\] for the n positions l of `symbols`; `x` is `[D][W]`, with `width`
+/// = W ≥ `first` + n, and what is there otherwise stays.
 ///
 /// A symbol outside the table is read as MASK; the sampler and the loaders admit none.
 #[inline(always)]
-pub fn embed<R: Real, W: Stored<R>>(tables: Embedding<W>, symbols: &[Option<u8>], x: &mut [R], width: usize) {
+pub fn embed<R: Real, W: Stored<R>>(
+    tables: Embedding<W>,
+    symbols: &[Option<u8>],
+    x: &mut [R],
+    width: usize,
+    first: usize,
+) {
     let features = x.len().checked_div(width).unwrap_or(0);
-    x.fill(R::ZERO);
     for (l, symbol) in symbols.iter().enumerate() {
         let from_end = symbols.len().wrapping_sub(l).wrapping_sub(1);
         let rows = block(tables.position, l, features).zip(block(tables.from_end, from_end, features));
         let Some((position, from_end)) = rows else { return };
         let token = symbol.and_then(|symbol| block(tables.token, usize::from(symbol), features));
-        let mut place = l;
+        let mut place = first.wrapping_add(l);
         for d in 0..features {
             if let (Some(x), Some(position), Some(from_end)) =
                 (x.get_mut(place), position.get(d), from_end.get(d))

@@ -90,8 +90,8 @@ pub trait Kernels<R: Real>: Copy + Send + Sync {
     }
 
     /// [`shift`](crate::product::shift).
-    fn shift(self, x: &[R], tap: (usize, usize), y: &mut [R], width: usize, length: usize) {
-        product::shift(x, tap, y, width, length);
+    fn shift(self, x: &[R], tap: (usize, usize), y: &mut [R], width: usize, texts: &[u8]) {
+        product::shift(x, tap, y, width, texts);
     }
 
     /// [`add_bias`](crate::product::add_bias).
@@ -110,8 +110,8 @@ pub trait Kernels<R: Real>: Copy + Send + Sync {
     }
 
     /// [`Activation::backward`].
-    fn activation_backward(self, activation: Activation, y: &[R], d_y: &mut [R], weight: R) {
-        Activation::backward(activation, y, d_y, weight);
+    fn activation_backward(self, activation: Activation, y: &[R], d_y: &mut [R], weights: &[R]) {
+        Activation::backward(activation, y, d_y, weights);
     }
 
     /// [`Activation::hold`].
@@ -148,9 +148,9 @@ pub trait Kernels<R: Real>: Copy + Send + Sync {
         weights: &[f32],
         symbols: usize,
         z: &mut [R],
-        width: usize,
-    ) -> R {
-        softmax::cross_entropy_of_positions(clean, weights, symbols, z, width)
+        losses: &mut [R],
+    ) {
+        softmax::cross_entropy_of_positions(clean, weights, symbols, z, losses);
     }
 
     /// [`rms_norm_forward`](crate::normalisation::rms_norm_forward) with the correctly rounded square root.
@@ -164,8 +164,8 @@ pub trait Kernels<R: Real>: Copy + Send + Sync {
     }
 
     /// [`attention_forward`](crate::attention::attention_forward).
-    fn attention_forward(self, heads: Heads, inputs: [&[R]; 3], share: &mut [R], y: &mut [R]) {
-        attention::attention_forward(heads, inputs, share, y);
+    fn attention_forward(self, heads: Heads, texts: &[u8], inputs: [&[R]; 3], share: &mut [R], y: &mut [R]) {
+        attention::attention_forward(heads, texts, inputs, share, y);
     }
 
     /// [`attention_backward`](crate::attention::attention_backward).
@@ -191,8 +191,15 @@ pub trait Kernels<R: Real>: Copy + Send + Sync {
     }
 
     /// [`embed`](crate::embedding::embed).
-    fn embed<W: Stored<R>>(self, tables: Embedding<W>, symbols: &[Option<u8>], x: &mut [R], width: usize) {
-        embedding::embed(tables, symbols, x, width);
+    fn embed<W: Stored<R>>(
+        self,
+        tables: Embedding<W>,
+        symbols: &[Option<u8>],
+        x: &mut [R],
+        width: usize,
+        first: usize,
+    ) {
+        embedding::embed(tables, symbols, x, width, first);
     }
 
     /// [`embed_backward`](crate::embedding::embed_backward).

@@ -26,6 +26,7 @@ pub mod rounding;
 // 4. Networks, and the seam between them and what computes.
 pub mod kernels;
 pub mod denoiser;
+pub mod pack;
 pub mod mlp;
 pub mod residual;
 pub mod transformer;

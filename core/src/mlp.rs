@@ -99,7 +99,7 @@ pub fn activate_backward<R: Real, K: Kernels<R>, const L: usize>(
     let width = hidden.len().checked_div(batch.len()).unwrap_or(0).max(1);
     let rows = hidden.chunks_exact(width).zip(d_hidden.chunks_exact_mut(width));
     for (example, (hidden, d_hidden)) in batch.iter().zip(rows) {
-        kernels.activation_backward(activation, hidden, d_hidden, example.price_weight(activation));
+        kernels.activation_backward(activation, hidden, d_hidden, &[example.price_weight(activation)]);
         kernels.dropout_backward(example.dropout, d_hidden);
     }
 }

@@ -501,34 +501,44 @@ pub(crate) fn transpose_square<R: Real>(x: &mut [R], width: usize) {
     }
 }
 
-/// y\[l\] = x\[l + `tap` − `radius`\] for each feature, 0 wherever one of both is outside the text of `length` positions.
+/// y\[l\] = x\[l + `tap` − `radius`\] for each feature, 0 wherever the two are not positions of one text.
 ///
-/// `x` and `y` are `[D][W]`, with `width` = W ≥ `length`.
+/// `x` and `y` are `[D][W]`, with `width` = W; `texts` says of each position which text it belongs to, and is shorter where
+/// the last belong to none.
 #[inline(always)]
-pub fn shift<R: Real>(x: &[R], (tap, radius): (usize, usize), y: &mut [R], width: usize, length: usize) {
+pub fn shift<R: Real>(x: &[R], (tap, radius): (usize, usize), y: &mut [R], width: usize, texts: &[u8]) {
     match width {
-        TILE => shift_rows::<R, TILE>(x, (tap, radius), y, length),
-        LANES => shift_rows::<R, LANES>(x, (tap, radius), y, length),
+        TILE => shift_rows::<R, TILE>(x, (tap, radius), y, texts),
+        LANES => shift_rows::<R, LANES>(x, (tap, radius), y, texts),
         _ => {
             let rows = x.chunks_exact(width.max(1)).zip(y.chunks_exact_mut(width.max(1)));
             for (x, y) in rows {
                 for (l, y) in y.iter_mut().enumerate() {
                     let from = l.wrapping_add(tap).wrapping_sub(radius);
-                    let inside = l < length && from < length;
-                    *y = if inside { x.get(from).copied().unwrap_or(R::ZERO) } else { R::ZERO };
+                    *y = if same_text(texts, l, from) {
+                        x.get(from).copied().unwrap_or(R::ZERO)
+                    } else {
+                        R::ZERO
+                    };
                 }
             }
         }
     }
 }
 
+/// Whether `one` and `other` are positions of one of `texts`.
+#[inline(always)]
+fn same_text(texts: &[u8], one: usize, other: usize) -> bool {
+    texts.get(one).is_some_and(|text| texts.get(other) == Some(text))
+}
+
 /// [`shift`] of rows of `N` positions, each read in one piece: what that takes from the rows beside it is masked.
 #[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
-fn shift_rows<R: Real, const N: usize>(x: &[R], (tap, radius): (usize, usize), y: &mut [R], length: usize) {
+fn shift_rows<R: Real, const N: usize>(x: &[R], (tap, radius): (usize, usize), y: &mut [R], texts: &[u8]) {
     let mut inside = [false; N];
     for lane in 0..N {
-        inside[lane] = lane < length && lane.wrapping_add(tap).wrapping_sub(radius) < length;
+        inside[lane] = same_text(texts, lane, lane.wrapping_add(tap).wrapping_sub(radius));
     }
     let mut place = tap.wrapping_sub(radius);
     for (row, y) in y.as_chunks_mut::<N>().0.iter_mut().enumerate() {

@@ -116,10 +116,10 @@ pub fn cross_entropy_of_rows<R: Real>(
 /// Symbols of the largest alphabet: a network with more does not compile.
 pub(crate) const MOST_SYMBOLS: usize = 256;
 
-/// Σ_l weight_l·−ln p(clean_l) over the n positions l of `clean`, ascending, in nats; turns the logits of every position into
-/// their gradients, 0 where the weight is, and past the text's end.
+/// Turns the logits of every position l into their gradients, and gives its weight_l·−ln p(clean_l) in `losses`, in nats; both
+/// are 0 where the weight is.
 ///
-/// `z` is `[V][W]`, with `width` = W ≥ n.
+/// `z` is `[V][W]`; `clean`, `weights` and `losses` are `[W]`.
 #[expect(clippy::indexing_slicing, reason = "training; position < L, clean < symbols ≤ V ≤ 256")]
 #[inline(always)]
 pub fn cross_entropy_of_positions<R: Real>(
@@ -127,25 +127,24 @@ pub fn cross_entropy_of_positions<R: Real>(
     weights: &[f32],
     symbols: usize,
     z: &mut [R],
-    width: usize,
-) -> R {
-    let positions = width;
+    losses: &mut [R],
+) {
+    let positions = losses.len();
     let outputs = z.len().checked_div(positions).unwrap_or(0);
-    let mut loss = R::ZERO;
     let mut column = [R::ZERO; MOST_SYMBOLS];
     let column = &mut column[..outputs];
     for position in 0..positions {
-        let weight = if position < clean.len() { weights[position] } else { 0.0 };
-        let weight = R::of(f64::from(weight));
+        let weight = R::of(f64::from(weights[position]));
         if weight == R::ZERO {
             column.fill(R::ZERO);
+            losses[position] = R::ZERO;
         } else {
             let mut place = position;
             for v in 0..outputs {
                 column[v] = z[place];
                 place = place.saturating_add(positions);
             }
-            loss += cross_entropy(column, symbols, clean[position], weight);
+            losses[position] = cross_entropy(column, symbols, clean[position], weight);
         }
         let mut place = position;
         for v in 0..outputs {
@@ -153,5 +152,4 @@ pub fn cross_entropy_of_positions<R: Real>(
             place = place.saturating_add(positions);
         }
     }
-    loss
 }

@@ -30,7 +30,7 @@ const P: usize = 16;
 const D: usize = 64;
 const K: usize = 16;
 const W: usize = 4 * D;
-const HEADS: Heads = Heads { features: K, positions: P, length: P };
+const HEADS: Heads = Heads { features: K, positions: P };
 
 /// What the kernels read and write.
 struct Data {
@@ -217,7 +217,7 @@ impl Kernel for AttentionForward {
     #[inline(always)]
     fn run(data: &mut Data) {
         let [query, key, value, y] = &mut data.heads;
-        attention_forward(HEADS, [query, key, value], &mut data.shares[0], y);
+        attention_forward(HEADS, &[0; P], [query, key, value], &mut data.shares[0], y);
     }
 }
 

@@ -62,9 +62,7 @@ impl Hidden {
 /// One pass of one text.
 struct Pass<'a, 'p> {
     hidden: &'a mut Hidden,
-    dropout: Dropout,
-    /// Positions of a map, among which dropout counts.
-    width: usize,
+    place: Place,
     /// The parameters still to come.
     rest: &'p [f64],
     /// Σ of the hidden values that something reads.
@@ -80,12 +78,13 @@ impl<'p> Pass<'_, 'p> {
 
     /// What dropout multiplies unit number `unit` of `units` by, at `position`.
     fn kept(&self, layer: usize, units: usize, unit: usize, position: usize) -> f64 {
-        if self.dropout == Dropout::NONE {
+        let Place { dropout, width, first } = self.place;
+        if dropout == Dropout::NONE {
             return 1.0;
         }
-        let mut factors = vec![1.0_f64; units * self.width];
-        self.dropout.forward(layer, &mut factors);
-        factors[unit * self.width + position]
+        let mut factors = vec![1.0_f64; units * width];
+        dropout.forward(layer, &mut factors);
+        factors[unit * width + first + position]
     }
 
     /// The hidden values of layer number `layer` at `position`, and their price if `something` reads them.
@@ -255,28 +254,59 @@ pub(crate) fn logits_at_work(
     text: &[Option<u8>],
 ) -> Vec<Vec<f64>> {
     let hidden = &mut Hidden::new(activation);
-    let mut pass = Pass { hidden, dropout: Dropout::NONE, width: 1, rest: parameters, sum: 0.0 };
+    let place = Place { dropout: Dropout::NONE, width: 1, first: 0 };
+    let mut pass = Pass { hidden, place, rest: parameters, sum: 0.0 };
     let logits = logits(shape, text, |_| true, &mut pass);
     assert!(pass.rest.is_empty(), "the parameters are all read");
     logits
 }
 
-/// The loss of `example`, and what its hidden values cost besides.
+/// Where dropout finds the hidden values of an example.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    dropout: Dropout,
+    /// Positions of a map.
+    width: usize,
+    /// That of the example's first position.
+    first: usize,
+}
+
+/// Where dropout finds those of each example of a batch: a perceptron's in a row of its own; else in a map with texts that follow
+/// each other, as many as fit 16 positions, which all go by what the first says.
+pub(crate) fn places<const L: usize>(shape: Shape, batch: &[Example<L>]) -> Vec<Place> {
+    if matches!(shape.architecture, Architecture::Mlp | Architecture::Residual) {
+        return batch.iter().map(|e| Place { dropout: e.dropout, width: 1, first: 0 }).collect();
+    }
+    let mut packs: Vec<Vec<&Example<L>>> = Vec::new();
+    let sum = |pack: &[&Example<L>]| pack.iter().map(|example| example.length()).sum::<usize>();
+    for example in batch {
+        match packs.last_mut() {
+            Some(pack) if sum(pack) + example.length() <= L.min(16) => pack.push(example),
+            _ => packs.push(vec![example]),
+        }
+    }
+    let mut places = Vec::new();
+    for pack in packs {
+        let (dropout, width) = (pack[0].dropout, width_of(sum(&pack), L));
+        places.extend((0..pack.len()).map(|count| Place { dropout, width, first: sum(&pack[..count]) }));
+    }
+    places
+}
+
+/// The loss of `example`, which is at `place`, and what its hidden values cost besides.
 pub(crate) fn loss_and_price<const L: usize>(
     shape: Shape,
     parameters: &[f64],
-    example: &Example<L>,
+    (example, place): (&Example<L>, Place),
     symbols: usize,
     hidden: &mut Hidden,
 ) -> [f64; 2] {
     let clean = example.clean.symbols();
-    let perceptron = matches!(shape.architecture, Architecture::Mlp | Architecture::Residual);
-    let width = if perceptron { 1 } else { width_of(clean.len(), L) };
     let price = match hidden.activation {
         Activation::Relu => 0.0,
         Activation::Stepped(steps) => steps.price,
     };
-    let mut pass = Pass { hidden, dropout: example.dropout, width, rest: parameters, sum: 0.0 };
+    let mut pass = Pass { hidden, place, rest: parameters, sum: 0.0 };
     let scored = |l: usize| example.weights[l] != 0.0;
     let logits = logits(shape, &example.noisy[..clean.len()], scored, &mut pass);
     assert!(pass.rest.is_empty(), "the parameters are all read");

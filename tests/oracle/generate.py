@@ -96,12 +96,12 @@ def rms_norm(generator, width, positions):
 
 
 def attention(generator, width, positions, length):
-    """Every query reads the first `length` positions; what the others hold must not matter."""
+    """Each of the first `length` positions reads these; what the others hold must not matter, and they get 0."""
     case = f"attention{width}x{positions}n{length}"
     q, k, v = (leaf(2 * uniform(generator, width, positions)) for _ in range(3))
     d_y = torch.tensor(uniform(generator, width, positions))
     inputs = q.T[None], k.T[None, :length], v.T[None, :length]
-    y = torch.nn.functional.scaled_dot_product_attention(*inputs)[0].T
+    y = torch.nn.functional.scaled_dot_product_attention(*inputs)[0].T * (torch.arange(positions) < length)
     y.backward(d_y)
     for name, value in dict(q=q, k=k, v=v, y=y, d_y=d_y, d_q=q.grad, d_k=k.grad, d_v=v.grad).items():
         put(f"{case}/{name}", value)

@@ -65,28 +65,29 @@ macro_rules! kernels_compiled_for {
                 fn add_scaled (y: &mut [f32], a: f32, x: &[f32]) = linear::add_scaled(y, a, x);
                 fn transpose_blocks (x: &[f32], y: &mut [f32], width: usize) = product::transpose_blocks(x, y, width);
                 fn transpose (x: &[f32], y: &mut [f32], width: usize) = product::transpose(x, y, width);
-                fn shift (x: &[f32], tap: (usize, usize), y: &mut [f32], width: usize, length: usize) =
-                    product::shift(x, tap, y, width, length);
+                fn shift (x: &[f32], tap: (usize, usize), y: &mut [f32], width: usize, texts: &[u8]) =
+                    product::shift(x, tap, y, width, texts);
                 fn add_bias [W] (bias: &[W], x: &mut [f32], width: usize) = product::add_bias(bias, x, width);
                 fn add_bias_backward (d_x: &[f32], d_bias: &mut [f32], width: usize) =
                     product::add_bias_backward(d_x, d_bias, width);
                 fn activation_forward (activation: Activation, x: &mut [f32]) = Activation::forward(activation, x);
-                fn activation_backward (activation: Activation, y: &[f32], d_y: &mut [f32], weight: f32) =
-                    Activation::backward(activation, y, d_y, weight);
+                fn activation_backward (activation: Activation, y: &[f32], d_y: &mut [f32], weights: &[f32]) =
+                    Activation::backward(activation, y, d_y, weights);
                 fn hold (activation: Activation, x: &mut [f32]) = Activation::hold(activation, x);
                 fn cross_entropy_of_rows (
                     targets: &[Target], z: &mut [f32], outputs: usize, symbols: usize, losses: &mut [f32]
                 ) = softmax::cross_entropy_of_rows(targets, z, outputs, symbols, losses);
                 fn cross_entropy_of_positions (
-                    clean: &[u8], weights: &[f32], symbols: usize, z: &mut [f32], width: usize
-                ) -> f32 = softmax::cross_entropy_of_positions(clean, weights, symbols, z, width);
+                    clean: &[u8], weights: &[f32], symbols: usize, z: &mut [f32], losses: &mut [f32]
+                ) = softmax::cross_entropy_of_positions(clean, weights, symbols, z, losses);
                 fn rms_norm_forward [W] (gain: &[W], x: &[f32], y: &mut [f32], width: usize) =
                     normalisation::rms_norm_forward(gain, x, y, width, f32::sqrt);
                 fn rms_norm_backward (gain: &[f32], x: &[f32], d: &mut [f32], d_gain: &mut [f32], width: usize) =
                     normalisation::rms_norm_backward(gain, x, d, d_gain, width, f32::sqrt);
                 fn dropout_backward (dropout: Dropout, d_y: &mut [f32]) = Dropout::backward(dropout, d_y);
-                fn embed [W] (tables: Embedding<W>, symbols: &[Option<u8>], x: &mut [f32], width: usize) =
-                    embedding::embed(tables, symbols, x, width);
+                fn embed [W] (
+                    tables: Embedding<W>, symbols: &[Option<u8>], x: &mut [f32], width: usize, first: usize
+                ) = embedding::embed(tables, symbols, x, width, first);
                 fn embed_backward (symbols: &[Option<u8>], d: &[f32], symbol: u8, d_row: &mut [f32]) =
                     embedding::embed_backward(symbols, d, symbol, d_row);
                 fn embed_backward_from_end (length: usize, d: &[f32], d_from_end: &mut [f32], features: usize) =
@@ -111,8 +112,9 @@ macro_rules! kernels_compiled_for {
                 ) = product::product_backward_weight(positions, d_y, x, d_w, width);
                 fn gelu_forward (x: &mut [f32]) = activation::gelu_forward(x);
                 fn gelu_forward_slope (x: &mut [f32], slope: &mut [f32]) = activation::gelu_forward_slope(x, slope);
-                fn attention_forward (heads: Heads, inputs: [&[f32]; 3], share: &mut [f32], y: &mut [f32]) =
-                    attention::attention_forward(heads, inputs, share, y);
+                fn attention_forward (
+                    heads: Heads, texts: &[u8], inputs: [&[f32]; 3], share: &mut [f32], y: &mut [f32]
+                ) = attention::attention_forward(heads, texts, inputs, share, y);
                 fn attention_backward (
                     heads: Heads, inputs: [&mut [f32]; 3], share: &mut [f32], d_y: &mut [f32], d_share: &mut [f32]
                 ) = attention::attention_backward(heads, inputs, share, d_y, d_share);

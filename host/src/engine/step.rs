@@ -95,6 +95,8 @@ trait Passes<const L: usize>: Sync {
     fn tensors(&self) -> &'static [Tensor];
     /// [`Model::RECORD`].
     fn record(&self) -> usize;
+    /// [`Model::boundary`].
+    fn boundary(&self, batch: &[Example<L>], row: usize) -> usize;
     /// [`Model::forward_backward`] of a shard.
     fn forward_backward(
         &self,
@@ -103,8 +105,8 @@ trait Passes<const L: usize>: Sync {
         records: &mut [f32],
         losses: &mut [f32],
     );
-    /// [`Model::gradient`] of a shard.
-    fn gradient(&self, tensor: usize, part: usize, shard: &[Example<L>], records: &[f32], out: &mut [f32]);
+    /// [`Model::gradient`] of a batch.
+    fn gradient(&self, tensor: usize, part: usize, batch: &[Example<L>], records: &[f32], out: &mut [f32]);
 }
 
 /// The passes of the network `M`.
@@ -122,6 +124,10 @@ impl<M: Model<L, V>, const L: usize, const V: usize> Passes<L> for PassesOf<M, V
         M::RECORD
     }
 
+    fn boundary(&self, batch: &[Example<L>], row: usize) -> usize {
+        M::boundary(batch, row)
+    }
+
     fn forward_backward(
         &self,
         weights: &[f32],
@@ -135,8 +141,8 @@ impl<M: Model<L, V>, const L: usize, const V: usize> Passes<L> for PassesOf<M, V
         }
     }
 
-    fn gradient(&self, tensor: usize, part: usize, shard: &[Example<L>], records: &[f32], out: &mut [f32]) {
-        M::gradient(Vectorised, tensor, part, shard, records, out);
+    fn gradient(&self, tensor: usize, part: usize, batch: &[Example<L>], records: &[f32], out: &mut [f32]) {
+        M::gradient(Vectorised, tensor, part, batch, records, out);
     }
 }
 
@@ -150,14 +156,20 @@ fn by_examples_and_parameters<const L: usize>(
 ) {
     let (tensors, record) = (network.tensors(), network.record());
     let Batch { examples, next, records, losses } = batch;
-    let rows = examples.len().div_ceil(threads);
-    let computed = records.chunks_mut(rows * record).zip(losses.chunks_mut(rows));
-    let shards = examples.chunks(rows).zip(computed).zip(next.chunks_mut(rows)).enumerate().collect();
-    on_each_thread(shards, |(number, ((shard, (records, losses)), next))| {
-        for (row, example) in (number * rows..).zip(next) {
+    let start = |shard: usize| network.boundary(examples, shard * examples.len() / threads);
+    let mut shards = Vec::new();
+    let mut rest = (&mut *records, losses, next);
+    for rows in (0..threads).map(|shard| start(shard)..start(shard + 1)) {
+        let count = rows.len();
+        let records = rest.0.split_off_mut(..count * record).unwrap_or_default();
+        let losses = rest.1.split_off_mut(..count).unwrap_or_default();
+        shards.push((rows, records, losses, rest.2.split_off_mut(..count).unwrap_or_default()));
+    }
+    on_each_thread(shards, |(rows, records, losses, next)| {
+        for (row, example) in rows.clone().zip(next) {
             draw(row, example);
         }
-        network.forward_backward(parameters.weights, shard, records, losses);
+        network.forward_backward(parameters.weights, &examples[rows], records, losses);
     });
     let records = &*records;
     let mut shares: Vec<Vec<Part>> = (0..threads).map(|_| Vec::new()).collect();
@@ -168,9 +180,7 @@ fn by_examples_and_parameters<const L: usize>(
         for Part { tensor, part, parameters } in share {
             with_gradient(parameters.weights.len(), |gradient| {
                 gradient.fill(0.0);
-                for (shard, records) in examples.chunks(rows).zip(records.chunks(rows * record)) {
-                    network.gradient(tensor, part, shard, records, gradient);
-                }
+                network.gradient(tensor, part, examples, records, gradient);
                 update(rates, parameters, gradient);
             });
         }

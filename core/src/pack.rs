@@ -1,0 +1,216 @@
+//! Packs: short texts side by side in one map of positions.
+//!
+//! A network that is shared over the positions computes whole registers of them ([`width_of`]), and most texts fill no more
+//! than half of one. So texts that follow each other in a batch are trained on together, as many as fit [`TILE`] positions: the
+//! columns of the first text of a pack are followed by those of the second. What a position computes for itself is the same alone
+//! and in a pack; where positions look at each other, in a convolution or in attention, a text sees no column of another.
+//!
+//! A sum over the positions of a batch runs over its packs in order, and in a pack over its columns in order. A
+//! [shard](crate::denoiser::Model::boundary) begins with a pack, so which texts share one is a function of the batch alone.
+//!
+//! Source: M. Krell et al., "Efficient Sequence Packing without Cross-contamination", 2021, section 3.2, for the two conditions:
+//! attention within a text only, and a loss for each text. The packs are those of "next fit", which keeps the order.
+
+use crate::activation::Activation;
+use crate::denoiser::Example;
+use crate::dropout::Dropout;
+use crate::embedding::Embedding;
+use crate::kernels::Kernels;
+use crate::math::Real;
+use crate::product::{Positions, TILE, width_of};
+
+/// Examples that are computed side by side, at least one.
+#[derive(Clone, Copy, Debug)]
+pub struct Pack<'a, const L: usize> {
+    examples: &'a [Example<L>],
+}
+
+/// The packs of `shard`, in order.
+pub fn packs<const L: usize>(mut shard: &[Example<L>]) -> impl Iterator<Item = Pack<'_, L>> {
+    core::iter::from_fn(move || {
+        let (examples, rest) = shard.split_at_checked(fitting(shard))?;
+        shard = rest;
+        (!examples.is_empty()).then_some(Pack { examples })
+    })
+}
+
+/// The packs of `shard`, each with what it left in `records`, of `record` numbers an example.
+pub fn with_records<'a, R, const L: usize>(
+    shard: &'a [Example<L>],
+    records: &'a [R],
+    record: usize,
+) -> impl Iterator<Item = (Pack<'a, L>, &'a [R])> {
+    packs(shard).scan(records, move |rest, pack| {
+        let here = rest.split_off(..record.saturating_mul(pack.examples.len()))?;
+        Some((pack, here))
+    })
+}
+
+/// The packs of `shard`, each with its part of `records`, of `record` numbers an example, and of `losses`.
+pub fn with_records_mut<'a, R, const L: usize>(
+    shard: &'a [Example<L>],
+    records: &'a mut [R],
+    record: usize,
+    losses: &'a mut [R],
+) -> impl Iterator<Item = (Pack<'a, L>, &'a mut [R], &'a mut [R])> {
+    packs(shard).scan((records, losses), move |(records, losses), pack| {
+        let count = pack.examples.len();
+        let here = records.split_off_mut(..record.saturating_mul(count))?;
+        Some((pack, here, losses.split_off_mut(..count)?))
+    })
+}
+
+/// [`Pack::texts`] of a text of `length` symbols alone.
+pub fn alone<const L: usize>(length: usize) -> [u8; L] {
+    let mut texts = [u8::MAX; L];
+    texts.iter_mut().take(length).for_each(|text| *text = 0);
+    texts
+}
+
+/// How many of the first of `examples` fit [`TILE`] positions, at most L; one at least, if there is one.
+fn fitting<const L: usize>(examples: &[Example<L>]) -> usize {
+    let mut columns = 0_usize;
+    let fits = |example: &&Example<L>| {
+        let alone = columns == 0;
+        columns = columns.saturating_add(example.length());
+        alone || columns <= TILE.min(L)
+    };
+    examples.iter().take_while(fits).count()
+}
+
+/// The first example from number `row` on at which a pack of `batch` begins.
+pub fn boundary<const L: usize>(batch: &[Example<L>], row: usize) -> usize {
+    let mut start = 0_usize;
+    for pack in packs(batch) {
+        if start >= row {
+            break;
+        }
+        start = start.saturating_add(pack.examples.len());
+    }
+    start
+}
+
+impl<'a, const L: usize> Pack<'a, L> {
+    /// The examples of the pack.
+    pub fn examples(&self) -> &'a [Example<L>] {
+        self.examples
+    }
+
+    /// W: columns that are computed.
+    pub fn width(&self) -> usize {
+        width_of(self.length(), L)
+    }
+
+    /// Columns that hold a symbol.
+    fn length(&self) -> usize {
+        self.examples.iter().fold(0, |columns, example| columns.saturating_add(example.length()))
+    }
+
+    /// Each example with the number of its first column.
+    fn placed(&self) -> impl Iterator<Item = (usize, &'a Example<L>)> + use<'a, L> {
+        self.examples.iter().scan(0_usize, |next, example| {
+            let first = *next;
+            *next = next.saturating_add(example.length());
+            Some((first, example))
+        })
+    }
+
+    /// `of` the number, the example and the position of each column that holds a symbol; `past` for those behind them.
+    fn columns<T: Copy>(&self, past: T, of: impl Fn(u8, &Example<L>, usize) -> T) -> [T; L] {
+        let mut columns = [past; L];
+        let positions = (0..u8::MAX).zip(self.examples).flat_map(|(number, example)| {
+            (0..example.length()).map(move |position| (number, example, position))
+        });
+        for (column, (number, example, position)) in columns.iter_mut().zip(positions) {
+            *column = of(number, example, position);
+        }
+        columns
+    }
+
+    /// The number of the text that each column belongs to; those behind the last share one that nothing reads.
+    pub fn texts(&self) -> [u8; L] {
+        self.columns(u8::MAX, |number, _, _| number)
+    }
+
+    /// What each column's cross-entropy counts.
+    fn weights(&self) -> [f32; L] {
+        self.columns(0.0, |_, example, position| example.weights.get(position).copied().unwrap_or(0.0))
+    }
+
+    /// The columns that the loss reads; all that hold a symbol if `everywhere`.
+    pub fn positions(&self, everywhere: bool) -> Positions<L> {
+        let weights = self.weights();
+        let scored = |column: usize| weights.get(column).is_some_and(|weight| *weight != 0.0);
+        Positions::new(self.length(), |column| everywhere || scored(column))
+    }
+
+    /// What a hidden value of each column counts where `activation` prices it, else 0; of those alone that the loss reads, unless
+    /// `everywhere`.
+    pub fn prices<R: Real>(&self, activation: Activation, everywhere: bool) -> [R; L] {
+        self.columns(R::ZERO, |_, example, position| {
+            let counts = everywhere || example.is_scored(position);
+            if counts { example.price_weight(activation) } else { R::ZERO }
+        })
+    }
+
+    /// Which hidden values the pack goes without: those that its first example names.
+    pub fn dropout(&self) -> Dropout {
+        self.examples.first().map_or(Dropout::NONE, |example| example.dropout)
+    }
+
+    /// What each column's symbol and position give, [`embed`](crate::embedding::embed), in `x`, `[D][W]`.
+    pub fn embed<R: Real, K: Kernels<R>>(&self, kernels: K, tables: Embedding<R>, x: &mut [R]) {
+        x.fill(R::ZERO);
+        for (first, example) in self.placed() {
+            kernels.embed(tables, example.shown(), x, self.width(), first);
+        }
+    }
+
+    /// Adds to `out` the pack's share of the gradient of row number `part` of E (`tensor` 0), of P (1) or of Q (2), from `d`,
+    /// ∂loss/∂x with the columns outermost, `[W][D]`, where `features` = D.
+    pub fn embed_backward<R: Real, K: Kernels<R>>(
+        &self,
+        kernels: K,
+        (tensor, part): (usize, usize),
+        d: &[R],
+        out: &mut [R],
+        features: usize,
+    ) {
+        for (first, example) in self.placed() {
+            let d = d.get(first.saturating_mul(features)..).unwrap_or(&[]);
+            match (tensor, u8::try_from(part)) {
+                (0, Ok(symbol)) => {
+                    if example.shown().contains(&Some(symbol)) {
+                        kernels.embed_backward(example.shown(), d, symbol, out);
+                    }
+                }
+                (1, _) => {
+                    let inside = d.get(..features.saturating_mul(example.length())).unwrap_or(&[]);
+                    kernels.add_scaled(out, R::ONE, inside);
+                }
+                _ => kernels.embed_backward_from_end(example.length(), d, out, features),
+            }
+        }
+    }
+
+    /// Turns the logits `z`, `[V][W]`, into their gradients, and gives each example's loss.
+    pub fn cross_entropy<R: Real, K: Kernels<R>>(
+        &self,
+        kernels: K,
+        symbols: usize,
+        z: &mut [R],
+        losses: &mut [R],
+    ) {
+        let clean =
+            |_, example: &Example<L>, position| example.clean.symbols().get(position).copied().unwrap_or(0);
+        let (clean, weights, mut of_columns) = (self.columns(0, clean), self.weights(), [R::ZERO; L]);
+        let width = self.width();
+        let all = (clean.get(..width), weights.get(..width), of_columns.get_mut(..width));
+        let (Some(clean), Some(weights), Some(of_width)) = all else { return };
+        kernels.cross_entropy_of_positions(clean, weights, symbols, z, of_width);
+        for ((first, example), loss) in self.placed().zip(losses) {
+            let columns = of_columns.iter().skip(first).take(example.length());
+            *loss = columns.fold(R::ZERO, |sum, loss| sum + *loss);
+        }
+    }
+}
