@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::sync::Mutex;
 
 use micro_diffusion::activation::Activation;
@@ -105,8 +106,8 @@ trait Passes<const L: usize>: Sync {
         records: &mut [f32],
         losses: &mut [f32],
     );
-    /// [`Model::gradient`] of a batch.
-    fn gradient(&self, tensor: usize, part: usize, batch: &[Example<L>], records: &[f32], out: &mut [f32]);
+    /// [`Model::gradient`] of a shard.
+    fn gradient(&self, tensor: usize, part: usize, shard: &[Example<L>], records: &[f32], out: &mut [f32]);
 }
 
 /// The passes of the network `M`.
@@ -141,8 +142,8 @@ impl<M: Model<L, V>, const L: usize, const V: usize> Passes<L> for PassesOf<M, V
         }
     }
 
-    fn gradient(&self, tensor: usize, part: usize, batch: &[Example<L>], records: &[f32], out: &mut [f32]) {
-        M::gradient(Vectorised, tensor, part, batch, records, out);
+    fn gradient(&self, tensor: usize, part: usize, shard: &[Example<L>], records: &[f32], out: &mut [f32]) {
+        M::gradient(Vectorised, tensor, part, shard, records, out);
     }
 }
 
@@ -157,15 +158,14 @@ fn by_examples_and_parameters<const L: usize>(
     let (tensors, record) = (network.tensors(), network.record());
     let Batch { examples, next, records, losses } = batch;
     let start = |shard: usize| network.boundary(examples, shard * examples.len() / threads);
-    let mut shards = Vec::new();
-    let mut rest = (&mut *records, losses, next);
-    for rows in (0..threads).map(|shard| start(shard)..start(shard + 1)) {
-        let count = rows.len();
-        let records = rest.0.split_off_mut(..count * record).unwrap_or_default();
-        let losses = rest.1.split_off_mut(..count).unwrap_or_default();
-        shards.push((rows, records, losses, rest.2.split_off_mut(..count).unwrap_or_default()));
+    let shards: Vec<Range<usize>> = (0..threads).map(|shard| start(shard)..start(shard + 1)).collect();
+    let (mut rest, mut shares) = ((&mut *records, losses, next), Vec::new());
+    for rows in &shards {
+        let records = split_off(&mut rest.0, rows.len() * record);
+        let losses = split_off(&mut rest.1, rows.len());
+        shares.push((rows.clone(), records, losses, split_off(&mut rest.2, rows.len())));
     }
-    on_each_thread(shards, |(rows, records, losses, next)| {
+    on_each_thread(shares, |(rows, records, losses, next)| {
         for (row, example) in rows.clone().zip(next) {
             draw(row, example);
         }
@@ -180,7 +180,10 @@ fn by_examples_and_parameters<const L: usize>(
         for Part { tensor, part, parameters } in share {
             with_gradient(parameters.weights.len(), |gradient| {
                 gradient.fill(0.0);
-                network.gradient(tensor, part, examples, records, gradient);
+                for rows in &shards {
+                    let records = &records[rows.start * record..rows.end * record];
+                    network.gradient(tensor, part, &examples[rows.clone()], records, gradient);
+                }
                 update(rates, parameters, gradient);
             });
         }
@@ -248,8 +251,8 @@ impl Parameters<'_> {
     }
 }
 
-/// Takes `length` numbers off the front of `flat`; nothing where it has fewer.
-fn split_off<'a>(flat: &mut &'a mut [f32], length: usize) -> &'a mut [f32] {
+/// Takes `length` of them off the front of `flat`; nothing where it has fewer.
+fn split_off<'a, T>(flat: &mut &'a mut [T], length: usize) -> &'a mut [T] {
     flat.split_off_mut(..length).unwrap_or_default()
 }
 
