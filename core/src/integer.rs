@@ -123,8 +123,9 @@ pub trait Precision: Copy {
     /// The exponent of the finest activations that its sums can tell apart.
     const FINEST: u8;
 
-    /// A, the largest value of a unit: all that a byte holds or, with two lanes in a word, what keeps every lane of the
-    /// sum over `units` units below 2¹⁶.
+    /// A, the largest value of a unit: what a byte holds and every sum over `units` units has room for.
+    ///
+    /// In 8 bits a sum has 24 bits, as many as a float holds exactly. In 4 bits it has one lane of two in a word, 16 bits.
     fn largest_value(units: usize) -> u8;
 
     /// What a hidden value of 1 costs a text in training, in nats.
@@ -159,6 +160,15 @@ pub(crate) fn steps<P: Precision>(units: usize, taps: usize) -> Steps {
     Steps { exponent, largest, price: if units < SPARSE { 0.0 } else { P::PRICE } }
 }
 
+/// The largest byte whose product with `factor`, added up `units` times, stays below 2^`bits`.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "at most 255")]
+fn largest_of(units: usize, factor: usize, bits: u32) -> u8 {
+    let limit = 1_usize.wrapping_shl(bits).wrapping_sub(1);
+    let most = limit.checked_div(factor.saturating_mul(units)).unwrap_or(0);
+    if most < u8::MAX as usize { most as u8 } else { u8::MAX }
+}
+
 /// A byte for each weight.
 #[derive(Clone, Copy, Debug)]
 pub struct Int8;
@@ -169,8 +179,8 @@ impl Precision for Int8 {
     const PRICE: f64 = 0.005;
     const ROWS: u32 = 0;
 
-    fn largest_value(_units: usize) -> u8 {
-        u8::MAX
+    fn largest_value(units: usize) -> u8 {
+        largest_of(units, 128, 24)
     }
 
     #[inline(never)]
@@ -288,10 +298,8 @@ impl Precision for Int4 {
     const PRICE: f64 = 0.009;
     const ROWS: u32 = 1;
 
-    #[expect(clippy::cast_possible_truncation, reason = "at most 255")]
     fn largest_value(units: usize) -> u8 {
-        let most = (u16::MAX as usize / 15).checked_div(units).unwrap_or(0);
-        if most < u8::MAX as usize { most as u8 } else { u8::MAX }
+        largest_of(units, 15, 16)
     }
 
     #[inline(never)]

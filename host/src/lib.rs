@@ -37,6 +37,7 @@ pub mod engine {
 pub mod files {
     pub(crate) mod memory;
     pub(crate) mod corpus;
+    pub(crate) mod room;
     pub(crate) mod format;
     pub(crate) mod run;
     pub(crate) mod checkpoint;

@@ -86,8 +86,8 @@ where
             Some(format) => Ok(*format),
             None => bail!(
                 "this network exists in floats only: a transformer's softmax, its normalisation and its sums of products \
-                 of activations have no integer form here, and the sums of the network convolution, the widest, are too \
-                 long to be exact; choose perceptron, perceptron-small, residual, convolution-small or convolution-chip"
+                 of activations have no integer form here; choose a perceptron or a convolution, for example \
+                 --config convolution-medium"
             ),
         }
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::cli::{InspectOptions, Outcome};
-use crate::engine::configurations::{self, Config};
+use crate::engine::configurations::Config;
 use crate::engine::description::{dtype_name, shape_name};
 use crate::files::checkpoint;
 use crate::files::model::{Model, ModelBytes};
@@ -81,7 +81,7 @@ fn describe_model(model: &Model) -> Value {
 }
 
 fn describe_checkpoint(path: &Path) -> anyhow::Result<Value> {
-    let checkpoint::Checkpoint { metadata, state } = checkpoint::load(path)?;
+    let checkpoint::Checkpoint { metadata, config, state } = checkpoint::load(path)?;
     let mut report = json!({
         "file": path.display().to_string(),
         "kind": "checkpoint",
@@ -92,10 +92,8 @@ fn describe_checkpoint(path: &Path) -> anyhow::Result<Value> {
     let settings = serde_json::to_value(&metadata.settings)?;
     if let (Some(report), Value::Object(settings)) = (report.as_object_mut(), settings) {
         report.extend(settings);
-        if let Some(config) = configurations::by_name(&metadata.settings.training.config) {
-            report.insert("shape".to_owned(), shape_name(config.network.shape()).into());
-            report.insert("tensors".to_owned(), tensors(config).into());
-        }
+        report.insert("shape".to_owned(), shape_name(config.network.shape()).into());
+        report.insert("tensors".to_owned(), tensors(&config).into());
     }
     Ok(report)
 }
