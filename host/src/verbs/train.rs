@@ -23,7 +23,7 @@ use crate::files::memory::refuse_too_large;
 use crate::files::model::{Model, ModelBytes};
 use crate::files::room;
 use crate::files::run::{self as folder, RunFolder, RunSettings};
-use crate::show::messages::report_integers;
+use crate::show::messages::{report_chip, report_integers};
 use crate::show::picture::Painter;
 use crate::show::progress::Progress;
 use crate::show::report::{self, Report};
@@ -98,6 +98,9 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     run.finish(trainer.state(), &observer)?;
     say.line(&format!("wrote {}", folder.file(folder::MODEL).display()));
     run.say_loss(trainer.state())?;
+    if !options.quiet {
+        report_chip(&config, corpus.language()?);
+    }
     finale(&run, &observer, &trainer.state().losses, &mut say)?;
     Ok(Outcome::Done)
 }
