@@ -402,7 +402,7 @@ pub(crate) struct InputSums<const L: usize, const H: usize> {
     /// The text that `sums` belongs to.
     summed: [Option<u8>; L],
     /// n.
-    length: usize,
+    length: u8,
     pub(crate) sums: [i16; H],
 }
 
@@ -420,17 +420,18 @@ impl<'a, P: Precision, const L: usize, const V: usize, const H: usize> InputLaye
 }
 
 impl<const L: usize, const H: usize> InputSums<L, H> {
-    pub(crate) const EMPTY: Self = Self { symbols: [None; L], summed: [None; L], length: L, sums: [0; H] };
+    pub(crate) const EMPTY: Self = Self { symbols: [None; L], summed: [None; L], length: 0, sums: [0; H] };
 
     /// A text of `length` masks, whose sums are its length's bias.
     pub(crate) fn start<P, const V: usize>(&mut self, layer: &InputLayer<'_, P, L, V, H>, length: usize) {
-        (self.symbols, self.length) = ([None; L], length);
+        self.symbols = [None; L];
+        self.length = u8::try_from(length).unwrap_or(u8::MAX);
         self.start_from_masks(layer);
     }
 
     fn start_from_masks<P, const V: usize>(&mut self, layer: &InputLayer<'_, P, L, V, H>) {
         self.summed = [None; L];
-        let bias = layer.bias.get(self.length.wrapping_sub(1)).or(layer.bias.last());
+        let bias = layer.bias.get(usize::from(self.length).wrapping_sub(1)).or(layer.bias.last());
         for (sum, bias) in self.sums.iter_mut().zip(bias.into_iter().flatten()) {
             *sum = i16::from_le_bytes(*bias);
         }
@@ -439,7 +440,7 @@ impl<const L: usize, const H: usize> InputSums<L, H> {
     /// Puts `symbol` at `position` of the text to evaluate, if it has that position.
     #[inline(always)]
     pub(crate) fn set(&mut self, position: usize, symbol: Option<u8>) {
-        if let Some(slot) = self.symbols.get_mut(position).filter(|_| position < self.length) {
+        if let Some(slot) = self.symbols.get_mut(position).filter(|_| position < usize::from(self.length)) {
             *slot = symbol;
         }
     }

@@ -36,8 +36,8 @@ pub mod engine {
 /// Reads and writes files: texts, models, run folders, checkpoints, source code.
 pub mod files {
     pub(crate) mod memory;
-    pub(crate) mod corpus;
     pub(crate) mod room;
+    pub(crate) mod corpus;
     pub(crate) mod format;
     pub(crate) mod run;
     pub(crate) mod checkpoint;

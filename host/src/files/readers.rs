@@ -26,7 +26,7 @@ pub struct Text {
 /// Says in words what is wrong with the text.
 pub fn text(bytes: &[u8], development: bool) -> anyhow::Result<Text> {
     let lines = Lines::of("the text".to_owned(), bytes.to_owned())?;
-    let config = room::choose(&lines, None)?;
+    let config = room::choose(&lines.lines, &lines.source, None)?;
     let corpus = lines.corpus(&config, Split::of(development))?;
     let positions = config.network.shape().positions;
     Ok(Text { training: corpus.training, held_out: corpus.held_out, alphabet: corpus.alphabet, positions })

@@ -5,7 +5,6 @@ use std::collections::{HashMap, HashSet};
 use anyhow::{Context, bail};
 
 use crate::engine::configurations::{self, Config, Family};
-use crate::files::corpus::Lines;
 
 /// Characters of the largest alphabet.
 const MOST_CHARACTERS: usize = 255;
@@ -154,24 +153,24 @@ impl Choice {
     }
 }
 
-/// The network for `lines`, in the smallest of its rooms that takes all but one in fifty of them, or, where there is none,
+/// The network for `lines` of `source`, in the smallest of its rooms that takes all but one in fifty of them, or, where there is none,
 /// not many fewer than the roomiest: that called `name`, else the default one, else the default for other text.
 ///
 /// # Errors
 /// The network called `name` has no such room, but others have.
-pub(crate) fn choose(lines: &Lines, name: Option<&str>) -> anyhow::Result<Config> {
-    let choice = Choice::of(&lines.lines);
+pub(crate) fn choose(lines: &[String], source: &str, name: Option<&str>) -> anyhow::Result<Config> {
+    let choice = Choice::of(lines);
     let defaults = [configurations::DEFAULT, configurations::DEFAULT_ELSEWHERE];
     let names = name.as_ref().map_or(&defaults[..], std::slice::from_ref);
     let found = names.iter().filter_map(|name| choice.room_in(configurations::by_name(name)?)).next();
     match found {
         Some(config) => Ok(config),
-        None => bail!("{}", without_room(lines, &choice, names[0])?),
+        None => bail!("{}", without_room(lines, source, &choice, names[0])?),
     }
 }
 
 /// That the network called `name` has no room for `lines`, in words, and which networks have.
-fn without_room(lines: &Lines, choice: &Choice, name: &str) -> anyhow::Result<String> {
+fn without_room(lines: &[String], source: &str, choice: &Choice, name: &str) -> anyhow::Result<String> {
     let of_name = choice.lost.iter().filter(|(config, _)| config.name == name);
     let (config, lost) = of_name.min_by_key(|(_, lost)| *lost).context("config")?;
     let Room { positions, characters } = Room::of(config);
@@ -180,14 +179,13 @@ fn without_room(lines: &Lines, choice: &Choice, name: &str) -> anyhow::Result<St
         .filter(|family| choice.room_in(family).is_some())
         .map(|family| family.name)
         .collect();
-    let different: HashSet<char> = lines.lines.iter().flat_map(|line| line.chars()).collect();
+    let different: HashSet<char> = lines.iter().flat_map(|line| line.chars()).collect();
     Ok(format!(
-        "{}: {name} has room for lines of {positions} characters, {characters} different ones, and the longest line here \
+        "{source}: {name} has room for lines of {positions} characters, {characters} different ones, and the longest line here \
          has {}, with {} different characters in all: it would lose {lost} of {} lines; choose --config {}",
-        lines.source,
-        lines.lines.iter().map(|line| length_of(line)).max().unwrap_or(0),
+        lines.iter().map(|line| length_of(line)).max().unwrap_or(0),
         different.len(),
-        lines.lines.len(),
+        lines.len(),
         others.join(" or ")
     ))
 }

@@ -47,7 +47,7 @@ struct Report {
 
 pub(crate) fn run(options: &BenchOptions) -> anyhow::Result<Outcome> {
     let lines = Lines::read(None)?;
-    let config = &room::choose(&lines, Some(&options.config))?;
+    let config = &room::choose(&lines.lines, &lines.source, Some(&options.config))?;
     let batch = options.batch.unwrap_or(config.recipe.batch);
     refuse_too_large(config.network, batch)?;
     let settings = Settings { steps: u32::MAX, batch, ..config.settings() };

@@ -47,7 +47,7 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     let chosen = stored.is_none() && options.config.is_none();
     let config = match &resumed {
         Some(checkpoint) => checkpoint.config,
-        None => room::choose(&lines, options.config.as_deref())?,
+        None => room::choose(&lines.lines, &lines.source, options.config.as_deref())?,
     };
     let training = options.over(stored.as_ref().map_or_else(|| config.settings(), |s| s.training.clone()));
     let development = options.development || stored.as_ref().is_some_and(|settings| settings.development);
