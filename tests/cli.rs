@@ -491,9 +491,6 @@ fn lines_of(count: usize, length: usize, different: usize) -> String {
 
 #[test]
 fn the_text_chooses_the_smallest_room_and_what_it_drops_is_said() {
-    // The last row of each pair is one line in fifty that the smaller room loses.
-    let long =
-        |count| "abcdefghijklmnopqrstuvwx\n".chars().chain("z\n".repeat(count).chars()).collect::<String>();
     let cases: [(String, &str, &str); 11] = [
         ("ann\nbea\n".to_owned(), "perceptron 12 × 26", "2 lines to train on"),
         ("fourteenletter\nbea\n".to_owned(), "convolution-medium 16 × 26", "the smallest room"),
