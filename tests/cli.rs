@@ -6,9 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use micro_diffusion::denoiser::Model;
 use micro_diffusion::file::crc32;
+use micro_diffusion::length::Lengths;
 use micro_diffusion::rng::{Purpose, Stream, below};
 use micro_diffusion::schedule::cosine_remaining;
+use micro_diffusion::text::Alphabet;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -461,7 +464,10 @@ fn a_character_is_one_symbol_however_it_is_spelled() {
 fn a_few_lines_with_rare_characters_are_spared_and_said() {
     let letters = |count: u32| (0..count).map(|i| char::from_u32(u32::from('a') + i).unwrap());
     let common: String = letters(26).flat_map(|a| letters(2).map(move |b| format!("{a}{b}\n"))).collect();
-    own_text((common + "ße\n").as_bytes(), &["1 lines with characters too rare", "26 characters: abcdefgh"]);
+    own_text(
+        (common + "ße\n").as_bytes(),
+        &["1 lines with characters that are not among the 26 most", "26 characters: abcdefgh"],
+    );
 }
 
 /// What `train` says of `lines` where nobody names a configuration.
@@ -474,26 +480,117 @@ fn chosen_for(lines: &str) -> String {
     text(&output.stderr)
 }
 
+/// `count` lines of `length` characters, `different` in all where there are as many lines.
+fn lines_of(count: usize, length: usize, different: usize) -> String {
+    let line = |number: usize| {
+        let place = move |place: usize| (number * 7 + place * (1 + number / different)) % different;
+        (0..length).map(move |index| char::from_u32(0x4e00 + place(index) as u32).unwrap()).chain(['\n'])
+    };
+    (0..count).flat_map(line).collect()
+}
+
 #[test]
-fn the_smallest_configuration_with_room_is_chosen_and_said() {
-    let names = chosen_for("ann\nbea\n");
-    assert!(names.contains("network     perceptron") && !names.contains("the smallest"), "{names}");
-    let long = chosen_for("fourteenletter\nbea\n");
-    assert!(long.contains("network     convolution-small") && long.contains("the smallest"), "{long}");
-    let rich: String = ('ぁ'..='ん').map(|letter| format!("{letter}\n")).collect();
-    let rich = chosen_for(&rich);
-    assert!(rich.contains("network     transformer-wide") && rich.contains("the smallest"), "{rich}");
-    // As many characters as the largest network has symbols.
-    let full: String = (0..128).map(|i| format!("{}\n", char::from_u32(0x4e00 + i).unwrap())).collect();
-    let full = chosen_for(&full);
-    assert!(full.contains("alphabet    128 characters") && !full.contains("dropped"), "{full}");
-    let longer: String = (1..=40).map(|length| format!("{}\n", "ab".repeat(length))).collect();
-    let longer = chosen_for(&longer);
-    assert!(
-        longer.contains("network     transformer-wide") && longer.contains("24 lines of more than 32"),
-        "{longer}"
-    );
-    assert!(longer.contains("none with more room"), "{longer}");
+fn the_text_chooses_the_smallest_room_and_what_it_drops_is_said() {
+    let cases: [(String, &str, &str); 11] = [
+        ("ann\nbea\n".to_owned(), "perceptron 12 × 26", "2 lines to train on"),
+        ("fourteenletter\nbea\n".to_owned(), "convolution-medium 16 × 26", "the smallest room"),
+        (
+            "Ann\nBEA\ncdfghijk\nlmopqrst\nuvwxyzZ\n".to_owned(),
+            "convolution-medium 16 × 64",
+            "the smallest room",
+        ),
+        ("abcdefghijklmnopqrstuvwx\n".to_owned(), "convolution-medium 24 × 64", "the smallest room"),
+        (lines_of(200, 17, 60), "convolution-medium 24 × 64", "180 lines to train on"),
+        (lines_of(200, 30, 60), "convolution-medium 32 × 128", "180 lines to train on"),
+        (lines_of(200, 5, 100), "convolution-medium 32 × 128", "180 lines to train on"),
+        (lines_of(400, 5, 255), "convolution-medium 8 × 255", "360 lines to train on"),
+        (lines_of(400, 12, 255), "convolution-medium 64 × 255", "360 lines to train on"),
+        (
+            lines_of(400, 1, 300),
+            "convolution-medium 8 × 255",
+            "45 lines with characters that are not among the 255",
+        ),
+        (
+            lines_of(20, 70, 40) + &lines_of(80, 20, 40),
+            "convolution-medium 24 × 64",
+            "20 lines of more than 24 characters dropped",
+        ),
+    ];
+    for (lines, network, said) in cases {
+        let found = chosen_for(&lines);
+        assert!(
+            found.contains(&format!("network     {network}: ")) && found.contains(said),
+            "{network}: {found}"
+        );
+    }
+}
+
+#[test]
+fn one_line_in_fifty_is_spared() {
+    let with_one_too_long = |short: usize| {
+        let letters = |n: usize| [n / 26, n % 26].map(|digit| char::from(b'a' + digit as u8));
+        let short = (0..short).flat_map(|n| letters(n).into_iter().chain(['\n']));
+        chosen_for(&(short.collect::<String>() + "morethantwelve\n"))
+    };
+    assert!(with_one_too_long(49).contains("network     perceptron 12 × 26"));
+    assert!(with_one_too_long(48).contains("network     convolution-medium 16 × 26"));
+}
+
+#[test]
+fn a_shape_that_is_not_compiled_in_is_named_beside_those_that_are() {
+    type Wide = micro_diffusion::config::Transformer<32, 128>;
+    let (scene, mut bytes) = (Scene::new(), Vec::new());
+    let lengths = [[1, 0, 0, 0]; 32];
+    let (alphabet, lengths) = (Alphabet::new("abc").unwrap(), Lengths::new(&lengths).unwrap());
+    let weights = vec![0.0; <Wide as Model<32, 128>>::PARAMETERS];
+    let (shape, tensors) = (<Wide as Model<32, 128>>::SHAPE, <Wide as Model<32, 128>>::TENSORS);
+    micro_diffusion::file::write(&shape, tensors, alphabet, lengths, &weights, |piece| {
+        bytes.extend_from_slice(piece);
+        Ok::<(), ()>(())
+    })
+    .unwrap();
+    scene.write("wide.mdm", &bytes);
+    let shapes = [
+        "transformer, 32 positions, 128 symbols, width 64",
+        "(transformer, width 64, 4 blocks, 4 heads; 16 × 26, 64 × 255)",
+    ];
+    scene.bad(&["sample", "--model", "wide.mdm"], 1, &shapes);
+}
+
+/// Every network in every room that it has for own text trains, and its files are read back.
+#[test]
+fn files_of_every_room_are_read_back() {
+    let scene = Scene::new();
+    let rooms = [(16, 26), (16, 64), (24, 64), (32, 128), (8, 255), (64, 255)];
+    for (positions, symbols) in rooms {
+        scene.write("list.txt", lines_of(500, positions, symbols).as_bytes());
+        for network in ["convolution-small", "convolution-medium", "convolution"] {
+            let train = ["train", "--config", network, "--input", "list.txt", "--out", "run", "--steps", "2"];
+            let output = scene.run(&[&train[..], &["--batch", "2", "--no-eval", "--no-pictures"]].concat());
+            let said = text(&output.stderr);
+            assert!(said.contains(&format!("network     {network} {positions} × {symbols}: ")), "{said}");
+            let names = scene.good(&["sample", "--model", "run", "--num", "3"]);
+            let files = [
+                ("safetensors", "run/model.safetensors"),
+                ("int8", "run/model.int8.mdm"),
+                ("int4", "run/model.int4.mdm"),
+            ];
+            for (format, file) in files {
+                // Scaled by a few lines.
+                scene.write("few.txt", lines_of(20, positions.min(8), symbols).as_bytes());
+                scene.good(&["export", "--model", "run", "--format", format, "--input", "few.txt"]);
+                let again = scene.good(&["sample", "--model", file, "--num", "3"]);
+                assert!(format != "safetensors" || again == names, "{network}: {again}");
+                let what = scene.good(&["inspect", "--model", file]);
+                assert!(what.contains(&format!("{positions} positions, {symbols} symbols")), "{what}");
+                let bytes = scene.read(file).len();
+                assert!(
+                    format == "safetensors" || said.contains(&format!("{bytes} bytes of flash")),
+                    "{bytes}: {said}"
+                );
+            }
+        }
+    }
 }
 
 #[test]
@@ -503,7 +600,7 @@ fn text_that_cannot_be_trained_on_is_refused_with_the_way_out() {
         ("empty.txt", b"", &["empty.txt", "one example on each line"]),
         ("blank.txt", b"\n \n\t\n", &["blank.txt", "one example"]),
         ("latin.txt", b"good\nbad \xe9\n", &["latin.txt", "line 2", "UTF-8"]),
-        ("long.txt", b"morethantwelveletters\n", &["12 characters", "has 21", "--config transformer-wide"]),
+        ("long.txt", b"morethantwelveletters\n", &["12 characters", "has 21", "or convolution-medium or"]),
         ("mac.txt", b"anna\rbob\r", &["mac.txt", "line 1", "carriage return", "tr "]),
         ("table.txt", b"anna\n\nbob\t3\n", &["line 3", "tab", "cut"]),
         ("colour.txt", b"anna\nb\x1b[1mob\n", &["line 2", "control character", "U+001B"]),
@@ -512,7 +609,7 @@ fn text_that_cannot_be_trained_on_is_refused_with_the_way_out() {
         (
             "rich.txt",
             "ABCDEFGHIJ\nKLMNOPQRST\nUVWXYZabcd\n".as_bytes(),
-            &["30 different characters", "room for 26"],
+            &["30 different characters", "26 different ones", "--config convolution-small or"],
         ),
     ];
     for (name, bytes, parts) in cases {
@@ -691,7 +788,7 @@ fn golden_bytes() {
         ("convolution-small", "8", "16", "10"),
         ("residual", "30", "64", "50"),
         ("transformer", "4", "16", "10"),
-        ("transformer-wide", "2", "16", "10"),
+        ("convolution-medium", "8", "16", "10"),
     ] {
         let size = ["--config", config, "--steps", steps, "--batch", batch];
         let train = ["train", "--seed", "7", "--no-eval", "--no-pictures", "--input", "names.txt"];
@@ -812,19 +909,20 @@ fn what_a_checkpoint_says_is_shown_and_directs_no_terminal() {
     let output = scene.run(&["inspect", "run/checkpoint.safetensors"]);
     let stderr = text(&output.stderr);
     assert!(
-        stderr.contains(r"no configuration “\u{202e}no-such-names”") && !stderr.contains('\u{202e}'),
+        stderr.contains(r"no network “\u{202e}no-such-names”") && !stderr.contains('\u{202e}'),
         "{stderr}"
     );
 }
 
-/// The names that configurations had at first, and those that they have now.
-const RENAMED: [(&str, &str); 6] = [
+/// The names that networks had at first, and those that they have now.
+const RENAMED: [(&str, &str); 7] = [
     ("micro", "perceptron"),
     ("tiny", "perceptron-small"),
     ("pebble", "convolution-small"),
     ("cobble", "convolution-chip"),
     ("boulder", "convolution"),
-    ("wide", "transformer-wide"),
+    ("wide", "transformer"),
+    ("transformer-wide", "transformer"),
 ];
 
 #[test]
@@ -840,8 +938,7 @@ fn an_old_name_on_the_command_line_is_refused_with_the_new_one() {
         scene.good(&[&train[..], &["--config", new, "--out", new]].concat());
     }
     let help = scene.good(&["train", "--help"]);
-    let choices =
-        "[possible values: perceptron, perceptron-small, convolution-small, convolution-chip, residual,";
+    let choices = "[possible values: perceptron, perceptron-small, convolution-small, convolution-chip, convolution-medium,";
     assert!(help.split_whitespace().collect::<Vec<_>>().join(" ").contains(choices), "{help}");
     let completions = scene.good(&["completions", "bash"]);
     assert!(

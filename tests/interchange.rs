@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use micro_diffusion::activation::Activation;
 use micro_diffusion::config::{
-    ConvolutionChip, ConvolutionSmall, Perceptron, PerceptronSmall, Residual, Transformer, TransformerWide,
+    ConvolutionChip, ConvolutionMedium, ConvolutionSmall, Perceptron, PerceptronSmall, Residual, Transformer,
 };
 use micro_diffusion::denoiser::{Denoiser, Model, Score};
 use micro_diffusion::file::ModelFile;
@@ -199,7 +199,7 @@ fn numpy_computes_the_logits_of_the_convolution() {
 #[test]
 fn numpy_computes_the_logits_of_the_transformers() {
     numpy_agrees::<Transformer, 16, 26>("transformer");
-    numpy_agrees::<TransformerWide, 32, 128>("transformer-wide");
+    numpy_agrees::<ConvolutionMedium, 16, 26>("convolution-medium");
 }
 
 /// Every score of a masked position in integers, to the last bit.

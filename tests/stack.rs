@@ -17,7 +17,7 @@ use common::{add_gradient, batch};
 use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::Adam;
 use micro_diffusion::categorical::{SymbolSet, Temperature};
-use micro_diffusion::config::{Perceptron, PerceptronSmall, Residual, Transformer, TransformerWide};
+use micro_diffusion::config::{Perceptron, PerceptronSmall, Residual, Transformer};
 use micro_diffusion::denoiser::Model;
 use micro_diffusion::kernels::Plain;
 use micro_diffusion::rng::{Purpose, Stream};
@@ -82,5 +82,5 @@ fn transformer() {
 
 #[test]
 fn transformer_wide() {
-    in_a_thread::<TransformerWide, 32, 128>(TRANSFORMER);
+    in_a_thread::<Transformer<64, 255>, 64, 255>(TRANSFORMER);
 }

@@ -221,10 +221,16 @@ impl<'a> ModelFile<'a> {
     pub fn integers<M: IntegerModel<L, V>, const L: usize, const V: usize>(
         &self,
     ) -> Result<M::View<'a>, FileError> {
-        if self.shape != M::SHAPE {
+        self.check_integers(&M::SHAPE, M::DTYPE, M::TENSORS)?;
+        M::view(self.payload, &self.scales()).ok_or(FileError::Scale)
+    }
+
+    /// That the file holds the integers `tensors` of a network of `shape`.
+    fn check_integers(&self, shape: &Shape, dtype: Dtype, tensors: &[StoredTensor]) -> Result<(), FileError> {
+        if self.shape != *shape {
             return Err(FileError::Shape(self.shape));
         }
-        if self.dtype != M::DTYPE {
+        if self.dtype != dtype {
             return Err(FileError::Dtype(self.dtype));
         }
         let same = |(bytes, tensor): (&[u8; TENSOR], &StoredTensor)| {
@@ -233,10 +239,10 @@ impl<'a> ModelFile<'a> {
                 && entry.dimensions == dimensions_of(tensor.dimensions)
                 && usize::from(entry.dimension_count) == tensor.dimensions.len()
         };
-        if self.tensors.len() != M::TENSORS.len() || !self.tensors.iter().zip(M::TENSORS).all(same) {
+        if self.tensors.len() != tensors.len() || !self.tensors.iter().zip(tensors).all(same) {
             return Err(FileError::Shape(self.shape));
         }
-        M::view(self.payload, &self.scales()).ok_or(FileError::Scale)
+        Ok(())
     }
 
     /// The tensors one after the other, as [`IntegerModel::view`] takes them.
@@ -282,9 +288,22 @@ pub fn write_integers<M: IntegerModel<L, V>, const L: usize, const V: usize, E>(
     payload: &[u8],
     sink: impl FnMut(&[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
-    let entries = M::TENSORS.iter().zip(scales.tensors).map(|(t, scale)| (t.dimensions, t.dtype, scale));
+    write_stored(&M::SHAPE, M::TENSORS, alphabet, lengths, scales, payload, sink)
+}
+
+/// [`write_integers`], compiled once for all networks.
+fn write_stored<E>(
+    shape: &Shape,
+    tensors: &[StoredTensor],
+    alphabet: Alphabet,
+    lengths: Lengths,
+    scales: &Scales,
+    payload: &[u8],
+    sink: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let entries = tensors.iter().zip(scales.tensors).map(|(t, scale)| (t.dimensions, t.dtype, scale));
     let layout = [LAYOUT_INTEGERS, scales.activation];
-    write_pieces(&M::SHAPE, (alphabet, lengths), layout, entries, core::iter::once(payload), sink)
+    write_pieces(shape, (alphabet, lengths), layout, entries, core::iter::once(payload), sink)
 }
 
 /// Writes a model file: header, table of `entries` (dimensions, dtype, exponent of the scale), payload, checksum.

@@ -123,8 +123,9 @@ pub trait Precision: Copy {
     /// The exponent of the finest activations that its sums can tell apart.
     const FINEST: u8;
 
-    /// A, the largest value of a unit: all that a byte holds or, with two lanes in a word, what keeps every lane of the
-    /// sum over `units` units below 2¹⁶.
+    /// A, the largest value of a unit: what a byte holds and every sum over `units` units has room for.
+    ///
+    /// In 8 bits a sum has 24 bits, as many as a float holds exactly. In 4 bits it has one lane of two in a word, 16 bits.
     fn largest_value(units: usize) -> u8;
 
     /// What a hidden value of 1 costs a text in training, in nats.
@@ -159,6 +160,15 @@ pub(crate) fn steps<P: Precision>(units: usize, taps: usize) -> Steps {
     Steps { exponent, largest, price: if units < SPARSE { 0.0 } else { P::PRICE } }
 }
 
+/// The largest byte whose product with `factor`, added up `units` times, stays below 2^`bits`.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "at most 255")]
+fn largest_of(units: usize, factor: usize, bits: u32) -> u8 {
+    let limit = 1_usize.wrapping_shl(bits).wrapping_sub(1);
+    let most = limit.checked_div(factor.saturating_mul(units)).unwrap_or(0);
+    if most < u8::MAX as usize { most as u8 } else { u8::MAX }
+}
+
 /// A byte for each weight.
 #[derive(Clone, Copy, Debug)]
 pub struct Int8;
@@ -169,8 +179,8 @@ impl Precision for Int8 {
     const PRICE: f64 = 0.005;
     const ROWS: u32 = 0;
 
-    fn largest_value(_units: usize) -> u8 {
-        u8::MAX
+    fn largest_value(units: usize) -> u8 {
+        largest_of(units, 128, 24)
     }
 
     #[inline(never)]
@@ -288,10 +298,8 @@ impl Precision for Int4 {
     const PRICE: f64 = 0.009;
     const ROWS: u32 = 1;
 
-    #[expect(clippy::cast_possible_truncation, reason = "at most 255")]
     fn largest_value(units: usize) -> u8 {
-        let most = (u16::MAX as usize / 15).checked_div(units).unwrap_or(0);
-        if most < u8::MAX as usize { most as u8 } else { u8::MAX }
+        largest_of(units, 15, 16)
     }
 
     #[inline(never)]
@@ -394,7 +402,7 @@ pub(crate) struct InputSums<const L: usize, const H: usize> {
     /// The text that `sums` belongs to.
     summed: [Option<u8>; L],
     /// n.
-    length: usize,
+    length: u8,
     pub(crate) sums: [i16; H],
 }
 
@@ -412,17 +420,18 @@ impl<'a, P: Precision, const L: usize, const V: usize, const H: usize> InputLaye
 }
 
 impl<const L: usize, const H: usize> InputSums<L, H> {
-    pub(crate) const EMPTY: Self = Self { symbols: [None; L], summed: [None; L], length: L, sums: [0; H] };
+    pub(crate) const EMPTY: Self = Self { symbols: [None; L], summed: [None; L], length: 0, sums: [0; H] };
 
     /// A text of `length` masks, whose sums are its length's bias.
     pub(crate) fn start<P, const V: usize>(&mut self, layer: &InputLayer<'_, P, L, V, H>, length: usize) {
-        (self.symbols, self.length) = ([None; L], length);
+        self.symbols = [None; L];
+        self.length = u8::try_from(length).unwrap_or(u8::MAX);
         self.start_from_masks(layer);
     }
 
     fn start_from_masks<P, const V: usize>(&mut self, layer: &InputLayer<'_, P, L, V, H>) {
         self.summed = [None; L];
-        let bias = layer.bias.get(self.length.wrapping_sub(1)).or(layer.bias.last());
+        let bias = layer.bias.get(usize::from(self.length).wrapping_sub(1)).or(layer.bias.last());
         for (sum, bias) in self.sums.iter_mut().zip(bias.into_iter().flatten()) {
             *sum = i16::from_le_bytes(*bias);
         }
@@ -431,7 +440,7 @@ impl<const L: usize, const H: usize> InputSums<L, H> {
     /// Puts `symbol` at `position` of the text to evaluate, if it has that position.
     #[inline(always)]
     pub(crate) fn set(&mut self, position: usize, symbol: Option<u8>) {
-        if let Some(slot) = self.symbols.get_mut(position).filter(|_| position < self.length) {
+        if let Some(slot) = self.symbols.get_mut(position).filter(|_| position < usize::from(self.length)) {
             *slot = symbol;
         }
     }

@@ -22,8 +22,8 @@
 //!
 //! **Bounds.** |E + P + Q|·2^(S − e) ≤ 3·2¹³ < 2¹⁵, and |Σ|·2^max(S − u − a, 0) ≤ 2³⁰: a file where they
 //! could be larger is refused when it is opened. What is added to x is then at most 2³⁰ and a bias of 2¹⁵, so that their sum
-//! stays within 2³⁰ + 2¹⁶ before it is held at the ends of 16 bits, ±32. Every lane of an [`Int4`](crate::integer::Int4) word
-//! ends below T·D·A·15 < 2¹⁶ by the choice of A.
+//! stays within 2³⁰ + 2¹⁶ before it is held at the ends of 16 bits, ±32. The choice of A keeps |Σ| ≤ 128·A·T·D < 2²⁴ in 8
+//! bits, which a float holds exactly too; the codes' own sum, at most 255·A·T·D, stays below 2²⁵. Every lane of an [`Int4`](crate::integer::Int4) word ends below T·D·A·15 < 2¹⁶.
 //!
 //! Source: as of [`integer`](crate::integer) and [`convolution`](crate::convolution).
 
@@ -60,8 +60,8 @@ pub struct IntegerConvolutionView<
     const N: usize,
     const T: usize,
 > {
-    /// E, P and Q, `[V + 2·L][D]`, in blocks: the symbols, the positions, and the positions from the end.
-    embedding: &'a [[u8; D]],
+    /// E, P and Q, `[V + 2·L][D]`: the symbols, the positions, and the positions from the end.
+    embedding: &'a [u8],
     /// W, `[N][T][D][D]`, in blocks.
     weight: &'a [[u8; D]],
     /// b.
@@ -145,10 +145,9 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const D: usize, con
 
     fn view<'a>(payload: &'a [u8], scales: &Scales) -> Option<Self::View<'a>> {
         const { assert!(D.is_multiple_of(2), "a row fills whole bytes") };
-        const { assert!(V.is_multiple_of(2), "the rows of the embedding come in pairs") };
         const { assert!(L < 256, "a byte holds a length") };
         const { assert!(!T.is_multiple_of(2), "as many taps before a position as after it") };
-        const { assert!(P::DTYPE.zero() as usize * 255 * T * D < 1 << 23, "exact in 32 bits, and in a float") };
+        const { assert!(T * D <= 1 << 12, "A is at least 1 in 4 bits, and at least 31 in 8") };
         let (a, [e, u, b, o, c, ..]) = scales.checked()?;
         // The lengths are constants, so that a program which opens one network need not carry the list of its tensors.
         let (embedding, rest) = payload.split_at_checked(const { bytes_of(Self::TENSORS, 0) })?;
@@ -169,7 +168,7 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const D: usize, con
         let output = OutputLayer::split(&mut rest, [a, o, c], largest)?;
         let sound = rest.is_empty() && b == STREAM && fits;
         sound.then_some(IntegerConvolutionView {
-            embedding: embedding.as_chunks().0,
+            embedding,
             weight: weight.as_chunks().0,
             bias,
             output,
@@ -201,6 +200,21 @@ fn value_of(x: i16, shift: u32, largest: u8) -> u8 {
     u8::try_from(steps.max(0)).unwrap_or(u8::MAX).min(largest)
 }
 
+/// The block with row `number` of the `rows` in `table`, and the number of that row in it.
+///
+/// The last of an odd number of rows has no partner behind it: its block is the end of the table, where it is the second.
+#[inline(always)]
+fn block_of<P: Precision, const D: usize>(
+    table: &[u8],
+    number: usize,
+    rows: usize,
+) -> (Option<&[u8; D]>, usize) {
+    match table.as_chunks().0.get(number >> P::ROWS) {
+        None if number < rows => (table.last_chunk(), 1),
+        block => (block, number),
+    }
+}
+
 impl<P: Precision, const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>
     IntegerConvolutionDenoiser<'_, P, L, V, D, N, T>
 {
@@ -216,7 +230,8 @@ impl<P: Precision, const L: usize, const V: usize, const D: usize, const N: usiz
     fn embed(&mut self) {
         let IntegerConvolutionView { embedding, embedding_shift, .. } = self.view;
         let add = |number: usize, x: &mut [i16; D]| {
-            if let Some(block) = embedding.get(number >> P::ROWS) {
+            let (block, number) = block_of::<P, D>(embedding, number, const { V + 2 * L });
+            if let Some(block) = block {
                 P::add_row(block, number, x, false);
             }
         };

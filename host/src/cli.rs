@@ -101,27 +101,27 @@ pub(crate) struct TrainOptions {
     /// [default: runs/ and the input's name]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) out: Option<PathBuf>,
-    /// Which network [default: perceptron, or the smallest that has room for the text]
+    /// Which network [default: perceptron where it has room for the text, else convolution-medium]; the text chooses its room
     #[arg(long, value_parser = network_name())]
     pub(crate) config: Option<String>,
-    /// Optimiser steps [default: the configuration's]
+    /// Optimiser steps [default: the network's]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     pub(crate) steps: Option<u32>,
-    /// Lines in each step [default: the configuration's]
+    /// Lines in each step [default: the network's]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=65_536), allow_negative_numbers = true)]
     pub(crate) batch: Option<u32>,
-    /// Peak learning rate [default: the configuration's]
+    /// Peak learning rate [default: the network's]
     #[arg(long, value_parser = positive, allow_hyphen_values = true)]
     pub(crate) lr: Option<f64>,
-    /// Adam's weight decay for each unit of learning rate [default: the configuration's]
+    /// Adam's weight decay for each unit of learning rate [default: the network's]
     #[arg(long, value_parser = not_negative, allow_hyphen_values = true)]
     pub(crate) weight_decay: Option<f64>,
     /// Keep an average of the weights and save it as the model: the share of it that each step keeps, such as 0.999; 0 for
-    /// none [default: the configuration's]
+    /// none [default: the network's]
     #[arg(long, value_name = "SHARE", value_parser = below_one, allow_hyphen_values = true)]
     pub(crate) averaging: Option<f64>,
     /// The probability with which training leaves out a hidden value, such as 0.1, rounded to 256ths; 0 for none. Helps where a
-    /// long run would learn the lines by heart; not with --quantize [default: the configuration's]
+    /// long run would learn the lines by heart; not with --quantize [default: the network's]
     #[arg(long, value_name = "RATE", value_parser = dropout, allow_hyphen_values = true)]
     pub(crate) dropout: Option<f64>,
     /// Train for a model of integers: its weights are rounded in the second half of the steps, and the model file holds them
@@ -290,7 +290,7 @@ pub(crate) struct BenchOptions {
     /// Which network
     #[arg(long, default_value = configurations::DEFAULT, value_parser = network_name())]
     pub(crate) config: String,
-    /// Lines in each step [default: the configuration's]
+    /// Lines in each step [default: the network's]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=65_536), allow_negative_numbers = true)]
     pub(crate) batch: Option<u32>,
     /// Print one JSON object instead
@@ -495,7 +495,7 @@ fn positive(text: &str) -> Result<f64, String> {
 
 /// Reads `--config`. Help and completions list the present names; an old name is an error that gives the present one.
 fn network_name() -> impl TypedValueParser<Value = String> {
-    let present = configurations::CONFIGS.iter().map(|config| PossibleValue::new(config.name));
+    let present = configurations::FAMILIES.iter().map(|family| PossibleValue::new(family.name));
     let old = configurations::RENAMED.iter().map(|(old, _)| PossibleValue::new(old).hide(true));
     PossibleValuesParser::new(present.chain(old)).try_map(|name| match configurations::renamed(&name) {
         Some(new) => Err(format!("its name is now {new}; write --config {new}")),

@@ -36,6 +36,7 @@ pub mod engine {
 /// Reads and writes files: texts, models, run folders, checkpoints, source code.
 pub mod files {
     pub(crate) mod memory;
+    pub(crate) mod room;
     pub(crate) mod corpus;
     pub(crate) mod format;
     pub(crate) mod run;

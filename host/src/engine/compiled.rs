@@ -1,5 +1,6 @@
 //! The networks of core, in each of their number formats, as [`Network`] and [`NumberFormat`].
 
+use std::convert::Infallible;
 use std::marker::PhantomData;
 
 use anyhow::{Context, bail};
@@ -12,7 +13,7 @@ use micro_diffusion::tensor::{Dtype, Tensor};
 
 use crate::engine::description::file_error;
 use crate::engine::language::Language;
-use crate::engine::network::{Network, NumberFormat, OpenModel, Opened};
+use crate::engine::network::{ChipBytes, Network, NumberFormat, OpenModel, Opened};
 use crate::engine::quantised_training::Rounding;
 use crate::engine::score::encode;
 use crate::engine::source::{Floats, Integers};
@@ -81,13 +82,17 @@ where
         floats::<M, L, V>(weights, language)
     }
 
+    fn formats(&self) -> &'static [&'static dyn NumberFormat] {
+        self.formats
+    }
+
     fn format(&self, dtype: Dtype) -> anyhow::Result<&'static dyn NumberFormat> {
         match self.formats.iter().find(|format| format.dtype() == dtype) {
             Some(format) => Ok(*format),
             None => bail!(
                 "this network exists in floats only: a transformer's softmax, its normalisation and its sums of products \
-                 of activations have no integer form here, and the sums of the network convolution, the widest, are too \
-                 long to be exact; choose perceptron, perceptron-small, residual, convolution-small or convolution-chip"
+                 of activations have no integer form here; choose a perceptron or a convolution, for example \
+                 --config convolution-medium"
             ),
         }
     }
@@ -140,15 +145,44 @@ where
     fn write(
         &self,
         weights: &[f32],
-        Language { alphabet, lengths }: Language,
+        language: Language,
         _scales: &Scales,
     ) -> anyhow::Result<Option<Vec<u8>>> {
-        let mut bytes = Vec::new();
-        file::write(&M::SHAPE, M::TENSORS, alphabet, lengths, weights, |piece| {
-            bytes.extend_from_slice(piece);
-            anyhow::Ok(())
-        })?;
-        Ok(Some(bytes))
+        Ok(Some(float_file(&M::SHAPE, M::TENSORS, language, weights)))
+    }
+
+    fn chip_bytes(&self, language: Language) -> ChipBytes {
+        let file = float_file(&M::SHAPE, M::TENSORS, language, &vec![0.0; M::PARAMETERS]);
+        ChipBytes { file: file.len(), memory: M::MEMORY * size_of::<f32>() }
+    }
+}
+
+/// The model file of `weights`.
+fn float_file(shape: &Shape, tensors: &[Tensor], language: Language, weights: &[f32]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let Language { alphabet, lengths } = language;
+    let Ok(()) = file::write(shape, tensors, alphabet, lengths, weights, appends_to(&mut bytes));
+    bytes
+}
+
+/// The model file of the integers `payload` of an `I`.
+fn integer_file<I: IntegerModel<L, V>, const L: usize, const V: usize>(
+    language: Language,
+    scales: &Scales,
+    payload: &[u8],
+) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let Language { alphabet, lengths } = language;
+    let sink = appends_to(&mut bytes);
+    let Ok(()) = write_integers::<I, L, V, Infallible>(alphabet, lengths, scales, payload, sink);
+    bytes
+}
+
+/// Appends what it is given to `bytes`; one type, so that writing is compiled once for all networks.
+fn appends_to(bytes: &mut Vec<u8>) -> impl FnMut(&[u8]) -> Result<(), Infallible> {
+    |piece| {
+        bytes.extend_from_slice(piece);
+        Ok(())
     }
 }
 
@@ -190,17 +224,11 @@ where
         if I::view(&payload, scales).is_none() {
             return Ok(None);
         }
-        let mut bytes = Vec::new();
-        write_integers::<I, L, V, anyhow::Error>(
-            language.alphabet,
-            language.lengths,
-            scales,
-            &payload,
-            |piece| {
-                bytes.extend_from_slice(piece);
-                Ok(())
-            },
-        )?;
-        Ok(Some(bytes))
+        Ok(Some(integer_file::<I, L, V>(language, scales, &payload)))
+    }
+
+    fn chip_bytes(&self, language: Language) -> ChipBytes {
+        let file = integer_file::<I, L, V>(language, &Scales::default(), &vec![0; I::BYTES]);
+        ChipBytes { file: file.len(), memory: size_of::<I::Memory>() }
     }
 }

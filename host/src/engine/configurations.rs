@@ -1,8 +1,8 @@
-//! The configurations by name, each with the recipe that trains it well.
+//! The networks by name, each with its rooms and the recipe that trains it well.
 
 use micro_diffusion::config::{
-    Convolution, ConvolutionChip, ConvolutionSmall, Perceptron, PerceptronSmall, Residual, Transformer,
-    TransformerWide,
+    Convolution, ConvolutionChip, ConvolutionMedium, ConvolutionSmall, Perceptron, PerceptronSmall, Residual,
+    Transformer,
 };
 use micro_diffusion::denoiser::Shape;
 
@@ -10,7 +10,16 @@ use crate::engine::compiled::Compiled;
 use crate::engine::network::Network;
 use crate::engine::settings::{Recipe, Settings};
 
-/// A compiled network and how to train it.
+/// What `--config` names: a network in every room that is compiled in.
+pub(crate) struct Family {
+    pub(crate) name: &'static str,
+    rooms: &'static [&'static dyn Network],
+    recipe: Recipe,
+    ending: (usize, u32),
+}
+
+/// A network in one of its rooms, and how to train it.
+#[derive(Clone, Copy)]
 pub(crate) struct Config {
     pub(crate) name: &'static str,
     pub(crate) network: &'static dyn Network,
@@ -24,52 +33,81 @@ impl Config {
     pub(crate) fn settings(&self) -> Settings {
         Settings::new(self.name, self.recipe)
     }
+
+    /// Its room, positions and symbols: “16 × 64”.
+    pub(crate) fn room(&self) -> String {
+        let Shape { positions, symbols, .. } = self.network.shape();
+        format!("{positions} × {symbols}")
+    }
+
+    /// Its network and its room: “convolution-medium 16 × 64”.
+    pub(crate) fn title(&self) -> String {
+        format!("{} {}", self.name, self.room())
+    }
 }
 
-/// The one that is used when none is named.
+impl Family {
+    /// The network in each of its rooms.
+    pub(crate) fn configs(&self) -> impl Iterator<Item = Config> {
+        let Self { name, recipe, ending, rooms } = self;
+        rooms.iter().map(|network| Config { name, network: *network, recipe: *recipe, ending: *ending })
+    }
+}
+
+/// The network for text that it has room for, where none is named: it trains fastest.
 pub(crate) const DEFAULT: &str = "perceptron";
+/// The network for other text, where none is named: it learns most in the time.
+pub(crate) const DEFAULT_ELSEWHERE: &str = "convolution-medium";
+
+/// A network of one type in several rooms, positions and symbols, with the number formats `$formats`.
+macro_rules! rooms {
+    ($network:ident::$formats:ident, $([$positions:literal, $symbols:literal]),*) => {
+        &[$(&Compiled::<$network<$positions, $symbols>, $positions, $symbols>::$formats),*]
+    };
+}
+
+/// A network of one type in every room for text of one's own.
+macro_rules! every_room {
+    ($network:ident) => {
+        rooms!($network::ALL, [16, 26], [16, 64], [24, 64], [32, 128], [8, 255], [64, 255])
+    };
+}
 
 /// All of them.
-pub(crate) static CONFIGS: [Config; 8] = [
-    Config {
-        name: "perceptron",
-        network: &Compiled::<Perceptron, 12, 26>::ALL,
+pub(crate) static FAMILIES: [Family; 8] = [
+    Family {
+        name: DEFAULT,
+        rooms: &[&Compiled::<Perceptron, 12, 26>::ALL],
         recipe: Recipe::new(5000, 64, 6e-3),
         ending: (3200, 64),
     },
-    Config {
+    Family {
         name: "perceptron-small",
-        network: &Compiled::<PerceptronSmall, 12, 26>::ALL,
+        rooms: &[&Compiled::<PerceptronSmall, 12, 26>::ALL],
         recipe: Recipe { weight_decay: 0.0, averaging: 0.9995, ..Recipe::new(40_000, 256, 8e-3) },
         ending: (3200, 64),
     },
-    Config {
+    Family {
         name: "convolution-small",
-        network: &Compiled::<ConvolutionSmall, 16, 26>::ALL,
+        rooms: every_room!(ConvolutionSmall),
         recipe: Recipe { averaging: 0.999, ..Recipe::new(12_000, 256, 6e-3) },
         ending: (3200, 8),
     },
-    Config {
+    Family {
         name: "convolution-chip",
-        network: &Compiled::<ConvolutionChip, 16, 26>::ALL,
+        rooms: &[&Compiled::<ConvolutionChip, 16, 26>::ALL],
         recipe: Recipe { averaging: 0.999, ..Recipe::new(12_000, 128, 6e-3) },
         ending: (3200, 8),
     },
-    Config {
-        name: "residual",
-        network: &Compiled::<Residual, 12, 26>::ALL,
-        recipe: Recipe::new(5000, 64, 3e-3),
-        ending: (3200, 16),
+    Family {
+        name: DEFAULT_ELSEWHERE,
+        rooms: every_room!(ConvolutionMedium),
+        recipe: Recipe { averaging: 0.999, ..Recipe::new(6000, 128, 4e-3) },
+        ending: (1600, 8),
     },
-    Config {
-        name: "transformer",
-        network: &Compiled::<Transformer, 16, 26>::FLOATS,
-        recipe: Recipe { weight_decay: 0.05, averaging: 0.999, ..Recipe::new(24_000, 256, 2e-3) },
-        ending: (1000, 8),
-    },
-    Config {
+    Family {
         name: "convolution",
-        network: &Compiled::<Convolution, 16, 26>::FLOATS,
+        rooms: every_room!(Convolution),
         recipe: Recipe {
             weight_decay: 0.05,
             averaging: 0.999,
@@ -78,46 +116,47 @@ pub(crate) static CONFIGS: [Config; 8] = [
         },
         ending: (800, 8),
     },
-    Config {
-        name: "transformer-wide",
-        network: &Compiled::<TransformerWide, 32, 128>::FLOATS,
-        recipe: Recipe::new(4000, 64, 3e-3),
-        ending: (400, 4),
+    Family {
+        name: "residual",
+        rooms: &[&Compiled::<Residual, 12, 26>::ALL],
+        recipe: Recipe::new(5000, 64, 3e-3),
+        ending: (3200, 16),
+    },
+    Family {
+        name: "transformer",
+        rooms: rooms!(Transformer::FLOATS, [16, 26], [64, 255]),
+        recipe: Recipe { weight_decay: 0.05, averaging: 0.999, ..Recipe::new(24_000, 256, 2e-3) },
+        ending: (1000, 8),
     },
 ];
 
-/// Names that configurations had until version 0.1, each with the name that took its place.
-pub(crate) const RENAMED: [(&str, &str); 6] = [
+/// Names that networks once had, each with the name that took its place.
+pub(crate) const RENAMED: [(&str, &str); 7] = [
     ("micro", "perceptron"),
     ("tiny", "perceptron-small"),
     ("pebble", "convolution-small"),
     ("cobble", "convolution-chip"),
     ("boulder", "convolution"),
-    ("wide", "transformer-wide"),
+    ("wide", "transformer"),
+    ("transformer-wide", "transformer"),
 ];
 
-/// The present name of the configuration that was once called `name`.
+/// The present name of the network that was once called `name`.
 pub(crate) fn renamed(name: &str) -> Option<&'static str> {
     RENAMED.iter().find(|(old, _)| *old == name).map(|(_, new)| *new)
 }
 
-/// The configuration called `name`.
-pub(crate) fn by_name(name: &str) -> Option<&'static Config> {
-    CONFIGS.iter().find(|config| config.name == name)
+/// The network called `name`.
+pub(crate) fn by_name(name: &str) -> Option<&'static Family> {
+    FAMILIES.iter().find(|family| family.name == name)
 }
 
-/// The configuration of a model of `shape`.
-pub(crate) fn by_shape(shape: Shape) -> Option<&'static Config> {
-    CONFIGS.iter().find(|config| config.network.shape() == shape)
+/// Every network in each of its rooms.
+pub(crate) fn all() -> impl Iterator<Item = Config> {
+    FAMILIES.iter().flat_map(Family::configs)
 }
 
-/// What to do about lines of up to `longest` characters, which are too long for the configuration chosen.
-pub(crate) fn advice_for_length(longest: usize) -> String {
-    let fits = |config: &&Config| config.network.shape().positions >= longest;
-    let names: Vec<&str> = CONFIGS.iter().filter(fits).map(|config| config.name).collect();
-    if !names.is_empty() {
-        return format!("choose --config {}, or shorten the lines", names.join(" or "));
-    }
-    let most = CONFIGS.iter().map(|config| config.network.shape().positions).max().unwrap_or(0);
-    format!("shorten the lines: no configuration has more than {most} positions")
+/// The network and the room of a model of `shape`.
+pub(crate) fn by_shape(shape: Shape) -> Option<Config> {
+    all().find(|config| config.network.shape() == shape)
 }

@@ -60,12 +60,23 @@ pub(crate) fn dtype_name(dtype: Dtype) -> &'static str {
 
 /// A shape in one line.
 pub(crate) fn shape_name(shape: Shape) -> String {
-    let Shape { architecture, positions, symbols, width, blocks, heads } = shape;
+    let Shape { architecture, positions, symbols, .. } = shape;
     let kind = architecture_name(architecture);
+    format!("{kind}, {positions} positions, {symbols} symbols, {}", sizes(shape))
+}
+
+/// The network of a shape in one line, whatever its room.
+pub(crate) fn network_name(shape: Shape) -> String {
+    format!("{}, {}", architecture_name(shape.architecture), sizes(shape))
+}
+
+/// The sizes of a network that are not its room's.
+fn sizes(shape: Shape) -> String {
+    let Shape { architecture, width, blocks, heads, .. } = shape;
     let blocks = match architecture {
         Architecture::Mlp | Architecture::Residual => String::new(),
         Architecture::Transformer => format!(", {blocks} blocks, {heads} heads"),
         Architecture::Convolution => format!(", {blocks} layers, {heads} taps"),
     };
-    format!("{kind}, {positions} positions, {symbols} symbols, width {width}{blocks}")
+    format!("width {width}{blocks}")
 }

@@ -29,6 +29,8 @@ pub(crate) trait Network: Sync {
         weights: &'a [f32],
         language: Language<'a>,
     ) -> anyhow::Result<Box<dyn OpenModel + 'a>>;
+    /// The network in each of its number formats.
+    fn formats(&self) -> &'static [&'static dyn NumberFormat];
     /// The network in numbers of `dtype`, if it exists in these.
     fn format(&self, dtype: Dtype) -> anyhow::Result<&'static dyn NumberFormat>;
 
@@ -52,6 +54,17 @@ pub(crate) trait NumberFormat: Sync {
     fn scales(&self, weights: &[f32], activation: u8) -> Scales;
     /// The model file of the trained floats `weights`; `None` where a sum of the integers could overflow.
     fn write(&self, weights: &[f32], language: Language, scales: &Scales) -> anyhow::Result<Option<Vec<u8>>>;
+    /// What a model for texts of `language` takes on a chip.
+    fn chip_bytes(&self, language: Language) -> ChipBytes;
+}
+
+/// What a model takes on a chip, besides the program and its stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ChipBytes {
+    /// Bytes of flash: the model file, read in place.
+    pub(crate) file: usize,
+    /// Bytes of RAM that a denoiser works in.
+    pub(crate) memory: usize,
 }
 
 /// A model that draws and scores, whatever its network and number format.

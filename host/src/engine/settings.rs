@@ -23,7 +23,7 @@ impl IntegerFormat {
     }
 }
 
-/// The default settings of a configuration, chosen on the development split.
+/// The default settings of a network, chosen on the development split.
 #[derive(Clone, Copy)]
 pub(crate) struct Recipe {
     pub(crate) steps: u32,
@@ -77,7 +77,7 @@ const WARM_UP: u32 = 200;
 const FINAL_RATE: f64 = 0.01;
 
 impl Settings {
-    /// The settings of the configuration `config`, which is trained by `recipe`.
+    /// The settings of the network `config`, which is trained by `recipe`.
     pub(crate) fn new(config: &str, recipe: Recipe) -> Self {
         let Recipe { steps, batch, learning_rate, weight_decay, averaging, dropout } = recipe;
         Self {

@@ -12,7 +12,7 @@ use micro_diffusion::tensor::{Tensor, total_len};
 use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
-use crate::engine::configurations;
+use crate::engine::configurations::{self, Config};
 use crate::engine::description::dtype_name;
 use crate::engine::settings::Settings;
 use crate::engine::trainer::State;
@@ -38,6 +38,8 @@ pub(crate) struct Metadata {
 /// A run that can go on.
 pub(crate) struct Checkpoint {
     pub(crate) metadata: Metadata,
+    /// The network that its settings name, in the room of its tensors.
+    pub(crate) config: Config,
     pub(crate) state: State,
 }
 
@@ -142,9 +144,20 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
     refuse_outdated(&fields)?;
     let metadata: Metadata = serde_json::from_str(json)?;
     let name = &metadata.settings.training.config;
-    let config = configurations::by_name(name);
-    let config = config.with_context(|| format!("no configuration “{name}”"))?;
+    let family = configurations::by_name(name).with_context(|| format!("no network “{name}”"))?;
     let file = SafeTensors::deserialize(bytes)?;
+    let fits = |config: &Config| {
+        let dimensions = |tensor: &Tensor| {
+            let found = file.tensor(&format!("weights.{}", tensor.name));
+            found.is_ok_and(|found| found.shape() == tensor.dimensions)
+        };
+        config.network.tensors().iter().all(dimensions)
+    };
+    let config = family.configs().find(fits);
+    let config = config.with_context(|| {
+        let rooms: Vec<String> = family.configs().map(|config| config.room()).collect();
+        format!("its weights are those of no room of the network {name}, which has {}", rooms.join(", "))
+    })?;
     let group = |group: &str| -> anyhow::Result<Vec<f32>> {
         let tensors = config.network.tensors();
         let mut flat = Vec::with_capacity(total_len(tensors));
@@ -165,7 +178,7 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
     if state.losses.len() > metadata.settings.training.steps as usize {
         bail!("it has more steps than its settings");
     }
-    Ok(Checkpoint { metadata, state })
+    Ok(Checkpoint { metadata, config, state })
 }
 
 /// Refuses a checkpoint with the metadata `fields` that an earlier program wrote, or a later one, and says what to do.
@@ -182,7 +195,7 @@ fn refuse_outdated(fields: &serde_json::Value) -> anyhow::Result<()> {
     if let Some(name) = settings["config"].as_str()
         && let Some(new) = configurations::renamed(name)
     {
-        reasons.push(format!("its configuration “{name}” is now called “{new}”"));
+        reasons.push(format!("its network “{name}” is now called “{new}”"));
     }
     if let Some(objective) = lost_objective(settings) {
         reasons.push(format!("its objective “{objective}” gave way to the likelihood bound"));
@@ -197,7 +210,7 @@ fn refuse_outdated(fields: &serde_json::Value) -> anyhow::Result<()> {
     bail!("{reasons}; train it anew with: {}", train_command(&settings))
 }
 
-/// The command that trains by `settings`. A configuration has its present name.
+/// The command that trains by `settings`. A network has its present name.
 pub(crate) fn train_command(settings: &RunSettings) -> String {
     let RunSettings { training, development, input, .. } = settings;
     let Settings { config, steps, batch, learning_rate, weight_decay, averaging, dropout, seed, .. } =

@@ -9,7 +9,7 @@
 //! beside its letter. Whole grapheme clusters as symbols would need an alphabet of strings, in firmware too, and would
 //! hide from the model that the same sign recurs on many letters.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::Path;
 
@@ -19,8 +19,9 @@ use micro_diffusion::text::Alphabet;
 use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 
-use crate::engine::configurations::{self, Config};
+use crate::engine::configurations::Config;
 use crate::engine::language::Language;
+use crate::files::room::{Loss, Room, length_of};
 
 /// The names that come with the program, for when no file is given and none is found.
 const NAMES: &str = include_str!("../../../data/names.txt");
@@ -28,23 +29,16 @@ const NAMES: &str = include_str!("../../../data/names.txt");
 pub(crate) const DEFAULT_INPUT: &str = "data/names.txt";
 /// One line in this many is held out.
 const HOLD_OUT_EVERY: usize = 10;
-/// Characters of the largest alphabet.
-const MOST_CHARACTERS: usize = 255;
-/// A configuration fits a file that it can take all but one in so many lines of.
-const SPARED: usize = 50;
-
 /// The lines of a text file, each once.
 pub(crate) struct Lines {
     /// Where they came from, for messages.
     pub(crate) source: String,
-    lines: Vec<String>,
-    /// Every character of them.
-    characters: BTreeSet<char>,
+    pub(crate) lines: Vec<String>,
     blank: usize,
     repeated: usize,
 }
 
-/// Lines for one configuration.
+/// Lines for one room.
 pub(crate) struct Corpus {
     /// Where they came from, for messages.
     pub(crate) source: String,
@@ -81,32 +75,13 @@ impl Split {
 }
 
 /// How many lines were dropped, and why.
-#[derive(Default)]
 pub(crate) struct Dropped {
     pub(crate) blank: usize,
     pub(crate) repeated: usize,
     pub(crate) too_long: usize,
     pub(crate) too_rare: usize,
-}
-
-/// What a network can hold of a text.
-#[derive(Clone, Copy)]
-pub(crate) struct Room {
-    pub(crate) positions: usize,
-    pub(crate) characters: usize,
-}
-
-impl Room {
-    /// That of `config`.
-    pub(crate) fn of(config: &Config) -> Self {
-        let shape = config.network.shape();
-        Self { positions: shape.positions, characters: shape.symbols.min(MOST_CHARACTERS) }
-    }
-
-    /// For lines of `positions` characters whatever they are: what the alphabet lacks is another's to sort out.
-    pub(crate) fn any_character(positions: usize) -> Self {
-        Self { positions, characters: usize::MAX }
-    }
+    /// What there was room for.
+    pub(crate) room: Room,
 }
 
 impl Lines {
@@ -133,129 +108,53 @@ impl Lines {
                 repeated += 1;
             }
         }
-        let characters = lines.iter().flat_map(|line: &String| line.chars()).collect();
-        Ok(Self { source, lines, characters, blank, repeated })
+        Ok(Self { source, lines, blank, repeated })
     }
 
-    /// Characters in the longest line.
-    fn longest(&self) -> usize {
-        self.lines.iter().map(|line| length(line)).max().unwrap_or(0)
-    }
-
-    /// The characters that `room` has no symbol for: all but the most frequent of the lines that are not too long.
-    fn rare(&self, room: Room) -> HashSet<char> {
-        if self.characters.len() <= room.characters {
-            return HashSet::new();
-        }
-        let mut counts = BTreeMap::<char, usize>::new();
-        for line in self.lines.iter().filter(|line| length(line) <= room.positions) {
-            for character in line.chars().collect::<HashSet<_>>() {
-                *counts.entry(character).or_default() += 1;
-            }
-        }
-        let mut counts: Vec<(char, usize)> = counts.into_iter().collect();
-        // Stable: of equals, the first in code point order stays.
-        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        counts.into_iter().skip(room.characters).map(|(character, _)| character).collect()
-    }
-
-    /// How many lines `room` cannot take: too long, with too rare a character.
-    fn lost(&self, room: Room) -> (usize, usize) {
-        let long = self.lines.iter().filter(|line| length(line) > room.positions).count();
-        let rare = self.rare(room);
-        let unknown =
-            |line: &&String| length(line) <= room.positions && line.chars().any(|c| rare.contains(&c));
-        (long, self.lines.iter().filter(unknown).count())
-    }
-
-    /// Whether `lost` of the lines can be spared.
-    fn spares(&self, lost: usize) -> bool {
-        lost * SPARED <= self.lines.len()
-    }
-
-    /// The configuration for these lines: the default, if it can take all but one in fifty of them, else the one with
-    /// the least room that can, else the one that has symbols for them and loses the fewest.
-    pub(crate) fn config(&self) -> anyhow::Result<&'static Config> {
-        let mut configs: Vec<&Config> = configurations::CONFIGS.iter().collect();
-        let room = |config: &Config| {
-            let Room { positions, characters } = Room::of(config);
-            (config.name != configurations::DEFAULT, positions * characters, config.network.parameters())
-        };
-        configs.sort_by_key(|config| room(config));
-        let lost = |config: &Config| self.lost(Room::of(config));
-        let fits = |config: &&&Config| {
-            let (long, rare) = lost(config);
-            self.spares(long + rare)
-        };
-        let readable = configs.iter().filter(|config| self.spares(lost(config).1));
-        let found = configs.iter().find(fits).or_else(|| readable.min_by_key(|config| lost(config).0));
-        found.copied().with_context(|| {
-            let most =
-                configurations::CONFIGS.iter().map(|config| Room::of(config).characters).max().unwrap_or(0);
-            self.too_many_characters(&format!("every configuration has room for {most} at most"), "")
-        })
-    }
-
-    /// That there are too many characters for `room`, in words; and what to do about it.
-    fn too_many_characters(&self, room: &str, advice: &str) -> String {
-        format!(
-            "{} uses {} different characters, and {room}; {advice}reduce them, for example by writing everything \
-             in lower case",
-            self.source,
-            self.characters.len()
-        )
-    }
-
-    /// The lines that `config` can take.
+    /// The lines that `config` has room for.
     pub(crate) fn corpus(self, config: &Config, split: Split) -> anyhow::Result<Corpus> {
-        let room = Room::of(config);
-        if !self.spares(self.lost(room).1) {
-            let takes = |other: &&Config| self.spares(self.lost(Room::of(other)).1);
-            let names: Vec<&str> =
-                configurations::CONFIGS.iter().filter(takes).map(|other| other.name).collect();
-            let advice = if names.is_empty() {
-                String::new()
-            } else {
-                format!("choose --config {}, or ", names.join(" or "))
-            };
-            let room = format!("the configuration {} has room for {}", config.name, room.characters);
-            bail!("{}", self.too_many_characters(&room, &advice));
-        }
-        self.within(room, split)
+        self.within(Room::of(config), split)
     }
 
     /// The lines that there is `room` for.
     pub(crate) fn within(self, room: Room, split: Split) -> anyhow::Result<Corpus> {
-        let (longest, rare) = (self.longest(), self.rare(room));
-        let (too_long, too_rare) = self.lost(room);
-        let fits = self.spares(too_long + too_rare);
-        let Self { source, lines, blank, repeated, .. } = self;
+        let loss = Loss::of(&self.lines, room);
+        let fits = loss.is_spared(&self.lines);
+        let Loss { too_long, too_rare, rare } = loss;
+        let Self { source, lines, blank, repeated } = self;
+        let longest = lines.iter().map(|line| length_of(line)).max().unwrap_or(0);
         let (mut training, mut held_out) = hold_out(lines);
         if split == Split::Development {
             (training, held_out) = hold_out(training);
         }
         for side in [&mut training, &mut held_out] {
-            side.retain(|line| length(line) <= room.positions && !line.chars().any(|c| rare.contains(&c)));
+            side.retain(|line| length_of(line) <= room.positions && !line.chars().any(|c| rare.contains(&c)));
         }
+        let Room { positions, characters } = room;
         if training.is_empty() && too_long > 0 {
             bail!(
-                "{source}: every line is longer than {} characters, the longest has {longest}; {}",
-                room.positions,
-                configurations::advice_for_length(longest)
+                "{source}: no line to train on is left: {too_long} have more than {positions} characters, the longest has \
+                 {longest}; shorten the lines"
+            );
+        }
+        if training.is_empty() && too_rare > 0 {
+            bail!(
+                "{source}: no line to train on is left: each has a character that is not among the {characters} most \
+                 frequent; put an example of a few characters on each line"
             );
         }
         if training.is_empty() {
             bail!("{source}: no line to train on; put one example on each line");
         }
-        let characters: BTreeSet<char> =
+        let alphabet: BTreeSet<char> =
             training.iter().chain(&held_out).flat_map(|line| line.chars()).collect();
-        let alphabet = characters.into_iter().collect();
-        let dropped = Dropped { blank, repeated, too_long, too_rare };
-        let lengths = (1..=room.positions).map(|n| {
-            let count = training.iter().filter(|line| length(line) == n).count();
-            (count as u32).to_le_bytes()
-        });
-        let lengths = lengths.collect();
+        let alphabet = alphabet.into_iter().collect();
+        let dropped = Dropped { blank, repeated, too_long, too_rare, room };
+        let mut lengths = vec![0_u32; positions];
+        for line in &training {
+            lengths[length_of(line) - 1] += 1;
+        }
+        let lengths = lengths.into_iter().map(u32::to_le_bytes).collect();
         Ok(Corpus { source, training, held_out, alphabet, lengths, longest, dropped, fits })
     }
 }
@@ -286,11 +185,6 @@ pub(crate) fn prepared(source: &str, bytes: Vec<u8>) -> anyhow::Result<Vec<Strin
     let text = text_of(source, bytes)?;
     let lines = text.trim_start_matches('\u{feff}').lines();
     Ok(lines.map(|line| line.nfc().collect::<String>().trim().to_owned()).collect())
-}
-
-/// Characters of a line.
-fn length(line: &str) -> usize {
-    line.chars().count()
 }
 
 /// Numbers `lines` from 1 and takes every tenth out: (the others, those).

@@ -13,11 +13,12 @@ use micro_diffusion::tensor::Dtype;
 use micro_diffusion::text::Alphabet;
 
 use crate::engine::configurations::{self, Config};
-use crate::engine::description::{file_error, shape_name};
+use crate::engine::description::{file_error, network_name, shape_name};
 use crate::engine::language::Language;
 use crate::engine::network::OpenModel;
 use crate::files::checkpoint;
-use crate::files::corpus::{Corpus, Lines, Room, Split, is_directive};
+use crate::files::corpus::{Corpus, Lines, Split, is_directive};
+use crate::files::room::Room;
 use crate::files::run::{self, RunSettings};
 use crate::files::safetensors;
 
@@ -106,8 +107,8 @@ pub(crate) struct Model<'a> {
     pub(crate) source: &'a str,
     /// The header and the tensors.
     pub(crate) file: ModelFile<'a>,
-    /// The configuration it was made for.
-    pub(crate) config: &'static Config,
+    /// Its network and its room.
+    pub(crate) config: Config,
     /// What draws and scores.
     pub(crate) network: Box<dyn OpenModel + 'a>,
     bytes: &'a Cow<'static, [u8]>,
@@ -193,17 +194,18 @@ fn unread(error: &FileError, settings: Option<&RunSettings>) -> anyhow::Error {
     }
 }
 
-/// The configuration that `file` was made for.
-fn config_of(source: &str, file: &ModelFile) -> anyhow::Result<&'static Config> {
+/// The network and the room that `file` was made for.
+fn config_of(source: &str, file: &ModelFile) -> anyhow::Result<Config> {
     configurations::by_shape(file.shape()).with_context(|| {
-        let known: Vec<_> = configurations::CONFIGS
-            .iter()
-            .map(|config| format!("{} ({})", config.name, shape_name(config.network.shape())))
-            .collect();
+        let known = configurations::FAMILIES.iter().map(|family| {
+            let rooms = family.configs().map(|config| config.room());
+            let shape = family.configs().next().map(|config| network_name(config.network.shape()));
+            format!("{} ({}; {})", family.name, shape.unwrap_or_default(), rooms.collect::<Vec<_>>().join(", "))
+        });
         format!(
-            "{source}: a model of {}, which is not compiled in; this program has {}",
+            "{source}: a model of {}, which is not compiled in; this program has, with positions × symbols, {}",
             shape_name(file.shape()),
-            known.join(", ")
+            known.collect::<Vec<_>>().join("; ")
         )
     })
 }
@@ -214,7 +216,7 @@ fn refuse_unfinished(folder: &Path, model: &Path) -> anyhow::Result<()> {
     if model.exists() || !path.exists() {
         return Ok(());
     }
-    let checkpoint::Checkpoint { metadata, state } = checkpoint::load(&path)?;
+    let checkpoint::Checkpoint { metadata, state, .. } = checkpoint::load(&path)?;
     bail!(
         "the run in {} is unfinished, at step {} of {}, and has no model yet; go on with: micro-diffusion train --out {} --resume",
         folder.display(),

@@ -4,6 +4,7 @@
 
 use crate::files::checkpoint;
 use crate::files::corpus::{Lines, Split};
+use crate::files::room;
 use crate::files::safetensors::to_model;
 
 /// A text file as training takes it.
@@ -18,15 +19,15 @@ pub struct Text {
     pub positions: usize,
 }
 
-/// The text file `bytes`, prepared for the configuration that `train` takes without `--config`, with the split that its
+/// The text file `bytes`, prepared for the network and the room that `train` takes without `--config`, with the split that its
 /// option `--development` asks for or without.
 ///
 /// # Errors
 /// Says in words what is wrong with the text.
 pub fn text(bytes: &[u8], development: bool) -> anyhow::Result<Text> {
     let lines = Lines::of("the text".to_owned(), bytes.to_owned())?;
-    let config = lines.config()?;
-    let corpus = lines.corpus(config, Split::of(development))?;
+    let config = room::choose(&lines.lines, &lines.source, None)?;
+    let corpus = lines.corpus(&config, Split::of(development))?;
     let positions = config.network.shape().positions;
     Ok(Text { training: corpus.training, held_out: corpus.held_out, alphabet: corpus.alphabet, positions })
 }

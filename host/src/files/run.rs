@@ -193,7 +193,7 @@ pub(crate) fn stored_settings(model: &Path) -> Option<RunSettings> {
 /// The settings of the run that left `model`, if one did.
 ///
 /// # Errors
-/// The settings name a configuration by a name that it no longer has, or an objective that is no longer there.
+/// The settings name a network by a name that it no longer has, or an objective that is no longer there.
 pub(crate) fn settings_of(model: &Path) -> anyhow::Result<Option<RunSettings>> {
     let path = model.with_file_name(SETTINGS);
     let fields: Option<serde_json::Value> = read_settings(model);
@@ -210,7 +210,7 @@ pub(crate) fn settings_of(model: &Path) -> anyhow::Result<Option<RunSettings>> {
     {
         let (name, path) = (path.display(), quoted(&path));
         bail!(
-            "{name}: the configuration “{old}” is now called “{new}”; rename it with: \
+            "{name}: the network “{old}” is now called “{new}”; rename it with: \
              sed -i.old 's/\"config\": *\"{old}\"/\"config\": \"{new}\"/' {path}"
         );
     }

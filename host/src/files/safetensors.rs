@@ -2,8 +2,8 @@
 //!
 //! A file holds the parameter tensors under their own names, each f32 and of its own shape, and in the metadata
 //! `alphabet`, the characters of the symbols in their order, and `lengths`, how many training texts have each length from 1 on,
-//! with blanks between. The names and shapes say which configuration it is; `heads`,
-//! which no shape shows, must be the configuration's where it is given; `config` is for whoever reads the file. Further
+//! with blanks between. The names and shapes say which network in which room it is; `heads`,
+//! which no shape shows, must be the network's where it is given; `config` is for whoever reads the file. Further
 //! metadata is allowed, further tensors are not.
 
 use anyhow::{Context, bail};
@@ -21,7 +21,7 @@ use crate::files::checkpoint::{self, floats, views};
 const ALPHABET: &str = "alphabet";
 /// The metadata entry that holds the table of lengths.
 const LENGTHS: &str = "lengths";
-/// The metadata entry that names the configuration.
+/// The metadata entry that names the network.
 const CONFIG: &str = "config";
 /// The metadata entry with the number of attention heads, which no shape shows.
 const HEADS: &str = "heads";
@@ -89,7 +89,7 @@ pub(crate) fn to_model(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
     }
     if let Some(heads) = metadata.get(HEADS).filter(|heads| **heads != shape.heads.to_string()) {
         bail!(
-            "it was made with {heads} attention heads, and the configuration {} has {}",
+            "it was made with {heads} attention heads, and the network {} has {}",
             config.name,
             shape.heads
         );
@@ -124,15 +124,15 @@ fn lengths_of(entry: Option<&str>, positions: usize) -> anyhow::Result<Vec<[u8; 
     Ok(counts.into_iter().map(u32::to_le_bytes).collect())
 }
 
-/// The configuration whose tensors these are.
-fn config_of(file: &SafeTensors) -> anyhow::Result<&'static Config> {
-    let fits = |config: &&Config| {
+/// The network and the room whose tensors these are.
+fn config_of(file: &SafeTensors) -> anyhow::Result<Config> {
+    let fits = |config: &Config| {
         let tensors = config.network.tensors();
         let same =
             |tensor: &Tensor| file.tensor(tensor.name).is_ok_and(|found| found.shape() == tensor.dimensions);
         file.len() == tensors.len() && tensors.iter().all(same)
     };
-    configurations::CONFIGS.iter().find(fits).with_context(|| {
+    configurations::all().find(fits).with_context(|| {
         let list = |entries: Vec<(String, &[usize])>| -> String {
             let entries: Vec<String> =
                 entries.into_iter().map(|(name, shape)| format!("{name} {shape:?}")).collect();
@@ -142,16 +142,16 @@ fn config_of(file: &SafeTensors) -> anyhow::Result<&'static Config> {
             file.iter().map(|(name, view)| (name.to_owned(), view.shape().to_owned())).collect();
         found.sort();
         let found = list(found.iter().map(|(name, shape)| (name.clone(), shape.as_slice())).collect());
-        let known = configurations::CONFIGS.iter().map(|config| {
+        let known = configurations::all().map(|config| {
             let tensors = config.network.tensors().iter();
             format!(
                 "\n  {}: {}",
-                config.name,
+                config.title(),
                 list(tensors.map(|t| (t.name.to_owned(), t.dimensions)).collect())
             )
         });
         format!(
-            "its tensors are those of no compiled configuration: {found}; there are{}",
+            "its tensors are those of no network and room that is compiled in: {found}; there are{}",
             known.collect::<String>()
         )
     })

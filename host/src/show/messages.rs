@@ -1,6 +1,11 @@
 //! What several verbs say on stderr: which model and text they took, and what integers lose.
 
+use micro_diffusion::tensor::Dtype;
+
+use crate::engine::configurations::Config;
 use crate::engine::description::dtype_name;
+use crate::engine::language::Language;
+use crate::engine::network::ChipBytes;
 use crate::engine::quantise::{SEED, difference};
 use crate::engine::score::Score;
 use crate::files::corpus::Corpus;
@@ -26,6 +31,22 @@ pub(crate) fn announce_text(scored: Scored) -> Corpus {
         say(&format!("scored on   {}{split}, as its run was", shown(&corpus.source)));
     }
     corpus
+}
+
+/// Says what a model of `config` for texts of `language` takes on a chip, in each of its number formats.
+pub(crate) fn report_chip(config: &Config, language: Language) {
+    for format in config.network.formats() {
+        let ChipBytes { file, memory } = format.chip_bytes(language);
+        let what = match format.dtype() {
+            Dtype::F32 => "on a chip  ",
+            _ => "           ",
+        };
+        say(&format!(
+            "{what} {:<5} {file} bytes of flash, {memory} of RAM to work in",
+            dtype_name(format.dtype())
+        ));
+    }
+    say("            and some 10 KB of flash and 2 KB of RAM for the program that draws");
 }
 
 /// Says what `quantised`, made of `floats`, takes and what it lost, over `held_out`.

@@ -10,6 +10,7 @@ use crate::engine::preview::Preview;
 use crate::engine::settings::Settings;
 use crate::engine::trainer::State;
 use crate::files::corpus::Corpus;
+use crate::files::room::Room;
 use crate::show::picture::{HEADING, noise_levels};
 use crate::show::terminal;
 
@@ -42,7 +43,7 @@ impl Progress {
         self.line(&format!("\n{}{text}{}", HEADING.render(), HEADING.render_reset()));
     }
 
-    /// What training starts from; `chosen` where the program chose the configuration.
+    /// What training starts from; `chosen` where the program chose the network.
     pub(crate) fn found(&mut self, corpus: &Corpus, config: &Config, chosen: bool, settings: &Settings) {
         let dropped = &corpus.dropped;
         let (training, held_out) = (corpus.training.len(), corpus.held_out.len());
@@ -50,12 +51,15 @@ impl Progress {
             "data        {}: {training} lines to train on, {held_out} held out",
             corpus.source
         ));
-        let positions = config.network.shape().positions;
+        let Room { positions, characters } = dropped.room;
         let reasons = [
             (dropped.blank, "blank lines".to_owned()),
             (dropped.repeated, "repeated lines".to_owned()),
             (dropped.too_long, format!("lines of more than {positions} characters")),
-            (dropped.too_rare, "lines with characters too rare for a symbol of their own".to_owned()),
+            (
+                dropped.too_rare,
+                format!("lines with characters that are not among the {characters} most frequent"),
+            ),
         ];
         for (count, what) in reasons.into_iter().filter(|(count, _)| *count > 0) {
             self.line(&format!("            {count} {what} dropped"));
@@ -65,11 +69,10 @@ impl Progress {
         self.line(&format!("alphabet    {characters} characters: {}", corpus.alphabet));
         let network = config.network;
         let shape = shape_name(network.shape());
-        self.line(&format!("network     {}: {shape}, {} parameters", config.name, network.parameters()));
+        self.line(&format!("network     {}: {shape}, {} parameters", config.title(), network.parameters()));
         if chosen && config.name != configurations::DEFAULT {
-            let reason =
-                if corpus.fits { "the smallest configuration that has" } else { "there is none with more" };
-            self.line(&format!("            {reason} room for this text; --config names another"));
+            let reason = if corpus.fits { "the smallest room" } else { "there is no more room" };
+            self.line(&format!("            {reason} for this text; --config names another network"));
         }
         self.line(&format!(
             "training    {} steps of {}, seed {}, {} threads",

@@ -71,7 +71,7 @@ impl Report<'_> {
                     style { (PreEscaped(STYLE)) }
                 }
                 body {
-                    h1 { "What " b { (self.config.name) } " learned from " b { (self.corpus.source) } }
+                    h1 { "What " b { (self.config.title()) } " learned from " b { (self.corpus.source) } }
                     (self.summary())
                     h2 { "New names" }
                     p.note { "Names number 0 to " (self.drawn.len() - 1) " of seed " (self.settings.training.seed)

@@ -3,12 +3,11 @@
 use std::io::Write;
 use std::time::Instant;
 
-use anyhow::Context;
 use micro_diffusion::sampler::Order;
 use serde::Serialize;
 
 use crate::cli::{BenchOptions, Outcome};
-use crate::engine::configurations::{self, Config};
+use crate::engine::configurations::Config;
 use crate::engine::cost::training_flops;
 use crate::engine::draw::{Request, order_name};
 use crate::engine::kernels::{PEAK_SUMS, multiply_and_add};
@@ -16,6 +15,7 @@ use crate::engine::settings::Settings;
 use crate::engine::trainer::Plan;
 use crate::files::corpus::{Corpus, Lines, Split};
 use crate::files::memory::refuse_too_large;
+use crate::files::room;
 use crate::show::terminal;
 
 /// Rounds of each measurement, of which the fastest counts: other work on the machine only ever slows one down.
@@ -46,11 +46,12 @@ struct Report {
 }
 
 pub(crate) fn run(options: &BenchOptions) -> anyhow::Result<Outcome> {
-    let config = configurations::by_name(&options.config).context("config")?;
+    let lines = Lines::read(None)?;
+    let config = &room::choose(&lines.lines, &lines.source, Some(&options.config))?;
     let batch = options.batch.unwrap_or(config.recipe.batch);
     refuse_too_large(config.network, batch)?;
     let settings = Settings { steps: u32::MAX, batch, ..config.settings() };
-    let (mut steps, weights, corpus) = time_steps(config, &settings)?;
+    let (mut steps, weights, corpus) = time_steps(lines.corpus(config, Split::Record)?, config, &settings)?;
     steps.sort_by(f64::total_cmp);
     let (step, median) = (steps[0], steps[ROUNDS / 2]);
     let threads = rayon::current_num_threads();
@@ -92,8 +93,11 @@ pub(crate) fn run(options: &BenchOptions) -> anyhow::Result<Outcome> {
 }
 
 /// Seconds for each step, the mean of each round; the weights that the last left, and the text they were trained on.
-fn time_steps(config: &Config, settings: &Settings) -> anyhow::Result<(Vec<f64>, Vec<f32>, Corpus)> {
-    let corpus = Lines::read(None)?.corpus(config, Split::Record)?;
+fn time_steps(
+    corpus: Corpus,
+    config: &Config,
+    settings: &Settings,
+) -> anyhow::Result<(Vec<f64>, Vec<f32>, Corpus)> {
     let language = corpus.language()?;
     let mut trainer = config.network.trainer(Plan { texts: &corpus.training, language, settings })?;
     let mut round = |steps: u32| {

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::cli::{InspectOptions, Outcome};
-use crate::engine::configurations::{self, Config};
+use crate::engine::configurations::Config;
 use crate::engine::description::{dtype_name, shape_name};
+use crate::engine::language::Language;
+use crate::engine::network::ChipBytes;
 use crate::files::checkpoint;
 use crate::files::model::{Model, ModelBytes};
 use crate::files::run::{CHECKPOINT, MODEL};
@@ -37,6 +39,12 @@ pub(crate) fn run(options: &InspectOptions) -> anyhow::Result<Outcome> {
                 let (name, dimensions) = (row["name"].as_str().unwrap_or_default(), &row["dimensions"]);
                 writeln!(out, "  {name:<24} {dimensions}")?;
             }
+        } else if let Value::Object(formats) = value {
+            writeln!(out, "{key}")?;
+            for (format, bytes) in formats {
+                let (flash, memory) = (&bytes["flash_bytes"], &bytes["memory_bytes"]);
+                writeln!(out, "  {format:<24} {flash} bytes of flash, {memory} of RAM to work in")?;
+            }
         } else {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             writeln!(out, "{key:<27} {}", terminal::shown(&text))?;
@@ -60,6 +68,15 @@ fn tensors(config: &Config) -> Vec<Value> {
     tensors.map(|tensor| json!({"name": tensor.name, "dimensions": tensor.dimensions})).collect()
 }
 
+/// Bytes of flash and of RAM on a chip, by number format.
+fn chip(config: &Config, language: Language) -> Value {
+    let bytes = config.network.formats().iter().map(|format| {
+        let ChipBytes { file, memory } = format.chip_bytes(language);
+        (dtype_name(format.dtype()).to_owned(), json!({"flash_bytes": file, "memory_bytes": memory}))
+    });
+    Value::Object(bytes.collect())
+}
+
 fn describe_model(model: &Model) -> Value {
     let Model { file, config, .. } = model;
     let lengths = file.lengths().counts().iter().map(|count| u32::from_le_bytes(*count));
@@ -72,6 +89,7 @@ fn describe_model(model: &Model) -> Value {
         "weights": dtype_name(file.dtype()),
         "weight_bytes": file.parameter_bytes(),
         "memory_bytes": model.network.memory_bytes(),
+        "chip": chip(config, model.language()),
         "training_bytes_per_example": config.network.record_bytes(),
         "alphabet": file.alphabet().characters(),
         "symbols": file.alphabet().symbols(),
@@ -81,7 +99,7 @@ fn describe_model(model: &Model) -> Value {
 }
 
 fn describe_checkpoint(path: &Path) -> anyhow::Result<Value> {
-    let checkpoint::Checkpoint { metadata, state } = checkpoint::load(path)?;
+    let checkpoint::Checkpoint { metadata, config, state } = checkpoint::load(path)?;
     let mut report = json!({
         "file": path.display().to_string(),
         "kind": "checkpoint",
@@ -92,10 +110,8 @@ fn describe_checkpoint(path: &Path) -> anyhow::Result<Value> {
     let settings = serde_json::to_value(&metadata.settings)?;
     if let (Some(report), Value::Object(settings)) = (report.as_object_mut(), settings) {
         report.extend(settings);
-        if let Some(config) = configurations::by_name(&metadata.settings.training.config) {
-            report.insert("shape".to_owned(), shape_name(config.network.shape()).into());
-            report.insert("tensors".to_owned(), tensors(config).into());
-        }
+        report.insert("shape".to_owned(), shape_name(config.network.shape()).into());
+        report.insert("tensors".to_owned(), tensors(&config).into());
     }
     Ok(report)
 }

@@ -11,7 +11,7 @@ use micro_diffusion::adam::learning_rate;
 use micro_diffusion::tensor::Dtype;
 
 use crate::cli::{Outcome, TrainOptions};
-use crate::engine::configurations::{self, Config};
+use crate::engine::configurations::Config;
 use crate::engine::draw::Request;
 use crate::engine::preview::{Observer, Wanted};
 use crate::engine::score::{Score, spread};
@@ -21,8 +21,9 @@ use crate::files::checkpoint::{self, Checkpoint};
 use crate::files::corpus::{Corpus, DEFAULT_INPUT, Lines, Split};
 use crate::files::memory::refuse_too_large;
 use crate::files::model::{Model, ModelBytes};
+use crate::files::room;
 use crate::files::run::{self as folder, RunFolder, RunSettings};
-use crate::show::messages::report_integers;
+use crate::show::messages::{report_chip, report_integers};
 use crate::show::picture::Painter;
 use crate::show::progress::Progress;
 use crate::show::report::{self, Report};
@@ -44,16 +45,13 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     let input = options.input.as_deref().or(stored.as_ref().and_then(|settings| settings.input.as_deref()));
     let lines = Lines::read(input)?;
     let chosen = stored.is_none() && options.config.is_none();
-    let training = options.over(match &stored {
-        Some(settings) => settings.training.clone(),
-        None => match &options.config {
-            Some(name) => configurations::by_name(name).context("config")?.settings(),
-            None => lines.config()?.settings(),
-        },
-    });
-    let config = configurations::by_name(&training.config).context("config")?;
+    let config = match &resumed {
+        Some(checkpoint) => checkpoint.config,
+        None => room::choose(&lines.lines, &lines.source, options.config.as_deref())?,
+    };
+    let training = options.over(stored.as_ref().map_or_else(|| config.settings(), |s| s.training.clone()));
     let development = options.development || stored.as_ref().is_some_and(|settings| settings.development);
-    let corpus = lines.corpus(config, Split::of(development))?;
+    let corpus = lines.corpus(&config, Split::of(development))?;
     let settings = RunSettings {
         training,
         development,
@@ -81,7 +79,7 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     {
         say.line(&format!("kept the earlier run as {}", aside.display()));
     }
-    say.found(&corpus, config, chosen, training);
+    say.found(&corpus, &config, chosen, training);
     if !options.no_pictures && !options.quiet {
         say.forward(&corpus, training.seed);
     }
@@ -91,7 +89,7 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
         trainer.restore(checkpoint.state);
         say.line(&format!("going on from step {}", trainer.state().losses.len()));
     }
-    let run = Run { folder: &folder, config, corpus: &corpus, settings: &settings, options };
+    let run = Run { folder: &folder, config: &config, corpus: &corpus, settings: &settings, options };
     let mut observer = run.observer(trainer.state())?;
     run.start(trainer.state())?;
     if !train(trainer.as_mut(), &run, &mut observer, &mut say)? {
@@ -100,6 +98,9 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     run.finish(trainer.state(), &observer)?;
     say.line(&format!("wrote {}", folder.file(folder::MODEL).display()));
     run.say_loss(trainer.state())?;
+    if !options.quiet {
+        report_chip(&config, corpus.language()?);
+    }
     finale(&run, &observer, &trainer.state().losses, &mut say)?;
     Ok(Outcome::Done)
 }
@@ -309,7 +310,7 @@ fn finale(run: &Run, observer: &Observer, losses: &[f32], say: &mut Progress) ->
     Ok(())
 }
 
-/// The score by the configuration's lines and orders, if there are held-out lines.
+/// The score by the network's lines and orders, if there are held-out lines.
 fn held_out_score(run: &Run, model: &Model, say: &mut Progress) -> anyhow::Result<Option<Score>> {
     let held_out = &run.corpus.held_out;
     if held_out.is_empty() {

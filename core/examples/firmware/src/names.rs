@@ -10,26 +10,26 @@ use micro_diffusion::text::Alphabet;
 
 use crate::board::print;
 
-/// Letters of a name at most.
-pub const L: usize = 12;
-/// Symbols: the letters a–z.
-pub const V: usize = 26;
-
 /// Any number, for names of your own: a clock, a counter kept in flash, or what the chip's random number generator says.
 const SEED: u64 = 1;
 const NAMES: u32 = 5;
 
 /// How names are drawn; see `Order` for the others.
 const SETTINGS: Settings = Settings::new(Order::Random, Temperature::from_milli(680));
-/// Any symbol at any position: what is allowed at the last one given is allowed at all that follow.
-static ALLOWED: [SymbolSet; 1] = [SymbolSet::first(V)];
 
-/// Draws and shows names, each as long as `lengths` says; `None` would mean that a position allows no symbol.
-pub fn unmask<D: Denoiser<L, V>>(denoiser: &mut D, alphabet: Alphabet, lengths: Lengths) -> Option<()> {
+/// Draws and shows names of the characters of `alphabet`, each as long as `lengths` says; `None` would mean that a position
+/// allows no symbol.
+pub fn unmask<const L: usize, const V: usize>(
+    denoiser: &mut impl Denoiser<L, V>,
+    alphabet: Alphabet,
+    lengths: Lengths,
+) -> Option<()> {
+    // Any symbol of the file at any position: what is allowed at the last one given is allowed at all that follow.
+    let allowed = [SymbolSet::first(alphabet.symbols())];
     for index in 0..NAMES {
         let stream = Stream::new(SEED, Purpose::Sample).child(index, 0);
         let length = lengths.draw(stream);
-        let mut sampler = Sampler::<L, V>::new(length, &ALLOWED, SETTINGS, stream).ok()?;
+        let mut sampler = Sampler::<L, V>::new(length, &allowed, SETTINGS, stream).ok()?;
         for step in 1..=length {
             show(sampler.symbols(), alphabet);
             sampler.step(denoiser, linear_remaining(length, step, length));

@@ -14,7 +14,6 @@ use micro_diffusion::activation::Activation;
 use micro_diffusion::denoiser::Model;
 use micro_diffusion::file::ModelFile;
 use micro_diffusion::kernels::Plain;
-use names::{L, V};
 
 #[cfg(not(feature = "large"))]
 static MODEL: &[u8] = include_bytes!("../../../../../data/perceptron-small.mdm");
@@ -37,8 +36,8 @@ fn main() -> ! {
 
 fn run() -> Option<()> {
     let file = ModelFile::parse(MODEL).ok()?;
-    let parameters = Network::view(file.parameters::<Network, L, V>().ok()?)?;
-    let mut memory = [0.0; <Network as Model<L, V>>::MEMORY];
+    let parameters = Network::view(file.parameters::<Network, 12, 26>().ok()?)?;
+    let mut memory = [0.0; <Network as Model<12, 26>>::MEMORY];
     let mut denoiser = Network::denoiser(Plain, Activation::Relu, parameters, &mut memory)?;
     names::unmask(&mut denoiser, file.alphabet(), file.lengths())
 }

@@ -1,0 +1,191 @@
+//! Which network a text takes, in which of its rooms, and which lines there is no room for.
+
+use std::collections::{HashMap, HashSet};
+
+use anyhow::{Context, bail};
+
+use crate::engine::configurations::{self, Config, Family};
+
+/// Characters of the largest alphabet.
+const MOST_CHARACTERS: usize = 255;
+/// A room fits a text if it takes all but one in so many lines.
+const SPARED: usize = 50;
+
+/// What a network can hold of a text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Room {
+    pub(crate) positions: usize,
+    pub(crate) characters: usize,
+}
+
+impl Room {
+    /// That of `config`.
+    pub(crate) fn of(config: &Config) -> Self {
+        let shape = config.network.shape();
+        Self { positions: shape.positions, characters: shape.symbols.min(MOST_CHARACTERS) }
+    }
+
+    /// For lines of `positions` characters whatever they are: what the alphabet lacks is another's to sort out.
+    pub(crate) fn any_character(positions: usize) -> Self {
+        Self { positions, characters: usize::MAX }
+    }
+}
+
+/// The lines that a room cannot take.
+#[derive(Default)]
+pub(crate) struct Loss {
+    /// How many are too long.
+    pub(crate) too_long: usize,
+    /// How many of the others have a rare character.
+    pub(crate) too_rare: usize,
+    /// The characters without a symbol: all but the most frequent of the lines that are not too long.
+    pub(crate) rare: HashSet<char>,
+}
+
+impl Loss {
+    /// Of the lines `lines` in `room`.
+    pub(crate) fn of(lines: &[String], room: Room) -> Self {
+        losses(lines, &[room]).pop().unwrap_or_default()
+    }
+
+    /// How many lines are lost.
+    fn lines(&self) -> usize {
+        self.too_long + self.too_rare
+    }
+
+    /// Whether so many of `lines` can be spared.
+    pub(crate) fn is_spared(&self, lines: &[String]) -> bool {
+        self.lines() <= lines.len() / SPARED
+    }
+}
+
+/// What each of `rooms`, at most 32, loses of `lines`, whose lengths and characters are counted once for all of them.
+fn losses(lines: &[String], rooms: &[Room]) -> Vec<Loss> {
+    // How many lines have each character, by the first of the lengths that they are within.
+    let mut lengths: Vec<usize> = rooms.iter().map(|room| room.positions).collect();
+    lengths.sort_unstable();
+    lengths.dedup();
+    let mut counts = HashMap::<char, (usize, Vec<usize>)>::new();
+    let mut within = vec![0; lengths.len()];
+    for (number, line) in (1..).zip(lines) {
+        let class = lengths.partition_point(|length| *length < length_of(line));
+        let Some(count) = within.get_mut(class) else { continue };
+        *count += 1;
+        for character in line.chars() {
+            let (last, count) = counts.entry(character).or_insert_with(|| (0, vec![0; lengths.len()]));
+            // Each line once.
+            if std::mem::replace(last, number) != number {
+                count[class] += 1;
+            }
+        }
+    }
+    let mut characters: Vec<(char, Vec<usize>)> =
+        counts.into_iter().map(|(character, (_, count))| (character, count)).collect();
+    characters.sort_unstable();
+    let loss = |room: &Room| {
+        let classes = lengths.partition_point(|length| *length <= room.positions);
+        let sum = |counts: &[usize]| counts[..classes].iter().sum::<usize>();
+        let mut found: Vec<(char, usize)> = Vec::new();
+        found.extend(characters.iter().map(|(character, counts)| (*character, sum(counts))));
+        found.retain(|(_, count)| *count > 0);
+        // Stable: of equals, the first in code point order stays.
+        found.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let rare = found.into_iter().skip(room.characters).map(|(character, _)| character).collect();
+        Loss { too_long: lines.len() - sum(&within), too_rare: 0, rare }
+    };
+    let mut losses: Vec<Loss> = rooms.iter().map(loss).collect();
+    // A bit for each room that has no symbol for the character.
+    let mut rare = HashMap::<char, u32>::new();
+    for (number, loss) in losses.iter().enumerate() {
+        for character in &loss.rare {
+            *rare.entry(*character).or_default() |= 1 << number;
+        }
+    }
+    for line in lines.iter().filter(|_| !rare.is_empty()) {
+        let without =
+            line.chars().filter_map(|character| rare.get(&character)).fold(0, |all, bits| all | bits);
+        let length = if without == 0 { 0 } else { length_of(line) };
+        for (number, (loss, room)) in losses.iter_mut().zip(rooms).enumerate() {
+            loss.too_rare += usize::from(without >> number & 1 == 1 && length <= room.positions);
+        }
+    }
+    losses
+}
+
+/// Characters of a line.
+pub(crate) fn length_of(line: &str) -> usize {
+    line.chars().count()
+}
+
+/// The networks in their rooms, with what each loses of some lines.
+struct Choice {
+    /// The smallest first.
+    lost: Vec<(Config, usize)>,
+    /// How many lines a room may lose: one in fifty, or so many more than the roomiest where that loses more itself.
+    limit: usize,
+}
+
+impl Choice {
+    fn of(lines: &[String]) -> Self {
+        let mut configs: Vec<Config> = configurations::all().collect();
+        configs.sort_by_key(|config| config.network.parameters());
+        let mut rooms: Vec<Room> = Vec::new();
+        for room in configs.iter().map(Room::of) {
+            if !rooms.contains(&room) {
+                rooms.push(room);
+            }
+        }
+        let losses = losses(lines, &rooms);
+        let lost = |config: Config| {
+            let room = rooms.iter().position(|room| *room == Room::of(&config))?;
+            Some((config, losses.get(room)?.lines()))
+        };
+        let lost: Vec<(Config, usize)> = configs.into_iter().filter_map(lost).collect();
+        let (spared, fewest) = (lines.len() / SPARED, lost.iter().map(|(_, lost)| *lost).min());
+        let limit = fewest.filter(|fewest| *fewest > spared).unwrap_or(0) + spared;
+        Self { lost, limit }
+    }
+
+    /// The smallest room of `family` that fits.
+    fn room_in(&self, family: &Family) -> Option<Config> {
+        let fits = |(config, lost): &&(Config, usize)| config.name == family.name && *lost <= self.limit;
+        self.lost.iter().find(fits).map(|(config, _)| *config)
+    }
+}
+
+/// The network for `lines` of `source`, in the smallest of its rooms that takes all but one in fifty of them, or, where there is none,
+/// not many fewer than the roomiest: that called `name`, else the default one, else the default for other text.
+///
+/// # Errors
+/// The network called `name` has no such room, but others have.
+pub(crate) fn choose(lines: &[String], source: &str, name: Option<&str>) -> anyhow::Result<Config> {
+    let choice = Choice::of(lines);
+    let defaults = [configurations::DEFAULT, configurations::DEFAULT_ELSEWHERE];
+    let names = name.as_ref().map_or(&defaults[..], std::slice::from_ref);
+    let found = names.iter().filter_map(|name| choice.room_in(configurations::by_name(name)?)).next();
+    match found {
+        Some(config) => Ok(config),
+        None => bail!("{}", without_room(lines, source, &choice, names[0])?),
+    }
+}
+
+/// That the network called `name` has no room for `lines`, in words, and which networks have.
+fn without_room(lines: &[String], source: &str, choice: &Choice, name: &str) -> anyhow::Result<String> {
+    let of_name = choice.lost.iter().filter(|(config, _)| config.name == name);
+    let (config, lost) = of_name.min_by_key(|(_, lost)| *lost).context("config")?;
+    let Room { positions, characters } = Room::of(config);
+    let others: Vec<&str> = configurations::FAMILIES
+        .iter()
+        .filter(|family| choice.room_in(family).is_some())
+        .map(|family| family.name)
+        .collect();
+    let different: HashSet<char> = lines.iter().flat_map(|line| line.chars()).collect();
+    Ok(format!(
+        "{source}: {name} has room for lines of {positions} characters, {characters} different ones, and the longest line here \
+         has {}, with {} different characters in all: it would lose {lost} of {} lines; choose --config {}",
+        lines.iter().map(|line| length_of(line)).max().unwrap_or(0),
+        different.len(),
+        lines.len(),
+        others.join(" or ")
+    ))
+}
