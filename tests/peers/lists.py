@@ -622,7 +622,7 @@ def main():
     if options.read:
         return finish(list(read(options.read.read_text()).values()), LEAST_LISTS)
     chosen = [each for each in LISTS if each.name in (options.only or [each.name])]
-    least = 0 if options.only else LEAST_LISTS
+    least = sum(each.package != "" for each in chosen) if options.only else LEAST_LISTS
     cache = options.lists.resolve()
     cache.mkdir(parents=True, exist_ok=True)
     paths = {}
