@@ -6,7 +6,8 @@
 //! With c_n of C training texts n letters long, p(n) = (L·c_n + 1)/(L·C + L): each length has 1/L of a text besides its own,
 //! so that none is impossible.
 //!
-//! Source: P. Laplace's rule of succession, with a prior of one text spread over all lengths.
+//! Source: W. Perks, "Some Observations on Inverse Probability Including a New Indifference Rule", Journal of the Institute of
+//! Actuaries, 1947: a prior of one observation, spread over all lengths.
 
 use crate::math::Real;
 use crate::rng::{Stream, below};
@@ -53,7 +54,7 @@ impl<'a> Lengths<'a> {
 
     /// Draws the length of the text whose own stream is `stream`.
     ///
-    /// By draw (2³² − 1, 0) of it, an address that no symbol's draw has.
+    /// By draw (2³² − 1, 0) of it, an address that no symbol's draw has below 2³² − 1 evaluations.
     pub fn draw(&self, stream: Stream) -> usize {
         let [word, _] = stream.draw(u32::MAX, 0);
         let mut left = below(word, self.total());

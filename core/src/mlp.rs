@@ -259,6 +259,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H
     type Denoiser<'a, W: Stored<f32> + 'a, K: Kernels<f32> + 'a> = MlpDenoiser<'a, W, K, L, V, H>;
 
     fn view<T: Copy>(mut flat: &[T]) -> Option<Self::View<'_, T>> {
+        const { assert!(L <= 256, "a byte numbers the rows of b") };
         let view = MlpView {
             input: cube(&mut flat)?,
             length: matrix(&mut flat)?,

@@ -121,6 +121,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
     type Denoiser<'a, W: Stored<f32> + 'a, K: Kernels<f32> + 'a> = ResidualDenoiser<'a, W, K, L, V, H>;
 
     fn view<T: Copy>(mut flat: &[T]) -> Option<Self::View<'_, T>> {
+        const { assert!(L <= 256, "a byte numbers the rows of b") };
         const { assert!(H.is_multiple_of(ROWS), "the parts of W are whole") };
         let view = ResidualView {
             input: cube(&mut flat)?,

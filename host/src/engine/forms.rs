@@ -86,11 +86,16 @@ fn forms<const L: usize>(
     let (letters, stars) = shortest(pattern, language.alphabet).map_err(unmet)?;
     let least = letters.max(1);
     let lengths = match length {
-        Some(length) if length < least || (stars == 0 && length > letters) => {
-            return Err(unmet(PatternError::Length { shortest: least }));
-        }
-        Some(length) if length > L => return Err(unmet(PatternError::TooLong { needed: length })),
         _ if letters > L => return Err(unmet(PatternError::TooLong { needed: letters })),
+        Some(length) if length > L => {
+            bail!("no text can have {length} letters: the model writes at most {L}; give a smaller --length")
+        }
+        Some(length) if length < least || (stars == 0 && length > letters) => {
+            let (at_least, s) = (if stars > 0 { "at least " } else { "" }, if least == 1 { "" } else { "s" });
+            bail!(
+                "no text can meet the pattern “{pattern}”: its texts have {at_least}{least} letter{s}; give another --length"
+            )
+        }
         Some(length) => length..=length,
         None if stars == 0 => letters..=letters,
         None => least..=L,
@@ -122,11 +127,6 @@ fn forms<const L: usize>(
 /// Why no text can meet a pattern, for people.
 fn unmet(error: &PatternError, pattern: &str, positions: usize) -> anyhow::Error {
     let reason = match error {
-        PatternError::TooLong { needed } if pattern == ANYTHING => {
-            return anyhow::anyhow!(
-                "no text can have {needed} letters: the model writes at most {positions}; give a smaller --length"
-            );
-        }
         PatternError::UnknownCharacter(character) => {
             format!("the model does not know the character “{character}”")
         }
@@ -134,11 +134,7 @@ fn unmet(error: &PatternError, pattern: &str, positions: usize) -> anyhow::Error
         PatternError::TooLong { needed } => {
             format!("it needs {needed} letters, and the model writes at most {positions}")
         }
-        PatternError::Length { shortest } => {
-            let (least, exact) = (if pattern.contains('*') { "at least " } else { "" }, shortest);
-            let s = if *exact == 1 { "" } else { "s" };
-            format!("its texts have {least}{exact} letter{s}; give another --length")
-        }
+        PatternError::Length { shortest } => format!("its shortest text has {shortest} letters"),
     };
     anyhow::anyhow!("no text can meet the pattern “{pattern}”: {reason}")
 }
