@@ -4,6 +4,8 @@
 
 use crate::files::checkpoint;
 use crate::files::corpus::{Lines, Split};
+use crate::files::origin::Origin;
+use crate::files::preparation::Preparation;
 use crate::files::safetensors::to_model;
 
 /// A text file as training takes it.
@@ -24,7 +26,7 @@ pub struct Text {
 /// # Errors
 /// Says in words what is wrong with the text.
 pub fn text(bytes: &[u8], development: bool) -> anyhow::Result<Text> {
-    let lines = Lines::of("the text".to_owned(), bytes.to_owned())?;
+    let lines = Lines::of(&Origin::Stdin, bytes.to_owned(), &Preparation::default())?;
     let config = lines.config()?;
     let corpus = lines.corpus(config, Split::of(development))?;
     let positions = config.network.shape().positions;

@@ -11,10 +11,13 @@ use crate::engine::description::{dtype_name, shape_name};
 use crate::files::checkpoint;
 use crate::files::model::{Model, ModelBytes};
 use crate::files::run::{CHECKPOINT, MODEL};
+use crate::show::columns::listed;
 use crate::show::terminal;
 
 /// The key of how many training texts have 1, 2, … characters.
 const LENGTHS: &str = "lengths";
+/// The key of the characters of a model.
+const ALPHABET: &str = "alphabet";
 
 pub(crate) fn run(options: &InspectOptions) -> anyhow::Result<Outcome> {
     let named = options.file.as_deref().or(options.model.as_deref());
@@ -38,7 +41,11 @@ pub(crate) fn run(options: &InspectOptions) -> anyhow::Result<Outcome> {
                 writeln!(out, "  {name:<24} {dimensions}")?;
             }
         } else {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let text = match value.as_str() {
+                Some(alphabet) if key == ALPHABET => listed(alphabet),
+                Some(text) => text.to_owned(),
+                None => value.to_string(),
+            };
             writeln!(out, "{key:<27} {}", terminal::shown(&text))?;
         }
     }
@@ -73,7 +80,7 @@ fn describe_model(model: &Model) -> Value {
         "weight_bytes": file.parameter_bytes(),
         "memory_bytes": model.network.memory_bytes(),
         "training_bytes_per_example": config.network.record_bytes(),
-        "alphabet": file.alphabet().characters(),
+        ALPHABET: file.alphabet().characters(),
         "symbols": file.alphabet().symbols(),
         LENGTHS: lengths.collect::<Vec<u32>>(),
         "tensors": tensors(config),
@@ -87,7 +94,7 @@ fn describe_checkpoint(path: &Path) -> anyhow::Result<Value> {
         "kind": "checkpoint",
         "steps_done": state.losses.len(),
         "parameters": state.weights.len(),
-        "alphabet": metadata.alphabet,
+        ALPHABET: metadata.alphabet,
     });
     let settings = serde_json::to_value(&metadata.settings)?;
     if let (Some(report), Value::Object(settings)) = (report.as_object_mut(), settings) {
