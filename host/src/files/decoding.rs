@@ -3,7 +3,7 @@
 
 use anyhow::{Context, bail};
 use chardetng::EncodingDetector;
-use encoding_rs::{UTF_16BE, UTF_16LE};
+use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
 
 use crate::files::origin::Origin;
 
@@ -32,6 +32,13 @@ const DOCUMENTS: [(&[u8], &str); 6] = [
     (b"\x89PNG", "a picture"),
 ];
 
+/// What begins a text that was written as UTF-8 after it was read as Latin-1, what it was, and what follows to get that back.
+const MISREAD: [(&str, &str, &str); 3] = [
+    ("ÿþ", "a mark of UTF-16", " | iconv -f UTF-16 -t UTF-8"),
+    ("þÿ", "a mark of UTF-16", " | iconv -f UTF-16 -t UTF-8"),
+    ("ï»¿", "a mark of UTF-8", ""),
+];
+
 /// The text that `bytes` from `origin` are.
 pub(crate) fn decode(origin: &Origin, bytes: Vec<u8>) -> anyhow::Result<String> {
     let source = origin.name();
@@ -48,6 +55,12 @@ pub(crate) fn decode(origin: &Origin, bytes: Vec<u8>) -> anyhow::Result<String> 
                 )
             });
         }
+    }
+    if let Some((_, mark, back)) = MISREAD.iter().find(|(start, ..)| bytes.starts_with(start.as_bytes())) {
+        bail!(
+            "{source} begins with {mark} that was taken for letters of Latin-1; undo it{}",
+            origin.by(&format!("iconv -f UTF-8 -t LATIN1{back}"))
+        );
     }
     match String::from_utf8(bytes) {
         // No text holds a NUL, and UTF-16 without its mark holds one in about every other byte.
@@ -105,10 +118,9 @@ fn refusal(origin: &Origin, bytes: &[u8]) -> anyhow::Error {
             origin.by("iconv -c -f UTF-8 -t UTF-8")
         );
     }
-    let (name, example) = guess(bytes, bad.first().copied().unwrap_or_default());
+    let (name, readings) = guess(bytes, &bad);
     anyhow::anyhow!(
-        "{source}: line {line} is not UTF-8; as {name} it reads “{}”; if that is right, save the list as UTF-8{}",
-        example.trim(),
+        "{source}: line {line} is not UTF-8; {readings}; if that is right, save the list as UTF-8{}",
         origin.by(&format!("iconv -f {name} -t UTF-8"))
     )
 }
@@ -132,19 +144,39 @@ fn unmarked(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// The encoding that `bytes` seem to be in, as iconv names it, and `line` in it.
-fn guess(bytes: &[u8], line: &[u8]) -> (&'static str, String) {
+/// The encoding that `bytes` seem to be in, as iconv names it; and how one of `lines`, the lines that are not UTF-8, reads in it.
+///
+/// Where the guess is another for a list of Western Europe, both are shown, by a line in which they differ. Where few do, most
+/// of what is known fits both, and Windows-1252 is by far the more frequent.
+fn guess(bytes: &[u8], lines: &[&[u8]]) -> (&'static str, String) {
+    /// A country of Western Europe.
+    const WEST: Option<&[u8]> = Some(b"fr");
     let mut detector = EncodingDetector::new();
     detector.feed(bytes, true);
-    let encoding = detector.guess(None, false);
-    let name = match encoding.name() {
-        // What the web calls by these names is more than iconv does.
+    let (likely, western) = (detector.guess(None, false), detector.guess(WEST, false));
+    let read =
+        |encoding: &'static Encoding, line| encoding.decode_without_bom_handling(line).0.trim().to_owned();
+    let differ: Vec<&[u8]> =
+        lines.iter().copied().filter(|line| read(likely, line) != read(western, line)).collect();
+    let says = |encoding, line| format!("as {} it reads “{}”", iconv_name(encoding), read(encoding, line));
+    match differ.first() {
+        None => (iconv_name(likely), says(likely, lines.first().copied().unwrap_or_default())),
+        Some(line) => {
+            let west = differ.len() * 2 < lines.len();
+            let [first, second] = if west { [western, likely] } else { [likely, western] };
+            (iconv_name(first), format!("{} (and {})", says(first, line), says(second, line)))
+        }
+    }
+}
+
+/// How iconv names `encoding`, or one that holds more: what the web calls by its name often holds more than what iconv does.
+fn iconv_name(encoding: &'static Encoding) -> &'static str {
+    match encoding.name() {
         "Shift_JIS" => "CP932",
         "EUC-KR" => "CP949",
         "GBK" => "GB18030",
         "Big5" => "BIG5-HKSCS",
         "ISO-8859-8-I" => "ISO-8859-8",
         name => name,
-    };
-    (name, encoding.decode_without_bom_handling(line).0.into_owned())
+    }
 }

@@ -23,7 +23,8 @@ pub(crate) fn shown(text: &str) -> String {
         match character {
             '\n' => shown.push(character),
             _ if is_directive(character) => shown.extend(character.escape_default()),
-            _ if is_invisible(character) => shown.push_str(&code_point(character)),
+            ' ' => shown.push(character),
+            _ if character.is_whitespace() || is_invisible(character) => shown.push_str(&code_point(character)),
             _ => shown.push(character),
         }
     }
