@@ -10,6 +10,8 @@ use crate::files::safetensors::to_model;
 
 /// A text file as training takes it.
 pub struct Text {
+    /// The prepared lines, as the run folder keeps them.
+    pub list: String,
     /// What is trained on.
     pub training: Vec<String>,
     /// What is never trained on.
@@ -27,10 +29,17 @@ pub struct Text {
 /// Says in words what is wrong with the text.
 pub fn text(bytes: &[u8], development: bool) -> anyhow::Result<Text> {
     let lines = Lines::of(&Origin::Stdin, bytes.to_owned(), &Preparation::default())?;
+    let list = lines.to_text();
     let config = lines.config()?;
     let corpus = lines.corpus(config, Split::of(development))?;
     let positions = config.network.shape().positions;
-    Ok(Text { training: corpus.training, held_out: corpus.held_out, alphabet: corpus.alphabet, positions })
+    Ok(Text {
+        list,
+        training: corpus.training,
+        held_out: corpus.held_out,
+        alphabet: corpus.alphabet,
+        positions,
+    })
 }
 
 /// The model file that a safetensors file amounts to.

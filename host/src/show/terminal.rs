@@ -24,7 +24,9 @@ pub(crate) fn shown(text: &str) -> String {
             '\n' => shown.push(character),
             _ if is_directive(character) => shown.extend(character.escape_default()),
             ' ' => shown.push(character),
-            _ if character.is_whitespace() || is_invisible(character) => shown.push_str(&code_point(character)),
+            _ if character.is_whitespace() || is_invisible(character) => {
+                shown.push_str(&code_point(character))
+            }
             _ => shown.push(character),
         }
     }

@@ -159,6 +159,8 @@ fn resumed_list(
 fn open_run(options: &TrainOptions) -> anyhow::Result<(PathBuf, Option<Checkpoint>)> {
     let origin = Origin::of(options.input.as_deref().unwrap_or(Path::new(DEFAULT_INPUT)));
     let name = match &origin {
+        // A pipe has no name that says what comes through it.
+        Origin::File(path) if path.exists() && !path.is_file() && !path.is_dir() => OsStr::new("stdin"),
         Origin::File(path) => {
             path.file_stem().context("the input has no name; give a run folder with --out")?
         }
