@@ -140,8 +140,9 @@ impl Lines {
             table = table::notice(&text);
             let prepared = preparation::lines(origin, text.lines(), lowercase);
             prepared.map_err(|error| match &table {
-                Some(table) => error.context(format!("{}: {table}", origin.name())),
-                None => error,
+                // The separators are what was refused.
+                Some(table) if text.contains('\t') => anyhow::anyhow!("{}: {table}", origin.name()),
+                _ => error,
             })
         }?;
         let all = lines.len();
