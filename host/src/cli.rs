@@ -12,6 +12,7 @@ use crate::engine::draw::{self, Request, Schedule, order_name};
 use crate::engine::score;
 use crate::engine::settings::{IntegerFormat, Settings};
 use crate::files::format::FileFormat;
+use crate::files::preparation::Preparation;
 
 /// What a command's end means to the shell.
 pub(crate) enum Outcome {
@@ -49,7 +50,7 @@ impl Arguments {
 pub(crate) enum Verb {
     /// Train a model on a text file, one example a line
     #[command(
-        after_help = "Examples:\n  micro-diffusion train\n  micro-diffusion train --input words.txt --out runs/words\n  micro-diffusion train --out runs/words --resume"
+        after_help = "Examples:\n  micro-diffusion train\n  micro-diffusion train --input words.txt --out runs/words\n  micro-diffusion train --out runs/words --resume\n  cut -d: -f1 /etc/passwd | micro-diffusion train --input -"
     )]
     Train(TrainOptions),
     /// Print names drawn from a model
@@ -94,9 +95,12 @@ pub(crate) enum Verb {
 
 #[derive(Args)]
 pub(crate) struct TrainOptions {
-    /// Text file in UTF-8, one example a line, of which every tenth is held out [default: data/names.txt]
+    /// List in UTF-8 or marked UTF-16, one example a line, of which every tenth is held out; - is stdin
+    /// [default: data/names.txt]
     #[arg(long, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) list: ListOptions,
     /// Run folder for the model, settings, losses, checkpoint, pictures and report; an earlier run there is moved aside
     /// [default: runs/ and the input's name]
     #[arg(long, value_name = "FOLDER")]
@@ -149,6 +153,27 @@ pub(crate) struct TrainOptions {
     /// Print nothing but results
     #[arg(long, short)]
     pub(crate) quiet: bool,
+}
+
+/// How a list is taken.
+#[derive(Args)]
+pub(crate) struct ListOptions {
+    /// Take one column of a table (CSV, TSV): by a name from its first row, or by its number, from 1, and the first row too
+    #[arg(long, value_name = "NAME|NUMBER", value_parser = clap::builder::NonEmptyStringValueParser::new(), requires = "input")]
+    column: Option<String>,
+    /// Write everything in lower case; the model remembers
+    #[arg(long, requires = "input")]
+    lowercase: bool,
+}
+
+impl ListOptions {
+    /// What they ask for, over `stored`, what the run to go on with was asked for.
+    pub(crate) fn over(&self, stored: &Preparation) -> Preparation {
+        Preparation {
+            column: self.column.clone().or_else(|| stored.column.clone()),
+            lowercase: self.lowercase || stored.lowercase,
+        }
+    }
 }
 
 #[derive(Args)]
@@ -214,9 +239,11 @@ pub(crate) struct SampleOptions {
 pub(crate) struct EvalOptions {
     #[command(flatten)]
     pub(crate) model: ModelOption,
-    /// Text file whose every tenth line is scored [default: that of the model's run, else data/names.txt]
+    /// List whose every tenth line is scored; - is stdin [default: that of the model's run, else data/names.txt]
     #[arg(long, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) list: ListOptions,
     /// Names to draw for the statistics; 0 leaves them out
     #[arg(long, short, default_value_t = 10_000, allow_negative_numbers = true)]
     pub(crate) num: u32,
@@ -320,10 +347,12 @@ pub(crate) struct ExportOptions {
     /// Where to; - is stdout [default: beside the model, with the format's ending]
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
-    /// Text file by whose training lines integers are scaled, and whose held-out lines are scored
+    /// List by whose training lines integers are scaled, and whose held-out lines are scored; - is stdin
     /// [default: that of the model's run, else data/names.txt]
     #[arg(long, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) list: ListOptions,
     /// Score every tenth training line instead, as train --development holds out [default: as the model's run did]
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) development: Option<bool>,

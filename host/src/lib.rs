@@ -36,10 +36,17 @@ pub mod engine {
 /// Reads and writes files: texts, models, run folders, checkpoints, source code.
 pub mod files {
     pub(crate) mod memory;
+    pub(crate) mod characters;
+    pub(crate) mod quoting;
+    pub(crate) mod origin;
+    pub(crate) mod decoding;
+    pub(crate) mod preparation;
+    pub(crate) mod table;
     pub(crate) mod room;
     pub(crate) mod corpus;
     pub(crate) mod format;
     pub(crate) mod run;
+    pub(crate) mod run_list;
     pub(crate) mod checkpoint;
     pub(crate) mod safetensors;
     pub(crate) mod source_code;
@@ -50,6 +57,7 @@ pub mod files {
 /// Shows texts, progress, pictures and reports.
 pub(crate) mod show {
     pub(crate) mod terminal;
+    pub(crate) mod columns;
     pub(crate) mod waiting;
     pub(crate) mod picture;
     pub(crate) mod messages;

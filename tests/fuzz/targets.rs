@@ -167,6 +167,9 @@ pub fn text(bytes: &[u8]) -> bool {
         let shown = alphabet.decode::<{ 4 * L }>(&shown, '_');
         assert_eq!(shown.as_str(), line, "there and back");
     }
+    let again =
+        readers::text(text.list.as_bytes(), first % 2 == 1).expect("what is prepared can be prepared");
+    assert_eq!(again.list, text.list, "prepared once is prepared");
     assert!(text.alphabet.chars().all(|c| seen.iter().any(|line| line.contains(c))), "no other character");
     true
 }

@@ -16,7 +16,9 @@ use crate::engine::configurations::{self, Config};
 use crate::engine::description::dtype_name;
 use crate::engine::settings::Settings;
 use crate::engine::trainer::State;
-use crate::files::run::{RunSettings, lost_objective, quoted};
+use crate::files::origin::STDIN;
+use crate::files::quoting::quoted;
+use crate::files::run::{RunSettings, lost_objective};
 
 /// The version of this layout of tensors and metadata.
 const VERSION: u32 = 2;
@@ -212,7 +214,7 @@ fn refuse_outdated(fields: &serde_json::Value) -> anyhow::Result<()> {
 
 /// The command that trains by `settings`. A network has its present name.
 pub(crate) fn train_command(settings: &RunSettings) -> String {
-    let RunSettings { training, development, input, .. } = settings;
+    let RunSettings { training, development, input, preparation, .. } = settings;
     let Settings { config, steps, batch, learning_rate, weight_decay, averaging, dropout, seed, .. } =
         training;
     let config = configurations::renamed(config).unwrap_or(config);
@@ -227,7 +229,14 @@ pub(crate) fn train_command(settings: &RunSettings) -> String {
         options += " --development";
     }
     if let Some(input) = input {
-        options += &format!(" --input {}", quoted(input));
+        let stdin = input.as_path() == Path::new(STDIN);
+        options += &format!(" --input {}", if stdin { STDIN.into() } else { quoted(input) });
+    }
+    if let Some(column) = &preparation.column {
+        options += &format!(" --column {}", quoted(Path::new(column)));
+    }
+    if preparation.lowercase {
+        options += " --lowercase";
     }
     options
 }
@@ -244,16 +253,38 @@ fn scales(exponents: &[f32]) -> anyhow::Result<Scales> {
     sound.context("its exponents are not those of integers")
 }
 
-/// The tensor `name`, which must be finite f32 of `shape`.
+/// The tensor `name`, which must be finite floats of `shape`, of 32 bits or of 16 in either form.
 pub(crate) fn floats(file: &SafeTensors, name: &str, shape: Option<&[usize]>) -> anyhow::Result<Vec<f32>> {
     let tensor = file.tensor(name)?;
-    if tensor.dtype() != Dtype::F32 || shape.is_some_and(|shape| shape != tensor.shape()) {
-        bail!("tensor {name} is {:?} of shape {:?}, not F32 of {shape:?}", tensor.dtype(), tensor.shape());
+    if let Some(shape) = shape.filter(|shape| *shape != tensor.shape()) {
+        bail!("tensor {name} is of shape {:?}, not {shape:?}", tensor.shape());
     }
-    let values: Vec<f32> =
-        tensor.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    let halves = || tensor.data().as_chunks().0.iter().map(|bytes| u16::from_le_bytes(*bytes));
+    let values: Vec<f32> = match tensor.dtype() {
+        Dtype::F32 => tensor.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+        Dtype::F16 => halves().map(from_f16).collect(),
+        Dtype::BF16 => halves().map(|bits| f32::from_bits(u32::from(bits) << 16)).collect(),
+        dtype => bail!(
+            "tensor {name} is {dtype:?}, and this program reads F32, F16 and BF16; save it as one of them"
+        ),
+    };
     if values.iter().any(|value| !value.is_finite()) {
         bail!("tensor {name} holds a number that is not finite");
     }
     Ok(values)
+}
+
+/// The number that the IEEE half-precision number `bits` is, exactly.
+fn from_f16(bits: u16) -> f32 {
+    /// 2⁻²⁴, the least positive one.
+    const LEAST: f32 = f32::from_bits(103 << 23);
+    let (sign, exponent, fraction) =
+        (u32::from(bits >> 15) << 31, u32::from((bits >> 10) & 0x1F), bits & 0x3FF);
+    let magnitude = match exponent {
+        0 => f32::from(fraction) * LEAST,
+        0x1F if fraction == 0 => f32::INFINITY,
+        0x1F => f32::NAN,
+        _ => f32::from_bits(((exponent + 112) << 23) | (u32::from(fraction) << 13)),
+    };
+    f32::from_bits(magnitude.to_bits() | sign)
 }

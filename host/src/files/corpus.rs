@@ -1,27 +1,27 @@
-//! A text file, prepared for training: one order for everyone's text.
+//! A list, prepared for training: one order for everyone's text.
 //!
-//! Compose each line (NFC), trim it, drop blank ones, drop duplicates (the first stays), number the rest from 1, hold out
-//! every tenth, and drop from both sides what is longer than the network's positions or has a character too rare for its
-//! symbols.
-//!
-//! A symbol is a Unicode code point of the composed text, so that é, ゾ or 한 is one symbol however the file spells it. A
-//! mark that Unicode has no composed form for, such as most vowel signs of Devanagari or Thai, is a symbol of its own
-//! beside its letter. Whole grapheme clusters as symbols would need an alphabet of strings, in firmware too, and would
-//! hide from the model that the same sign recurs on many letters.
+//! [Prepare](crate::files::preparation) each line, drop blank ones, drop repeated ones (the first stays), number the rest from 1,
+//! hold out every tenth, and drop from both sides what is longer than the network's positions or has a character too rare for
+//! its symbols.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
+use std::io::{self, Read};
 use std::path::Path;
 
 use anyhow::{Context, bail};
 use micro_diffusion::length::Lengths;
 use micro_diffusion::text::Alphabet;
 use sha2::{Digest, Sha256};
-use unicode_normalization::UnicodeNormalization;
 
 use crate::engine::configurations::Config;
 use crate::engine::language::Language;
+use crate::files::characters::Invisible;
+use crate::files::decoding::decode;
+use crate::files::origin::Origin;
+use crate::files::preparation::{self, Preparation};
 use crate::files::room::{Loss, Room, length_of};
+use crate::files::table;
 
 /// The names that come with the program, for when no file is given and none is found.
 const NAMES: &str = include_str!("../../../data/names.txt");
@@ -29,13 +29,15 @@ const NAMES: &str = include_str!("../../../data/names.txt");
 pub(crate) const DEFAULT_INPUT: &str = "data/names.txt";
 /// One line in this many is held out.
 const HOLD_OUT_EVERY: usize = 10;
-/// The lines of a text file, each once.
+/// The lines of a list, each once.
 pub(crate) struct Lines {
     /// Where they came from, for messages.
     pub(crate) source: String,
     pub(crate) lines: Vec<String>,
-    blank: usize,
-    repeated: usize,
+    /// What was dropped on the way.
+    dropped: Dropped,
+    /// That they look like a table, and what to do then.
+    table: Option<String>,
 }
 
 /// Lines for one room.
@@ -56,6 +58,8 @@ pub(crate) struct Corpus {
     pub(crate) dropped: Dropped,
     /// Whether there was room for all but a few of them.
     pub(crate) fits: bool,
+    /// That they look like a table, and what to do then.
+    pub(crate) table: Option<String>,
 }
 
 /// Which lines are held out.
@@ -74,8 +78,10 @@ impl Split {
     }
 }
 
-/// How many lines were dropped, and why.
+/// How many lines were dropped, and why; and the characters in lines that cannot be seen.
+#[derive(Default)]
 pub(crate) struct Dropped {
+    pub(crate) invisible: Invisible,
     pub(crate) blank: usize,
     pub(crate) repeated: usize,
     pub(crate) too_long: usize,
@@ -85,30 +91,49 @@ pub(crate) struct Dropped {
 }
 
 impl Lines {
-    /// Reads `path`, or the names that come with the program.
+    /// Reads the list at `path`, which may be stdin; without one, the names, which come with the program.
     pub(crate) fn read(path: Option<&Path>) -> anyhow::Result<Self> {
-        let default = Path::new(DEFAULT_INPUT);
-        match path.or_else(|| default.exists().then_some(default)) {
-            Some(path) => Self::of(path.display().to_string(), read_bytes(path)?),
-            None => Self::of("the built-in names".to_owned(), NAMES.into()),
-        }
+        Self::read_as(path, &Preparation::default())
     }
 
-    /// The lines of the text file `bytes`, which came from `source`.
-    pub(crate) fn of(source: String, bytes: Vec<u8>) -> anyhow::Result<Self> {
-        let prepared = prepared(&source, bytes)?;
-        let (mut seen, mut lines) = (HashSet::new(), Vec::new());
-        let (mut blank, mut repeated) = (0, 0);
-        for line in prepared {
-            if line.is_empty() {
-                blank += 1;
-            } else if seen.insert(line.clone()) {
-                lines.push(line);
-            } else {
-                repeated += 1;
-            }
-        }
-        Ok(Self { source, lines, blank, repeated })
+    /// [Reads](Self::read) a list as `preparation` says.
+    pub(crate) fn read_as(path: Option<&Path>, preparation: &Preparation) -> anyhow::Result<Self> {
+        let default = Path::new(DEFAULT_INPUT);
+        let path = path.or_else(|| default.exists().then_some(default));
+        let origin = path.map_or(Origin::BuiltIn, Origin::of);
+        Self::of(&origin, read_bytes(&origin)?, preparation)
+    }
+
+    /// The lines of the list `bytes`, which came from `origin`.
+    pub(crate) fn of(origin: &Origin, bytes: Vec<u8>, preparation: &Preparation) -> anyhow::Result<Self> {
+        let text = decode(origin, bytes)?;
+        let lowercase = preparation.lowercase;
+        let mut table = None;
+        let (mut lines, invisible) = if let Some(column) = &preparation.column {
+            let cells = table::column(origin, &text, column)?;
+            preparation::lines(origin, cells.iter().map(String::as_str), lowercase)
+        } else {
+            table = table::notice(&text);
+            let prepared = preparation::lines(origin, text.lines(), lowercase);
+            prepared.map_err(|error| match &table {
+                // The separators are what was refused.
+                Some(table) if text.contains('\t') => anyhow::anyhow!("{}: {table}", origin.name()),
+                _ => error,
+            })
+        }?;
+        let all = lines.len();
+        lines.retain(|line| !line.is_empty());
+        let blank = all - lines.len();
+        let mut seen = HashSet::with_capacity(lines.len());
+        let mut first = lines.iter().map(|line| seen.insert(line.as_str())).collect::<Vec<_>>().into_iter();
+        lines.retain(|_| first.next().unwrap_or(false));
+        let dropped = Dropped { invisible, blank, repeated: all - blank - lines.len(), ..Dropped::default() };
+        Ok(Self { source: origin.name(), lines, dropped, table })
+    }
+
+    /// The lines as a list: read again, they are the same.
+    pub(crate) fn to_text(&self) -> String {
+        self.lines.iter().flat_map(|line| [line, "\n"]).collect()
     }
 
     /// The lines that `config` has room for.
@@ -121,15 +146,9 @@ impl Lines {
         let loss = Loss::of(&self.lines, room);
         let fits = loss.is_spared(&self.lines);
         let Loss { too_long, too_rare, rare } = loss;
-        let Self { source, lines, blank, repeated } = self;
-        let longest = lines.iter().map(|line| length_of(line)).max().unwrap_or(0);
-        let (mut training, mut held_out) = hold_out(lines);
-        if split == Split::Development {
-            (training, held_out) = hold_out(training);
-        }
-        for side in [&mut training, &mut held_out] {
-            side.retain(|line| length_of(line) <= room.positions && !line.chars().any(|c| rare.contains(&c)));
-        }
+        let longest = self.lines.iter().map(|line| length_of(line)).max().unwrap_or(0);
+        let [training, held_out] = self.sides(room, &rare, split).map(owned);
+        let Self { source, dropped, table, .. } = self;
         let Room { positions, characters } = room;
         if training.is_empty() && too_long > 0 {
             bail!(
@@ -146,16 +165,50 @@ impl Lines {
         if training.is_empty() {
             bail!("{source}: no line to train on; put one example on each line");
         }
-        let alphabet: BTreeSet<char> =
-            training.iter().chain(&held_out).flat_map(|line| line.chars()).collect();
-        let alphabet = alphabet.into_iter().collect();
-        let dropped = Dropped { blank, repeated, too_long, too_rare, room };
+        let alphabet = alphabet(training.iter().chain(&held_out));
+        let dropped = Dropped { too_long, too_rare, room, ..dropped };
         let mut lengths = vec![0_u32; positions];
         for line in &training {
             lengths[length_of(line) - 1] += 1;
         }
         let lengths = lengths.into_iter().map(u32::to_le_bytes).collect();
-        Ok(Corpus { source, training, held_out, alphabet, lengths, longest, dropped, fits })
+        Ok(Corpus { source, training, held_out, alphabet, lengths, longest, dropped, fits, table })
+    }
+
+    /// The lines that there is `room` for, which has no symbol for the characters `rare`: those to train on, and those held out.
+    fn sides(&self, room: Room, rare: &HashSet<char>, split: Split) -> [Vec<&String>; 2] {
+        let (mut training, mut held_out) = hold_out(self.lines.iter().collect());
+        if split == Split::Development {
+            (training, held_out) = hold_out(training);
+        }
+        let fits = |line: &&String| {
+            length_of(line) <= room.positions
+                && (rare.is_empty() || !line.chars().any(|character| rare.contains(&character)))
+        };
+        [training, held_out].map(|side| side.into_iter().filter(fits).collect())
+    }
+
+    /// [`sides`](Self::sides) of lines that nothing else is asked of.
+    fn split(&self, room: Room, split: Split) -> [Vec<&String>; 2] {
+        self.sides(room, &Loss::of(&self.lines, room).rare, split)
+    }
+
+    /// What [`Corpus::digest`] is of the lines that there is `room` for.
+    pub(crate) fn digest(&self, room: Room, split: Split) -> String {
+        let [training, held_out] = self.split(room, split);
+        digest(training.iter().copied(), &alphabet(training.iter().chain(&held_out).copied()))
+    }
+
+    /// The lines to train on that there is `room` for.
+    pub(crate) fn trained_on(&self, room: Room, split: Split) -> HashSet<&str> {
+        let [training, _] = self.split(room, split);
+        training.into_iter().map(String::as_str).collect()
+    }
+
+    /// The held-out lines that there is `room` for.
+    pub(crate) fn held_out(&self, room: Room, split: Split) -> Vec<&String> {
+        let [_, held_out] = self.split(room, split);
+        held_out
     }
 }
 
@@ -171,77 +224,64 @@ impl Corpus {
 
     /// SHA-256 of what training depends on: the training lines in their order, and the alphabet.
     pub(crate) fn digest(&self) -> String {
-        let mut hash = Sha256::new();
-        for line in self.training.iter().chain([&self.alphabet]) {
-            hash.update(line.as_bytes());
-            hash.update(b"\n");
-        }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        digest(self.training.iter(), &self.alphabet)
     }
 }
 
-/// The lines of the text `bytes`, which came from `source`: each composed (NFC) and trimmed; blank and repeated ones too.
-pub(crate) fn prepared(source: &str, bytes: Vec<u8>) -> anyhow::Result<Vec<String>> {
-    let text = text_of(source, bytes)?;
-    let lines = text.trim_start_matches('\u{feff}').lines();
-    Ok(lines.map(|line| line.nfc().collect::<String>().trim().to_owned()).collect())
+/// SHA-256 of `lines` and `alphabet`, each with its end.
+fn digest<'a>(lines: impl Iterator<Item = &'a String>, alphabet: &'a String) -> String {
+    let mut hash = Sha256::new();
+    for line in lines.chain([alphabet]) {
+        hash.update(line.as_bytes());
+        hash.update(b"\n");
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Every character of `lines`.
+fn characters_of<'a>(lines: impl IntoIterator<Item = &'a String>) -> BTreeSet<char> {
+    let (mut ascii, mut others) = ([false; 128], HashSet::new());
+    for character in lines.into_iter().flat_map(|line| line.chars()) {
+        match ascii.get_mut(character as usize) {
+            Some(seen) => *seen = true,
+            None => _ = others.insert(character),
+        }
+    }
+    let ascii = (0_u8..).zip(ascii).filter(|(_, seen)| *seen).map(|(byte, _)| char::from(byte));
+    ascii.chain(others).collect()
+}
+
+/// Every character of `lines`, in code point order.
+fn alphabet<'a>(lines: impl IntoIterator<Item = &'a String>) -> String {
+    characters_of(lines).into_iter().collect()
+}
+
+/// `lines` of their own.
+fn owned(lines: Vec<&String>) -> Vec<String> {
+    lines.into_iter().cloned().collect()
 }
 
 /// Numbers `lines` from 1 and takes every tenth out: (the others, those).
-fn hold_out(lines: Vec<String>) -> (Vec<String>, Vec<String>) {
-    let numbered = lines.into_iter().enumerate();
+fn hold_out<'a>(lines: Vec<&'a String>) -> (Vec<&'a String>, Vec<&'a String>) {
+    let numbered = (1_usize..).zip(lines);
     let (held_out, training): (Vec<_>, Vec<_>) =
-        numbered.partition(|(index, _)| (index + 1).is_multiple_of(HOLD_OUT_EVERY));
-    let text = |side: Vec<(usize, String)>| side.into_iter().map(|(_, line)| line).collect();
+        numbered.partition(|(number, _)| number.is_multiple_of(HOLD_OUT_EVERY));
+    let text = |side: Vec<(usize, &'a String)>| side.into_iter().map(|(_, line)| line).collect();
     (text(training), text(held_out))
 }
 
-fn read_bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
-    if path.is_dir() {
-        bail!("{} is a folder; give a text file with one example a line", path.display());
-    }
-    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
-}
-
-/// The text that `bytes` are, if it is one to train on.
-fn text_of(source: &str, bytes: Vec<u8>) -> anyhow::Result<String> {
-    match String::from_utf8(bytes) {
-        Ok(text) => refuse_directives(source, &text).map(|()| text),
-        Err(error) => {
-            let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
-            bail!(
-                "{source}: line {line} is not UTF-8; save the file as UTF-8 (for example with iconv -f latin1 -t utf-8)"
-            )
+/// All that `origin` holds.
+fn read_bytes(origin: &Origin) -> anyhow::Result<Vec<u8>> {
+    match origin {
+        Origin::BuiltIn => Ok(NAMES.into()),
+        Origin::Stdin => {
+            let mut bytes = Vec::new();
+            io::stdin().lock().read_to_end(&mut bytes).context("cannot read stdin")?;
+            Ok(bytes)
         }
+        Origin::File(path) if path.is_dir() => {
+            bail!("{} is a folder; give a text file with one example a line", path.display())
+        }
+        Origin::File(path) => fs::read(path).with_context(|| format!("cannot read {}", path.display())),
     }
-}
-
-/// Refuses text with characters that are not for reading: each would become a symbol of the alphabet.
-fn refuse_directives(source: &str, text: &str) -> anyhow::Result<()> {
-    for (number, line) in (1..).zip(text.lines().map(str::trim)) {
-        let Some(character) = line.chars().find(|character| is_directive(*character)) else { continue };
-        let (what, way_out) = match character {
-            '\r' => {
-                ("a carriage return inside it", "end lines as Unix does, for example with tr '\\r' '\\n'")
-            }
-            '\t' => {
-                ("a tab inside it", "keep one column, for example with cut -f1, or put spaces with expand")
-            }
-            _ if character.is_control() => {
-                ("a control character inside it", "remove it, for example with sed 's/[[:cntrl:]]//g'")
-            }
-            _ => (
-                "a character that turns the direction of the text",
-                "remove it; letters have theirs without it",
-            ),
-        };
-        bail!("{source}: line {number} has {what} (U+{:04X}); {way_out}", u32::from(character));
-    }
-    Ok(())
-}
-
-/// Whether `character` is a control character or a bidirectional override.
-pub(crate) fn is_directive(character: char) -> bool {
-    character.is_control() || matches!(character, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use micro_diffusion::file::{self, FileError, ModelFile};
@@ -16,10 +16,14 @@ use crate::engine::configurations::{self, Config};
 use crate::engine::description::{file_error, network_name, shape_name};
 use crate::engine::language::Language;
 use crate::engine::network::OpenModel;
+use crate::files::characters::is_directive;
 use crate::files::checkpoint;
-use crate::files::corpus::{Corpus, Lines, Split, is_directive};
+use crate::files::corpus::{Corpus, Lines, Split};
+use crate::files::preparation::Preparation;
+use crate::files::quoting::quoted;
 use crate::files::room::Room;
 use crate::files::run::{self, RunSettings};
+use crate::files::run_list::LeftRun;
 use crate::files::safetensors;
 
 /// The model that comes with the program.
@@ -33,6 +37,8 @@ pub(crate) struct ModelBytes {
     pub(crate) chosen: Option<&'static str>,
     /// Of the run that left them.
     settings: Option<RunSettings>,
+    /// The folder that they lie in, if any.
+    folder: Option<PathBuf>,
     bytes: Cow<'static, [u8]>,
     /// The weights as floats, once they are decoded.
     weights: Vec<f32>,
@@ -48,6 +54,7 @@ impl ModelBytes {
                 source: "the built-in model".to_owned(),
                 chosen: Some("there is no run yet"),
                 settings: None,
+                folder: None,
                 bytes: Cow::Borrowed(BUILT_IN),
                 weights: Vec::new(),
             });
@@ -71,18 +78,26 @@ impl ModelBytes {
         Ok(Self {
             chosen: newest.is_some().then_some("newest run"),
             settings,
+            folder: file.parent().map(Path::to_owned),
             ..Self::of_bytes(file.display().to_string(), bytes)
         })
     }
 
     /// The model file `bytes`, made from `source`.
     pub(crate) fn of_bytes(source: String, bytes: Vec<u8>) -> Self {
-        Self { source, chosen: None, settings: None, bytes: Cow::Owned(bytes), weights: Vec::new() }
+        Self {
+            source,
+            chosen: None,
+            settings: None,
+            folder: None,
+            bytes: Cow::Owned(bytes),
+            weights: Vec::new(),
+        }
     }
 
     /// Parses, checks and decodes the model.
     pub(crate) fn open(&mut self) -> anyhow::Result<Model<'_>> {
-        let Self { source, settings, bytes, weights, .. } = self;
+        let Self { source, settings, folder, bytes, weights, .. } = self;
         let (source, bytes) = (&**source, &*bytes);
         let file = ModelFile::parse(bytes).map_err(|error| unread(&error, settings.as_ref()));
         let file = file.with_context(|| source.to_owned())?;
@@ -97,7 +112,8 @@ impl ModelBytes {
         let format = config.network.format(file.dtype())?;
         *weights = format.decode(&file)?;
         let network = format.open(&file, weights)?;
-        Ok(Model { source, file, config, network, bytes, weights, settings: settings.as_ref() })
+        let (settings, folder) = (settings.as_ref(), folder.as_deref());
+        Ok(Model { source, file, config, network, bytes, weights, settings, folder })
     }
 }
 
@@ -115,11 +131,25 @@ pub(crate) struct Model<'a> {
     weights: &'a [f32],
     /// Of the run that left it.
     settings: Option<&'a RunSettings>,
+    /// The folder that it lies in, if any.
+    folder: Option<&'a Path>,
+}
+
+/// Which list scores a model, and how it is taken.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    /// The list, if not that of the model's run.
+    pub(crate) input: Option<&'a Path>,
+    pub(crate) preparation: &'a Preparation,
+    /// Which lines are held out, if not those of the model's run.
+    pub(crate) development: Option<bool>,
 }
 
 /// A text by whose held-out lines a model is scored.
 pub(crate) struct Scored {
     pub(crate) corpus: Corpus,
+    /// What must be known about the score.
+    pub(crate) notes: Vec<String>,
     /// Whether the text is that of the model's run.
     pub(crate) own_text: bool,
     /// Whether the development split is held out because the model's run did.
@@ -166,21 +196,34 @@ impl<'a> Model<'a> {
         line.chars().all(|character| self.alphabet().symbol(character).is_some())
     }
 
-    /// The text whose held-out lines score the model: `input`, else that of its run, else the names; held out as
-    /// `development` says, else as its run did.
-    pub(crate) fn corpus(&self, input: Option<&Path>, development: Option<bool>) -> anyhow::Result<Scored> {
-        let own = self.settings.and_then(|run| run.input.as_deref()).filter(|_| input.is_none());
+    /// Whether the run that left it wrote its list in lower case, so that other texts are too.
+    pub(crate) fn is_lowercase(&self) -> bool {
+        self.settings.is_some_and(|run| run.preparation.lowercase)
+    }
+
+    /// The text whose held-out lines score the model: that `wanted`, else that of its run, else the names.
+    pub(crate) fn corpus(&self, wanted: Wanted) -> anyhow::Result<Scored> {
+        let Wanted { input, preparation, development } = wanted;
+        let run = self.settings.zip(self.folder);
+        let run = run.map(|(settings, folder)| LeftRun { folder, settings, room: Room::of(&self.config) });
         let own_split = development.is_none() && self.settings.is_some_and(|run| run.development);
-        let lines = Lines::read(input.or(own));
-        let lines = match own {
-            Some(own) => lines.with_context(|| {
-                format!("its run was trained on {}; if that has moved, name it with --input", own.display())
-            })?,
-            None => lines?,
+        let split = Split::of(development.unwrap_or(own_split));
+        let mut notes = Vec::new();
+        let lines = match (run, input) {
+            (Some(run), None) => {
+                let found = run.list("to score on it as it is, name it with --input")?;
+                notes.extend(found.note);
+                found.lines
+            }
+            _ => {
+                let lowercase = preparation.lowercase || self.is_lowercase();
+                Lines::read_as(input, &Preparation { lowercase, ..preparation.clone() })?
+            }
         };
-        let room = Room::any_character(self.file.shape().positions);
-        let corpus = lines.within(room, Split::of(development.unwrap_or(own_split)))?;
-        Ok(Scored { corpus, own_text: own.is_some(), own_split })
+        notes.extend(run.and_then(|run| run.warning(&lines, split, input)));
+        let corpus = lines.within(Room::any_character(self.file.shape().positions), split)?;
+        let own_text = input.is_none() && self.settings.is_some_and(|run| run.input.is_some());
+        Ok(Scored { corpus, notes, own_text, own_split })
     }
 }
 
@@ -222,6 +265,6 @@ fn refuse_unfinished(folder: &Path, model: &Path) -> anyhow::Result<()> {
         folder.display(),
         state.losses.len(),
         metadata.settings.training.steps,
-        run::quoted(folder)
+        quoted(folder)
     )
 }

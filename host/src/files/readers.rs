@@ -4,11 +4,15 @@
 
 use crate::files::checkpoint;
 use crate::files::corpus::{Lines, Split};
+use crate::files::origin::Origin;
+use crate::files::preparation::Preparation;
 use crate::files::room;
 use crate::files::safetensors::to_model;
 
 /// A text file as training takes it.
 pub struct Text {
+    /// The prepared lines, as the run folder keeps them.
+    pub list: String,
     /// What is trained on.
     pub training: Vec<String>,
     /// What is never trained on.
@@ -25,11 +29,18 @@ pub struct Text {
 /// # Errors
 /// Says in words what is wrong with the text.
 pub fn text(bytes: &[u8], development: bool) -> anyhow::Result<Text> {
-    let lines = Lines::of("the text".to_owned(), bytes.to_owned())?;
+    let lines = Lines::of(&Origin::Stdin, bytes.to_owned(), &Preparation::default())?;
+    let list = lines.to_text();
     let config = room::choose(&lines.lines, &lines.source, None)?;
     let corpus = lines.corpus(&config, Split::of(development))?;
     let positions = config.network.shape().positions;
-    Ok(Text { training: corpus.training, held_out: corpus.held_out, alphabet: corpus.alphabet, positions })
+    Ok(Text {
+        list,
+        training: corpus.training,
+        held_out: corpus.held_out,
+        alphabet: corpus.alphabet,
+        positions,
+    })
 }
 
 /// The model file that a safetensors file amounts to.

@@ -12,7 +12,7 @@ const MOST_CHARACTERS: usize = 255;
 const SPARED: usize = 50;
 
 /// What a network can hold of a text.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Room {
     pub(crate) positions: usize,
     pub(crate) characters: usize,

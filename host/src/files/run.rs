@@ -1,7 +1,7 @@
 //! The run folder: what a training run leaves, written so that nothing is ever half there.
 //!
-//! `model.mdm`, `settings.json`, `loss.csv`, `held_out.csv`, `checkpoint.safetensors`, and to be looked at `loss.svg`,
-//! `unmasking.svg`, `names.svg` and `report.html`; `lock` is held by the process that writes.
+//! `model.mdm`, `settings.json`, `prepared_list.txt`, `loss.csv`, `held_out.csv`, `checkpoint.safetensors`, and to be looked at
+//! `loss.svg`, `unmasking.svg`, `names.svg` and `report.html`; `lock` is held by the process that writes.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use crate::engine::configurations;
 use crate::engine::settings::Settings;
 use crate::files::format::FileFormat;
+use crate::files::preparation::Preparation;
+use crate::files::quoting::quoted;
 
 /// Where runs go when nobody says where.
 pub(crate) const RUNS: &str = "runs";
@@ -22,6 +24,8 @@ pub(crate) const RUNS: &str = "runs";
 pub(crate) const MODEL: &str = "model.mdm";
 /// The settings, for people.
 pub(crate) const SETTINGS: &str = "settings.json";
+/// The lines of the list, each once, for when the list itself is gone or altered. The name is one that no list of a user has.
+pub(crate) const LIST: &str = "prepared_list.txt";
 /// The loss of each step.
 pub(crate) const LOSS: &str = "loss.csv";
 /// The held-out score at some steps.
@@ -38,8 +42,18 @@ pub(crate) const REPORT: &str = "report.html";
 pub(crate) const CHECKPOINT: &str = "checkpoint.safetensors";
 
 /// All that a run leaves.
-const WRITTEN: [&str; 9] =
-    [MODEL, SETTINGS, LOSS, HELD_OUT, CHECKPOINT, LOSS_PICTURE, UNMASKING_PICTURE, NAMES_PICTURE, REPORT];
+const WRITTEN: [&str; 10] = [
+    MODEL,
+    SETTINGS,
+    LIST,
+    LOSS,
+    HELD_OUT,
+    CHECKPOINT,
+    LOSS_PICTURE,
+    UNMASKING_PICTURE,
+    NAMES_PICTURE,
+    REPORT,
+];
 
 const LOCK: &str = "lock";
 
@@ -52,8 +66,10 @@ pub(crate) struct RunSettings {
     pub(crate) development: bool,
     /// SHA-256 of the training lines and the alphabet.
     pub(crate) data_sha256: String,
-    /// Where the lines were read, for the next time; the hash says whether they are the same.
+    /// Where the lines were read, for the next time; the hash says whether they are the same. `-` is stdin.
     pub(crate) input: Option<PathBuf>,
+    #[serde(flatten)]
+    pub(crate) preparation: Preparation,
 }
 
 impl RunSettings {
@@ -135,13 +151,6 @@ impl RunFolder {
     pub(crate) fn save(&self, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
         replace(&self.file(name), bytes)
     }
-}
-
-/// `path` as a command line takes it: in quotes where it holds more than letters, digits and a few signs.
-pub(crate) fn quoted(path: &Path) -> String {
-    let path = path.display().to_string();
-    let plain = |c: char| c.is_alphanumeric() || "/.\\:_-+,@%".contains(c);
-    if path.chars().all(plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
 
 /// `path`, which exists, without a slash at its end, and by its name where it ends in `.` or `..`.

@@ -1,6 +1,6 @@
 //! Models as safetensors: what `export` writes for PyTorch, NumPy and candle, and what training elsewhere brings back.
 //!
-//! A file holds the parameter tensors under their own names, each f32 and of its own shape, and in the metadata
+//! A file holds the parameter tensors under their own names, each of its own shape and of f32, f16 or bf16, and in the metadata
 //! `alphabet`, the characters of the symbols in their order, and `lengths`, how many training texts have each length from 1 on,
 //! with blanks between. The names and shapes say which network in which room it is; `heads`,
 //! which no shape shows, must be the network's where it is given; `config` is for whoever reads the file. Further

@@ -9,7 +9,7 @@ use crate::engine::network::ChipBytes;
 use crate::engine::quantise::{SEED, difference};
 use crate::engine::score::Score;
 use crate::files::corpus::Corpus;
-use crate::files::model::{Model, ModelBytes, Scored};
+use crate::files::model::{Model, ModelBytes, Scored, Wanted};
 use crate::show::terminal::{say, shown};
 use crate::show::waiting::Waiting;
 
@@ -23,14 +23,19 @@ pub(crate) fn announce(model: &ModelBytes) {
     }
 }
 
-/// Says which text scores the model, where its run chose; returns the text.
-pub(crate) fn announce_text(scored: Scored) -> Corpus {
-    let Scored { corpus, own_text, own_split } = scored;
-    if own_text || own_split {
+/// Reads the list that scores `model`; says which it is, where its run chose, and what must be known of it.
+pub(crate) fn scoring_list(model: &Model, wanted: Wanted) -> anyhow::Result<Corpus> {
+    let waiting = Waiting::new("reading the list", 0, false);
+    let Scored { corpus, notes, own_text, own_split } = model.corpus(wanted)?;
+    drop(waiting);
+    for note in &notes {
+        say(&format!("note        {}", shown(note)));
+    }
+    if notes.is_empty() && (own_text || own_split) {
         let split = if own_split { ", the development split" } else { "" };
         say(&format!("scored on   {}{split}, as its run was", shown(&corpus.source)));
     }
-    corpus
+    Ok(corpus)
 }
 
 /// Says what a model of `config` for texts of `language` takes on a chip, in each of its number formats.
@@ -57,12 +62,14 @@ pub(crate) fn report_integers(floats: &Model, quantised: &Model, held_out: &[Str
         quantised.file.parameter_bytes(),
         quantised.network.memory_bytes()
     ));
+    let waiting = Waiting::new("comparing", 0, false);
     let [mean, most] = difference(&*floats.network, &*quantised.network, held_out)?;
+    drop(waiting);
     say(&format!(
         "logits      differ from the floats' by {mean:.3} nats in the mean (root mean square), by {most:.3} at most"
     ));
     let nelbo = |model: &Model| {
-        let waiting = Waiting::new("scoring", held_out.len());
+        let waiting = Waiting::new("scoring", held_out.len(), false);
         let scores = model.network.score(held_out, (ORDERS, SEED), &|count| waiting.note(count))?;
         anyhow::Ok(Score::of(&scores).nelbo.nats)
     };

@@ -3,14 +3,12 @@
 use anstyle::{Ansi256Color, AnsiColor, Style};
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::text::Alphabet;
-use unicode_width::UnicodeWidthChar;
 
 use crate::engine::draw::Frame;
+use crate::show::columns::{alone, cell, padded};
 
 /// How a masked position is shown.
 pub(crate) const MASK: char = '_';
-/// What a combining mark is shown on, where it has no letter of its own.
-const CARRIER: char = '◌';
 /// Headings.
 pub(crate) const HEADING: Style = Style::new().bold();
 /// What is not there yet.
@@ -30,8 +28,8 @@ pub(crate) struct Painter<'a> {
 
 impl<'a> Painter<'a> {
     pub(crate) fn new(alphabet: Alphabet<'a>) -> Self {
-        let cell = alphabet.characters().chars().map(width).max().unwrap_or(1).max(1);
-        Self { alphabet, cell, shaded: false }
+        let cells = alphabet.characters().chars().map(cell);
+        Self { alphabet, cell: cells.max().unwrap_or(1), shaded: false }
     }
 
     /// A state as text; the symbols that `before` had masked stand out.
@@ -46,13 +44,8 @@ impl<'a> Painter<'a> {
                     (self.alphabet.character(*symbol).unwrap_or(MASK), if fresh { FRESH } else { shade })
                 }
             };
-            line.push_str(&format!("{}", style.render()));
-            if width(character) == 0 {
-                line.push(CARRIER);
-            }
-            line.push(character);
-            line.push_str(&format!("{}", style.render_reset()));
-            line.extend(std::iter::repeat_n(' ', self.cell - width(character).max(1)));
+            line.push_str(&format!("{}{}{}", style.render(), alone(character), style.render_reset()));
+            line.extend(std::iter::repeat_n(' ', self.cell - cell(character)));
         }
         line
     }
@@ -62,11 +55,6 @@ impl<'a> Painter<'a> {
         let before = std::iter::once(None).chain(frames.iter().map(Some));
         frames.iter().zip(before).map(|(now, before)| self.frame(now, before)).collect()
     }
-}
-
-/// Columns of `character` in a terminal.
-fn width(character: char) -> usize {
-    character.width().unwrap_or(0)
 }
 
 /// From a greyed teal over blue to the terminal's own colour and bold: brighter and brighter on a dark terminal, and to be
@@ -82,7 +70,8 @@ fn shade(confidence: u16) -> Style {
     }
 }
 
-/// `text` at rising noise levels: each letter has one number in \[0, 1), and is masked where the level exceeds it.
+/// `text` at rising noise levels: each letter has one number in \[0, 1), and is masked where the level exceeds it. A letter takes
+/// as many columns at each level.
 pub(crate) fn noise_levels(text: &str, seed: u64) -> Vec<String> {
     // Training has the children of its steps.
     let stream = Stream::new(seed, Purpose::Noise).child(u32::MAX, 0);
@@ -93,8 +82,12 @@ pub(crate) fn noise_levels(text: &str, seed: u64) -> Vec<String> {
         .collect();
     let line = |percent: u32| {
         let level = f64::from(percent) / 100.0;
-        let noisy: String =
-            characters.iter().map(|(character, u)| if *u < level { MASK } else { *character }).collect();
+        let noisy: String = characters
+            .iter()
+            .map(|(character, u)| {
+                padded(&alone(if *u < level { MASK } else { *character }), cell(*character))
+            })
+            .collect();
         format!("{percent:>4} %  {noisy}")
     };
     [0, 20, 40, 60, 80, 100].into_iter().map(line).collect()

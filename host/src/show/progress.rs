@@ -9,8 +9,10 @@ use crate::engine::description::shape_name;
 use crate::engine::preview::Preview;
 use crate::engine::settings::Settings;
 use crate::engine::trainer::State;
+use crate::files::characters::code_point;
 use crate::files::corpus::Corpus;
 use crate::files::room::Room;
+use crate::show::columns::listed;
 use crate::show::picture::{HEADING, noise_levels};
 use crate::show::terminal;
 
@@ -64,9 +66,21 @@ impl Progress {
         for (count, what) in reasons.into_iter().filter(|(count, _)| *count > 0) {
             self.line(&format!("            {count} {what} dropped"));
         }
+        let invisible = &dropped.invisible;
+        if !invisible.is_empty() {
+            let points: Vec<String> = invisible.keys().map(|character| code_point(*character)).collect();
+            let count: usize = invisible.values().sum();
+            self.line(&format!(
+                "            {count} characters dropped that cannot be seen: {}",
+                points.join(" ")
+            ));
+        }
+        if let Some(table) = &corpus.table {
+            self.line(&format!("            {}", terminal::shown(table)));
+        }
         let characters = corpus.alphabet.chars().count();
         self.line(&format!("longest     {} characters", corpus.longest));
-        self.line(&format!("alphabet    {characters} characters: {}", corpus.alphabet));
+        self.line(&format!("alphabet    {characters} characters: {}", listed(&corpus.alphabet)));
         let network = config.network;
         let shape = shape_name(network.shape());
         self.line(&format!("network     {}: {shape}, {} parameters", config.title(), network.parameters()));

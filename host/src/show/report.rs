@@ -13,6 +13,7 @@ use crate::engine::score::{Figure, Score};
 use crate::files::corpus::Corpus;
 use crate::files::model::Model;
 use crate::files::run::{LOSS_PICTURE, NAMES_PICTURE, REPORT, RunFolder, RunSettings, UNMASKING_PICTURE};
+use crate::show::columns::listed;
 use crate::show::statistics::Statistics;
 use crate::show::svg;
 
@@ -152,7 +153,7 @@ impl Report<'_> {
             table.settings {
                 tr { td { "network" } td { (shape_name(network.shape())) } }
                 tr { td { "held-out lines" } td { (self.corpus.held_out.len()) } }
-                tr { td { "alphabet" } td { (self.corpus.alphabet) } }
+                tr { td { "alphabet" } td { (listed(&self.corpus.alphabet)) } }
                 @for (key, value) in rows {
                     tr { td { (key.replace('_', " ")) } td { (text(value)) } }
                 }

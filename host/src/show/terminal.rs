@@ -5,7 +5,7 @@ use std::io::{self, StdoutLock, Write};
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 
-use crate::files::corpus::is_directive;
+use crate::files::characters::{code_point, is_directive, is_invisible};
 
 /// How `error:` is shown.
 pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -15,13 +15,18 @@ pub(crate) fn say(line: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{line}");
 }
 
-/// `text` from a file that may come from anywhere, to be shown: what would direct a terminal is written as Rust writes it.
+/// `text` from a file that may come from anywhere, to be shown: what would direct a terminal is written as Rust writes it,
+/// and what is not seen as its code point.
 pub(crate) fn shown(text: &str) -> String {
     let mut shown = String::new();
     for character in text.chars() {
         match character {
             '\n' => shown.push(character),
             _ if is_directive(character) => shown.extend(character.escape_default()),
+            ' ' => shown.push(character),
+            _ if character.is_whitespace() || is_invisible(character) => {
+                shown.push_str(&code_point(character))
+            }
             _ => shown.push(character),
         }
     }

@@ -1,40 +1,85 @@
-//! A bar for whoever waits, on stderr.
+//! A word for whoever waits, on stderr: a bar on a terminal, and a line now and then elsewhere.
 
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Work that takes longer shows a bar, where there is a terminal.
-const PATIENCE: Duration = Duration::from_secs(2);
+use crate::show::terminal;
 
-/// A bar that appears once the work has taken a while, and goes away with it.
+/// Work that takes longer is spoken of.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Time between two lines where there is no terminal; it grows with the time that has passed.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Says that work goes on, once it has taken a while, and how far it is. A thread does so, since work may be silent for long.
 pub(crate) struct Waiting {
     bar: ProgressBar,
-    start: Instant,
-    shown: std::sync::Once,
+    /// Hung up when the work is done.
+    over: Option<Sender<()>>,
+    speaker: Option<JoinHandle<()>>,
 }
 
 impl Waiting {
-    /// Waits for `total` items, while `what` is done.
-    pub(crate) fn new(what: &'static str, total: usize) -> Self {
+    /// Waits for `total` items, while `what` is done; 0 where their number is not known. Says nothing where `quiet`.
+    pub(crate) fn new(what: &'static str, total: usize, quiet: bool) -> Self {
         let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::hidden());
-        let style = ProgressStyle::with_template("{msg}  {wide_bar:.green/dim} {pos}/{len} {eta} left");
+        let template = if total > 0 {
+            "{msg}  {wide_bar:.green/dim} {pos}/{len} {eta} left"
+        } else {
+            "{msg}  {elapsed}"
+        };
+        let style = ProgressStyle::with_template(template);
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸━"));
         bar.set_message(what);
-        Self { bar, start: Instant::now(), shown: std::sync::Once::new() }
+        let (over, end) = mpsc::channel();
+        let spoken = bar.clone();
+        let speak = move || {
+            let start = Instant::now();
+            let mut pause = PATIENCE;
+            while end.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+                if spoken.is_hidden() {
+                    spoken.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+                }
+                if spoken.is_hidden() {
+                    terminal::say(&line(what, start.elapsed(), spoken.position(), total as u64));
+                    pause = PAUSE.max(start.elapsed() / 4);
+                } else {
+                    spoken.tick();
+                    pause = Duration::from_millis(200);
+                }
+            }
+        };
+        let speaker = (!quiet).then(|| thread::spawn(speak));
+        Self { bar, over: Some(over), speaker }
     }
 
     /// `count` more items are done.
     pub(crate) fn note(&self, count: usize) {
         self.bar.inc(count as u64);
-        if self.start.elapsed() > PATIENCE {
-            self.shown.call_once(|| self.bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
-        }
     }
+}
+
+/// What is said of `done` of `total` items after `time`.
+fn line(what: &str, time: Duration, done: u64, total: u64) -> String {
+    let seconds = time.as_secs_f64();
+    if total == 0 {
+        return format!("{what}: {seconds:.0} s so far");
+    }
+    let left = if done == 0 {
+        String::new()
+    } else {
+        format!(", about {:.0} s left", seconds / done as f64 * (total - done.min(total)) as f64)
+    };
+    format!("{what}: {done} of {total} after {seconds:.0} s{left}")
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
+        drop(self.over.take());
+        // What a thread that ended badly has to say is on stderr already.
+        let _ = self.speaker.take().map(JoinHandle::join);
         self.bar.finish_and_clear();
     }
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use console::Term;
 use micro_diffusion::text::Alphabet;
-use unicode_width::UnicodeWidthStr;
 
 use crate::engine::draw::{Drawn, Frame};
+use crate::show::columns::padded;
 use crate::show::picture::Painter;
 
 /// How long one screen of names takes from masks to names.
@@ -128,8 +128,7 @@ impl<'a> Grid<'a> {
         let width = self.positions * self.painter.cell;
         if step >= drawn.frames.len() {
             let text: String = drawn.text.chars().take(self.positions).collect();
-            let blank = width.saturating_sub(text.width());
-            return text + &" ".repeat(blank);
+            return padded(&text, width);
         }
         let cut = |frame: &Frame| Frame {
             symbols: frame.symbols.iter().take(self.positions).copied().collect(),

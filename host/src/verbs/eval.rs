@@ -11,8 +11,9 @@ use crate::cli::{EvalOptions, Outcome};
 use crate::engine::counting;
 use crate::engine::draw::{Drawn, order_name};
 use crate::engine::score::{EXACT_POSITIONS, Score, spread};
-use crate::files::model::{Model, ModelBytes};
-use crate::show::messages::{announce, announce_text};
+use crate::files::model::{Model, ModelBytes, Wanted};
+use crate::files::preparation::Preparation;
+use crate::show::messages::{announce, scoring_list};
 use crate::show::statistics::Statistics;
 use crate::show::terminal;
 use crate::show::waiting::Waiting;
@@ -66,7 +67,9 @@ pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
          {positions}: leave it out, and raise --orders for a closer estimate",
         model.source
     );
-    let corpus = announce_text(model.corpus(options.input.as_deref(), options.development)?);
+    let preparation = options.list.over(&Preparation::default());
+    let (input, development) = (options.input.as_deref(), options.development);
+    let corpus = scoring_list(&model, Wanted { input, preparation: &preparation, development })?;
     let mut texts: Vec<String> = corpus.held_out.iter().filter(|line| model.reads(line)).cloned().collect();
     let unreadable = corpus.held_out.len() - texts.len();
     if unreadable > 0 {
@@ -78,14 +81,16 @@ pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
     if let Some(count) = options.lines {
         texts = spread(&texts, count);
     }
-    let waiting = Waiting::new("scoring", texts.len());
+    let waiting = Waiting::new("scoring", texts.len(), false);
     let orders = (options.orders, options.seed);
     let score = Score::of(&model.network.score(&texts, orders, &|count| waiting.note(count))?);
     drop(waiting);
     let exact = if options.exact { Some(exact(&model, &texts)?) } else { None };
     // The end of a line is a symbol too.
     let symbols = model.alphabet().symbols() + 1;
+    let waiting = Waiting::new("counting letters", 0, false);
     let (counting_nats_per_name, counting_order) = counting::score(&corpus.training, symbols, &texts);
+    drop(waiting);
     let statistics = if options.num > 0 {
         Some(Statistics::new(&draw(&model, options)?, &corpus.training, &corpus.held_out))
     } else {
@@ -127,14 +132,14 @@ pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
 
 /// The exact score of `texts`.
 fn exact(model: &Model, texts: &[String]) -> anyhow::Result<Exact> {
-    let waiting = Waiting::new("scoring exactly", texts.len());
+    let waiting = Waiting::new("scoring exactly", texts.len(), false);
     let nats = model.network.exact(texts, &|count| waiting.note(count))?;
     Ok(Exact { exact_nats_per_name: bound::mean(&nats), exact_stderr_nats: bound::standard_error(&nats) })
 }
 
 /// The names of the statistics.
 fn draw(model: &Model, options: &EvalOptions) -> anyhow::Result<Vec<Drawn>> {
-    let waiting = Waiting::new("drawing", options.num as usize);
+    let waiting = Waiting::new("drawing", options.num as usize, false);
     let (request, mut drawn) = (options.draw.request(options.seed), Vec::new());
     for first in (0..options.num).step_by(CHUNK as usize) {
         let chunk = first..options.num.min(first.saturating_add(CHUNK));

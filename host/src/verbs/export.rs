@@ -20,12 +20,14 @@ use crate::cli::{ExportOptions, Outcome};
 use crate::engine::description::dtype_name;
 use crate::engine::quantise;
 use crate::files::format::FileFormat;
-use crate::files::model::{Model, ModelBytes};
+use crate::files::model::{Model, ModelBytes, Wanted};
+use crate::files::preparation::Preparation;
 use crate::files::run::replace;
 use crate::files::safetensors;
 use crate::files::source_code::SourceCode;
-use crate::show::messages::{announce_text, report_integers};
+use crate::show::messages::{report_integers, scoring_list};
 use crate::show::terminal;
+use crate::show::waiting::Waiting;
 
 /// Training lines by which the activations' scale is chosen.
 const LINES: usize = 500;
@@ -79,7 +81,9 @@ fn integers(model: &Model, dtype: Dtype, options: &ExportOptions) -> anyhow::Res
         terminal::say(&format!("{} is {} already", model.source, dtype_name(dtype)));
         return Ok(model.bytes().to_vec());
     }
-    let corpus = announce_text(model.corpus(options.input.as_deref(), options.development)?);
+    let preparation = options.list.over(&Preparation::default());
+    let (input, development) = (options.input.as_deref(), options.development);
+    let corpus = scoring_list(model, Wanted { input, preparation: &preparation, development })?;
     let known = |line: &&String| model.reads(line);
     let training: Vec<String> = corpus.training.iter().filter(known).take(LINES).cloned().collect();
     let held_out: Vec<String> = corpus.held_out.iter().filter(known).cloned().collect();
@@ -94,7 +98,9 @@ fn integers(model: &Model, dtype: Dtype, options: &ExportOptions) -> anyhow::Res
         training.len(),
         quantise::FINEST + 1
     ));
+    let waiting = Waiting::new("scaling", 0, false);
     let bytes = quantise::quantised(format, model.weights()?, model.language(), &training)?;
+    drop(waiting);
     let mut quantised = ModelBytes::of_bytes(format!("{} in {}", model.source, dtype_name(dtype)), bytes);
     let quantised = quantised.open()?;
     report_integers(model, &quantised, &held_out)?;

@@ -13,10 +13,13 @@ use crate::engine::network::ChipBytes;
 use crate::files::checkpoint;
 use crate::files::model::{Model, ModelBytes};
 use crate::files::run::{CHECKPOINT, MODEL};
+use crate::show::columns::listed;
 use crate::show::terminal;
 
 /// The key of how many training texts have 1, 2, … characters.
 const LENGTHS: &str = "lengths";
+/// The key of the characters of a model.
+const ALPHABET: &str = "alphabet";
 
 pub(crate) fn run(options: &InspectOptions) -> anyhow::Result<Outcome> {
     let named = options.file.as_deref().or(options.model.as_deref());
@@ -46,7 +49,11 @@ pub(crate) fn run(options: &InspectOptions) -> anyhow::Result<Outcome> {
                 writeln!(out, "  {format:<24} {flash} bytes of flash, {memory} of RAM to work in")?;
             }
         } else {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let text = match value.as_str() {
+                Some(alphabet) if key == ALPHABET => listed(alphabet),
+                Some(text) => text.to_owned(),
+                None => value.to_string(),
+            };
             writeln!(out, "{key:<27} {}", terminal::shown(&text))?;
         }
     }
@@ -91,7 +98,7 @@ fn describe_model(model: &Model) -> Value {
         "memory_bytes": model.network.memory_bytes(),
         "chip": chip(config, model.language()),
         "training_bytes_per_example": config.network.record_bytes(),
-        "alphabet": file.alphabet().characters(),
+        ALPHABET: file.alphabet().characters(),
         "symbols": file.alphabet().symbols(),
         LENGTHS: lengths.collect::<Vec<u32>>(),
         "tensors": tensors(config),
@@ -105,7 +112,7 @@ fn describe_checkpoint(path: &Path) -> anyhow::Result<Value> {
         "kind": "checkpoint",
         "steps_done": state.losses.len(),
         "parameters": state.weights.len(),
-        "alphabet": metadata.alphabet,
+        ALPHABET: metadata.alphabet,
     });
     let settings = serde_json::to_value(&metadata.settings)?;
     if let (Some(report), Value::Object(settings)) = (report.as_object_mut(), settings) {

@@ -2,18 +2,15 @@
 
 use std::io::Write;
 
-use anyhow::bail;
-
 use crate::cli::{NoiseOptions, Outcome};
+use crate::files::preparation;
 use crate::show::picture::noise_levels;
 use crate::show::terminal;
 
 pub(crate) fn run(options: &NoiseOptions) -> anyhow::Result<Outcome> {
-    if options.text.is_empty() {
-        bail!("the text is empty; give some letters, for example: micro-diffusion noise josephine");
-    }
+    let text = preparation::text("the text", &options.text, false, "micro-diffusion noise josephine")?;
     let mut out = terminal::results();
-    for line in noise_levels(&options.text, options.seed) {
+    for line in noise_levels(&text, options.seed) {
         writeln!(out, "{line}")?;
     }
     out.flush()?;

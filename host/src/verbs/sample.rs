@@ -8,6 +8,7 @@ use crate::cli::{Outcome, SampleOptions};
 use crate::engine::draw::{Request, order_name};
 use crate::engine::forms::ANYTHING;
 use crate::files::model::ModelBytes;
+use crate::files::preparation;
 use crate::show::messages::announce;
 use crate::show::picture::Painter;
 use crate::show::terminal;
@@ -15,6 +16,9 @@ use crate::show::watch;
 
 /// Names drawn at once, so that the first appear while the rest are drawn, and memory grows with their number for JSON only.
 const CHUNK: u32 = 4096;
+
+/// How a pattern is given.
+const PATTERN: &str = "micro-diffusion sample --pattern 'm?r?a'";
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -34,8 +38,12 @@ pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
     announce(&bytes);
     let model = bytes.open()?;
     let screen = if options.watch { watch::terminal()? } else { None };
+    let pattern = match &options.pattern {
+        Some(pattern) => preparation::text("the pattern", pattern, model.is_lowercase(), PATTERN)?,
+        None => ANYTHING.to_owned(),
+    };
     let request = Request {
-        pattern: options.pattern.clone().unwrap_or_else(|| ANYTHING.to_owned()),
+        pattern,
         length: options.length,
         trace: options.trace || screen.is_some(),
         ..options.draw.request(options.seed)

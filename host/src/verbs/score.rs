@@ -6,14 +6,14 @@ use anyhow::{Context, ensure};
 use serde::Serialize;
 
 use crate::cli::{Outcome, ScoreOptions};
-use crate::files::corpus::prepared;
+use crate::files::decoding::decode;
 use crate::files::model::ModelBytes;
+use crate::files::origin::{Origin, STDIN};
+use crate::files::preparation;
+use crate::show::columns::named;
 use crate::show::messages::announce;
 use crate::show::terminal;
 use crate::show::waiting::Waiting;
-
-/// The argument that stands for the lines of stdin.
-const STDIN: &str = "-";
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -44,9 +44,9 @@ pub(crate) fn run(options: &ScoreOptions) -> anyhow::Result<Outcome> {
     let mut bytes = ModelBytes::load(options.model.model.as_deref())?;
     announce(&bytes);
     let model = bytes.open()?;
-    let texts = texts(&options.texts)?;
+    let texts = texts(&options.texts, model.is_lowercase())?;
+    let waiting = Waiting::new("scoring", texts.len(), false);
     let surprises = model.network.surprises(&texts)?;
-    let waiting = Waiting::new("scoring", texts.len());
     let scores = model.network.score(&texts, (options.orders, options.seed), &|count| waiting.note(count))?;
     drop(waiting);
     let lengths = model.language().lengths;
@@ -78,7 +78,8 @@ pub(crate) fn run(options: &ScoreOptions) -> anyhow::Result<Outcome> {
         ));
         for scored in scored {
             let letters = scored.text.chars().zip(&scored.surprise_nats);
-            let letters: Vec<String> = letters.map(|(letter, nats)| format!("{letter} {nats:.2}")).collect();
+            let letters: Vec<String> =
+                letters.map(|(letter, nats)| format!("{} {nats:.2}", named(letter))).collect();
             let Scored { text, nll_nats, nll_order_stderr_nats, length_nats, letters_nats, .. } = scored;
             writeln!(
                 out,
@@ -91,24 +92,20 @@ pub(crate) fn run(options: &ScoreOptions) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// The texts that `arguments` give, prepared as the lines of a text file are.
-fn texts(arguments: &[String]) -> anyhow::Result<Vec<String>> {
+/// The texts that `arguments` give, prepared as the lines of a list are.
+fn texts(arguments: &[String], lowercase: bool) -> anyhow::Result<Vec<String>> {
     let mut texts = Vec::new();
     for argument in arguments {
         if argument == STDIN {
             let mut bytes = Vec::new();
             io::stdin().lock().read_to_end(&mut bytes).context("cannot read stdin")?;
-            let lines = prepared("stdin", bytes)?.into_iter().filter(|line| !line.is_empty());
+            let text = decode(&Origin::Stdin, bytes)?;
+            let (lines, _) = preparation::lines(&Origin::Stdin, text.lines(), lowercase)?;
             let before = texts.len();
-            texts.extend(lines);
+            texts.extend(lines.into_iter().filter(|line| !line.is_empty()));
             ensure!(texts.len() > before, "stdin has no line to score; put one text on each line");
         } else {
-            let text = prepared("the text", argument.clone().into_bytes())?.join("\n");
-            ensure!(
-                !text.trim().is_empty(),
-                "a text is empty; give some letters, for example: micro-diffusion score emma"
-            );
-            texts.push(text);
+            texts.push(preparation::text("a text", argument, lowercase, "micro-diffusion score emma")?);
         }
     }
     Ok(texts)

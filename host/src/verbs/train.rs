@@ -1,5 +1,6 @@
 //! `train`: from a text file to a run folder, with everything shown on the way.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -21,13 +22,17 @@ use crate::files::checkpoint::{self, Checkpoint};
 use crate::files::corpus::{Corpus, DEFAULT_INPUT, Lines, Split};
 use crate::files::memory::refuse_too_large;
 use crate::files::model::{Model, ModelBytes};
-use crate::files::room;
+use crate::files::origin::{Origin, STDIN};
+use crate::files::quoting::quoted;
+use crate::files::room::{self, Room};
 use crate::files::run::{self as folder, RunFolder, RunSettings};
+use crate::files::run_list::LeftRun;
 use crate::show::messages::{report_chip, report_integers};
 use crate::show::picture::Painter;
 use crate::show::progress::Progress;
 use crate::show::report::{self, Report};
 use crate::show::terminal;
+use crate::show::waiting::Waiting;
 
 /// Names shown at the end.
 const NAMES: u32 = 20;
@@ -42,8 +47,15 @@ static TRAINING: AtomicBool = AtomicBool::new(false);
 pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     let (out, resumed) = open_run(options)?;
     let stored = resumed.as_ref().map(|checkpoint| checkpoint.metadata.settings.clone());
-    let input = options.input.as_deref().or(stored.as_ref().and_then(|settings| settings.input.as_deref()));
-    let lines = Lines::read(input)?;
+    let preparation =
+        options.list.over(&stored.as_ref().map(|run| run.preparation.clone()).unwrap_or_default());
+    let mut say = Progress::new(options.quiet);
+    let waiting = Waiting::new("reading the list", 0, options.quiet);
+    let (lines, input) = match &resumed {
+        Some(checkpoint) => resumed_list(options, checkpoint, &out, &mut say)?,
+        None => (Lines::read_as(options.input.as_deref(), &preparation)?, named_input(options)),
+    };
+    let list = lines.to_text();
     let chosen = stored.is_none() && options.config.is_none();
     let config = match &resumed {
         Some(checkpoint) => checkpoint.config,
@@ -52,12 +64,8 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     let training = options.over(stored.as_ref().map_or_else(|| config.settings(), |s| s.training.clone()));
     let development = options.development || stored.as_ref().is_some_and(|settings| settings.development);
     let corpus = lines.corpus(&config, Split::of(development))?;
-    let settings = RunSettings {
-        training,
-        development,
-        data_sha256: corpus.digest(),
-        input: options.input.clone().or(stored.as_ref().and_then(|settings| settings.input.clone())),
-    };
+    let settings = RunSettings { training, development, data_sha256: corpus.digest(), input, preparation };
+    drop(waiting);
     if let Some(stored) = &stored {
         refuse_differences(&settings, stored, &out)?;
     }
@@ -73,7 +81,6 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
         );
     }
     let folder = RunFolder::open(&out)?;
-    let mut say = Progress::new(options.quiet);
     if resumed.is_none()
         && let Some(aside) = folder.keep_earlier()?
     {
@@ -89,7 +96,8 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
         trainer.restore(checkpoint.state);
         say.line(&format!("going on from step {}", trainer.state().losses.len()));
     }
-    let run = Run { folder: &folder, config: &config, corpus: &corpus, settings: &settings, options };
+    let run =
+        Run { folder: &folder, config: &config, corpus: &corpus, list: &list, settings: &settings, options };
     let mut observer = run.observer(trainer.state())?;
     run.start(trainer.state())?;
     if !train(trainer.as_mut(), &run, &mut observer, &mut say)? {
@@ -105,10 +113,61 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+/// What the options name as the list, as the settings keep it.
+fn named_input(options: &TrainOptions) -> Option<PathBuf> {
+    let path = options.input.as_deref()?;
+    Some(if Origin::of(path) == Origin::Stdin { STDIN.into() } else { path.to_owned() })
+}
+
+/// The list of the run in `out`, which goes on from `checkpoint`, and where it is from: where the options say, else where it was.
+fn resumed_list(
+    options: &TrainOptions,
+    checkpoint: &Checkpoint,
+    out: &Path,
+    say: &mut Progress,
+) -> anyhow::Result<(Lines, Option<PathBuf>)> {
+    let settings = &checkpoint.metadata.settings;
+    let run = LeftRun { folder: out, settings, room: Room::of(&checkpoint.config) };
+    let copy = run.copy();
+    match &options.input {
+        // The copy is prepared already.
+        Some(input) if copy.exists() && input.canonicalize().ok() == copy.canonicalize().ok() => {
+            Ok((Lines::read(Some(input))?, settings.input.clone()))
+        }
+        Some(input) => Ok((
+            Lines::read_as(Some(input), &options.list.over(&settings.preparation))?,
+            named_input(options),
+        )),
+        None => {
+            let found = run.list("start a new run with another --out")?;
+            if found.changed {
+                bail!(
+                    "cannot go on with the run in {}: {} has changed: the training lines or the alphabet differ; go on with the \
+                     lines as they were by --input {}, or start a new run with another --out",
+                    out.display(),
+                    settings.input.as_deref().unwrap_or(Path::new(DEFAULT_INPUT)).display(),
+                    quoted(&copy)
+                );
+            }
+            if let Some(note) = found.note {
+                say.line(&format!("note        {}", terminal::shown(&note)));
+            }
+            Ok((found.lines, settings.input.clone()))
+        }
+    }
+}
+
 /// The run folder's path, and its checkpoint if the run is to go on.
 fn open_run(options: &TrainOptions) -> anyhow::Result<(PathBuf, Option<Checkpoint>)> {
-    let input = options.input.as_deref().unwrap_or(Path::new(DEFAULT_INPUT));
-    let name = input.file_stem().context("the input has no name; give a run folder with --out")?;
+    let origin = Origin::of(options.input.as_deref().unwrap_or(Path::new(DEFAULT_INPUT)));
+    let name = match &origin {
+        // A pipe has no name that says what comes through it.
+        Origin::File(path) if path.exists() && !path.is_file() && !path.is_dir() => OsStr::new("stdin"),
+        Origin::File(path) => {
+            path.file_stem().context("the input has no name; give a run folder with --out")?
+        }
+        Origin::Stdin | Origin::BuiltIn => OsStr::new("stdin"),
+    };
     let out = options.out.clone().unwrap_or_else(|| Path::new(folder::RUNS).join(name));
     if !options.resume {
         return Ok((out, None));
@@ -171,7 +230,7 @@ fn train(
         run.checkpoint(trainer.state(), observer)?;
         terminal::say(&format!(
             "stopped after step {done} of {steps} and saved; go on with: micro-diffusion train --out {} --resume",
-            folder::quoted(run.folder.path())
+            quoted(run.folder.path())
         ));
         return Ok(false);
     }
@@ -184,6 +243,8 @@ struct Run<'a> {
     folder: &'a RunFolder,
     config: &'a Config,
     corpus: &'a Corpus,
+    /// The lines that it is of, as a list.
+    list: &'a str,
     settings: &'a RunSettings,
     options: &'a TrainOptions,
 }
@@ -204,8 +265,9 @@ impl Run<'_> {
         Ok(Observer::new(self.config.network, wanted, self.settings.training.steps, done, earlier))
     }
 
-    /// The settings, and a checkpoint to go on from should the run end early.
+    /// The list, the settings, and a checkpoint to go on from should the run end early.
     fn start(&self, state: &State) -> anyhow::Result<()> {
+        self.folder.save(folder::LIST, self.list.as_bytes())?;
         let json = serde_json::to_string_pretty(self.settings)? + "\n";
         self.folder.save(folder::SETTINGS, json.as_bytes())?;
         self.save_state(state)

@@ -1,0 +1,182 @@
+//! From the bytes of a list to its text: UTF-8, and UTF-16 with a byte order mark. What is neither is named, with a command that
+//! makes it a text.
+
+use anyhow::{Context, bail};
+use chardetng::EncodingDetector;
+use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
+
+use crate::files::origin::Origin;
+
+/// What begins a compressed file, what compressed it, and what unpacks it.
+const COMPRESSED: [(&[u8], &str, &str); 6] = [
+    (b"\x1F\x8B", "gzip", "gzip -dc"),
+    (b"\x1F\x9D", "compress", "gzip -dc"),
+    (b"BZh", "bzip2", "bzip2 -dc"),
+    (b"\xFD7zXZ\0", "xz", "xz -dc"),
+    (b"\x28\xB5\x2F\xFD", "zstd", "zstd -dc"),
+    (b"\x04\x22\x4D\x18", "lz4", "lz4 -dc"),
+];
+/// What begins a zip archive, which an office document also is.
+const ZIP: &[u8] = b"PK\x03\x04";
+/// Bytes of an archive within which an office document says that it is one.
+const OFFICE_NAMES: usize = 4096;
+/// What begins a 7z archive.
+const SEVEN_ZIP: &[u8] = b"7z\xBC\xAF\x27\x1C";
+/// What begins a document that is no text, and what it is.
+const DOCUMENTS: [(&[u8], &str); 6] = [
+    (b"%PDF", "a PDF document"),
+    (b"\xD0\xCF\x11\xE0", "an office document"),
+    (b"SQLite format 3\0", "an SQLite database"),
+    (b"PAR1", "a Parquet table"),
+    (b"Rar!", "a RAR archive"),
+    (b"\x89PNG", "a picture"),
+];
+
+/// What begins a text that was written as UTF-8 after it was read as Latin-1, what it was, and what follows to get that back.
+const MISREAD: [(&str, &str, &str); 3] = [
+    ("ÿþ", "a mark of UTF-16", " | iconv -f UTF-16 -t UTF-8"),
+    ("þÿ", "a mark of UTF-16", " | iconv -f UTF-16 -t UTF-8"),
+    ("ï»¿", "a mark of UTF-8", ""),
+];
+
+/// The text that `bytes` from `origin` are.
+pub(crate) fn decode(origin: &Origin, bytes: Vec<u8>) -> anyhow::Result<String> {
+    let source = origin.name();
+    if bytes.starts_with(b"\xFF\xFE\0\0") || bytes.starts_with(b"\0\0\xFE\xFF") {
+        bail!("{source} is UTF-32; save it as UTF-8{}", origin.by("iconv -f UTF-32 -t UTF-8"));
+    }
+    for (mark, encoding) in [(b"\xFF\xFE", UTF_16LE), (b"\xFE\xFF", UTF_16BE)] {
+        if let Some(rest) = bytes.strip_prefix(mark) {
+            let text = encoding.decode_without_bom_handling_and_without_replacement(rest);
+            return text.map(Into::into).with_context(|| {
+                format!(
+                    "{source} begins as {} and does not go on so: it is cut or altered; copy it again",
+                    encoding.name()
+                )
+            });
+        }
+    }
+    if let Some((_, mark, back)) = MISREAD.iter().find(|(start, ..)| bytes.starts_with(start.as_bytes())) {
+        bail!(
+            "{source} begins with {mark} that was taken for letters of Latin-1; undo it{}",
+            origin.by(&format!("iconv -f UTF-8 -t LATIN1{back}"))
+        );
+    }
+    match String::from_utf8(bytes) {
+        // No text holds a NUL, and UTF-16 without its mark holds one in about every other byte.
+        Ok(text) if text.contains('\0') => Err(refusal(origin, text.as_bytes())),
+        Ok(text) => Ok(text.strip_prefix('\u{FEFF}').map(str::to_owned).unwrap_or(text)),
+        Err(error) => Err(refusal(origin, error.as_bytes())),
+    }
+}
+
+/// What `bytes` from `origin` are, which are not UTF-8 or hold a NUL, and how they are made a text.
+fn refusal(origin: &Origin, bytes: &[u8]) -> anyhow::Error {
+    let source = origin.name();
+    let starts = |start: &[u8]| bytes.starts_with(start);
+    if let Some((_, what, filter)) = COMPRESSED.iter().find(|(start, ..)| starts(start)) {
+        return anyhow::anyhow!("{source} is compressed by {what}; unpack it{}", origin.by(filter));
+    }
+    if let Some((_, what)) = DOCUMENTS.iter().find(|(start, _)| starts(start)) {
+        return anyhow::anyhow!("{source} is {what}; save its lines as a text file in UTF-8");
+    }
+    if starts(ZIP) {
+        let names = &bytes[..bytes.len().min(OFFICE_NAMES)];
+        let office = |name: &&[u8]| names.windows(name.len()).any(|window| window == *name);
+        if [&b"[Content_Types].xml"[..], b"mimetypeapplication/"].iter().any(office) {
+            return anyhow::anyhow!(
+                "{source} is an office document; save it as text, or as CSV for --column, in UTF-8"
+            );
+        }
+        return anyhow::anyhow!("{source} is a zip archive; unpack it{}", origin.by_name("unzip -p"));
+    }
+    if starts(SEVEN_ZIP) {
+        return anyhow::anyhow!("{source} is a 7z archive; unpack it{}", origin.by_name("7z e -so"));
+    }
+    if let Some(encoding) = unmarked(bytes) {
+        let filter = format!("iconv -f {encoding} -t UTF-8");
+        return anyhow::anyhow!(
+            "{source} is {encoding} without a byte order mark; save it as UTF-8{}",
+            origin.by(&filter)
+        );
+    }
+    if let Some(place) = bytes.iter().position(|byte| *byte == 0) {
+        return anyhow::anyhow!(
+            "{source}: line {} has a control character inside it (U+0000), as no text has; if it is one, remove it{}",
+            line_at(bytes, place),
+            origin.by(r"tr -d '\000'")
+        );
+    }
+    let valid = str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
+    let line = line_at(bytes, valid);
+    let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_ascii());
+    let (good, bad): (Vec<_>, Vec<_>) = lines.partition(|line| str::from_utf8(line).is_ok());
+    if good.len() >= bad.len() {
+        return anyhow::anyhow!(
+            "{source}: line {line} is not UTF-8, but {} others that are not ASCII are; leave out the bytes that are not{}",
+            good.len(),
+            origin.by("iconv -c -f UTF-8 -t UTF-8")
+        );
+    }
+    let (name, readings) = guess(bytes, &bad);
+    anyhow::anyhow!(
+        "{source}: line {line} is not UTF-8; {readings}; if that is right, save the list as UTF-8{}",
+        origin.by(&format!("iconv -f {name} -t UTF-8"))
+    )
+}
+
+/// The number of the line that holds byte `place`.
+fn line_at(bytes: &[u8], place: usize) -> usize {
+    bytes[..place].iter().filter(|byte| **byte == b'\n').count() + 1
+}
+
+/// Which UTF-16 `bytes` seem to be: in most texts, letters of the scripts of Europe and line ends have a zero byte.
+fn unmarked(bytes: &[u8]) -> Option<&'static str> {
+    let zeros = |first: usize| bytes.iter().skip(first).step_by(2).filter(|byte| **byte == 0).count();
+    let (even, odd) = (zeros(0), zeros(1));
+    let many = |count: usize, other: usize| count * 8 > bytes.len() && other * 8 < count;
+    if many(odd, even) {
+        Some("UTF-16LE")
+    } else if many(even, odd) {
+        Some("UTF-16BE")
+    } else {
+        None
+    }
+}
+
+/// The encoding that `bytes` seem to be in, as iconv names it; and how one of `lines`, the lines that are not UTF-8, reads in it.
+///
+/// Where the guess is another for a list of Western Europe, both are shown, by a line in which they differ. Where few do, most
+/// of what is known fits both, and Windows-1252 is by far the more frequent.
+fn guess(bytes: &[u8], lines: &[&[u8]]) -> (&'static str, String) {
+    /// A country of Western Europe.
+    const WEST: Option<&[u8]> = Some(b"fr");
+    let mut detector = EncodingDetector::new();
+    detector.feed(bytes, true);
+    let (likely, western) = (detector.guess(None, false), detector.guess(WEST, false));
+    let read =
+        |encoding: &'static Encoding, line| encoding.decode_without_bom_handling(line).0.trim().to_owned();
+    let differ: Vec<&[u8]> =
+        lines.iter().copied().filter(|line| read(likely, line) != read(western, line)).collect();
+    let says = |encoding, line| format!("as {} it reads “{}”", iconv_name(encoding), read(encoding, line));
+    match differ.first() {
+        None => (iconv_name(likely), says(likely, lines.first().copied().unwrap_or_default())),
+        Some(line) => {
+            let west = differ.len() * 2 < lines.len();
+            let [first, second] = if west { [western, likely] } else { [likely, western] };
+            (iconv_name(first), format!("{} (and {})", says(first, line), says(second, line)))
+        }
+    }
+}
+
+/// How iconv names `encoding`, or one that holds more: what the web calls by its name often holds more than what iconv does.
+fn iconv_name(encoding: &'static Encoding) -> &'static str {
+    match encoding.name() {
+        "Shift_JIS" => "CP932",
+        "EUC-KR" => "CP949",
+        "GBK" => "GB18030",
+        "Big5" => "BIG5-HKSCS",
+        "ISO-8859-8-I" => "ISO-8859-8",
+        name => name,
+    }
+}

@@ -1,0 +1,39 @@
+//! Paths in commands that a message prints: what is pasted into a shell must reach the program unchanged.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crate::files::characters::is_invisible;
+
+/// `path` as a command line takes it: in quotes where it holds more than letters, digits and a few signs.
+pub(crate) fn quoted(path: &Path) -> String {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let text = path.to_str().filter(|text| !text.chars().any(|c| c.is_control() || is_invisible(c)));
+    let quoted = match text {
+        Some(text) if !text.is_empty() && text.chars().all(is_plain) => text.to_owned(),
+        Some(text) => format!("'{}'", text.replace('\'', r"'\''")),
+        None => escaped(bytes),
+    };
+    // A file, not an option or stdin.
+    if bytes.first() == Some(&b'-') { format!("./{quoted}") } else { quoted }
+}
+
+/// Whether a shell takes `character` as it is.
+fn is_plain(character: char) -> bool {
+    let sign = if cfg!(windows) { "/.\\:_-+,@%" } else { "/.:_-+,@%" };
+    character.is_alphanumeric() || sign.contains(character)
+}
+
+/// `bytes` in the form `$'…'`, for names that are no text or that a terminal would not show.
+fn escaped(bytes: &[u8]) -> String {
+    let mut text = "$'".to_owned();
+    for byte in bytes {
+        match byte {
+            b'\'' | b'\\' => text.extend(['\\', char::from(*byte)]),
+            b' '..=b'~' => text.push(char::from(*byte)),
+            // Writing to a string cannot fail.
+            _ => _ = write!(text, "\\{byte:03o}"),
+        }
+    }
+    text + "'"
+}

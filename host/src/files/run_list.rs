@@ -1,0 +1,111 @@
+//! The list of a run, found again: where it was, or else the copy that the run folder keeps.
+//!
+//! Its training lines and its alphabet must still be those of the run; the settings hold their digest. Otherwise held-out lines
+//! would be others, and some of them lines that were trained on.
+
+use std::path::{Path, PathBuf};
+
+use crate::files::corpus::{Lines, Split};
+use crate::files::origin::Origin;
+use crate::files::room::Room;
+use crate::files::run::{LIST, RunSettings};
+
+/// A run that left its settings.
+#[derive(Clone, Copy)]
+pub(crate) struct LeftRun<'a> {
+    /// The run folder.
+    pub(crate) folder: &'a Path,
+    pub(crate) settings: &'a RunSettings,
+    /// Of the network that was trained.
+    pub(crate) room: Room,
+}
+
+/// The list of a run.
+pub(crate) struct Found {
+    pub(crate) lines: Lines,
+    /// That it is not where it was, or no longer what it was, so that these are the run's own copy.
+    pub(crate) note: Option<String>,
+    /// Whether another list is there in its place.
+    pub(crate) changed: bool,
+}
+
+impl LeftRun<'_> {
+    /// Where the run keeps its list.
+    pub(crate) fn copy(&self) -> PathBuf {
+        self.folder.join(LIST)
+    }
+
+    /// Whether the run was trained on `lines`.
+    pub(crate) fn was_trained_on(&self, lines: &Lines) -> bool {
+        lines.digest(self.room, Split::of(self.settings.development)) == self.settings.data_sha256
+    }
+
+    /// The run's copy of its list, if it is there and unaltered.
+    pub(crate) fn kept(&self) -> Option<Lines> {
+        let copy = self.copy();
+        let lines = if copy.is_file() { Lines::read(Some(&copy)).ok() } else { None };
+        lines.filter(|lines| self.was_trained_on(lines))
+    }
+
+    /// Says so where lines of `split` of `lines`, which are to be scored, are lines that the run was trained on. They are read
+    /// from `input`.
+    pub(crate) fn warning(&self, lines: &Lines, split: Split, input: Option<&Path>) -> Option<String> {
+        let own_split = Split::of(self.settings.development);
+        let own = self.was_trained_on(lines);
+        if own && split == own_split {
+            return None;
+        }
+        let kept = if own { None } else { self.kept() };
+        let Some(trained) = kept.as_ref().or(own.then_some(lines)) else {
+            let changed = input.is_some() && input == self.settings.input.as_deref();
+            return changed.then(|| {
+                format!("{} has changed since the run was trained on it: some of the held-out lines may be lines that it was \
+                 trained on", lines.source)
+            });
+        };
+        let trained = trained.trained_on(self.room, own_split);
+        let held_out = lines.held_out(self.room, split);
+        let seen = held_out.iter().filter(|line| trained.contains(line.as_str())).count();
+        (seen > 0).then(|| {
+            format!(
+                "{seen} of the {} held-out lines are lines that the model was trained on: what it scores there says nothing \
+                 of new ones",
+                held_out.len()
+            )
+        })
+    }
+
+    /// Reads the list: from where it was, or the run's copy, if that is gone or another. Where there is neither, `or` is a way
+    /// out beside bringing the list back.
+    pub(crate) fn list(&self, or: &str) -> anyhow::Result<Found> {
+        let path = self.settings.input.as_deref();
+        let origin = path.map(Origin::of);
+        let name = origin.as_ref().map_or_else(|| "the list of names".to_owned(), Origin::name);
+        let there = match &origin {
+            Some(Origin::Stdin) => None,
+            _ => Some(Lines::read_as(path, &self.settings.preparation)),
+        };
+        let changed = matches!(&there, Some(Ok(_)));
+        let (gone, error) = match there {
+            Some(Ok(lines)) if self.was_trained_on(&lines) => {
+                return Ok(Found { lines, note: None, changed: false });
+            }
+            Some(Ok(_)) => (format!("{name} has changed since the run was trained on it"), None),
+            Some(Err(error)) => {
+                (format!("the run was trained on {name}, which cannot be read now"), Some(error))
+            }
+            None => ("the run was trained on stdin".to_owned(), None),
+        };
+        if let Some(lines) = self.kept() {
+            let copy = &lines.source;
+            let note = format!("{gone}; taking the run's own copy, {copy}; name another list with --input");
+            return Ok(Found { lines, note: Some(note), changed });
+        }
+        let way_out = if changed { or } else { "if it has moved, name it with --input" };
+        let message = format!("{gone}, and {} is no copy of it; {way_out}", self.copy().display());
+        Err(match error {
+            Some(error) => error.context(message),
+            None => anyhow::anyhow!(message),
+        })
+    }
+}

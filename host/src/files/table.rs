@@ -1,0 +1,76 @@
+//! Tables: a list in one column of a CSV or TSV file.
+
+use anyhow::{Context, bail};
+
+use crate::files::origin::Origin;
+
+/// What can stand between the cells of a row, and its name.
+const SEPARATORS: [(u8, &str); 4] = [(b'\t', "tab"), (b';', "semicolon"), (b',', "comma"), (b'|', "bar")];
+/// Rows that are looked at to tell a table from other text.
+const LOOKED_AT: usize = 1000;
+/// The fewest rows that are taken for a table where nobody says so.
+const FEWEST: usize = 3;
+/// In a table all but one row in so many have as many cells.
+const SPARED: usize = 20;
+
+/// The separator of `text` if it is a table, the separator's name, and how many cells its rows have.
+fn separator(text: &str) -> Option<(u8, &'static str, usize)> {
+    SEPARATORS.into_iter().find_map(|(separator, name)| {
+        let rows: Vec<usize> = reader(text, separator)
+            .records()
+            .take(LOOKED_AT)
+            .map_while(Result::ok)
+            .map(|row| row.len())
+            .collect();
+        let cells = *rows.first()?;
+        let others = rows.iter().filter(|row| **row != cells).count();
+        (cells > 1 && others * SPARED <= rows.len()).then_some((separator, name, cells))
+    })
+}
+
+fn reader(text: &str, separator: u8) -> csv::Reader<&[u8]> {
+    csv::ReaderBuilder::new()
+        .delimiter(separator)
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(text.as_bytes())
+}
+
+/// Says that `text` looks like a table, if it does, and how one column of it is taken.
+pub(crate) fn notice(text: &str) -> Option<String> {
+    let (separator, name, cells) = separator(text)?;
+    text.lines().nth(FEWEST - 1)?;
+    let first = reader(text, separator).records().next()?.ok()?;
+    Some(format!(
+        "it looks like a table of {cells} columns with a {name} between, the first row being: {}; take one column with \
+         --column 1, or by the name that the first row gives it",
+        list(&first)
+    ))
+}
+
+/// The cells of one column of the table `text` from `origin`: by a name from its first row, or by a number from 1.
+pub(crate) fn column(origin: &Origin, text: &str, column: &str) -> anyhow::Result<Vec<String>> {
+    let source = origin.name();
+    let separator = separator(text).map_or(b',', |(separator, ..)| separator);
+    let rows: Result<Vec<csv::StringRecord>, _> = reader(text, separator).records().collect();
+    let rows = rows.with_context(|| format!("{source} is no table"))?;
+    let first = rows
+        .first()
+        .with_context(|| format!("{source}: no line to train on; put one example on each line"))?;
+    let most = rows.iter().map(csv::StringRecord::len).max().unwrap_or(0);
+    let named = first.iter().position(|name| name.trim() == column);
+    let (place, header) = match (named, column.parse::<usize>()) {
+        (Some(place), _) => (place, 1),
+        (None, Ok(number)) if (1..=most).contains(&number) => (number - 1, 0),
+        (None, Ok(number)) => bail!("{source} has no column {number}; it has {most}: {}", list(first)),
+        (None, Err(_)) => bail!("{source} has no column “{column}”; its first row has: {}", list(first)),
+    };
+    // A cell may hold line ends, which a line cannot.
+    let cell = |row: &csv::StringRecord| row.get(place).unwrap_or_default().replace(['\r', '\n'], " ");
+    Ok(rows.iter().skip(header).map(cell).collect())
+}
+
+/// The cells of `row` in words.
+fn list(row: &csv::StringRecord) -> String {
+    row.iter().map(|cell| cell.trim().to_owned()).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,658 @@
+//! How a list comes in: its encoding, what is dropped of it, its columns, stdin, and a list that is gone or altered when its run
+//! is taken up again.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use tempfile::TempDir;
+
+/// The options of a training run of a moment.
+const SHORT: [&str; 9] =
+    ["train", "--config", "perceptron-small", "--steps", "20", "--batch", "8", "--no-eval", "--no-pictures"];
+
+struct Scene(TempDir);
+
+impl Scene {
+    fn new() -> Self {
+        let scene = Self(TempDir::new().unwrap());
+        let names: String =
+            include_str!("../data/names.txt").lines().take(200).map(|name| format!("{name}\n")).collect();
+        scene.write("names.txt", names.as_bytes());
+        scene
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        fs::write(self.path(name), bytes).unwrap();
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_micro-diffusion"));
+        command.args(arguments).current_dir(self.0.path()).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs with `input` on stdin.
+    fn fed(&self, arguments: &[&str], input: &[u8]) -> Output {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // A program that refuses reads no further.
+        let _ = child.stdin.take().unwrap().write_all(input);
+        child.wait_with_output().unwrap()
+    }
+
+    /// Runs and expects success; stderr.
+    #[track_caller]
+    fn good(&self, arguments: &[&str]) -> String {
+        said(arguments, &self.run(arguments))
+    }
+
+    /// Runs and expects failure; stderr.
+    #[track_caller]
+    fn bad(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stderr)
+    }
+
+    /// A short run on `list` into `run`, with `more` options; stderr.
+    #[track_caller]
+    fn train(&self, list: &str, more: &[&str]) -> String {
+        self.good(&[&SHORT[..], &["--input", list, "--out", "run"], more].concat())
+    }
+
+    /// Runs a command of a shell in the folder, where the program is in the path; its output.
+    #[track_caller]
+    fn paste(&self, command: &str) -> String {
+        let program = Path::new(env!("CARGO_BIN_EXE_micro-diffusion")).parent().unwrap();
+        let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
+        let output = Command::new("bash")
+            .args(["-ec", command])
+            .current_dir(self.0.path())
+            .env("PATH", path)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{command}: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+}
+
+#[track_caller]
+fn said(arguments: &[&str], output: &Output) -> String {
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+    text(&output.stderr)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// What is expected of `stderr`, each part of it.
+#[track_caller]
+fn says(stderr: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(stderr.contains(part), "should say “{part}”: {stderr}");
+    }
+}
+
+/// Whether `program` can be run here.
+fn available(program: &str) -> bool {
+    Command::new(program).arg("--version").stdin(Stdio::null()).output().is_ok()
+}
+
+#[test]
+fn what_cannot_be_seen_is_dropped_and_counted() {
+    let scene = Scene::new();
+    let list = "\u{feff}anna\nbob\n\u{feff}anna\ncarla\ndora\u{200b}\ndora\ne\u{ad}va\neva\n\u{200f}fina\nfina\n\u{202e}gina \u{200d}\n\u{3164}\n";
+    scene.write("list.txt", list.as_bytes());
+    let stderr = scene.train("list.txt", &[]);
+    says(
+        &stderr,
+        &["7 lines to train on", "1 blank lines", "4 repeated lines", "characters: abcdefgilnorv\n"],
+    );
+    says(
+        &stderr,
+        &["7 characters dropped that cannot be seen: U+00AD U+200B U+200D U+200F U+202E U+3164 U+FEFF"],
+    );
+    assert_eq!(scene.read("run/prepared_list.txt"), "anna\nbob\ncarla\ndora\neva\nfina\ngina\n");
+}
+
+#[test]
+fn what_is_not_seen_but_shapes_its_neighbours_stays() {
+    let scene = Scene::new();
+    let kept = [
+        "👩\u{200d}🚀",
+        "❤\u{fe0f}\u{200d}🔥",
+        "👍🏽",
+        "1\u{fe0f}\u{20e3}",
+        "🏴\u{e0067}\u{e0062}\u{e007f}",
+        "می\u{200c}روم",
+        "ക\u{d4d}\u{200d}",
+        "葛\u{e0100}",
+        "\u{1820}\u{180b}",
+    ];
+    let dropped = ["a\u{200d}b", "می\u{200c}", "👩\u{200d}", "a\u{fe0f}", "x\u{e0061}", "क\u{feff}ा"];
+    scene.write("list.txt", kept.into_iter().chain(dropped).collect::<Vec<_>>().join("\n").as_bytes());
+    let stderr = scene.good(&[
+        "train",
+        "--input",
+        "list.txt",
+        "--out",
+        "run",
+        "--steps",
+        "1",
+        "--no-eval",
+        "--no-pictures",
+    ]);
+    let prepared = scene.read("run/prepared_list.txt");
+    let lines: Vec<&str> = prepared.lines().collect();
+    assert_eq!(lines[..kept.len()], kept);
+    assert_eq!(lines[kept.len()..], ["ab", "می", "👩", "a", "x", "का"]);
+    says(&stderr, &["6 characters dropped that cannot be seen"]);
+    // What stays is seen in the alphabet by its code point.
+    says(&stderr, &["U+200C U+200D U+FE0F"]);
+    // Prepared once more, it is the same.
+    scene.good(&[
+        "train",
+        "--input",
+        "run/prepared_list.txt",
+        "--out",
+        "again",
+        "--steps",
+        "1",
+        "--no-eval",
+        "--no-pictures",
+    ]);
+    assert_eq!(scene.read("again/prepared_list.txt"), prepared);
+}
+
+#[test]
+fn blanks_of_any_kind_are_named() {
+    let scene = Scene::new();
+    scene.write("list.txt", "an na\nbo\u{a0}b\n".as_bytes());
+    says(&scene.train("list.txt", &[]), &["6 characters: abno U+0020 U+00A0\n"]);
+    let output = scene.run(&["inspect", "run"]);
+    says(&text(&output.stdout), &["abno U+0020 U+00A0\n"]);
+}
+
+/// `text` in UTF-16, the bytes of each unit by `bytes`, after its mark.
+fn utf16(text: &str, bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
+    format!("\u{feff}{text}").encode_utf16().flat_map(bytes).collect()
+}
+
+#[test]
+fn utf_16_with_its_mark_is_read() {
+    let scene = Scene::new();
+    for bytes in [u16::to_le_bytes, u16::to_be_bytes] {
+        scene.write("list.txt", &utf16("Zoë\r\nanna\r\n𝒷ob\r\n", bytes));
+        says(&scene.train("list.txt", &[]), &["3 lines to train on", "characters: Zabnoë𝒷"]);
+        let mut cut = utf16("anna\n", bytes);
+        cut.pop();
+        scene.write("list.txt", &cut);
+        says(&scene.bad(&["train", "--input", "list.txt"]), &["UTF-16", "cut"]);
+    }
+    let output = scene.fed(&["score", "-"], &utf16("emma\n", u16::to_le_bytes));
+    assert_eq!(output.stdout, scene.run(&["score", "emma"]).stdout);
+}
+
+/// Each encoding is named, and the command that is advised makes the list what it was.
+#[test]
+#[cfg(unix)]
+fn what_is_not_utf_8_is_named_with_a_command_that_helps() {
+    let scene = Scene::new();
+    if !available("iconv") {
+        return;
+    }
+    let cases = [
+        ("WINDOWS-1252", "O’Tamu\nD’Kelo\nanna\nŒvar\n", "windows-1252"),
+        ("WINDOWS-1252", "Müller\nRenée\nanna\n", "windows-1252"),
+        ("WINDOWS-1250", "Jiří\nŠtěpán\nŽofie\nTomáš\n", "windows-1250"),
+        ("WINDOWS-1251", "Анна\nБорис\nЮлия\n", "windows-1251"),
+        ("CP932", "田中\n鈴木\n佐藤\n", "CP932"),
+        ("GB18030", "王伟\n李娜\n张敏\n刘洋\n", "GB18030"),
+        ("UTF-16LE", "anna\nbob\n", "UTF-16LE"),
+        ("UTF-32", "anna\nbob\n", "UTF-32"),
+    ];
+    for (encoding, list, name) in cases {
+        scene.write("it's a list.utf-8", list.as_bytes());
+        scene.paste(&format!("iconv -f UTF-8 -t {encoding} < 'it'\\''s a list.utf-8' > \"it's a list\""));
+        let stderr = scene.bad(&["train", "--input", "it's a list", "--steps", "1"]);
+        says(&stderr, &[name]);
+        let (_, command) = stderr.trim_end().split_once(" with: ").unwrap();
+        scene.paste(command);
+        assert_eq!(scene.read("it's a list.txt"), list, "{encoding}");
+    }
+    // What the wrong advice would have made of them.
+    for (encoding, list) in [("WINDOWS-1252", "O’Tamu\nŒvar\n"), ("UTF-16", "anna\nbob\n")] {
+        scene.write("list", list.as_bytes());
+        scene.paste(&format!("iconv -f UTF-8 -t {encoding} < list | iconv -f LATIN1 -t UTF-8 > wrong"));
+        let stderr = scene.bad(&["train", "--input", "wrong"]);
+        let (_, command) = stderr.trim_end().split_once(" with: ").unwrap();
+        scene.paste(command);
+        assert_eq!(scene.read("wrong.txt"), list, "{encoding}: {stderr}");
+    }
+    // One line that is not, among others that are.
+    scene.write("mixed", "Zoë\nRené\nJos\u{e9}\n".as_bytes());
+    let mut bytes = fs::read(scene.path("mixed")).unwrap();
+    bytes.extend(b"Mar\xEDa\n");
+    scene.write("mixed", &bytes);
+    let stderr = scene.bad(&["train", "--input", "mixed"]);
+    says(&stderr, &["line 4", "3 others"]);
+    // That command reports what it left out by its exit code.
+    scene.paste(&format!("{} || true", stderr.trim_end().split_once(" with: ").unwrap().1));
+    says(&scene.read("mixed.txt"), &["Zoë\nRené\nJosé\nMara\n"]);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_control_character_is_refused_with_a_command_that_helps() {
+    let scene = Scene::new();
+    for (list, what, made) in [
+        ("anna\rbob\r", "carriage return", "anna\nbob\n"),
+        ("anna\nb\tob\n", "a tab", "anna\nb ob\n"),
+        ("anna\nb\u{1b}ob\n", "U+001B", "anna\nbob\n"),
+        ("anna\nb\u{85}ob€\n", "U+0085", "anna\nbob€\n"),
+    ] {
+        scene.write("list", list.as_bytes());
+        let stderr = scene.bad(&["train", "--input", "list"]);
+        says(&stderr, &[what]);
+        scene.paste(stderr.trim_end().split_once(" with: ").unwrap().1);
+        assert_eq!(scene.read("list.txt"), made, "{stderr}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn compressed_lists_are_named_with_a_command_that_helps() {
+    let scene = Scene::new();
+    let names = scene.read("names.txt");
+    for (program, pack, name) in [
+        ("gzip", "gzip -c names.txt", "gzip"),
+        ("bzip2", "bzip2 -c names.txt", "bzip2"),
+        ("xz", "xz -c names.txt", "xz"),
+        ("zstd", "zstd -qc names.txt", "zstd"),
+        ("zip", "zip -q - names.txt", "zip"),
+    ] {
+        if !available(program) {
+            continue;
+        }
+        scene.paste(&format!("{pack} > 'my list'"));
+        let stderr = scene.bad(&["train", "--input", "my list"]);
+        says(&stderr, &["my list is", name]);
+        scene.paste(stderr.trim_end().split_once(" with: ").unwrap().1);
+        assert_eq!(scene.read("my list.txt"), names, "{program}");
+        if program == "gzip" {
+            let output = scene.fed(&["train", "--input", "-"], &fs::read(scene.path("my list")).unwrap());
+            says(&text(&output.stderr), &["stdin is compressed by gzip", "piping it through: gzip -dc"]);
+        }
+    }
+    for (bytes, name) in [
+        (&b"PK\x03\x04..[Content_Types].xml\xff\0"[..], "office document"),
+        (b"%PDF-1.7\n\xff", "PDF"),
+        (b"\x89PNG\r\n", "picture"),
+        (b"anna\0bob\n", "U+0000"),
+    ] {
+        scene.write("list", bytes);
+        says(&scene.bad(&["train", "--input", "list"]), &[name]);
+    }
+}
+
+#[test]
+fn a_list_from_stdin_is_kept_for_the_next_time() {
+    let scene = Scene::new();
+    let names = scene.read("names.txt");
+    for (number, stdin) in ["-", "/dev/stdin"].into_iter().enumerate() {
+        if number > 0 && !cfg!(unix) {
+            continue;
+        }
+        let arguments = [&SHORT[..], &["--input", stdin]].concat();
+        says(&said(&arguments, &scene.fed(&arguments, names.as_bytes())), &["data        stdin: 180 lines"]);
+        assert_eq!(scene.read("runs/stdin/prepared_list.txt"), names);
+        let note = "trained on stdin; taking the run's own copy";
+        says(&scene.good(&["eval", "--model", "runs/stdin", "--num", "0", "--orders", "1"]), &[note]);
+        says(&scene.good(&["export", "--model", "runs/stdin", "--format", "int8"]), &[note]);
+        says(
+            &scene.good(&["train", "--out", "runs/stdin", "--resume", "--no-eval", "--no-pictures"]),
+            &[note],
+        );
+        // Given once more, it is read once more.
+        let resume =
+            ["train", "--out", "runs/stdin", "--resume", "--input", stdin, "--no-eval", "--no-pictures"];
+        said(&resume, &scene.fed(&resume, names.as_bytes()));
+        let output = scene.fed(&resume, b"anna\nbob\n");
+        says(&text(&output.stderr), &["the training lines or the alphabet differ"]);
+        fs::remove_file(scene.path("runs/stdin/prepared_list.txt")).unwrap();
+        says(&scene.bad(&["eval", "--model", "runs/stdin"]), &["trained on stdin", "name it with --input"]);
+        fs::remove_dir_all(scene.path("runs")).unwrap();
+    }
+    let scored =
+        |input: &str| scene.fed(&["eval", "--num", "0", "--orders", "1", "--input", input], names.as_bytes());
+    assert_eq!(
+        text(&scored("-").stdout).replace("stdin", "names.txt"),
+        text(&scored("names.txt").stdout),
+        "eval reads stdin too"
+    );
+}
+
+#[test]
+fn a_list_that_moved_is_taken_from_the_run_and_one_that_changed_is_not_taken_for_it() {
+    let scene = Scene::new();
+    let names = scene.read("names.txt");
+    scene.write("list.txt", names.as_bytes());
+    scene.train("list.txt", &[]);
+    let settings = scene.read("run/settings.json");
+    let eval = |more: &[&str]| {
+        let output =
+            scene.run(&[&["eval", "--model", "run", "--num", "0", "--orders", "1", "--json"], more].concat());
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        (report["nelbo_nats_per_name"].clone(), text(&output.stderr))
+    };
+    let resume = ["train", "--out", "run", "--resume", "--no-eval", "--no-pictures"];
+    let (score, stderr) = eval(&[]);
+    assert!(score.is_number() && !stderr.contains("note"), "{stderr}");
+
+    // One line put first makes every tenth line another.
+    let changed = format!("newcomer\n{names}");
+    scene.write("list.txt", changed.as_bytes());
+    let (again, stderr) = eval(&[]);
+    assert_eq!(again, score, "the lines that were held out");
+    says(&stderr, &["list.txt has changed since", "run's own copy", "--input"]);
+    assert!(!stderr.contains("as its run was"), "{stderr}");
+    let (seen, stderr) = eval(&["--input", "list.txt"]);
+    assert!(seen != score, "as it is now");
+    says(&stderr, &["20 of the 20 held-out lines are lines that the model was trained on"]);
+    says(&scene.good(&["export", "--model", "run", "--format", "int8"]), &["list.txt has changed since"]);
+    let stderr = scene.bad(&resume);
+    says(&stderr, &["list.txt has changed", "the training lines or the alphabet differ"]);
+    scene.good(&[&resume[..], &["--input", "run/prepared_list.txt"]].concat());
+    assert_eq!(scene.read("run/settings.json"), settings, "the list is where it was");
+
+    // The other split of the right list holds lines that were trained on.
+    scene.write("list.txt", names.as_bytes());
+    says(&eval(&["--development"]).1, &["18 of the 18 held-out lines"]);
+
+    // Without a copy, as runs of before have none.
+    fs::remove_file(scene.path("run/prepared_list.txt")).unwrap();
+    assert_eq!(eval(&[]).0, score);
+    scene.write("list.txt", changed.as_bytes());
+    let (none, stderr) = eval(&[]);
+    assert!(none.is_null());
+    says(&stderr, &["list.txt has changed since", "name it with --input"]);
+    let (score, stderr) = eval(&["--input", "list.txt"]);
+    assert!(score.is_number());
+    says(&stderr, &["has changed since", "may be lines that it was trained on"]);
+    says(&scene.bad(&resume), &["list.txt has changed", "another --out"]);
+}
+
+#[test]
+fn a_table_is_noticed_and_one_column_taken() {
+    let scene = Scene::new();
+    let names = scene.read("names.txt");
+    let table = |separator: &str| -> String {
+        let rows = names.lines().enumerate();
+        let rows = rows.map(|(number, name)| format!("{number}{separator}{name}{separator}\"x, y\"\n"));
+        format!("id{separator}Name{separator}note\n{}", rows.collect::<String>())
+    };
+    for (separator, name) in [(",", "comma"), (";", "semicolon"), ("\t", "tab"), ("|", "bar")] {
+        scene.write("table.csv", table(separator).as_bytes());
+        let output = scene.run(&[&SHORT[..], &["--input", "table.csv", "--out", "plain"]].concat());
+        let noticed =
+            format!("a table of 3 columns with a {name} between, the first row being: id, Name, note");
+        says(&text(&output.stderr), &[&noticed, "--column 1"]);
+        scene.train("table.csv", &["--column", "Name"]);
+        assert_eq!(scene.read("run/prepared_list.txt"), names);
+        scene.train("table.csv", &["--column", "2", "--lowercase"]);
+        assert_eq!(scene.read("run/prepared_list.txt"), format!("name\n{names}"));
+        // The run knows how its list was taken.
+        scene.good(&["train", "--out", "run", "--resume", "--no-eval", "--no-pictures"]);
+        let stderr = scene.good(&["eval", "--model", "run", "--num", "0", "--orders", "1"]);
+        says(&stderr, &["scored on   table.csv, as its run was"]);
+        says(
+            &scene.bad(&["train", "--input", "table.csv", "--column", "Nam"]),
+            &["no column “Nam”", "id, Name, note"],
+        );
+        says(&scene.bad(&["train", "--input", "table.csv", "--column", "4"]), &["no column 4", "it has 3"]);
+    }
+    // Cells may hold separators, quotes and line ends; rows may be short.
+    scene.write("table.csv", b"id,name\n1,\"Smith, \"\"Jo\"\"\"\n2,\"two\nlines\"\n3\n4,\n");
+    let stderr = scene.train("table.csv", &["--column", "name"]);
+    says(&stderr, &["2 blank lines"]);
+    assert_eq!(scene.read("run/prepared_list.txt"), "Smith, \"Jo\"\ntwo lines\n");
+    // Names are no table, whatever some of them hold.
+    scene.write("list.txt", b"anna, b\nbob\ncarla\ndora\n");
+    assert!(!scene.train("list.txt", &[]).contains("table"));
+    // The command that trains anew says how the list was taken.
+    let settings = scene.train("table.csv", &["--column", "name", "--lowercase"]);
+    assert!(!settings.contains("table of"), "{settings}");
+    let settings: serde_json::Value = serde_json::from_str(&scene.read("run/settings.json")).unwrap();
+    assert_eq!((&settings["column"], &settings["lowercase"]), (&"name".into(), &true.into()));
+}
+
+#[test]
+fn lower_case_is_the_model_s_for_every_text() {
+    let scene = Scene::new();
+    let capitals = scene.read("names.txt").to_uppercase();
+    scene.write("list.txt", capitals.as_bytes());
+    scene.train("list.txt", &["--lowercase"]);
+    assert_eq!(scene.read("run/prepared_list.txt"), scene.read("names.txt"));
+    let stdout = |arguments: &[&str]| {
+        let output = scene.run(arguments);
+        said(arguments, &output);
+        text(&output.stdout)
+    };
+    assert_eq!(stdout(&["score", "--model", "run", "EMMA"]), stdout(&["score", "--model", "run", "emma"]));
+    let pattern = |pattern| stdout(&["sample", "--model", "run", "--pattern", pattern]);
+    assert_eq!(pattern("A?N*"), pattern("a?n*"));
+    let eval = |list| stdout(&["eval", "--model", "run", "--num", "0", "--orders", "1", "--input", list]);
+    assert_eq!(eval("list.txt").replace("list.txt", "names.txt"), eval("names.txt"));
+    // Final sigma and dotted İ stay what they are when prepared again.
+    scene.write("list.txt", "ΟΔΥΣΣΕΥΣ\nİZMİR\n".as_bytes());
+    scene.good(&[
+        "train",
+        "--input",
+        "list.txt",
+        "--lowercase",
+        "--out",
+        "run",
+        "--steps",
+        "1",
+        "--no-eval",
+        "--no-pictures",
+    ]);
+    assert_eq!(scene.read("run/prepared_list.txt"), "οδυσσευς\ni\u{307}zmi\u{307}r\n");
+}
+
+#[test]
+fn texts_of_the_command_line_are_prepared_as_lines_are() {
+    let scene = Scene::new();
+    scene.write("list.txt", "r\u{e9}ne\nzo\u{eb}\nanna\nbob\n".as_bytes());
+    scene.train("list.txt", &[]);
+    let stdout = |arguments: &[&str]| text(&scene.run(arguments).stdout);
+    let sample = |pattern| stdout(&["sample", "--model", "run", "--num", "3", "--pattern", pattern]);
+    assert_eq!(sample(" re\u{301}\u{200b}n? \u{feff}"), sample("r\u{e9}n?"));
+    assert!(sample("r\u{e9}n?").starts_with("r\u{e9}n"));
+    let score = |name| stdout(&["score", "--model", "run", name]);
+    assert_eq!(score("zo\u{ad}e\u{308}"), score("zo\u{eb}"));
+    assert_eq!(stdout(&["noise", " re\u{301}ne\u{200b}"]), stdout(&["noise", "r\u{e9}ne"]));
+    for arguments in
+        [&["noise", "\u{200b}"][..], &["score", " \u{feff}"], &["sample", "--pattern", "\u{200b}"]]
+    {
+        says(&scene.bad(arguments), &["empty", "for example: micro-diffusion"]);
+    }
+    for arguments in [&["noise", "a\tb"][..], &["score", "a\u{1b}b"], &["sample", "--pattern", "a\nb"]] {
+        says(&scene.bad(arguments), &["inside it (U+00"]);
+    }
+    says(&scene.bad(&["score", "ann\u{200d}a\u{a0}b"]), &["U+00A0"]);
+}
+
+#[test]
+fn columns_are_those_of_the_screen() {
+    use unicode_width::UnicodeWidthStr;
+    let scene = Scene::new();
+    let stdout = |arguments: &[&str]| text(&scene.run(arguments).stdout);
+    for name in ["日本語", "नोंगे", "añb"] {
+        let levels = stdout(&["noise", name]);
+        let widths: Vec<usize> = levels.lines().map(|line| line.width()).collect();
+        assert!(widths.iter().all(|width| *width == widths[0]), "{levels}");
+    }
+    let list: String = ('あ'..='と').map(|one| format!("{one}と\n{one}\n")).collect();
+    scene.write("list.txt", list.as_bytes());
+    scene.good(&[
+        "train",
+        "--input",
+        "list.txt",
+        "--out",
+        "run",
+        "--steps",
+        "1",
+        "--no-eval",
+        "--no-pictures",
+    ]);
+    let table = stdout(&["sweep", "--model", "run", "--num", "6"]);
+    let mut lines = table.lines();
+    let heading = lines.next().unwrap();
+    let place = heading.find("T = 1.5").unwrap();
+    for line in lines {
+        let mut column = 0;
+        let starts: Vec<usize> = line
+            .chars()
+            .map(|character| {
+                column += character.to_string().width();
+                column - character.to_string().width()
+            })
+            .collect();
+        assert!(starts.contains(&place), "a name begins at column {place}: {table}");
+    }
+}
+
+/// Half-precision numbers are read as the floats that they are.
+#[test]
+fn tensors_of_16_bits_are_models() {
+    let scene = Scene::new();
+    scene.train("names.txt", &[]);
+    scene.good(&["export", "--model", "run", "--out", "f32.safetensors"]);
+    let bytes = fs::read(scene.path("f32.safetensors")).unwrap();
+    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    let metadata = header.metadata().clone();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    // Eight bits of fraction fit both forms, and so do powers of two from −14 up.
+    let rounded = |value: f32| {
+        if value.abs() < 2_f32.powi(-14) { 0.0 } else { f32::from_bits(value.to_bits() & 0xFFFF_0000) }
+    };
+    let half = |value: f32| {
+        let bits = value.to_bits();
+        let sign = (bits >> 16 & 0x8000) as u16;
+        if value == 0.0 { sign } else { sign | ((bits >> 13 & 0x3_FFFF) - (112 << 10)) as u16 }
+    };
+    type Form<'a> = (&'a str, Dtype, &'a dyn Fn(f32) -> Vec<u8>);
+    let forms: [Form; 3] = [
+        ("f32", Dtype::F32, &|value| value.to_le_bytes().to_vec()),
+        ("f16", Dtype::F16, &|value| half(value).to_le_bytes().to_vec()),
+        ("bf16", Dtype::BF16, &|value| ((value.to_bits() >> 16) as u16).to_le_bytes().to_vec()),
+    ];
+    let mut models = Vec::new();
+    for (name, dtype, form) in forms {
+        let data: BTreeMap<String, (Vec<usize>, Vec<u8>)> = file
+            .iter()
+            .map(|(name, tensor)| {
+                let values =
+                    tensor.data().chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
+                (
+                    name.to_owned(),
+                    (tensor.shape().to_vec(), values.flat_map(|value| form(rounded(value))).collect()),
+                )
+            })
+            .collect();
+        let views = data
+            .iter()
+            .map(|(name, (shape, bytes))| (name, TensorView::new(dtype, shape.clone(), bytes).unwrap()));
+        scene.write("x.safetensors", &safetensors::serialize(views, metadata.clone()).unwrap());
+        scene.good(&["export", "--format", "mdm", "--model", "x.safetensors", "--out", "x.mdm"]);
+        let sample = scene.run(&["sample", "--model", "x.safetensors"]).stdout;
+        assert!(!sample.is_empty(), "{name}");
+        models.push((fs::read(scene.path("x.mdm")).unwrap(), sample));
+    }
+    assert!(models[1] == models[0] && models[2] == models[0], "the floats that they are");
+}
+
+/// Commands that messages print run when pasted, whatever the names of files are.
+#[test]
+#[cfg(unix)]
+fn commands_that_are_printed_run_when_pasted() {
+    let scene = Scene::new();
+    for name in ["it's my run", "-run", "a\\b $HOME `x` \"q\"", "tab\there", "zero\u{200b}width", "~x;&|*"] {
+        let folder = scene.path(name);
+        fs::create_dir(&folder).unwrap();
+        let list = folder.join("a 'list'.txt");
+        fs::copy(scene.path("names.txt"), &list).unwrap();
+        let arguments =
+            [&SHORT[..], &["--input", list.to_str().unwrap(), "--out", folder.to_str().unwrap()]].concat();
+        scene.good(&arguments);
+        fs::remove_file(folder.join("model.mdm")).unwrap();
+        // Relative, as it is typed, so that a name may begin with a sign.
+        let stderr = scene.bad(&["sample", &format!("--model={name}")]);
+        let (_, command) = stderr.trim_end().split_once("go on with: ").unwrap_or_else(|| panic!("{stderr}"));
+        scene.paste(command);
+        assert!(folder.join("model.mdm").exists(), "{command}");
+
+        let packed = scene.path(name).join("packed");
+        scene.write("packed", b"");
+        fs::write(&packed, b"anna\nJos\xE9\nMar\xEDa\n").unwrap();
+        let stderr = scene.bad(&["train", "--input", packed.to_str().unwrap()]);
+        scene.paste(stderr.trim_end().split_once(" with: ").unwrap().1);
+        assert_eq!(fs::read_to_string(packed.with_file_name("packed.txt")).unwrap(), "anna\nJosé\nMaría\n");
+    }
+}
+
+/// Off a terminal too, long work says how far it is.
+#[test]
+fn long_work_is_not_silent() {
+    let scene = Scene::new();
+    let list: String = (0..3000).map(|number| format!("a{number}bcdefghijklmn\n")).collect();
+    scene.write("list.txt", list.as_bytes());
+    let train =
+        ["train", "--config", "transformer", "--steps", "1", "--batch", "1", "--no-eval", "--no-pictures"];
+    scene.good(&[&train[..], &["--input", "names.txt", "--out", "run"]].concat());
+    let mut child = scene
+        .command(&["eval", "--model", "run", "--orders", "10000", "--threads", "1"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stderr = child.stderr.take().unwrap();
+    let (sender, lines) = std::sync::mpsc::channel();
+    let reader = std::thread::spawn(move || {
+        use std::io::BufRead;
+        for line in std::io::BufReader::new(stderr).lines().map_while(Result::ok) {
+            let _ = sender.send(line);
+        }
+    });
+    let start = Instant::now();
+    let mut found = false;
+    while !found && start.elapsed() < Duration::from_secs(60) {
+        found = lines.recv_timeout(Duration::from_secs(1)).is_ok_and(|line| line.starts_with("scoring: "));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    reader.join().unwrap();
+    assert!(found, "a line on the way");
+}
