@@ -115,8 +115,13 @@ impl Lines {
         let default = Path::new(DEFAULT_INPUT);
         match path.or_else(|| default.exists().then_some(default)) {
             Some(path) => Self::of(path.display().to_string(), read_bytes(path)?),
-            None => Self::of("the built-in names".to_owned(), NAMES.into()),
+            None => Self::built_in(),
         }
+    }
+
+    /// The names that come with the program.
+    pub(crate) fn built_in() -> anyhow::Result<Self> {
+        Self::of("the built-in names".to_owned(), NAMES.into())
     }
 
     /// The lines of the text file `bytes`, which came from `source`.

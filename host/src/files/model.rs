@@ -4,6 +4,7 @@
 //! [`ModelBytes::open`] does the rest, and what it returns cannot fail.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
@@ -13,7 +14,7 @@ use micro_diffusion::tensor::Dtype;
 use micro_diffusion::text::Alphabet;
 
 use crate::engine::configurations::{self, Config};
-use crate::engine::description::{file_error, shape_name};
+use crate::engine::description::{dtype_name, file_error, shape_name};
 use crate::engine::language::Language;
 use crate::engine::network::OpenModel;
 use crate::files::checkpoint;
@@ -24,12 +25,15 @@ use crate::files::safetensors;
 /// The model that comes with the program.
 static BUILT_IN: &[u8] = include_bytes!("../../../data/names.mdm");
 
+/// How `--model` names it.
+const BUILT_IN_NAME: &str = "built-in";
+
 /// The bytes of a model file, and where they came from.
 pub(crate) struct ModelBytes {
     /// Where they came from.
     pub(crate) source: String,
     /// Why they were taken, where the user named none.
-    pub(crate) chosen: Option<&'static str>,
+    pub(crate) chosen: Option<String>,
     /// Of the run that left them.
     settings: Option<RunSettings>,
     bytes: Cow<'static, [u8]>,
@@ -38,14 +42,15 @@ pub(crate) struct ModelBytes {
 }
 
 impl ModelBytes {
-    /// Reads the model at `path`, a file (of this program or safetensors) or a run folder; without one, the newest run's,
-    /// else the built-in one.
+    /// Reads the model at `path`, a file (of this program or safetensors), a run folder or `built-in`; without one, the newest
+    /// run's, else the built-in one.
     pub(crate) fn load(path: Option<&Path>) -> anyhow::Result<Self> {
         let newest = if path.is_none() { run::newest_model() } else { None };
-        let Some(path) = path.or(newest.as_deref()) else {
+        let named = |path: &&Path| *path != Path::new(BUILT_IN_NAME) || path.exists();
+        let Some(path) = path.or(newest.as_deref()).filter(named) else {
             return Ok(Self {
                 source: "the built-in model".to_owned(),
-                chosen: Some("there is no run yet"),
+                chosen: path.is_none().then(|| format!("there is no model in {}/", run::RUNS)),
                 settings: None,
                 bytes: Cow::Borrowed(BUILT_IN),
                 weights: Vec::new(),
@@ -68,7 +73,7 @@ impl ModelBytes {
             _ => error,
         })?;
         Ok(Self {
-            chosen: newest.is_some().then_some("newest run"),
+            chosen: newest.is_some().then(|| about_newest(settings.as_ref())),
             settings,
             ..Self::of_bytes(file.display().to_string(), bytes)
         })
@@ -156,8 +161,42 @@ impl<'a> Model<'a> {
     pub(crate) fn weights(&self) -> anyhow::Result<&'a [f32]> {
         match self.file.dtype() {
             Dtype::F32 => Ok(self.weights),
-            dtype => Err(file_error(&FileError::Dtype(dtype))),
+            dtype => bail!(
+                "{}: its weights are {}, and this needs the floats that they were rounded from: take a model that was trained \
+                 without --quantize, before it is exported as integers; firmware reads the .mdm file of integers as it is",
+                self.source,
+                dtype_name(dtype)
+            ),
         }
+    }
+
+    /// Every line of the list that it was trained on, or of `input`.
+    ///
+    /// # Errors
+    /// Says so where the list is not known, or is no longer what it was.
+    pub(crate) fn list(&self, input: Option<&Path>) -> anyhow::Result<HashSet<String>> {
+        let run = self.settings.filter(|_| input.is_none());
+        let lines = match (run, input, self.bytes) {
+            (Some(run), ..) => Lines::read(run.input.as_deref())?,
+            (_, Some(input), _) => Lines::read(Some(input))?,
+            (_, _, Cow::Borrowed(_)) => Lines::built_in()?,
+            _ => bail!(
+                "{} does not say which list it was trained on, so that nobody knows which names are new: name the list with \
+                 --input, or give the run folder with --model",
+                self.source
+            ),
+        };
+        let corpus = match run {
+            Some(run) => lines.corpus(self.config, Split::of(run.development))?,
+            None => lines.within(Room::any_character(self.file.shape().positions), Split::Record)?,
+        };
+        if run.is_some_and(|run| corpus.digest() != run.data_sha256) {
+            bail!(
+                "{} has changed since the model was trained on it; name the list as it was with --input",
+                corpus.source
+            );
+        }
+        Ok(corpus.training.into_iter().chain(corpus.held_out).collect())
     }
 
     /// Whether every character of `line` is a symbol of the model.
@@ -181,6 +220,15 @@ impl<'a> Model<'a> {
         let corpus = lines.within(room, Split::of(development.unwrap_or(own_split)))?;
         Ok(Scored { corpus, own_text: own.is_some(), own_split })
     }
+}
+
+/// What a user who named no model should know of the newest run's, which may be a mere trial.
+fn about_newest(settings: Option<&RunSettings>) -> String {
+    let run = settings.map_or(String::new(), |run| {
+        let input = run.input.as_deref().map_or_else(|| "the names".to_owned(), |input| input.display().to_string());
+        format!(": {} steps on {input}", run.training.steps)
+    });
+    format!("newest run{run}; --model {BUILT_IN_NAME} is the one that comes along")
 }
 
 /// Why a file is not read; for the model of a run by `settings` that is too old, with the command that trains it anew.

@@ -54,6 +54,9 @@ pub(crate) struct RunSettings {
     pub(crate) data_sha256: String,
     /// Where the lines were read, for the next time; the hash says whether they are the same.
     pub(crate) input: Option<PathBuf>,
+    /// The model that the run started from, if it did not start from random weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) from: Option<PathBuf>,
 }
 
 impl RunSettings {
@@ -65,6 +68,7 @@ impl RunSettings {
         keys.filter(|(key, value)| *key != "input" && old.get(key) != Some(value))
             .map(|(key, value)| match key.as_str() {
                 "data_sha256" => "the training lines or the alphabet differ".to_owned(),
+                "steps" => format!("steps is {value}, and was {}; more steps would go on past the end", old[key]),
                 _ => format!("{key} is {value}, and was {}", old[key]),
             })
             .collect()

@@ -49,7 +49,7 @@ pub(crate) fn run(options: &BenchOptions) -> anyhow::Result<Outcome> {
     let config = configurations::by_name(&options.config).context("config")?;
     let batch = options.batch.unwrap_or(config.recipe.batch);
     refuse_too_large(config.network, batch)?;
-    let settings = Settings { steps: u32::MAX, batch, ..config.settings() };
+    let settings = Settings { steps: u32::MAX, batch, ..config.settings(usize::MAX) };
     let (mut steps, weights, corpus) = time_steps(config, &settings)?;
     steps.sort_by(f64::total_cmp);
     let (step, median) = (steps[0], steps[ROUNDS / 2]);
@@ -95,7 +95,7 @@ pub(crate) fn run(options: &BenchOptions) -> anyhow::Result<Outcome> {
 fn time_steps(config: &Config, settings: &Settings) -> anyhow::Result<(Vec<f64>, Vec<f32>, Corpus)> {
     let corpus = Lines::read(None)?.corpus(config, Split::Record)?;
     let language = corpus.language()?;
-    let mut trainer = config.network.trainer(Plan { texts: &corpus.training, language, settings })?;
+    let mut trainer = config.network.trainer(Plan { texts: &corpus.training, language, settings, start: None })?;
     let mut round = |steps: u32| {
         let start = Instant::now();
         for _ in 0..steps {

@@ -1,21 +1,25 @@
 //! `train`: from a text file to a run folder, with everything shown on the way.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use anstyle::Style;
 use anyhow::{Context, bail, ensure};
-use micro_diffusion::adam::learning_rate;
 use micro_diffusion::tensor::Dtype;
 
 use crate::cli::{Outcome, TrainOptions};
+use crate::engine::choice::{self, Chooser};
 use crate::engine::configurations::{self, Config};
-use crate::engine::draw::Request;
+use crate::engine::counting;
+use crate::engine::description::shape_name;
+use crate::engine::draw::{Drawn, Request};
 use crate::engine::preview::{Observer, Wanted};
 use crate::engine::score::{Score, spread};
-use crate::engine::settings::Settings;
+use crate::engine::settings::Keep;
 use crate::engine::trainer::{Plan, State, Training};
 use crate::files::checkpoint::{self, Checkpoint};
 use crate::files::corpus::{Corpus, DEFAULT_INPUT, Lines, Split};
@@ -25,7 +29,7 @@ use crate::files::run::{self as folder, RunFolder, RunSettings};
 use crate::show::messages::report_integers;
 use crate::show::picture::Painter;
 use crate::show::progress::Progress;
-use crate::show::report::{self, Report};
+use crate::show::report::{self, Report, Scores};
 use crate::show::terminal;
 
 /// Names shown at the end.
@@ -43,23 +47,34 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     let stored = resumed.as_ref().map(|checkpoint| checkpoint.metadata.settings.clone());
     let input = options.input.as_deref().or(stored.as_ref().and_then(|settings| settings.input.as_deref()));
     let lines = Lines::read(input)?;
-    let chosen = stored.is_none() && options.config.is_none();
-    let training = options.over(match &stored {
-        Some(settings) => settings.training.clone(),
-        None => match &options.config {
-            Some(name) => configurations::by_name(name).context("config")?.settings(),
-            None => lines.config()?.settings(),
-        },
-    });
-    let config = configurations::by_name(&training.config).context("config")?;
+    let start = options.from.as_deref().map(Start::load).transpose()?;
+    let named = options.config.as_deref().or(stored.as_ref().map(|settings| &*settings.training.config));
+    let chosen = named.is_none() && start.is_none();
+    let config = match (named, &start) {
+        (Some(name), _) => configurations::by_name(name).context("config")?,
+        (None, Some(start)) => start.config,
+        (None, None) => lines.config()?,
+    };
     let development = options.development || stored.as_ref().is_some_and(|settings| settings.development);
-    let corpus = lines.corpus(config, Split::of(development))?;
+    let mut corpus = lines.corpus(config, Split::of(development))?;
+    let stored = stored.map(|stored| RunSettings { training: stored.training.extended(options.steps), ..stored });
     let settings = RunSettings {
-        training,
+        training: options.over(match &stored {
+            Some(settings) => settings.training.clone(),
+            None => config.settings(corpus.training.len()),
+        }),
         development,
         data_sha256: corpus.digest(),
         input: options.input.clone().or(stored.as_ref().and_then(|settings| settings.input.clone())),
+        from: options.from.clone().or(stored.as_ref().and_then(|settings| settings.from.clone())),
     };
+    // The weights know the alphabet of the model that they came from, which may have more characters than the lines.
+    if let Some(start) = &start {
+        start.refuse_others(config, &corpus)?;
+        corpus.alphabet.clone_from(&start.alphabet);
+    } else if let Some(checkpoint) = resumed.as_ref().filter(|_| settings.from.is_some()) {
+        corpus.alphabet.clone_from(&checkpoint.metadata.alphabet);
+    }
     if let Some(stored) = &stored {
         refuse_differences(&settings, stored, &out)?;
     }
@@ -81,11 +96,16 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     {
         say.line(&format!("kept the earlier run as {}", aside.display()));
     }
-    say.found(&corpus, config, chosen, training);
+    let (shown, choosing) = match training.keep {
+        Keep::Best => choice::split(&corpus.training),
+        Keep::Last => (corpus.training.clone(), Vec::new()),
+    };
+    say.found(&corpus, config, chosen, training, choosing.len());
     if !options.no_pictures && !options.quiet {
         say.forward(&corpus, training.seed);
     }
-    let plan = Plan { texts: &corpus.training, language: corpus.language()?, settings: training };
+    let start = start.as_ref().map(|start| &*start.weights);
+    let plan = Plan { texts: &shown, language: corpus.language()?, settings: training, start };
     let mut trainer = config.network.trainer(plan)?;
     if let Some(checkpoint) = resumed {
         trainer.restore(checkpoint.state);
@@ -93,15 +113,63 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     }
     let run = Run { folder: &folder, config, corpus: &corpus, settings: &settings, options };
     let mut observer = run.observer(trainer.state())?;
+    let format = config.network.format(training.dtype())?;
+    let done = trainer.state().losses.len() as u32;
+    let mut chooser = Chooser::new(format, corpus.language()?, &choosing, training, done);
     run.start(trainer.state())?;
-    if !train(trainer.as_mut(), &run, &mut observer, &mut say)? {
+    if !train(trainer.as_mut(), &run, &mut chooser, &mut observer, &mut say)? {
         return Ok(Outcome::Interrupted);
+    }
+    if let Some(best) = &trainer.state().best {
+        say.kept(best, training.steps, choosing.len());
     }
     run.finish(trainer.state(), &observer)?;
     say.line(&format!("wrote {}", folder.file(folder::MODEL).display()));
     run.say_loss(trainer.state())?;
     finale(&run, &observer, &trainer.state().losses, &mut say)?;
     Ok(Outcome::Done)
+}
+
+/// A trained model that a run starts from.
+struct Start {
+    source: String,
+    config: &'static Config,
+    alphabet: String,
+    weights: Vec<f32>,
+}
+
+impl Start {
+    fn load(path: &Path) -> anyhow::Result<Self> {
+        let mut bytes = ModelBytes::load(Some(path))?;
+        let model = bytes.open()?;
+        let alphabet = model.alphabet().characters().to_owned();
+        Ok(Self { source: model.source.to_owned(), config: model.config, alphabet, weights: model.weights()?.to_vec() })
+    }
+
+    /// Refuses a network that the weights are not of, and lines with characters that they do not know.
+    fn refuse_others(&self, config: &Config, corpus: &Corpus) -> anyhow::Result<()> {
+        let (own, asked) = (self.config.network.shape(), config.network.shape());
+        ensure!(
+            own == asked,
+            "{} is {} ({}), and the run is to train {} ({}); leave out --config, or start without --from",
+            self.source,
+            self.config.name,
+            shape_name(own),
+            config.name,
+            shape_name(asked)
+        );
+        let unknown: String = corpus.alphabet.chars().filter(|c| !self.alphabet.contains(*c)).collect();
+        ensure!(
+            unknown.is_empty(),
+            "{} does not know {} characters of {}: “{unknown}”; it knows “{}”: drop the lines with others, or start without \
+             --from",
+            self.source,
+            unknown.chars().count(),
+            corpus.source,
+            self.alphabet
+        );
+        Ok(())
+    }
 }
 
 /// The run folder's path, and its checkpoint if the run is to go on.
@@ -136,6 +204,7 @@ fn refuse_differences(settings: &RunSettings, stored: &RunSettings, out: &Path) 
 fn train(
     trainer: &mut dyn Training,
     run: &Run,
+    chooser: &mut Chooser,
     observer: &mut Observer,
     say: &mut Progress,
 ) -> anyhow::Result<bool> {
@@ -151,6 +220,7 @@ fn train(
     let bar = say.bar(trainer.state().losses.len(), steps);
     let start = Instant::now();
     let mut done = trainer.state().losses.len();
+    chooser.after(trainer.state_mut())?;
     say.preview(&bar, observer.after(trainer.state())?);
     while done < steps && !STOP.load(Ordering::SeqCst) {
         let loss = trainer.step();
@@ -158,6 +228,7 @@ fn train(
         if !loss.is_finite() {
             bail!("the loss of step {done} is {loss}: {}", checkpoint::DIVERGED);
         }
+        chooser.after(trainer.state_mut())?;
         if done.is_multiple_of(run.options.save_every as usize) && done < steps {
             run.checkpoint(trainer.state(), observer)?;
         }
@@ -200,7 +271,7 @@ impl Run<'_> {
         let done = state.losses.len() as u32;
         let table = self.folder.file(folder::HELD_OUT);
         let earlier = if done > 0 { folder::read_curve(&table, done)? } else { Vec::new() };
-        Ok(Observer::new(self.config.network, wanted, self.settings.training.steps, done, earlier))
+        Ok(Observer::new(self.config.network, wanted, &self.settings.training, done, earlier))
     }
 
     /// The settings, and a checkpoint to go on from should the run end early.
@@ -226,11 +297,9 @@ impl Run<'_> {
     /// The last checkpoint, the losses and the model.
     fn finish(&self, state: &State, observer: &Observer) -> anyhow::Result<()> {
         self.checkpoint(state, observer)?;
-        let Settings { steps, learning_rate: peak, warm_up, final_rate, .. } = self.settings.training;
         let mut csv = "step,loss_nats_per_name,learning_rate\n".to_owned();
         for (step, loss) in (0..).zip(&state.losses) {
-            let rate = learning_rate(step, steps, peak, warm_up, final_rate);
-            writeln!(csv, "{},{loss},{rate}", step + 1)?;
+            writeln!(csv, "{},{loss},{}", step + 1, self.settings.training.rate(step))?;
         }
         self.folder.save(folder::LOSS, csv.as_bytes())?;
         self.folder.save(folder::MODEL, &self.model(state)?)
@@ -273,7 +342,7 @@ fn finale(run: &Run, observer: &Observer, losses: &[f32], say: &mut Progress) ->
     }
     let mut bytes = ModelBytes::load(Some(&run.folder.file(folder::MODEL)))?;
     let model = bytes.open()?;
-    let score = if no_eval { None } else { held_out_score(run, &model, say)? };
+    let scores = if no_eval { None } else { held_out_scores(run, &model, say)? };
     let seed = run.settings.training.seed;
     let request = Request { trace: !no_pictures, ..Request::new(seed) };
     let drawn = model.network.draw(&request, 0..NAMES)?;
@@ -285,13 +354,10 @@ fn finale(run: &Run, observer: &Observer, losses: &[f32], say: &mut Progress) ->
             say.line(&format!("  {line}"));
         }
     }
-    if !no_eval {
-        say.heading("New names");
-        let mut out = terminal::results();
-        for drawn in &drawn {
-            writeln!(out, "{}", drawn.text)?;
-        }
-    }
+    let lines: HashSet<&str> = run.corpus.training.iter().map(String::as_str).collect();
+    let copies: Vec<bool> = drawn.iter().map(|drawn| lines.contains(&*drawn.text)).collect();
+    // A reader who leaves takes nothing from the run folder.
+    let printed = if no_eval { Ok(()) } else { print(&drawn, &copies, say) };
     if !no_pictures {
         let report = Report {
             config: run.config,
@@ -299,21 +365,45 @@ fn finale(run: &Run, observer: &Observer, losses: &[f32], say: &mut Progress) ->
             settings: run.settings,
             losses,
             held_out: &observer.curve,
-            score: score.as_ref(),
+            scores: scores.as_ref(),
             drawn: &drawn,
+            copies: &copies,
             samplers: if no_eval { Vec::new() } else { report::compare(&model, run.corpus, seed)? },
         };
         report.save(run.folder)?;
         say.line(&format!("\nwrote {}", run.folder.file(folder::REPORT).display()));
     }
+    printed
+}
+
+/// Prints names, those that are `copies` of training lines dimmed where a terminal can, and says which they are.
+fn print(drawn: &[Drawn], copies: &[bool], say: &mut Progress) -> anyhow::Result<()> {
+    let copied: Vec<&str> =
+        drawn.iter().zip(copies).filter(|(_, copy)| **copy).map(|(drawn, _)| &*drawn.text).collect();
+    say.heading(&match (copied.len(), drawn.len()) {
+        (0, _) => "New names".to_owned(),
+        (copies, all) if copies == all => "Names, all copies of training lines".to_owned(),
+        (copies, all) => format!("Names: {} new, {copies} copies of training lines", all - copies),
+    });
+    let mut out = terminal::results();
+    for (drawn, copy) in drawn.iter().zip(copies) {
+        let style = if *copy { terminal::COPY } else { Style::new() };
+        writeln!(out, "{}{}{}", style.render(), drawn.text, style.render_reset())?;
+    }
+    out.flush()?;
+    if !copied.is_empty() {
+        say.line(&format!("copies      {}", copied.join(", ")));
+    }
     Ok(())
 }
 
-/// The score by the configuration's lines and orders, if there are held-out lines.
-fn held_out_score(run: &Run, model: &Model, say: &mut Progress) -> anyhow::Result<Option<Score>> {
+/// The score by the configuration's lines and orders and that of counting, if there are held-out lines.
+fn held_out_scores(run: &Run, model: &Model, say: &mut Progress) -> anyhow::Result<Option<Scores>> {
     let held_out = &run.corpus.held_out;
     if held_out.is_empty() {
-        say.line("no held-out lines to score: the file has fewer than ten");
+        say.line(
+            "no held-out lines to score: every tenth line is held out, and there are fewer than ten, or those were dropped",
+        );
         return Ok(None);
     }
     let (lines, orders) = run.config.ending;
@@ -326,5 +416,13 @@ fn held_out_score(run: &Run, model: &Model, say: &mut Progress) -> anyhow::Resul
         "held out: NELBO {:.3} ± {:.3}, −ln p {:.3} ± {:.3} nats a name ({count}{of} names, {orders} random orders of each)",
         score.nelbo.nats, score.nelbo.stderr, score.nll.nats, score.nll.stderr
     ));
-    Ok(Some(score))
+    // The end of a line is a symbol too.
+    let symbols = model.alphabet().symbols() + 1;
+    let (counting_nats, counting_order) = counting::score(&run.corpus.training, symbols, &lines);
+    let against = if score.nll.nats < counting_nats { "behind" } else { "ahead of" };
+    say.line(&format!(
+        "counting: −ln p {counting_nats:.3}, by n-grams of {counting_order} characters: {:.3} {against} the model",
+        (counting_nats - score.nll.nats).abs()
+    ));
+    Ok(Some(Scores { model: score, counting_nats, counting_order }))
 }
