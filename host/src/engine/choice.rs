@@ -63,7 +63,6 @@ impl<'a> Chooser<'a> {
         }
         for weights in [&state.average, &state.weights].into_iter().filter(|weights| !weights.is_empty()) {
             let Some(nats) = self.nats(weights, state)? else { continue };
-            // Not a number is never better.
             if state.best.as_ref().is_none_or(|best| nats < best.nats) {
                 state.best = Some(Best { weights: weights.to_vec(), step, nats });
             }
@@ -73,6 +72,9 @@ impl<'a> Chooser<'a> {
 
     /// The score of `weights` as the model file will hold them; `None` where it cannot.
     fn nats(&self, weights: &[f32], state: &State) -> anyhow::Result<Option<f32>> {
+        if weights.iter().any(|weight| !weight.is_finite()) {
+            return Ok(None);
+        }
         let scales = state.scales.unwrap_or_default();
         let Some(bytes) = self.format.write(weights, self.language, &scales)? else { return Ok(None) };
         let file = ModelFile::parse(&bytes).map_err(|error| anyhow::anyhow!("{error:?}"))?;

@@ -68,7 +68,7 @@ impl RunSettings {
         keys.filter(|(key, value)| *key != "input" && old.get(key) != Some(value))
             .map(|(key, value)| match key.as_str() {
                 "data_sha256" => "the training lines or the alphabet differ".to_owned(),
-                "steps" => format!("steps is {value}, and was {}; more steps would go on past the end", old[key]),
+                "steps" => format!("steps is {value}, and was {}: a run only goes on to more", old[key]),
                 _ => format!("{key} is {value}, and was {}", old[key]),
             })
             .collect()

@@ -383,6 +383,7 @@ fn print(drawn: &[Drawn], copies: &[bool], say: &mut Progress) -> anyhow::Result
     say.heading(&match (copied.len(), drawn.len()) {
         (0, _) => "New names".to_owned(),
         (copies, all) if copies == all => "Names, all copies of training lines".to_owned(),
+        (1, all) => format!("Names: {} new, 1 copy of a training line", all - 1),
         (copies, all) => format!("Names: {} new, {copies} copies of training lines", all - copies),
     });
     let mut out = terminal::results();
