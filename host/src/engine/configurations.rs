@@ -22,7 +22,7 @@ pub(crate) struct Config {
 impl Config {
     /// The settings that train it on a list of `lines` training lines.
     pub(crate) fn settings(&self, lines: usize) -> Settings {
-        Settings::new(self.name, self.recipe, lines)
+        Settings::new(self.name, self.recipe, self.network.parameters(), lines)
     }
 }
 

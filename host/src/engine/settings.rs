@@ -65,23 +65,23 @@ impl Recipe {
         Self { steps, batch, learning_rate, weight_decay: 0.01, averaging: 0.0, dropout: 0.0 }
     }
 
-    /// This recipe for a list of `lines` training lines.
+    /// This recipe for a network of `parameters` parameters and a list of `lines` training lines.
     ///
-    /// Steps: those of the recipe, but at most [`PASSES`] over the list, and at least [`LEAST_STEPS`]. The fewer lines there are,
-    /// the more has to keep the network from learning them by heart: weight decay grows as 1/lines, to [`MOST_DECAY`], and
-    /// dropout by [`DROPOUT_A_HALVING`], to [`MOST_DROPOUT`]. The average spans no more than a twentieth of the steps. A list
-    /// as long as the names or longer is trained by the recipe as it is.
-    fn for_lines(self, lines: usize) -> Self {
-        let fewer = (NAMES / lines.max(1) as f64).max(1.0);
-        let passes = (PASSES * lines as f64 / f64::from(self.batch)).min(f64::from(u32::MAX)) as u32;
+    /// Steps are those of the recipe, but at most [`PASSES`] over the list and at least [`LEAST_STEPS`]. The fewer lines there
+    /// are, the more has to keep the network from learning them by heart. Weight decay grows as 1/lines, to [`MOST_DECAY`].
+    /// Dropout grows by [`DROPOUT_A_DOUBLING`] with each doubling of the parameters for each line above [`PARAMETERS_A_LINE`],
+    /// to [`MOST_DROPOUT`]. The average spans no more than a twentieth of the steps.
+    fn for_list(self, parameters: usize, lines: usize) -> Self {
+        let lines = lines.max(1) as f64;
+        let passes = (PASSES * lines / f64::from(self.batch)).min(f64::from(u32::MAX)) as u32;
         let steps = passes.max(LEAST_STEPS).min(self.steps);
-        let dropout = self.dropout + DROPOUT_A_HALVING * fewer.log2();
-        let hundredths = (100.0 * dropout.min(MOST_DROPOUT.max(self.dropout))).round();
+        let dropout = DROPOUT_A_DOUBLING * (parameters as f64 / lines / PARAMETERS_A_LINE).log2();
+        let hundredths = (100.0 * dropout.min(MOST_DROPOUT)).round();
         Self {
             steps,
-            weight_decay: (self.weight_decay * fewer).min(MOST_DECAY),
+            weight_decay: (self.weight_decay * (LINES / lines).max(1.0)).min(MOST_DECAY),
             averaging: self.averaging.min(1.0 - 20.0 / f64::from(steps.max(20))),
-            dropout: hundredths / 100.0,
+            dropout: self.dropout.max(hundredths / 100.0),
             ..self
         }
     }
@@ -117,18 +117,20 @@ pub(crate) struct Settings {
     pub(crate) seed: u64,
 }
 
-/// Training lines from which on a recipe is taken as it is: somewhat fewer than the names have, on which it was chosen.
-const NAMES: f64 = 25_000.0;
 /// Passes over a list at most.
-const PASSES: f64 = 90.0;
+const PASSES: f64 = 200.0;
 /// Steps at least, where the recipe has as many.
-const LEAST_STEPS: u32 = 500;
-/// Dropout that each halving of the list adds.
-const DROPOUT_A_HALVING: f64 = 0.08;
-/// Dropout that a short list comes to at most.
-const MOST_DROPOUT: f64 = 0.3;
+const LEAST_STEPS: u32 = 1000;
+/// Training lines from which on the weight decay is the recipe's: somewhat fewer than the names have.
+const LINES: f64 = 25_000.0;
 /// Weight decay that a short list comes to at most, for each unit of learning rate.
 const MOST_DECAY: f64 = 5.0;
+/// Parameters for each line that need no dropout.
+const PARAMETERS_A_LINE: f64 = 6.5;
+/// Dropout that each doubling of them adds.
+const DROPOUT_A_DOUBLING: f64 = 0.08;
+/// Dropout that a short list comes to at most.
+const MOST_DROPOUT: f64 = 0.3;
 /// With fewer training lines, some of them choose the best state.
 const CHOOSING: usize = 5000;
 /// The seed of a run that names none.
@@ -139,9 +141,11 @@ const WARM_UP: u32 = 200;
 const FINAL_RATE: f64 = 0.01;
 
 impl Settings {
-    /// The settings of the configuration `config`, which is trained by `recipe` on `lines` training lines.
-    pub(crate) fn new(config: &str, recipe: Recipe, lines: usize) -> Self {
-        let Recipe { steps, batch, learning_rate, weight_decay, averaging, dropout } = recipe.for_lines(lines);
+    /// The settings of the configuration `config` of `parameters` parameters, which is trained by `recipe` on `lines` training
+    /// lines.
+    pub(crate) fn new(config: &str, recipe: Recipe, parameters: usize, lines: usize) -> Self {
+        let Recipe { steps, batch, learning_rate, weight_decay, averaging, dropout } =
+            recipe.for_list(parameters, lines);
         Self {
             config: config.to_owned(),
             steps,
