@@ -1564,7 +1564,8 @@ fn a_model_that_nobody_named_is_named() {
     scene.train("runs/own", &[]);
     let newest = Path::new("runs").join("own").join("model.mdm");
     for arguments in [&["sample"][..], &["sweep", "--num", "1"], &eval] {
-        let expected = format!("model       {} (newest run: 60 steps on names.txt; --model built-in", newest.display());
+        let expected =
+            format!("model       {} (newest run: 60 steps on names.txt; --model built-in", newest.display());
         assert!(said(arguments).contains(&expected), "{arguments:?}: {}", said(arguments));
     }
     assert!(!said(&["sample", "--model", "runs/own"]).contains("model "));

@@ -16,7 +16,10 @@ struct Scene(TempDir);
 impl Scene {
     fn new(names: usize) -> Self {
         let scene = Self(TempDir::new().unwrap());
-        scene.write("names.txt", &NAMES.lines().take(names).map(|name| format!("{name}\n")).collect::<String>());
+        scene.write(
+            "names.txt",
+            &NAMES.lines().take(names).map(|name| format!("{name}\n")).collect::<String>(),
+        );
         scene
     }
 
@@ -72,17 +75,26 @@ fn a_short_list_keeps_its_best_state_and_names_its_copies() {
     let train = "train --input names.txt --no-pictures --dropout 0 --weight-decay 0 --steps 1000";
     let (names, said) = scene.run(0, &format!("{train} --out best"));
     assert!(said.contains("8 of the lines to train on are kept to choose"), "{said}");
-    assert!(said.contains("kept the state of step ") && said.contains(" of 1000, the best by the 8"), "{said}");
+    assert!(
+        said.contains("kept the state of step ") && said.contains(" of 1000, the best by the 8"),
+        "{said}"
+    );
     let (learned, at_the_end) = scene.run(0, &format!("{train} --out last --keep last"));
     assert!(!at_the_end.contains("kept"), "{at_the_end}");
     let nll = |said: &str| {
         let (_, score) = said.split_once("−ln p ").unwrap();
         score.split(' ').next().unwrap().parse::<f64>().unwrap()
     };
-    assert!(nll(&said) + 2.0 < nll(&at_the_end), "the last state knows its lines by heart: {said} {at_the_end}");
+    assert!(
+        nll(&said) + 2.0 < nll(&at_the_end),
+        "the last state knows its lines by heart: {said} {at_the_end}"
+    );
     for (names, said) in [(&names, &said), (&learned, &at_the_end)] {
-        let training: Vec<&str> =
-            (1..).zip(NAMES.lines().take(90)).filter(|(number, _)| number % 10 != 0).map(|(_, name)| name).collect();
+        let training: Vec<&str> = (1..)
+            .zip(NAMES.lines().take(90))
+            .filter(|(number, _)| number % 10 != 0)
+            .map(|(_, name)| name)
+            .collect();
         let copies: Vec<&str> = names.lines().filter(|name| training.contains(name)).collect();
         assert_eq!(names.lines().count(), 20);
         assert_eq!(said.contains("New names"), copies.is_empty(), "{said}");
@@ -100,7 +112,10 @@ fn settings_follow_the_size_of_the_list_and_the_schedule_runs_to_its_end() {
     for lines in [90, 1000, 5000, 20_000] {
         let list: String = NAMES.lines().take(lines).map(|name| format!("{name}\n")).collect();
         scene.write("list.txt", &list);
-        scene.run(0, &format!("train --input list.txt --out {lines} --batch 4096 --steps 4 --no-eval --no-pictures"));
+        scene.run(
+            0,
+            &format!("train --input list.txt --out {lines} --batch 4096 --steps 4 --no-eval --no-pictures"),
+        );
         let settings = scene.settings(&lines.to_string());
         let number = |key: &str| settings[key].as_f64().unwrap();
         found.push((number("dropout"), number("weight_decay"), settings["keep"] == "best"));
@@ -179,12 +194,14 @@ fn a_run_starts_from_a_trained_model() {
 fn new_names_are_no_lines_of_the_list_and_unique_ones_no_repeats() {
     let scene = Scene::new(40);
     let list: HashSet<&str> = NAMES.lines().take(40).collect();
-    scene.run(0, &format!("{SHORT} --steps 400 --keep last --lr 0.02 --dropout 0 --weight-decay 0 --out run"));
+    scene
+        .run(0, &format!("{SHORT} --steps 400 --keep last --lr 0.02 --dropout 0 --weight-decay 0 --out run"));
     let (plain, _) = scene.run(0, "sample --model run --num 300");
     assert!(plain.lines().any(|name| list.contains(name)), "a model that has copied: {plain}");
     let expected = |novel: bool, unique: bool| {
         let mut seen = HashSet::new();
-        let kept = plain.lines().filter(|name| !(novel && list.contains(name)) && (!unique || seen.insert(*name)));
+        let kept =
+            plain.lines().filter(|name| !(novel && list.contains(name)) && (!unique || seen.insert(*name)));
         kept.map(|name| format!("{name}\n")).collect::<String>()
     };
     for (options, expected) in [
@@ -202,13 +219,19 @@ fn new_names_are_no_lines_of_the_list_and_unique_ones_no_repeats() {
     }
 
     let (found, said) = scene.run(1, "sample --model run --pattern emma --unique --num 2");
-    assert!(found == "emma\n" && said.contains("found 1 of 2 names: the next 5000 were all repeats"), "{said}");
+    assert!(
+        found == "emma\n" && said.contains("found 1 of 2 names: the next 5000 were all repeats"),
+        "{said}"
+    );
     let (found, said) = scene.run(1, "sample --model run --pattern james --novel --json");
     assert!(found.contains("\"names\":[]") && said.contains("found 0 of 20 names"), "{said}");
 
     fs::copy(scene.path("run/model.mdm"), scene.path("alone.mdm")).unwrap();
     let (found, said) = scene.run(1, "sample --model alone.mdm --novel");
-    assert!(found.is_empty() && said.contains("does not say which list") && said.contains("--input"), "{said}");
+    assert!(
+        found.is_empty() && said.contains("does not say which list") && said.contains("--input"),
+        "{said}"
+    );
     let (found, _) = scene.run(0, "sample --model alone.mdm --novel --input names.txt");
     assert_eq!(found, scene.run(0, "sample --model run --novel").0);
     scene.write("names.txt", "anna\nbob\n");
@@ -230,7 +253,8 @@ fn a_reader_who_leaves_takes_nothing_from_the_run_folder() {
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0), "a reader who leaves is no failure");
     let full = File::options().write(true).open("/dev/full").unwrap();
-    let output = scene.command(&format!("{train} full")).stdout(full).stderr(Stdio::piped()).output().unwrap();
+    let output =
+        scene.command(&format!("{train} full")).stdout(full).stderr(Stdio::piped()).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.code() == Some(1) && said.contains("cannot write to stdout"), "{said}");
     for run in [closed, scene.path("full")] {
@@ -249,7 +273,10 @@ fn counting_stands_beside_the_model() {
     let (nats, order) = (json["counting_nats_per_name"].as_f64().unwrap(), &json["counting_order"]);
     assert!(said.contains(&format!("counting: −ln p {nats:.3}, by n-grams of {order} characters")), "{said}");
     let page = scene.read("run/report.html");
-    assert!(page.contains(&format!("<b>{nats:.2}</b><span>counting, by n-grams of {order} characters")), "{page}");
+    assert!(
+        page.contains(&format!("<b>{nats:.2}</b><span>counting, by n-grams of {order} characters")),
+        "{page}"
+    );
 }
 
 #[test]

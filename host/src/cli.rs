@@ -396,7 +396,11 @@ impl DrawOptions {
 
 fn keep() -> impl TypedValueParser<Value = Keep> {
     one_of([
-        (Keep::Best, Keep::Best.name(), "The one that scores every tenth training line best; these are not trained on"),
+        (
+            Keep::Best,
+            Keep::Best.name(),
+            "The one that scores every tenth training line best; these are not trained on",
+        ),
         (Keep::Last, Keep::Last.name(), "The last"),
     ])
 }

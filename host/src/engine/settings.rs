@@ -193,8 +193,10 @@ impl Settings {
         let at = |(start, end): (u32, u32), number| {
             start + (f64::from(end - start) * place(f64::from(number) / f64::from(count))) as u32
         };
-        let mut points: Vec<u32> =
-            self.parts().flat_map(|part| (0..=count).map(move |number| at(part, number)).collect::<Vec<_>>()).collect();
+        let mut points: Vec<u32> = self
+            .parts()
+            .flat_map(|part| (0..=count).map(move |number| at(part, number)).collect::<Vec<_>>())
+            .collect();
         points.dedup();
         points
     }

@@ -274,8 +274,10 @@ impl<M: Step<L, V>, const L: usize, const V: usize> Training for Trainer<'_, M, 
             losses: &mut self.losses,
         };
         let adam = Adam { weight_decay: self.settings.weight_decay, ..Adam::default() };
-        let rates =
-            Rates { adam: adam.step(step, self.settings.rate(step)), average: average_rate(step, self.settings.averaging) };
+        let rates = Rates {
+            adam: adam.step(step, self.settings.rate(step)),
+            average: average_rate(step, self.settings.averaging),
+        };
         let parameters = Parameters { weights, m, v, average };
         let setup = Setup { threads, symbols: self.symbols, activation: self.activation };
         M::step(setup, &rates, batch, parameters, &|row, example| {

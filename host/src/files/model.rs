@@ -225,7 +225,8 @@ impl<'a> Model<'a> {
 /// What a user who named no model should know of the newest run's, which may be a mere trial.
 fn about_newest(settings: Option<&RunSettings>) -> String {
     let run = settings.map_or(String::new(), |run| {
-        let input = run.input.as_deref().map_or_else(|| "the names".to_owned(), |input| input.display().to_string());
+        let input =
+            run.input.as_deref().map_or_else(|| "the names".to_owned(), |input| input.display().to_string());
         format!(": {} steps on {input}", run.training.steps)
     });
     format!("newest run{run}; --model {BUILT_IN_NAME} is the one that comes along")

@@ -95,7 +95,8 @@ pub(crate) fn run(options: &BenchOptions) -> anyhow::Result<Outcome> {
 fn time_steps(config: &Config, settings: &Settings) -> anyhow::Result<(Vec<f64>, Vec<f32>, Corpus)> {
     let corpus = Lines::read(None)?.corpus(config, Split::Record)?;
     let language = corpus.language()?;
-    let mut trainer = config.network.trainer(Plan { texts: &corpus.training, language, settings, start: None })?;
+    let mut trainer =
+        config.network.trainer(Plan { texts: &corpus.training, language, settings, start: None })?;
     let mut round = |steps: u32| {
         let start = Instant::now();
         for _ in 0..steps {

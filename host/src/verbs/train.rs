@@ -57,7 +57,8 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     };
     let development = options.development || stored.as_ref().is_some_and(|settings| settings.development);
     let mut corpus = lines.corpus(config, Split::of(development))?;
-    let stored = stored.map(|stored| RunSettings { training: stored.training.extended(options.steps), ..stored });
+    let stored =
+        stored.map(|stored| RunSettings { training: stored.training.extended(options.steps), ..stored });
     let settings = RunSettings {
         training: options.over(match &stored {
             Some(settings) => settings.training.clone(),
@@ -143,7 +144,12 @@ impl Start {
         let mut bytes = ModelBytes::load(Some(path))?;
         let model = bytes.open()?;
         let alphabet = model.alphabet().characters().to_owned();
-        Ok(Self { source: model.source.to_owned(), config: model.config, alphabet, weights: model.weights()?.to_vec() })
+        Ok(Self {
+            source: model.source.to_owned(),
+            config: model.config,
+            alphabet,
+            weights: model.weights()?.to_vec(),
+        })
     }
 
     /// Refuses a network that the weights are not of, and lines with characters that they do not know.
