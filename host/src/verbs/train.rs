@@ -19,7 +19,7 @@ use crate::engine::description::shape_name;
 use crate::engine::draw::{Drawn, Request};
 use crate::engine::preview::{Observer, Wanted};
 use crate::engine::score::{Score, spread};
-use crate::engine::settings::Keep;
+use crate::engine::settings::{Keep, Settings};
 use crate::engine::trainer::{Plan, State, Training};
 use crate::files::checkpoint::{self, Checkpoint};
 use crate::files::corpus::{Corpus, DEFAULT_INPUT, Lines, Split};
@@ -59,16 +59,7 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     let mut corpus = lines.corpus(config, Split::of(development))?;
     let stored =
         stored.map(|stored| RunSettings { training: stored.training.extended(options.steps), ..stored });
-    let settings = RunSettings {
-        training: options.over(match &stored {
-            Some(settings) => settings.training.clone(),
-            None => config.settings(corpus.training.len()),
-        }),
-        development,
-        data_sha256: corpus.digest(),
-        input: options.input.clone().or(stored.as_ref().and_then(|settings| settings.input.clone())),
-        from: options.from.clone().or(stored.as_ref().and_then(|settings| settings.from.clone())),
-    };
+    let settings = settings_of(options, stored.as_ref(), config, &corpus);
     // The weights know the alphabet of the model that they came from, which may have more characters than the lines.
     if let Some(start) = &start {
         start.refuse_others(config, &corpus)?;
@@ -81,15 +72,7 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     }
     let training = &settings.training;
     refuse_too_large(config.network, training.batch)?;
-    if training.quantize.is_some() {
-        config.network.format(training.dtype())?;
-        // The slope of their activation is 0 at its upper end too, which cannot be told from a value scaled by dropout.
-        ensure!(
-            training.dropout == 0.0,
-            "dropout is {}, and a model of integers is trained without: leave out --dropout or --quantize",
-            training.dropout
-        );
-    }
+    refuse_unroundable(config, training)?;
     let folder = RunFolder::open(&out)?;
     let mut say = Progress::new(options.quiet);
     if resumed.is_none()
@@ -129,6 +112,39 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     run.say_loss(trainer.state())?;
     finale(&run, &observer, &trainer.state().losses, &mut say)?;
     Ok(Outcome::Done)
+}
+
+/// The settings of a run of `config` on `corpus`: the options, else what is stored of a run that goes on, else the defaults.
+fn settings_of(
+    options: &TrainOptions,
+    stored: Option<&RunSettings>,
+    config: &Config,
+    corpus: &Corpus,
+) -> RunSettings {
+    RunSettings {
+        training: options.over(match stored {
+            Some(settings) => settings.training.clone(),
+            None => config.settings(corpus.training.len()),
+        }),
+        development: options.development || stored.is_some_and(|settings| settings.development),
+        data_sha256: corpus.digest(),
+        input: options.input.clone().or(stored.and_then(|settings| settings.input.clone())),
+        from: options.from.clone().or(stored.and_then(|settings| settings.from.clone())),
+    }
+}
+
+/// Refuses to train for integers a network that has none, or with dropout.
+fn refuse_unroundable(config: &Config, training: &Settings) -> anyhow::Result<()> {
+    if training.quantize.is_some() {
+        config.network.format(training.dtype())?;
+        // The slope of their activation is 0 at its upper end too, which cannot be told from a value scaled by dropout.
+        ensure!(
+            training.dropout == 0.0,
+            "dropout is {}, and a model of integers is trained without: leave out --dropout or --quantize",
+            training.dropout
+        );
+    }
+    Ok(())
 }
 
 /// A trained model that a run starts from.
