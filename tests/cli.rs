@@ -703,9 +703,9 @@ fn a_run_is_the_same_on_any_number_of_threads() {
     scene.train("decayed", &["--weight-decay", "0.5"]);
     assert_ne!(results(&scene, "decayed")[0], results(&scene, "one")[0]);
     for (out, twin, option) in [
-        ("averaged", "averaged_by_three", ["--averaging", "0.5"]),
-        ("dropped", "dropped_by_three", ["--dropout", "0.2"]),
-        ("rounded", "rounded_by_three", ["--quantize", "int4"]),
+        ("averaged", "averaged_by_three", ["--keep=last", "--averaging=0.5"]),
+        ("dropped", "dropped_by_three", ["--keep=best", "--dropout=0.2"]),
+        ("rounded", "rounded_by_three", ["--keep=best", "--quantize=int4"]),
     ] {
         scene.train(out, &option);
         assert_ne!(results(&scene, out)[0], results(&scene, "one")[0], "{option:?}");
@@ -821,7 +821,8 @@ fn resuming_asks_for_the_same_settings_and_data() {
         [&arguments[..], more].concat()
     };
     for (option, value, said) in [
-        ("--steps", "70", "steps is 70, and was 60"),
+        ("--steps", "50", "steps is 50, and was 60: a run only goes on to more"),
+        ("--keep", "last", "keep is \"last\", and was \"best\""),
         ("--batch", "17", "batch is 17, and was 16"),
         ("--seed", "2", "seed is 2, and was 1"),
         ("--lr", "0.5", "learning_rate is 0.5"),
@@ -1667,10 +1668,17 @@ fn a_model_that_nobody_named_is_named() {
     scene.train("runs/own", &[]);
     let newest = Path::new("runs").join("own").join("model.mdm");
     for arguments in [&["sample"][..], &["sweep", "--num", "1"], &eval] {
-        let expected = format!("model       {} (newest run)", newest.display());
+        let expected =
+            format!("model       {} (newest run: 60 steps on names.txt; --model built-in", newest.display());
         assert!(said(arguments).contains(&expected), "{arguments:?}: {}", said(arguments));
     }
     assert!(!said(&["sample", "--model", "runs/own"]).contains("model "));
+    let built_in = |scene: &Scene| scene.good(&["sample", "--model", "built-in"]);
+    assert_eq!(built_in(&scene), scene.good(&["sample", "--model", "built-in", "--threads", "3"]));
+    fs::remove_dir_all(scene.path("runs")).unwrap();
+    scene.train("elsewhere", &[]);
+    assert!(said(&["sample"]).contains("(there is no model in runs/)"), "{}", said(&["sample"]));
+    assert_eq!(scene.good(&["sample"]), built_in(&scene));
 }
 
 #[test]

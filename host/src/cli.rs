@@ -10,7 +10,7 @@ use micro_diffusion::sampler::Order;
 use crate::engine::configurations;
 use crate::engine::draw::{self, Request, Schedule, order_name};
 use crate::engine::score;
-use crate::engine::settings::{IntegerFormat, Settings};
+use crate::engine::settings::{IntegerFormat, Keep, Settings};
 use crate::files::format::FileFormat;
 use crate::files::preparation::Preparation;
 
@@ -50,12 +50,12 @@ impl Arguments {
 pub(crate) enum Verb {
     /// Train a model on a text file, one example a line
     #[command(
-        after_help = "Examples:\n  micro-diffusion train\n  micro-diffusion train --input words.txt --out runs/words\n  micro-diffusion train --out runs/words --resume\n  cut -d: -f1 /etc/passwd | micro-diffusion train --input -"
+        after_help = "Examples:\n  micro-diffusion train\n  micro-diffusion train --input words.txt --out runs/words\n  micro-diffusion train --out runs/words --resume --steps 20000\n  cut -d: -f1 /etc/passwd | micro-diffusion train --input -"
     )]
     Train(TrainOptions),
     /// Print names drawn from a model
     #[command(
-        after_help = "Examples:\n  micro-diffusion sample --watch\n  micro-diffusion sample --num 5 --temperature 0.9 --seed 7\n  micro-diffusion sample --pattern 'm?r?a'\n  micro-diffusion sample --pattern 'jo*' --length 6"
+        after_help = "Examples:\n  micro-diffusion sample --watch\n  micro-diffusion sample --num 5 --temperature 0.9 --seed 7\n  micro-diffusion sample --pattern 'm?r?a'\n  micro-diffusion sample --pattern 'jo*' --length 6\n  micro-diffusion sample --novel --unique --num 100"
     )]
     Sample(SampleOptions),
     /// Score a model on held-out lines
@@ -108,7 +108,8 @@ pub(crate) struct TrainOptions {
     /// Which network [default: perceptron where it has room for the text, else convolution-medium]; the text chooses its room
     #[arg(long, value_parser = network_name())]
     pub(crate) config: Option<String>,
-    /// Optimiser steps [default: the network's]
+    /// Optimiser steps. With --resume, more than the run was begun with: it goes on past its end, and the learning rate rises and
+    /// falls once more in the steps that are added [default: by the network and the number of lines]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     pub(crate) steps: Option<u32>,
     /// Lines in each step [default: the network's]
@@ -117,7 +118,7 @@ pub(crate) struct TrainOptions {
     /// Peak learning rate [default: the network's]
     #[arg(long, value_parser = positive, allow_hyphen_values = true)]
     pub(crate) lr: Option<f64>,
-    /// Adam's weight decay for each unit of learning rate [default: the network's]
+    /// Adam's weight decay for each unit of learning rate [default: by the network and the number of lines]
     #[arg(long, value_parser = not_negative, allow_hyphen_values = true)]
     pub(crate) weight_decay: Option<f64>,
     /// Keep an average of the weights and save it as the model: the share of it that each step keeps, such as 0.999; 0 for
@@ -125,12 +126,18 @@ pub(crate) struct TrainOptions {
     #[arg(long, value_name = "SHARE", value_parser = below_one, allow_hyphen_values = true)]
     pub(crate) averaging: Option<f64>,
     /// The probability with which training leaves out a hidden value, such as 0.1, rounded to 256ths; 0 for none. Helps where a
-    /// long run would learn the lines by heart; not with --quantize [default: the network's]
+    /// long run would learn the lines by heart; not with --quantize [default: by the network and the number of lines]
     #[arg(long, value_name = "RATE", value_parser = dropout, allow_hyphen_values = true)]
     pub(crate) dropout: Option<f64>,
     /// Train for a model of integers: its weights are rounded in the second half of the steps, and the model file holds them
     #[arg(long, value_parser = integer_format())]
     pub(crate) quantize: Option<IntegerFormat>,
+    /// Which state of the run becomes the model [default: best for fewer than 5,000 training lines, else last]
+    #[arg(long, value_parser = keep())]
+    pub(crate) keep: Option<Keep>,
+    /// Start from the weights of this model, which has the network and every character of the lines, in place of random ones
+    #[arg(long, value_name = "MODEL", conflicts_with = "resume")]
+    pub(crate) from: Option<PathBuf>,
     /// Seed of weights, order and noise [default: 1]
     #[arg(long, value_parser = seed, allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,
@@ -178,7 +185,8 @@ impl ListOptions {
 
 #[derive(Args)]
 pub(crate) struct ModelOption {
-    /// Model file (.mdm or .safetensors) or run folder [default: the newest run in runs/, else the built-in model]
+    /// Model file (.mdm or .safetensors) or run folder ; built-in is the one that comes along [default: the newest run in
+    /// runs/, else the built-in model]
     #[arg(long, value_name = "PATH")]
     pub(crate) model: Option<PathBuf>,
 }
@@ -224,6 +232,15 @@ pub(crate) struct SampleOptions {
     /// Seed; name number n of a seed is always the same
     #[arg(long, default_value_t = 1, value_parser = seed, allow_negative_numbers = true)]
     pub(crate) seed: u64,
+    /// Leave out every line of the list that the model was trained on, held-out ones too
+    #[arg(long)]
+    pub(crate) novel: bool,
+    /// Leave out repeats
+    #[arg(long)]
+    pub(crate) unique: bool,
+    /// The list that --novel leaves out [default: that of the model's run]
+    #[arg(long, value_name = "FILE", requires = "novel")]
+    pub(crate) input: Option<PathBuf>,
     /// Show how the names emerge, in place; off a terminal, print them as without
     #[arg(long, conflicts_with_all = ["trace", "json"])]
     pub(crate) watch: bool,
@@ -381,8 +398,9 @@ impl TrainOptions {
             learning_rate: self.lr.unwrap_or(settings.learning_rate),
             weight_decay: self.weight_decay.unwrap_or(settings.weight_decay),
             averaging: self.averaging.unwrap_or(settings.averaging),
-            dropout: self.dropout.unwrap_or(settings.dropout),
+            dropout: self.dropout.unwrap_or(if self.quantize.is_some() { 0.0 } else { settings.dropout }),
             quantize: self.quantize.or(settings.quantize),
+            keep: self.keep.unwrap_or(settings.keep),
             seed: self.seed.unwrap_or(settings.seed),
             ..settings
         }
@@ -403,6 +421,17 @@ impl DrawOptions {
             self.top_p.map_or(settings.top_p, |share| (share * f64::from(settings.top_p)).ceil() as u32);
         request
     }
+}
+
+fn keep() -> impl TypedValueParser<Value = Keep> {
+    one_of([
+        (
+            Keep::Best,
+            Keep::Best.name(),
+            "The one that scores every tenth training line best; these are not trained on",
+        ),
+        (Keep::Last, Keep::Last.name(), "The last"),
+    ])
 }
 
 fn integer_format() -> impl TypedValueParser<Value = IntegerFormat> {

@@ -29,6 +29,7 @@ pub mod engine {
     pub(crate) mod compiled;
     pub(crate) mod configurations;
     pub(crate) mod preview;
+    pub(crate) mod choice;
     pub(crate) mod quantise;
     pub(crate) mod cost;
 }

@@ -199,10 +199,10 @@ where
     }
 
     fn trainer<'a>(&self, plan: Plan<'a>) -> anyhow::Result<Box<dyn Training + 'a>> {
-        let steps = plan.settings.steps;
+        let half = plan.settings.parts().next().map_or(0, |(_, end)| end / 2);
         let texts = encode(plan.texts, plan.language.alphabet)?;
         let inner = Box::new(Trainer::<M, L, V>::new(texts, plan, Activation::Stepped(I::steps())));
-        Ok(Box::new(Rounding::new(inner, I::TENSORS, I::steps().exponent, steps)))
+        Ok(Box::new(Rounding::new(inner, I::TENSORS, I::steps().exponent, half)))
     }
 
     fn decode(&self, _file: &ModelFile) -> anyhow::Result<Vec<f32>> {

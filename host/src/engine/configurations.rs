@@ -29,9 +29,9 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// The settings that train it by its recipe.
-    pub(crate) fn settings(&self) -> Settings {
-        Settings::new(self.name, self.recipe)
+    /// The settings that train it on a list of `lines` training lines.
+    pub(crate) fn settings(&self, lines: usize) -> Settings {
+        Settings::new(self.name, self.recipe, self.network.parameters(), lines)
     }
 
     /// Its room, positions and symbols: “16 × 64”.
@@ -78,7 +78,7 @@ pub(crate) static FAMILIES: [Family; 8] = [
     Family {
         name: DEFAULT,
         rooms: &[&Compiled::<Perceptron, 12, 26>::ALL],
-        recipe: Recipe::new(5000, 64, 6e-3),
+        recipe: Recipe { weight_decay: 0.02, averaging: 0.9995, ..Recipe::new(40_000, 64, 8e-3) },
         ending: (3200, 64),
     },
     Family {

@@ -12,10 +12,14 @@
 //!
 //! Source: I. Witten and T. Bell, "The Zero-Frequency Problem", IEEE Transactions on Information Theory, 1991, method C,
 //! interpolated as in S. Chen and J. Goodman, "An Empirical Study of Smoothing Techniques for Language Modeling", 1998, 2.6.
+//!
+//! Only histories of the texts to be scored are counted, each once. Memory so depends on these texts, at most 8 histories for
+//! each of their characters, and not on how many lines there are to count.
 
-use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
+use foldhash::HashMap;
+use foldhash::HashMapExt as _;
 use micro_diffusion::bound::mean;
 use micro_diffusion::math::Real;
 
@@ -28,58 +32,92 @@ const ORDERS: RangeInclusive<usize> = 1..=8;
 const CHOOSE_EVERY: usize = 10;
 
 /// What was seen after one history.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Followers {
-    total: usize,
-    counts: HashMap<char, usize>,
+    total: u32,
+    /// How many different characters.
+    different: u32,
 }
 
-/// How often each character followed each history, for n-grams of every order that is tried.
+/// How often each character followed each history of some texts, for n-grams of every order that is tried.
 pub struct Counting {
     /// Different symbols, the end of a text among them.
     symbols: usize,
-    followers: HashMap<Vec<char>, Followers>,
+    /// The number of the history that has one character more than another, which comes before it. The empty one has 0.
+    longer: HashMap<(u32, char), u32>,
+    /// By the number of the history.
+    followers: Vec<Followers>,
+    /// How often a character followed a history.
+    counts: HashMap<(u32, char), u32>,
 }
 
 impl Counting {
-    /// Counts `lines`, which are written in an alphabet of `symbols` symbols with the end among them.
-    pub fn of<'a>(lines: impl Iterator<Item = &'a String>, symbols: usize) -> Self {
-        let mut followers = HashMap::<Vec<char>, Followers>::new();
-        for line in lines {
-            let text = marked(line);
-            for place in *ORDERS.end()..text.len() {
-                for order in ORDERS {
-                    let history = &text[place + 1 - order..place];
-                    if !followers.contains_key(history) {
-                        followers.insert(history.to_vec(), Followers::default());
-                    }
-                    if let Some(seen) = followers.get_mut(history) {
-                        seen.total += 1;
-                        *seen.counts.entry(text[place]).or_default() += 1;
-                    }
+    /// Counts `lines` as far as it takes to score `texts`; they are written in an alphabet of `symbols` symbols with the end
+    /// among them.
+    pub fn of<'a>(
+        lines: impl Iterator<Item = &'a String>,
+        texts: impl Iterator<Item = &'a String>,
+        symbols: usize,
+    ) -> Self {
+        let mut longer = HashMap::new();
+        for text in texts {
+            let text = marked(text);
+            for place in places(&text) {
+                let mut history = 0;
+                for character in back(&text, place) {
+                    let next = longer.len() as u32 + 1;
+                    history = *longer.entry((history, character)).or_insert(next);
                 }
             }
         }
-        Self { symbols, followers }
+        let followers = vec![Followers::default(); longer.len() + 1];
+        let mut counting = Self { symbols, longer, followers, counts: HashMap::new() };
+        for line in lines {
+            let line = marked(line);
+            for place in places(&line) {
+                counting.note(&line, place);
+            }
+        }
+        counting
     }
 
-    /// −ln p of `text` and its end, by the n-gram of order `order`, in nats.
+    /// Counts the character at `place` of `line` for each of its histories that matter.
+    fn note(&mut self, line: &[char], place: usize) {
+        let mut history = Some(0);
+        let mut before = back(line, place);
+        while let Some(number) = history {
+            let seen = &mut self.followers[number as usize];
+            let count = self.counts.entry((number, line[place])).or_default();
+            seen.total += 1;
+            seen.different += u32::from(*count == 0);
+            *count += 1;
+            history = before.next().and_then(|character| self.longer.get(&(number, character)).copied());
+        }
+    }
+
+    /// −ln p of `text`, one of those that were to be scored, and its end, by the n-gram of order `order`, in nats.
     pub fn nats(&self, text: &str, order: usize) -> f64 {
         let text = marked(text);
-        let of_place = |place| -Real::ln(self.probability(&text[place + 1 - order..place], text[place]));
-        (*ORDERS.end()..text.len()).map(of_place).sum()
+        places(&text).map(|place| -Real::ln(self.probability(&text, place, order))).sum()
     }
 
-    /// The probability of `character` after `history`.
-    fn probability(&self, history: &[char], character: char) -> f64 {
+    /// The probability of the character at `place` of `text` after the `order` − 1 before it.
+    fn probability(&self, text: &[char], place: usize, order: usize) -> f64 {
         let mut probability = 1.0 / self.symbols as f64;
-        for first in (0..=history.len()).rev() {
-            let Some(seen) = self.followers.get(&history[first..]) else { break };
-            let count = seen.counts.get(&character).copied().unwrap_or(0) as f64;
-            let different = seen.counts.len() as f64;
-            probability = (count + different * probability) / (seen.total as f64 + different);
+        let mut history = 0;
+        let mut before = back(text, place).take(order - 1);
+        loop {
+            let Followers { total, different } = self.followers[history as usize];
+            if total == 0 {
+                return probability;
+            }
+            let count = self.counts.get(&(history, text[place])).copied().unwrap_or(0);
+            let different = f64::from(different);
+            probability = (f64::from(count) + different * probability) / (f64::from(total) + different);
+            let longer = before.next().and_then(|character| self.longer.get(&(history, character)));
+            let Some(longer) = longer else { return probability };
+            history = *longer;
         }
-        probability
     }
 }
 
@@ -87,6 +125,16 @@ impl Counting {
 fn marked(text: &str) -> Vec<char> {
     let start = std::iter::repeat_n(START, *ORDERS.end());
     start.chain(text.chars()).chain([END]).collect()
+}
+
+/// Where the characters and the end of a text between its marks are.
+fn places(marked: &[char]) -> std::ops::Range<usize> {
+    *ORDERS.end()..marked.len()
+}
+
+/// The characters of the longest history at `place`, from the last back.
+fn back(marked: &[char], place: usize) -> impl Iterator<Item = char> + '_ {
+    marked[place + 1 - ORDERS.end()..place].iter().rev().copied()
 }
 
 /// The order that scores every tenth of `lines` best, counted on the others; 1 where there are fewer than ten.
@@ -97,7 +145,7 @@ fn best_order(lines: &[String], symbols: usize) -> usize {
             .filter(move |(number, _)| number.is_multiple_of(CHOOSE_EVERY) == chosen)
             .map(|(_, line)| line)
     };
-    let counting = Counting::of(side(false), symbols);
+    let counting = Counting::of(side(false), side(true), symbols);
     let score = |order| mean(&side(true).map(|line| counting.nats(line, order)).collect::<Vec<_>>());
     let scores = ORDERS.map(|order| (order, score(order)));
     scores.min_by(|(_, one), (_, other)| one.total_cmp(other)).map_or(1, |(order, _)| order)
@@ -106,6 +154,6 @@ fn best_order(lines: &[String], symbols: usize) -> usize {
 /// The mean −ln p of `texts` by counting the lines `training`, in nats, and the order of the n-gram, which these lines choose.
 pub fn score(training: &[String], symbols: usize, texts: &[String]) -> (f64, usize) {
     let order = best_order(training, symbols);
-    let counting = Counting::of(training.iter(), symbols);
+    let counting = Counting::of(training.iter(), texts.iter(), symbols);
     (mean(&texts.iter().map(|text| counting.nats(text, order)).collect::<Vec<_>>()), order)
 }

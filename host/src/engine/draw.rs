@@ -103,29 +103,44 @@ impl Request {
     }
 }
 
-/// Draws the texts `indices` from `source`.
-pub(crate) fn draw<const L: usize, const V: usize>(
-    source: &dyn Source<L, V>,
-    language: Language,
-    request: &Request,
-    indices: Range<u32>,
-) -> anyhow::Result<Vec<Drawn>> {
-    let drawer =
-        Drawer { language, request, forms: Forms::of(source, language, &request.pattern, request.length)? };
-    let indices: Vec<u32> = indices.collect();
-    on_shares(source, &indices, |denoiser, index| drawer.draw(denoiser, *index)).into_iter().collect()
+/// Draws texts as a request asks.
+pub(crate) trait Draw {
+    /// The texts `indices`.
+    fn draw(&self, indices: Range<u32>) -> anyhow::Result<Vec<Drawn>>;
 }
 
-/// Draws texts as a request asks.
-struct Drawer<'a, const L: usize> {
+/// Draws texts from `source` as `request` asks.
+///
+/// # Errors
+/// Says why no text can be as it asks.
+pub(crate) fn drawer<'a, const L: usize, const V: usize>(
+    source: &'a dyn Source<L, V>,
+    language: Language<'a>,
+    request: &'a Request,
+) -> anyhow::Result<Box<dyn Draw + 'a>> {
+    let forms = Forms::of(source, language, &request.pattern, request.length)?;
+    Ok(Box::new(Drawer { source, language, request, forms }))
+}
+
+/// A request, with the forms that its texts can have.
+struct Drawer<'a, const L: usize, const V: usize> {
+    source: &'a dyn Source<L, V>,
     language: Language<'a>,
     request: &'a Request,
     forms: Forms<L>,
 }
 
-impl<const L: usize> Drawer<'_, L> {
+impl<const L: usize, const V: usize> Draw for Drawer<'_, L, V> {
+    fn draw(&self, indices: Range<u32>) -> anyhow::Result<Vec<Drawn>> {
+        let indices: Vec<u32> = indices.collect();
+        let one = |denoiser: &mut dyn Denoiser<L, V>, index: &u32| self.one(denoiser, *index);
+        on_shares(self.source, &indices, one).into_iter().collect()
+    }
+}
+
+impl<const L: usize, const V: usize> Drawer<'_, L, V> {
     /// Text number `index`.
-    fn draw<const V: usize>(&self, denoiser: &mut dyn Denoiser<L, V>, index: u32) -> anyhow::Result<Drawn> {
+    fn one(&self, denoiser: &mut dyn Denoiser<L, V>, index: u32) -> anyhow::Result<Drawn> {
         let stream = Stream::new(self.request.seed, Purpose::Sample).child(index, 0);
         let (length, allowed) = self.forms.draw(self.language, stream);
         let sampler = Sampler::<L, V>::new(length, &allowed, self.request.settings, stream);

@@ -7,7 +7,7 @@ use micro_diffusion::file::ModelFile;
 use micro_diffusion::integer::Scales;
 use micro_diffusion::tensor::{Dtype, Tensor};
 
-use crate::engine::draw::{self, Drawn, Request};
+use crate::engine::draw::{self, Draw, Drawn, Request};
 use crate::engine::language::Language;
 use crate::engine::score::{self, TextScore};
 use crate::engine::source::{Noted, Source};
@@ -71,8 +71,12 @@ pub(crate) struct ChipBytes {
 pub(crate) trait OpenModel: Sync {
     /// Bytes that a denoiser works in, besides the weights.
     fn memory_bytes(&self) -> usize;
+    /// What draws texts as `request` asks, once it is settled which forms they can have.
+    fn drawer<'a>(&'a self, request: &'a Request) -> anyhow::Result<Box<dyn Draw + 'a>>;
     /// Draws the texts `indices`.
-    fn draw(&self, request: &Request, indices: Range<u32>) -> anyhow::Result<Vec<Drawn>>;
+    fn draw(&self, request: &Request, indices: Range<u32>) -> anyhow::Result<Vec<Drawn>> {
+        self.drawer(request)?.draw(indices)
+    }
     /// The scores of each text from so many random orders of a seed; see [`score::texts`].
     fn score(&self, texts: &[String], orders: (u32, u64), noted: Noted) -> anyhow::Result<Vec<TextScore>>;
     /// −ln p of each text, exactly; see [`score::exact`].
@@ -96,8 +100,8 @@ impl<const L: usize, const V: usize> OpenModel for Opened<'_, L, V> {
         self.source.memory_bytes()
     }
 
-    fn draw(&self, request: &Request, indices: Range<u32>) -> anyhow::Result<Vec<Drawn>> {
-        draw::draw(&*self.source, self.language, request, indices)
+    fn drawer<'a>(&'a self, request: &'a Request) -> anyhow::Result<Box<dyn Draw + 'a>> {
+        draw::drawer(&*self.source, self.language, request)
     }
 
     fn score(&self, texts: &[String], orders: (u32, u64), noted: Noted) -> anyhow::Result<Vec<TextScore>> {

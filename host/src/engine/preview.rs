@@ -5,9 +5,10 @@
 use crate::engine::draw::Request;
 use crate::engine::language::Language;
 use crate::engine::network::Network;
+use crate::engine::settings::Settings;
 use crate::engine::trainer::State;
 
-/// Previews in a run, besides the one before its first step.
+/// Previews in each part of a run's schedule, besides the one before its first step.
 const PREVIEWS: u32 = 16;
 /// Masked held-out lines in one estimate.
 pub(crate) const ROWS: u32 = 1024;
@@ -51,20 +52,19 @@ pub(crate) struct Observer<'a> {
 }
 
 impl<'a> Observer<'a> {
-    /// Observes a run of `steps` steps after the first `done`, whose `curve` is known.
+    /// Observes a run by `settings` after the first `done` steps, whose `curve` is known.
     ///
-    /// Preview i of n is due after steps·(i/n)² steps: dense at first, where most happens.
+    /// Preview i of n is due after steps·(i/n)² steps of a part: dense at first, where most happens.
     pub(crate) fn new(
         network: &'static dyn Network,
         wanted: Wanted<'a>,
-        steps: u32,
+        settings: &Settings,
         done: u32,
         curve: Vec<(u32, f64)>,
     ) -> Self {
-        let at = |number: u32| u64::from(steps) * u64::from(number).pow(2) / u64::from(PREVIEWS).pow(2);
         let any = !wanted.texts.is_empty() || wanted.names > 0;
-        let mut ahead: Vec<u32> = (0..=PREVIEWS).rev().map(|number| at(number) as u32).collect();
-        ahead.dedup();
+        let mut ahead = settings.points(PREVIEWS, |share| share * share);
+        ahead.reverse();
         let known = curve.last().map(|(step, _)| *step);
         ahead.retain(|step| any && *step >= done && known.is_none_or(|known| *step > known));
         Self { network, wanted, ahead, curve }
@@ -76,7 +76,7 @@ impl<'a> Observer<'a> {
         if self.ahead.pop_if(|next| *next == step).is_none() {
             return Ok(None);
         }
-        let preview = preview(self.network, state.model(), &self.wanted)?;
+        let preview = preview(self.network, state.current(), &self.wanted)?;
         self.curve.extend(preview.nelbo.map(|nelbo| (step, nelbo)));
         Ok(Some(preview))
     }

@@ -1,6 +1,6 @@
 //! Training for integers: a run whose network computes with rounded weights.
 //!
-//! In the first half of the steps weights are floats, in the second half those that the integers can hold. Rounding has no
+//! In the first half of the schedule's first part weights are floats, from then on those that the integers can hold. Rounding has no
 //! slope, so the gradient at the rounded weights is taken for that of the floats behind them (the straight-through
 //! estimator): each step moves the rounded weights, and the floats by as much, and rounds anew. Hidden values are those of
 //! the integers from the first step on.
@@ -32,13 +32,14 @@ pub(crate) struct Rounding<'a> {
 const SHARE: usize = 1 << 13;
 
 impl<'a> Rounding<'a> {
+    /// Rounds from step `from` on.
     pub(crate) fn new(
         inner: Box<dyn Training + 'a>,
         tensors: &'static [StoredTensor],
         activation: u8,
-        steps: u32,
+        from: u32,
     ) -> Self {
-        Self { inner, tensors, activation, from: steps as usize / 2 }
+        Self { inner, tensors, activation, from: from as usize }
     }
 
     fn begin(&mut self) {
@@ -46,6 +47,8 @@ impl<'a> Rounding<'a> {
         let scales = quantise::trained_scales(tensors, &state.weights, self.activation);
         state.scales = Some(scales);
         state.unrounded = state.weights.to_vec();
+        // What was best has no scales.
+        state.best = None;
         for (tensor, exponent, weights, _) in tensors_of(tensors, &scales, state) {
             let grid = quantise::grid(tensor, exponent);
             weights.par_chunks_mut(SHARE).for_each(|weights| {

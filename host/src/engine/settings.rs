@@ -1,5 +1,6 @@
 //! The settings of a training run: all that decides its result, besides the data.
 
+use micro_diffusion::adam::learning_rate;
 use micro_diffusion::tensor::Dtype;
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +24,28 @@ impl IntegerFormat {
     }
 }
 
-/// The default settings of a network, chosen on the development split.
+/// Which state of a run becomes its model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Keep {
+    /// The state that scores every tenth training line best. These lines are not trained on.
+    Best,
+    /// The state after the last step.
+    #[default]
+    Last,
+}
+
+impl Keep {
+    /// Its name on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Best => "best",
+            Self::Last => "last",
+        }
+    }
+}
+
+/// The default settings of a network for a list as long as the names, chosen on the development split.
 #[derive(Clone, Copy)]
 pub(crate) struct Recipe {
     pub(crate) steps: u32,
@@ -42,6 +64,27 @@ impl Recipe {
     pub(crate) const fn new(steps: u32, batch: u32, learning_rate: f64) -> Self {
         Self { steps, batch, learning_rate, weight_decay: 0.01, averaging: 0.0, dropout: 0.0 }
     }
+
+    /// This recipe for a network of `parameters` parameters and a list of `lines` training lines.
+    ///
+    /// Steps are those of the recipe, but at most [`PASSES`] over the list and at least [`LEAST_STEPS`]. The fewer lines there
+    /// are, the more has to keep the network from learning them by heart. Weight decay grows as 1/lines, to [`MOST_DECAY`].
+    /// Dropout grows by [`DROPOUT_A_DOUBLING`] with each doubling of the parameters for each line above [`PARAMETERS_A_LINE`],
+    /// to [`MOST_DROPOUT`]. The average spans no more than a twentieth of the steps.
+    fn for_list(self, parameters: usize, lines: usize) -> Self {
+        let lines = lines.max(1) as f64;
+        let passes = (PASSES * lines / f64::from(self.batch)).min(f64::from(u32::MAX)) as u32;
+        let steps = passes.max(LEAST_STEPS).min(self.steps);
+        let dropout = DROPOUT_A_DOUBLING * (parameters as f64 / lines / PARAMETERS_A_LINE).log2();
+        let hundredths = (100.0 * dropout.min(MOST_DROPOUT)).round();
+        Self {
+            steps,
+            weight_decay: (self.weight_decay * (LINES / lines).max(1.0)).min(MOST_DECAY),
+            averaging: self.averaging.min(1.0 - 20.0 / f64::from(steps.max(20))),
+            dropout: self.dropout.max(hundredths / 100.0),
+            ..self
+        }
+    }
 }
 
 /// What decides a run's result.
@@ -49,6 +92,9 @@ impl Recipe {
 pub(crate) struct Settings {
     pub(crate) config: String,
     pub(crate) steps: u32,
+    /// Steps after which the schedule ended before, where a finished run went on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) ends: Vec<u32>,
     pub(crate) batch: u32,
     /// At its peak.
     pub(crate) learning_rate: f64,
@@ -66,9 +112,27 @@ pub(crate) struct Settings {
     /// The integers that the model is trained to become, if any.
     #[serde(default)]
     pub(crate) quantize: Option<IntegerFormat>,
+    #[serde(default)]
+    pub(crate) keep: Keep,
     pub(crate) seed: u64,
 }
 
+/// Passes over a list at most.
+const PASSES: f64 = 200.0;
+/// Steps at least, where the recipe has as many.
+const LEAST_STEPS: u32 = 1000;
+/// Training lines from which on the weight decay is the recipe's: somewhat fewer than the names have.
+const LINES: f64 = 25_000.0;
+/// Weight decay that a short list comes to at most, for each unit of learning rate.
+const MOST_DECAY: f64 = 5.0;
+/// Parameters for each line that need no dropout.
+const PARAMETERS_A_LINE: f64 = 6.5;
+/// Dropout that each doubling of them adds.
+const DROPOUT_A_DOUBLING: f64 = 0.08;
+/// Dropout that a short list comes to at most.
+const MOST_DROPOUT: f64 = 0.3;
+/// With fewer training lines, some of them choose the best state.
+const CHOOSING: usize = 5000;
 /// The seed of a run that names none.
 const SEED: u64 = 1;
 /// Steps over which the learning rate rises.
@@ -77,12 +141,15 @@ const WARM_UP: u32 = 200;
 const FINAL_RATE: f64 = 0.01;
 
 impl Settings {
-    /// The settings of the network `config`, which is trained by `recipe`.
-    pub(crate) fn new(config: &str, recipe: Recipe) -> Self {
-        let Recipe { steps, batch, learning_rate, weight_decay, averaging, dropout } = recipe;
+    /// The settings of the network `config` of `parameters` parameters, which is trained by `recipe` on `lines` training
+    /// lines.
+    pub(crate) fn new(config: &str, recipe: Recipe, parameters: usize, lines: usize) -> Self {
+        let Recipe { steps, batch, learning_rate, weight_decay, averaging, dropout } =
+            recipe.for_list(parameters, lines);
         Self {
             config: config.to_owned(),
             steps,
+            ends: Vec::new(),
             batch,
             learning_rate,
             warm_up: WARM_UP,
@@ -91,8 +158,47 @@ impl Settings {
             averaging,
             dropout,
             quantize: None,
+            keep: if lines < CHOOSING { Keep::Best } else { Keep::Last },
             seed: SEED,
         }
+    }
+
+    /// These settings with `steps` steps, where those are more: the run goes on past its end.
+    pub(crate) fn extended(mut self, steps: Option<u32>) -> Self {
+        if let Some(steps) = steps.filter(|steps| *steps > self.steps) {
+            self.ends.push(self.steps);
+            self.steps = steps;
+        }
+        self
+    }
+
+    /// The parts of the schedule, as (steps before it, steps until its end). The learning rate rises and falls in each; there is
+    /// more than one only where a finished run went on.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (u32, u32)> {
+        let ends = self.ends.iter().chain([&self.steps]).copied();
+        [0].into_iter().chain(self.ends.iter().copied()).zip(ends)
+    }
+
+    /// The learning rate of step `step`, counted from 0. At least half of each part of the schedule is decay, however short.
+    pub(crate) fn rate(&self, step: u32) -> f64 {
+        let within = |(start, end): &(u32, u32)| (*start..*end).contains(&step);
+        let (start, end) = self.parts().find(within).unwrap_or((0, self.steps));
+        let steps = end - start;
+        learning_rate(step - start, steps, self.learning_rate, self.warm_up.min(steps / 2), self.final_rate)
+    }
+
+    /// About `count` steps of each part of the schedule, and its start and end, in ascending order: `place` says where the share
+    /// i/count of them lies.
+    pub(crate) fn points(&self, count: u32, place: impl Fn(f64) -> f64) -> Vec<u32> {
+        let at = |(start, end): (u32, u32), number| {
+            start + (f64::from(end - start) * place(f64::from(number) / f64::from(count))) as u32
+        };
+        let mut points: Vec<u32> = self
+            .parts()
+            .flat_map(|part| (0..=count).map(move |number| at(part, number)).collect::<Vec<_>>())
+            .collect();
+        points.dedup();
+        points
     }
 
     /// How the model that is trained will store its weights.

@@ -8,7 +8,7 @@ use std::mem;
 use std::time::{Duration, Instant};
 
 use micro_diffusion::activation::Activation;
-use micro_diffusion::adam::{Adam, average_rate, learning_rate};
+use micro_diffusion::adam::{Adam, average_rate};
 use micro_diffusion::bound;
 use micro_diffusion::denoiser::Example;
 use micro_diffusion::dropout::Dropout;
@@ -27,6 +27,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) texts: &'a [String],
     pub(crate) language: Language<'a>,
     pub(crate) settings: &'a Settings,
+    /// The weights to start from; `None` for random ones.
+    pub(crate) start: Option<&'a [f32]>,
 }
 
 /// A run in progress, whatever its network.
@@ -57,8 +59,20 @@ pub(crate) struct State {
     pub(crate) unrounded: Vec<f32>,
     /// The scales of the integers that they are rounded to, if they are.
     pub(crate) scales: Option<Scales>,
+    /// The best so far, where the best is kept.
+    pub(crate) best: Option<Best>,
     /// The loss of each step so far, in nats for each text; its length is the number of steps done.
     pub(crate) losses: Vec<f32>,
+}
+
+/// The state of a run that scored best on the lines that were kept for choosing.
+#[derive(Clone, PartialEq)]
+pub(crate) struct Best {
+    pub(crate) weights: Vec<f32>,
+    /// Steps done.
+    pub(crate) step: u32,
+    /// The score: an estimate of the NELBO.
+    pub(crate) nats: f32,
 }
 
 impl State {
@@ -71,12 +85,18 @@ impl State {
             average: Aligned::copy_of(average, 3),
             unrounded: Vec::new(),
             scales: None,
+            best: None,
             losses: Vec::new(),
         }
     }
 
-    /// The parameters of the model that the run has come to: the average, where one is kept.
+    /// The parameters of the model that the run leaves: the best, where it is kept.
     pub(crate) fn model(&self) -> &[f32] {
+        self.best.as_ref().map_or(self.current(), |best| &best.weights)
+    }
+
+    /// The parameters that the run has come to: the average, where one is kept.
+    pub(crate) fn current(&self) -> &[f32] {
         if self.average.is_empty() { &self.weights } else { &self.average }
     }
 }
@@ -110,7 +130,10 @@ impl<'a, M: Step<L, V>, const L: usize, const V: usize> Trainer<'a, M, L, V> {
         let rows = settings.batch as usize;
         let zeros = vec![0.0; M::PARAMETERS];
         let mut weights = zeros.clone();
-        M::initialise(&mut weights, Stream::new(settings.seed, Purpose::Weights));
+        match plan.start {
+            Some(start) => weights.copy_from_slice(start),
+            None => M::initialise(&mut weights, Stream::new(settings.seed, Purpose::Weights)),
+        }
         let average = if settings.averaging > 0.0 { &weights[..] } else { &[] };
         let nats = |text: &Text<L>| plan.language.lengths.negative_log_probability(text.symbols().len());
         let length_nats = bound::mean(&texts.iter().map(nats).collect::<Vec<_>>()) as f32;
@@ -250,11 +273,11 @@ impl<M: Step<L, V>, const L: usize, const V: usize> Training for Trainer<'_, M, 
             records: &mut self.records,
             losses: &mut self.losses,
         };
-        let Settings { steps, learning_rate: peak, warm_up, final_rate, .. } = *self.settings;
         let adam = Adam { weight_decay: self.settings.weight_decay, ..Adam::default() };
-        let rate = learning_rate(step, steps, peak, warm_up, final_rate);
-        let rates =
-            Rates { adam: adam.step(step, rate), average: average_rate(step, self.settings.averaging) };
+        let rates = Rates {
+            adam: adam.step(step, self.settings.rate(step)),
+            average: average_rate(step, self.settings.averaging),
+        };
         let parameters = Parameters { weights, m, v, average };
         let setup = Setup { threads, symbols: self.symbols, activation: self.activation };
         M::step(setup, &rates, batch, parameters, &|row, example| {

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::configurations::{self, Config};
 use crate::engine::description::dtype_name;
-use crate::engine::settings::Settings;
-use crate::engine::trainer::State;
+use crate::engine::settings::{Keep, Settings};
+use crate::engine::trainer::{Best, State};
 use crate::files::origin::STDIN;
 use crate::files::quoting::quoted;
 use crate::files::run::{RunSettings, lost_objective};
@@ -26,6 +26,8 @@ const VERSION: u32 = 2;
 pub(crate) const METADATA: &str = "micro_diffusion";
 /// The tensor that holds the loss of each step.
 const LOSSES: &str = "losses";
+/// The tensor that holds the score of the best state.
+const BEST: &str = "best_nats";
 /// The tensor that holds the exponents of the integers that weights are rounded to.
 const EXPONENTS: &str = "exponents";
 
@@ -35,6 +37,9 @@ pub(crate) struct Metadata {
     pub(crate) version: u32,
     pub(crate) alphabet: String,
     pub(crate) settings: RunSettings,
+    /// The step of the best state, where one is kept.
+    #[serde(default)]
+    pub(crate) best_step: Option<u32>,
 }
 
 /// A run that can go on.
@@ -77,6 +82,7 @@ fn groups(state: &State) -> impl Iterator<Item = (&'static str, &[f32])> {
         ("v", &state.v[..]),
         ("average", &state.average[..]),
         ("unrounded", &state.unrounded[..]),
+        ("best", state.best.as_ref().map_or(&[], |best| &best.weights)),
     ];
     groups.into_iter().filter(|(_, values)| !values.is_empty())
 }
@@ -115,7 +121,16 @@ pub(crate) fn to_bytes(
         views.push((EXPONENTS.to_owned(), Floats { shape: vec![exponents.len()], values: &exponents }));
     }
     views.push((LOSSES.to_owned(), Floats { shape: vec![state.losses.len()], values: &state.losses }));
-    let metadata = Metadata { version: VERSION, alphabet: alphabet.to_owned(), settings: settings.clone() };
+    let best_nats = state.best.as_ref().map(|best| [best.nats]);
+    if let Some(nats) = &best_nats {
+        views.push((BEST.to_owned(), Floats { shape: vec![1], values: nats }));
+    }
+    let metadata = Metadata {
+        version: VERSION,
+        alphabet: alphabet.to_owned(),
+        settings: settings.clone(),
+        best_step: state.best.as_ref().map(|best| best.step),
+    };
     let metadata = [(METADATA.to_owned(), serde_json::to_string(&metadata)?)].into_iter().collect();
     Ok(safetensors::serialize(views, Some(metadata))?)
 }
@@ -171,7 +186,15 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
     };
     let rounding = file.tensor(EXPONENTS).is_ok();
     let average = if metadata.settings.training.averaging > 0.0 { group("average")? } else { Vec::new() };
+    let best = match metadata.best_step {
+        Some(step) => {
+            let nats = floats(&file, BEST, Some(&[1]))?[0];
+            Some(Best { weights: group("best")?, step, nats })
+        }
+        None => None,
+    };
     let state = State {
+        best,
         unrounded: if rounding { group("unrounded")? } else { Vec::new() },
         scales: if rounding { Some(scales(&floats(&file, EXPONENTS, None)?)?) } else { None },
         losses: floats(&file, LOSSES, None)?,
@@ -222,6 +245,9 @@ pub(crate) fn train_command(settings: &RunSettings) -> String {
         "micro-diffusion train --config {config} --steps {steps} --batch {batch} --lr {learning_rate} --weight-decay {weight_decay} --averaging {averaging} \
          --dropout {dropout} --seed {seed}"
     );
+    if training.keep != Keep::default() {
+        options += &format!(" --keep {}", training.keep.name());
+    }
     if training.quantize.is_some() {
         options += &format!(" --quantize {}", dtype_name(training.dtype()));
     }

@@ -96,6 +96,11 @@ impl Lines {
         Self::read_as(path, &Preparation::default())
     }
 
+    /// The names that come with the program.
+    pub(crate) fn built_in() -> anyhow::Result<Self> {
+        Self::of(&Origin::BuiltIn, NAMES.into(), &Preparation::default())
+    }
+
     /// [Reads](Self::read) a list as `preparation` says.
     pub(crate) fn read_as(path: Option<&Path>, preparation: &Preparation) -> anyhow::Result<Self> {
         let default = Path::new(DEFAULT_INPUT);

@@ -4,6 +4,7 @@
 //! [`ModelBytes::open`] does the rest, and what it returns cannot fail.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,7 @@ use micro_diffusion::tensor::Dtype;
 use micro_diffusion::text::Alphabet;
 
 use crate::engine::configurations::{self, Config};
-use crate::engine::description::{file_error, network_name, shape_name};
+use crate::engine::description::{dtype_name, file_error, network_name, shape_name};
 use crate::engine::language::Language;
 use crate::engine::network::OpenModel;
 use crate::files::characters::is_directive;
@@ -29,12 +30,15 @@ use crate::files::safetensors;
 /// The model that comes with the program.
 static BUILT_IN: &[u8] = include_bytes!("../../../data/names.mdm");
 
+/// How `--model` names it.
+const BUILT_IN_NAME: &str = "built-in";
+
 /// The bytes of a model file, and where they came from.
 pub(crate) struct ModelBytes {
     /// Where they came from.
     pub(crate) source: String,
     /// Why they were taken, where the user named none.
-    pub(crate) chosen: Option<&'static str>,
+    pub(crate) chosen: Option<String>,
     /// Of the run that left them.
     settings: Option<RunSettings>,
     /// The folder that they lie in, if any.
@@ -45,14 +49,15 @@ pub(crate) struct ModelBytes {
 }
 
 impl ModelBytes {
-    /// Reads the model at `path`, a file (of this program or safetensors) or a run folder; without one, the newest run's,
-    /// else the built-in one.
+    /// Reads the model at `path`, a file (of this program or safetensors), a run folder or `built-in`; without one, the newest
+    /// run's, else the built-in one.
     pub(crate) fn load(path: Option<&Path>) -> anyhow::Result<Self> {
         let newest = if path.is_none() { run::newest_model() } else { None };
-        let Some(path) = path.or(newest.as_deref()) else {
+        let named = |path: &&Path| *path != Path::new(BUILT_IN_NAME) || path.exists();
+        let Some(path) = path.or(newest.as_deref()).filter(named) else {
             return Ok(Self {
                 source: "the built-in model".to_owned(),
-                chosen: Some("there is no run yet"),
+                chosen: path.is_none().then(|| format!("there is no model in {}/", run::RUNS)),
                 settings: None,
                 folder: None,
                 bytes: Cow::Borrowed(BUILT_IN),
@@ -76,7 +81,7 @@ impl ModelBytes {
             _ => error,
         })?;
         Ok(Self {
-            chosen: newest.is_some().then_some("newest run"),
+            chosen: newest.is_some().then(|| about_newest(settings.as_ref())),
             settings,
             folder: file.parent().map(Path::to_owned),
             ..Self::of_bytes(file.display().to_string(), bytes)
@@ -187,8 +192,43 @@ impl<'a> Model<'a> {
     pub(crate) fn weights(&self) -> anyhow::Result<&'a [f32]> {
         match self.file.dtype() {
             Dtype::F32 => Ok(self.weights),
-            dtype => Err(file_error(&FileError::Dtype(dtype))),
+            dtype => bail!(
+                "{}: its weights are {}, and this needs the floats that they were rounded from: take a model that was trained \
+                 without --quantize, before it is exported as integers; firmware reads the .mdm file of integers as it is",
+                self.source,
+                dtype_name(dtype)
+            ),
         }
+    }
+
+    /// Every line of the list that it was trained on, or of `input`; and what is to be said of where they come from.
+    ///
+    /// # Errors
+    /// Says so where the list is not known.
+    pub(crate) fn list(&self, input: Option<&Path>) -> anyhow::Result<(HashSet<String>, Option<String>)> {
+        let (lines, note) = match (self.left_run(), input, self.bytes) {
+            (_, Some(input), _) => {
+                let preparation = Preparation { lowercase: self.is_lowercase(), ..Preparation::default() };
+                (Lines::read_as(Some(input), &preparation)?, None)
+            }
+            (Some(run), ..) => {
+                let found = run.list("name the list as it was with --input")?;
+                (found.lines, found.note)
+            }
+            (_, _, Cow::Borrowed(_)) => (Lines::built_in()?, None),
+            _ => bail!(
+                "{} does not say which list it was trained on, so that nobody knows which names are new: name the list with \
+                 --input, or give the run folder with --model",
+                self.source
+            ),
+        };
+        Ok((lines.lines.into_iter().collect(), note))
+    }
+
+    /// The run that left it.
+    fn left_run(&self) -> Option<LeftRun<'a>> {
+        let (settings, folder) = self.settings.zip(self.folder)?;
+        Some(LeftRun { folder, settings, room: Room::of(&self.config) })
     }
 
     /// Whether every character of `line` is a symbol of the model.
@@ -204,8 +244,7 @@ impl<'a> Model<'a> {
     /// The text whose held-out lines score the model: that `wanted`, else that of its run, else the names.
     pub(crate) fn corpus(&self, wanted: Wanted) -> anyhow::Result<Scored> {
         let Wanted { input, preparation, development } = wanted;
-        let run = self.settings.zip(self.folder);
-        let run = run.map(|(settings, folder)| LeftRun { folder, settings, room: Room::of(&self.config) });
+        let run = self.left_run();
         let own_split = development.is_none() && self.settings.is_some_and(|run| run.development);
         let split = Split::of(development.unwrap_or(own_split));
         let mut notes = Vec::new();
@@ -221,10 +260,28 @@ impl<'a> Model<'a> {
             }
         };
         notes.extend(run.and_then(|run| run.warning(&lines, split, input)));
-        let corpus = lines.within(Room::any_character(self.file.shape().positions), split)?;
+        let mut corpus = lines.within(Room::any_character(self.file.shape().positions), split)?;
+        let held_out = corpus.held_out.len();
+        for side in [&mut corpus.training, &mut corpus.held_out] {
+            side.retain(|line| self.reads(line));
+        }
+        let unreadable = held_out - corpus.held_out.len();
+        if unreadable > 0 {
+            notes.push(format!("left out {unreadable} lines with characters that the model does not know"));
+        }
         let own_text = input.is_none() && self.settings.is_some_and(|run| run.input.is_some());
         Ok(Scored { corpus, notes, own_text, own_split })
     }
+}
+
+/// What a user who named no model should know of the newest run's, which may be a mere trial.
+fn about_newest(settings: Option<&RunSettings>) -> String {
+    let run = settings.map_or(String::new(), |run| {
+        let input =
+            run.input.as_deref().map_or_else(|| "the names".to_owned(), |input| input.display().to_string());
+        format!(": {} steps on {input}", run.training.steps)
+    });
+    format!("newest run{run}; --model {BUILT_IN_NAME} is the one that comes along")
 }
 
 /// Why a file is not read; for the model of a run by `settings` that is too old, with the command that trains it anew.

@@ -70,6 +70,9 @@ pub(crate) struct RunSettings {
     pub(crate) input: Option<PathBuf>,
     #[serde(flatten)]
     pub(crate) preparation: Preparation,
+    /// The model that the run started from, if it did not start from random weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) from: Option<PathBuf>,
 }
 
 impl RunSettings {
@@ -81,6 +84,7 @@ impl RunSettings {
         keys.filter(|(key, value)| *key != "input" && old.get(key) != Some(value))
             .map(|(key, value)| match key.as_str() {
                 "data_sha256" => "the training lines or the alphabet differ".to_owned(),
+                "steps" => format!("steps is {value}, and was {}: a run only goes on to more", old[key]),
                 _ => format!("{key} is {value}, and was {}", old[key]),
             })
             .collect()

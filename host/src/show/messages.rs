@@ -18,7 +18,7 @@ const ORDERS: u32 = 4;
 
 /// Says which model it is, where the user named none.
 pub(crate) fn announce(model: &ModelBytes) {
-    if let Some(why) = model.chosen {
+    if let Some(why) = &model.chosen {
         say(&format!("model       {} ({why})", model.source));
     }
 }
@@ -62,6 +62,10 @@ pub(crate) fn report_integers(floats: &Model, quantised: &Model, held_out: &[Str
         quantised.file.parameter_bytes(),
         quantised.network.memory_bytes()
     ));
+    if held_out.is_empty() {
+        say("no held-out lines to score what that costs");
+        return Ok(());
+    }
     let waiting = Waiting::new("comparing", 0, false);
     let [mean, most] = difference(&*floats.network, &*quantised.network, held_out)?;
     drop(waiting);

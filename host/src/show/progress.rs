@@ -8,7 +8,7 @@ use crate::engine::configurations::{self, Config};
 use crate::engine::description::shape_name;
 use crate::engine::preview::Preview;
 use crate::engine::settings::Settings;
-use crate::engine::trainer::State;
+use crate::engine::trainer::{Best, State};
 use crate::files::characters::code_point;
 use crate::files::corpus::Corpus;
 use crate::files::room::Room;
@@ -45,8 +45,15 @@ impl Progress {
         self.line(&format!("\n{}{text}{}", HEADING.render(), HEADING.render_reset()));
     }
 
-    /// What training starts from; `chosen` where the program chose the network.
-    pub(crate) fn found(&mut self, corpus: &Corpus, config: &Config, chosen: bool, settings: &Settings) {
+    /// What training starts from; `chosen` where the program chose the network, `choosing` lines are kept for choosing.
+    pub(crate) fn found(
+        &mut self,
+        corpus: &Corpus,
+        config: &Config,
+        chosen: bool,
+        settings: &Settings,
+        choosing: usize,
+    ) {
         let dropped = &corpus.dropped;
         let (training, held_out) = (corpus.training.len(), corpus.held_out.len());
         self.line(&format!(
@@ -88,13 +95,20 @@ impl Progress {
             let reason = if corpus.fits { "the smallest room" } else { "there is no more room" };
             self.line(&format!("            {reason} for this text; --config names another network"));
         }
+        let dropout = settings.dropout;
+        let dropout = if dropout > 0.0 { format!("dropout {dropout:.2}, ") } else { String::new() };
         self.line(&format!(
-            "training    {} steps of {}, seed {}, {} threads",
+            "training    {} steps of {}, {dropout}seed {}, {} threads",
             settings.steps,
             settings.batch,
             settings.seed,
             rayon::current_num_threads()
         ));
+        if choosing > 0 {
+            self.line(&format!(
+                "            {choosing} of the lines to train on are kept to choose the best state of the run"
+            ));
+        }
     }
 
     /// The forward process on one line of the data.
@@ -153,6 +167,14 @@ impl Progress {
     fn score(&self, losses: &[f32]) -> String {
         let held_out = self.nelbo.map_or(String::new(), |nelbo| format!(", held-out {nelbo:.2}"));
         format!("loss {:.2}{held_out} nats a name", recent(losses))
+    }
+
+    /// Which state the model is, chosen by `choosing` lines.
+    pub(crate) fn kept(&mut self, best: &Best, steps: u32, choosing: usize) {
+        let Best { step, nats, .. } = best;
+        self.line(&format!(
+            "kept the state of step {step} of {steps}, the best by the {choosing} lines kept for choosing: {nats:.2} nats a name"
+        ));
     }
 
     pub(crate) fn trained(&mut self, state: &State, time: Duration) {

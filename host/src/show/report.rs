@@ -22,6 +22,13 @@ const COMPARED: (f64, f64) = (200.0, 1000.0);
 /// Floating-point operations that the comparison may take.
 const FLOPS: f64 = 2e11;
 
+/// How well a model knows held-out lines, and how well counting does.
+pub(crate) struct Scores {
+    pub(crate) model: Score,
+    pub(crate) counting_nats: f64,
+    pub(crate) counting_order: usize,
+}
+
 /// What is reported.
 pub(crate) struct Report<'a> {
     pub(crate) config: &'a Config,
@@ -30,9 +37,11 @@ pub(crate) struct Report<'a> {
     pub(crate) losses: &'a [f32],
     /// Pairs of (steps done, estimated held-out NELBO in nats).
     pub(crate) held_out: &'a [(u32, f64)],
-    pub(crate) score: Option<&'a Score>,
+    pub(crate) scores: Option<&'a Scores>,
     /// Names with their states.
     pub(crate) drawn: &'a [Drawn],
+    /// Which of them are copies of training lines.
+    pub(crate) copies: &'a [bool],
     pub(crate) samplers: Vec<(Order, Statistics)>,
 }
 
@@ -74,11 +83,13 @@ impl Report<'_> {
                 body {
                     h1 { "What " b { (self.config.title()) } " learned from " b { (self.corpus.source) } }
                     (self.summary())
-                    h2 { "New names" }
+                    h2 { "Names" }
                     p.note { "Names number 0 to " (self.drawn.len() - 1) " of seed " (self.settings.training.seed)
-                        ", with the defaults of " code { "sample" } "." }
+                        ", with the defaults of " code { "sample" } ". "
+                        @let copies = self.copies.iter().filter(|copy| **copy).count();
+                        @if copies == 0 { "All are new." } @else { (copies) " are copies of training lines, in grey." } }
                     figure { (PreEscaped(names)) }
-                    ul.names { @for drawn in self.drawn { li { (drawn.text) } } }
+                    ul.names { @for (drawn, copy) in self.drawn.iter().zip(self.copies) { li.copy[*copy] { (drawn.text) } } }
                     h2 { "How the first name emerged" }
                     figure { (PreEscaped(unmasking)) }
                     h2 { "Training" }
@@ -97,10 +108,11 @@ impl Report<'_> {
         let tile = |value: String, what: &str| html! { div.tile { b { (value) } span { (what) } } };
         html! {
             div.tiles {
-                @if let Some(score) = self.score {
+                @if let Some(Scores { model: score, counting_nats, counting_order }) = self.scores {
                     @let figure = |figure: &Figure| format!("{:.2} ± {:.2}", figure.nats, figure.stderr);
                     (tile(figure(&score.nelbo), "held-out NELBO, nats a name"))
                     (tile(figure(&score.nll), &format!("held-out −ln p, from {} orders", self.config.ending.1)))
+                    (tile(format!("{counting_nats:.2}"), &format!("counting, by n-grams of {counting_order} characters")))
                 }
                 (tile(self.config.network.parameters().to_string(), "parameters"))
                 (tile(format!("{} × {}", self.settings.training.steps, self.settings.training.batch), "steps × batch"))
@@ -171,7 +183,7 @@ h1{font-weight:500;font-size:1.7rem;line-height:1.25}h2{font-size:1.15rem;margin
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(170px,1fr));gap:.8rem;margin:1.4rem 0}\
 .tile{background:var(--card);border-radius:10px;padding:.8rem 1rem}\
 .tile b{display:block;font-size:1.35rem;font-weight:600}.tile span{color:var(--soft);font-size:.85rem}\
-.names{list-style:none;padding:0;margin:0;display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:.15rem 1rem;font-size:1.1rem}\
+.copy{color:var(--soft)}.names{list-style:none;padding:0;margin:0;display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:.15rem 1rem;font-size:1.1rem}\
 figure{margin:.6rem 0;overflow-x:auto}figure svg{max-width:100%;height:auto}\
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}\
 td,th{text-align:right;padding:.22rem .7rem;border-bottom:1px solid var(--line);font-weight:400}\

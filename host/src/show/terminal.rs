@@ -10,6 +10,9 @@ use crate::files::characters::{code_point, is_directive, is_invisible};
 /// How `error:` is shown.
 pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
 
+/// How a name is shown that is a copy of a training line.
+pub(crate) const COPY: Style = Style::new().dimmed();
+
 /// Says `line` on stderr. Where nobody can hear it, the work goes on all the same.
 pub(crate) fn say(line: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{line}");

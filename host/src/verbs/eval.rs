@@ -70,11 +70,7 @@ pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
     let preparation = options.list.over(&Preparation::default());
     let (input, development) = (options.input.as_deref(), options.development);
     let corpus = scoring_list(&model, Wanted { input, preparation: &preparation, development })?;
-    let mut texts: Vec<String> = corpus.held_out.iter().filter(|line| model.reads(line)).cloned().collect();
-    let unreadable = corpus.held_out.len() - texts.len();
-    if unreadable > 0 {
-        terminal::say(&format!("left out {unreadable} lines with characters that the model does not know"));
-    }
+    let mut texts = corpus.held_out.clone();
     if texts.is_empty() {
         bail!("{}: no held-out line that the model can read; it holds out every tenth line", corpus.source);
     }
@@ -141,9 +137,10 @@ fn exact(model: &Model, texts: &[String]) -> anyhow::Result<Exact> {
 fn draw(model: &Model, options: &EvalOptions) -> anyhow::Result<Vec<Drawn>> {
     let waiting = Waiting::new("drawing", options.num as usize, false);
     let (request, mut drawn) = (options.draw.request(options.seed), Vec::new());
+    let drawer = model.network.drawer(&request)?;
     for first in (0..options.num).step_by(CHUNK as usize) {
         let chunk = first..options.num.min(first.saturating_add(CHUNK));
-        drawn.extend(model.network.draw(&request, chunk.clone())?);
+        drawn.extend(drawer.draw(chunk.clone())?);
         waiting.note(chunk.len());
     }
     Ok(drawn)

@@ -84,12 +84,11 @@ fn integers(model: &Model, dtype: Dtype, options: &ExportOptions) -> anyhow::Res
     let preparation = options.list.over(&Preparation::default());
     let (input, development) = (options.input.as_deref(), options.development);
     let corpus = scoring_list(model, Wanted { input, preparation: &preparation, development })?;
-    let known = |line: &&String| model.reads(line);
-    let training: Vec<String> = corpus.training.iter().filter(known).take(LINES).cloned().collect();
-    let held_out: Vec<String> = corpus.held_out.iter().filter(known).cloned().collect();
-    if training.is_empty() || held_out.is_empty() {
+    let training: Vec<String> = corpus.training.iter().take(LINES).cloned().collect();
+    let held_out = corpus.held_out.clone();
+    if training.is_empty() {
         bail!(
-            "{}: too few lines that the model can read to scale and score its integers; give its own text with --input",
+            "{}: no training line that the model can read, to scale its integers by; give its own text with --input",
             corpus.source
         );
     }

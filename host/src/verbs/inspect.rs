@@ -33,7 +33,7 @@ pub(crate) fn run(options: &InspectOptions) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     }
     for (key, value) in report.as_object().into_iter().flatten() {
-        if let Some(counts) = value.as_array().filter(|_| key == LENGTHS) {
+        if let Some(counts) = value.as_array().filter(|values| values.iter().all(Value::is_number)) {
             let counts: Vec<String> = counts.iter().map(Value::to_string).collect();
             writeln!(out, "{key:<27} {}", counts.join(" "))?;
         } else if let Value::Array(rows) = value {

@@ -1,5 +1,6 @@
 //! `train`: from a text file to a run folder, with everything shown on the way.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -7,22 +8,25 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use anstyle::Style;
 use anyhow::{Context, bail, ensure};
-use micro_diffusion::adam::learning_rate;
 use micro_diffusion::tensor::Dtype;
 
 use crate::cli::{Outcome, TrainOptions};
+use crate::engine::choice::{self, Chooser};
 use crate::engine::configurations::Config;
-use crate::engine::draw::Request;
+use crate::engine::counting;
+use crate::engine::draw::{Drawn, Request};
 use crate::engine::preview::{Observer, Wanted};
 use crate::engine::score::{Score, spread};
-use crate::engine::settings::Settings;
+use crate::engine::settings::{Keep, Settings};
 use crate::engine::trainer::{Plan, State, Training};
 use crate::files::checkpoint::{self, Checkpoint};
 use crate::files::corpus::{Corpus, DEFAULT_INPUT, Lines, Split};
 use crate::files::memory::refuse_too_large;
 use crate::files::model::{Model, ModelBytes};
 use crate::files::origin::{Origin, STDIN};
+use crate::files::preparation::Preparation;
 use crate::files::quoting::quoted;
 use crate::files::room::{self, Room};
 use crate::files::run::{self as folder, RunFolder, RunSettings};
@@ -30,7 +34,7 @@ use crate::files::run_list::LeftRun;
 use crate::show::messages::{report_chip, report_integers};
 use crate::show::picture::Painter;
 use crate::show::progress::Progress;
-use crate::show::report::{self, Report};
+use crate::show::report::{self, Report, Scores};
 use crate::show::terminal;
 use crate::show::waiting::Waiting;
 
@@ -46,31 +50,134 @@ static TRAINING: AtomicBool = AtomicBool::new(false);
 
 pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     let (out, resumed) = open_run(options)?;
-    let stored = resumed.as_ref().map(|checkpoint| checkpoint.metadata.settings.clone());
-    let preparation =
-        options.list.over(&stored.as_ref().map(|run| run.preparation.clone()).unwrap_or_default());
     let mut say = Progress::new(options.quiet);
-    let waiting = Waiting::new("reading the list", 0, options.quiet);
-    let (lines, input) = match &resumed {
-        Some(checkpoint) => resumed_list(options, checkpoint, &out, &mut say)?,
-        None => (Lines::read_as(options.input.as_deref(), &preparation)?, named_input(options)),
-    };
-    let list = lines.to_text();
-    let chosen = stored.is_none() && options.config.is_none();
-    let config = match &resumed {
-        Some(checkpoint) => checkpoint.config,
-        None => room::choose(&lines.lines, &lines.source, options.config.as_deref())?,
-    };
-    let training = options.over(stored.as_ref().map_or_else(|| config.settings(), |s| s.training.clone()));
-    let development = options.development || stored.as_ref().is_some_and(|settings| settings.development);
-    let corpus = lines.corpus(&config, Split::of(development))?;
-    let settings = RunSettings { training, development, data_sha256: corpus.digest(), input, preparation };
-    drop(waiting);
-    if let Some(stored) = &stored {
-        refuse_differences(&settings, stored, &out)?;
-    }
+    let material = Material::gather(options, &out, resumed.as_ref(), &mut say)?;
+    let Material { config, corpus, list, settings, start } = &material;
     let training = &settings.training;
     refuse_too_large(config.network, training.batch)?;
+    refuse_unroundable(config, training)?;
+    let folder = RunFolder::open(&out)?;
+    if resumed.is_none()
+        && let Some(aside) = folder.keep_earlier()?
+    {
+        say.line(&format!("kept the earlier run as {}", aside.display()));
+    }
+    let (shown, choosing) = match training.keep {
+        Keep::Best => choice::split(&corpus.training),
+        Keep::Last => (corpus.training.clone(), Vec::new()),
+    };
+    let chosen = resumed.is_none() && options.config.is_none() && start.is_none();
+    say.found(corpus, config, chosen, training, choosing.len());
+    if !options.no_pictures && !options.quiet {
+        say.forward(corpus, training.seed);
+    }
+    let start = start.as_ref().map(|start| &*start.weights);
+    let plan = Plan { texts: &shown, language: corpus.language()?, settings: training, start };
+    let mut trainer = config.network.trainer(plan)?;
+    if let Some(checkpoint) = resumed {
+        trainer.restore(checkpoint.state);
+        say.line(&format!("going on from step {}", trainer.state().losses.len()));
+    }
+    let run = Run { folder: &folder, config, corpus, list, settings, options };
+    let mut observer = run.observer(trainer.state())?;
+    let format = config.network.format(training.dtype())?;
+    let done = trainer.state().losses.len() as u32;
+    let mut chooser = Chooser::new(format, corpus.language()?, &choosing, training, done);
+    run.start(trainer.state())?;
+    if !train(trainer.as_mut(), &run, &mut chooser, &mut observer, &mut say)? {
+        return Ok(Outcome::Interrupted);
+    }
+    if let Some(best) = &trainer.state().best {
+        say.kept(best, training.steps, choosing.len());
+    }
+    run.finish(trainer.state(), &observer)?;
+    say.line(&format!("wrote {}", folder.file(folder::MODEL).display()));
+    run.say_loss(trainer.state())?;
+    if !options.quiet {
+        report_chip(config, corpus.language()?);
+    }
+    finale(&run, &observer, &trainer.state().losses, &mut say)?;
+    Ok(Outcome::Done)
+}
+
+/// What a run is made of.
+struct Material {
+    config: Config,
+    corpus: Corpus,
+    /// The prepared lines, for the run folder.
+    list: String,
+    settings: RunSettings,
+    /// What it starts from, where that is not random weights.
+    start: Option<Start>,
+}
+
+impl Material {
+    /// Gathers what the run in `out` is made of, which goes on from `resumed`, if there is that.
+    fn gather(
+        options: &TrainOptions,
+        out: &Path,
+        resumed: Option<&Checkpoint>,
+        say: &mut Progress,
+    ) -> anyhow::Result<Self> {
+        let stored = resumed.map(|checkpoint| checkpoint.metadata.settings.clone());
+        let preparation =
+            options.list.over(&stored.as_ref().map(|run| run.preparation.clone()).unwrap_or_default());
+        let waiting = Waiting::new("reading the list", 0, options.quiet);
+        let (lines, input) = match resumed {
+            Some(checkpoint) => resumed_list(options, checkpoint, out, say)?,
+            None => (Lines::read_as(options.input.as_deref(), &preparation)?, named_input(options)),
+        };
+        let list = lines.to_text();
+        let start = options.from.as_deref().map(Start::load).transpose()?;
+        let config = match (resumed, &start) {
+            (Some(checkpoint), _) => checkpoint.config,
+            (None, Some(start)) => start.config,
+            (None, None) => room::choose(&lines.lines, &lines.source, options.config.as_deref())?,
+        };
+        let development = options.development || stored.as_ref().is_some_and(|settings| settings.development);
+        let mut corpus = lines.corpus(&config, Split::of(development))?;
+        let stored =
+            stored.map(|stored| RunSettings { training: stored.training.extended(options.steps), ..stored });
+        let settings =
+            RunSettings { input, preparation, ..settings_of(options, stored.as_ref(), &config, &corpus) };
+        // The weights know the alphabet of the model that they came from, which may have more characters than the lines.
+        if let Some(start) = &start {
+            start.refuse_others(options.config.as_deref(), &corpus)?;
+            corpus.alphabet.clone_from(&start.alphabet);
+        } else if let Some(checkpoint) = resumed.filter(|_| settings.from.is_some()) {
+            corpus.alphabet.clone_from(&checkpoint.metadata.alphabet);
+        }
+        drop(waiting);
+        if let Some(stored) = &stored {
+            refuse_differences(&settings, stored, out)?;
+        }
+        Ok(Self { config, corpus, list, settings, start })
+    }
+}
+
+/// The settings of a run of `config` on `corpus`, but for where the list is from: the options, else what is stored of a run that
+/// goes on, else the defaults.
+fn settings_of(
+    options: &TrainOptions,
+    stored: Option<&RunSettings>,
+    config: &Config,
+    corpus: &Corpus,
+) -> RunSettings {
+    RunSettings {
+        training: options.over(match stored {
+            Some(settings) => settings.training.clone(),
+            None => config.settings(corpus.training.len()),
+        }),
+        development: options.development || stored.is_some_and(|settings| settings.development),
+        data_sha256: corpus.digest(),
+        input: None,
+        preparation: Preparation::default(),
+        from: options.from.clone().or(stored.and_then(|settings| settings.from.clone())),
+    }
+}
+
+/// Refuses to train for integers a network that has none, or with dropout.
+fn refuse_unroundable(config: &Config, training: &Settings) -> anyhow::Result<()> {
     if training.quantize.is_some() {
         config.network.format(training.dtype())?;
         // The slope of their activation is 0 at its upper end too, which cannot be told from a value scaled by dropout.
@@ -80,37 +187,51 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
             training.dropout
         );
     }
-    let folder = RunFolder::open(&out)?;
-    if resumed.is_none()
-        && let Some(aside) = folder.keep_earlier()?
-    {
-        say.line(&format!("kept the earlier run as {}", aside.display()));
+    Ok(())
+}
+
+/// A trained model that a run starts from.
+struct Start {
+    source: String,
+    config: Config,
+    alphabet: String,
+    weights: Vec<f32>,
+}
+
+impl Start {
+    fn load(path: &Path) -> anyhow::Result<Self> {
+        let mut bytes = ModelBytes::load(Some(path))?;
+        let model = bytes.open()?;
+        let alphabet = model.alphabet().characters().to_owned();
+        Ok(Self {
+            source: model.source.to_owned(),
+            config: model.config,
+            alphabet,
+            weights: model.weights()?.to_vec(),
+        })
     }
-    say.found(&corpus, &config, chosen, training);
-    if !options.no_pictures && !options.quiet {
-        say.forward(&corpus, training.seed);
+
+    /// Refuses a network called `asked` that the weights are not of, and lines with characters that they do not know.
+    fn refuse_others(&self, asked: Option<&str>, corpus: &Corpus) -> anyhow::Result<()> {
+        let own = self.config.name;
+        if let Some(asked) = asked.filter(|asked| *asked != own) {
+            bail!(
+                "{} is a {own}, and the run is to train a {asked}; leave out --config, or start without --from",
+                self.source
+            );
+        }
+        let unknown: String = corpus.alphabet.chars().filter(|c| !self.alphabet.contains(*c)).collect();
+        ensure!(
+            unknown.is_empty(),
+            "{} does not know {} characters of {}: “{unknown}”; it knows “{}”: drop the lines with others, or start without \
+             --from",
+            self.source,
+            unknown.chars().count(),
+            corpus.source,
+            self.alphabet
+        );
+        Ok(())
     }
-    let plan = Plan { texts: &corpus.training, language: corpus.language()?, settings: training };
-    let mut trainer = config.network.trainer(plan)?;
-    if let Some(checkpoint) = resumed {
-        trainer.restore(checkpoint.state);
-        say.line(&format!("going on from step {}", trainer.state().losses.len()));
-    }
-    let run =
-        Run { folder: &folder, config: &config, corpus: &corpus, list: &list, settings: &settings, options };
-    let mut observer = run.observer(trainer.state())?;
-    run.start(trainer.state())?;
-    if !train(trainer.as_mut(), &run, &mut observer, &mut say)? {
-        return Ok(Outcome::Interrupted);
-    }
-    run.finish(trainer.state(), &observer)?;
-    say.line(&format!("wrote {}", folder.file(folder::MODEL).display()));
-    run.say_loss(trainer.state())?;
-    if !options.quiet {
-        report_chip(&config, corpus.language()?);
-    }
-    finale(&run, &observer, &trainer.state().losses, &mut say)?;
-    Ok(Outcome::Done)
 }
 
 /// What the options name as the list, as the settings keep it.
@@ -196,6 +317,7 @@ fn refuse_differences(settings: &RunSettings, stored: &RunSettings, out: &Path) 
 fn train(
     trainer: &mut dyn Training,
     run: &Run,
+    chooser: &mut Chooser,
     observer: &mut Observer,
     say: &mut Progress,
 ) -> anyhow::Result<bool> {
@@ -211,6 +333,7 @@ fn train(
     let bar = say.bar(trainer.state().losses.len(), steps);
     let start = Instant::now();
     let mut done = trainer.state().losses.len();
+    chooser.after(trainer.state_mut())?;
     say.preview(&bar, observer.after(trainer.state())?);
     while done < steps && !STOP.load(Ordering::SeqCst) {
         let loss = trainer.step();
@@ -218,6 +341,7 @@ fn train(
         if !loss.is_finite() {
             bail!("the loss of step {done} is {loss}: {}", checkpoint::DIVERGED);
         }
+        chooser.after(trainer.state_mut())?;
         if done.is_multiple_of(run.options.save_every as usize) && done < steps {
             run.checkpoint(trainer.state(), observer)?;
         }
@@ -262,7 +386,7 @@ impl Run<'_> {
         let done = state.losses.len() as u32;
         let table = self.folder.file(folder::HELD_OUT);
         let earlier = if done > 0 { folder::read_curve(&table, done)? } else { Vec::new() };
-        Ok(Observer::new(self.config.network, wanted, self.settings.training.steps, done, earlier))
+        Ok(Observer::new(self.config.network, wanted, &self.settings.training, done, earlier))
     }
 
     /// The list, the settings, and a checkpoint to go on from should the run end early.
@@ -289,11 +413,9 @@ impl Run<'_> {
     /// The last checkpoint, the losses and the model.
     fn finish(&self, state: &State, observer: &Observer) -> anyhow::Result<()> {
         self.checkpoint(state, observer)?;
-        let Settings { steps, learning_rate: peak, warm_up, final_rate, .. } = self.settings.training;
         let mut csv = "step,loss_nats_per_name,learning_rate\n".to_owned();
         for (step, loss) in (0..).zip(&state.losses) {
-            let rate = learning_rate(step, steps, peak, warm_up, final_rate);
-            writeln!(csv, "{},{loss},{rate}", step + 1)?;
+            writeln!(csv, "{},{loss},{}", step + 1, self.settings.training.rate(step))?;
         }
         self.folder.save(folder::LOSS, csv.as_bytes())?;
         self.folder.save(folder::MODEL, &self.model(state)?)
@@ -336,7 +458,7 @@ fn finale(run: &Run, observer: &Observer, losses: &[f32], say: &mut Progress) ->
     }
     let mut bytes = ModelBytes::load(Some(&run.folder.file(folder::MODEL)))?;
     let model = bytes.open()?;
-    let score = if no_eval { None } else { held_out_score(run, &model, say)? };
+    let scores = if no_eval { None } else { held_out_scores(run, &model, say)? };
     let seed = run.settings.training.seed;
     let request = Request { trace: !no_pictures, ..Request::new(seed) };
     let drawn = model.network.draw(&request, 0..NAMES)?;
@@ -348,13 +470,10 @@ fn finale(run: &Run, observer: &Observer, losses: &[f32], say: &mut Progress) ->
             say.line(&format!("  {line}"));
         }
     }
-    if !no_eval {
-        say.heading("New names");
-        let mut out = terminal::results();
-        for drawn in &drawn {
-            writeln!(out, "{}", drawn.text)?;
-        }
-    }
+    let lines: HashSet<&str> = run.corpus.training.iter().map(String::as_str).collect();
+    let copies: Vec<bool> = drawn.iter().map(|drawn| lines.contains(&*drawn.text)).collect();
+    // A reader who leaves takes nothing from the run folder.
+    let printed = if no_eval { Ok(()) } else { print(&drawn, &copies, say) };
     if !no_pictures {
         let report = Report {
             config: run.config,
@@ -362,21 +481,46 @@ fn finale(run: &Run, observer: &Observer, losses: &[f32], say: &mut Progress) ->
             settings: run.settings,
             losses,
             held_out: &observer.curve,
-            score: score.as_ref(),
+            scores: scores.as_ref(),
             drawn: &drawn,
+            copies: &copies,
             samplers: if no_eval { Vec::new() } else { report::compare(&model, run.corpus, seed)? },
         };
         report.save(run.folder)?;
         say.line(&format!("\nwrote {}", run.folder.file(folder::REPORT).display()));
     }
+    printed
+}
+
+/// Prints names, those that are `copies` of training lines dimmed where a terminal can, and says which they are.
+fn print(drawn: &[Drawn], copies: &[bool], say: &mut Progress) -> anyhow::Result<()> {
+    let copied: Vec<&str> =
+        drawn.iter().zip(copies).filter(|(_, copy)| **copy).map(|(drawn, _)| &*drawn.text).collect();
+    say.heading(&match (copied.len(), drawn.len()) {
+        (0, _) => "New names".to_owned(),
+        (copies, all) if copies == all => "Names, all copies of training lines".to_owned(),
+        (1, all) => format!("Names: {} new, 1 copy of a training line", all - 1),
+        (copies, all) => format!("Names: {} new, {copies} copies of training lines", all - copies),
+    });
+    let mut out = terminal::results();
+    for (drawn, copy) in drawn.iter().zip(copies) {
+        let style = if *copy { terminal::COPY } else { Style::new() };
+        writeln!(out, "{}{}{}", style.render(), drawn.text, style.render_reset())?;
+    }
+    out.flush()?;
+    if !copied.is_empty() {
+        say.line(&format!("copies      {}", copied.join(", ")));
+    }
     Ok(())
 }
 
-/// The score by the network's lines and orders, if there are held-out lines.
-fn held_out_score(run: &Run, model: &Model, say: &mut Progress) -> anyhow::Result<Option<Score>> {
+/// The score by the network's lines and orders and that of counting, if there are held-out lines.
+fn held_out_scores(run: &Run, model: &Model, say: &mut Progress) -> anyhow::Result<Option<Scores>> {
     let held_out = &run.corpus.held_out;
     if held_out.is_empty() {
-        say.line("no held-out lines to score: the file has fewer than ten");
+        say.line(
+            "no held-out lines to score: every tenth line is held out, and there are fewer than ten, or those were dropped",
+        );
         return Ok(None);
     }
     let (lines, orders) = run.config.ending;
@@ -389,5 +533,13 @@ fn held_out_score(run: &Run, model: &Model, say: &mut Progress) -> anyhow::Resul
         "held out: NELBO {:.3} ± {:.3}, −ln p {:.3} ± {:.3} nats a name ({count}{of} names, {orders} random orders of each)",
         score.nelbo.nats, score.nelbo.stderr, score.nll.nats, score.nll.stderr
     ));
-    Ok(Some(score))
+    // The end of a line is a symbol too.
+    let symbols = model.alphabet().symbols() + 1;
+    let (counting_nats, counting_order) = counting::score(&run.corpus.training, symbols, &lines);
+    let against = if score.nll.nats < counting_nats { "behind" } else { "ahead of" };
+    say.line(&format!(
+        "counting: −ln p {counting_nats:.3}, by n-grams of {counting_order} characters: {:.3} {against} the model",
+        (counting_nats - score.nll.nats).abs()
+    ));
+    Ok(Some(Scores { model: score, counting_nats, counting_order }))
 }
