@@ -1,6 +1,6 @@
 """Trains a perceptron anew, by NumPy alone, in double precision: python3 training.py RUN NAMES
 
-RUN is the folder of a run of `micro-diffusion train --config perceptron` (or `perceptron-small`) with `--dropout 0` on
+RUN is the folder of a run of `micro-diffusion train --config perceptron` (or `perceptron-small`, with `--dropout 0 --keep last`) on
 the file NAMES, whose lines are all different. Of RUN the script reads `settings.json` and the shapes in
 `checkpoint.safetensors`; of NAMES the lines. All else it computes from the equations: initial weights, order of the
 names, lengths, masks, loss, gradient, Adam.
@@ -165,7 +165,8 @@ def loss_and_gradient(p, clean, lengths, masks, weights, symbols):
 
 def learning_rate(step, settings):
     """Rises over the warm-up, then falls in a line to a share of its peak."""
-    peak, warm_up, floor = settings["learning_rate"], settings["warm_up"], settings["final_rate"]
+    peak, floor = settings["learning_rate"], settings["final_rate"]
+    warm_up = min(settings["warm_up"], settings["steps"] // 2)
     if step < warm_up:
         return peak * (step + 1) / warm_up
     done = (step - warm_up) / max(settings["steps"] - warm_up - 1, 1)
@@ -176,6 +177,7 @@ def main():
     run = pathlib.Path(sys.argv[1])
     settings = json.loads((run / "settings.json").read_text())
     assert settings["dropout"] == 0 and settings["quantize"] is None and not settings["development"]
+    assert settings["keep"] == "last" and "from" not in settings
     checkpoint, _ = load(run / "checkpoint.safetensors")
     weights = {name: tensor for name, tensor in checkpoint.items() if name.startswith("weights.")}
     shapes = {name.removeprefix("weights."): tensor.shape for name, tensor in weights.items()}

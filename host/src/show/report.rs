@@ -89,7 +89,7 @@ impl Report<'_> {
                         @let copies = self.copies.iter().filter(|copy| **copy).count();
                         @if copies == 0 { "All are new." } @else { (copies) " are copies of training lines, in grey." } }
                     figure { (PreEscaped(names)) }
-                    ul.names { @for (drawn, copy) in self.drawn.iter().zip(self.copies) { li.copy[*copy] { (drawn.text) } } }
+                    ul.names { @for (drawn, copy) in self.drawn.iter().zip(self.copies) { @if *copy { li.copy { (drawn.text) } } @else { li { (drawn.text) } } } }
                     h2 { "How the first name emerged" }
                     figure { (PreEscaped(unmasking)) }
                     h2 { "Training" }
