@@ -67,14 +67,14 @@ impl Recipe {
 
     /// This recipe for a network of `parameters` parameters and a list of `lines` training lines.
     ///
-    /// Steps are those of the recipe, but at most [`PASSES`] over the list and at least [`LEAST_STEPS`]. The fewer lines there
-    /// are, the more has to keep the network from learning them by heart. Weight decay grows as 1/lines, to [`MOST_DECAY`].
+    /// Steps are those of the recipe, but with fewer lines than [`LINES`] at most [`PASSES`] over the list and at least
+    /// [`LEAST_STEPS`]. The fewer lines there are, the more has to keep the network from learning them by heart. Weight decay grows as 1/lines, to [`MOST_DECAY`].
     /// Dropout grows by [`DROPOUT_A_DOUBLING`] with each doubling of the parameters for each line above [`PARAMETERS_A_LINE`],
     /// to [`MOST_DROPOUT`]. The average spans no more than a twentieth of the steps.
     fn for_list(self, parameters: usize, lines: usize) -> Self {
         let lines = lines.max(1) as f64;
         let passes = (PASSES * lines / f64::from(self.batch)).min(f64::from(u32::MAX)) as u32;
-        let steps = passes.max(LEAST_STEPS).min(self.steps);
+        let steps = if lines < LINES { passes.max(LEAST_STEPS).min(self.steps) } else { self.steps };
         let dropout = DROPOUT_A_DOUBLING * (parameters as f64 / lines / PARAMETERS_A_LINE).log2();
         let hundredths = (100.0 * dropout.min(MOST_DROPOUT)).round();
         Self {
@@ -117,11 +117,11 @@ pub(crate) struct Settings {
     pub(crate) seed: u64,
 }
 
-/// Passes over a list at most.
+/// Passes over a shorter list at most.
 const PASSES: f64 = 200.0;
 /// Steps at least, where the recipe has as many.
 const LEAST_STEPS: u32 = 1000;
-/// Training lines from which on the weight decay is the recipe's: somewhat fewer than the names have.
+/// Training lines from which on steps and weight decay are the recipe's: somewhat fewer than the names have.
 const LINES: f64 = 25_000.0;
 /// Weight decay that a short list comes to at most, for each unit of learning rate.
 const MOST_DECAY: f64 = 5.0;
