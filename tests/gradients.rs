@@ -37,6 +37,7 @@ use micro_diffusion::mlp::{
     output_forward, output_weight_gradient, table_gradient,
 };
 use micro_diffusion::normalisation::{rms_norm_backward, rms_norm_forward};
+use micro_diffusion::pack::{Pack, packs};
 use micro_diffusion::product::{
     Store, add_bias, add_bias_backward, product, product_backward_weight, product_transposed, shift,
     transpose, transpose_blocks,
@@ -44,6 +45,7 @@ use micro_diffusion::product::{
 use micro_diffusion::residual::Residual;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::softmax::{Target, cross_entropy, cross_entropy_of_positions, cross_entropy_of_rows};
+use micro_diffusion::text::Text;
 use micro_diffusion::transformer::Transformer;
 
 /// ∂f/∂x_i by central differences, for every i.
@@ -488,6 +490,46 @@ fn check_embedding(features: usize, symbols: &[Option<u8>], positions: usize, wi
             loss(views)
         });
         assert_gradient(&gradient, &slopes, &format!("embed_backward, table {index}"));
+    }
+}
+
+/// The rows of symbols and of positions from both ends, each from every text of a pack.
+#[test]
+fn packs_of_texts() {
+    const D: usize = 3;
+    const L: usize = 9;
+    let texts = [&[Some(1), None][..], &[Some(0)], &[Some(1), Some(3), None, Some(1)]];
+    let batch = texts.map(|symbols| {
+        let mut example = Example::<L>::EMPTY;
+        example.clean = Text::new(&vec![0; symbols.len()]).unwrap();
+        example.noisy[..symbols.len()].copy_from_slice(symbols);
+        example
+    });
+    let pack: Pack<L> = packs(&batch).next().unwrap();
+    assert_eq!(pack.examples().len(), 3);
+    let tables = [(1, 4 * D), (2, L * D), (3, L * D)].map(|(seed, length)| numbers(seed, length));
+    let c = numbers(9, D * pack.width());
+    let loss = |[token, position, from_end]: [&[f64]; 3]| {
+        let mut x = vec![f64::NAN; c.len()];
+        pack.embed(Plain, Embedding { token, position, from_end }, &mut x);
+        dot(&x, &c)
+    };
+    let mut d = vec![f64::NAN; c.len()];
+    transpose(&c, &mut d, pack.width());
+    let views = tables.each_ref().map(|table| &table[..]);
+    for (tensor, table) in tables.iter().enumerate() {
+        let mut gradient = vec![0.0; table.len()];
+        // A part of E is one row, and P and Q are whole.
+        let part = if tensor == 0 { D } else { table.len() };
+        for (part, out) in gradient.chunks_mut(part).enumerate() {
+            pack.embed_backward(Plain, (tensor, part), &d, out, D);
+        }
+        let slopes = numeric(table, |moved| {
+            let mut views = views;
+            views[tensor] = moved;
+            loss(views)
+        });
+        assert_gradient(&gradient, &slopes, "Pack::embed_backward");
     }
 }
 

@@ -52,7 +52,16 @@ const PARTS: [(&str, &[&str]); 4] = [
     ("integers", &["rounding", "integer", "integer_residual", "integer_convolution", "quantise"]),
     (
         "further networks",
-        &["product", "normalisation", "attention", "embedding", "residual", "transformer", "convolution"],
+        &[
+            "product",
+            "normalisation",
+            "attention",
+            "embedding",
+            "pack",
+            "residual",
+            "transformer",
+            "convolution",
+        ],
     ),
     ("lists", &["config", "lib"]),
 ];

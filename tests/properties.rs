@@ -565,12 +565,23 @@ fn weights_begin_with_the_variance_of_their_fan_in() {
     check_starts::<Mlp<12, 26, 64>, 12, 26>(&[FanIn(12 * 26), zero(), FanIn(64), zero()]);
     let starts = [FanIn(12 * 26), zero(), FanIn(64), zero(), FanIn(64), zero()];
     check_starts::<Residual<12, 26, 64>, 12, 26>(&starts);
-    let starts = [FanIn(4), FanIn(4), FanIn(4), FanIn(3 * 40), zero(), FanIn(40), zero()];
+    let starts = [FanIn(4), FanIn(50), FanIn(50), FanIn(3 * 40), zero(), FanIn(4 * 40), zero()];
     check_starts::<Convolution<12, 26, 40, 2, 3>, 12, 26>(&starts);
     // What adds to the stream, of three blocks with two sums each, has its share of the variance: 2·3 times the fan-in.
-    let [one, to_stream] = [FanIn(1), FanIn(6 * 40)];
+    let [token, to_stream] = [FanIn(4), FanIn(6 * 40)];
     let (gain, wide) = (At(1.0), FanIn(6 * 4 * 40));
-    let starts =
-        [one, FanIn(1), FanIn(1), At(1.0), FanIn(40), to_stream, At(1.0), FanIn(40), wide, gain, FanIn(40)];
+    let starts = [
+        token,
+        FanIn(24),
+        FanIn(24),
+        At(1.0),
+        FanIn(40),
+        to_stream,
+        At(1.0),
+        FanIn(40),
+        wide,
+        gain,
+        FanIn(40),
+    ];
     check_starts::<Transformer<12, 26, 40, 3, 2, 20>, 12, 26>(&starts);
 }

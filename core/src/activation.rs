@@ -16,8 +16,8 @@
 //! Source: V. Nair and G. Hinton, "Rectified Linear Units Improve Restricted Boltzmann Machines", ICML 2010;
 //! D. Hendrycks and K. Gimpel, "Gaussian Error Linear Units (GELUs)", 2016, section 2.
 
+use crate::linear::LANES;
 use crate::math::Real;
-use crate::product::TILE;
 
 /// The exponent of a residual stream in integers, whose numbers are 16 bits with sign: −32 … 32 in steps of 1/1024.
 pub(crate) const STREAM: u8 = 10;
@@ -76,7 +76,7 @@ impl Activation {
     pub fn backward<R: Real>(self, y: &[R], d_y: &mut [R], weights: &[R]) {
         match (self, weights) {
             (Self::Relu, _) => relu_backward(y, d_y),
-            (Self::Stepped(steps), [weight]) => stepped_backward(steps, y, d_y, &[*weight; TILE]),
+            (Self::Stepped(steps), [weight]) => stepped_backward(steps, y, d_y, &[*weight; LANES]),
             (Self::Stepped(steps), _) => stepped_backward(steps, y, d_y, weights),
         }
     }

@@ -76,9 +76,10 @@ pub fn attention_forward<R: Real>(
         product_transposed(key, query, share, width, Store::Set);
         multiply(share, scale);
         let (mut rest, mut first) = (&mut *share, 0_usize);
-        for text in texts.chunk_by(|one, other| one == other) {
-            let end = first.saturating_add(text.len());
-            let (keys, tail) = rest.split_at_mut(text.len().saturating_mul(width).min(rest.len()));
+        while let Some(text) = texts.get(first) {
+            let length = texts.iter().skip(first).take_while(|other| *other == text).count();
+            let Some((keys, tail)) = rest.split_at_mut_checked(length.saturating_mul(width)) else { return };
+            let end = first.saturating_add(length);
             softmax_of_lanes(keys, width, first..end);
             (rest, first) = (tail, end);
         }

@@ -29,9 +29,9 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// The settings that train it on a list of `lines` training lines.
-    pub(crate) fn settings(&self, lines: usize) -> Settings {
-        Settings::new(self.name, self.recipe, self.network.parameters(), lines)
+    /// The settings that train it on a list of `lines` training lines of `letters` characters in the mean.
+    pub(crate) fn settings(&self, lines: usize, letters: f64) -> Settings {
+        Settings::new(self.name, self.recipe, self.network.parameters(), lines, letters)
     }
 
     /// Its room, positions and symbols: “16 × 64”.
@@ -125,7 +125,12 @@ pub(crate) static FAMILIES: [Family; 8] = [
     Family {
         name: "transformer",
         rooms: rooms!(Transformer::FLOATS, [16, 26], [64, 255]),
-        recipe: Recipe { weight_decay: 0.05, averaging: 0.999, ..Recipe::new(24_000, 256, 2e-3) },
+        recipe: Recipe {
+            weight_decay: 0.05,
+            averaging: 0.999,
+            dropout: 0.1,
+            ..Recipe::new(24_000, 256, 4e-3)
+        },
         ending: (1000, 8),
     },
 ];

@@ -65,16 +65,19 @@ impl Recipe {
         Self { steps, batch, learning_rate, weight_decay: 0.01, averaging: 0.0, dropout: 0.0 }
     }
 
-    /// This recipe for a network of `parameters` parameters and a list of `lines` training lines.
+    /// This recipe for a network of `parameters` parameters and a list of `lines` training lines of `letters` characters in the
+    /// mean.
     ///
     /// Steps are those of the recipe, but with fewer lines than [`LINES`] at most [`PASSES`] over the list and at least
-    /// [`LEAST_STEPS`]. The fewer lines there are, the more has to keep the network from learning them by heart. Weight decay grows as 1/lines, to [`MOST_DECAY`].
-    /// Dropout grows by [`DROPOUT_A_DOUBLING`] with each doubling of the parameters for each line above [`PARAMETERS_A_LINE`],
+    /// [`LEAST_STEPS`]; where lines are longer than [`LETTERS`], they are as many times fewer, and take no longer. The fewer lines
+    /// there are, the more has to keep the network from learning them by heart. Weight decay grows as 1/lines, to
+    /// [`MOST_DECAY`]. Dropout grows by [`DROPOUT_A_DOUBLING`] with each doubling of the parameters for each line above [`PARAMETERS_A_LINE`],
     /// to [`MOST_DROPOUT`]. The average spans no more than a twentieth of the steps.
-    fn for_list(self, parameters: usize, lines: usize) -> Self {
+    fn for_list(self, parameters: usize, lines: usize, letters: f64) -> Self {
         let lines = lines.max(1) as f64;
         let passes = (PASSES * lines / f64::from(self.batch)).min(f64::from(u32::MAX)) as u32;
-        let steps = if lines < LINES { passes.max(LEAST_STEPS).min(self.steps) } else { self.steps };
+        let most = (f64::from(self.steps) * (LETTERS / letters).min(1.0)) as u32;
+        let steps = if lines < LINES { passes.max(LEAST_STEPS).min(most) } else { most };
         let dropout = DROPOUT_A_DOUBLING * (parameters as f64 / lines / PARAMETERS_A_LINE).log2();
         let hundredths = (100.0 * dropout.min(MOST_DROPOUT)).round();
         Self {
@@ -123,6 +126,8 @@ const PASSES: f64 = 200.0;
 const LEAST_STEPS: u32 = 1000;
 /// Training lines from which on steps and weight decay are the recipe's: somewhat fewer than the names have.
 const LINES: f64 = 25_000.0;
+/// Characters of a line in the mean up to which steps are the recipe's.
+const LETTERS: f64 = 12.5;
 /// Weight decay that a short list comes to at most, for each unit of learning rate.
 const MOST_DECAY: f64 = 5.0;
 /// Parameters for each line that need no dropout.
@@ -142,10 +147,10 @@ const FINAL_RATE: f64 = 0.01;
 
 impl Settings {
     /// The settings of the network `config` of `parameters` parameters, which is trained by `recipe` on `lines` training
-    /// lines.
-    pub(crate) fn new(config: &str, recipe: Recipe, parameters: usize, lines: usize) -> Self {
+    /// lines of `letters` characters in the mean.
+    pub(crate) fn new(config: &str, recipe: Recipe, parameters: usize, lines: usize, letters: f64) -> Self {
         let Recipe { steps, batch, learning_rate, weight_decay, averaging, dropout } =
-            recipe.for_list(parameters, lines);
+            recipe.for_list(parameters, lines, letters);
         Self {
             config: config.to_owned(),
             steps,

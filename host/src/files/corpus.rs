@@ -227,6 +227,12 @@ impl Corpus {
         Ok(Language { alphabet, lengths })
     }
 
+    /// Characters of a training line in the mean.
+    pub(crate) fn mean_length(&self) -> f64 {
+        let characters: usize = self.training.iter().map(|line| length_of(line)).sum();
+        characters as f64 / self.training.len().max(1) as f64
+    }
+
     /// SHA-256 of what training depends on: the training lines in their order, and the alphabet.
     pub(crate) fn digest(&self) -> String {
         digest(self.training.iter(), &self.alphabet)

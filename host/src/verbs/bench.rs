@@ -50,7 +50,7 @@ pub(crate) fn run(options: &BenchOptions) -> anyhow::Result<Outcome> {
     let config = &room::choose(&lines.lines, &lines.source, Some(&options.config))?;
     let batch = options.batch.unwrap_or(config.recipe.batch);
     refuse_too_large(config.network, batch)?;
-    let settings = Settings { steps: u32::MAX, batch, ..config.settings(usize::MAX) };
+    let settings = Settings { steps: u32::MAX, batch, ..config.settings(usize::MAX, 1.0) };
     let (mut steps, weights, corpus) = time_steps(lines.corpus(config, Split::Record)?, config, &settings)?;
     steps.sort_by(f64::total_cmp);
     let (step, median) = (steps[0], steps[ROUNDS / 2]);

@@ -166,7 +166,7 @@ fn settings_of(
     RunSettings {
         training: options.over(match stored {
             Some(settings) => settings.training.clone(),
-            None => config.settings(corpus.training.len()),
+            None => config.settings(corpus.training.len(), corpus.mean_length()),
         }),
         development: options.development || stored.is_some_and(|settings| settings.development),
         data_sha256: corpus.digest(),
