@@ -119,8 +119,8 @@ pub(crate) fn length_of(line: &str) -> usize {
 
 /// The networks in their rooms, with what each loses of some lines.
 struct Choice {
-    /// The smallest first.
-    lost: Vec<(Config, usize)>,
+    /// The smallest first; how many lines, and how many of these for their characters.
+    lost: Vec<(Config, usize, usize)>,
     /// How many lines a room may lose: one in fifty, or so many more than the roomiest where that loses more itself.
     limit: usize,
 }
@@ -138,32 +138,44 @@ impl Choice {
         let losses = losses(lines, &rooms);
         let lost = |config: Config| {
             let room = rooms.iter().position(|room| *room == Room::of(&config))?;
-            Some((config, losses.get(room)?.lines()))
+            let loss = losses.get(room)?;
+            Some((config, loss.lines(), loss.too_rare))
         };
-        let lost: Vec<(Config, usize)> = configs.into_iter().filter_map(lost).collect();
-        let (spared, fewest) = (lines.len() / SPARED, lost.iter().map(|(_, lost)| *lost).min());
+        let lost: Vec<(Config, usize, usize)> = configs.into_iter().filter_map(lost).collect();
+        let (spared, fewest) = (lines.len() / SPARED, lost.iter().map(|(_, lost, _)| *lost).min());
         let limit = fewest.filter(|fewest| *fewest > spared).unwrap_or(0) + spared;
         Self { lost, limit }
     }
 
     /// The smallest room of `family` that fits.
     fn room_in(&self, family: &Family) -> Option<Config> {
-        let fits = |(config, lost): &&(Config, usize)| config.name == family.name && *lost <= self.limit;
-        self.lost.iter().find(fits).map(|(config, _)| *config)
+        let fits =
+            |(config, lost, _): &&(Config, usize, usize)| config.name == family.name && *lost <= self.limit;
+        self.lost.iter().find(fits).map(|(config, ..)| *config)
+    }
+
+    /// The room of the network called `name` that loses the fewest lines, how many, and how many of these for their characters.
+    fn roomiest(&self, name: &str) -> Option<&(Config, usize, usize)> {
+        self.lost.iter().filter(|(config, ..)| config.name == name).min_by_key(|(_, lost, _)| *lost)
     }
 }
 
 /// The network for `lines` of `source`, in the smallest of its rooms that takes all but one in fifty of them, or, where there is none,
-/// not many fewer than the roomiest: that called `name`, else the default one, else the default for other text.
+/// not many fewer than the roomiest: that called `name`, else the default one, else the default for other text. Who names a network
+/// without room for some long lines means the others.
 ///
 /// # Errors
-/// The network called `name` has no such room, but others have.
+/// The network called `name` has no symbols for more than one line in fifty, and others have.
 pub(crate) fn choose(lines: &[String], source: &str, name: Option<&str>) -> anyhow::Result<Config> {
     let choice = Choice::of(lines);
     let defaults = [configurations::DEFAULT, configurations::DEFAULT_ELSEWHERE];
     let names = name.as_ref().map_or(&defaults[..], std::slice::from_ref);
     let found = names.iter().filter_map(|name| choice.room_in(configurations::by_name(name)?)).next();
-    match found {
+    let long = || {
+        let (config, lost, rare) = choice.roomiest(names[0])?;
+        (*lost < lines.len() && *rare <= lines.len() / SPARED).then_some(*config)
+    };
+    match found.or_else(long) {
         Some(config) => Ok(config),
         None => bail!("{}", without_room(lines, source, &choice, names[0])?),
     }
@@ -171,8 +183,7 @@ pub(crate) fn choose(lines: &[String], source: &str, name: Option<&str>) -> anyh
 
 /// That the network called `name` has no room for `lines`, in words, and which networks have.
 fn without_room(lines: &[String], source: &str, choice: &Choice, name: &str) -> anyhow::Result<String> {
-    let of_name = choice.lost.iter().filter(|(config, _)| config.name == name);
-    let (config, lost) = of_name.min_by_key(|(_, lost)| *lost).context("config")?;
+    let (config, lost, _) = choice.roomiest(name).context("config")?;
     let Room { positions, characters } = Room::of(config);
     let others: Vec<&str> = configurations::FAMILIES
         .iter()
