@@ -507,7 +507,7 @@ fn tensors_that_are_no_model_are_refused_by_name() {
         ("heads.safetensors", &["4 attention heads", "perceptron-small has 0"]),
         (
             "renamed.safetensors",
-            &["1ength [12, 18]", "perceptron-small: input [12, 26, 18], length [12, 18]"],
+            &["1ength [12, 18]", "perceptron-small 12 × 26: input [12, 26, 18], length [12, 18]"],
         ),
         ("voiceless.safetensors", &["metadata has no “alphabet”", "save_file"]),
         ("lengthless.safetensors", &["metadata has no “lengths”", "range(1, 13)"]),

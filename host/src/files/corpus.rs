@@ -20,7 +20,7 @@ use crate::files::characters::Invisible;
 use crate::files::decoding::decode;
 use crate::files::origin::Origin;
 use crate::files::preparation::{self, Preparation};
-use crate::files::room::{Loss, Room, length_of};
+use crate::files::room::{self, Loss, Room, length_of};
 use crate::files::table;
 
 /// The names that come with the program, for when no file is given and none is found.
@@ -134,6 +134,14 @@ impl Lines {
         lines.retain(|_| first.next().unwrap_or(false));
         let dropped = Dropped { invisible, blank, repeated: all - blank - lines.len(), ..Dropped::default() };
         Ok(Self { source: origin.name(), lines, dropped, table })
+    }
+
+    /// The network for them, in one of its rooms: that called `name`, else a default one; see [`room::choose`].
+    pub(crate) fn choose(&self, name: Option<&str>) -> anyhow::Result<Config> {
+        room::choose(&self.lines, &self.source, name).map_err(|error| match &self.table {
+            Some(table) => anyhow::anyhow!("{error}; {table}"),
+            None => error,
+        })
     }
 
     /// The lines as a list: read again, they are the same.

@@ -28,7 +28,7 @@ use crate::files::model::{Model, ModelBytes};
 use crate::files::origin::{Origin, STDIN};
 use crate::files::preparation::Preparation;
 use crate::files::quoting::quoted;
-use crate::files::room::{self, Room};
+use crate::files::room::Room;
 use crate::files::run::{self as folder, RunFolder, RunSettings};
 use crate::files::run_list::LeftRun;
 use crate::show::messages::{report_chip, report_integers};
@@ -132,7 +132,7 @@ impl Material {
         let config = match (resumed, &start) {
             (Some(checkpoint), _) => checkpoint.config,
             (None, Some(start)) => start.config,
-            (None, None) => room::choose(&lines.lines, &lines.source, options.config.as_deref())?,
+            (None, None) => lines.choose(options.config.as_deref())?,
         };
         let development = options.development || stored.as_ref().is_some_and(|settings| settings.development);
         let mut corpus = lines.corpus(&config, Split::of(development))?;
