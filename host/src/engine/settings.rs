@@ -68,23 +68,25 @@ impl Recipe {
     /// This recipe for a network of `parameters` parameters and a list of `lines` training lines of `letters` characters in the
     /// mean.
     ///
-    /// Steps are those of the recipe, but with fewer lines than [`LINES`] at most [`PASSES`] over the list and at least
-    /// [`LEAST_STEPS`]; where lines are longer than [`LETTERS`], they are as many times fewer, and take no longer. The fewer lines
-    /// there are, the more has to keep the network from learning them by heart. Weight decay grows as 1/lines, to
-    /// [`MOST_DECAY`]. Dropout grows by [`DROPOUT_A_DOUBLING`] with each doubling of the parameters for each line above [`PARAMETERS_A_LINE`],
-    /// to [`MOST_DROPOUT`]. The average spans no more than a twentieth of the steps.
+    /// Where lines are longer than [`LETTERS`], steps are as many times fewer, so that they take no longer. A list of fewer lines
+    /// than [`LINES`] is passed over [`PASSES`] times at most, in [`LEAST_STEPS`] at least, and the fewer lines there are, the more
+    /// has to keep the network from learning them by heart: weight decay grows as 1/lines, to [`MOST_DECAY`], and dropout by
+    /// [`DROPOUT_A_DOUBLING`] with each doubling of the parameters for each line above [`PARAMETERS_A_LINE`], to
+    /// [`MOST_DROPOUT`]. The average of fewer steps than the recipe's spans a twentieth of them at most.
     fn for_list(self, parameters: usize, lines: usize, letters: f64) -> Self {
         let lines = lines.max(1) as f64;
-        let passes = (PASSES * lines / f64::from(self.batch)).min(f64::from(u32::MAX)) as u32;
         let most = (f64::from(self.steps) * (LETTERS / letters).min(1.0)) as u32;
-        let steps = if lines < LINES { passes.max(LEAST_STEPS).min(most) } else { most };
+        let is_short = lines < LINES;
+        let passes = (PASSES * lines / f64::from(self.batch)).min(f64::from(u32::MAX)) as u32;
+        let steps = if is_short { passes.max(LEAST_STEPS).min(most) } else { most };
+        let span = if steps < self.steps { 1.0 - 20.0 / f64::from(steps.max(20)) } else { 1.0 };
         let dropout = DROPOUT_A_DOUBLING * (parameters as f64 / lines / PARAMETERS_A_LINE).log2();
-        let hundredths = (100.0 * dropout.min(MOST_DROPOUT)).round();
+        let dropout = if is_short { (100.0 * dropout.min(MOST_DROPOUT)).round() / 100.0 } else { 0.0 };
         Self {
             steps,
             weight_decay: (self.weight_decay * (LINES / lines).max(1.0)).min(MOST_DECAY),
-            averaging: self.averaging.min(1.0 - 20.0 / f64::from(steps.max(20))),
-            dropout: self.dropout.max(hundredths / 100.0),
+            averaging: self.averaging.min(span),
+            dropout: self.dropout.max(dropout),
             ..self
         }
     }
@@ -124,7 +126,7 @@ pub(crate) struct Settings {
 const PASSES: f64 = 200.0;
 /// Steps at least, where the recipe has as many.
 const LEAST_STEPS: u32 = 1000;
-/// Training lines from which on steps and weight decay are the recipe's: somewhat fewer than the names have.
+/// Training lines from which on the recipe holds as it is: somewhat fewer than the names have.
 const LINES: f64 = 25_000.0;
 /// Characters of a line in the mean up to which steps are the recipe's.
 const LETTERS: f64 = 12.5;
