@@ -132,9 +132,14 @@ fn softmax_of_some<R: Real, const N: usize>(x: &mut [R], width: usize, first: us
         }
         place = place.saturating_add(width);
     }
+    for total in &mut total {
+        *total = R::ONE / *total;
+    }
+    // Apart from the division, which is then of whole registers.
     for lane in 0..N {
-        let inside = text.contains(&first.wrapping_add(lane));
-        total[lane] = if inside { R::ONE / total[lane] } else { R::ZERO };
+        if !text.contains(&first.wrapping_add(lane)) {
+            total[lane] = R::ZERO;
+        }
     }
     let mut place = first;
     while let Some(x) = lanes_mut::<R, N>(x, place) {

@@ -82,7 +82,7 @@ pub struct Example<const L: usize> {
     pub noisy: [Option<u8>; L],
     /// The weight of each position's cross-entropy; a position of weight 0 is not computed. Nothing reads those past the end.
     pub weights: [f32; L],
-    /// The hidden values that the network goes without.
+    /// The hidden values that the network goes without. In a [pack](crate::pack) those of its first example count.
     pub dropout: Dropout,
 }
 

@@ -1,4 +1,5 @@
-//! Dropout: while it trains, a network goes without hidden values drawn at random, others for each example.
+//! Dropout: while it trains, a network goes without hidden values drawn at random, others for each example, or for
+//! each [pack](crate::pack) of them, in which the first counts.
 //!
 //! y = x·s/(1 − p), where s is 0 with probability p and else 1, so that the mean of y over the draws is x; a network at
 //! work uses y = x. Backward, with the same draws, d_x = d_y·s/(1 − p).

@@ -66,7 +66,7 @@ macro_rules! for_width {
     };
 }
 
-/// Positions that are computed for a text of `length`, at most `most`: whole registers of [`LANES`] numbers.
+/// Positions that are computed for `length` of them, of a text or of several side by side, at most `most`: whole registers of [`LANES`] numbers.
 ///
 /// Those past the text's end are 0 where anything reads them, and so are the gradients of what is there.
 pub const fn width_of(length: usize, most: usize) -> usize {

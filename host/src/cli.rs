@@ -109,7 +109,7 @@ pub(crate) struct TrainOptions {
     #[arg(long, value_parser = network_name())]
     pub(crate) config: Option<String>,
     /// Optimiser steps. With --resume, more than the run was begun with: it goes on past its end, and the learning rate rises and
-    /// falls once more in the steps that are added [default: by the network and the number of lines]
+    /// falls once more in the steps that are added [default: by the network, the number of lines and their length]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     pub(crate) steps: Option<u32>,
     /// Lines in each step [default: the network's]
@@ -118,7 +118,7 @@ pub(crate) struct TrainOptions {
     /// Peak learning rate [default: the network's]
     #[arg(long, value_parser = positive, allow_hyphen_values = true)]
     pub(crate) lr: Option<f64>,
-    /// Adam's weight decay for each unit of learning rate [default: by the network and the number of lines]
+    /// Adam's weight decay for each unit of learning rate [default: by the network, the number of lines and their length]
     #[arg(long, value_parser = not_negative, allow_hyphen_values = true)]
     pub(crate) weight_decay: Option<f64>,
     /// Keep an average of the weights and save it as the model: the share of it that each step keeps, such as 0.999; 0 for
@@ -126,7 +126,7 @@ pub(crate) struct TrainOptions {
     #[arg(long, value_name = "SHARE", value_parser = below_one, allow_hyphen_values = true)]
     pub(crate) averaging: Option<f64>,
     /// The probability with which training leaves out a hidden value, such as 0.1, rounded to 256ths; 0 for none. Helps where a
-    /// long run would learn the lines by heart; not with --quantize [default: by the network and the number of lines]
+    /// long run would learn the lines by heart; not with --quantize [default: by the network, the number of lines and their length]
     #[arg(long, value_name = "RATE", value_parser = dropout, allow_hyphen_values = true)]
     pub(crate) dropout: Option<f64>,
     /// Train for a model of integers: its weights are rounded in the second half of the steps, and the model file holds them
@@ -185,7 +185,7 @@ impl ListOptions {
 
 #[derive(Args)]
 pub(crate) struct ModelOption {
-    /// Model file (.mdm or .safetensors) or run folder ; built-in is the one that comes along [default: the newest run in
+    /// Model file (.mdm or .safetensors) or run folder; built-in is the one that comes along [default: the newest run in
     /// runs/, else the built-in model]
     #[arg(long, value_name = "PATH")]
     pub(crate) model: Option<PathBuf>,

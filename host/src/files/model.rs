@@ -225,6 +225,11 @@ impl<'a> Model<'a> {
         Ok((lines.lines.into_iter().collect(), note))
     }
 
+    /// That lines of `split` of `lines`, which were read from `input`, are lines that it was trained on, if it is known.
+    pub(crate) fn warning(&self, lines: &Lines, split: Split, input: Option<&Path>) -> Option<String> {
+        self.left_run()?.warning(lines, split, input)
+    }
+
     /// The run that left it.
     fn left_run(&self) -> Option<LeftRun<'a>> {
         let (settings, folder) = self.settings.zip(self.folder)?;
@@ -266,6 +271,13 @@ impl<'a> Model<'a> {
             side.retain(|line| self.reads(line));
         }
         let unreadable = held_out - corpus.held_out.len();
+        if unreadable > 0 && run.is_none() && input.is_none() {
+            bail!(
+                "{} does not say which list it was trained on, and does not know {unreadable} of the {held_out} held-out names: \
+                 name its list with --input, or give the run folder with --model",
+                self.source
+            );
+        }
         if unreadable > 0 {
             notes.push(format!("left out {unreadable} lines with characters that the model does not know"));
         }

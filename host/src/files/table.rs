@@ -43,7 +43,7 @@ pub(crate) fn notice(text: &str) -> Option<String> {
     let first = reader(text, separator).records().next()?.ok()?;
     Some(format!(
         "it looks like a table of {cells} columns with a {name} between, the first row being: {}; take one column with \
-         --column 1, or by the name that the first row gives it",
+         --column 1, its first row too, or by the name that the first row gives it",
         list(&first)
     ))
 }

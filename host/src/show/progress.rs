@@ -177,10 +177,12 @@ impl Progress {
         ));
     }
 
-    pub(crate) fn trained(&mut self, state: &State, time: Duration) {
+    /// The end of a run, of which `now` steps were taken in `time`.
+    pub(crate) fn trained(&mut self, state: &State, now: usize, time: Duration) {
         let steps = state.losses.len();
+        let all = if now < steps { format!(", {steps} in all") } else { String::new() };
         self.line(&format!(
-            "trained {steps} steps in {:.1} s; loss {:.3} nats a name over the last {}",
+            "trained {now} steps in {:.1} s{all}; loss {:.3} nats a name over the last {}",
             time.as_secs_f64(),
             recent(&state.losses),
             WINDOW.min(steps)

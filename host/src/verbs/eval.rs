@@ -4,7 +4,6 @@ use std::io::Write;
 
 use anyhow::{bail, ensure};
 use micro_diffusion::bound;
-use micro_diffusion::sampler::Order;
 use serde::Serialize;
 
 use crate::cli::{EvalOptions, Outcome};
@@ -41,8 +40,6 @@ struct Report<'a> {
     exact: Option<Exact>,
     counting_nats_per_name: f64,
     counting_order: usize,
-    #[serde(skip)]
-    order: Order,
     sampler: &'a str,
     temperature: f64,
     #[serde(flatten)]
@@ -111,7 +108,6 @@ pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
         exact,
         counting_nats_per_name,
         counting_order,
-        order: options.draw.sampler,
         sampler: order_name(options.draw.sampler),
         temperature: options.draw.temperature,
         statistics,
@@ -177,8 +173,8 @@ fn print(out: &mut impl std::io::Write, report: &Report) -> std::io::Result<()> 
     let Some(statistics) = &report.statistics else { return Ok(()) };
     writeln!(
         out,
-        "\nsamples        {} names, {:?} order, temperature {}",
-        statistics.sampled_names, report.order, report.temperature
+        "\nsamples        {} names, {} order, temperature {}",
+        statistics.sampled_names, report.sampler, report.temperature
     )?;
     let Statistics { unique, novel, hit_rate, mean_length, .. } = statistics;
     writeln!(out, "unique         {unique:.3}")?;

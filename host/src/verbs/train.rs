@@ -135,6 +135,11 @@ impl Material {
             (None, None) => lines.choose(options.config.as_deref())?,
         };
         let development = options.development || stored.as_ref().is_some_and(|settings| settings.development);
+        if let Some(note) =
+            options.from.as_deref().map(|from| seen(from, &lines, development, input.as_deref()))
+        {
+            note?.iter().for_each(|note| say.line(&format!("note        {}", terminal::shown(note))));
+        }
         let mut corpus = lines.corpus(&config, Split::of(development))?;
         let stored =
             stored.map(|stored| RunSettings { training: stored.training.extended(options.steps), ..stored });
@@ -153,6 +158,17 @@ impl Material {
         }
         Ok(Self { config, corpus, list, settings, start })
     }
+}
+
+/// That the model `from` was trained on held-out lines of `lines`, which were read from `input`, as far as it is known.
+fn seen(
+    from: &Path,
+    lines: &Lines,
+    development: bool,
+    input: Option<&Path>,
+) -> anyhow::Result<Option<String>> {
+    let mut bytes = ModelBytes::load(Some(from))?;
+    Ok(bytes.open()?.warning(lines, Split::of(development), input))
 }
 
 /// The settings of a run of `config` on `corpus`, but for where the list is from: the options, else what is stored of a run that
@@ -332,7 +348,8 @@ fn train(
     let steps = run.settings.training.steps as usize;
     let bar = say.bar(trainer.state().losses.len(), steps);
     let start = Instant::now();
-    let mut done = trainer.state().losses.len();
+    let begun = trainer.state().losses.len();
+    let mut done = begun;
     chooser.after(trainer.state_mut())?;
     say.preview(&bar, observer.after(trainer.state())?);
     while done < steps && !STOP.load(Ordering::SeqCst) {
@@ -358,7 +375,7 @@ fn train(
         ));
         return Ok(false);
     }
-    say.trained(trainer.state(), start.elapsed());
+    say.trained(trainer.state(), done - begun, start.elapsed());
     Ok(true)
 }
 
@@ -527,7 +544,9 @@ fn held_out_scores(run: &Run, model: &Model, say: &mut Progress) -> anyhow::Resu
     let lines = spread(held_out, lines);
     let count = lines.len();
     let seed = run.settings.training.seed;
-    let score = Score::of(&model.network.score(&lines, (orders, seed), &|_| ())?);
+    let waiting = Waiting::new("scoring", count, run.options.quiet);
+    let score = Score::of(&model.network.score(&lines, (orders, seed), &|count| waiting.note(count))?);
+    drop(waiting);
     let of = if count < held_out.len() { format!(" of {}", held_out.len()) } else { String::new() };
     say.line(&format!(
         "held out: NELBO {:.3} ± {:.3}, −ln p {:.3} ± {:.3} nats a name ({count}{of} names, {orders} random orders of each)",
@@ -535,7 +554,9 @@ fn held_out_scores(run: &Run, model: &Model, say: &mut Progress) -> anyhow::Resu
     ));
     // The end of a line is a symbol too.
     let symbols = model.alphabet().symbols() + 1;
+    let waiting = Waiting::new("counting letters", 0, run.options.quiet);
     let (counting_nats, counting_order) = counting::score(&run.corpus.training, symbols, &lines);
+    drop(waiting);
     let against = if score.nll.nats < counting_nats { "behind" } else { "ahead of" };
     say.line(&format!(
         "counting: −ln p {counting_nats:.3}, by n-grams of {counting_order} characters: {:.3} {against} the model",
