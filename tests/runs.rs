@@ -137,7 +137,12 @@ fn a_finished_run_goes_on_past_its_end() {
         let first = scene.bytes("whole");
         let resume = "train --resume --no-eval --no-pictures --out whole";
         let (_, said) = scene.run(0, &format!("{resume} --steps 100 --threads 1"));
-        assert!(said.contains("going on from step 60") && said.contains("trained 100 steps"), "{said}");
+        assert!(
+            said.contains("going on from step 60")
+                && said.contains("trained 40 steps")
+                && said.contains("100 in all"),
+            "{said}"
+        );
         let rates = scene.rates("whole");
         assert!(rates[59] < 1e-3 && rates[79] > 7e-3 && rates[99] < 1e-3, "up and down once more: {rates:?}");
         let longer = scene.bytes("whole");

@@ -153,7 +153,8 @@ pub fn pattern(bytes: &[u8]) -> bool {
 
 /// A text file, prepared for training; the first byte says which split.
 pub fn text(bytes: &[u8]) -> bool {
-    const L: usize = 32;
+    // Of the largest room.
+    const L: usize = 64;
     let Some((first, bytes)) = bytes.split_first() else { return false };
     let Ok(text) = readers::text(bytes, first % 2 == 1) else { return false };
     let alphabet = Alphabet::new(&text.alphabet).expect("an alphabet of its characters");
