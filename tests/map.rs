@@ -932,7 +932,7 @@ fn what_is_wrong_is_reported() {
             "`host/engine/aligned`",
             "engine/aligned belongs to the engine",
         ),
-        ("`host/cli`", "`host/files/corpus`", "corpus::hold_out is excused, and is in the map"),
+        ("`host/cli`", "`host/files/corpus`", "corpus::Lines::within is excused, and is in the map"),
     ] {
         assert_reported(&changed(&guide, from, to), &code, said);
     }

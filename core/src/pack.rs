@@ -147,10 +147,15 @@ impl<'a, const L: usize> Pack<'a, L> {
     /// What a hidden value of each column counts where `activation` prices it, else 0; of those alone that the loss reads, unless
     /// `everywhere`.
     pub fn prices<R: Real>(&self, activation: Activation, everywhere: bool) -> [R; L] {
-        self.columns(R::ZERO, |_, example, position| {
-            let counts = everywhere || example.is_scored(position);
-            if counts { example.price_weight(activation) } else { R::ZERO }
-        })
+        let mut prices = [R::ZERO; L];
+        for (first, example) in self.placed() {
+            let price = example.price_weight(activation);
+            let columns = prices.iter_mut().skip(first).take(example.length()).enumerate();
+            for (_, column) in columns.filter(|(position, _)| everywhere || example.is_scored(*position)) {
+                *column = price;
+            }
+        }
+        prices
     }
 
     /// Which hidden values the pack goes without: those that its first example names.

@@ -17,6 +17,7 @@ pub mod engine {
     pub(crate) mod quantised_training;
 
     // 2. Drawing and scoring.
+    pub(crate) mod split;
     pub(crate) mod description;
     pub(crate) mod source;
     pub(crate) mod forms;

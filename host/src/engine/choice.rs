@@ -11,22 +11,10 @@ use crate::engine::network::NumberFormat;
 use crate::engine::settings::Settings;
 use crate::engine::trainer::{Best, State};
 
-/// One training line in this many is kept for choosing.
-const KEEP_EVERY: usize = 10;
 /// Choices in each part of a run's schedule, besides the one before its first step.
 const CHOICES: u32 = 32;
 /// Masked lines by which a state is scored.
 const ROWS: u32 = 512;
-
-/// `lines` to train on, and those to choose by: none where there are fewer than ten.
-pub(crate) fn split(lines: &[String]) -> (Vec<String>, Vec<String>) {
-    let side = |kept: bool| {
-        let numbered = (1_usize..).zip(lines);
-        let side = numbered.filter(move |(number, _)| number.is_multiple_of(KEEP_EVERY) == kept);
-        side.map(|(_, line)| line.clone()).collect()
-    };
-    (side(false), side(true))
-}
 
 /// Chooses the best state of a run.
 pub(crate) struct Chooser<'a> {

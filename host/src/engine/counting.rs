@@ -23,13 +23,13 @@ use foldhash::HashMapExt as _;
 use micro_diffusion::bound::mean;
 use micro_diffusion::math::Real;
 
+use crate::engine::split::hold_out;
+
 /// Marks before and after a text. Neither occurs in a line.
 pub(crate) const START: char = '\u{2}';
 pub(crate) const END: char = '\u{3}';
 /// Orders that are tried.
 const ORDERS: RangeInclusive<usize> = 1..=8;
-/// One training line in this many chooses the order.
-const CHOOSE_EVERY: usize = 10;
 
 /// What was seen after one history.
 #[derive(Clone, Default)]
@@ -139,14 +139,9 @@ fn back(marked: &[char], place: usize) -> impl Iterator<Item = char> + '_ {
 
 /// The order that scores every tenth of `lines` best, counted on the others; 1 where there are fewer than ten.
 fn best_order(lines: &[String], symbols: usize) -> usize {
-    let side = |chosen: bool| {
-        let numbered = (1_usize..).zip(lines);
-        numbered
-            .filter(move |(number, _)| number.is_multiple_of(CHOOSE_EVERY) == chosen)
-            .map(|(_, line)| line)
-    };
-    let counting = Counting::of(side(false), side(true), symbols);
-    let score = |order| mean(&side(true).map(|line| counting.nats(line, order)).collect::<Vec<_>>());
+    let (counted, choosing) = hold_out(lines);
+    let counting = Counting::of(counted.into_iter(), choosing.iter().copied(), symbols);
+    let score = |order| mean(&choosing.iter().map(|line| counting.nats(line, order)).collect::<Vec<_>>());
     let scores = ORDERS.map(|order| (order, score(order)));
     scores.min_by(|(_, one), (_, other)| one.total_cmp(other)).map_or(1, |(order, _)| order)
 }

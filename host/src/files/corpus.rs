@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::engine::configurations::Config;
 use crate::engine::language::Language;
+use crate::engine::split::hold_out;
 use crate::files::characters::Invisible;
 use crate::files::decoding::decode;
 use crate::files::origin::Origin;
@@ -27,8 +28,6 @@ use crate::files::table;
 const NAMES: &str = include_str!("../../../data/names.txt");
 /// Where they lie in the repository.
 pub(crate) const DEFAULT_INPUT: &str = "data/names.txt";
-/// One line in this many is held out.
-const HOLD_OUT_EVERY: usize = 10;
 /// The lines of a list, each once.
 pub(crate) struct Lines {
     /// Where they came from, for messages.
@@ -190,7 +189,7 @@ impl Lines {
 
     /// The lines that there is `room` for, which has no symbol for the characters `rare`: those to train on, and those held out.
     fn sides(&self, room: Room, rare: &HashSet<char>, split: Split) -> [Vec<&String>; 2] {
-        let (mut training, mut held_out) = hold_out(self.lines.iter().collect());
+        let (mut training, mut held_out) = hold_out(&self.lines);
         if split == Split::Development {
             (training, held_out) = hold_out(training);
         }
@@ -278,15 +277,6 @@ fn alphabet<'a>(lines: impl IntoIterator<Item = &'a String>) -> String {
 /// `lines` of their own.
 fn owned(lines: Vec<&String>) -> Vec<String> {
     lines.into_iter().cloned().collect()
-}
-
-/// Numbers `lines` from 1 and takes every tenth out: (the others, those).
-fn hold_out<'a>(lines: Vec<&'a String>) -> (Vec<&'a String>, Vec<&'a String>) {
-    let numbered = (1_usize..).zip(lines);
-    let (held_out, training): (Vec<_>, Vec<_>) =
-        numbered.partition(|(number, _)| number.is_multiple_of(HOLD_OUT_EVERY));
-    let text = |side: Vec<(usize, &'a String)>| side.into_iter().map(|(_, line)| line).collect();
-    (text(training), text(held_out))
 }
 
 /// All that `origin` holds.

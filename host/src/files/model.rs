@@ -264,7 +264,10 @@ impl<'a> Model<'a> {
                 Lines::read_as(input, &Preparation { lowercase, ..preparation.clone() })?
             }
         };
-        notes.extend(run.and_then(|run| run.warning(&lines, split, input)));
+        // Without another list or split, they are what the run held out: `list` has seen to that.
+        if input.is_some() || development.is_some() {
+            notes.extend(run.and_then(|run| run.warning(&lines, split, input)));
+        }
         let mut corpus = lines.within(Room::any_character(self.file.shape().positions), split)?;
         let held_out = corpus.held_out.len();
         for side in [&mut corpus.training, &mut corpus.held_out] {

@@ -10,7 +10,7 @@ use crate::engine::quantise::{SEED, difference};
 use crate::engine::score::Score;
 use crate::files::corpus::Corpus;
 use crate::files::model::{Model, ModelBytes, Scored, Wanted};
-use crate::show::terminal::{say, shown};
+use crate::show::terminal::{note, say, shown};
 use crate::show::waiting::Waiting;
 
 /// Random orders of each line by which integers are compared with floats.
@@ -28,8 +28,8 @@ pub(crate) fn scoring_list(model: &Model, wanted: Wanted) -> anyhow::Result<Corp
     let waiting = Waiting::new("reading the list", 0, false);
     let Scored { corpus, notes, own_text, own_split } = model.corpus(wanted)?;
     drop(waiting);
-    for note in &notes {
-        say(&format!("note        {}", shown(note)));
+    for text in &notes {
+        say(&note(text));
     }
     if notes.is_empty() && (own_text || own_split) {
         let split = if own_split { ", the development split" } else { "" };

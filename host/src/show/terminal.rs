@@ -18,6 +18,11 @@ pub(crate) fn say(line: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{line}");
 }
 
+/// A line that says `text`, which must be known of what follows.
+pub(crate) fn note(text: &str) -> String {
+    format!("note        {}", shown(text))
+}
+
 /// `text` from a file that may come from anywhere, to be shown: what would direct a terminal is written as Rust writes it,
 /// and what is not seen as its code point.
 pub(crate) fn shown(text: &str) -> String {

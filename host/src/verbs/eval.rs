@@ -67,22 +67,20 @@ pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
     let preparation = options.list.over(&Preparation::default());
     let (input, development) = (options.input.as_deref(), options.development);
     let corpus = scoring_list(&model, Wanted { input, preparation: &preparation, development })?;
-    let mut texts = corpus.held_out.clone();
-    if texts.is_empty() {
+    if corpus.held_out.is_empty() {
         bail!("{}: no held-out line that the model can read; it holds out every tenth line", corpus.source);
     }
-    if let Some(count) = options.lines {
-        texts = spread(&texts, count);
-    }
+    let some = options.lines.map(|count| spread(&corpus.held_out, count));
+    let texts = some.as_ref().unwrap_or(&corpus.held_out);
     let waiting = Waiting::new("scoring", texts.len(), false);
     let orders = (options.orders, options.seed);
-    let score = Score::of(&model.network.score(&texts, orders, &|count| waiting.note(count))?);
+    let score = Score::of(&model.network.score(texts, orders, &|count| waiting.note(count))?);
     drop(waiting);
-    let exact = if options.exact { Some(exact(&model, &texts)?) } else { None };
+    let exact = if options.exact { Some(exact(&model, texts)?) } else { None };
     // The end of a line is a symbol too.
     let symbols = model.alphabet().symbols() + 1;
     let waiting = Waiting::new("counting letters", 0, false);
-    let (counting_nats_per_name, counting_order) = counting::score(&corpus.training, symbols, &texts);
+    let (counting_nats_per_name, counting_order) = counting::score(&corpus.training, symbols, texts);
     drop(waiting);
     let statistics = if options.num > 0 {
         Some(Statistics::new(&draw(&model, options)?, &corpus.training, &corpus.held_out))

@@ -84,8 +84,7 @@ fn integers(model: &Model, dtype: Dtype, options: &ExportOptions) -> anyhow::Res
     let preparation = options.list.over(&Preparation::default());
     let (input, development) = (options.input.as_deref(), options.development);
     let corpus = scoring_list(model, Wanted { input, preparation: &preparation, development })?;
-    let training: Vec<String> = corpus.training.iter().take(LINES).cloned().collect();
-    let held_out = corpus.held_out.clone();
+    let training = &corpus.training[..LINES.min(corpus.training.len())];
     if training.is_empty() {
         bail!(
             "{}: no training line that the model can read, to scale its integers by; give its own text with --input",
@@ -98,10 +97,10 @@ fn integers(model: &Model, dtype: Dtype, options: &ExportOptions) -> anyhow::Res
         quantise::FINEST + 1
     ));
     let waiting = Waiting::new("scaling", 0, false);
-    let bytes = quantise::quantised(format, model.weights()?, model.language(), &training)?;
+    let bytes = quantise::quantised(format, model.weights()?, model.language(), training)?;
     drop(waiting);
     let mut quantised = ModelBytes::of_bytes(format!("{} in {}", model.source, dtype_name(dtype)), bytes);
     let quantised = quantised.open()?;
-    report_integers(model, &quantised, &held_out)?;
+    report_integers(model, &quantised, &corpus.held_out)?;
     Ok(quantised.bytes().to_vec())
 }

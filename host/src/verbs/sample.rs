@@ -59,7 +59,7 @@ pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
     if options.novel {
         let note;
         (listed, note) = model.list(options.input.as_deref())?;
-        note.iter().for_each(|note| terminal::say(&format!("note        {}", terminal::shown(note))));
+        note.iter().for_each(|text| terminal::say(&terminal::note(text)));
     }
     let waiting = Waiting::new("placing the pattern", 0, false);
     let drawer = model.network.drawer(&request)?;

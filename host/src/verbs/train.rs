@@ -13,13 +13,14 @@ use anyhow::{Context, bail, ensure};
 use micro_diffusion::tensor::Dtype;
 
 use crate::cli::{Outcome, TrainOptions};
-use crate::engine::choice::{self, Chooser};
+use crate::engine::choice::Chooser;
 use crate::engine::configurations::Config;
 use crate::engine::counting;
 use crate::engine::draw::{Drawn, Request};
 use crate::engine::preview::{Observer, Wanted};
 use crate::engine::score::{Score, spread};
 use crate::engine::settings::{Keep, Settings};
+use crate::engine::split::hold_out;
 use crate::engine::trainer::{Plan, State, Training};
 use crate::files::checkpoint::{self, Checkpoint};
 use crate::files::corpus::{Corpus, DEFAULT_INPUT, Lines, Split};
@@ -62,17 +63,16 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     {
         say.line(&format!("kept the earlier run as {}", aside.display()));
     }
-    let (shown, choosing) = match training.keep {
-        Keep::Best => choice::split(&corpus.training),
-        Keep::Last => (corpus.training.clone(), Vec::new()),
-    };
+    let parts = (training.keep == Keep::Best).then(|| hold_out(corpus.training.iter().cloned()));
+    let (shown, choosing) =
+        parts.as_ref().map_or((&*corpus.training, &[][..]), |(shown, choosing)| (&**shown, &**choosing));
     let chosen = resumed.is_none() && options.config.is_none() && start.is_none();
     say.found(corpus, config, chosen, training, choosing.len());
     if !options.no_pictures && !options.quiet {
         say.forward(corpus, training.seed);
     }
     let start = start.as_ref().map(|start| &*start.weights);
-    let plan = Plan { texts: &shown, language: corpus.language()?, settings: training, start };
+    let plan = Plan { texts: shown, language: corpus.language()?, settings: training, start };
     let mut trainer = config.network.trainer(plan)?;
     if let Some(checkpoint) = resumed {
         trainer.restore(checkpoint.state);
@@ -82,7 +82,7 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     let mut observer = run.observer(trainer.state())?;
     let format = config.network.format(training.dtype())?;
     let done = trainer.state().losses.len() as u32;
-    let mut chooser = Chooser::new(format, corpus.language()?, &choosing, training, done);
+    let mut chooser = Chooser::new(format, corpus.language()?, choosing, training, done);
     run.start(trainer.state())?;
     if !train(trainer.as_mut(), &run, &mut chooser, &mut observer, &mut say)? {
         return Ok(Outcome::Interrupted);
@@ -128,17 +128,16 @@ impl Material {
             None => (Lines::read_as(options.input.as_deref(), &preparation)?, named_input(options)),
         };
         let list = lines.to_text();
-        let start = options.from.as_deref().map(Start::load).transpose()?;
+        let development = options.development || stored.as_ref().is_some_and(|settings| settings.development);
+        let list_read = (&lines, Split::of(development), input.as_deref());
+        let start = options.from.as_deref().map(|from| Start::load(from, list_read)).transpose()?;
         let config = match (resumed, &start) {
             (Some(checkpoint), _) => checkpoint.config,
             (None, Some(start)) => start.config,
             (None, None) => lines.choose(options.config.as_deref())?,
         };
-        let development = options.development || stored.as_ref().is_some_and(|settings| settings.development);
-        if let Some(note) =
-            options.from.as_deref().map(|from| seen(from, &lines, development, input.as_deref()))
-        {
-            note?.iter().for_each(|note| say.line(&format!("note        {}", terminal::shown(note))));
+        if let Some(warning) = start.as_ref().and_then(|start| start.warning.as_ref()) {
+            say.line(&terminal::note(warning));
         }
         let mut corpus = lines.corpus(&config, Split::of(development))?;
         let stored =
@@ -158,17 +157,6 @@ impl Material {
         }
         Ok(Self { config, corpus, list, settings, start })
     }
-}
-
-/// That the model `from` was trained on held-out lines of `lines`, which were read from `input`, as far as it is known.
-fn seen(
-    from: &Path,
-    lines: &Lines,
-    development: bool,
-    input: Option<&Path>,
-) -> anyhow::Result<Option<String>> {
-    let mut bytes = ModelBytes::load(Some(from))?;
-    Ok(bytes.open()?.warning(lines, Split::of(development), input))
 }
 
 /// The settings of a run of `config` on `corpus`, but for where the list is from: the options, else what is stored of a run that
@@ -212,10 +200,13 @@ struct Start {
     config: Config,
     alphabet: String,
     weights: Vec<f32>,
+    /// That it was trained on held-out lines of the run, as far as that is known.
+    warning: Option<String>,
 }
 
 impl Start {
-    fn load(path: &Path) -> anyhow::Result<Self> {
+    /// The model at `path`, for a run on a split of lines that were read from `input`.
+    fn load(path: &Path, (lines, split, input): (&Lines, Split, Option<&Path>)) -> anyhow::Result<Self> {
         let mut bytes = ModelBytes::load(Some(path))?;
         let model = bytes.open()?;
         let alphabet = model.alphabet().characters().to_owned();
@@ -224,6 +215,7 @@ impl Start {
             config: model.config,
             alphabet,
             weights: model.weights()?.to_vec(),
+            warning: model.warning(lines, split, input),
         })
     }
 
@@ -287,7 +279,7 @@ fn resumed_list(
                 );
             }
             if let Some(note) = found.note {
-                say.line(&format!("note        {}", terminal::shown(&note)));
+                say.line(&terminal::note(&note));
             }
             Ok((found.lines, settings.input.clone()))
         }
