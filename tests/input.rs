@@ -79,6 +79,12 @@ impl Scene {
         self.good(&[&SHORT[..], &["--input", list, "--out", "run"], more].concat())
     }
 
+    /// One step of the network that the list takes, with `options`; stderr.
+    #[track_caller]
+    fn step(&self, options: &[&str]) -> String {
+        self.good(&[&["train", "--steps", "1", "--no-eval", "--no-pictures"], options].concat())
+    }
+
     /// Runs a command of a shell in the folder, where the program is in the path; its output.
     #[track_caller]
     fn paste(&self, command: &str) -> String {
@@ -152,17 +158,7 @@ fn what_is_not_seen_but_shapes_its_neighbours_stays() {
     ];
     let dropped = ["a\u{200d}b", "می\u{200c}", "👩\u{200d}", "a\u{fe0f}", "x\u{e0061}", "क\u{feff}ा"];
     scene.write("list.txt", kept.into_iter().chain(dropped).collect::<Vec<_>>().join("\n").as_bytes());
-    let stderr = scene.good(&[
-        "train",
-        "--input",
-        "list.txt",
-        "--out",
-        "run",
-        "--steps",
-        "1",
-        "--no-eval",
-        "--no-pictures",
-    ]);
+    let stderr = scene.step(&["--input", "list.txt", "--out", "run"]);
     let prepared = scene.read("run/prepared_list.txt");
     let lines: Vec<&str> = prepared.lines().collect();
     assert_eq!(lines[..kept.len()], kept);
@@ -171,17 +167,7 @@ fn what_is_not_seen_but_shapes_its_neighbours_stays() {
     // What stays is seen in the alphabet by its code point.
     says(&stderr, &["U+200C U+200D U+FE0F"]);
     // Prepared once more, it is the same.
-    scene.good(&[
-        "train",
-        "--input",
-        "run/prepared_list.txt",
-        "--out",
-        "again",
-        "--steps",
-        "1",
-        "--no-eval",
-        "--no-pictures",
-    ]);
+    scene.step(&["--input", "run/prepared_list.txt", "--out", "again"]);
     assert_eq!(scene.read("again/prepared_list.txt"), prepared);
 }
 
@@ -466,18 +452,7 @@ fn lower_case_is_the_model_s_for_every_text() {
     assert_eq!(eval("list.txt").replace("list.txt", "names.txt"), eval("names.txt"));
     // Final sigma and dotted İ stay what they are when prepared again.
     scene.write("list.txt", "ΟΔΥΣΣΕΥΣ\nİZMİR\n".as_bytes());
-    scene.good(&[
-        "train",
-        "--input",
-        "list.txt",
-        "--lowercase",
-        "--out",
-        "run",
-        "--steps",
-        "1",
-        "--no-eval",
-        "--no-pictures",
-    ]);
+    scene.step(&["--input", "list.txt", "--lowercase", "--out", "run"]);
     assert_eq!(scene.read("run/prepared_list.txt"), "οδυσσευς\ni\u{307}zmi\u{307}r\n");
 }
 
@@ -516,17 +491,7 @@ fn columns_are_those_of_the_screen() {
     }
     let list: String = ('あ'..='と').map(|one| format!("{one}と\n{one}\n")).collect();
     scene.write("list.txt", list.as_bytes());
-    scene.good(&[
-        "train",
-        "--input",
-        "list.txt",
-        "--out",
-        "run",
-        "--steps",
-        "1",
-        "--no-eval",
-        "--no-pictures",
-    ]);
+    scene.step(&["--input", "list.txt", "--out", "run"]);
     let table = stdout(&["sweep", "--model", "run", "--num", "6"]);
     let mut lines = table.lines();
     let heading = lines.next().unwrap();
