@@ -8,15 +8,22 @@
 mod training;
 
 use micro_diffusion::activation::{Activation, Steps};
+use micro_diffusion::adam::AdamStep;
+use micro_diffusion::attention::Heads;
 use micro_diffusion::convolution::Convolution;
 use micro_diffusion::denoiser::Model;
+use micro_diffusion::dropout::Dropout;
+use micro_diffusion::embedding::Embedding;
 use micro_diffusion::kernels::{Kernels, Plain};
+use micro_diffusion::math::Stored;
 use micro_diffusion::mlp::Mlp;
+use micro_diffusion::product::Store;
 use micro_diffusion::residual::Residual;
 use micro_diffusion::rounding::Grid;
+use micro_diffusion::softmax::Target;
 use micro_diffusion::transformer::Transformer;
 use micro_diffusion_cli::engine::kernels::Vectorised;
-use micro_diffusion_cli::kernels_compiled_for;
+use micro_diffusion_cli::{each_kernel, kernels_compiled_for};
 use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
 use training::{Run, State};
@@ -41,6 +48,64 @@ width!(Avx512, avx512_runs, "x86_64+avx512f+avx512vl+avx512dq+avx512bw", "avx512
 // Compiled for another machine: the baseline runs.
 width!(Foreign, foreign_runs, "loongarch64+lasx", "avx2");
 
+/// Kernels chosen at run time, so that a network is compiled once for all of them.
+#[derive(Clone, Copy)]
+enum Chosen {
+    Plain,
+    Vectorised,
+    Foreign,
+    Avx2,
+    Avx512,
+}
+
+/// `$call` with what `$chosen` stands for as `$kernels`.
+macro_rules! with_chosen {
+    ($chosen:expr, $kernels:ident => $call:expr) => {
+        match $chosen {
+            Chosen::Plain => {
+                let $kernels = Plain;
+                $call
+            }
+            Chosen::Vectorised => {
+                let $kernels = Vectorised;
+                $call
+            }
+            Chosen::Foreign => {
+                let $kernels = Foreign;
+                $call
+            }
+            Chosen::Avx2 => {
+                let $kernels = Avx2;
+                $call
+            }
+            Chosen::Avx512 => {
+                let $kernels = Avx512;
+                $call
+            }
+        }
+    };
+}
+
+/// Implements each kernel by that of what was chosen.
+macro_rules! delegate {
+    (
+        ($kernels:ident)
+        $($targets:tt {
+            $(fn $name:ident $([$stored:ident])? ($($argument:ident: $type:ty),*) $(-> $result:ty)? = $loop:expr;)*
+        })*
+    ) => {
+        impl Kernels<f32> for $kernels {
+            $($(
+                fn $name$(<$stored: Stored<f32>>)?(self, $($argument: $type),*) $(-> $result)? {
+                    with_chosen!(self, kernels => Kernels::<f32>::$name(kernels, $($argument),*))
+                }
+            )*)*
+        }
+    };
+}
+
+each_kernel!(delegate, (Chosen), (), ());
+
 /// The widths that run here, by name.
 fn widths() -> Vec<&'static str> {
     let runs = [("AVX2", avx2_runs()), ("AVX-512", avx512_runs())];
@@ -64,9 +129,7 @@ fn a_width_that_does_not_run_is_not_taken_for_one_that_does() {
 }
 
 fn check<M: Model<L, V>, const L: usize, const V: usize>() {
-    fn on<M: Model<L, V>, const L: usize, const V: usize>(run: Run, kernels: impl Kernels<f32>) -> State {
-        run.definition::<M, _, L, V>(kernels)
-    }
+    let on = |run: Run, kernels: Chosen| run.definition::<M, _, L, V>(kernels);
     let widths = widths();
     // Texts of all lengths.
     let plain =
@@ -76,17 +139,17 @@ fn check<M: Model<L, V>, const L: usize, const V: usize>() {
     let grid = Some(Grid { least: -8, largest: 7, exponent: 3 });
     for run in [plain, dropout, Run { activation: steps, ..plain }, Run { activation: steps, grid, ..plain }]
     {
-        let expected = on::<M, L, V>(run, Plain);
+        let expected = on(run, Chosen::Plain);
         let same = |state: State, name: &str| {
             assert!(state == expected, "{name} differs from the baseline: {:?}, {run:?}", M::SHAPE);
         };
-        same(on::<M, L, V>(run, Vectorised), "what the program chooses");
-        same(on::<M, L, V>(run, Foreign), "the baseline by way of multiversion");
+        same(on(run, Chosen::Vectorised), "what the program chooses");
+        same(on(run, Chosen::Foreign), "the baseline by way of multiversion");
         if widths.contains(&"AVX2") {
-            same(on::<M, L, V>(run, Avx2), "AVX2");
+            same(on(run, Chosen::Avx2), "AVX2");
         }
         if widths.contains(&"AVX-512") {
-            same(on::<M, L, V>(run, Avx512), "AVX-512");
+            same(on(run, Chosen::Avx512), "AVX-512");
         }
     }
 }

@@ -330,24 +330,15 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         records: &[R],
         out: &mut [R],
     ) {
-        let packs = || with_records(shard, records, Self::RECORD);
-        let all = || packs().filter_map(|(pack, record)| Some((pack, Self::record(record, pack.width())?)));
-        let of_layer = |number: usize| {
-            packs().filter_map(move |(pack, record)| {
-                Some((pack, Self::layer_record(record, number, pack.width())?))
-            })
-        };
-        match tensor {
-            0..3 => {
-                for (pack, record) in all() {
-                    pack.embed_backward(kernels, (tensor, part), record.d_embedding, out, D);
-                }
-            }
-            3 => {
-                let (number, tap) = (part / T, part % T);
-                for (pack, record) in of_layer(number) {
-                    let width = pack.width();
-                    let Some(d) = block(record.d_shifted, tap, D.saturating_mul(width)) else { return };
+        for (pack, record) in with_records(shard, records, Self::RECORD) {
+            let width = pack.width();
+            let Some(rest) = Self::record(record, width) else { return };
+            match tensor {
+                0..3 => pack.embed_backward(kernels, (tensor, part), rest.d_embedding, out, D),
+                3 => {
+                    let (number, tap) = (part / T, part % T);
+                    let Some(layer) = Self::layer_record(record, number, width) else { return };
+                    let Some(d) = block(layer.d_shifted, tap, D.saturating_mul(width)) else { return };
                     // Nothing reads what the last layer puts out where nothing is scored.
                     let read = pack.positions(number + 1 < N);
                     let positions = Positions::<L>::new(width, |position| {
@@ -355,27 +346,20 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
                             .checked_sub(tap)
                             .is_some_and(|from| read.as_slice().contains(&from))
                     });
-                    kernels.product_backward_weight(positions.as_slice(), d, record.a, out, width);
+                    kernels.product_backward_weight(positions.as_slice(), d, layer.a, out, width);
                 }
-            }
-            4 => {
-                for (pack, record) in of_layer(part) {
+                4 => {
+                    let Some(layer) = Self::layer_record(record, part, width) else { return };
                     // The middle tap's gradient is not shifted.
-                    let middle = block(record.d_shifted, T / 2, D.saturating_mul(pack.width()));
-                    kernels.add_bias_backward(middle.unwrap_or(&[]), out, pack.width());
+                    let middle = block(layer.d_shifted, T / 2, D.saturating_mul(width));
+                    kernels.add_bias_backward(middle.unwrap_or(&[]), out, width);
                 }
-            }
-            5 => {
-                for (pack, record) in all() {
-                    let (scored, width) = (pack.positions(false), pack.width());
-                    let (d, last) = (record.d_logits, record.last);
+                5 => {
+                    let scored = pack.positions(false);
+                    let (d, last) = (rest.d_logits, rest.last);
                     kernels.product_backward_weight(scored.as_slice(), d, last, out, width);
                 }
-            }
-            _ => {
-                for (pack, record) in all() {
-                    kernels.add_bias_backward(record.d_logits, out, pack.width());
-                }
+                _ => kernels.add_bias_backward(rest.d_logits, out, width),
             }
         }
     }

@@ -200,17 +200,23 @@ impl<'a> ModelFile<'a> {
     pub fn parameters<M: Model<L, V>, const L: usize, const V: usize>(
         &self,
     ) -> Result<&'a [[u8; 4]], FileError> {
-        if self.shape != M::SHAPE {
+        self.check_floats(&M::SHAPE, M::TENSORS)?;
+        Ok(self.payload.as_chunks().0)
+    }
+
+    /// That the file holds the floats `tensors` of a network of `shape`.
+    fn check_floats(&self, shape: &Shape, tensors: &[Tensor]) -> Result<(), FileError> {
+        if self.shape != *shape {
             return Err(FileError::Shape(self.shape));
         }
         if self.dtype != Dtype::F32 {
             return Err(FileError::Dtype(self.dtype));
         }
-        let dimensions = M::TENSORS.iter().map(|tensor| dimensions_of(tensor.dimensions));
+        let dimensions = tensors.iter().map(|tensor| dimensions_of(tensor.dimensions));
         if !self.tensors.iter().map(|bytes| entry(bytes).dimensions).eq(dimensions) {
             return Err(FileError::Shape(self.shape));
         }
-        Ok(self.payload.as_chunks().0)
+        Ok(())
     }
 
     /// The tensors of an `M`, a network in integers, in place.

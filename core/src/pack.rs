@@ -118,11 +118,11 @@ impl<'a, const L: usize> Pack<'a, L> {
     /// `of` the number, the example and the position of each column that holds a symbol; `past` for those behind them.
     fn columns<T: Copy>(&self, past: T, of: impl Fn(u8, &Example<L>, usize) -> T) -> [T; L] {
         let mut columns = [past; L];
-        let positions = (0..u8::MAX).zip(self.examples).flat_map(|(number, example)| {
-            (0..example.length()).map(move |position| (number, example, position))
-        });
-        for (column, (number, example, position)) in columns.iter_mut().zip(positions) {
-            *column = of(number, example, position);
+        let mut rest = columns.iter_mut();
+        for (number, example) in (0..u8::MAX).zip(self.examples) {
+            for (position, column) in rest.by_ref().take(example.length()).enumerate() {
+                *column = of(number, example, position);
+            }
         }
         columns
     }

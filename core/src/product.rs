@@ -87,10 +87,13 @@ impl<const L: usize> Positions<L> {
     #[inline(always)]
     pub fn new(width: usize, chosen: impl Fn(usize) -> bool) -> Self {
         let mut positions = Self { list: [0; L], count: 0 };
-        let chosen = (0..width).filter(|position| chosen(*position));
-        for (count, (slot, position)) in (1..).zip(positions.list.iter_mut().zip(chosen)) {
-            *slot = position;
-            positions.count = count;
+        for position in 0..width {
+            if let Some(slot) = positions.list.get_mut(positions.count)
+                && chosen(position)
+            {
+                *slot = position;
+                positions.count = positions.count.wrapping_add(1);
+            }
         }
         positions
     }
@@ -429,9 +432,9 @@ pub fn transpose_blocks<R: Real>(x: &[R], y: &mut [R], width: usize) {
 /// Each block of `features` features of `x` transposed, in `y`.
 #[inline(always)]
 fn transpose_each<R: Real>(features: usize, x: Option<&[R]>, y: Option<&mut [R]>, width: usize) {
-    let (Some(x), Some(y)) = (x, y) else { return };
+    let (Some(mut x), Some(mut y)) = (x, y) else { return };
     let length = features.saturating_mul(width).max(1);
-    for (x, y) in x.chunks_exact(length).zip(y.chunks_exact_mut(length)) {
+    while let (Some(x), Some(y)) = (x.split_off(..length), y.split_off_mut(..length)) {
         transpose(x, y, width);
     }
 }

@@ -17,7 +17,7 @@ use crate::engine::network::{ChipBytes, Network, NumberFormat, OpenModel, Opened
 use crate::engine::quantised_training::Rounding;
 use crate::engine::score::encode;
 use crate::engine::source::{Floats, Integers};
-use crate::engine::step::Step;
+use crate::engine::step::{Of, Step};
 use crate::engine::trainer::{Plan, Trainer, Training};
 
 /// Types that a value stands for without holding any.
@@ -122,16 +122,13 @@ where
     }
 
     fn trainer<'a>(&self, plan: Plan<'a>) -> anyhow::Result<Box<dyn Training + 'a>> {
-        Ok(Box::new(Trainer::<M, L, V>::new(
-            encode(plan.texts, plan.language.alphabet)?,
-            plan,
-            Activation::Relu,
-        )))
+        let texts = encode(plan.texts, plan.language.alphabet)?;
+        Ok(Box::new(Trainer::<L>::new(&Of::<M, V>(PhantomData), texts, plan, Activation::Relu)))
     }
 
     fn decode(&self, file: &ModelFile) -> anyhow::Result<Vec<f32>> {
         let parameters = file.parameters::<M, L, V>().map_err(|error| file_error(&error))?;
-        Ok(parameters.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+        Ok(floats_of(parameters))
     }
 
     fn open<'a>(&self, file: &ModelFile<'a>, decoded: &'a [f32]) -> anyhow::Result<Box<dyn OpenModel + 'a>> {
@@ -155,6 +152,11 @@ where
         let file = float_file(&M::SHAPE, M::TENSORS, language, &vec![0.0; M::PARAMETERS]);
         ChipBytes { file: file.len(), memory: M::MEMORY * size_of::<f32>() }
     }
+}
+
+/// The floats that a file stores in `bytes`.
+fn floats_of(bytes: &[[u8; 4]]) -> Vec<f32> {
+    bytes.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
 }
 
 /// The model file of `weights`.
@@ -201,7 +203,8 @@ where
     fn trainer<'a>(&self, plan: Plan<'a>) -> anyhow::Result<Box<dyn Training + 'a>> {
         let half = plan.settings.parts().next().map_or(0, |(_, end)| end / 2);
         let texts = encode(plan.texts, plan.language.alphabet)?;
-        let inner = Box::new(Trainer::<M, L, V>::new(texts, plan, Activation::Stepped(I::steps())));
+        let activation = Activation::Stepped(I::steps());
+        let inner = Box::new(Trainer::<L>::new(&Of::<M, V>(PhantomData), texts, plan, activation));
         Ok(Box::new(Rounding::new(inner, I::TENSORS, I::steps().exponent, half)))
     }
 

@@ -5,12 +5,12 @@
 
 use multiversion::multiversion;
 
-/// Implements the kernels of the list of [`kernels_compiled_for`](crate::kernels_compiled_for).
+/// Implements the kernels of the list of [`each_kernel`](crate::each_kernel).
 #[doc(hidden)]
 #[macro_export]
 macro_rules! implement_kernels {
     (
-        $kernels:ident
+        ($kernels:ident)
         $($targets:tt {
             $(fn $name:ident $([$stored:ident])? ($($argument:ident: $type:ty),*) $(-> $result:ty)? = $loop:expr;)*
         })*
@@ -52,7 +52,17 @@ macro_rules! implement_kernels {
 #[macro_export(local_inner_macros)]
 macro_rules! kernels_compiled_for {
     ($kernels:ident, $narrow:tt, $wide:tt) => {
-        implement_kernels! { $kernels
+        each_kernel! { implement_kernels, ($kernels), $narrow, $wide }
+    };
+}
+
+/// Gives the macro `$implement` what it names `$with`, and the list of all kernels: what is as fast on the targets `$narrow`,
+/// and what is faster on `$wide`.
+#[doc(hidden)]
+#[macro_export(local_inner_macros)]
+macro_rules! each_kernel {
+    ($implement:ident, $with:tt, $narrow:tt, $wide:tt) => {
+        $implement! { $with
             // As fast in narrow registers as in wide ones.
             $narrow {
                 fn lookup_forward [W] (rows: &[&[W]], y: &mut [f32]) = linear::lookup_forward(rows, y);

@@ -1,6 +1,7 @@
 //! Where denoisers come from: the checked weights of one model, shared by all threads.
 
 use std::marker::PhantomData;
+use std::sync::OnceLock;
 
 use micro_diffusion::activation::Activation;
 use micro_diffusion::denoiser::{Denoiser, Model};
@@ -23,7 +24,7 @@ pub(crate) trait Source<const L: usize, const V: usize>: Sync {
 const SHARE: usize = 8;
 
 /// Does `work` on each item, on all threads; the results are in the order of the items.
-pub(crate) fn on_shares<T: Sync, R: Send, const L: usize, const V: usize>(
+pub(crate) fn on_shares<T: Sync, R: Send + Sync, const L: usize, const V: usize>(
     source: &dyn Source<L, V>,
     items: &[T],
     work: impl Fn(&mut dyn Denoiser<L, V>, &T) -> R + Sync,
@@ -35,19 +36,32 @@ pub(crate) fn on_shares<T: Sync, R: Send, const L: usize, const V: usize>(
 pub(crate) type Noted<'a> = &'a (dyn Fn(usize) + Sync);
 
 /// [`on_shares`], of whose progress `noted` is told.
-pub(crate) fn on_noted_shares<T: Sync, R: Send, const L: usize, const V: usize>(
+pub(crate) fn on_noted_shares<T: Sync, R: Send + Sync, const L: usize, const V: usize>(
     source: &dyn Source<L, V>,
     items: &[T],
     noted: Noted,
     work: impl Fn(&mut dyn Denoiser<L, V>, &T) -> R + Sync,
 ) -> Vec<R> {
-    let share = |items: &[T]| {
-        let mut results = Vec::with_capacity(items.len());
-        source.with_denoiser(&mut |denoiser| results.extend(items.iter().map(|item| work(denoiser, item))));
+    let shares: Vec<(&[T], OnceLock<Vec<R>>)> =
+        items.chunks(SHARE).map(|items| (items, OnceLock::new())).collect();
+    for_each_number(shares.len(), &|number| {
+        let (items, results) = &shares[number];
+        results.get_or_init(|| {
+            let mut results = Vec::with_capacity(items.len());
+            let mut one = |denoiser: &mut dyn Denoiser<L, V>| {
+                results.extend(items.iter().map(|item| work(denoiser, item)));
+            };
+            source.with_denoiser(&mut one);
+            results
+        });
         noted(items.len());
-        results
-    };
-    items.par_chunks(SHARE).flat_map_iter(share).collect()
+    });
+    shares.into_iter().flat_map(|(_, results)| results.into_inner().unwrap_or_default()).collect()
+}
+
+/// Does `work` for each of the numbers below `count`, on all threads; compiled once, whatever the work.
+fn for_each_number(count: usize, work: &(dyn Fn(usize) + Sync)) {
+    (0..count).into_par_iter().for_each(work);
 }
 
 /// A model in floats.

@@ -15,6 +15,7 @@ use micro_diffusion::convolution::Convolution;
 use micro_diffusion::denoiser::{Example, Model};
 use micro_diffusion::kernels::Kernels;
 use micro_diffusion::residual::Residual;
+use micro_diffusion::rng::Stream;
 use micro_diffusion::tensor::Tensor;
 use micro_diffusion::transformer::Transformer;
 
@@ -72,6 +73,39 @@ pub trait Step<const L: usize, const V: usize>: Model<L, V> + Sized {
     /// By examples, then by parameters, unless the network has a way of its own.
     fn step(setup: Setup, rates: &Rates, batch: Batch<L>, parameters: Parameters, draw: &Draw<L>) {
         step::<Self, L, V>(setup, rates, batch, parameters, draw);
+    }
+}
+
+/// A network of `L` positions as training sees it, so that training is compiled once for all of these.
+pub(crate) trait Trained<const L: usize>: Sync {
+    /// [`Model::PARAMETERS`].
+    fn parameters(&self) -> usize;
+    /// [`Model::RECORD`].
+    fn record(&self) -> usize;
+    /// [`Model::initialise`].
+    fn initialise(&self, weights: &mut [f32], stream: Stream);
+    /// [`Step::step`].
+    fn step(&self, setup: Setup, rates: &Rates, batch: Batch<L>, parameters: Parameters, draw: &Draw<L>);
+}
+
+/// The network `M` of `V` symbols, of which there is no value.
+pub(crate) struct Of<M, const V: usize>(pub(crate) PhantomData<fn() -> M>);
+
+impl<M: Step<L, V>, const L: usize, const V: usize> Trained<L> for Of<M, V> {
+    fn parameters(&self) -> usize {
+        M::PARAMETERS
+    }
+
+    fn record(&self) -> usize {
+        M::RECORD
+    }
+
+    fn initialise(&self, weights: &mut [f32], stream: Stream) {
+        M::initialise(weights, stream);
+    }
+
+    fn step(&self, setup: Setup, rates: &Rates, batch: Batch<L>, parameters: Parameters, draw: &Draw<L>) {
+        M::step(setup, rates, batch, parameters, draw);
     }
 }
 

@@ -3,7 +3,6 @@
 //! Example n of a run is row n mod B of step n / B; the order of the texts is a fresh permutation for each epoch. All
 //! of it is a function of seed and step, so a run can stop after any step and go on.
 
-use std::marker::PhantomData;
 use std::mem;
 use std::time::{Duration, Instant};
 
@@ -20,7 +19,7 @@ use micro_diffusion::text::Text;
 use crate::engine::aligned::Aligned;
 use crate::engine::language::Language;
 use crate::engine::settings::Settings;
-use crate::engine::step::{Batch, Parameters, Rates, Setup, Step};
+use crate::engine::step::{Batch, Parameters, Rates, Setup, Trained};
 
 /// What a run is made of.
 pub(crate) struct Plan<'a> {
@@ -101,8 +100,9 @@ impl State {
     }
 }
 
-/// A run of model `M`.
-pub(crate) struct Trainer<'a, M, const L: usize, const V: usize> {
+/// A run of a network of `L` positions.
+pub(crate) struct Trainer<'a, const L: usize> {
+    network: &'static dyn Trained<L>,
     texts: Vec<Text<L>>,
     /// What the lengths of the texts cost in the mean, in nats: −Σ p(n)·ln p(n) as the table has it of the training texts.
     length_nats: f32,
@@ -121,23 +121,28 @@ pub(crate) struct Trainer<'a, M, const L: usize, const V: usize> {
     records: Aligned,
     losses: Vec<f32>,
     pace: Pace,
-    model: PhantomData<fn() -> M>,
 }
 
-impl<'a, M: Step<L, V>, const L: usize, const V: usize> Trainer<'a, M, L, V> {
-    pub(crate) fn new(texts: Vec<Text<L>>, plan: Plan<'a>, activation: Activation) -> Self {
+impl<'a, const L: usize> Trainer<'a, L> {
+    pub(crate) fn new(
+        network: &'static dyn Trained<L>,
+        texts: Vec<Text<L>>,
+        plan: Plan<'a>,
+        activation: Activation,
+    ) -> Self {
         let settings = plan.settings;
         let rows = settings.batch as usize;
-        let zeros = vec![0.0; M::PARAMETERS];
+        let zeros = vec![0.0; network.parameters()];
         let mut weights = zeros.clone();
         match plan.start {
             Some(start) => weights.copy_from_slice(start),
-            None => M::initialise(&mut weights, Stream::new(settings.seed, Purpose::Weights)),
+            None => network.initialise(&mut weights, Stream::new(settings.seed, Purpose::Weights)),
         }
         let average = if settings.averaging > 0.0 { &weights[..] } else { &[] };
         let nats = |text: &Text<L>| plan.language.lengths.negative_log_probability(text.symbols().len());
         let length_nats = bound::mean(&texts.iter().map(nats).collect::<Vec<_>>()) as f32;
         Self {
+            network,
             texts,
             length_nats,
             symbols: plan.language.alphabet.symbols(),
@@ -150,10 +155,9 @@ impl<'a, M: Step<L, V>, const L: usize, const V: usize> Trainer<'a, M, L, V> {
             batch: vec![Example::EMPTY; rows],
             next: vec![Example::EMPTY; rows],
             next_step: None,
-            records: Aligned::copy_of(&vec![0.0; rows * M::RECORD], 0),
+            records: Aligned::copy_of(&vec![0.0; rows * network.record()], 0),
             losses: vec![0.0; rows],
             pace: Pace::new(rayon::current_num_threads()),
-            model: PhantomData,
         }
     }
 
@@ -251,7 +255,7 @@ impl Pace {
     }
 }
 
-impl<M: Step<L, V>, const L: usize, const V: usize> Training for Trainer<'_, M, L, V> {
+impl<const L: usize> Training for Trainer<'_, L> {
     fn step(&mut self) -> f32 {
         let step = self.state.losses.len() as u32;
         if self.next_step != Some(step) {
@@ -280,7 +284,7 @@ impl<M: Step<L, V>, const L: usize, const V: usize> Training for Trainer<'_, M, 
         };
         let parameters = Parameters { weights, m, v, average };
         let setup = Setup { threads, symbols: self.symbols, activation: self.activation };
-        M::step(setup, &rates, batch, parameters, &|row, example| {
+        self.network.step(setup, &rates, batch, parameters, &|row, example| {
             *example = noise.example(counts, &example.clean, row);
         });
         let loss: f32 = self.losses.iter().sum::<f32>() + self.length_nats;
