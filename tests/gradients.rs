@@ -26,7 +26,7 @@ use micro_diffusion::convolution::Convolution;
 use micro_diffusion::denoiser::{Architecture, Example, Model};
 use micro_diffusion::dropout::Dropout;
 use micro_diffusion::embedding::{Embedding, embed, embed_backward, embed_backward_from_end};
-use micro_diffusion::integer::{Int4, IntegerMlp, IntegerModel, Precision};
+use micro_diffusion::integer::{Int4, IntegerMlp, IntegerModel, PRICE};
 use micro_diffusion::kernels::Plain;
 use micro_diffusion::linear::{
     linear_backward_bias, linear_backward_input, linear_backward_weight, linear_forward, lookup_backward,
@@ -315,7 +315,7 @@ fn check_steps<const UNITS: usize>(price: f64) {
 #[test]
 fn steps() {
     check_steps::<2>(0.0);
-    check_steps::<256>(Int4::PRICE);
+    check_steps::<256>(PRICE);
 }
 
 /// Behind GELU lies a product, which multiplies the gradient by the slopes that forward left.

@@ -23,7 +23,7 @@ use micro_diffusion::categorical::Temperature;
 use micro_diffusion::denoiser::{Denoiser, Example, Model};
 use micro_diffusion::file::{FileError, ModelFile, crc32, write};
 use micro_diffusion::integer::{
-    Int4, Int8, IntegerMlp, IntegerModel, Precision, Scales, add_bit_by_bit, add_products,
+    Int4, Int8, IntegerMlp, IntegerModel, PRICE, Precision, Scales, add_bit_by_bit, add_products,
 };
 use micro_diffusion::integer_residual::IntegerResidual;
 use micro_diffusion::length::Lengths;
@@ -584,7 +584,7 @@ fn steps_round_to_the_nearest_and_have_the_slope_of_their_ramp() {
     assert_eq!(y, [0.0, 0.0, 0.0, 0.125, 0.125, 0.25, 2.0, 2.125, 2.125]);
     let mut d = [-3.0; 9];
     steps.backward(&y, &mut d, &[2.0]);
-    let price = -3.0 + 2.0 * Int4::PRICE;
+    let price = -3.0 + 2.0 * PRICE;
     assert_eq!(d, [0.0, 0.0, 0.0, price, price, price, price, 0.0, 0.0]);
     let exponents = [
         IntegerMlp::<Int4, 12, 26, 256>::steps().exponent,
@@ -596,7 +596,7 @@ fn steps_round_to_the_nearest_and_have_the_slope_of_their_ramp() {
     let (mut spared, mut kept) = ([0.0], [0.0]);
     Activation::Stepped(IntegerMlp::<Int8, 12, 26, 64>::steps()).backward(&[1.0], &mut spared, &[2.0]);
     Activation::Stepped(IntegerMlp::<Int8, 12, 26, 63>::steps()).backward(&[1.0], &mut kept, &[2.0]);
-    assert_eq!((spared, kept), ([2.0 * Int8::PRICE], [0.0]));
+    assert_eq!((spared, kept), ([2.0 * PRICE], [0.0]));
     // Two layers that are added up: 8 steps of 1/4 each.
     let mut y = [0.9, 5.0];
     Activation::Stepped(Residual4::steps()).forward(&mut y);

@@ -128,8 +128,6 @@ pub trait Precision: Copy {
     /// In 8 bits a sum has 24 bits, as many as a float holds exactly. In 4 bits it has one lane of two in a word, 16 bits.
     fn largest_value(units: usize) -> u8;
 
-    /// What a hidden value of 1 costs a text in training, in nats.
-    const PRICE: f64;
     /// How many rows of `N` codes lie in a block of `N` bytes, as a power of two.
     const ROWS: u32;
 
@@ -149,15 +147,17 @@ pub trait Precision: Copy {
 
 /// Units from which a network can spare some.
 const SPARSE: usize = 64;
+/// What a hidden value of 1 of such a network costs a text in training, in nats.
+pub const PRICE: f64 = 0.009;
 
 /// The steps of hidden values, `units` of which are multiplied and summed `taps` times over: A reaches 2 … 4, unless `P` is not
-/// that fine. From 64 units on, each has its [price](Precision::PRICE).
+/// that fine. From [`SPARSE`] units on, each has its [`PRICE`].
 #[inline(always)]
 pub(crate) fn steps<P: Precision>(units: usize, taps: usize) -> Steps {
     let largest = P::largest_value(units.saturating_mul(taps));
     let places = u8::BITS.saturating_sub(largest.leading_zeros());
     let exponent = P::FINEST.min(u8::try_from(places.saturating_sub(2)).unwrap_or(0));
-    Steps { exponent, largest, price: if units < SPARSE { 0.0 } else { P::PRICE } }
+    Steps { exponent, largest, price: if units < SPARSE { 0.0 } else { PRICE } }
 }
 
 /// The largest byte whose product with `factor`, added up `units` times, stays below 2^`bits`.
@@ -176,7 +176,6 @@ pub struct Int8;
 impl Precision for Int8 {
     const DTYPE: Dtype = Dtype::Int8;
     const FINEST: u8 = 7;
-    const PRICE: f64 = 0.005;
     const ROWS: u32 = 0;
 
     fn largest_value(units: usize) -> u8 {
@@ -295,7 +294,6 @@ impl Int4 {
 impl Precision for Int4 {
     const DTYPE: Dtype = Dtype::Int4;
     const FINEST: u8 = 3;
-    const PRICE: f64 = 0.009;
     const ROWS: u32 = 1;
 
     fn largest_value(units: usize) -> u8 {
