@@ -433,13 +433,13 @@ fn own_text_is_prepared_in_one_order_and_reported() {
         &["2 lines to train on", "1 blank", "1 repeated", "ab"],
     );
     own_text("日本\n東京\n大阪\n".as_bytes(), &["longest     2 characters", "alphabet    6 characters"]);
-    own_text(b"a", &["1 lines to train on, 0 held out", "alphabet    1 characters"]);
+    own_text(b"a", &["1 line to train on, 0 held out", "alphabet    1 character:"]);
     own_text(
         b"short\nmuchlongerthanthat\n",
-        &["1 lines of more than 12 characters dropped", "longest     18"],
+        &["1 line of more than 12 characters dropped", "longest     18"],
     );
     // Of one length, and that length is 1.
-    own_text(b"a\nb\nc\n", &["3 lines to train on", "longest     1 characters"]);
+    own_text(b"a\nb\nc\n", &["3 lines to train on", "longest     1 character\n"]);
     let same: String = ('a'..='t').map(|letter| format!("{letter}{letter}z\n")).collect();
     own_text(same.as_bytes(), &["18 lines to train on, 2 held out", "longest     3 characters"]);
     let twenty: String = (0..20).map(|i| format!("{}\n", char::from(b'a' + i))).collect();
@@ -466,7 +466,7 @@ fn a_few_lines_with_rare_characters_are_spared_and_said() {
     let common: String = letters(26).flat_map(|a| letters(2).map(move |b| format!("{a}{b}\n"))).collect();
     own_text(
         (common + "ße\n").as_bytes(),
-        &["1 lines with characters that are not among the 26 most", "26 characters: abcdefgh"],
+        &["1 line with characters that are not among the 26 most", "26 characters: abcdefgh"],
     );
 }
 
@@ -1575,6 +1575,16 @@ fn scores_agree_with_each_other() {
     let characters: usize = names.iter().map(|name| name.len() + 1).sum();
     let of_names = number(&all, "nll_nats_per_name") * names.len() as f64;
     assert!((of_names / characters as f64 - number(&all, "nll_nats_per_character")).abs() < 1e-9);
+
+    // One order says nothing of the error that comes of the orders.
+    let one = ["eval", "--num", "0", "--input", "names.txt", "--orders", "1", "--lines", "8"];
+    let report: serde_json::Value =
+        serde_json::from_str(&scene.good(&[&one[..], &["--json"]].concat())).unwrap();
+    assert!(report["nelbo_order_stderr_nats"].is_null() && report["nll_order_stderr_nats"].is_null());
+    let said = scene.good(&one);
+    assert!(said.contains("one random order") && !said.contains("over the orders"), "{said}");
+    let said = scene.good(&["score", "--orders", "1", "emma"]);
+    assert!(!said.contains('±'), "{said}");
 
     // p(n) of twelve lengths, one of which is one text more spread over all.
     let lengths: serde_json::Value = serde_json::from_str(&scene.good(&["inspect", "--json"])).unwrap();

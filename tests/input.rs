@@ -133,7 +133,7 @@ fn what_cannot_be_seen_is_dropped_and_counted() {
     let stderr = scene.train("list.txt", &[]);
     says(
         &stderr,
-        &["7 lines to train on", "1 blank lines", "4 repeated lines", "characters: abcdefgilnorv\n"],
+        &["7 lines to train on", "1 blank line", "4 repeated lines", "characters: abcdefgilnorv\n"],
     );
     says(
         &stderr,

@@ -76,7 +76,7 @@ fn a_short_list_keeps_its_best_state_and_names_its_copies() {
     let (names, said) = scene.run(0, &format!("{train} --out best"));
     assert!(said.contains("8 of the lines to train on are kept to choose"), "{said}");
     assert!(
-        said.contains("kept the state of step ") && said.contains(" of 1000, the best by the 8"),
+        said.contains("kept the state after ") && said.contains(" of 1000 steps, the best by the 8"),
         "{said}"
     );
     let (learned, at_the_end) = scene.run(0, &format!("{train} --out last --keep last"));

@@ -22,14 +22,15 @@ pub(crate) struct Figure {
     pub(crate) nats: f64,
     /// Its standard error as a mean over these texts.
     pub(crate) stderr: f64,
-    /// Its standard error as an estimate from some orders of each text.
-    pub(crate) order_stderr: f64,
+    /// Its standard error as an estimate from some orders of each text; a single order says nothing of it.
+    pub(crate) order_stderr: Option<f64>,
 }
 
 impl Figure {
     /// The mean of `nats`, one for each text, which have the standard errors `errors` from their orders.
-    fn of(nats: &[f64], errors: &[f64]) -> Self {
-        let order_stderr = likelihood::error_of_mean(errors);
+    fn of(nats: &[f64], errors: &[Option<f64>]) -> Self {
+        let order_stderr = errors.iter().copied().collect::<Option<Vec<_>>>();
+        let order_stderr = order_stderr.map(|errors| likelihood::error_of_mean(&errors));
         Self { nats: bound::mean(nats), stderr: bound::standard_error(nats), order_stderr }
     }
 }
@@ -45,32 +46,34 @@ pub(crate) struct Score {
 impl Score {
     /// Averages the scores of some texts.
     pub(crate) fn of(texts: &[TextScore]) -> Self {
-        let all = |part: fn(&TextScore) -> f64| texts.iter().map(part).collect::<Vec<_>>();
+        let nats = |part: fn(&TextScore) -> f64| texts.iter().map(part).collect::<Vec<_>>();
+        let errors = |part: fn(&TextScore) -> Option<f64>| texts.iter().map(part).collect::<Vec<_>>();
         Self {
-            nelbo: Figure::of(&all(|text| text.nelbo), &all(|text| text.nelbo_stderr)),
-            nll: Figure::of(&all(|text| text.nll), &all(|text| text.nll_stderr)),
+            nelbo: Figure::of(&nats(|text| text.nelbo), &errors(|text| text.nelbo_stderr)),
+            nll: Figure::of(&nats(|text| text.nll), &errors(|text| text.nll_stderr)),
         }
     }
 }
 
-/// The scores of one text from some random orders, in nats, with the standard errors that come of the orders.
+/// The scores of one text from some random orders, in nats, with the standard errors that come of the orders, if there are several.
 pub(crate) struct TextScore {
     /// The mean of −ln p(text | order).
     pub(crate) nelbo: f64,
-    pub(crate) nelbo_stderr: f64,
+    pub(crate) nelbo_stderr: Option<f64>,
     /// −ln of the mean of p(text | order).
     pub(crate) nll: f64,
-    pub(crate) nll_stderr: f64,
+    pub(crate) nll_stderr: Option<f64>,
 }
 
 impl TextScore {
     /// From −ln p(text | order) of each order.
     fn of(nats: &[f64]) -> Self {
+        let several = nats.len() > 1;
         Self {
             nelbo: bound::mean(nats),
-            nelbo_stderr: bound::standard_error(nats),
+            nelbo_stderr: several.then(|| bound::standard_error(nats)),
             nll: likelihood::negative_log_mean(nats.iter().copied()),
-            nll_stderr: likelihood::jackknife_error(nats),
+            nll_stderr: several.then(|| likelihood::jackknife_error(nats)),
         }
     }
 }

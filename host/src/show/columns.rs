@@ -7,6 +7,11 @@ use crate::files::characters::{code_point, is_invisible};
 /// What a combining mark is shown on, where it has no letter of its own.
 const CARRIER: char = '◌';
 
+/// `count` things of the name `one`: “1 line”, “2 lines”.
+pub(crate) fn counted(count: usize, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
+}
+
 /// Columns of `text`.
 pub(crate) fn width(text: &str) -> usize {
     text.width()

@@ -1,6 +1,6 @@
 //! What `train` says while it works, on stderr, unless asked not to.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
@@ -12,14 +12,16 @@ use crate::engine::trainer::{Best, State};
 use crate::files::characters::code_point;
 use crate::files::corpus::Corpus;
 use crate::files::room::Room;
-use crate::show::columns::listed;
+use crate::show::columns::{counted, listed};
 use crate::show::picture::{HEADING, noise_levels};
 use crate::show::terminal;
 
 /// Steps that the shown loss is averaged over.
 const WINDOW: usize = 100;
-/// Lines that a run says of its progress where it cannot show a bar.
+/// Lines that a run says of its progress where it cannot show a bar, at least.
 const REPORTS: usize = 10;
+/// The longest time between two of them, but for what a step takes.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// Tells the user what is going on.
 pub(crate) struct Progress {
@@ -28,11 +30,13 @@ pub(crate) struct Progress {
     nelbo: Option<f64>,
     /// The names of the last preview that has some.
     names: String,
+    /// When the run was last spoken of.
+    said: Instant,
 }
 
 impl Progress {
     pub(crate) fn new(quiet: bool) -> Self {
-        Self { quiet, nelbo: None, names: String::new() }
+        Self { quiet, nelbo: None, names: String::new(), said: Instant::now() }
     }
 
     pub(crate) fn line(&mut self, text: &str) {
@@ -57,28 +61,31 @@ impl Progress {
         let dropped = &corpus.dropped;
         let (training, held_out) = (corpus.training.len(), corpus.held_out.len());
         self.line(&format!(
-            "data        {}: {training} lines to train on, {held_out} held out",
-            corpus.source
+            "data        {}: {} to train on, {held_out} held out",
+            corpus.source,
+            counted(training, "line")
         ));
         let Room { positions, characters } = dropped.room;
         let reasons = [
-            (dropped.blank, "blank lines".to_owned()),
-            (dropped.repeated, "repeated lines".to_owned()),
-            (dropped.too_long, format!("lines of more than {positions} characters")),
+            (dropped.blank, "blank line", String::new()),
+            (dropped.repeated, "repeated line", String::new()),
+            (dropped.too_long, "line", format!(" of more than {}", counted(positions, "character"))),
             (
                 dropped.too_rare,
-                format!("lines with characters that are not among the {characters} most frequent"),
+                "line",
+                format!(" with characters that are not among the {characters} most frequent"),
             ),
         ];
-        for (count, what) in reasons.into_iter().filter(|(count, _)| *count > 0) {
-            self.line(&format!("            {count} {what} dropped"));
+        for (count, line, which) in reasons.into_iter().filter(|(count, ..)| *count > 0) {
+            self.line(&format!("            {}{which} dropped", counted(count, line)));
         }
         let invisible = &dropped.invisible;
         if !invisible.is_empty() {
             let points: Vec<String> = invisible.keys().map(|character| code_point(*character)).collect();
             let count: usize = invisible.values().sum();
             self.line(&format!(
-                "            {count} characters dropped that cannot be seen: {}",
+                "            {} dropped that cannot be seen: {}",
+                counted(count, "character"),
                 points.join(" ")
             ));
         }
@@ -86,8 +93,8 @@ impl Progress {
             self.line(&format!("            {}", terminal::shown(table)));
         }
         let characters = corpus.alphabet.chars().count();
-        self.line(&format!("longest     {} characters", corpus.longest));
-        self.line(&format!("alphabet    {characters} characters: {}", listed(&corpus.alphabet)));
+        self.line(&format!("longest     {}", counted(corpus.longest, "character")));
+        self.line(&format!("alphabet    {}: {}", counted(characters, "character"), listed(&corpus.alphabet)));
         let network = config.network;
         let shape = shape_name(network.shape());
         self.line(&format!("network     {}: {shape}, {} parameters", config.title(), network.parameters()));
@@ -98,11 +105,11 @@ impl Progress {
         let dropout = settings.dropout;
         let dropout = if dropout > 0.0 { format!("dropout {dropout:.2}, ") } else { String::new() };
         self.line(&format!(
-            "training    {} steps of {}, {dropout}seed {}, {} threads",
-            settings.steps,
+            "training    {} of {}, {dropout}seed {}, {}",
+            counted(settings.steps as usize, "step"),
             settings.batch,
             settings.seed,
-            rayon::current_num_threads()
+            counted(rayon::current_num_threads(), "thread")
         ));
         if choosing > 0 {
             self.line(&format!(
@@ -154,7 +161,9 @@ impl Progress {
         bar.inc(1);
         let done = losses.len();
         if bar.is_hidden() {
-            if !self.quiet && done.is_multiple_of(steps.div_ceil(REPORTS)) {
+            let due = done.is_multiple_of(steps.div_ceil(REPORTS)) || self.said.elapsed() > SILENCE;
+            if !self.quiet && due {
+                self.said = Instant::now();
                 let names = if self.names.is_empty() { String::new() } else { format!("  {}", self.names) };
                 self.line(&format!("step {done:>6} of {steps}  {}{names}", self.score(losses)));
             }
@@ -172,8 +181,12 @@ impl Progress {
     /// Which state the model is, chosen by `choosing` lines.
     pub(crate) fn kept(&mut self, best: &Best, steps: u32, choosing: usize) {
         let Best { step, nats, .. } = best;
+        let state = match step {
+            0 => "the state before the first step".to_owned(),
+            _ => format!("the state after {step} of {steps} steps"),
+        };
         self.line(&format!(
-            "kept the state of step {step} of {steps}, the best by the {choosing} lines kept for choosing: {nats:.2} nats a name"
+            "kept {state}, the best by the {choosing} lines kept for choosing: {nats:.2} nats a name"
         ));
     }
 
@@ -182,7 +195,8 @@ impl Progress {
         let steps = state.losses.len();
         let all = if now < steps { format!(", {steps} in all") } else { String::new() };
         self.line(&format!(
-            "trained {now} steps in {:.1} s{all}; loss {:.3} nats a name over the last {}",
+            "trained {} in {:.1} s{all}; loss {:.3} nats a name over the last {}",
+            counted(now, "step"),
             time.as_secs_f64(),
             recent(&state.losses),
             WINDOW.min(steps)

@@ -16,6 +16,7 @@ use crate::engine::trainer::Plan;
 use crate::files::corpus::{Corpus, Lines, Split};
 use crate::files::memory::refuse_too_large;
 use crate::files::room;
+use crate::show::columns::counted;
 use crate::show::terminal;
 
 /// Rounds of each measurement, of which the fastest counts: other work on the machine only ever slows one down.
@@ -78,7 +79,13 @@ pub(crate) fn run(options: &BenchOptions) -> anyhow::Result<Outcome> {
     }
     let Report { step_ms, step_median_ms, step_gflops, peak_gflops, share_of_peak, names_per_second, .. } =
         report;
-    writeln!(out, "config       {}, {} parameters, {threads} threads", report.config, report.parameters)?;
+    writeln!(
+        out,
+        "network      {}, {} parameters, {}",
+        report.config,
+        report.parameters,
+        counted(threads, "thread")
+    )?;
     writeln!(
         out,
         "training     {step_ms:.3} ms a step of {batch} (best of {ROUNDS}; median {step_median_ms:.3})"

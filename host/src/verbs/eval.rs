@@ -31,10 +31,10 @@ struct Report<'a> {
     seed: u64,
     nelbo_nats_per_name: f64,
     nelbo_stderr_nats: f64,
-    nelbo_order_stderr_nats: f64,
+    nelbo_order_stderr_nats: Option<f64>,
     nll_nats_per_name: f64,
     nll_stderr_nats: f64,
-    nll_order_stderr_nats: f64,
+    nll_order_stderr_nats: Option<f64>,
     nll_nats_per_character: f64,
     #[serde(flatten)]
     exact: Option<Exact>,
@@ -140,6 +140,11 @@ fn draw(model: &Model, options: &EvalOptions) -> anyhow::Result<Vec<Drawn>> {
     Ok(drawn)
 }
 
+/// The standard error over the orders, in brackets, where there are several.
+fn over_orders(stderr: Option<f64>) -> String {
+    stderr.map_or(String::new(), |stderr| format!(" (over the orders ± {stderr:.3})"))
+}
+
 /// The report, for people.
 fn print(out: &mut impl std::io::Write, report: &Report) -> std::io::Result<()> {
     let Report { orders, seed, .. } = report;
@@ -147,18 +152,26 @@ fn print(out: &mut impl std::io::Write, report: &Report) -> std::io::Result<()> 
     writeln!(out, "held out       {} lines of {}", report.held_out_names, report.input)?;
     writeln!(
         out,
-        "NELBO          {:.3} ± {:.3} nats a name (over the orders ± {:.3})",
-        report.nelbo_nats_per_name, report.nelbo_stderr_nats, report.nelbo_order_stderr_nats
+        "NELBO          {:.3} ± {:.3} nats a name{}",
+        report.nelbo_nats_per_name,
+        report.nelbo_stderr_nats,
+        over_orders(report.nelbo_order_stderr_nats)
     )?;
     writeln!(
         out,
-        "−ln p          {:.3} ± {:.3} nats a name (over the orders ± {:.3}), {:.3} a character",
+        "−ln p          {:.3} ± {:.3} nats a name{}, {:.3} a character",
         report.nll_nats_per_name,
         report.nll_stderr_nats,
-        report.nll_order_stderr_nats,
+        over_orders(report.nll_order_stderr_nats),
         report.nll_nats_per_character
     )?;
-    writeln!(out, "               both from {orders} random orders of each line, seed {seed}")?;
+    match orders {
+        1 => writeln!(
+            out,
+            "               both from one random order of each line, seed {seed}, so −ln p is the NELBO"
+        )?,
+        _ => writeln!(out, "               both from {orders} random orders of each line, seed {seed}")?,
+    }
     if let Some(exact) = &report.exact {
         let Exact { exact_nats_per_name, exact_stderr_nats } = exact;
         writeln!(out, "exact −ln p    {exact_nats_per_name:.3} ± {exact_stderr_nats:.3} nats a name")?;

@@ -30,8 +30,8 @@ struct Scored {
     text: String,
     /// −ln p of the text.
     nll_nats: f64,
-    /// Its standard error as an estimate from random orders.
-    nll_order_stderr_nats: f64,
+    /// Its standard error as an estimate from random orders, if there are several.
+    nll_order_stderr_nats: Option<f64>,
     /// The part of it that its length has.
     length_nats: f64,
     /// The rest, −ln p of its letters, given the length.
@@ -71,19 +71,23 @@ pub(crate) fn run(options: &ScoreOptions) -> anyhow::Result<Outcome> {
         };
         writeln!(out, "{}", serde_json::to_string(&report)?)?;
     } else {
+        let from = match options.orders {
+            1 => "from one random order".to_owned(),
+            orders => format!("± its standard error over {orders} random orders"),
+        };
         terminal::say(&format!(
-            "nats        −ln p of each text ± its standard error over {} random orders, of its length and of its letters; then \
-             how surprising each letter is, given all others",
-            options.orders
+            "nats        −ln p of each text {from}, of its length and of its letters; then how surprising each letter is, given \
+             all others"
         ));
         for scored in scored {
             let letters = scored.text.chars().zip(&scored.surprise_nats);
             let letters: Vec<String> =
                 letters.map(|(letter, nats)| format!("{} {nats:.2}", named(letter))).collect();
             let Scored { text, nll_nats, nll_order_stderr_nats, length_nats, letters_nats, .. } = scored;
+            let error = nll_order_stderr_nats.map_or(String::new(), |error| format!(" ± {error:.3}"));
             writeln!(
                 out,
-                "{nll_nats:>7.3} ± {nll_order_stderr_nats:.3} = {length_nats:>6.3} + {letters_nats:>6.3}  {text}   {}",
+                "{nll_nats:>7.3}{error} = {length_nats:>6.3} + {letters_nats:>6.3}  {text}   {}",
                 letters.join("  ")
             )?;
         }
