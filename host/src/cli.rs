@@ -80,7 +80,7 @@ pub(crate) enum Verb {
     Inspect(InspectOptions),
     /// Write a model in the form that other programs take
     #[command(
-        after_help = "Examples:\n  micro-diffusion export --out names.safetensors\n  micro-diffusion export --format c --model runs/names --out model.h\n  micro-diffusion export --format mdm --model trained_elsewhere.safetensors --out model.mdm"
+        after_help = "Examples:\n  micro-diffusion export --out names.safetensors\n  micro-diffusion export --format c --model runs/names --out model.h\n  micro-diffusion export --format html --out names.html\n  micro-diffusion export --format mdm --model trained_elsewhere.safetensors --out model.mdm"
     )]
     Export(ExportOptions),
     /// Print a completion script for a shell
@@ -484,6 +484,9 @@ fn file_format() -> impl TypedValueParser<Value = FileFormat> {
         }
         FileFormat::Int4 => {
             "A model file of 4-bit integers: an eighth; train with --quantize int4 for one that loses little"
+        }
+        FileFormat::Html => {
+            "A page that draws names in a browser, by itself, from a model of integers [default: built-in-int4]"
         }
     };
     one_of(FileFormat::ALL.map(|format| (format, format.name(), help(format))))
