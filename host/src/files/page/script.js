@@ -180,7 +180,7 @@ const markCopies = () => {
     const copy = copyOf(text.text);
     text.button.setAttribute("aria-label", copy ? `${text.text} copy` : text.text);
     const mark = text.button.querySelector(".copy");
-    if (copy && !mark) text.button.append(element("span", "copy", "copy"));
+    if (copy && !mark) text.button.append(" ", element("span", "copy", "copy"));
     if (!copy && mark) mark.remove();
   }
 };
