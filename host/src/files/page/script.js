@@ -371,7 +371,7 @@ const refresh = index => {
   performance.mark("first name");
   $("names").replaceChildren();
   addNames(Math.ceil((index + 1) / NAMES) * NAMES);
-  $("halves").hidden = false;
+  $("halves").hidden = $("share").hidden = false;
 };
 
 const listen = () => {
