@@ -91,7 +91,12 @@ fn list(longest: usize, kinds: usize) -> String {
 
 /// Each network in each room, and in a format.
 fn networks() -> Vec<(&'static str, usize, usize)> {
-    let one_room = [("perceptron", 12, 26), ("perceptron-small", 12, 26), ("residual", 12, 26), ("convolution-chip", 16, 26)];
+    let one_room = [
+        ("perceptron", 12, 26),
+        ("perceptron-small", 12, 26),
+        ("residual", 12, 26),
+        ("convolution-chip", 16, 26),
+    ];
     let rooms = [(16, 26), (16, 64), (24, 64), (32, 128), (8, 255), (64, 255)];
     let convolutions = ["convolution-small", "convolution-medium", "convolution"];
     let all = convolutions.iter().flat_map(|name| rooms.map(|(longest, kinds)| (*name, longest, kinds)));
@@ -121,14 +126,19 @@ fn every_page_draws_the_names_of_sample() {
         fs::write(folder.path().join("list.txt"), list(longest, kinds)).unwrap();
         for format in ["int8", "int4"] {
             let title = format!("{network} {longest} × {kinds} {format}");
-            let train = ["train", "--input", "list.txt", "--config", network, "--quantize", format, "--steps", "2"];
-            let quick = ["--batch", "4", "--keep", "last", "--no-eval", "--no-pictures", "--quiet", "--out", "run"];
+            let train =
+                ["train", "--input", "list.txt", "--config", network, "--quantize", format, "--steps", "2"];
+            let quick =
+                ["--batch", "4", "--keep", "last", "--no-eval", "--no-pictures", "--quiet", "--out", "run"];
             stdout(folder.path(), &[&train[..], &quick].concat());
             let page = folder.path().join("page.html");
             let (written, _, said) =
                 run(folder.path(), &["export", "--format", "html", "--model", "run", "--out", "page.html"]);
             if !written {
-                assert!(said.contains("250000 are the most; 4-bit weights take half as many"), "{title}: {said}");
+                assert!(
+                    said.contains("250000 are the most; 4-bit weights take half as many"),
+                    "{title}: {said}"
+                );
                 refused.push(title);
                 continue;
             }
@@ -142,7 +152,8 @@ fn every_page_draws_the_names_of_sample() {
                 ("random", "0.8", "4", Some(format!("{given}*"))),
                 ("confidence", "1", "5", Some(format!("*{given}?*"))),
             ] {
-                let mut options = vec!["--num", "7", "--sampler", order, "--temperature", temperature, "--seed", seed];
+                let mut options =
+                    vec!["--num", "7", "--sampler", order, "--temperature", temperature, "--seed", seed];
                 let mut arguments = vec![order, temperature, seed, "7"];
                 if let Some(pattern) = &pattern {
                     options.extend(["--pattern", pattern]);
@@ -179,7 +190,8 @@ fn the_built_in_page_draws_the_names_of_sample() {
         ("confidence", "0.9", "3", "*an*"),
         ("random", "0.5", "4", "?*?*?*?*?*?"),
     ] {
-        let options = ["--sampler", order, "--temperature", temperature, "--seed", seed, "--pattern", pattern];
+        let options =
+            ["--sampler", order, "--temperature", temperature, "--seed", seed, "--pattern", pattern];
         let sample = ["sample", "--model", "built-in-int4", "--num", "100"];
         let expected = stdout(folder.path(), &[&sample[..], &options].concat());
         assert_eq!(drawn(&page, &[order, temperature, seed, "100", pattern]), expected, "{options:?}");
@@ -190,11 +202,15 @@ fn the_built_in_page_draws_the_names_of_sample() {
 #[test]
 fn a_page_says_what_it_lacks() {
     let folder = TempDir::new().unwrap();
-    let copy = |from: &str, to: &str| fs::copy(project().join("data").join(from), folder.path().join(to)).unwrap();
+    let copy =
+        |from: &str, to: &str| fs::copy(project().join("data").join(from), folder.path().join(to)).unwrap();
     copy("convolution-chip-int4.mdm", "chip.mdm");
     let export = |more: &[&str]| run(folder.path(), &[&["export", "--format", "html"], more].concat());
     let (success, _, said) = export(&["--model", "chip.mdm"]);
-    assert!(success && said.contains("copies      are not marked: chip.mdm does not say which list"), "{said}");
+    assert!(
+        success && said.contains("copies      are not marked: chip.mdm does not say which list"),
+        "{said}"
+    );
     let page = fs::read_to_string(folder.path().join("chip.html")).unwrap();
     assert!(page.contains(r#""hashes":0,"#));
     copy("names.txt", "names.txt");
@@ -262,7 +278,8 @@ fn a_visitor_sees_names_emerge() {
     };
     let names = |link: &[(&str, &str)]| {
         let expected = options(link);
-        let link: serde_json::Map<_, _> = link.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
+        let link: serde_json::Map<_, _> =
+            link.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
         json!({ "link": link, "expected": expected.lines().collect::<Vec<_>>() })
     };
     let list = fs::read_to_string(project().join("data/names.txt")).unwrap();

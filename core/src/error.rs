@@ -60,7 +60,9 @@ impl Display for FileError {
     fn fmt(&self, out: &mut Formatter) -> fmt::Result {
         match self {
             Self::NotAModel => write!(out, "not a model file"),
-            Self::Version(version) => write!(out, "a model file of version {version}, which this code does not read"),
+            Self::Version(version) => {
+                write!(out, "a model file of version {version}, which this code does not read")
+            }
             Self::Length { expected: Some(expected), found } => {
                 write!(out, "a model file of {expected} bytes, of which there are {found}")
             }
@@ -91,9 +93,13 @@ impl Display for SamplerError {
 impl Display for PatternError {
     fn fmt(&self, out: &mut Formatter) -> fmt::Result {
         match self {
-            Self::UnknownCharacter(character) => write!(out, "the model does not know the character {character}"),
+            Self::UnknownCharacter(character) => {
+                write!(out, "the model does not know the character {character}")
+            }
             Self::NothingEscaped => write!(out, "a backslash needs a character after it"),
-            Self::TooLong { needed } => write!(out, "the pattern needs {needed} positions, more than there are"),
+            Self::TooLong { needed } => {
+                write!(out, "the pattern needs {needed} positions, more than there are")
+            }
             Self::Length { shortest } => write!(out, "the pattern needs a length of at least {shortest}"),
         }
     }
@@ -103,7 +109,9 @@ impl Display for EncodeError {
     fn fmt(&self, out: &mut Formatter) -> fmt::Result {
         match self {
             Self::Empty => write!(out, "an empty text"),
-            Self::UnknownCharacter(character) => write!(out, "the model does not know the character {character}"),
+            Self::UnknownCharacter(character) => {
+                write!(out, "the model does not know the character {character}")
+            }
             Self::TooLong => write!(out, "a text of more characters than there are positions"),
         }
     }
