@@ -267,7 +267,8 @@ macro_rules! room {
 /// All that [`room`] names.
 pub mod names {
     pub use micro_diffusion::config::{
-        Convolution, ConvolutionChip, ConvolutionMedium, ConvolutionSmall, Perceptron, PerceptronSmall, Residual,
+        Convolution, ConvolutionChip, ConvolutionMedium, ConvolutionSmall, Perceptron, PerceptronSmall,
+        Residual,
     };
     pub use micro_diffusion::denoiser::Denoiser;
     pub use micro_diffusion::file::ModelFile;
