@@ -78,6 +78,22 @@ fn the_modules_are_built_from_the_sources() {
     assert_eq!(fresh.len(), committed.len());
 }
 
+/// The modules' sources hold no unsafe code: only the attribute that gives an export its name.
+#[test]
+fn the_modules_hold_no_unsafe_code() {
+    let folder = project().join("core/examples/page/src");
+    let library = fs::read_to_string(folder.join("lib.rs")).unwrap();
+    let files = ["lib.rs", "forms.rs", "trace.rs"].map(|file| fs::read_to_string(folder.join(file)).unwrap());
+    let words: Vec<&str> =
+        files.iter().flat_map(|text| text.match_indices("unsafe").map(|(at, _)| &text[at..])).collect();
+    let named = words.iter().filter(|text| text.starts_with("unsafe(no_mangle)]")).count();
+    assert_eq!((named, words.len()), (11, 12), "eleven exports, and the lint");
+    assert!(library.contains("#![forbid(unsafe_code)]"));
+    for room in fs::read_dir(folder.join("bin")).unwrap() {
+        assert!(!fs::read_to_string(room.unwrap().path()).unwrap().contains("unsafe"));
+    }
+}
+
 /// A list of texts of up to `longest` characters of `kinds`.
 fn list(longest: usize, kinds: usize) -> String {
     let first = u32::from(if kinds <= 26 { 'a' } else { '一' });
@@ -218,14 +234,21 @@ fn a_page_says_what_it_lacks() {
     assert!(success && said.contains("lines of names.txt are marked, and one new name in 1024"), "{said}");
 
     let (success, _, said) = export(&["--model", "built-in"]);
-    let (_, commands) = said.trim().split_once("round them first: ").unwrap();
+    let (_, command) = said.trim().split_once("round them with: micro-diffusion ").unwrap();
     assert!(!success && said.contains("its weights are floats, and a page draws from integers"), "{said}");
-    for command in commands.split(" && ") {
-        let arguments: Vec<&str> = command.split(' ').skip(1).collect();
-        let (success, _, said) = run(folder.path(), &arguments);
-        assert!(success, "{command}: {said}");
+    let (success, _, said) = run(folder.path(), &command.split(' ').collect::<Vec<_>>());
+    assert!(success && said.contains("lines of the built-in names are marked"), "{command}: {said}");
+    let rounded = folder.path().join("names.html");
+    assert!(fs::metadata(&rounded).unwrap().len() <= MOST_BYTES);
+    stdout(folder.path(), &["export", "--model", "built-in", "--format", "int8", "--out", "names.int8.mdm"]);
+    if has_node() {
+        let expected = stdout(folder.path(), &["sample", "--model", "names.int8.mdm", "--num", "5"]);
+        assert_eq!(drawn(&rounded, &["random", "0.68", "1", "5"]), expected);
     }
-    assert!(fs::metadata(folder.path().join("names.int8.html")).unwrap().len() <= MOST_BYTES);
+    assert!(fs::read_to_string(&rounded).unwrap().contains(r#""source":null,"#));
+    let (success, _, said) = run(folder.path(), &["export", "--format", "mdm", "--quantize", "int8"]);
+    assert!(!success && said.contains("--quantize goes with --format html"), "{said}");
+
     copy("names-int8.mdm", "the same.mdm");
     let (success, _, said) = export(&["--model", "the same.mdm", "--input", "names.txt"]);
     assert!(success && said.contains("are marked"), "{said}");

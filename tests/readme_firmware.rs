@@ -114,8 +114,9 @@ fn the_readmes_firmware_prints_the_desktops_names() {
     // Eight letters, where the network has room for 26.
     let folder = TempDir::new().unwrap();
     let letter = |number: usize| char::from(b"abeglmor"[number % 8]);
-    let name =
-        |number: usize| (0..3 + number % 6).map(move |place| letter(number / 3 * 5 + place * (number % 7 + 1)));
+    let name = |number: usize| {
+        (0..3 + number % 6).map(move |place| letter(number / 3 * 5 + place * (number % 7 + 1)))
+    };
     let list: Vec<String> = (0..400).map(|number| name(number).collect()).collect();
     fs::write(folder.path().join("list.txt"), list.join("\n")).unwrap();
     let train =

@@ -8,10 +8,11 @@
 //! Hash- and Space-Efficient Bloom Filters", 2007, for such a filter.
 
 use anyhow::{Context, bail};
+use micro_diffusion::file::ModelFile;
 use miniz_oxide::deflate::compress_to_vec;
 use serde::Serialize;
 
-use crate::engine::description::dtype_name;
+use crate::engine::description::{dtype_name, file_error};
 use crate::files::model::Model;
 
 /// The most bytes that a page may have.
@@ -47,8 +48,8 @@ struct Facts<'a> {
     positions: usize,
     /// Whether patterns are written in lower case.
     lowercase: bool,
-    /// What `--model` takes.
-    source: &'a str,
+    /// What `--model` takes, if it is a file of integers.
+    source: Option<&'a str>,
     /// Bytes of the module, which the model file follows.
     module: usize,
     /// Training lines.
@@ -59,23 +60,30 @@ struct Facts<'a> {
     modulus: u32,
 }
 
-/// The page of `model`, and the bits of each line of `training` in it: 0 where these are unknown or too many.
+/// The page of `model`, or of what it was `rounded` to, and the bits of each line of `training` in it: 0 where these are unknown
+/// or too many.
 ///
 /// # Errors
 /// Says that no page of such a model would be small enough.
-pub(crate) fn page(model: &Model, training: &[String]) -> anyhow::Result<(String, u32)> {
+pub(crate) fn page(
+    model: &Model,
+    rounded: Option<&[u8]>,
+    training: &[String],
+) -> anyhow::Result<(String, u32)> {
+    let bytes = rounded.unwrap_or(model.bytes());
+    let dtype = ModelFile::parse(bytes).map_err(|error| file_error(&error))?.dtype();
     let shape = model.file.shape();
     let module = MODULES.iter().find(|(l, v, _)| (*l, *v) == (shape.positions, shape.symbols));
     let (.., module) = module.with_context(|| format!("no page has a room of {}", model.config.room()))?;
-    let program = base85(&compress_to_vec(&[module, model.bytes()].concat(), LEVEL));
+    let program = base85(&compress_to_vec(&[module, bytes].concat(), LEVEL));
     let write = |filter: &Filter| {
         let facts = Facts {
             network: model.config.name,
             parameters: model.config.network.parameters(),
-            weights: dtype_name(model.file.dtype()),
+            weights: dtype_name(dtype),
             positions: shape.positions,
             lowercase: model.is_lowercase(),
-            source: model.argument(),
+            source: rounded.is_none().then(|| model.argument()),
             module: module.len(),
             lines: training.len(),
             hashes: filter.hashes,

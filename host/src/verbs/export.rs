@@ -25,7 +25,7 @@ use crate::files::model::{BUILT_IN_INT4, Model, ModelBytes, Wanted};
 use crate::files::page::page;
 use crate::files::preparation::Preparation;
 use crate::files::quoting::quoted;
-use crate::files::run::replace;
+use crate::files::run::{newest_model, replace};
 use crate::files::safetensors;
 use crate::files::source_code::SourceCode;
 use crate::show::messages::{report_integers, scoring_list};
@@ -37,8 +37,17 @@ const LINES: usize = 500;
 
 pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
     let named = options.model.model.as_deref();
-    let integers = options.format == FileFormat::Html;
-    let mut bytes = ModelBytes::load(named.or(integers.then_some(Path::new(BUILT_IN_INT4))))?;
+    let page = options.format == FileFormat::Html;
+    if !page && options.quantize.is_some() {
+        bail!("--quantize goes with --format html; a model file of integers is --format int8 or int4");
+    }
+    if let (true, None, Some(newest)) = (page, named, newest_model()) {
+        terminal::say(&terminal::note(&format!(
+            "the page is of the model that comes along; that of the newest run is --model {}",
+            quoted(newest.parent().unwrap_or(&newest))
+        )));
+    }
+    let mut bytes = ModelBytes::load(named.or(page.then_some(Path::new(BUILT_IN_INT4))))?;
     let model = bytes.open()?;
     let bytes = render(&model, options)?;
     let default = || options.format.beside(Path::new(model.name()));
@@ -82,26 +91,26 @@ fn source_code<'a>(model: &Model<'a>) -> anyhow::Result<SourceCode<'a>> {
     })
 }
 
-/// The page of `model`, which must be one of integers.
+/// The page of `model`, rounded if `options` ask for it.
 fn html(model: &Model, options: &ExportOptions) -> anyhow::Result<String> {
-    if model.file.dtype() == Dtype::F32 {
-        // More than half a page of 8-bit weights leaves no room for the rest.
+    if model.file.dtype() == Dtype::F32 && options.quantize.is_none() {
+        // Of more 8-bit weights no page is small enough.
         const LARGE: usize = 200_000;
         let bytes = model.config.network.format(Dtype::Int8)?.chip_bytes(model.language()).file;
-        let format = if bytes < LARGE { FileFormat::Int8 } else { FileFormat::Int4 };
-        let rounded = format.beside(Path::new(model.name()));
-        let (source, name, rounded) = (quoted(Path::new(model.argument())), format.name(), quoted(&rounded));
         bail!(
-            "{}: its weights are floats, and a page draws from integers; round them first: micro-diffusion export --model {source} \
-             --format {name} --out {rounded} && micro-diffusion export --model {rounded} --format html",
-            model.source
+            "{}: its weights are floats, and a page draws from integers; round them with: micro-diffusion export --format html \
+             --model {} --quantize {}",
+            model.source,
+            quoted(Path::new(model.argument())),
+            dtype_name(if bytes < LARGE { Dtype::Int8 } else { Dtype::Int4 })
         );
     }
+    let rounded = options.quantize.map(|format| integers(model, format.dtype(), options)).transpose()?;
     let preparation = options.list.over(&Preparation::default());
     let (input, development) = (options.input.as_deref(), options.development);
     let list = model.training_list(Wanted { input, preparation: &preparation, development })?;
     let training = list.as_ref().map_or(&[][..], |list| &list.corpus.training);
-    let (page, bits) = page(model, training)?;
+    let (page, bits) = page(model, rounded.as_deref(), training)?;
     terminal::say(&match (&list, bits) {
         (None, _) => format!(
             "copies      are not marked: {} does not say which list it was trained on; name it with --input",

@@ -11,6 +11,7 @@
 //! Text number n of a seed is line n + 1 of `micro-diffusion sample --seed`, byte for byte.
 
 #![no_std]
+#![forbid(unsafe_code)]
 
 mod forms;
 mod trace;

@@ -346,7 +346,8 @@ const writeLink = () => {
   const quoted = text => (/^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
   const option = key => (settings[key] === DEFAULTS[key] ? "" : ` --${key === "order" ? "sampler" : key} ${quoted(settings[key])}`);
   const options = ["pattern", "temperature", "order", "seed"].map(option).join("");
-  $("command").textContent = `micro-diffusion sample --model ${quoted(facts.source)}${options}`;
+  $("terminal").hidden = facts.source === null;
+  $("command").textContent = `micro-diffusion sample --model ${quoted(facts.source ?? "")}${options}`;
 };
 
 const fill = () => {
