@@ -23,38 +23,54 @@ pub enum Error {
     Alphabet(AlphabetError),
 }
 
-/// Makes each of these a part of [`Error`], and an error of its own.
-macro_rules! parts {
-    ($($variant:ident: $part:ident,)*) => {
-        $(
-            impl From<$part> for Error {
-                fn from(error: $part) -> Self {
-                    Self::$variant(error)
-                }
-            }
-
-            impl error::Error for $part {}
-        )*
-
-        impl Display for Error {
-            fn fmt(&self, out: &mut Formatter) -> fmt::Result {
-                match self {
-                    $(Self::$variant(error) => error.fmt(out),)*
-                }
-            }
+impl Display for Error {
+    fn fmt(&self, out: &mut Formatter) -> fmt::Result {
+        match self {
+            Self::File(error) => error.fmt(out),
+            Self::Sampler(error) => error.fmt(out),
+            Self::Pattern(error) => error.fmt(out),
+            Self::Encode(error) => error.fmt(out),
+            Self::Alphabet(error) => error.fmt(out),
         }
-    };
+    }
 }
 
-parts! {
-    File: FileError,
-    Sampler: SamplerError,
-    Pattern: PatternError,
-    Encode: EncodeError,
-    Alphabet: AlphabetError,
+impl From<FileError> for Error {
+    fn from(error: FileError) -> Self {
+        Self::File(error)
+    }
+}
+
+impl From<SamplerError> for Error {
+    fn from(error: SamplerError) -> Self {
+        Self::Sampler(error)
+    }
+}
+
+impl From<PatternError> for Error {
+    fn from(error: PatternError) -> Self {
+        Self::Pattern(error)
+    }
+}
+
+impl From<EncodeError> for Error {
+    fn from(error: EncodeError) -> Self {
+        Self::Encode(error)
+    }
+}
+
+impl From<AlphabetError> for Error {
+    fn from(error: AlphabetError) -> Self {
+        Self::Alphabet(error)
+    }
 }
 
 impl error::Error for Error {}
+impl error::Error for FileError {}
+impl error::Error for SamplerError {}
+impl error::Error for PatternError {}
+impl error::Error for EncodeError {}
+impl error::Error for AlphabetError {}
 
 impl Display for FileError {
     fn fmt(&self, out: &mut Formatter) -> fmt::Result {
