@@ -15,7 +15,7 @@ const browser = await chromium.launch({ executablePath: cases.browser, args: ["-
 
 // A page with these settings in its link; whatever goes wrong in it is thrown when it is closed.
 const visit = async (link, look = {}) => {
-  const context = await browser.newContext({ viewport: { width: 1200, height: 900 }, ...look, offline: true, bypassCSP: true });
+  const context = await browser.newContext({ viewport: { width: 1200, height: 900 }, ...look, offline: true });
   const page = await context.newPage();
   const wrong = [];
   page.on("console", message => wrong.push(`console: ${message.text()}`));
