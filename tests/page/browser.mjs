@@ -67,7 +67,7 @@ for (const { link, expected } of cases.names) {
   const kept = await names(page);
   assert.equal(kept.length, 20);
   for (const name of kept) assert.match(name, /^m.r.a$/);
-  assert.equal(new URL(page.url()).hash, "#pattern=m%3Fr%3Fa");
+  await page.waitForFunction(() => location.hash === "#pattern=m%3Fr%3Fa");
   await page.keyboard.type("ß");
   assert.match(await page.locator("#trouble").innerText(), /does not know the character “ß”/);
   assert.deepEqual(await names(page), kept);
@@ -88,12 +88,16 @@ for (const { link, expected } of cases.names) {
   assert.equal((await names(page)).length, 40);
   await page.locator("#names button").nth(30).press("Enter");
   assert.equal((await page.locator("#names [aria-current=true]").getAttribute("aria-label")), (await labels(page))[30]);
+  await page.waitForFunction(() => location.hash === "#pattern=m%3Fr%3Fa&name=31");
   const link = page.url();
   await close();
   const again = await visit(Object.fromEntries(new URLSearchParams(new URL(link).hash.slice(1))));
   assert.equal((await names(again.page)).length, 40);
   assert.equal((await shown(again.page)).replaceAll(" ", ""), (await names(again.page))[30]);
-  // A link that is typed into the same page.
+  // What no setting can be is the default, and a link that is typed into the same page counts.
+  await again.page.evaluate(() => (location.hash = "#seed=-1&temperature=NaN&order=up&name=0"));
+  await again.page.waitForFunction(() => document.querySelector("#pattern").value === "");
+  assert.deepEqual(await names(again.page), cases.names[0].expected);
   await again.page.evaluate(() => (location.hash = "#seed=7"));
   await again.page.waitForFunction(() => document.querySelector("#seed").value === "7");
   await again.close();

@@ -8,9 +8,12 @@ const NAMES = 20;
 const MOST_SEED = 2n ** 64n - 1n;
 // Symbols shown of a distribution.
 const LIKELIEST = 5;
-// Milliseconds from one state of the list, or of the lens, to the next.
+// Milliseconds from one state of the list to the next, and that all of them take at most; from one state of the lens to the next.
 const LIST_PACE = 110;
+const LIST_TIME = 2000;
 const LENS_PACE = 700;
+// Positions from which on names get lines of their own.
+const LONG = 20;
 
 const $ = id => document.getElementById(id);
 const facts = JSON.parse($("facts").textContent);
@@ -40,7 +43,7 @@ let alphabet = []; // the character of each symbol
 let settings = { ...DEFAULTS };
 let names = []; // the drawn texts
 let step = 0;
-let emerging, playing; // timers
+let emerging, playing, linking; // timers
 let copyOf = () => false;
 
 // --- What the module does ------------------------------------------------------------------------------------------------
@@ -203,7 +206,8 @@ const emerge = texts => {
     if (!going) clearInterval(emerging);
   };
   show();
-  emerging = setInterval(show, LIST_PACE);
+  const most = Math.max(...texts.map(text => text.states.length));
+  emerging = setInterval(show, Math.min(LIST_PACE, LIST_TIME / most));
 };
 
 // --- The lens ----------------------------------------------------------------------------------------------------------------
@@ -329,8 +333,7 @@ const readLink = () => {
 
 // `read`, with the default in the place of what no setting can be.
 const sound = read => {
-  const temperature = read.temperature.trim();
-  if (temperature === "" || !(Number(temperature) >= 0 && Number(temperature) < Infinity)) read.temperature = DEFAULTS.temperature;
+  if (!/^\d{1,9}(\.\d{1,20})?$/.test(read.temperature)) read.temperature = DEFAULTS.temperature;
   if (!ORDERS.includes(read.order)) read.order = DEFAULTS.order;
   if (!isSeed(read.seed)) read.seed = DEFAULTS.seed;
   if (!/^\d{1,6}$/.test(read.name) || Number(read.name) < 1) read.name = DEFAULTS.name;
@@ -339,10 +342,17 @@ const sound = read => {
 
 const isSeed = text => /^\d{1,20}$/.test(text) && BigInt(text) <= MOST_SEED;
 
-const writeLink = () => {
+// What follows # in the address.
+const link = () => {
   const link = new URLSearchParams();
   for (const [key, value] of Object.entries(settings)) if (value !== DEFAULTS[key]) link.set(key, value);
-  history.replaceState(null, "", `#${link}`);
+  return `#${link}`;
+};
+
+const writeLink = () => {
+  // Not at every movement of a slider: some browsers allow a hundred changes in half a minute.
+  clearTimeout(linking);
+  linking = setTimeout(() => history.replaceState(null, "", link()), 200);
   const quoted = text => (/^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
   const option = key => (settings[key] === DEFAULTS[key] ? "" : ` --${key === "order" ? "sampler" : key} ${quoted(settings[key])}`);
   const options = ["pattern", "temperature", "order", "seed"].map(option).join("");
@@ -409,10 +419,12 @@ const listen = () => {
   $("forth").addEventListener("click", () => (stop(), show(step + 1)));
   $("play").addEventListener("click", () => (playing === undefined ? start() : stop()));
   $("copy-link").addEventListener("click", async () => {
-    const copied = await navigator.clipboard.writeText(location.href).then(() => true, () => false);
-    $("copied").textContent = copied ? "Copied." : location.href;
+    const address = location.href.split("#")[0] + link();
+    const copied = await navigator.clipboard.writeText(address).then(() => true, () => false);
+    $("copied").textContent = copied ? "Copied." : address;
   });
   addEventListener("hashchange", () => {
+    clearTimeout(linking);
     readLink();
     fill();
     refresh(Number(settings.name) - 1);
@@ -423,6 +435,8 @@ const number = count => count.toLocaleString("en");
 
 const main = async () => {
   await open();
+  document.body.classList.toggle("long", facts.positions > LONG);
+  if ([..."mra"].every(letter => alphabet.includes(letter))) $("pattern").placeholder = "m?r?a";
   readLink();
   fill();
   listen();
