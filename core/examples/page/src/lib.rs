@@ -3,7 +3,7 @@
 //! A page has one model, and the module of its room: [`room`] makes a program that draws from every network with that room, with
 //! 8-bit or 4-bit weights. A page and its module exchange whole numbers, never an address, and nothing is allocated:
 //!
-//! 1. [`give`](Page::give) takes the model file, four bytes at a time, and [`open`](Page::open) checks it, once.
+//! 1. [`give`](Arriving::give) takes the model file, four bytes at a time, and [`open`](Page::open) checks it, once.
 //! 2. [`settings`](Page::settings), [`letter`](Page::letter) and [`place`](Page::place) say how texts are drawn, and under which
 //!    pattern.
 //! 3. [`draw`](Page::draw) draws a text and keeps each of its states, which the page then reads, symbol by symbol.
@@ -21,7 +21,7 @@ use micro_diffusion::denoiser::Denoiser;
 use micro_diffusion::file::ModelFile;
 use micro_diffusion::integer::IntegerModel;
 use micro_diffusion::pattern::PatternError;
-use micro_diffusion::rng::{Purpose, Stream};
+use micro_diffusion::rng::Stream;
 use micro_diffusion::sampler::{Order, Sampler, Settings};
 
 pub use crate::forms::Forms;
@@ -160,7 +160,7 @@ impl<const L: usize, const V: usize> Page<L, V> {
     /// is no model. Where `looking`, the distributions are kept too.
     pub fn draw(&self, forms: &Forms<L>, trace: &mut Trace<L, V>, number: u32, looking: bool) -> u32 {
         let Some(file) = self.file else { return 0 };
-        let stream = Stream::new(self.seed, Purpose::Sample).child(number, 0);
+        let stream = Stream::of_text(self.seed, number);
         let form = forms.draw(&file, stream);
         let allowed = form.allowed(file.alphabet().symbols());
         trace.clear(form.length);
