@@ -50,8 +50,9 @@ struct Facts<'a> {
     lowercase: bool,
     /// What `--model` takes, if it is a file of integers.
     source: Option<&'a str>,
-    /// Bytes of the module, which the model file follows.
+    /// Bytes of the module, which the model file follows, and of both.
     module: usize,
+    program: usize,
     /// Training lines.
     lines: usize,
     /// Hashes of the filter; 0 where there is none.
@@ -75,7 +76,8 @@ pub(crate) fn page(
     let shape = model.file.shape();
     let module = MODULES.iter().find(|(l, v, _)| (*l, *v) == (shape.positions, shape.symbols));
     let (.., module) = module.with_context(|| format!("no page has a room of {}", model.config.room()))?;
-    let program = base85(&compress_to_vec(&[module, bytes].concat(), LEVEL));
+    let program = [module, bytes].concat();
+    let code = base85(&compress_to_vec(&program, LEVEL));
     let write = |filter: &Filter| {
         let facts = Facts {
             network: model.config.name,
@@ -85,6 +87,7 @@ pub(crate) fn page(
             lowercase: model.is_lowercase(),
             source: rounded.is_none().then(|| model.argument()),
             module: module.len(),
+            program: program.len(),
             lines: training.len(),
             hashes: filter.hashes,
             bits: filter.bits,
@@ -96,7 +99,7 @@ pub(crate) fn page(
             ("style", STYLE),
             ("repository", env!("CARGO_PKG_REPOSITORY")),
             ("facts", &facts),
-            ("program", &program),
+            ("program", &code),
             ("training", &base85(&filter.code)),
             ("script", SCRIPT),
         ]))

@@ -33,9 +33,17 @@ const bytesOf = id => {
   }
   return bytes;
 };
-const inflated = async id => {
-  const stream = new Blob([bytesOf(id)]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
+// The `length` bytes that `bytes` are, deflated. Neither a blob nor a response: those go by way of other processes.
+const inflated = async (bytes, length) => {
+  const stream = new DecompressionStream("deflate-raw");
+  const writer = stream.writable.getWriter();
+  const written = writer.write(bytes).then(() => writer.close());
+  const out = new Uint8Array(length);
+  const reader = stream.readable.getReader();
+  let at = 0;
+  for (let part; !(part = await reader.read()).done; at += part.value.length) out.set(part.value, at);
+  await written;
+  return out;
 };
 
 let model; // the module's functions
@@ -49,7 +57,7 @@ let copyOf = () => false;
 // --- What the module does ------------------------------------------------------------------------------------------------
 
 const open = async () => {
-  const program = await inflated("program");
+  const program = await inflated(bytesOf("program"), facts.program);
   const { instance } = await WebAssembly.instantiate(program.subarray(0, facts.module));
   model = instance.exports;
   const bytes = program.slice(facts.module);
