@@ -68,6 +68,9 @@ impl Library {
                 self.read_folder(&path, &format!("{module}::"));
                 continue;
             }
+            if path.extension().is_none_or(|name| name != "rs") {
+                continue;
+            }
             let text = fs::read_to_string(&path).unwrap();
             match module.as_str() {
                 "main" => {}

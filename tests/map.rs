@@ -63,7 +63,7 @@ const PARTS: [(&str, &[&str]); 4] = [
             "convolution",
         ],
     ),
-    ("lists", &["config", "lib"]),
+    ("lists", &["config", "error", "prelude", "lib"]),
 ];
 /// The part of which every function must be in the map; `.ci/method` checks that it is what `train` enters.
 const METHOD: &str = "the method: what the default `train` runs";
@@ -900,8 +900,8 @@ fn what_is_wrong_is_reported() {
         ("`rng::below`", "`math::below`", "names the function math::below, which does not exist"),
         ("`rng::below`", "", "rng::below is in no row"),
         (
-            "Stream::{new, child, draw, draws}",
-            "Stream::{new, child, draws}",
+            "Stream::{new, of_text, child, draw, draws}",
+            "Stream::{new, of_text, child, draws}",
             "rng::Stream::draw is in no row",
         ),
         ("| `gradients::rms_norm`,", "|", "rms_norm_backward is a backward pass, and no gradient check"),

@@ -14,14 +14,18 @@
 mod common;
 
 use micro_diffusion::activation::Activation;
+use micro_diffusion::categorical::{SymbolSet, Temperature};
 use micro_diffusion::denoiser::{Architecture, Model};
+use micro_diffusion::error::Error;
 use micro_diffusion::file::{FileError, MAGIC, ModelFile, VERSION, crc32, write};
 use micro_diffusion::kernels::Plain;
 use micro_diffusion::length::Lengths;
 use micro_diffusion::mlp::Mlp;
+use micro_diffusion::pattern::{Form, PatternError};
 use micro_diffusion::rng::{Purpose, Stream};
-use micro_diffusion::tensor::Tensor;
-use micro_diffusion::text::Alphabet;
+use micro_diffusion::sampler::{Order, Sampler, SamplerError, Settings};
+use micro_diffusion::tensor::{Dtype, Tensor};
+use micro_diffusion::text::{Alphabet, AlphabetError, EncodeError};
 
 type Small = Mlp<3, 4, 2>;
 const HEADER: usize = 24;
@@ -246,4 +250,103 @@ fn a_view_asks_for_the_exact_length() {
     let mut short = [0.0; Small::MEMORY - 1];
     let view = Small::view(&parameters[..Small::PARAMETERS]).unwrap();
     assert!(Small::denoiser(Plain, Activation::Relu, view, &mut short).is_none());
+}
+
+/// What may be drawn is the file's, and not what the network has room for.
+#[test]
+fn a_file_allows_the_symbols_of_its_alphabet() {
+    let (bytes, _) = tiny();
+    let file = ModelFile::parse(&bytes).unwrap();
+    assert_eq!(file.shape().symbols, 4);
+    assert_eq!(file.allowed(), [SymbolSet::first(3)]);
+}
+
+/// Every error becomes one, by `?` too, and says in words what is wrong.
+#[test]
+fn errors_are_one_type_and_say_what_is_wrong() {
+    fn said(result: Result<(), Error>) -> String {
+        let error: Box<dyn std::error::Error> = result.unwrap_err().into();
+        error.to_string()
+    }
+    let file = || Ok(ModelFile::parse(b"mdm").map(|_| ())?);
+    assert_eq!(said(file()), "not a model file");
+    let sampler = || {
+        Ok(Sampler::<3, 4>::new(
+            0,
+            &[],
+            Settings::new(Order::Random, Temperature::ONE),
+            Stream::of_text(1, 0),
+        )
+        .map(|_| ())?)
+    };
+    assert_eq!(said(sampler()), "a text needs a length from 1 to the model's positions");
+    let letters = || Ok(Alphabet::new("aa").map(|_| ())?);
+    assert_eq!(said(letters()), "an alphabet with a twice");
+    let text = || Ok(Alphabet::new("a").unwrap().encode::<3>("b").map(|_| ())?);
+    assert_eq!(said(text()), "the model does not know the character b");
+    let pattern = || Ok(Form::<3>::of("a\\", &[], Alphabet::new("a").unwrap()).map(|_| ())?);
+    assert_eq!(said(pattern()), "a backslash needs a character after it");
+
+    let all: [Error; 21] = [
+        FileError::NotAModel.into(),
+        FileError::Version(7).into(),
+        FileError::Length { expected: Some(9), found: 8 }.into(),
+        FileError::Length { expected: None, found: 8 }.into(),
+        FileError::Checksum.into(),
+        FileError::Header("layout").into(),
+        FileError::NotFinite(3).into(),
+        FileError::Shape(Small::SHAPE).into(),
+        FileError::Dtype(Dtype::Int4).into(),
+        FileError::Scale.into(),
+        SamplerError::Length.into(),
+        SamplerError::NothingAllowed { position: 5 }.into(),
+        PatternError::UnknownCharacter('x').into(),
+        PatternError::NothingEscaped.into(),
+        PatternError::TooLong { needed: 6 }.into(),
+        PatternError::Length { shortest: 4 }.into(),
+        EncodeError::Empty.into(),
+        EncodeError::TooLong.into(),
+        AlphabetError::Empty.into(),
+        AlphabetError::TooMany.into(),
+        AlphabetError::Repeated('q').into(),
+    ];
+    let texts: std::collections::BTreeSet<String> = all.iter().map(ToString::to_string).collect();
+    assert_eq!(texts.len(), all.len(), "each says something else: {texts:?}");
+    let numbers = [
+        (1, "7"),
+        (2, "9"),
+        (3, "8"),
+        (5, "layout"),
+        (6, "3"),
+        (7, "3 positions"),
+        (8, "Int4"),
+        (11, "5"),
+        (12, "x"),
+        (20, "q"),
+    ];
+    for (index, part) in numbers {
+        assert!(all[index].to_string().contains(part), "{}", all[index]);
+    }
+}
+
+/// The prelude has all that draws: what the README's firmware names, by one import.
+#[test]
+fn the_prelude_draws_a_name() {
+    use micro_diffusion::prelude::*;
+
+    fn name(bytes: &[u8], number: u32) -> Result<String, Error> {
+        type Network = Integers<Perceptron, Int4, 12, 26>;
+        let file = ModelFile::parse(bytes)?;
+        let mut memory = Network::MEMORY;
+        let mut denoiser = Network::denoiser(file.integers::<Network, _, _>()?, &mut memory);
+        let (stream, allowed) = (Stream::of_text(1, number), file.allowed());
+        let settings = Settings::new(Order::Random, Temperature::from_milli(680));
+        let length = file.lengths().draw(stream);
+        let mut sampler = Sampler::<12, 26>::new(length, &allowed, settings, stream)?;
+        sampler.run(&mut denoiser, length);
+        Ok(file.alphabet().decode::<48>(sampler.symbols(), '_').as_str().to_owned())
+    }
+
+    let bytes = include_bytes!("../data/names-int4.mdm");
+    assert_eq!([0, 1].map(|number| name(bytes, number).unwrap()), ["duran", "rone"]);
 }

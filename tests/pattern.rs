@@ -14,7 +14,9 @@
 mod common;
 
 use micro_diffusion::categorical::{SymbolSet, Temperature};
-use micro_diffusion::pattern::{Form, PatternError, next_placement, placements, shortest};
+use micro_diffusion::pattern::{
+    Form, PatternError, cumulate, drawn_form, each_form, next_placement, placements, shortest,
+};
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
 use micro_diffusion::text::Alphabet;
@@ -98,6 +100,50 @@ fn forms_are_what_patterns_say() {
     let form = Form::<5>::of("\\?\\*\\\\a?", &[], odd).unwrap();
     assert_eq!(form, Form { length: 5, given: [Some(0), Some(1), Some(2), Some(3), None] });
     assert_eq!(Form::<5>::of("\\a*\\*", &[1], odd).unwrap().given, [Some(3), None, Some(1), None, None]);
+}
+
+/// The forms of a pattern in texts of a few lengths, as [`each_form`] finds them.
+fn forms(pattern: &str, lengths: std::ops::RangeInclusive<usize>) -> Vec<String> {
+    let mut found = Vec::new();
+    each_form::<3>(pattern, letters(), lengths, |form| found.push(shown(form, letters()))).unwrap();
+    found
+}
+
+#[test]
+fn each_form_is_found_by_length_and_placement() {
+    assert_eq!(forms("a?c", 3..=3), ["a?c"]);
+    assert_eq!(forms("*a*", 1..=3), ["a", "a?", "?a", "a??", "?a?", "??a"]);
+    assert_eq!(forms("a*", 2..=3), ["a?", "a??"]);
+    // A star more than there are positions, which all stand for nothing.
+    assert_eq!(forms("*a*b*c*", 3..=3), ["abc"]);
+    assert_eq!(forms("*a*b*", 2..=3), ["ab", "ab?", "a?b", "?ab"]);
+    let refused = |pattern, lengths| each_form::<3>(pattern, letters(), lengths, |_| ());
+    assert_eq!(refused("*x", 1..=3), Err(PatternError::UnknownCharacter('x')));
+    assert_eq!(refused("a*", 1..=4), Err(PatternError::TooLong { needed: 4 }));
+}
+
+#[test]
+fn forms_are_drawn_as_often_as_their_shares_say() {
+    // 1/2, 1/8, 3/8 of the texts, in any unit.
+    let mut shares = [0.5_f64, 0.125, 0.375].map(|share| -(4.0 * share).ln());
+    cumulate(&mut shares);
+    for (share, expected) in shares.iter().zip([0.5, 0.625, 1.0]) {
+        assert!((share - expected).abs() < 1e-12, "{shares:?}");
+    }
+    let mut drawn = [0_u32; 3];
+    for index in 0..8000 {
+        let stream = Stream::of_text(1, index);
+        let [word, _] = stream.draw(u32::MAX, 1);
+        let form = drawn_form(&shares, stream);
+        let share = f64::from(word) / 2_f64.powi(32);
+        assert_eq!(form, usize::from(share >= shares[0]) + usize::from(share >= shares[1]));
+        drawn[form] += 1;
+    }
+    assert!((3900..4100).contains(&drawn[0]) && (900..1100).contains(&drawn[1]), "{drawn:?}");
+    // What rounding leaves above the last share is the last form's; of none it is no form's number.
+    assert_eq!(drawn_form(&[0.0, 0.0], Stream::of_text(1, 0)), 1);
+    assert_eq!(drawn_form(&[], Stream::of_text(1, 0)), 0);
+    cumulate(&mut []);
 }
 
 #[test]

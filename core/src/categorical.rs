@@ -185,7 +185,7 @@ impl<const V: usize> Weights<V> {
     }
 
     /// The weights, in the order of the symbols.
-    fn iter(&self) -> impl Iterator<Item = u32> {
+    pub fn iter(&self) -> impl Iterator<Item = u32> {
         self.weights.iter().map(|weight| weight.cast_unsigned())
     }
 

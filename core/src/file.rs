@@ -33,6 +33,7 @@
 //! [`ModelFile::parse`] checks all of this once; past it nothing can fail. The checksum finds accidents, not malice: a
 //! forged file can hold any finite weights, but no content can make the reader or the sampler fault.
 
+use crate::categorical::SymbolSet;
 use crate::denoiser::{Architecture, Model, Shape};
 use crate::integer::{IntegerModel, LARGEST_EXPONENT, MOST_TENSORS, Scales};
 use crate::length::Lengths;
@@ -171,6 +172,12 @@ impl<'a> ModelFile<'a> {
     /// The characters it was trained on.
     pub fn alphabet(&self) -> Alphabet<'a> {
         self.alphabet
+    }
+
+    /// The symbols that a text may hold at any position, as [`Sampler::new`](crate::sampler::Sampler::new) takes them: those of the
+    /// alphabet. A network may have room for more, which it has never seen.
+    pub fn allowed(&self) -> [SymbolSet; 1] {
+        [SymbolSet::first(self.alphabet.symbols())]
     }
 
     /// How long the texts were that it was trained on.

@@ -78,11 +78,15 @@ pub trait IntegerModel<const L: usize, const V: usize> {
     fn denoiser<'a: 'm, 'm>(view: Self::View<'a>, memory: &'m mut Self::Memory) -> Self::Denoiser<'m>;
 }
 
-/// A network of floats that also exists in integers: `<Perceptron as Quantisable<12, 27>>::Integers<Int4>`.
+/// A network of floats that also exists in integers: [`Integers`].
 pub trait Quantisable<const L: usize, const V: usize>: Model<L, V> {
     /// The same network with weights of precision `P`.
     type Integers<P: Precision + 'static>: IntegerModel<L, V>;
 }
+
+/// The network `M` of `L` positions and `V` symbols, with weights of precision `P`: `Integers<Perceptron, Int4, 12, 26>`,
+/// `Integers<ConvolutionMedium<16, 64>, Int8, 16, 64>`.
+pub type Integers<M, P, const L: usize, const V: usize> = <M as Quantisable<L, V>>::Integers<P>;
 
 /// The scales of a network, as exponents: e stands for 2⁻ᵉ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

@@ -52,6 +52,10 @@ pub mod pattern;
 pub mod file;
 pub mod config;
 
+// 8. For programs that draw.
+pub mod error;
+pub mod prelude;
+
 #[cfg(doc)]
 #[doc = include_str!("../AUDIT.md")]
 pub mod audit {}

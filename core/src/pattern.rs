@@ -7,8 +7,15 @@
 //! is one way, for more there are several *placements*, each of which says how many letters each star stands for. A placement
 //! makes a [`Form`] of the pattern: how long the text is, and which letters are given where.
 
+use core::ops::RangeInclusive;
+
 use crate::categorical::SymbolSet;
+use crate::likelihood::{negative_log_mean, share_of_mean};
+use crate::rng::Stream;
 use crate::text::Alphabet;
+
+/// The most placements of a pattern that are looked at.
+pub const MOST_PLACEMENTS: usize = 4096;
 
 /// Why no text can meet a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,4 +162,52 @@ impl<const L: usize> Form<L> {
     pub fn allowed(&self, symbols: usize) -> [SymbolSet; L] {
         self.given.map(|given| given.map_or(SymbolSet::first(symbols), SymbolSet::only))
     }
+}
+
+/// Calls `each` with the form of every placement of `pattern` in a text of every length in `lengths`, at least its
+/// [`shortest`]; two placements may make the same form.
+///
+/// # Errors
+/// [`PatternError`] where the pattern is wrong, or a length exceeds `L`.
+pub fn each_form<const L: usize>(
+    pattern: &str,
+    alphabet: Alphabet,
+    lengths: RangeInclusive<usize>,
+    mut each: impl FnMut(Form<L>),
+) -> Result<(), PatternError> {
+    let (letters, stars) = shortest(pattern, alphabet)?;
+    for length in lengths {
+        // More stars than positions are one more at most, where each stands for none.
+        let mut placement = [0; L];
+        let (placement, _) = placement.split_at_mut(stars.min(L));
+        if let Some(last) = placement.last_mut() {
+            *last = length.saturating_sub(letters);
+        }
+        loop {
+            each(Form::of(pattern, placement, alphabet)?);
+            if !next_placement(placement) {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Turns `nats`, −ln p of each form that a text can have, into the share of the texts that have it or one before it.
+pub fn cumulate(nats: &mut [f64]) {
+    let (mean, count) = (negative_log_mean(nats.iter().copied()), nats.len());
+    let mut sum = 0.0;
+    for nats in nats {
+        sum += share_of_mean(*nats, mean, count);
+        *nats = sum;
+    }
+}
+
+/// The number of the form that the text has whose own stream is `stream`, by draw (2³² − 1, 1) of it and the
+/// [cumulated](cumulate) `shares`.
+pub fn drawn_form(shares: &[f64], stream: Stream) -> usize {
+    let [word, _] = stream.draw(u32::MAX, 1);
+    let share = f64::from(word) / 4_294_967_296.0;
+    let last = shares.len().saturating_sub(1);
+    shares.iter().position(|sum| *sum > share).unwrap_or(last)
 }

@@ -92,6 +92,11 @@ impl Stream {
         root.child(purpose as u32, 0)
     }
 
+    /// The stream of text `number` of a `seed`: what line `number` + 1 of `micro-diffusion sample --seed` is drawn from.
+    pub const fn of_text(seed: u64, number: u32) -> Self {
+        Self::new(seed, Purpose::Sample).child(number, 0)
+    }
+
     /// The stream named (`a`, `b`) below this one: its key is this stream's block at that counter.
     pub const fn child(self, a: u32, b: u32) -> Self {
         Self { key: threefry2x32(self.key, [a, b]) }

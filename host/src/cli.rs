@@ -80,7 +80,7 @@ pub(crate) enum Verb {
     Inspect(InspectOptions),
     /// Write a model in the form that other programs take
     #[command(
-        after_help = "Examples:\n  micro-diffusion export --out names.safetensors\n  micro-diffusion export --format c --model runs/names --out model.h\n  micro-diffusion export --format mdm --model trained_elsewhere.safetensors --out model.mdm"
+        after_help = "Examples:\n  micro-diffusion export --out names.safetensors\n  micro-diffusion export --format c --model runs/names --out model.h\n  micro-diffusion export --format html --model runs/names --quantize int8 --out names.html\n  micro-diffusion export --format mdm --model trained_elsewhere.safetensors --out model.mdm"
     )]
     Export(ExportOptions),
     /// Print a completion script for a shell
@@ -185,8 +185,8 @@ impl ListOptions {
 
 #[derive(Args)]
 pub(crate) struct ModelOption {
-    /// Model file (.mdm or .safetensors) or run folder; built-in is the one that comes along [default: the newest run in
-    /// runs/, else the built-in model]
+    /// Model file (.mdm or .safetensors) or run folder; built-in is the one that comes along, built-in-int4 that of 4-bit integers
+    /// [default: the newest run in runs/, else the built-in model]
     #[arg(long, value_name = "PATH")]
     pub(crate) model: Option<PathBuf>,
 }
@@ -364,7 +364,10 @@ pub(crate) struct ExportOptions {
     /// Where to; - is stdout [default: beside the model, with the format's ending]
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
-    /// List by whose training lines integers are scaled, and whose held-out lines are scored; - is stdin
+    /// Round a model of floats first, for --format html
+    #[arg(long, value_parser = integer_format())]
+    pub(crate) quantize: Option<IntegerFormat>,
+    /// List by whose training lines integers are scaled and a page marks copies, and whose held-out lines are scored; - is stdin
     /// [default: that of the model's run, else data/names.txt]
     #[arg(long, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
@@ -484,6 +487,9 @@ fn file_format() -> impl TypedValueParser<Value = FileFormat> {
         }
         FileFormat::Int4 => {
             "A model file of 4-bit integers: an eighth; train with --quantize int4 for one that loses little"
+        }
+        FileFormat::Html => {
+            "A page that draws names in a browser, by itself, from a model of integers, or with --quantize; without --model from built-in-int4"
         }
     };
     one_of(FileFormat::ALL.map(|format| (format, format.name(), help(format))))

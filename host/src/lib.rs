@@ -53,6 +53,7 @@ pub mod files {
     pub(crate) mod safetensors;
     pub(crate) mod source_code;
     pub(crate) mod model;
+    pub(crate) mod page;
     pub mod readers;
 }
 

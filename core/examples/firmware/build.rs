@@ -1,13 +1,18 @@
-//! Gives the linker the memory of the chip.
+//! Gives the linker the memory of the chip: that of the emulated one, or the file that the variable `MEMORY` names.
 
 use std::path::Path;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    let memory = match std::env::var("TARGET").as_deref() {
-        Ok("thumbv6m-none-eabi") => include_str!("memory/microbit.x"),
-        Ok("thumbv7m-none-eabi" | "thumbv7em-none-eabihf") => include_str!("memory/mps2.x"),
-        Ok("riscv32imac-unknown-none-elf") => include_str!("memory/fe310.x"),
+    println!("cargo::rerun-if-env-changed=MEMORY");
+    let memory = match (std::env::var("MEMORY"), std::env::var("TARGET").as_deref()) {
+        (Ok(path), _) => {
+            println!("cargo::rerun-if-changed={path}");
+            std::fs::read_to_string(&path).expect("the file that MEMORY names can be read")
+        }
+        (_, Ok("thumbv6m-none-eabi")) => include_str!("memory/microbit.x").to_owned(),
+        (_, Ok("thumbv7m-none-eabi" | "thumbv7em-none-eabihf")) => include_str!("memory/mps2.x").to_owned(),
+        (_, Ok("riscv32imac-unknown-none-elf")) => include_str!("memory/fe310.x").to_owned(),
         // Another chip: its memory goes into memory/ and its target here.
         _ => return,
     };

@@ -1,6 +1,6 @@
 //! Gives the linker the memory of the chip, and the program its model.
 //!
-//! The model file is checked here, when the program is built, and only its tensors and its table of lengths go to the chip:
+//! The model file is checked here, when the program is built, and only its tensors, its characters and its table of lengths go to the chip:
 //! the code that would check it there takes as much flash as a third of the model.
 
 use std::path::Path;
@@ -23,5 +23,12 @@ fn main() {
     };
     write("tensors.bin", file.payload());
     write("lengths.bin", file.lengths().counts().as_flattened());
+    // Each character in UTF-8, filled up with zeros.
+    let characters = file.alphabet().characters().chars().map(|character| {
+        let mut bytes = [0; 4];
+        character.encode_utf8(&mut bytes);
+        bytes
+    });
+    write("characters.rs", format!("{:?}", characters.collect::<Vec<_>>()).as_bytes());
     write("scales.rs", format!("micro_diffusion::integer::{:?}", file.scales()).as_bytes());
 }

@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 use anyhow::bail;
 use micro_diffusion::categorical::SymbolSet;
 use micro_diffusion::likelihood;
-use micro_diffusion::pattern::{Form, PatternError, next_placement, placements, shortest};
+use micro_diffusion::pattern::{
+    Form, MOST_PLACEMENTS, PatternError, cumulate, drawn_form, each_form, placements, shortest,
+};
 use micro_diffusion::rng::Stream;
 
 use crate::engine::language::Language;
@@ -17,15 +19,17 @@ use crate::engine::source::{Source, on_shares};
 
 /// The pattern of any text.
 pub(crate) const ANYTHING: &str = "*";
-/// The most placements that are looked at.
-const MOST_PLACEMENTS: usize = 4096;
 
 /// The forms that texts can have.
 pub(crate) enum Forms<const L: usize> {
     /// Any text: its length comes from the table.
     Any,
-    /// These, each with the share of the texts that have it or one before it.
-    These(Vec<(Form<L>, f64)>),
+    /// These.
+    These {
+        forms: Vec<Form<L>>,
+        /// The share of the texts that have each or one before it.
+        shares: Vec<f64>,
+    },
 }
 
 impl<const L: usize> Forms<L> {
@@ -43,33 +47,28 @@ impl<const L: usize> Forms<L> {
             return Ok(Self::Any);
         }
         let forms: Vec<Form<L>> = forms(language, pattern, length)?;
-        if let [form] = forms[..] {
-            return Ok(Self::These(vec![(form, 1.0)]));
-        }
         let symbols = language.alphabet.symbols();
-        let nats = on_shares(source, &forms, |denoiser, form| {
-            language.lengths.negative_log_probability(form.length)
-                + likelihood::nats_of_given(denoiser, symbols, form.length, &form.given)
-        });
-        let mean = likelihood::negative_log_mean(nats.iter().copied());
-        let (mut sum, count) = (0.0, nats.len());
-        let shares = nats.iter().map(|nats| {
-            sum += likelihood::share_of_mean(*nats, mean, count);
-            sum
-        });
-        Ok(Self::These(forms.into_iter().zip(shares).collect()))
+        // One form alone is certain.
+        let mut shares = if forms.len() == 1 {
+            vec![0.0]
+        } else {
+            on_shares(source, &forms, |denoiser, form| {
+                language.lengths.negative_log_probability(form.length)
+                    + likelihood::nats_of_given(denoiser, symbols, form.length, &form.given)
+            })
+        };
+        cumulate(&mut shares);
+        Ok(Self::These { forms, shares })
     }
 
     /// The length and the allowed symbols of the text whose own stream is `stream`.
     ///
-    /// Among several forms by draw (2³² − 1, 1) of it.
+    /// Among several forms by [`drawn_form`].
     pub(crate) fn draw(&self, language: Language, stream: Stream) -> (usize, [SymbolSet; L]) {
         let form = match self {
             Self::Any => Form::any(language.lengths.draw(stream)),
-            Self::These(forms) => {
-                let share = f64::from(stream.draw(u32::MAX, 1)[0]) / 4_294_967_296.0;
-                let drawn = forms.iter().find(|(_, sum)| *sum > share).or(forms.last());
-                drawn.map_or(Form::any(1), |(form, _)| *form)
+            Self::These { forms, shares } => {
+                forms.get(drawn_form(shares, stream)).copied().unwrap_or(Form::any(1))
             }
         };
         (form.length, form.allowed(language.alphabet.symbols()))
@@ -109,18 +108,7 @@ fn forms<const L: usize>(
         );
     }
     let mut forms = BTreeSet::new();
-    for length in lengths {
-        let mut placement = vec![0; stars];
-        if let Some(last) = placement.last_mut() {
-            *last = length - letters;
-        }
-        loop {
-            forms.insert(Form::of(pattern, &placement, language.alphabet).map_err(unmet)?);
-            if !next_placement(&mut placement) {
-                break;
-            }
-        }
-    }
+    each_form(pattern, language.alphabet, lengths, |form| _ = forms.insert(form)).map_err(unmet)?;
     Ok(forms.into_iter().collect())
 }
 

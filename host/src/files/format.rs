@@ -17,12 +17,14 @@ pub(crate) enum FileFormat {
     Int8,
     /// A model file of 4-bit integers.
     Int4,
+    /// A page that draws in a browser.
+    Html,
 }
 
 impl FileFormat {
     /// Every format.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Mdm, Self::Safetensors, Self::C, Self::Rust, Self::Int8, Self::Int4];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Mdm, Self::Safetensors, Self::C, Self::Rust, Self::Int8, Self::Int4, Self::Html];
 
     /// Its name on the command line.
     pub(crate) fn name(self) -> &'static str {
@@ -33,6 +35,7 @@ impl FileFormat {
             Self::Rust => "rust",
             Self::Int8 => "int8",
             Self::Int4 => "int4",
+            Self::Html => "html",
         }
     }
 
@@ -50,6 +53,7 @@ impl FileFormat {
             Self::Safetensors => "safetensors",
             Self::C => "h",
             Self::Rust => "rs",
+            Self::Html => "html",
         }
     }
 }

@@ -27,11 +27,31 @@ use crate::files::run::{self, RunSettings};
 use crate::files::run_list::LeftRun;
 use crate::files::safetensors;
 
-/// The model that comes with the program.
-static BUILT_IN: &[u8] = include_bytes!("../../../data/names.mdm");
+/// A model that comes with the program.
+struct BuiltIn {
+    /// How `--model` names it.
+    name: &'static str,
+    /// How messages name it.
+    source: &'static str,
+    bytes: &'static [u8],
+}
 
-/// How `--model` names it.
-const BUILT_IN_NAME: &str = "built-in";
+/// What comes with the program; where the user names no model, the first is taken.
+static BUILT_IN: [BuiltIn; 2] = [
+    BuiltIn {
+        name: "built-in",
+        source: "the built-in model",
+        bytes: include_bytes!("../../../data/names.mdm"),
+    },
+    BuiltIn {
+        name: BUILT_IN_INT4,
+        source: "the built-in model in 4-bit integers",
+        bytes: include_bytes!("../../../data/names-int4.mdm"),
+    },
+];
+
+/// How `--model` names the one of integers.
+pub(crate) const BUILT_IN_INT4: &str = "built-in-int4";
 
 /// The bytes of a model file, and where they came from.
 pub(crate) struct ModelBytes {
@@ -49,21 +69,17 @@ pub(crate) struct ModelBytes {
 }
 
 impl ModelBytes {
-    /// Reads the model at `path`, a file (of this program or safetensors), a run folder or `built-in`; without one, the newest
-    /// run's, else the built-in one.
+    /// Reads the model at `path`, a file (of this program or safetensors), a run folder or a built-in one by its name; without one,
+    /// the newest run's, else the first built-in one.
     pub(crate) fn load(path: Option<&Path>) -> anyhow::Result<Self> {
         let newest = if path.is_none() { run::newest_model() } else { None };
-        let named = |path: &&Path| *path != Path::new(BUILT_IN_NAME) || path.exists();
-        let Some(path) = path.or(newest.as_deref()).filter(named) else {
-            return Ok(Self {
-                source: "the built-in model".to_owned(),
-                chosen: path.is_none().then(|| format!("there is no model in {}/", run::RUNS)),
-                settings: None,
-                folder: None,
-                bytes: Cow::Borrowed(BUILT_IN),
-                weights: Vec::new(),
-            });
+        let Some(path) = path.or(newest.as_deref()) else {
+            let why = format!("there is no model in {}/", run::RUNS);
+            return Ok(Self { chosen: Some(why), ..Self::built_in(&BUILT_IN[0]) });
         };
+        if let Some(model) = BUILT_IN.iter().find(|model| path == Path::new(model.name) && !path.exists()) {
+            return Ok(Self::built_in(model));
+        }
         let file = if path.is_dir() { path.join(run::MODEL) } else { path.to_owned() };
         refuse_unfinished(path, &file)?;
         let bytes = fs::read(&file).with_context(|| format!("cannot read the model {}", file.display()))?;
@@ -86,6 +102,17 @@ impl ModelBytes {
             folder: file.parent().map(Path::to_owned),
             ..Self::of_bytes(file.display().to_string(), bytes)
         })
+    }
+
+    fn built_in(model: &BuiltIn) -> Self {
+        Self {
+            source: model.source.to_owned(),
+            chosen: None,
+            settings: None,
+            folder: None,
+            bytes: Cow::Borrowed(model.bytes),
+            weights: Vec::new(),
+        }
     }
 
     /// The model file `bytes`, made from `source`.
@@ -185,6 +212,22 @@ impl<'a> Model<'a> {
         }
     }
 
+    /// What `--model` takes for it.
+    pub(crate) fn argument(&self) -> &'a str {
+        BUILT_IN.iter().find(|model| model.source == self.source).map_or(self.source, |model| model.name)
+    }
+
+    /// Whether it comes with the program, wherever it was read from.
+    fn is_built_in(&self) -> bool {
+        BUILT_IN.iter().any(|model| model.bytes == &**self.bytes)
+    }
+
+    /// The list that it was trained on, in training lines and others, or the one that is `wanted`; `None` where it is not known.
+    pub(crate) fn training_list(&self, wanted: Wanted) -> anyhow::Result<Option<Scored>> {
+        let known = wanted.input.is_some() || self.left_run().is_some() || self.is_built_in();
+        if known { self.corpus(wanted).map(Some) } else { Ok(None) }
+    }
+
     /// The trained floats.
     ///
     /// # Errors
@@ -206,16 +249,16 @@ impl<'a> Model<'a> {
     /// # Errors
     /// Says so where the list is not known.
     pub(crate) fn list(&self, input: Option<&Path>) -> anyhow::Result<(HashSet<String>, Option<String>)> {
-        let (lines, note) = match (self.left_run(), input, self.bytes) {
-            (_, Some(input), _) => {
+        let (lines, note) = match (self.left_run(), input) {
+            (_, Some(input)) => {
                 let preparation = Preparation { lowercase: self.is_lowercase(), ..Preparation::default() };
                 (Lines::read_as(Some(input), &preparation)?, None)
             }
-            (Some(run), ..) => {
+            (Some(run), None) => {
                 let found = run.list("name the list as it was with --input")?;
                 (found.lines, found.note)
             }
-            (_, _, Cow::Borrowed(_)) => (Lines::built_in()?, None),
+            _ if self.is_built_in() => (Lines::built_in()?, None),
             _ => bail!(
                 "{} does not say which list it was trained on, so that nobody knows which names are new: name the list with \
                  --input, or give the run folder with --model",
@@ -296,7 +339,7 @@ fn about_newest(settings: Option<&RunSettings>) -> String {
             run.input.as_deref().map_or_else(|| "the names".to_owned(), |input| input.display().to_string());
         format!(": {} steps on {input}", run.training.steps)
     });
-    format!("newest run{run}; --model {BUILT_IN_NAME} is the one that comes along")
+    format!("newest run{run}; --model {} is the one that comes along", BUILT_IN[0].name)
 }
 
 /// Why a file is not read; for the model of a run by `settings` that is too old, with the command that trains it anew.

@@ -7,6 +7,7 @@
 //! | `c` | a C header of `const` arrays |
 //! | `rust` | a Rust module of `static` arrays |
 //! | `int8`, `int4` | a model file of integers; scaled by texts |
+//! | `html` | a page that draws in a browser |
 //!
 //! Integers lose something; the loss is measured and reported.
 
@@ -20,9 +21,11 @@ use crate::cli::{ExportOptions, Outcome};
 use crate::engine::description::dtype_name;
 use crate::engine::quantise;
 use crate::files::format::FileFormat;
-use crate::files::model::{Model, ModelBytes, Wanted};
+use crate::files::model::{BUILT_IN_INT4, Model, ModelBytes, Wanted};
+use crate::files::page::page;
 use crate::files::preparation::Preparation;
-use crate::files::run::replace;
+use crate::files::quoting::quoted;
+use crate::files::run::{newest_model, replace};
 use crate::files::safetensors;
 use crate::files::source_code::SourceCode;
 use crate::show::messages::{report_integers, scoring_list};
@@ -33,13 +36,20 @@ use crate::show::waiting::Waiting;
 const LINES: usize = 500;
 
 pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
-    let mut bytes = ModelBytes::load(options.model.model.as_deref())?;
+    let named = options.model.model.as_deref();
+    let page = options.format == FileFormat::Html;
+    if !page && options.quantize.is_some() {
+        bail!("--quantize goes with --format html; a model file of integers is --format int8 or int4");
+    }
+    if let (true, None, Some(newest)) = (page, named, newest_model()) {
+        terminal::say(&terminal::note(&format!(
+            "the page is of the model that comes along; that of the newest run is --model {}",
+            quoted(newest.parent().unwrap_or(&newest))
+        )));
+    }
+    let mut bytes = ModelBytes::load(named.or(page.then_some(Path::new(BUILT_IN_INT4))))?;
     let model = bytes.open()?;
-    let bytes = match options.format {
-        FileFormat::Int8 => integers(&model, Dtype::Int8, options)?,
-        FileFormat::Int4 => integers(&model, Dtype::Int4, options)?,
-        format => render(&model, format)?,
-    };
+    let bytes = render(&model, options)?;
     let default = || options.format.beside(Path::new(model.name()));
     let out = options.out.clone().unwrap_or_else(default);
     if out == Path::new("-") {
@@ -56,22 +66,65 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// The bytes of `model` in `format`, which is none of integers.
-fn render(model: &Model, format: FileFormat) -> anyhow::Result<Vec<u8>> {
+/// The bytes of `model` as `options` ask.
+fn render(model: &Model, options: &ExportOptions) -> anyhow::Result<Vec<u8>> {
+    Ok(match options.format {
+        FileFormat::Mdm => model.bytes().to_vec(),
+        FileFormat::Safetensors => safetensors::to_bytes(&model.config, model.weights()?, model.language())?,
+        FileFormat::C => source_code(model)?.c()?.into_bytes(),
+        FileFormat::Rust => source_code(model)?.rust()?.into_bytes(),
+        FileFormat::Int8 => integers(model, Dtype::Int8, options)?,
+        FileFormat::Int4 => integers(model, Dtype::Int4, options)?,
+        FileFormat::Html => html(model, options)?.into_bytes(),
+    })
+}
+
+/// `model` as source code.
+fn source_code<'a>(model: &Model<'a>) -> anyhow::Result<SourceCode<'a>> {
     let Model { config, .. } = model;
-    let source = SourceCode {
+    Ok(SourceCode {
         name: config.name,
         shape: config.network.shape(),
         tensors: config.network.tensors(),
         language: model.language(),
         weights: model.weights()?,
-    };
-    Ok(match format {
-        FileFormat::Mdm | FileFormat::Int8 | FileFormat::Int4 => model.bytes().to_vec(),
-        FileFormat::Safetensors => safetensors::to_bytes(config, source.weights, source.language)?,
-        FileFormat::C => source.c()?.into_bytes(),
-        FileFormat::Rust => source.rust()?.into_bytes(),
     })
+}
+
+/// The page of `model`, rounded if `options` ask for it.
+fn html(model: &Model, options: &ExportOptions) -> anyhow::Result<String> {
+    if model.file.dtype() == Dtype::F32 && options.quantize.is_none() {
+        // Of more 8-bit weights no page is small enough.
+        const LARGE: usize = 200_000;
+        let bytes = model.config.network.format(Dtype::Int8)?.chip_bytes(model.language()).file;
+        bail!(
+            "{}: its weights are floats, and a page draws from integers; round them with: micro-diffusion export --format html \
+             --model {} --quantize {}",
+            model.source,
+            quoted(Path::new(model.argument())),
+            dtype_name(if bytes < LARGE { Dtype::Int8 } else { Dtype::Int4 })
+        );
+    }
+    let rounded = options.quantize.map(|format| integers(model, format.dtype(), options)).transpose()?;
+    let preparation = options.list.over(&Preparation::default());
+    let (input, development) = (options.input.as_deref(), options.development);
+    let list = model.training_list(Wanted { input, preparation: &preparation, development })?;
+    let training = list.as_ref().map_or(&[][..], |list| &list.corpus.training);
+    let (page, bits) = page(model, rounded.as_deref(), training)?;
+    terminal::say(&match (&list, bits) {
+        (None, _) => format!(
+            "copies      are not marked: {} does not say which list it was trained on; name it with --input",
+            model.source
+        ),
+        (Some(_), 0) => "copies      are not marked: the list is too long for a page".to_owned(),
+        (Some(list), _) => format!(
+            "copies      of {} lines of {} are marked, and one new name in {} by mistake",
+            training.len(),
+            terminal::shown(&list.corpus.source),
+            1_u32 << bits
+        ),
+    });
+    Ok(page)
 }
 
 /// `model` with weights of `dtype`; the report goes to stderr.

@@ -9,46 +9,40 @@
 mod board;
 mod names;
 
-use micro_diffusion::file::ModelFile;
-use micro_diffusion::integer::{IntegerModel, Quantisable};
+use micro_diffusion::prelude::*;
 
 /// The model, and its type: the perceptron, of 12 positions and 26 symbols, with 4-bit weights.
 #[cfg(not(any(feature = "int8", feature = "own")))]
 static MODEL: &[u8] = include_bytes!("../../../../data/names-int4.mdm");
 #[cfg(not(any(feature = "int8", feature = "own")))]
-type Network = Integers<micro_diffusion::config::Perceptron, micro_diffusion::integer::Int4, 12, 26>;
+type Network = Integers<Perceptron, Int4, 12, 26>;
 
 /// The same with 8-bit weights: `cargo run --release --features int8`.
 #[cfg(feature = "int8")]
 static MODEL: &[u8] = include_bytes!("../../../../data/names-int8.mdm");
 #[cfg(feature = "int8")]
-type Network = Integers<micro_diffusion::config::Perceptron, micro_diffusion::integer::Int8, 12, 26>;
+type Network = Integers<Perceptron, Int8, 12, 26>;
 
 /// A model of your own list, by its whole path: `MODEL=/home/ann/runs/cities/model.int8.mdm cargo run --release --features own`.
 /// Its type is the network and the room that `train` said, here convolution-medium 16 × 64, with the weights that `export` made.
 #[cfg(feature = "own")]
 static MODEL: &[u8] = include_bytes!(env!("MODEL"));
 #[cfg(feature = "own")]
-type Network =
-    Integers<micro_diffusion::config::ConvolutionMedium<16, 64>, micro_diffusion::integer::Int8, 16, 64>;
-
-/// The network `M` of `L` positions and `V` symbols, with weights of precision `P`.
-type Integers<M, P, const L: usize, const V: usize> = <M as Quantisable<L, V>>::Integers<P>;
+type Network = Integers<ConvolutionMedium<16, 64>, Int8, 16, 64>;
 
 #[board::entry]
 fn main() -> ! {
-    if run().is_none() {
+    if run().is_err() {
         board::print("the model in flash is damaged, or of another shape\n");
         board::exit(1)
     }
     board::exit(0)
 }
 
-fn run() -> Option<()> {
+fn run() -> Result<(), Error> {
     // Checked once, from end to end; after this nothing can fail.
-    let file = ModelFile::parse(MODEL).ok()?;
-    let view = file.integers::<Network, _, _>().ok()?;
+    let file = ModelFile::parse(MODEL)?;
     let mut memory = Network::MEMORY;
-    let mut denoiser = Network::denoiser(view, &mut memory);
-    names::unmask(&mut denoiser, file.alphabet(), file.lengths())
+    let mut denoiser = Network::denoiser(file.integers::<Network, _, _>()?, &mut memory);
+    names::unmask(&mut denoiser, &file)
 }

@@ -1,12 +1,6 @@
 //! Drawing names, one letter after the other, with every state shown.
 
-use micro_diffusion::categorical::{SymbolSet, Temperature};
-use micro_diffusion::denoiser::Denoiser;
-use micro_diffusion::length::Lengths;
-use micro_diffusion::rng::{Purpose, Stream};
-use micro_diffusion::sampler::{Order, Sampler, Settings};
-use micro_diffusion::schedule::linear_remaining;
-use micro_diffusion::text::Alphabet;
+use micro_diffusion::prelude::*;
 
 use crate::board::print;
 
@@ -17,26 +11,23 @@ const NAMES: u32 = 5;
 /// How names are drawn; see `Order` for the others.
 const SETTINGS: Settings = Settings::new(Order::Random, Temperature::from_milli(680));
 
-/// Draws and shows names of the characters of `alphabet`, each as long as `lengths` says; `None` would mean that a position
-/// allows no symbol.
+/// Draws and shows names by the `denoiser` of the model in `file`.
 pub fn unmask<const L: usize, const V: usize>(
     denoiser: &mut impl Denoiser<L, V>,
-    alphabet: Alphabet,
-    lengths: Lengths,
-) -> Option<()> {
-    // Any symbol of the file at any position: what is allowed at the last one given is allowed at all that follow.
-    let allowed = [SymbolSet::first(alphabet.symbols())];
-    for index in 0..NAMES {
-        let stream = Stream::new(SEED, Purpose::Sample).child(index, 0);
-        let length = lengths.draw(stream);
-        let mut sampler = Sampler::<L, V>::new(length, &allowed, SETTINGS, stream).ok()?;
-        for step in 1..=length {
-            show(sampler.symbols(), alphabet);
-            sampler.step(denoiser, linear_remaining(length, step, length));
+    file: &ModelFile,
+) -> Result<(), Error> {
+    let allowed = file.allowed();
+    for number in 0..NAMES {
+        let stream = Stream::of_text(SEED, number);
+        let length = file.lengths().draw(stream);
+        let mut sampler = Sampler::<L, V>::new(length, &allowed, SETTINGS, stream)?;
+        for masked in (0..length).rev() {
+            show(sampler.symbols(), file.alphabet());
+            sampler.step(denoiser, masked);
         }
-        show(sampler.symbols(), alphabet);
+        show(sampler.symbols(), file.alphabet());
     }
-    Some(())
+    Ok(())
 }
 
 /// One state of a name: `_` is a mask.

@@ -8,19 +8,17 @@
 
 use core::arch::{asm, global_asm};
 
-use micro_diffusion::categorical::{SymbolSet, Temperature};
-use micro_diffusion::integer::{Int4, IntegerModel, Scales};
-use micro_diffusion::integer_convolution::IntegerConvolution;
-use micro_diffusion::length::Lengths;
-use micro_diffusion::rng::{Purpose, Stream};
-use micro_diffusion::sampler::{Order, Sampler, Settings};
+use micro_diffusion::integer::Scales;
+use micro_diffusion::prelude::*;
 
 /// The model: 4-bit weights, and 4 residual convolutions of width 30 and 5 taps.
 static TENSORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tensors.bin"));
 /// How many of the texts that trained it have each length.
 static LENGTHS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/lengths.bin"));
 const SCALES: Scales = include!(concat!(env!("OUT_DIR"), "/scales.rs"));
-type Network = IntegerConvolution<Int4, L, V, 30, 4, 5>;
+/// The characters that the model was trained on: each in UTF-8, filled up with zeros.
+static CHARACTERS: &[[u8; 4]] = &include!(concat!(env!("OUT_DIR"), "/characters.rs"));
+type Network = Integers<ConvolutionChip, Int4, L, V>;
 const L: usize = 16;
 const V: usize = 26;
 
@@ -28,8 +26,8 @@ const V: usize = 26;
 const SEED: u64 = 1;
 const NAMES: u32 = 20;
 const SETTINGS: Settings = Settings::new(Order::Random, Temperature::from_milli(680));
-/// Any symbol at any position.
-static ALLOWED: [SymbolSet; 1] = [SymbolSet::first(V)];
+/// At any position any symbol that the model was trained on.
+static ALLOWED: [SymbolSet; 1] = [SymbolSet::first(CHARACTERS.len())];
 
 // There is nothing to copy or to clear: the stack, and on to the program. The stack is all of the memory and grows down, so
 // that beyond its end there is none: a stack too deep is a fault and overwrites nothing.
@@ -87,7 +85,7 @@ fn names() -> Option<()> {
     let mut memory = Network::MEMORY;
     let mut denoiser = Network::denoiser(Network::view(TENSORS, &SCALES)?, &mut memory);
     for index in 0..NAMES {
-        let stream = Stream::new(SEED, Purpose::Sample).child(index, 0);
+        let stream = Stream::of_text(SEED, index);
         let length = lengths.draw(stream);
         let mut sampler = Sampler::<L, V>::new(length, &ALLOWED, SETTINGS, stream).ok()?;
         sampler.run(&mut denoiser, length);
@@ -96,19 +94,19 @@ fn names() -> Option<()> {
     Some(())
 }
 
-/// Prints a name. The alphabet is a–z, so its letters are told from their numbers.
+/// Prints a name.
 #[inline(never)]
 fn show(symbols: &[Option<u8>]) {
-    let letters = symbols.iter().flatten().map(|symbol| symbol.wrapping_add(b'a'));
-    for letter in letters.chain([b'\n']) {
-        print(&letter);
+    let characters = symbols.iter().flatten().filter_map(|symbol| CHARACTERS.get(usize::from(*symbol)));
+    for byte in characters.flatten().chain(b"\n").filter(|byte| **byte != 0) {
+        print(byte);
     }
 }
 
-/// Prints one character through the debugger. On a board of its own: to the serial port or the display.
-fn print(character: &u8) {
+/// Prints one byte through the debugger. On a board of its own: to the serial port or the display.
+fn print(byte: &u8) {
     const WRITE_CHARACTER: u32 = 3;
-    semihosting(WRITE_CHARACTER, core::ptr::from_ref(character).addr() as u32);
+    semihosting(WRITE_CHARACTER, core::ptr::from_ref(byte).addr() as u32);
 }
 
 fn exit(success: bool) -> ! {

@@ -10,20 +10,17 @@ mod board;
 #[path = "../names.rs"]
 mod names;
 
-use micro_diffusion::activation::Activation;
-use micro_diffusion::denoiser::Model;
-use micro_diffusion::file::ModelFile;
-use micro_diffusion::kernels::Plain;
+use micro_diffusion::prelude::*;
 
 #[cfg(not(feature = "large"))]
 static MODEL: &[u8] = include_bytes!("../../../../../data/perceptron-small.mdm");
 #[cfg(not(feature = "large"))]
-type Network = micro_diffusion::config::PerceptronSmall;
+type Network = PerceptronSmall;
 
 #[cfg(feature = "large")]
 static MODEL: &[u8] = include_bytes!("../../../../../data/names.mdm");
 #[cfg(feature = "large")]
-type Network = micro_diffusion::config::Perceptron;
+type Network = Perceptron;
 
 #[board::entry]
 fn main() -> ! {
@@ -39,5 +36,5 @@ fn run() -> Option<()> {
     let parameters = Network::view(file.parameters::<Network, 12, 26>().ok()?)?;
     let mut memory = [0.0; <Network as Model<12, 26>>::MEMORY];
     let mut denoiser = Network::denoiser(Plain, Activation::Relu, parameters, &mut memory)?;
-    names::unmask(&mut denoiser, file.alphabet(), file.lengths())
+    names::unmask(&mut denoiser, &file).ok()
 }

@@ -1,0 +1,144 @@
+//! Every error of this crate as one type, for programs that open a model and draw with `?`.
+
+use core::error;
+use core::fmt::{self, Display, Formatter};
+
+use crate::file::FileError;
+use crate::pattern::PatternError;
+use crate::sampler::SamplerError;
+use crate::text::{AlphabetError, EncodeError};
+
+/// What went wrong; each of its parts converts into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// With a model file.
+    File(FileError),
+    /// With what a text was to be drawn from.
+    Sampler(SamplerError),
+    /// With a pattern.
+    Pattern(PatternError),
+    /// With a text.
+    Encode(EncodeError),
+    /// With an alphabet.
+    Alphabet(AlphabetError),
+}
+
+impl Display for Error {
+    fn fmt(&self, out: &mut Formatter) -> fmt::Result {
+        match self {
+            Self::File(error) => error.fmt(out),
+            Self::Sampler(error) => error.fmt(out),
+            Self::Pattern(error) => error.fmt(out),
+            Self::Encode(error) => error.fmt(out),
+            Self::Alphabet(error) => error.fmt(out),
+        }
+    }
+}
+
+impl From<FileError> for Error {
+    fn from(error: FileError) -> Self {
+        Self::File(error)
+    }
+}
+
+impl From<SamplerError> for Error {
+    fn from(error: SamplerError) -> Self {
+        Self::Sampler(error)
+    }
+}
+
+impl From<PatternError> for Error {
+    fn from(error: PatternError) -> Self {
+        Self::Pattern(error)
+    }
+}
+
+impl From<EncodeError> for Error {
+    fn from(error: EncodeError) -> Self {
+        Self::Encode(error)
+    }
+}
+
+impl From<AlphabetError> for Error {
+    fn from(error: AlphabetError) -> Self {
+        Self::Alphabet(error)
+    }
+}
+
+impl error::Error for Error {}
+impl error::Error for FileError {}
+impl error::Error for SamplerError {}
+impl error::Error for PatternError {}
+impl error::Error for EncodeError {}
+impl error::Error for AlphabetError {}
+
+impl Display for FileError {
+    fn fmt(&self, out: &mut Formatter) -> fmt::Result {
+        match self {
+            Self::NotAModel => write!(out, "not a model file"),
+            Self::Version(version) => {
+                write!(out, "a model file of version {version}, which this code does not read")
+            }
+            Self::Length { expected: Some(expected), found } => {
+                write!(out, "a model file of {expected} bytes, of which there are {found}")
+            }
+            Self::Length { expected: None, found } => write!(out, "a model file cut after {found} bytes"),
+            Self::Checksum => write!(out, "an altered model file: its checksum does not match"),
+            Self::Header(field) => write!(out, "a model file with an unknown {field}"),
+            Self::NotFinite(index) => write!(out, "a model file whose weight {index} is not a finite number"),
+            Self::Shape(shape) => write!(
+                out,
+                "a model of another type: {:?}, {} positions, {} symbols, width {}, {} blocks, {} heads or taps",
+                shape.architecture, shape.positions, shape.symbols, shape.width, shape.blocks, shape.heads
+            ),
+            Self::Dtype(dtype) => write!(out, "a model of another type: its weights are {dtype:?}"),
+            Self::Scale => write!(out, "a model file with scales that could make integers overflow"),
+        }
+    }
+}
+
+impl Display for SamplerError {
+    fn fmt(&self, out: &mut Formatter) -> fmt::Result {
+        match self {
+            Self::Length => write!(out, "a text needs a length from 1 to the model's positions"),
+            Self::NothingAllowed { position } => write!(out, "no symbol is allowed at position {position}"),
+        }
+    }
+}
+
+impl Display for PatternError {
+    fn fmt(&self, out: &mut Formatter) -> fmt::Result {
+        match self {
+            Self::UnknownCharacter(character) => {
+                write!(out, "the model does not know the character {character}")
+            }
+            Self::NothingEscaped => write!(out, "a backslash needs a character after it"),
+            Self::TooLong { needed } => {
+                write!(out, "the pattern needs {needed} positions, more than there are")
+            }
+            Self::Length { shortest } => write!(out, "the pattern needs a length of at least {shortest}"),
+        }
+    }
+}
+
+impl Display for EncodeError {
+    fn fmt(&self, out: &mut Formatter) -> fmt::Result {
+        match self {
+            Self::Empty => write!(out, "an empty text"),
+            Self::UnknownCharacter(character) => {
+                write!(out, "the model does not know the character {character}")
+            }
+            Self::TooLong => write!(out, "a text of more characters than there are positions"),
+        }
+    }
+}
+
+impl Display for AlphabetError {
+    fn fmt(&self, out: &mut Formatter) -> fmt::Result {
+        match self {
+            Self::Empty => write!(out, "an alphabet without a character"),
+            Self::TooMany => write!(out, "an alphabet of more than 255 characters"),
+            Self::Repeated(character) => write!(out, "an alphabet with {character} twice"),
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! All that a program names which opens a model and draws texts: `use micro_diffusion::prelude::*;`
+
+pub use crate::activation::Activation;
+pub use crate::categorical::{SymbolSet, Temperature};
+pub use crate::config::{
+    Convolution, ConvolutionChip, ConvolutionMedium, ConvolutionSmall, Perceptron, PerceptronSmall, Residual,
+    Transformer,
+};
+pub use crate::denoiser::{Denoiser, Model};
+pub use crate::error::Error;
+pub use crate::file::ModelFile;
+pub use crate::integer::{Int4, Int8, IntegerModel, Integers};
+pub use crate::kernels::Plain;
+pub use crate::length::Lengths;
+pub use crate::pattern::Form;
+pub use crate::rng::Stream;
+pub use crate::sampler::{Order, Sampler, Settings};
+pub use crate::text::Alphabet;
