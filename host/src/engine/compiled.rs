@@ -9,7 +9,7 @@ use micro_diffusion::denoiser::{Example, Model, Shape};
 use micro_diffusion::file::{self, ModelFile, write_integers};
 use micro_diffusion::integer::{Int4, Int8, IntegerModel, Quantisable, Scales};
 use micro_diffusion::quantise;
-use micro_diffusion::tensor::{Dtype, Tensor};
+use micro_diffusion::tensor::{Dtype, StoredTensor, Tensor};
 
 use crate::engine::description::file_error;
 use crate::engine::language::Language;
@@ -121,6 +121,10 @@ where
         Dtype::F32
     }
 
+    fn stored(&self) -> &'static [StoredTensor] {
+        &[]
+    }
+
     fn trainer<'a>(&self, plan: Plan<'a>) -> anyhow::Result<Box<dyn Training + 'a>> {
         Ok(Box::new(Trainer::<M, L, V>::new(
             encode(plan.texts, plan.language.alphabet)?,
@@ -196,6 +200,10 @@ where
 {
     fn dtype(&self) -> Dtype {
         I::DTYPE
+    }
+
+    fn stored(&self) -> &'static [StoredTensor] {
+        I::TENSORS
     }
 
     fn trainer<'a>(&self, plan: Plan<'a>) -> anyhow::Result<Box<dyn Training + 'a>> {

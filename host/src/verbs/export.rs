@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `mdm` | this program's model file, which firmware reads in place |
 //! | `safetensors` | the tensors by name, with shape and alphabet in the metadata: PyTorch, NumPy, candle |
-//! | `c` | a C header of `const` arrays |
+//! | `c` | a C header: of integers one that draws texts, of floats one of `const` arrays |
+//! | `arduino` | a library folder for Arduino and PlatformIO around that header |
 //! | `rust` | a Rust module of `static` arrays |
 //! | `int8`, `int4` | a model file of integers; scaled by texts |
 //!
@@ -19,8 +20,11 @@ use micro_diffusion::tensor::Dtype;
 use crate::cli::{ExportOptions, Outcome};
 use crate::engine::description::dtype_name;
 use crate::engine::quantise;
+use crate::files::arduino;
+use crate::files::c_sampler::CSampler;
 use crate::files::format::FileFormat;
 use crate::files::model::{Model, ModelBytes, Wanted};
+use crate::files::prefix::Prefix;
 use crate::files::preparation::Preparation;
 use crate::files::run::replace;
 use crate::files::safetensors;
@@ -33,45 +37,88 @@ use crate::show::waiting::Waiting;
 const LINES: usize = 500;
 
 pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
+    let in_c = matches!(options.format, FileFormat::C | FileFormat::Arduino);
+    if !in_c && (options.quantize.is_some() || options.name.is_some()) {
+        bail!(
+            "--quantize and --name go with --format c and arduino; a model file of integers is --format int8 or int4"
+        );
+    }
     let mut bytes = ModelBytes::load(options.model.model.as_deref())?;
     let model = bytes.open()?;
+    let default = || options.format.beside(Path::new(model.name()));
+    let out = options.out.clone().unwrap_or_else(default);
+    let to_stdout = out == Path::new("-");
+    // The file is named before it is made, which takes a while.
+    if options.out.is_none() && out == Path::new(model.name()) {
+        bail!("{} would be replaced by its own export; say where to write with --out", out.display());
+    }
+    let named = if to_stdout { Path::new(model.name()) } else { &out };
+    let prefix = options.name.clone().unwrap_or_else(|| Prefix::of_file(named));
+    let rounded = options.quantize.map(|format| integers(&model, format.dtype(), options)).transpose()?;
+    let mut rounded = rounded.map(|bytes| ModelBytes::of_bytes(model.source.to_owned(), bytes));
+    let rounded = rounded.as_mut().map(ModelBytes::open).transpose()?;
+    let written = rounded.as_ref().unwrap_or(&model);
     let bytes = match options.format {
         FileFormat::Int8 => integers(&model, Dtype::Int8, options)?,
         FileFormat::Int4 => integers(&model, Dtype::Int4, options)?,
-        format => render(&model, format)?,
+        FileFormat::Mdm => model.bytes().to_vec(),
+        FileFormat::C if written.file.dtype() != Dtype::F32 => {
+            sampler(written, &prefix)?.header().into_bytes()
+        }
+        FileFormat::C => source(&model)?.c(&prefix)?.into_bytes(),
+        FileFormat::Arduino => return library(written, &prefix, &out),
+        FileFormat::Rust => source(&model)?.rust()?.into_bytes(),
+        FileFormat::Safetensors => safetensors::to_bytes(&model.config, model.weights()?, model.language())?,
     };
-    let default = || options.format.beside(Path::new(model.name()));
-    let out = options.out.clone().unwrap_or_else(default);
-    if out == Path::new("-") {
+    if to_stdout {
         let mut out = terminal::bytes();
         out.write_all(&bytes)?;
         out.flush()?;
         return Ok(Outcome::Done);
-    }
-    if options.out.is_none() && out == Path::new(model.name()) {
-        bail!("{} would be replaced by its own export; say where to write with --out", out.display());
     }
     replace(&out, &bytes)?;
     terminal::say(&format!("wrote {}: {} bytes, from {}", out.display(), bytes.len(), model.source));
     Ok(Outcome::Done)
 }
 
-/// The bytes of `model` in `format`, which is none of integers.
-fn render(model: &Model, format: FileFormat) -> anyhow::Result<Vec<u8>> {
+/// The tensors of `model`, of floats, for source code.
+fn source<'a>(model: &Model<'a>) -> anyhow::Result<SourceCode<'a>> {
     let Model { config, .. } = model;
-    let source = SourceCode {
+    Ok(SourceCode {
         name: config.name,
         shape: config.network.shape(),
         tensors: config.network.tensors(),
         language: model.language(),
         weights: model.weights()?,
-    };
-    Ok(match format {
-        FileFormat::Mdm | FileFormat::Int8 | FileFormat::Int4 => model.bytes().to_vec(),
-        FileFormat::Safetensors => safetensors::to_bytes(config, source.weights, source.language)?,
-        FileFormat::C => source.c()?.into_bytes(),
-        FileFormat::Rust => source.rust()?.into_bytes(),
     })
+}
+
+/// `model`, of integers, for C that draws.
+fn sampler<'a>(model: &Model<'a>, prefix: &'a Prefix) -> anyhow::Result<CSampler<'a>> {
+    Ok(CSampler {
+        file: model.file,
+        tensors: model.config.network.format(model.file.dtype())?.stored(),
+        bytes: model.bytes(),
+        network: model.config.name,
+        prefix,
+    })
+}
+
+/// Writes the library folder `out` of `model`.
+fn library(model: &Model, prefix: &Prefix, out: &Path) -> anyhow::Result<Outcome> {
+    if out == Path::new("-") {
+        bail!("a library is a folder and does not go to stdout; name the folder with --out");
+    }
+    if model.file.dtype() == Dtype::F32 {
+        bail!(
+            "{}: an Arduino library computes in integers, and these weights are floats; add --quantize int8, or take a model of \
+             train --quantize int4",
+            model.source
+        );
+    }
+    arduino::write(out, &arduino::library(&sampler(model, prefix)?))?;
+    terminal::say(&format!("wrote the library folder {}, from {}", out.display(), model.source));
+    Ok(Outcome::Done)
 }
 
 /// `model` with weights of `dtype`; the report goes to stderr.
