@@ -41,14 +41,15 @@ static void model_put(model_network *network, unsigned position, uint8_t symbol)
 static void model_embed(model_network *network, unsigned position)
 {
     int16_t *x = network->stream[position];
-    const uint8_t *place = model_embedding + (size_t)(MODEL_LETTERS + position) * MODEL_ROW(MODEL_WIDTH);
-    const unsigned from_end = MODEL_LETTERS + MODEL_POSITIONS + network->length - 1u - position;
+    const uint8_t symbol = network->symbols[position];
+    const size_t place = MODEL_LETTERS + position;
+    const size_t from_end = (size_t)MODEL_LETTERS + MODEL_POSITIONS + network->length - 1 - position;
     for (unsigned d = 0; d < MODEL_WIDTH; d++)
         x[d] = 0;
-    if (network->symbols[position] != MODEL_MASK)
-        model_add_row(model_embedding + (size_t)network->symbols[position] * MODEL_ROW(MODEL_WIDTH), x, MODEL_WIDTH);
-    model_add_row(place, x, MODEL_WIDTH);
-    model_add_row(model_embedding + (size_t)from_end * MODEL_ROW(MODEL_WIDTH), x, MODEL_WIDTH);
+    if (symbol != MODEL_MASK)
+        model_add_row(model_embedding + (size_t)symbol * MODEL_ROW(MODEL_WIDTH), x, MODEL_WIDTH);
+    model_add_row(model_embedding + place * MODEL_ROW(MODEL_WIDTH), x, MODEL_WIDTH);
+    model_add_row(model_embedding + from_end * MODEL_ROW(MODEL_WIDTH), x, MODEL_WIDTH);
     for (unsigned d = 0; d < MODEL_WIDTH; d++)
         x[d] = (int16_t)(x[d] * (1 << MODEL_EMBEDDING_SHIFT));
 }

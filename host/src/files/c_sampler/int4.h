@@ -29,8 +29,8 @@ static inline void model_add_product(const uint8_t *row, uint32_t *sums, unsigne
     model_lane *lanes = (model_lane *)sums, *end = lanes + MODEL_ROW(count) * 2;
     do {
         const uint8_t codes = MODEL_BYTE(row);
-        lanes[0] += (uint8_t)(codes & 15) * factor;
-        lanes[1] += (uint8_t)(codes >> 4) * factor;
+        lanes[0] += (model_product)((model_product)(codes & 15) * factor);
+        lanes[1] += (model_product)((model_product)(codes >> 4) * factor);
         row++;
         lanes += 2;
     } while (lanes != end);
