@@ -1,6 +1,5 @@
 // What a name costs an AVR: for each seed 0 ... SEEDS - 1 in random order the name and its time in units of 1024 cycles; then the
 // deepest that the stack reached, in bytes. Memory is painted before, and what is still painted after was never used.
-#include <stdbool.h>
 #include "board.h"
 #include HEADER
 

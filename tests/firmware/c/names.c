@@ -1,19 +1,13 @@
-// 100 names of seeds 0 ... 99 in random order, then as many by confidence, as `sample --sampler ORDER --seed SEED --num 1` prints
-// them. The program is built for a model by -DHEADER="names.h" -Dmodel(x)=names_##x -DMODEL(x)=NAMES_##x.
-#include <stdbool.h>
+// SEEDS names of the seeds 0, 1, ... in random order, then, if ORDERS is 2, as many by confidence: what
+// `sample --sampler ORDER --seed SEED --num 1` prints.
+//
+// The program is built for a model called x by -DHEADER="x.h" -Dmodel(name)=x_##name -DMODEL(name)=X_##name.
 #include "board.h"
 #include HEADER
 
-#ifndef SEEDS
-#define SEEDS 100
-#endif
-#ifndef ORDERS
-#define ORDERS 2
-#endif
-
 // Where the instruction counter looks: it notes the count at each entry.
-__attribute__((noinline)) void mark(void);
-void mark(void)
+void mark(void);
+__attribute__((noinline)) void mark(void)
 {
     __asm__ volatile("");
 }

@@ -1,5 +1,4 @@
-// Five names, each state of them shown, as `sample --trace --seed 1 --num 5` prints them: what firmware would do.
-#include <stdbool.h>
+// Five names, each state of them shown: what `sample --trace --seed 1 --num 5` prints, a line for each state. Built as names.c is.
 #include "board.h"
 #include HEADER
 
