@@ -16,22 +16,29 @@ use std::process::{Command, Output, Stdio};
 
 use c::{ATMEGA328P, ATMEGA1284P, CLANG, CORTEX_M0, CXX, GCC, LARGE_CORTEX_M0, RV32, Target, WARNINGS};
 use cross::{output, project, skip};
+use micro_diffusion::categorical::{power_of_two, scale_in_halves};
 use micro_diffusion::config::{
     Convolution, ConvolutionChip, ConvolutionMedium, ConvolutionSmall, Perceptron, PerceptronSmall, Residual,
 };
-use micro_diffusion::denoiser::Model;
-use micro_diffusion::file::write_integers;
+use micro_diffusion::denoiser::{Denoiser, Model};
+use micro_diffusion::file::{ModelFile, write_integers};
 use micro_diffusion::integer::{Int4, Int8, IntegerModel, Precision, Quantisable};
 use micro_diffusion::length::Lengths;
 use micro_diffusion::quantise;
-use micro_diffusion::rng::{Purpose, Stream, below, symmetric};
+use micro_diffusion::rng::{Purpose, Stream, below, symmetric, threefry2x32};
 use micro_diffusion::text::Alphabet;
 use tempfile::TempDir;
 
 /// Runs the program in `folder`.
 fn program(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_micro-diffusion"));
-    command.args(["--threads", "1"]).args(arguments).current_dir(folder).stdin(Stdio::null()).output().unwrap()
+    command
+        .args(["--threads", "1"])
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
 }
 
 /// What the program prints in `folder`.
@@ -70,11 +77,13 @@ fn characters(count: usize) -> String {
 
 /// How many training texts have each length: three to seven letters, so that a long one is rare.
 fn lengths(positions: usize) -> Vec<[u8; 4]> {
-    (1..=positions).map(|n| if (3..=7).contains(&n) { (200 + 7 * n as u32).to_le_bytes() } else { [0; 4] }).collect()
+    (1..=positions)
+        .map(|n| if (3..=7).contains(&n) { (200 + 7 * n as u32).to_le_bytes() } else { [0; 4] })
+        .collect()
 }
 
-/// The file of an untrained network `M` with weights of precision `P`, every number of it random, for texts of `letters` characters.
-fn random_model<M, P, const L: usize, const V: usize>(letters: usize) -> Vec<u8>
+/// The file of an untrained network `M` with weights of precision `P`, every number of it random, for texts of `alphabet`.
+fn random_model<M, P, const L: usize, const V: usize>(alphabet: &str, lengths: &[[u8; 4]]) -> Vec<u8>
 where
     M: Model<L, V> + Quantisable<L, V>,
     P: Precision + 'static,
@@ -87,13 +96,14 @@ where
         *parameter = 1.6 * *parameter + 0.15 * symmetric(noise.draw(index, 0)[0]);
     }
     let tensors = <M::Integers<P> as IntegerModel<L, V>>::TENSORS;
-    let scales = quantise::scales(tensors, &parameters, <M::Integers<P> as IntegerModel<L, V>>::steps().exponent);
+    let scales =
+        quantise::scales(tensors, &parameters, <M::Integers<P> as IntegerModel<L, V>>::steps().exponent);
     let mut payload = vec![0; <M::Integers<P> as IntegerModel<L, V>>::BYTES];
     quantise::quantise(tensors, &parameters, &scales, &mut payload);
-    let (alphabet, lengths, mut bytes) = (characters(letters), lengths(L), Vec::new());
+    let mut bytes = Vec::new();
     let written: Result<(), ()> = write_integers::<M::Integers<P>, L, V, ()>(
-        Alphabet::new(&alphabet).unwrap(),
-        Lengths::new(&lengths).unwrap(),
+        Alphabet::new(alphabet).unwrap(),
+        Lengths::new(lengths).unwrap(),
         &scales,
         &payload,
         |piece| {
@@ -115,8 +125,8 @@ struct Case {
 macro_rules! cases {
     ($($name:literal: $network:ty, [$positions:literal, $symbols:literal], $letters:literal;)*) => {
         [$(
-            (concat!($name, "_int8"), random_model::<$network, Int8, $positions, $symbols>($letters)),
-            (concat!($name, "_int4"), random_model::<$network, Int4, $positions, $symbols>($letters)),
+            (concat!($name, "_int8"), random_model::<$network, Int8, $positions, $symbols>(&characters($letters), &lengths($positions))),
+            (concat!($name, "_int4"), random_model::<$network, Int4, $positions, $symbols>(&characters($letters), &lengths($positions))),
         )*]
     };
 }
@@ -168,6 +178,9 @@ fn large_convolutions() -> Vec<Case> {
     })
 }
 
+/// From one seed to the next: both halves of a seed are other ones.
+const STRIDE: u64 = (1 << 32) + 1;
+
 /// A folder with the model and the header of a network.
 struct Scene {
     folder: TempDir,
@@ -191,16 +204,23 @@ impl Scene {
         format!("{}.mdm", self.name)
     }
 
+    /// MODEL_RAM, on this machine.
+    fn ram(&self) -> usize {
+        let source = self.path().join("ram.c");
+        fs::write(&source, "#include <stdio.h>\n#include HEADER\nint main(void) { printf(\"%d\", (int)MODEL(RAM)); return 0; }\n").unwrap();
+        GCC.run(&GCC.compile(&source, self.path(), &self.name, &[]).unwrap()).parse().unwrap()
+    }
+
     fn header(&self) -> String {
         fs::read_to_string(self.path().join(format!("{}.h", self.name))).unwrap()
     }
 
-    /// What `sample` prints for the seeds 0 … `seeds` − 1 in random order, and by confidence if `orders` is 2.
+    /// What `sample` prints for `seeds` seeds in random order, and by confidence if `orders` is 2.
     fn names(&self, seeds: u32, orders: usize) -> String {
         let mut names = String::new();
         for order in ["random", "confidence"].into_iter().take(orders) {
             for seed in 0..seeds {
-                let seed = seed.to_string();
+                let seed = (u64::from(seed) * STRIDE).to_string();
                 let sample = ["sample", "--model", &self.model(), "--num", "1", "--seed", &seed];
                 names += &good(self.path(), &[&sample[..], &["--sampler", order]].concat());
             }
@@ -224,8 +244,9 @@ impl Scene {
         let distinct: BTreeSet<&str> = ours.lines().collect();
         assert!(distinct.len() > 5 || self.name.starts_with("one_letter"), "{}: {ours}", self.name);
         let more = [format!("-DSEEDS={seeds}"), format!("-DORDERS={orders}")];
+        let stride = format!("-DSTRIDE={STRIDE}");
         for target in targets {
-            let theirs = self.c("names.c", *target, &[&more[0], &more[1]]);
+            let theirs = self.c("names.c", *target, &[&more[0], &more[1], &stride]);
             assert_eq!(theirs, ours, "{} on {}", self.name, target.name);
         }
     }
@@ -286,9 +307,418 @@ fn every_network_in_c_draws_100_names_in_each_order_on_a_cortex_m0_and_on_rv32()
 fn every_small_network_in_c_draws_10_names_on_an_avr() {
     let cases = [fixed(), small_convolutions()].into_iter().flatten();
     for case in cases.filter(|case| case.bytes.len() <= 24 << 10) {
-        // What the network works in, and 400 bytes for the rest.
         let scene = Scene::of(&case);
-        let target = if case.name.contains("_64") && !case.name.contains("16_64") || case.name.contains("_128") || case.name.contains("255") { ATMEGA1284P } else { ATMEGA328P };
-        scene.compare(&tried(&[target]), 10, 1);
+        let small = scene.ram() <= UNO_RAM;
+        scene.compare(&tried(&[if small { ATMEGA328P } else { ATMEGA1284P }]), 10, 1);
     }
+}
+
+/// What a model may work in on an ATmega328P, which has 2 KB, besides its own stack and that of the program.
+const UNO_RAM: usize = 1700;
+
+/// FNV-1a over words, as parts.c has it.
+struct Hash(u32);
+
+impl Hash {
+    const NEW: Self = Self(0x811C_9DC5);
+
+    fn add(&mut self, word: u32) {
+        let add = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+        self.0 = word.to_le_bytes().into_iter().fold(self.0, add);
+    }
+}
+
+/// What parts.c prints, by the core, for a model `I`.
+fn parts<I: IntegerModel<L, V>, const L: usize, const V: usize>(bytes: &[u8], texts: u32) -> String {
+    let draw = |a: u32, b: u32| threefry2x32([1, 2], [a, b]);
+    let (mut random, mut uniform, mut weights, mut all) = (Hash::NEW, Hash::NEW, Hash::NEW, Hash::NEW);
+    for i in 0..1000_u32 {
+        draw(i, i * i).into_iter().for_each(|word| random.add(word));
+    }
+    for i in 0..20_000_u32 {
+        let [word, bound] = draw(i, 0);
+        uniform.add(below(word, bound));
+        uniform.add(below(word, bound >> (i & 31)));
+        let [distance, sharpness] = draw(i, 1);
+        weights.add(power_of_two(scale_in_halves(distance >> (i & 31), sharpness >> (i >> 5 & 31))));
+    }
+    let file = ModelFile::parse(bytes).unwrap();
+    let letters = file.alphabet().symbols();
+    let mut memory = I::MEMORY;
+    let mut denoiser = I::denoiser(file.integers::<I, L, V>().unwrap(), &mut memory);
+    for text in 0..texts {
+        let length = 1 + text as usize % L;
+        denoiser.start(length);
+        let mut masked = Vec::new();
+        for position in 0..length {
+            let [mask, word] = draw(text, position as u32);
+            if mask % 2 == 0 || (position + 1 == length && masked.is_empty()) {
+                masked.push(position);
+            } else {
+                denoiser.set(position, Some(below(word, letters as u32) as u8));
+            }
+        }
+        denoiser.evaluate();
+        // All of them, and then the last alone.
+        for position in masked.iter().chain(masked.last()) {
+            let mut scores = [0; V];
+            denoiser.scores(*position, &mut scores);
+            scores[..letters].iter().for_each(|score| all.add(score.cast_unsigned()));
+        }
+    }
+    let lines = [("random", random), ("below", uniform), ("weight", weights), ("scores", all)];
+    lines.iter().map(|(part, hash)| format!("{part} {:08x}\n", hash.0)).collect()
+}
+
+/// Every score of 200 texts, to the last bit.
+fn parts_agree<M, P, const L: usize, const V: usize>(name: &str, letters: usize)
+where
+    M: Model<L, V> + Quantisable<L, V>,
+    P: Precision + 'static,
+{
+    let bytes = random_model::<M, P, L, V>(&characters(letters), &lengths(L));
+    let ours = parts::<M::Integers<P>, L, V>(&bytes, 200);
+    let scene = Scene::of(&Case { name: name.to_owned(), bytes });
+    for target in tried(&[GCC, CLANG]) {
+        assert_eq!(scene.c("parts.c", target, &["-DTEXTS=200"]), ours, "{name} by {}", target.name);
+    }
+}
+
+#[test]
+fn c_computes_the_scores_of_the_core() {
+    parts_agree::<Perceptron, Int4, 12, 26>("perceptron", 26);
+    parts_agree::<PerceptronSmall, Int8, 12, 26>("perceptron_small", 23);
+    parts_agree::<Residual, Int4, 12, 26>("residual_int4", 26);
+    parts_agree::<Residual, Int8, 12, 26>("residual_int8", 9);
+    parts_agree::<ConvolutionChip, Int4, 16, 26>("chip", 26);
+    parts_agree::<ConvolutionSmall<32, 128>, Int8, 32, 128>("convolution", 77);
+    parts_agree::<ConvolutionSmall<8, 255>, Int4, 8, 255>("odd_rows", 255);
+}
+
+/// Temperatures in thousandths, and as `--temperature` takes them.
+const TEMPERATURES: [(&str, &str); 6] =
+    [("0", "0"), ("1", "0.001"), ("300", "0.3"), ("680", "0.68"), ("1000", "1"), ("2500", "2.5")];
+
+#[test]
+fn settings_in_c_are_those_of_sample() {
+    let alphabet = "abcdefghijklmnoprstu?*\\éя一";
+    let bytes = random_model::<ConvolutionSmall, Int8, 16, 26>(alphabet, &lengths(16));
+    let scene = Scene::of(&Case { name: "signs".to_owned(), bytes });
+    let Some(target) = tried(&[GCC]).pop() else { return };
+    let source = project().join("tests/firmware/c/settings.c");
+    let program = target.compile(&source, scene.path(), &scene.name, &[]).unwrap();
+    let model = scene.model();
+    let sample = ["sample", "--model", &model, "--seed", "5000000007", "--num", "100"];
+    assert_eq!(target.run(&program), good(scene.path(), &sample), "by default");
+    let c = |order: &str, temperature: &str, length: &str, pattern: &str| {
+        let words = [order, temperature, length, pattern, "12345678901", "30"];
+        let output = Command::new(&program).args(words).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let given = [
+        ("0", "-"),
+        ("1", "-"),
+        ("5", "-"),
+        ("16", "-"),
+        ("0", "m?r?a"),
+        ("5", "m?r?a"),
+        ("0", "?"),
+        ("0", "anna"),
+        ("0", "é??я一???"),
+        ("0", r"\??\*a\\?"),
+        ("0", "????????????????"),
+    ];
+    for (length, pattern) in given {
+        for order in ["random", "confidence"] {
+            for (milli, temperature) in TEMPERATURES {
+                let mut sample = vec!["sample", "--model", &model, "--seed", "12345678901", "--num", "30"];
+                sample.extend(["--sampler", order, "--temperature", temperature]);
+                if length != "0" {
+                    sample.extend(["--length", length]);
+                }
+                if pattern != "-" {
+                    sample.extend(["--pattern", pattern]);
+                }
+                let ours = good(scene.path(), &sample);
+                assert_eq!(c(order, milli, length, pattern), ours, "{sample:?}");
+            }
+        }
+    }
+    let refused = [
+        ("17", "-"),
+        ("4", "m?r?a"),
+        ("0", "*"),
+        ("0", "a*"),
+        ("0", "Q?"),
+        ("0", ""),
+        ("0", "a\\"),
+        ("0", "?????????????????"),
+        ("0", "\u{e9}\u{301}"),
+    ];
+    for (length, pattern) in refused {
+        assert_eq!(c("random", "680", length, pattern), "refused\n".repeat(30), "{length} {pattern:?}");
+    }
+}
+
+#[test]
+fn c_shows_every_state() {
+    for case in some() {
+        let scene = Scene::of(&case);
+        let sample = ["sample", "--trace", "--seed", "1", "--num", "5", "--model", &scene.model()];
+        // `sample` writes a wide mask in two columns.
+        let ours = good(scene.path(), &sample).replace(" → ", "\n").replace(' ', "");
+        for target in tried(&[GCC]) {
+            assert_eq!(scene.c("trace.c", target, &[]), ours, "{}", scene.name);
+        }
+    }
+}
+
+#[test]
+fn two_models_live_in_one_program_and_one_name_for_two_is_an_error() {
+    let Some(target) = tried(&[GCC]).pop() else { return };
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    for (name, alphabet) in [("latin", "abcdef"), ("greek", "αβγδεζη")] {
+        let bytes = random_model::<PerceptronSmall, Int4, 12, 26>(alphabet, &lengths(12));
+        fs::write(path.join(format!("{name}.mdm")), bytes).unwrap();
+        good(
+            path,
+            &["export", "--format", "c", "--model", &format!("{name}.mdm"), "--out", &format!("{name}.h")],
+        );
+    }
+    let source = path.join("both.c");
+    let both = "#include <stdio.h>\n#include \"latin.h\"\n#include \"greek.h\"\n#include \"latin.h\"\n\
+        int main(void) { char text[GREEK_TEXT]; latin_sample(1, 0, text, sizeof text); puts(text);\n\
+        greek_sample(1, 0, text, sizeof text); puts(text); return 0; }\n";
+    fs::write(&source, both).unwrap();
+    let program = target.compile(&source, path, "both", &[]).unwrap();
+    let name = |model: &str| good(path, &["sample", "--model", model, "--seed", "1", "--num", "1"]);
+    assert_eq!(target.run(&program), name("latin.mdm") + &name("greek.mdm"));
+
+    let export = ["export", "--format", "c", "--model", "greek.mdm", "--out", "greek.h"];
+    good(path, &[&export[..], &["--name", "latin"]].concat());
+    let error = target.compile(&source, path, "both", &[]).unwrap_err();
+    assert!(error.contains("two models are called latin: export one of them with another --name"), "{error}");
+
+    // Two models of floats, as arrays.
+    for (name, seed) in [("one", "1"), ("other-1", "2")] {
+        let list = path.join(format!("{name}.txt"));
+        fs::write(list, format!("anna{seed}\nbob\ncarla\n")).unwrap();
+        let train = [
+            "train",
+            "--config",
+            "perceptron-small",
+            "--steps",
+            "1",
+            "--no-eval",
+            "--no-pictures",
+            "--quiet",
+        ];
+        good(path, &[&train[..], &["--input", &format!("{name}.txt"), "--out", name]].concat());
+        good(path, &["export", "--format", "c", "--model", name, "--out", &format!("{name}.h")]);
+    }
+    let arrays = "#include <stdio.h>\n#include \"one.h\"\n#include \"other-1.h\"\n\
+        int main(void) { return one_input[0][0][0] < other_1_input[0][0][0] ? ONE_WIDTH : OTHER_1_WIDTH; }\n";
+    fs::write(path.join("arrays.c"), arrays).unwrap();
+    target
+        .compile(
+            &path.join("arrays.c"),
+            path,
+            "arrays",
+            &["-Wno-unused-const-variable", "-Wno-unused-variable"],
+        )
+        .unwrap();
+}
+
+#[test]
+fn names_of_c_are_taken_from_files_and_checked() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    let bytes = random_model::<PerceptronSmall, Int4, 12, 26>("abcdef", &lengths(12));
+    fs::write(path.join("2 Städte.v1.mdm"), bytes).unwrap();
+    let header = good(path, &["export", "--format", "c", "--model", "2 Städte.v1.mdm", "--out", "-"]);
+    assert!(
+        header.contains("static inline size_t model_2_st__dte_v1_sample(uint64_t seed")
+            || header.contains("static inline size_t model_2_st_dte_v1_sample(uint64_t seed"),
+        "{}",
+        &header[..200]
+    );
+    let export = ["export", "--format", "c", "--model", "2 Städte.v1.mdm", "--out", "-"];
+    let header = good(path, &[&export[..], &["--name", "Cities"]].concat());
+    assert!(header.contains("cities_sample(uint64_t seed") && header.contains("#define CITIES_H 0x"));
+    let output = program(path, &[&export[..], &["--name", "1st"]].concat());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("a letter from a to z"));
+    let said = bad(path, &["export", "--format", "mdm", "--name", "x", "--out", "x.mdm"]);
+    assert!(said.contains("--format c and arduino"), "{said}");
+    let said = bad(path, &["export", "--format", "int8", "--quantize", "int8", "--out", "x.mdm"]);
+    assert!(said.contains("--format int8 or int4"), "{said}");
+}
+
+#[test]
+fn c_calls_nothing_and_keeps_nothing() {
+    let tools = [(GCC, "nm"), (CORTEX_M0, "arm-none-eabi-nm"), (RV32, "riscv64-unknown-elf-nm")];
+    for case in some() {
+        let scene = Scene::of(&case);
+        let header = scene.header();
+        let code: String =
+            header.lines().map(|line| line.split("//").next().unwrap()).collect::<Vec<_>>().join("\n");
+        let included: Vec<&str> = code.lines().filter(|line| line.starts_with("#include")).collect();
+        let headers =
+            ["avr/pgmspace", "stdbool", "stddef", "stdint"].map(|name| format!("#include <{name}.h>"));
+        assert_eq!(
+            included.iter().collect::<BTreeSet<_>>(),
+            headers.iter().map(String::as_str).collect::<Vec<_>>().iter().collect()
+        );
+        assert!(!code.contains("float") && !code.contains("double"), "{}", scene.name);
+        for (target, nm) in tools.into_iter().filter(|(target, _)| !tried(&[*target]).is_empty()) {
+            let source = project().join("tests/firmware/c/calls.c");
+            let more = ["-c", "-fno-sanitize=all", "-fno-stack-protector"];
+            let object = target.compile(&source, scene.path(), &scene.name, &more).unwrap();
+            let symbols = output(Command::new(nm).arg(&object)).unwrap();
+            for line in symbols.lines() {
+                let fields: Vec<&str> = line.split_whitespace().collect();
+                let [.., kind, symbol] = fields[..] else { panic!("{line}") };
+                // Code and constants, and of what is undefined the compiler's own.
+                let own = ["memcpy", "memset", "_GLOBAL_OFFSET_TABLE_"].contains(&symbol);
+                assert!(
+                    "tTrR".contains(kind) || kind == "U" && own,
+                    "{} on {}: {line}",
+                    scene.name,
+                    target.name
+                );
+            }
+        }
+    }
+}
+
+/// A constant in the code of a header, or an entry of a table: where it stands, its digits, and what takes its place.
+#[derive(Clone, Debug)]
+struct Mutant {
+    line: usize,
+    column: usize,
+    digits: usize,
+    kind: &'static str,
+    value: u32,
+}
+
+/// The number that `text` begins with, its length, and its value.
+fn number(text: &str) -> Option<(usize, u32)> {
+    let hexadecimal = text.strip_prefix("0x");
+    let rest = hexadecimal.unwrap_or(text);
+    let digits = rest.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(rest.len());
+    let value = u32::from_str_radix(&rest[..digits], if hexadecimal.is_some() { 16 } else { 10 }).ok()?;
+    Some((digits + text.len() - rest.len(), value))
+}
+
+/// Every shift, mask and table entry of `header` that this machine compiles.
+fn constants(header: &str) -> Vec<Mutant> {
+    const SHIFTS: [&str; 7] =
+        ["<< ", ">> ", "_SHIFT ", "_LEFT ", "_RIGHT ", "turned(x1, ", "(uint32_t)1 << "];
+    let mut found = Vec::new();
+    let (mut table, mut elsewhere) = (false, false);
+    for (line, whole) in header.lines().enumerate() {
+        let code = whole.split("//").next().unwrap();
+        // What only an AVR compiles.
+        elsewhere = (elsewhere || code.starts_with("#ifdef __AVR__"))
+            && !code.starts_with("#else")
+            && !code.starts_with("#endif");
+        let is_macro = code.starts_with("#define");
+        let mut add = |kind, column: usize| {
+            if let Some((digits, value)) = number(&code[column..]) {
+                found.push(Mutant { line, column, digits, kind, value });
+            }
+        };
+        if table {
+            let starts =
+                code.char_indices().filter(|(at, c)| c.is_ascii_digit() && code[..*at].ends_with(' '));
+            starts.for_each(|(at, _)| add("entry", at));
+        } else if !elsewhere {
+            for mark in SHIFTS.into_iter().filter(|mark| is_macro == mark.starts_with('_')) {
+                code.match_indices(mark).for_each(|(at, _)| add("shift", at + mark.len()));
+            }
+            if !is_macro {
+                code.match_indices("& ").for_each(|(at, _)| add("mask", at + 2));
+            }
+        }
+        table = (table || code.ends_with("MODEL_FLASH = {") || code.contains("_FLASH = {"))
+            && !code.starts_with('}');
+    }
+    found
+}
+
+/// Twenty constants of a header changed one at a time: a shift by one more, a mask without its highest bit, a table entry with another
+/// highest bit. No change leaves both the names and the parts as they were.
+fn mutants_are_caught(scene: &Scene, seed: u64) {
+    let Some(target) = tried(&[CLANG]).pop() else { return };
+    let header = scene.header();
+    let file = scene.path().join(format!("{}.h", scene.name));
+    let all = constants(&header);
+    let of = |kind| all.iter().filter(move |mutant| mutant.kind == kind).cloned().collect::<Vec<_>>();
+    let (shifts, masks, entries) = (of("shift"), of("mask"), of("entry"));
+    assert!(
+        shifts.len() > 20 && masks.len() > 5 && entries.len() > 1000,
+        "{} {} {}",
+        shifts.len(),
+        masks.len(),
+        entries.len()
+    );
+    let told = || -> Result<String, String> {
+        let source = |name: &str| project().join("tests/firmware/c").join(name);
+        let stride = format!("-DSTRIDE={STRIDE}");
+        let more = [&stride, "-DSEEDS=100", "-DORDERS=2", "-DTEXTS=200", "-O1", "-Wno-error"];
+        let mut told = String::new();
+        for name in ["names.c", "parts.c"] {
+            let program = target.compile(&source(name), scene.path(), &scene.name, &more)?;
+            let output =
+                Command::new("timeout").arg("20").arg(program).output().map_err(|error| error.to_string())?;
+            told += &String::from_utf8_lossy(&output.stdout);
+        }
+        Ok(told)
+    };
+    let right = told().unwrap();
+    let stream = Stream::new(seed, Purpose::Noise);
+    let mut survivors = Vec::new();
+    for index in 0..20 {
+        let pool = [&shifts, &masks, &entries][index as usize % 3];
+        let mutant = &pool[below(stream.draw(index, 0)[0], pool.len() as u32) as usize];
+        let Mutant { line, column, digits, kind, value } = *mutant;
+        let text = header.lines().nth(line).unwrap();
+        let highest = 1_u32 << 31 >> value.leading_zeros().min(31);
+        let changed = match kind {
+            "shift" => value + 1,
+            "mask" => value & !highest,
+            // A weight's code has 4 or 8 bits, two of 4 a byte.
+            _ if value < 256 => value ^ 0x88,
+            _ => value ^ highest >> 1,
+        };
+        let with = format!("{}{changed}{}", &text[..column], &text[column + digits..]);
+        let lines = header.lines().enumerate();
+        let mutated: Vec<&str> = lines.map(|(at, text)| if at == line { &with[..] } else { text }).collect();
+        fs::write(&file, mutated.join("\n") + "\n").unwrap();
+        if told().is_ok_and(|told| told == right) {
+            survivors.push(format!(
+                "line {}: {value} → {changed} in {}",
+                line + 1,
+                &text[..text.len().min(150)]
+            ));
+        }
+    }
+    fs::write(&file, header).unwrap();
+    assert!(survivors.is_empty(), "{}: {survivors:#?}", scene.name);
+}
+
+/// As many texts of each length, so that every row of every table counts.
+fn evenly(positions: usize) -> Vec<[u8; 4]> {
+    vec![50_u32.to_le_bytes(); positions]
+}
+
+#[test]
+#[ignore = "half a minute; run by the slow script"]
+fn every_changed_constant_of_the_c_changes_what_it_draws() {
+    let (alphabet, seed) = (characters(26), 20);
+    let int4 = random_model::<ConvolutionSmall, Int4, 16, 26>(&alphabet, &evenly(16));
+    mutants_are_caught(&Scene::of(&Case { name: "convolution".to_owned(), bytes: int4 }), seed);
+    let int8 = random_model::<PerceptronSmall, Int8, 12, 26>(&alphabet, &evenly(12));
+    mutants_are_caught(&Scene::of(&Case { name: "perceptron".to_owned(), bytes: int8 }), seed + 1);
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::cross::{output, project};
+use crate::cross::project;
 
 /// What a C compiler is asked to complain about, and that it fails where it does.
 pub(crate) const WARNINGS: [&str; 5] = ["-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror"];
@@ -73,11 +73,10 @@ pub(crate) const ATMEGA1284P: Target = Target {
 impl Target {
     /// What is missing here to compile for the target and to run what was compiled, if anything is.
     pub(crate) fn missing(&self) -> Option<&'static str> {
-        let runs = |tool: &str| output(Command::new(tool).arg("--version")).is_some();
-        // simavr knows no such option, and helps.
-        let emulates = |tool: &str| runs(tool) || output(Command::new(tool).arg("--list-cores")).is_some();
-        let emulator = self.emulator.first().filter(|tool| !emulates(tool));
-        if runs(self.compiler) { emulator.copied() } else { Some(self.compiler) }
+        // It starts: simavr calls every question about itself a failure.
+        let starts = |tool: &str| Command::new(tool).arg("--version").output().is_ok();
+        let tools = self.emulator.first().copied().into_iter().chain([self.compiler]);
+        tools.filter(|tool| !starts(tool)).last()
     }
 
     /// Compiles `source`, of this folder's C or elsewhere, for the model `name`, whose header lies in `folder`.

@@ -44,7 +44,8 @@ pub(crate) fn write(folder: &Path, files: &[(String, String)]) -> anyhow::Result
     for (path, text) in files {
         let path = folder.join(path);
         if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).with_context(|| format!("cannot make the folder {}", parent.display()))?;
+            fs::create_dir_all(parent)
+                .with_context(|| format!("cannot make the folder {}", parent.display()))?;
         }
         replace(&path, text.as_bytes())?;
     }

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use micro_diffusion::categorical::power_of_two;
 use micro_diffusion::denoiser::{Architecture, Shape};
-use micro_diffusion::file::{ModelFile, crc32};
+use micro_diffusion::file::ModelFile;
 use micro_diffusion::integer::{Int4, Int8, Precision, Scales};
 use micro_diffusion::sampler::Order;
 use micro_diffusion::tensor::{Dtype, StoredTensor};
@@ -62,12 +62,17 @@ impl CSampler<'_> {
             ("@FILE@", format!("{}.h", self.prefix.word())),
             ("@TITLE@", self.title()),
             ("@VERSION@", env!("CARGO_PKG_VERSION").to_owned()),
-            ("@GUARD@", self.prefix.guard(crc32(self.bytes))),
+            ("@GUARD@", self.prefix.guard(self.checksum())),
             ("@ORDER@", order.to_owned()),
             ("@MILLI@", format!("{}", (TEMPERATURE * 1000.0).round())),
         ];
         let filled = values.iter().fold(pieces, |text, (place, value)| text.replace(place, value));
         self.prefix.apply(&filled)
+    }
+
+    /// The checksum that the file ends with; that of the whole file is the same for all.
+    fn checksum(&self) -> u32 {
+        self.bytes.last_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
     }
 
     /// The network, its number format and its sizes.
@@ -98,7 +103,8 @@ impl CSampler<'_> {
             let _ = writeln!(text, "#define MODEL_{name} {size} // {about}");
         }
         let total = weights.iter().fold(0, |sum: u32, weight| sum.wrapping_add(*weight));
-        let _ = writeln!(text, "#define MODEL_LENGTHS_TOTAL {total}u // the sum of the weights of all lengths");
+        let _ =
+            writeln!(text, "#define MODEL_LENGTHS_TOTAL {total}u // the sum of the weights of all lengths");
         text.push_str(ORDERS);
         let (tables, largest, bytes) = self.tables();
         if largest > AVR_BYTES[0] || bytes > AVR_BYTES[1] {
@@ -124,7 +130,8 @@ impl CSampler<'_> {
     fn length_weights(&self) -> Vec<u32> {
         let counts = self.file.lengths().counts();
         // All fit: the file was checked when it was opened.
-        let weight = |count: &[u8; 4]| u32::from_le_bytes(*count).wrapping_mul(counts.len() as u32).wrapping_add(1);
+        let weight =
+            |count: &[u8; 4]| u32::from_le_bytes(*count).wrapping_mul(counts.len() as u32).wrapping_add(1);
         counts.iter().map(weight).collect()
     }
 
@@ -144,7 +151,8 @@ impl CSampler<'_> {
         let Shape { architecture, width, blocks, heads, .. } = self.file.shape();
         let letters = self.file.alphabet().symbols();
         let Scales { activation: a, tensors: e } = self.file.scales();
-        let less = |whole: u8, parts: [u8; 2]| usize::from(whole) - usize::from(parts[0]) - usize::from(parts[1]);
+        let less =
+            |whole: u8, parts: [u8; 2]| usize::from(whole) - usize::from(parts[0]) - usize::from(parts[1]);
         let score = |output: u8, bias: u8| {
             [
                 ("SCORE_SHIFT", less(SCORE, [a, output]), "from sums of products to scores"),
@@ -161,7 +169,11 @@ impl CSampler<'_> {
                     ("WIDEST", width.max(letters), "columns of the widest table"),
                     ("EMBEDDING_SHIFT", less(STREAM, [e[0], 0]), "from the embedding to the stream"),
                     ("ACTIVATION_SHIFT", less(STREAM, [a, 0]), "from the stream to activations"),
-                    ("LEFT", usize::from(STREAM).saturating_sub(products), "from sums of products to the stream, up"),
+                    (
+                        "LEFT",
+                        usize::from(STREAM).saturating_sub(products),
+                        "from sums of products to the stream, up",
+                    ),
                     ("RIGHT", products.saturating_sub(usize::from(STREAM)), "or down"),
                 ]);
                 shifts.extend(score(e[3], e[4]));
@@ -188,7 +200,13 @@ impl CSampler<'_> {
             let rows = self.kept(tensor, bytes);
             let (row, count) = (rows.first().map_or(0, Vec::len), rows.len());
             let dimensions: Vec<String> = tensor.dimensions.iter().map(usize::to_string).collect();
-            let _ = write!(text, "\n// {} rows of {row}, of the tensor `{}`, {}.", count, tensor.name, dimensions.join(" x "));
+            let _ = write!(
+                text,
+                "\n// {} rows of {row}, of the tensor `{}`, {}.",
+                count,
+                tensor.name,
+                dimensions.join(" x ")
+            );
             let numbers: Vec<i64> = match tensor.dtype {
                 Dtype::Int4 => rows.iter().flat_map(|row| row.chunks(2)).map(in_nibbles).collect(),
                 _ => rows.into_iter().flatten().collect(),
@@ -239,7 +257,8 @@ const ORDERS: &str = "
 fn numbers(dtype: Dtype, bytes: &[u8], number: usize, row: usize) -> impl Iterator<Item = i64> {
     let (start, whole, nibble) = dtype.row(number, row);
     let row = bytes.get(start..start + whole).unwrap_or_default();
-    let last = nibble.and_then(|nibble| Some(bytes.get(nibble.byte)? >> (if nibble.high { 4 } else { 0 }) & 15));
+    let last =
+        nibble.and_then(|nibble| Some(bytes.get(nibble.byte)? >> (if nibble.high { 4 } else { 0 }) & 15));
     let step = if dtype == Dtype::Int16 { 2 } else { 1 };
     let all = row.chunks(step).flat_map(move |bytes| match (dtype, bytes) {
         (Dtype::Int4, [byte]) => vec![i64::from(byte & 15), i64::from(byte >> 4)],

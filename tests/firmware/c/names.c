@@ -1,4 +1,4 @@
-// SEEDS names of the seeds 0, 1, ... in random order, then, if ORDERS is 2, as many by confidence: what
+// SEEDS names of the seeds 0, STRIDE, 2 STRIDE ... in random order, then, if ORDERS is 2, as many by confidence: what
 // `sample --sampler ORDER --seed SEED --num 1` prints.
 //
 // The program is built for a model called x by -DHEADER="x.h" -Dmodel(name)=x_##name -DMODEL(name)=X_##name.
@@ -21,7 +21,7 @@ int main(void)
             model(settings) settings = MODEL(DEFAULTS);
             settings.order = orders[order];
             mark();
-            model(sample_with)(&settings, seed, 0, text, sizeof text);
+            model(sample_with)(&settings, (uint64_t)STRIDE * seed, 0, text, sizeof text);
             mark();
             print(text);
             print("\n");
