@@ -9,7 +9,7 @@ use crate::cross::project;
 pub(crate) const WARNINGS: [&str; 5] = ["-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror"];
 
 /// Where C is compiled for, and what runs it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Target {
     pub(crate) name: &'static str,
     pub(crate) compiler: &'static str,

@@ -20,6 +20,9 @@ int main(void)
             char text[MODEL(TEXT)];
             model(settings) settings = MODEL(DEFAULTS);
             settings.order = orders[order];
+#ifdef THOUSANDTHS
+            settings.sharpness = MODEL(TEMPERATURE)(THOUSANDTHS);
+#endif
             mark();
             model(sample_with)(&settings, (uint64_t)STRIDE * seed, 0, text, sizeof text);
             mark();
