@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::c::{CORTEX_M0, RV32, Target};
+use crate::c::{CORTEX_M0, RV32, RV32EC, Target};
 use crate::cross::{output, run_build};
 use crate::tools::{CORTEX_M3, CORTEX_M4F, Chip, Image, MICROBIT, Program, RISC_V, TEN_CENT, Tools, project};
 
@@ -33,8 +33,8 @@ pub(crate) struct Row {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Source {
     Rust(Program),
-    /// A file of `tests/firmware/c`, with the C that `export` writes of the row's model.
-    C(&'static str, Target),
+    /// A file of `tests/firmware/c` and what it is told, with the C that `export` writes of the row's model.
+    C(&'static str, Target, &'static [&'static str]),
 }
 
 const EXAMPLE: Program =
@@ -80,18 +80,18 @@ pub(crate) fn rows() -> Vec<Row> {
         program: Source::Rust(TEN_CENT_EXAMPLE),
         counted: Source::Rust(TEN_CENT_EXAMPLE),
     };
-    let in_c = |row: Row, model, target| Row {
+    let in_c = |row: Row, model, target, told| Row {
         model,
-        program: Source::C("trace.c", target),
-        counted: Source::C("names.c", target),
+        program: Source::C("trace.c", target, &[]),
+        counted: Source::C("names.c", target, told),
         ..row
     };
     let (int4_in_c, int8_in_c) = ("163,128 parameters, int4, in C", "163,128 parameters, int8, in C");
     vec![
         int4(MICROBIT),
-        in_c(int4(MICROBIT), int4_in_c, CORTEX_M0),
+        in_c(int4(MICROBIT), int4_in_c, CORTEX_M0, &WARM),
         int8(MICROBIT),
-        in_c(int8(MICROBIT), int8_in_c, CORTEX_M0),
+        in_c(int8(MICROBIT), int8_in_c, CORTEX_M0, &WARM),
         float(MICROBIT),
         int4(CORTEX_M3),
         int4(CORTEX_M4F),
@@ -99,15 +99,17 @@ pub(crate) fn rows() -> Vec<Row> {
         float(CORTEX_M4F),
         large(CORTEX_M4F),
         int4(RISC_V),
-        in_c(int4(RISC_V), int4_in_c, RV32),
+        in_c(int4(RISC_V), int4_in_c, RV32, &WARM),
         int8(RISC_V),
-        in_c(int8(RISC_V), int8_in_c, RV32),
+        in_c(int8(RISC_V), int8_in_c, RV32, &WARM),
         ten_cent,
+        in_c(ten_cent, "20,666 parameters, int4, in C", RV32EC, &NUMBERED),
     ]
 }
 
-/// Seeds whose names the C draws in each order.
-const C_SEEDS: usize = 100;
+/// What names.c is told to draw the names that the checks in Rust draw, and those of the ten-cent example.
+const WARM: [&str; 5] = ["-DORDERS=2", "-DNAMES=100", "-DSEED(i)=i", "-DNUMBER(i)=0", "-DTHOUSANDTHS=700"];
+const NUMBERED: [&str; 4] = ["-DORDERS=2", "-DNAMES=20", "-DSEED(i)=1", "-DNUMBER(i)=i"];
 
 /// The figures that are measured, by name: bytes, instructions, and cycles in the mean.
 const FIGURES: [&str; 10] = [
@@ -146,7 +148,14 @@ fn header(file: &str) -> (PathBuf, String) {
     let name = Path::new(file).file_stem().unwrap().to_string_lossy().replace('-', "_");
     let out = folder.join(format!("{name}.h"));
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(project()).args(["run", "--release", "--quiet", "--package", "micro-diffusion-cli", "--"]);
+    cargo.current_dir(project()).args([
+        "run",
+        "--release",
+        "--quiet",
+        "--package",
+        "micro-diffusion-cli",
+        "--",
+    ]);
     cargo.args(["export", "--format", "c", "--model", file, "--out"]).arg(out);
     run_build(&mut cargo).unwrap();
     (folder, name)
@@ -157,13 +166,9 @@ impl Row {
     fn build(&self, tools: Tools, source: Source) -> PathBuf {
         match source {
             Source::Rust(program) => tools.build(program, self.chip.target).unwrap(),
-            Source::C(file, target) => {
+            Source::C(file, target, told) => {
                 let (folder, name) = header(self.file);
-                let seeds = format!("-DSEEDS={C_SEEDS}");
-                let source = project().join("tests/firmware/c").join(file);
-                // The settings of the programs in Rust.
-                let more = [&seeds, "-DORDERS=2", "-DSTRIDE=1", "-DTHOUSANDTHS=700"];
-                target.compile(&source, &folder, &name, &more).unwrap()
+                target.compile(&project().join("tests/firmware/c").join(file), &folder, &name, told).unwrap()
             }
         }
     }
@@ -189,7 +194,7 @@ impl Row {
         } else if let Source::C(..) = self.counted {
             let spans = paired(&tools.count(self.chip, &counted, Some("mark")).marks);
             // Nor does this: `export` did.
-            let mut orders = spans.chunks_exact(C_SEEDS).map(summary);
+            let mut orders = spans.chunks_exact(spans.len() / 2).map(summary);
             (0, orders.next().unwrap(), orders.next().unwrap())
         } else {
             let spans = paired(&tools.count(self.chip, &counted, Some("mark")).marks);

@@ -97,6 +97,7 @@ impl CSampler<'_> {
             ("MASK", 255, "in the place of a hidden letter"),
             ("ZERO", usize::from(self.file.dtype().zero()), "the code of the weight 0"),
             ("LARGEST", usize::from(self.largest_value()), "A: the largest value of a unit"),
+            ("FACTOR_BITS", self.factor_bits(), "bits of the largest factor of a row"),
         ];
         sizes.extend(self.shifts());
         for (name, size, about) in sizes {
@@ -144,6 +145,13 @@ impl CSampler<'_> {
             Architecture::Mlp | Architecture::Transformer => width,
         };
         if self.file.dtype() == Dtype::Int4 { Int4::largest_value(units) } else { Int8::largest_value(units) }
+    }
+
+    /// The bits of the largest number that a row is multiplied with: of A, or of the sum of two values.
+    fn factor_bits(&self) -> usize {
+        let residual = self.file.shape().architecture == Architecture::Residual;
+        let largest = u32::from(self.largest_value()) << u32::from(residual);
+        (u32::BITS - largest.leading_zeros()) as usize
     }
 
     /// The exponents by which the network shifts, and the sizes that it alone has.

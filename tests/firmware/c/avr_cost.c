@@ -1,4 +1,4 @@
-// What a name costs an AVR: for each seed 0 ... SEEDS - 1 in random order the name and its time in units of 1024 cycles; then the
+// What a name costs an AVR: for each seed 0 ... NAMES - 1 the name and its time in units of 1024 cycles; then the
 // deepest that the stack reached, in bytes. Memory is painted before, and what is still painted after was never used.
 #include "board.h"
 #include HEADER
@@ -26,7 +26,7 @@ int main(void)
     // A clock of 1 / 1024, which goes round in 4 seconds.
     TCCR1A = 0;
     TCCR1B = 1 << CS12 | 1 << CS10;
-    for (unsigned seed = 0; seed < SEEDS; seed++) {
+    for (unsigned seed = 0; seed < NAMES; seed++) {
         char text[MODEL(TEXT)];
         TCNT1 = 0;
         model(sample)(seed, 0, text, sizeof text);

@@ -68,7 +68,7 @@ __attribute__((section(".vectors"), used)) static const union vector vectors[16]
     { .handler = fault },     { .handler = fault }, { .handler = fault }, { .handler = fault },
 };
 #else
-__asm__(".section .vectors, \"ax\"\n .global reset\n reset:\n la t0, trap\n csrw mtvec, t0\n la sp, stack_top\n j start\n"
+__asm__(".section .vectors, \"ax\"\n .option arch, +zicsr\n .global reset\n reset:\n la t0, trap\n csrw mtvec, t0\n la sp, stack_top\n j start\n"
         " .balign 4\n trap:\n la sp, stack_top\n j fault\n .text\n");
 #endif
 

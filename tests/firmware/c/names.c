@@ -1,5 +1,5 @@
-// SEEDS names of the seeds 0, STRIDE, 2 STRIDE ... in random order, then, if ORDERS is 2, as many by confidence: what
-// `sample --sampler ORDER --seed SEED --num 1` prints.
+// NAMES names in random order, then, if ORDERS is 2, as many by confidence: name i is what line NUMBER(i) + 1 of
+// `sample --sampler ORDER --seed SEED(i)` prints.
 //
 // The program is built for a model called x by -DHEADER="x.h" -Dmodel(name)=x_##name -DMODEL(name)=X_##name.
 #include "board.h"
@@ -16,7 +16,7 @@ int main(void)
 {
     const uint8_t orders[2] = { MODEL(RANDOM), MODEL(CONFIDENCE) };
     for (unsigned order = 0; order < ORDERS; order++)
-        for (unsigned seed = 0; seed < SEEDS; seed++) {
+        for (unsigned i = 0; i < NAMES; i++) {
             char text[MODEL(TEXT)];
             model(settings) settings = MODEL(DEFAULTS);
             settings.order = orders[order];
@@ -24,7 +24,7 @@ int main(void)
             settings.sharpness = MODEL(TEMPERATURE)(THOUSANDTHS);
 #endif
             mark();
-            model(sample_with)(&settings, (uint64_t)STRIDE * seed, 0, text, sizeof text);
+            model(sample_with)(&settings, SEED(i), NUMBER(i), text, sizeof text);
             mark();
             print(text);
             print("\n");

@@ -59,20 +59,23 @@ static void model_embed(model_network *network, unsigned position)
 // The window holds the activations of the positions around l; the one farthest to the left is in `slot`.
 MODEL_APART static void model_add_layer(model_network *network, unsigned layer, unsigned position, unsigned slot)
 {
-    const uint8_t *row = model_weight + (size_t)layer * MODEL_TAPS * MODEL_WIDTH * MODEL_ROW(MODEL_WIDTH);
     const int16_t *bias = model_bias + layer * MODEL_WIDTH;
     uint32_t *sums = network->work, values = 0;
     model_clear(sums, MODEL_WIDTH);
-    for (unsigned tap = 0; tap < MODEL_TAPS; tap++) {
-        const uint8_t *window = network->window[slot], *end = window + MODEL_WIDTH;
-        for (; window != end; window++, row += MODEL_ROW(MODEL_WIDTH)) {
-            const uint8_t value = *window;
-            if (value > 0) {
-                model_add_product(row, sums, MODEL_WIDTH, value);
-                values += value;
+    for (unsigned place = MODEL_PLACES; place-- > 0;) {
+        const uint8_t *row = model_weight + (size_t)layer * MODEL_TAPS * MODEL_WIDTH * MODEL_ROW(MODEL_WIDTH);
+        model_next_place(sums, MODEL_WIDTH);
+        for (unsigned tap = 0; tap < MODEL_TAPS; tap++) {
+            const uint8_t *window = network->window[slot], *end = window + MODEL_WIDTH;
+            for (; window != end; window++, row += MODEL_ROW(MODEL_WIDTH)) {
+                const model_factor part = MODEL_PART(*window, place);
+                if (part > 0) {
+                    model_add_product(row, sums, MODEL_WIDTH, part);
+                    values += (uint32_t)part << place;
+                }
             }
+            slot = slot + 1 == MODEL_TAPS ? 0 : slot + 1;
         }
-        slot = slot + 1 == MODEL_TAPS ? 0 : slot + 1;
     }
     model_arrange(sums, MODEL_WIDTH);
     const uint32_t zero = values * MODEL_ZERO;
@@ -128,15 +131,18 @@ static void model_evaluate(model_network *network, unsigned first, unsigned last
 // score_v = 2^MODEL_SCORE_SHIFT * sum_d a_d * U_dv + 2^MODEL_BIAS_SHIFT * c_v for a masked position.
 MODEL_APART static void model_scores(model_network *network, unsigned position)
 {
-    const uint8_t *row = model_output;
     const int16_t *x = network->stream[position];
     uint32_t *sums = network->work, values = 0;
     model_clear(sums, MODEL_LETTERS);
-    for (unsigned d = 0; d < MODEL_WIDTH; d++, row += MODEL_ROW(MODEL_LETTERS)) {
-        const uint8_t value = model_activation(x[d]);
-        if (value > 0) {
-            model_add_product(row, sums, MODEL_LETTERS, value);
-            values += value;
+    for (unsigned place = MODEL_PLACES; place-- > 0;) {
+        const uint8_t *row = model_output;
+        model_next_place(sums, MODEL_LETTERS);
+        for (unsigned d = 0; d < MODEL_WIDTH; d++, row += MODEL_ROW(MODEL_LETTERS)) {
+            const model_factor part = MODEL_PART(model_activation(x[d]), place);
+            if (part > 0) {
+                model_add_product(row, sums, MODEL_LETTERS, part);
+                values += (uint32_t)part << place;
+            }
         }
     }
     model_arrange(sums, MODEL_LETTERS);

@@ -78,3 +78,15 @@ typedef uint16_t model_product;
 typedef uint32_t model_factor;
 typedef uint32_t model_product;
 #endif
+
+// A row of codes is multiplied with its factor and added to sums. A core without a multiplier goes through the bits of the factors
+// instead, from the highest: sums = 2 sums + the rows whose factor has the bit. MODEL_PART is then a bit, else the whole factor.
+#if defined(__riscv) && !defined(__riscv_mul)
+#define MODEL_PLACES MODEL_FACTOR_BITS
+#define MODEL_PART(factor, place) ((factor) >> (place) & 1)
+#define MODEL_TIMES(code, part) (code)
+#else
+#define MODEL_PLACES 1
+#define MODEL_PART(factor, place) (factor)
+#define MODEL_TIMES(code, part) ((code) * (part))
+#endif

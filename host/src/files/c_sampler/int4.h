@@ -23,14 +23,14 @@ MODEL_APART static void model_add_row(const uint8_t *row, int16_t *sums, unsigne
 // An AVR multiplies bytes: a sum of products is a lane of 16 bits, of which it never needs more, in the first half of `sums`.
 typedef uint16_t __attribute__((may_alias)) model_lane;
 
-// lane_i += factor * code_i for the `count` codes of a row.
-static inline void model_add_product(const uint8_t *row, uint32_t *sums, unsigned count, model_factor factor)
+// lane_i += part * code_i for the `count` codes of a row.
+static inline void model_add_product(const uint8_t *row, uint32_t *sums, unsigned count, model_part part)
 {
     model_lane *lanes = (model_lane *)sums, *end = lanes + MODEL_ROW(count) * 2;
     do {
         const uint8_t codes = MODEL_BYTE(row);
-        lanes[0] += (model_product)((model_product)(codes & 15) * factor);
-        lanes[1] += (model_product)((model_product)(codes >> 4) * factor);
+        lanes[0] += (model_product)((model_product)(codes & 15) * part);
+        lanes[1] += (model_product)((model_product)(codes >> 4) * part);
         row++;
         lanes += 2;
     } while (lanes != end);
@@ -45,27 +45,27 @@ static inline void model_arrange(uint32_t *sums, unsigned count)
 }
 #else
 // Four codes are two bytes b0, b1 and multiplied together, as lanes of the word x = b0 + 2^16 b1:
-// all += factor * x and odd += factor * ((x >> 4) & 0x000F000F), modulo 2^32. No lane of `odd`, nor of all - 16 odd, the
+// all += part * x and odd += part * ((x >> 4) & 0x000F000F), modulo 2^32. No lane of `odd`, nor of all - 16 odd, the
 // products of the low halves, ever reaches 2^16.
-static inline void model_add_word(const uint8_t *row, uint32_t *sums, model_factor factor)
+static inline void model_add_word(const uint8_t *row, uint32_t *sums, model_factor part)
 {
     const uint32_t x = MODEL_BYTE(row) | (uint32_t)MODEL_BYTE(row + 1) << 16;
-    sums[0] += x * factor;
-    sums[1] += (x >> 4 & 0x000F000Fu) * factor;
+    sums[0] += MODEL_TIMES(x, part);
+    sums[1] += MODEL_TIMES(x >> 4 & 0x000F000Fu, part);
 }
 
-// Adds factor times the `count` codes of a row, two sums for four codes.
-static inline void model_add_product(const uint8_t *row, uint32_t *sums, unsigned count, model_factor factor)
+// Adds part times the `count` codes of a row, two sums for four codes.
+static inline void model_add_product(const uint8_t *row, uint32_t *sums, unsigned count, model_factor part)
 {
     const uint32_t *end = sums + (count + 3) / 4 / 2 * 4;
     while (sums != end) {
-        model_add_word(row, sums, factor);
-        model_add_word(row + 2, sums + 2, factor);
+        model_add_word(row, sums, part);
+        model_add_word(row + 2, sums + 2, part);
         row += 4;
         sums += 4;
     }
     if ((count + 3) / 4 % 2 == 1)
-        model_add_word(row, sums, factor);
+        model_add_word(row, sums, part);
 }
 
 // Takes the lanes apart, from the last to the first: what is written lies behind what is still to be read.

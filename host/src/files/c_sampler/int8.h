@@ -18,15 +18,15 @@ MODEL_APART static void model_add_row(const uint8_t *row, int16_t *sums, unsigne
     } while (sums != end);
 }
 
-// sums_i += factor * code_i for the `count` codes of a row.
-static inline void model_add_product(const uint8_t *row, uint32_t *sums, unsigned count, model_factor factor)
+// sums_i += part * code_i for the `count` codes of a row.
+static inline void model_add_product(const uint8_t *row, uint32_t *sums, unsigned count, model_factor part)
 {
     const uint32_t *end = sums + MODEL_SUMS(count);
     do {
-        sums[0] += (model_product)((model_product)MODEL_BYTE(row) * factor);
-        sums[1] += (model_product)((model_product)MODEL_BYTE(row + 1) * factor);
-        sums[2] += (model_product)((model_product)MODEL_BYTE(row + 2) * factor);
-        sums[3] += (model_product)((model_product)MODEL_BYTE(row + 3) * factor);
+        sums[0] += (model_product)MODEL_TIMES((model_product)MODEL_BYTE(row), part);
+        sums[1] += (model_product)MODEL_TIMES((model_product)MODEL_BYTE(row + 1), part);
+        sums[2] += (model_product)MODEL_TIMES((model_product)MODEL_BYTE(row + 2), part);
+        sums[3] += (model_product)MODEL_TIMES((model_product)MODEL_BYTE(row + 3), part);
         row += 4;
         sums += 4;
     } while (sums != end);

@@ -49,12 +49,16 @@ MODEL_APART static void model_scores(model_network *network, unsigned position)
     const uint8_t *table = model_output + (size_t)position * MODEL_WIDTH * MODEL_ROW(MODEL_LETTERS);
     uint32_t *sums = network->work, values = 0;
     model_clear(sums, MODEL_LETTERS);
-    for (unsigned i = 0; i < network->active_count; i++) {
-        const unsigned h = network->active[i];
-        const uint32_t steps = (uint32_t)network->sums[h] >> MODEL_SHIFT;
-        const model_factor value = (model_factor)(steps < MODEL_LARGEST ? steps : MODEL_LARGEST);
-        model_add_product(table + (size_t)h * MODEL_ROW(MODEL_LETTERS), sums, MODEL_LETTERS, value);
-        values += value;
+    for (unsigned place = MODEL_PLACES; place-- > 0;) {
+        model_next_place(sums, MODEL_LETTERS);
+        for (unsigned i = 0; i < network->active_count; i++) {
+            const unsigned h = network->active[i];
+            const uint32_t steps = (uint32_t)network->sums[h] >> MODEL_SHIFT;
+            const model_factor part = (model_factor)MODEL_PART(steps < MODEL_LARGEST ? steps : MODEL_LARGEST, place);
+            if (MODEL_PLACES == 1 || part > 0)
+                model_add_product(table + (size_t)h * MODEL_ROW(MODEL_LETTERS), sums, MODEL_LETTERS, part);
+            values += (uint32_t)part << place;
+        }
     }
     model_arrange(sums, MODEL_LETTERS);
     model_finish(sums, values, model_output_bias + position * MODEL_LETTERS);

@@ -1,10 +1,6 @@
 
 // ----------------------------------------------------------------------------------------------- The residual perceptron
 
-#ifdef __AVR__
-#error "the residual perceptron is larger than the constant data that an AVR can address"
-#endif
-
 // A text, and the hidden layers that belong to it.
 typedef struct {
     uint8_t symbols[MODEL_POSITIONS]; // MODEL_MASK where it is hidden
@@ -45,13 +41,16 @@ static void model_put(model_network *network, unsigned position, uint8_t symbol)
 MODEL_APART static void model_evaluate(model_network *network, unsigned first, unsigned last)
 {
     uint32_t *hidden = network->hidden, values = 0;
-    const uint8_t *row = model_residual;
     model_clear(hidden, MODEL_WIDTH);
-    for (unsigned h = 0; h < MODEL_WIDTH; h++, row += MODEL_ROW(MODEL_WIDTH)) {
-        const uint32_t value = model_value(network->sums[h], MODEL_SHIFT);
-        if (value > 0) {
-            model_add_product(row, hidden, MODEL_WIDTH, value);
-            values += value;
+    for (unsigned place = MODEL_PLACES; place-- > 0;) {
+        const uint8_t *row = model_residual;
+        model_next_place(hidden, MODEL_WIDTH);
+        for (unsigned h = 0; h < MODEL_WIDTH; h++, row += MODEL_ROW(MODEL_WIDTH)) {
+            const model_factor part = MODEL_PART(model_value(network->sums[h], MODEL_SHIFT), place);
+            if (part > 0) {
+                model_add_product(row, hidden, MODEL_WIDTH, part);
+                values += part << place;
+            }
         }
     }
     model_arrange(hidden, MODEL_WIDTH);
@@ -67,14 +66,17 @@ MODEL_APART static void model_evaluate(model_network *network, unsigned first, u
 // score_v = 2^MODEL_SCORE_SHIFT * sum_h value_h * U_lhv + 2^MODEL_BIAS_SHIFT * c_lv for position l.
 MODEL_APART static void model_scores(model_network *network, unsigned position)
 {
-    const uint8_t *row = model_output + (size_t)position * MODEL_WIDTH * MODEL_ROW(MODEL_LETTERS);
     uint32_t *sums = network->work, values = 0;
     model_clear(sums, MODEL_LETTERS);
-    for (unsigned h = 0; h < MODEL_WIDTH; h++, row += MODEL_ROW(MODEL_LETTERS)) {
-        const uint32_t value = network->hidden[h];
-        if (value > 0) {
-            model_add_product(row, sums, MODEL_LETTERS, value);
-            values += value;
+    for (unsigned place = MODEL_PLACES; place-- > 0;) {
+        const uint8_t *row = model_output + (size_t)position * MODEL_WIDTH * MODEL_ROW(MODEL_LETTERS);
+        model_next_place(sums, MODEL_LETTERS);
+        for (unsigned h = 0; h < MODEL_WIDTH; h++, row += MODEL_ROW(MODEL_LETTERS)) {
+            const model_factor part = MODEL_PART(network->hidden[h], place);
+            if (part > 0) {
+                model_add_product(row, sums, MODEL_LETTERS, part);
+                values += part << place;
+            }
         }
     }
     model_arrange(sums, MODEL_LETTERS);
