@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// How the folder of an Arduino library ends.
-pub(crate) const LIBRARY: &str = "_arduino";
+const LIBRARY: &str = "_arduino";
 
 /// What a model can be written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

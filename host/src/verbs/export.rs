@@ -52,7 +52,8 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
     if options.out.is_none() && out == Path::new(model.name()) {
         bail!("{} would be replaced by its own export; say where to write with --out", out.display());
     }
-    let named = if to_stdout { Path::new(model.name()) } else { &out };
+    let unnamed = to_stdout || options.format == FileFormat::Arduino && options.out.is_none();
+    let named = if unnamed { Path::new(model.name()) } else { &out };
     let prefix = options.name.clone().unwrap_or_else(|| Prefix::of_file(named));
     let rounded = options.quantize.map(|format| integers(&model, format.dtype(), options)).transpose()?;
     let mut rounded = rounded.map(|bytes| ModelBytes::of_bytes(model.source.to_owned(), bytes));

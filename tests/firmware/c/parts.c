@@ -1,5 +1,5 @@
-// What the parts of a sampler compute, each as a checksum over many arguments: the generator, uniform numbers, weights, and every score
-// of masked positions in TEXTS texts. Built as names.c is.
+// What the parts of a sampler compute, each as a checksum over many arguments: the generator, uniform numbers, weights, the largest
+// sums of products, and every score of masked positions in TEXTS texts. Built as names.c is, for what reads flash like memory.
 #include "board.h"
 #include HEADER
 
@@ -57,6 +57,22 @@ int main(void)
         add(model(weight_of)(words[0] >> (i & 31), words[1] >> (i >> 5 & 31)));
     }
     end("weight");
+    begin();
+    // As many rows as four bits have room for.
+    uint32_t sums[MODEL(SUMS)(MODEL(LETTERS))];
+    model(clear)(sums, MODEL(LETTERS));
+    for (uint32_t row = 0; row < 65535 / (15 * MODEL(LARGEST)); row++) {
+        uint8_t codes[MODEL(ROW)(MODEL(LETTERS)) + 3] = { 0 };
+        for (unsigned i = 0; i < MODEL(ROW)(MODEL(LETTERS)); i++) {
+            model(random)(key, row, i, words);
+            codes[i] = (uint8_t)(words[0] & 0xFF);
+        }
+        model(add_product)(codes, sums, MODEL(LETTERS), MODEL(LARGEST));
+    }
+    model(arrange)(sums, MODEL(LETTERS));
+    for (unsigned v = 0; v < MODEL(LETTERS); v++)
+        add(sums[v]);
+    end("products");
     begin();
     for (uint32_t text = 0; text < TEXTS; text++) {
         model(network) network;

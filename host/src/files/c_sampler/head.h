@@ -84,7 +84,7 @@ typedef uint32_t model_product;
 #if defined(__riscv) && !defined(__riscv_mul)
 #define MODEL_PLACES MODEL_FACTOR_BITS
 #define MODEL_PART(factor, place) ((factor) >> (place) & 1)
-#define MODEL_TIMES(code, part) (code)
+#define MODEL_TIMES(code, part) ((void)(part), (code))
 #else
 #define MODEL_PLACES 1
 #define MODEL_PART(factor, place) (factor)

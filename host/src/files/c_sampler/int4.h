@@ -24,7 +24,7 @@ MODEL_APART static void model_add_row(const uint8_t *row, int16_t *sums, unsigne
 typedef uint16_t __attribute__((may_alias)) model_lane;
 
 // lane_i += part * code_i for the `count` codes of a row.
-static inline void model_add_product(const uint8_t *row, uint32_t *sums, unsigned count, model_part part)
+static inline void model_add_product(const uint8_t *row, uint32_t *sums, unsigned count, model_factor part)
 {
     model_lane *lanes = (model_lane *)sums, *end = lanes + MODEL_ROW(count) * 2;
     do {

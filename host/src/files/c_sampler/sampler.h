@@ -1,23 +1,17 @@
 
 // -------------------------------------------------------------------------------------------------------------- The draw
 
-// floor(distance * sharpness / 2^16), or 24 * 2^16 where it is that or more, from which on a weight is 0. In products of 16 bits:
-// (2^16 h1 + l1)(2^16 h2 + l2) / 2^16 = 2^16 h1 h2 + h1 l2 + l1 h2 + l1 l2 / 2^16.
-static inline uint32_t model_scaled(uint32_t distance, uint32_t sharpness)
-{
-    const uint32_t h1 = distance >> 16, l1 = distance & 0xFFFF, h2 = sharpness >> 16, l2 = sharpness & 0xFFFF;
-    const uint32_t high = h1 * h2;
-    if (high >= 24)
-        return (uint32_t)24 << 16;
-    return (high << 16) + h1 * l2 + l1 * h2 + (l1 * l2 >> 16);
-}
-
 // The weight of a letter whose score lies `distance` below the largest: 2^23 * 2^-x with x = distance * sharpness / 2^16 in units
-// of 2^-16, the whole part of x by a shift and its fraction from a table of 64 steps, interpolated.
+// of 2^-16, the whole part of x by a shift and its fraction from a table of 64 steps, interpolated. From x = 24 on it is 0.
+//
+// x in products of 16 bits: (2^16 h1 + l1)(2^16 h2 + l2) / 2^16 = 2^16 h1 h2 + h1 l2 + l1 h2 + l1 l2 / 2^16.
 MODEL_APART static uint32_t model_weight_of(uint32_t distance, uint32_t sharpness)
 {
-    const uint32_t x = model_scaled(distance, sharpness);
-    if (x >= (uint32_t)24 << 16)
+    const uint32_t h1 = distance >> 16, l1 = distance & 0xFFFF, h2 = sharpness >> 16, l2 = sharpness & 0xFFFF;
+    if (h1 * h2 >= 24)
+        return 0;
+    const uint32_t x = (h1 * h2 << 16) + h1 * l2 + l1 * h2 + (l1 * l2 >> 16);
+    if (x >> 16 >= 24)
         return 0;
     const uint32_t *entry = model_powers + (x >> 10 & 63);
     const uint32_t high = MODEL_UINT32(entry), low = MODEL_UINT32(entry + 1);
