@@ -23,7 +23,7 @@ pub(crate) struct Target {
 pub(crate) const GCC: Target = Target {
     name: "gcc",
     compiler: "gcc",
-    flags: &["-std=c99", "-O2", "-fsanitize=undefined", "-fno-sanitize-recover"],
+    flags: &["-std=c99", "-O2", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
     emulator: &[],
     memory: None,
 };

@@ -208,12 +208,11 @@ impl CSampler<'_> {
             let rows = self.kept(tensor, bytes);
             let (row, count) = (rows.first().map_or(0, Vec::len), rows.len());
             let dimensions: Vec<String> = tensor.dimensions.iter().map(usize::to_string).collect();
+            let dimensions = dimensions.join(" x ");
             let _ = write!(
                 text,
-                "\n// {} rows of {row}, of the tensor `{}`, {}.",
-                count,
-                tensor.name,
-                dimensions.join(" x ")
+                "\n// The tensor `{}`, {dimensions}; of its rows those in use: {count} of {row} numbers.",
+                tensor.name
             );
             let numbers: Vec<i64> = match tensor.dtype {
                 Dtype::Int4 => rows.iter().flat_map(|row| row.chunks(2)).map(in_nibbles).collect(),

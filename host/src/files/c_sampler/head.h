@@ -1,4 +1,6 @@
-// @FILE@: texts out of masks, by a network in integers. @TITLE@.
+// @FILE@: texts out of masks, by a network in integers.
+//
+// @TITLE@.
 //
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //
@@ -62,6 +64,9 @@
 #define MODEL_INT16(place) (*(place))
 #define MODEL_UINT32(place) (*(place))
 #endif
+
+// A negative number shifted right is rounded down, as by every compiler that is known; another would have to be told how.
+typedef char model_shifts_round_down[(-1 >> 1) == -1 ? 1 : -1];
 
 // Keeps a function apart from its callers, so that its loop has all registers to itself.
 #ifdef __GNUC__

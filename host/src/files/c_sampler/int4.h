@@ -2,7 +2,7 @@
 // ------------------------------------------------------------------------------------------------- Weights in four bits
 
 // A row of `count` codes takes half a byte for each, the first of two in the low half. Sums are counted in fours: codes past a
-// row's end go to sums that nobody reads, and behind every table MODEL_BEYOND bytes can be read.
+// row's end go to sums that nobody reads, and behind the last row there are bytes enough.
 #define MODEL_ROW(count) (((count) + 1) / 2)
 #define MODEL_SUMS(count) (((count) + 3) / 4 * 4)
 

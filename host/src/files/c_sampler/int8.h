@@ -2,7 +2,7 @@
 // ------------------------------------------------------------------------------------------------ Weights in eight bits
 
 // A row of `count` codes takes a byte for each. Sums are counted in fours: codes past a row's end go to sums that nobody reads, and
-// behind every table MODEL_BEYOND bytes can be read.
+// behind the last row there are bytes enough.
 #define MODEL_ROW(count) (count)
 #define MODEL_SUMS(count) (((count) + 3) / 4 * 4)
 
