@@ -557,6 +557,13 @@ fn two_models_live_in_one_program_and_one_name_for_two_is_an_error() {
         good(path, &[&train[..], &["--input", &format!("{name}.txt"), "--out", name]].concat());
         good(path, &["export", "--format", "c", "--model", name, "--out", &format!("{name}.h")]);
     }
+    // A name that holds the word of the templates.
+    let export = ["export", "--format", "c", "--model", "greek.mdm", "--name", "A_model_MODEL_b", "--out"];
+    good(path, &[&export[..], &["a_model_model_b.h"]].concat());
+    let source = project().join("tests/firmware/c/trace.c");
+    let program = target.compile(&source, path, "a_model_model_b", &[]).unwrap();
+    let trace = good(path, &["sample", "--model", "greek.mdm", "--seed", "1", "--num", "5", "--trace"]);
+    assert_eq!(target.run(&program), trace.replace(" → ", "\n"));
     let arrays = "#include <stdio.h>\n#include \"one.h\"\n#include \"other-1.h\"\n\
         int main(void) { return one_input[0][0][0] < other_1_input[0][0][0] ? ONE_WIDTH : OTHER_1_WIDTH; }\n";
     fs::write(path.join("arrays.c"), arrays).unwrap();
@@ -948,4 +955,33 @@ fn a_name_takes_an_atmega328p_a_few_tenths_of_a_second() {
         seconds(most)
     );
     assert!(seconds(most) < 0.5 && *stack <= 1600, "{printed}");
+}
+
+/// The README's program, as it is printed, with the header that the command before it makes.
+#[test]
+fn the_readmes_c_program_prints_the_names_of_sample() {
+    let readme = fs::read_to_string(project().join("README.md")).unwrap();
+    let part = readme.split("## From C and Arduino\n").nth(1).unwrap();
+    let command = part.lines().find_map(|line| line.strip_prefix("cargo run --release -- export ")).unwrap();
+    let program = part.split("<!-- c program -->\n```c\n").nth(1).unwrap().split("```").next().unwrap();
+    let folder = TempDir::new().unwrap();
+    let model = fs::canonicalize(project().join("data/names-int4.mdm")).unwrap().to_str().unwrap().to_owned();
+    let command = command.replace("data/names-int4.mdm", &model);
+    good(folder.path(), &["export"].into_iter().chain(command.split(' ')).collect::<Vec<_>>());
+    let source = folder.path().join("main.c");
+    fs::write(&source, program).unwrap();
+    let ours = good(folder.path(), &["sample", "--model", &model, "--seed", "1", "--num", "5"]);
+    for target in tried(&[GCC, CLANG]) {
+        let program = target.compile(&source, folder.path(), "names", &[]).unwrap();
+        assert_eq!(target.run(&program), ours);
+    }
+}
+
+#[test]
+fn an_avr_is_told_that_a_model_is_too_large_for_it() {
+    let Some(target) = tried(&[ATMEGA1284P]).pop() else { return };
+    let scene = shipped("names-int4");
+    let source = project().join("tests/firmware/c/calls.c");
+    let error = target.compile(&source, scene.path(), &scene.name, &[]).unwrap_err();
+    assert!(error.contains("the model has more constant data than an AVR can address"), "{error}");
 }

@@ -356,3 +356,23 @@ fn more_than_105_percent_of_any_figure_is_an_excess() {
     let unknown = Row { model: "another", ..rows()[0] };
     assert_eq!(table.excess(&unknown, &[0; FIGURES.len()]).len(), 1, "a row that the table lacks");
 }
+
+/// What C takes of flash, memory and instructions is at most 105 % of what Rust takes, on the same chip for the same model; and on a
+/// micro:bit the model in four bits has 96 KB of flash and 2 KB of memory.
+#[test]
+fn c_takes_no_more_than_rust() {
+    let table = Table::committed();
+    let figures = |name: &str| table.rows.iter().find(|(row, ..)| row == name).map(|(.., figures)| *figures);
+    let mut compared = 0;
+    for (name, _, in_c) in &table.rows {
+        let Some(in_rust) = name.strip_suffix(", in C").and_then(figures) else { continue };
+        for ((figure, in_c), in_rust) in FIGURES.iter().zip(in_c).zip(in_rust).filter(|(_, rust)| *rust > 0) {
+            assert!(in_c * 100 <= in_rust * MOST_PERCENT, "{name}: {figure} {in_c} against {in_rust}");
+        }
+        compared += 1;
+    }
+    assert_eq!(compared, 5);
+    let [flash, memory, stack, ..] =
+        figures(&format!("{}, 163,128 parameters, int4, in C", MICROBIT.name)).unwrap();
+    assert!(flash <= 96 * 1024 && memory + stack <= 2048, "{flash} {memory} {stack}");
+}

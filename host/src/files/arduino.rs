@@ -18,8 +18,8 @@ const SKETCH: &str = include_str!("arduino/Names.ino");
 pub(crate) fn library(sampler: &CSampler) -> Vec<(String, String)> {
     let name = sampler.prefix.word();
     let filled = |template: &str| {
-        let text = template.replace("@NAME@", name).replace("@TITLE@", &sampler.title());
-        sampler.prefix.apply(&text)
+        let named = sampler.prefix.apply(template);
+        named.replace("@NAME@", name).replace("@TITLE@", &sampler.title())
     };
     vec![
         ("library.properties".to_owned(), filled(PROPERTIES)),

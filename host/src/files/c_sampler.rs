@@ -63,11 +63,12 @@ impl CSampler<'_> {
             ("@TITLE@", self.title()),
             ("@VERSION@", env!("CARGO_PKG_VERSION").to_owned()),
             ("@GUARD@", self.prefix.guard(self.checksum())),
-            ("@ORDER@", order.to_owned()),
+            ("@ORDER@", self.prefix.apply(order)),
             ("@MILLI@", format!("{}", (TEMPERATURE * 1000.0).round())),
         ];
-        let filled = values.iter().fold(pieces, |text, (place, value)| text.replace(place, value));
-        self.prefix.apply(&filled)
+        // The word itself may hold what it takes the place of.
+        let named = self.prefix.apply(&pieces);
+        values.iter().fold(named, |text, (place, value)| text.replace(place, value))
     }
 
     /// The checksum that the file ends with; that of the whole file is the same for all.

@@ -42,12 +42,12 @@ impl Prefix {
     /// What a header begins with, `#endif` being its end: a second model of the same name is an error, and the same model, with the
     /// same `checksum`, is left out.
     pub(crate) fn guard(&self, checksum: u32) -> String {
-        let word = &self.0;
-        self.apply(&format!(
+        let lines = format!(
             "#ifdef MODEL_H\n#if MODEL_H != {checksum:#010X}\n\
-             #error \"two models are called {word}: export one of them with another --name\"\n\
+             #error \"two models are called @: export one of them with another --name\"\n\
              #endif\n#else\n#define MODEL_H {checksum:#010X}\n"
-        ))
+        );
+        self.apply(&lines).replace('@', &self.0)
     }
 
     /// `template` with this word in its names: `model_sample` becomes `latin_sample`, and `MODEL_RAM` `LATIN_RAM`.

@@ -73,7 +73,7 @@ impl SourceCode<'_> {
             writeln!(text, "// {line}")?;
         }
         let weights: Vec<u8> = self.weights.iter().flat_map(|weight| weight.to_le_bytes()).collect();
-        writeln!(text, "{}\n#include <stdint.h>\n", prefix.guard(crc32(&weights)))?;
+        writeln!(text, "@GUARD@\n#include <stdint.h>\n")?;
         for (name, size) in self.sizes() {
             writeln!(text, "#define MODEL_{name} {size}")?;
         }
@@ -94,7 +94,7 @@ impl SourceCode<'_> {
             text.push_str(";\n");
         }
         text.push_str("\n#endif\n");
-        Ok(prefix.apply(&text))
+        Ok(prefix.apply(&text).replacen("@GUARD@", &prefix.guard(crc32(&weights)), 1))
     }
 
     /// A Rust module.
