@@ -193,9 +193,9 @@ fn two_models_live_in_one_program_and_one_name_for_two_is_an_error() {
         int main(void) { char text[GREEK_TEXT]; latin_sample(1, 0, text, sizeof text); puts(text);\n\
         greek_sample(1, 0, text, sizeof text); puts(text); return 0; }\n";
     fs::write(&source, both).unwrap();
-    let program = target.compile(&source, path, "both", &[]).unwrap();
+    let both = target.compile(&source, path, "both", &[]).unwrap();
     let name = |model: &str| good(path, &["sample", "--model", model, "--seed", "1", "--num", "1"]);
-    assert_eq!(target.run(&program), name("latin.mdm") + &name("greek.mdm"));
+    assert_eq!(target.run(&both), name("latin.mdm") + &name("greek.mdm"));
 
     let export = ["export", "--format", "c", "--model", "greek.mdm", "--out", "greek.h"];
     good(path, &[&export[..], &["--name", "latin"]].concat());
@@ -219,6 +219,10 @@ fn two_models_live_in_one_program_and_one_name_for_two_is_an_error() {
         good(path, &[&train[..], &["--input", &format!("{name}.txt"), "--out", name]].concat());
         good(path, &["export", "--format", "c", "--model", name, "--out", &format!("{name}.h")]);
     }
+    let said = program(path, &["export", "--format", "c", "--model", "one", "--out", "one.h"]).stderr;
+    assert!(
+        String::from_utf8(said).unwrap().contains("C that draws texts computes in integers: --quantize int8")
+    );
     // A name that holds the word of the templates.
     let export = ["export", "--format", "c", "--model", "greek.mdm", "--name", "A_model_MODEL_b", "--out"];
     good(path, &[&export[..], &["a_model_model_b.h"]].concat());

@@ -49,7 +49,9 @@ fn an_arduino_library_is_complete() {
     let header =
         good(folder.path(), &["export", "--format", "c", "--model", &model, "--name", "dream", "--out", "-"]);
     assert_eq!(read("src/dream.h"), header);
-    assert!(read("examples/Names/Names.ino").starts_with("// "));
+    assert!(
+        read("examples/Names/Names.ino").starts_with("// ") && read("LICENSE-MIT").starts_with("MIT License")
+    );
 
     // Written again it is replaced, but nothing else is.
     let again = ["export", "--format", "arduino", "--model", &model, "--out"];

@@ -12,6 +12,7 @@ use crate::files::run::replace;
 
 const PROPERTIES: &str = include_str!("arduino/library.properties");
 const MANIFEST: &str = include_str!("arduino/library.json");
+const LICENSE: &str = include_str!("../../../LICENSE-MIT");
 const SKETCH: &str = include_str!("arduino/Names.ino");
 
 /// The files of a library, by their paths in its folder.
@@ -24,6 +25,7 @@ pub(crate) fn library(sampler: &CSampler) -> Vec<(String, String)> {
     vec![
         ("library.properties".to_owned(), filled(PROPERTIES)),
         ("library.json".to_owned(), filled(MANIFEST)),
+        ("LICENSE-MIT".to_owned(), LICENSE.to_owned()),
         (format!("src/{name}.h"), sampler.header()),
         ("examples/Names/Names.ino".to_owned(), filled(SKETCH)),
     ]

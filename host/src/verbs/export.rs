@@ -79,6 +79,11 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
     }
     replace(&out, &bytes)?;
     terminal::say(&format!("wrote {}: {} bytes, from {}", out.display(), bytes.len(), model.source));
+    if options.format == FileFormat::C && written.file.dtype() == Dtype::F32 {
+        terminal::say(&terminal::note(
+            "these are arrays; C that draws texts computes in integers: --quantize int8",
+        ));
+    }
     Ok(Outcome::Done)
 }
 

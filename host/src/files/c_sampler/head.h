@@ -5,8 +5,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //
 // Written by micro-diffusion @VERSION@ from a trained model; export it again instead of changing it. C99, and C++11 as well.
-// No heap, no float, no other file: the model is constant data in flash, and all that changes is in one model_state, whose size
-// is MODEL_RAM. Every name begins with model_ or MODEL_, so that several models can be in one program.
+// No heap, no float, no other file: the model is constant data in flash, and what changes is one model_state of MODEL_RAM bytes, and
+// some 200 bytes of stack. Every name begins with model_ or MODEL_, so that several models can be in one program.
 //
 //     char text[MODEL_TEXT];
 //     model_sample(1, 0, text, sizeof text);   // seed 1, text number 0
