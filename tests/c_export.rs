@@ -86,8 +86,10 @@ fn c_draws_the_same_names_on_a_ten_cent_chip_and_on_an_atmega328p() {
 #[test]
 #[ignore = "takes minutes; run by the slow script"]
 fn every_small_network_in_c_draws_10_names_on_an_avr() {
-    let cases = [fixed(), small_convolutions()].into_iter().flatten();
-    for case in cases.filter(|case| case.bytes.len() <= 24 << 10) {
+    let mut cases: Vec<Case> = [fixed(), small_convolutions()].into_iter().flatten().collect();
+    cases.retain(|case| case.bytes.len() <= 24 << 10);
+    assert_eq!(cases.len(), 15);
+    for case in cases {
         let scene = Scene::of(&case);
         let small = scene.ram() <= UNO_RAM;
         scene.compare(&tried(&[if small { ATMEGA328P } else { ATMEGA1284P }]), 10, 1);

@@ -5,10 +5,11 @@
 
 use std::fmt::Write as _;
 
+use micro_diffusion::activation::STREAM;
 use micro_diffusion::categorical::power_of_two;
 use micro_diffusion::denoiser::{Architecture, Shape};
 use micro_diffusion::file::ModelFile;
-use micro_diffusion::integer::{Int4, Int8, Precision, Scales};
+use micro_diffusion::integer::{Int4, Int8, Precision, SCORE, Scales};
 use micro_diffusion::sampler::Order;
 use micro_diffusion::tensor::{Dtype, StoredTensor};
 
@@ -32,9 +33,6 @@ const BEYOND: usize = 3;
 const LINE: usize = 128;
 /// What an AVR can address of constant data: one array, and all of them without a segment register.
 const AVR_BYTES: [usize; 2] = [32_767, 60_000];
-/// The exponents of a score and of a residual stream; see `integer` and `integer_convolution` of the core.
-const SCORE: u8 = 16;
-const STREAM: u8 = 10;
 
 /// A model of integers to be written as C.
 pub(crate) struct CSampler<'a> {
@@ -59,7 +57,7 @@ impl CSampler<'_> {
         let order = if ORDER == Order::Confidence { "MODEL_CONFIDENCE" } else { "MODEL_RANDOM" };
         let pieces = [HEAD, &self.numbers(), RANDOM, precision, SUMS, network, SAMPLER].concat();
         let values = [
-            ("@FILE@", format!("{}.h", self.prefix.word())),
+            ("@NAME@", self.prefix.word().to_owned()),
             ("@TITLE@", self.title()),
             ("@VERSION@", env!("CARGO_PKG_VERSION").to_owned()),
             ("@GUARD@", self.prefix.guard(self.checksum())),

@@ -1,4 +1,4 @@
-// @FILE@: texts out of masks, by a network in integers.
+// Texts out of masks, by a network in integers that is called @NAME@ here.
 //
 // @TITLE@.
 //
