@@ -82,8 +82,8 @@ impl Target {
     pub(crate) fn missing(&self) -> Option<&'static str> {
         // It starts: simavr calls every question about itself a failure.
         let starts = |tool: &str| Command::new(tool).arg("--version").output().is_ok();
-        let tools = self.emulator.first().copied().into_iter().chain([self.compiler]);
-        tools.filter(|tool| !starts(tool)).last()
+        let mut tools = [self.compiler].into_iter().chain(self.emulator.first().copied());
+        tools.find(|tool| !starts(tool))
     }
 
     /// Compiles `source`, of this folder's C or elsewhere, for the model `name`, whose header lies in `folder`.
