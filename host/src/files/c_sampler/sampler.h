@@ -68,7 +68,7 @@ typedef struct {
 // How a text is drawn. `model_settings settings = MODEL_DEFAULTS;` are the settings of model_sample.
 typedef struct {
     uint8_t order;       // MODEL_RANDOM or MODEL_CONFIDENCE
-    uint32_t sharpness;  // MODEL_TEMPERATURE(680) is the temperature 0.68, and less is more likely; 0 takes the likeliest letter
+    uint32_t sharpness;  // MODEL_TEMPERATURE(680) for the temperature 0.68; MODEL_TEMPERATURE(0) takes the likeliest letter
     uint8_t length;      // how many letters; 0 lets the table say
     const char *pattern; // "m?r?a" keeps m, r and a, and gives the length; a backslash takes the next as it is; NULL gives nothing
 } model_settings;
@@ -113,8 +113,10 @@ static unsigned model_drawn_length(const uint32_t key[2])
     model_random(key, 0xFFFFFFFFu, 0, words);
     uint32_t left = model_below(words[0], MODEL_LENGTHS_TOTAL);
     unsigned n = 1;
-    while (n < MODEL_POSITIONS && left >= MODEL_UINT32(model_lengths + n - 1))
-        left -= MODEL_UINT32(model_lengths + n++ - 1);
+    while (n < MODEL_POSITIONS && left >= MODEL_UINT32(model_lengths + n - 1)) {
+        left -= MODEL_UINT32(model_lengths + n - 1);
+        n++;
+    }
     return n;
 }
 
