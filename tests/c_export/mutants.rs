@@ -41,6 +41,8 @@ fn constants(header: &str) -> Vec<Mutant> {
         elsewhere = (elsewhere || code.starts_with("#ifdef __AVR__"))
             && !code.starts_with("#else")
             && !code.starts_with("#endif");
+        // A question to the compiler, of which nothing is left.
+        let asks = code.starts_with("typedef");
         let is_macro = code.starts_with("#define");
         let mut add = |kind, column: usize| {
             if let Some((digits, value)) = number(&code[column..]) {
@@ -51,7 +53,7 @@ fn constants(header: &str) -> Vec<Mutant> {
             let starts =
                 code.char_indices().filter(|(at, c)| c.is_ascii_digit() && code[..*at].ends_with(' '));
             starts.for_each(|(at, _)| add("entry", at));
-        } else if !elsewhere {
+        } else if !elsewhere && !asks {
             for mark in SHIFTS.into_iter().filter(|mark| is_macro == mark.starts_with('_')) {
                 code.match_indices(mark).for_each(|(at, _)| add("shift", at + mark.len()));
             }
