@@ -68,7 +68,8 @@ impl Library {
                 self.read_folder(&path, &format!("{module}::"));
                 continue;
             }
-            if path.extension().is_none_or(|name| name != "rs") {
+            // What files of the host are made from lies beside the code that fills it in.
+            if path.extension().is_none_or(|extension| extension != "rs") {
                 continue;
             }
             let text = fs::read_to_string(&path).unwrap();

@@ -740,7 +740,13 @@ fn integers_are_exported_trained_sampled_and_scored() {
         // What is integers already stays, and is not made floats again.
         scene.good(&["export", "--model", &file, "--format", format, "--out", "again.mdm"]);
         assert_eq!(scene.read("again.mdm"), scene.read(&file));
-        scene.bad(&["export", "--model", &file, "--format", "c", "--out", "x.h"], 1, &[format]);
+        scene.bad(&["export", "--model", &file, "--format", "rust", "--out", "x.rs"], 1, &[format]);
+        // To C that draws, in one step from the floats or in two.
+        let to_c = ["export", "--input", "names.txt", "--format", "c", "--out", "names.h", "--model"];
+        scene.good(&[&to_c[..], &[&file]].concat());
+        let in_two = scene.read("names.h");
+        scene.good(&[&to_c[..], &["floats", "--quantize", format]].concat());
+        assert!(scene.read("names.h") == in_two && text(&in_two).contains("names_sample(uint64_t seed"));
 
         let out = format!("trained_{format}");
         let said = scene.train(&out, &["--quantize", format]);

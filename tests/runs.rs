@@ -299,6 +299,6 @@ fn messages_about_few_lines_and_integers_are_true() {
     assert!(said.contains("there are fewer than ten, or those were dropped"), "{said}");
     let (_, said) = scene.run(0, "export --model run --format int8 --out run.mdm");
     assert!(said.contains("no held-out lines to score") && scene.path("run.mdm").exists(), "{said}");
-    let (_, said) = scene.run(1, "export --model run.mdm --format c --out run.h");
+    let (_, said) = scene.run(1, "export --model run.mdm --format rust --out run.rs");
     assert!(said.contains("its weights are int8") && !said.contains("made by export"), "{said}");
 }

@@ -20,7 +20,7 @@ use crate::linear::LANES;
 use crate::math::Real;
 
 /// The exponent of a residual stream in integers, whose numbers are 16 bits with sign: −32 … 32 in steps of 1/1024.
-pub(crate) const STREAM: u8 = 10;
+pub const STREAM: u8 = 10;
 
 /// What follows the sums of a hidden layer.
 #[derive(Clone, Copy, Debug, PartialEq)]

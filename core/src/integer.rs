@@ -113,7 +113,7 @@ pub const MOST_TENSORS: usize = 6;
 pub(crate) const LARGEST_EXPONENT: u8 = SCORE;
 
 /// The exponent of a [`Score`].
-pub(crate) const SCORE: u8 = 16;
+pub const SCORE: u8 = 16;
 /// What biases and tables may each contribute to a hidden sum.
 pub(crate) const SUM_SHARE: i16 = 1 << 14;
 /// What the output table and the output bias may each contribute to a score.

@@ -12,6 +12,7 @@ use crate::engine::draw::{self, Request, Schedule, order_name};
 use crate::engine::score;
 use crate::engine::settings::{IntegerFormat, Keep, Settings};
 use crate::files::format::FileFormat;
+use crate::files::prefix::Prefix;
 use crate::files::preparation::Preparation;
 
 /// What a command's end means to the shell.
@@ -80,7 +81,7 @@ pub(crate) enum Verb {
     Inspect(InspectOptions),
     /// Write a model in the form that other programs take
     #[command(
-        after_help = "Examples:\n  micro-diffusion export --out names.safetensors\n  micro-diffusion export --format c --model runs/names --out model.h\n  micro-diffusion export --format html --model runs/names --quantize int8 --out names.html\n  micro-diffusion export --format mdm --model trained_elsewhere.safetensors --out model.mdm"
+        after_help = "Examples:\n  micro-diffusion export --out names.safetensors\n  micro-diffusion export --format c --quantize int8 --model runs/names --out names.h\n  micro-diffusion export --format arduino --model runs/names --quantize int8 --out Names\n  micro-diffusion export --format html --model runs/names --quantize int8 --out names.html\n  micro-diffusion export --format mdm --model trained_elsewhere.safetensors --out model.mdm"
     )]
     Export(ExportOptions),
     /// Print a completion script for a shell
@@ -361,12 +362,16 @@ pub(crate) struct ExportOptions {
     /// What to write
     #[arg(long, value_parser = file_format(), default_value = FileFormat::Safetensors.name())]
     pub(crate) format: FileFormat,
-    /// Where to; - is stdout [default: beside the model, with the format's ending]
+    /// Where to, a file, or a folder for arduino; - is stdout [default: beside the model, with the format's ending]
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
-    /// Round a model of floats first, for --format html
+    /// Round a model of floats first, for --format c, arduino and html, which draw texts
     #[arg(long, value_parser = integer_format())]
     pub(crate) quantize: Option<IntegerFormat>,
+    /// Word before every name of the C of --format c and arduino, so that several models can be in one program
+    /// [default: that of the file or folder that is written]
+    #[arg(long, value_name = "WORD", value_parser = Prefix::new)]
+    pub(crate) name: Option<Prefix>,
     /// List by whose training lines integers are scaled and a page marks copies, and whose held-out lines are scored; - is stdin
     /// [default: that of the model's run, else data/names.txt]
     #[arg(long, value_name = "FILE")]
@@ -480,7 +485,10 @@ fn file_format() -> impl TypedValueParser<Value = FileFormat> {
     let help = |format| match format {
         FileFormat::Mdm => "This program's model file, which firmware reads in place",
         FileFormat::Safetensors => "Tensors by name, for PyTorch, NumPy and candle",
-        FileFormat::C => "A C header of const arrays",
+        FileFormat::C => {
+            "A C header: of a model of integers, or with --quantize, one that draws texts; of floats, const arrays"
+        }
+        FileFormat::Arduino => "A library folder for Arduino and PlatformIO around the C that draws texts",
         FileFormat::Rust => "A Rust module of static arrays",
         FileFormat::Int8 => {
             "A model file of 8-bit integers, for firmware without floats: a quarter of the size"

@@ -51,7 +51,10 @@ pub mod files {
     pub(crate) mod run_list;
     pub(crate) mod checkpoint;
     pub(crate) mod safetensors;
+    pub(crate) mod prefix;
     pub(crate) mod source_code;
+    pub(crate) mod c_sampler;
+    pub(crate) mod arduino;
     pub(crate) mod model;
     pub(crate) mod page;
     pub mod readers;

@@ -2,8 +2,11 @@
 
 use std::ffi::OsStr;
 use std::fmt::Write;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::c::{CORTEX_M0, RV32, RV32EC, Target};
+use crate::cross::{output, run_build};
 use crate::tools::{CORTEX_M3, CORTEX_M4F, Chip, Image, MICROBIT, Program, RISC_V, TEN_CENT, Tools, project};
 
 /// The committed figures.
@@ -21,9 +24,17 @@ pub(crate) struct Row {
     model: &'static str,
     file: &'static str,
     /// The whole program, of which flash and memory are measured.
-    program: Program,
+    program: Source,
     /// The program that draws with every sampler, of which instructions are counted.
-    counted: Program,
+    counted: Source,
+}
+
+/// What a program is made of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Source {
+    Rust(Program),
+    /// A file of `tests/firmware/c` and what it is told, with the C that `export` writes of the row's model.
+    C(&'static str, Target, &'static [&'static str]),
 }
 
 const EXAMPLE: Program =
@@ -33,45 +44,54 @@ pub(crate) const TEN_CENT_EXAMPLE: Program =
 
 /// The rows of the table.
 pub(crate) fn rows() -> Vec<Row> {
-    let check = |binary| Program { package: "tests/firmware", binary, features: "" };
+    let check = |binary| Source::Rust(Program::check(binary));
     let int4 = |chip| Row {
         chip,
         model: "163,128 parameters, int4",
         file: "data/names-int4.mdm",
-        program: EXAMPLE,
+        program: Source::Rust(EXAMPLE),
         counted: check("int4"),
     };
     let int8 = |chip| Row {
         chip,
         model: "163,128 parameters, int8",
         file: "data/names-int8.mdm",
-        program: Program { features: "int8", ..EXAMPLE },
+        program: Source::Rust(Program { features: "int8", ..EXAMPLE }),
         counted: check("int8"),
     };
     let float = |chip| Row {
         chip,
         model: "11,760 parameters, f32",
         file: "data/perceptron-small.mdm",
-        program: Program { binary: "float", ..EXAMPLE },
+        program: Source::Rust(Program { binary: "float", ..EXAMPLE }),
         counted: check("float"),
     };
     let large = |chip| Row {
         chip,
         model: "163,128 parameters, f32",
         file: "data/names.mdm",
-        program: Program { binary: "float", features: "large", ..EXAMPLE },
-        counted: Program { features: "large", ..check("large") },
+        program: Source::Rust(Program { binary: "float", features: "large", ..EXAMPLE }),
+        counted: Source::Rust(Program { features: "large", ..Program::check("large") }),
     };
     let ten_cent = Row {
         chip: TEN_CENT,
         model: "20,666 parameters, int4",
         file: "data/convolution-chip-int4.mdm",
-        program: TEN_CENT_EXAMPLE,
-        counted: TEN_CENT_EXAMPLE,
+        program: Source::Rust(TEN_CENT_EXAMPLE),
+        counted: Source::Rust(TEN_CENT_EXAMPLE),
     };
+    let in_c = |row: Row, model, target, told| Row {
+        model,
+        program: Source::C("trace.c", target, &[]),
+        counted: Source::C("names.c", target, told),
+        ..row
+    };
+    let (int4_in_c, int8_in_c) = ("163,128 parameters, int4, in C", "163,128 parameters, int8, in C");
     vec![
         int4(MICROBIT),
+        in_c(int4(MICROBIT), int4_in_c, CORTEX_M0, &WARM),
         int8(MICROBIT),
+        in_c(int8(MICROBIT), int8_in_c, CORTEX_M0, &WARM),
         float(MICROBIT),
         int4(CORTEX_M3),
         int4(CORTEX_M4F),
@@ -79,10 +99,17 @@ pub(crate) fn rows() -> Vec<Row> {
         float(CORTEX_M4F),
         large(CORTEX_M4F),
         int4(RISC_V),
+        in_c(int4(RISC_V), int4_in_c, RV32, &WARM),
         int8(RISC_V),
+        in_c(int8(RISC_V), int8_in_c, RV32, &WARM),
         ten_cent,
+        in_c(ten_cent, "20,666 parameters, int4, in C", RV32EC, &NUMBERED),
     ]
 }
+
+/// What names.c is told to draw the names that the checks in Rust draw, and those of the ten-cent example.
+const WARM: [&str; 5] = ["-DORDERS=2", "-DNAMES=100", "-DSEED(i)=i", "-DNUMBER(i)=0", "-DTHOUSANDTHS=700"];
+const NUMBERED: [&str; 4] = ["-DORDERS=2", "-DNAMES=20", "-DSEED(i)=1", "-DNUMBER(i)=i"];
 
 /// The figures that are measured, by name: bytes, instructions, and cycles in the mean.
 const FIGURES: [&str; 10] = [
@@ -109,18 +136,54 @@ fn summary(spans: &[(u64, u64)]) -> [u64; 3] {
     [instructions / count, spans.iter().map(|span| span.0).max().unwrap_or(0), cycles / count]
 }
 
+/// What lies between the marks number 0 and 1, 2 and 3, …
+fn paired(marks: &[(u64, u64)]) -> Vec<(u64, u64)> {
+    marks.chunks_exact(2).map(|pair| (pair[1].0 - pair[0].0, pair[1].1 - pair[0].1)).collect()
+}
+
+/// The folder with the header that `export` writes of the model `file`, and what it calls the model.
+fn header(file: &str) -> (PathBuf, String) {
+    let folder = project().join("target/firmware/c");
+    std::fs::create_dir_all(&folder).unwrap();
+    let name = Path::new(file).file_stem().unwrap().to_string_lossy().replace('-', "_");
+    let out = folder.join(format!("{name}.h"));
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(project()).args([
+        "run",
+        "--release",
+        "--quiet",
+        "--package",
+        "micro-diffusion-cli",
+        "--",
+    ]);
+    cargo.args(["export", "--format", "c", "--model", file, "--out"]).arg(out);
+    run_build(&mut cargo).unwrap();
+    (folder, name)
+}
+
 impl Row {
+    /// Builds `source` for the row's chip.
+    fn build(&self, tools: Tools, source: Source) -> PathBuf {
+        match source {
+            Source::Rust(program) => tools.build(program, self.chip.target).unwrap(),
+            Source::C(file, target, told) => {
+                let (folder, name) = header(self.file);
+                target.compile(&project().join("tests/firmware/c").join(file), &folder, &name, told).unwrap()
+            }
+        }
+    }
+
     fn name(&self) -> String {
         format!("{}, {}", self.chip.name, self.model)
     }
 
     /// Measures everything anew.
     pub(crate) fn measure(&self, tools: Tools) -> Figures {
-        let program = tools.build(self.program, self.chip.target).unwrap();
+        let program = self.build(tools, self.program);
         let image = Image::read(&program);
         let stack = tools.count(self.chip, &program, None).stack;
-        let counted = tools.build(self.counted, self.chip.target).unwrap();
-        let (start_up, random, confidence) = if self.program.package == self.counted.package {
+        let counted = self.build(tools, self.counted);
+        let (start_up, random, confidence) = if self.program == self.counted {
             // From one name shown to the next; what is shown costs a few hundred instructions more.
             let show = Image::read(&counted).symbols_with(&["4show"]).first().map(|name| (*name).to_owned());
             let marks = tools.count(self.chip, &counted, show.as_deref()).marks;
@@ -128,10 +191,13 @@ impl Row {
                 marks.windows(2).map(|pair| (pair[1].0 - pair[0].0, pair[1].1 - pair[0].1)).collect();
             // It checks nothing when it starts: the build did.
             (0, summary(&spans), [0; 3])
+        } else if let Source::C(..) = self.counted {
+            let spans = paired(&tools.count(self.chip, &counted, Some("mark")).marks);
+            // Nor does this: `export` did.
+            let mut orders = spans.chunks_exact(spans.len() / 2).map(summary);
+            (0, orders.next().unwrap(), orders.next().unwrap())
         } else {
-            let marks = tools.count(self.chip, &counted, Some("mark")).marks;
-            let spans: Vec<_> =
-                marks.chunks_exact(2).map(|pair| (pair[1].0 - pair[0].0, pair[1].1 - pair[0].1)).collect();
+            let spans = paired(&tools.count(self.chip, &counted, Some("mark")).marks);
             let (validation, names) = spans.split_first().unwrap();
             // The samplers one after the other, the random order first and confidence second.
             let mut samplers = names.chunks_exact(names.len() / 5).map(summary);
@@ -142,7 +208,16 @@ impl Row {
     }
 }
 
-/// The committed table: the compiler's version, and for each row its name, the model's score and the figures.
+/// The versions of the compilers that make the programs; one that is missing has none.
+pub(crate) fn compilers(tools: Tools) -> String {
+    let version = |target: Target| {
+        let version = output(Command::new(target.compiler).arg("-dumpversion")).unwrap_or_default();
+        format!("{} {}", target.compiler, version.trim())
+    };
+    [tools.compiler_version(), version(CORTEX_M0), version(RV32)].join(", ")
+}
+
+/// The committed table: the compilers' versions, and for each row its name, the model's score and the figures.
 pub(crate) struct Table {
     pub(crate) compiler: String,
     rows: Vec<(String, String, Figures)>,
@@ -165,7 +240,7 @@ impl Table {
     pub(crate) fn measured(tools: Tools, program: &OsStr) -> Self {
         let rows =
             rows().iter().map(|row| (row.name(), score(program, row.file), row.measure(tools))).collect();
-        Self { compiler: tools.compiler_version(), rows }
+        Self { compiler: compilers(tools), rows }
     }
 
     /// Writes it, and shows it in the README.
@@ -280,4 +355,24 @@ fn more_than_105_percent_of_any_figure_is_an_excess() {
     }
     let unknown = Row { model: "another", ..rows()[0] };
     assert_eq!(table.excess(&unknown, &[0; FIGURES.len()]).len(), 1, "a row that the table lacks");
+}
+
+/// What C takes of flash, memory and instructions is at most 105 % of what Rust takes, on the same chip for the same model; and on a
+/// micro:bit the model in four bits has 96 KB of flash and 2 KB of memory.
+#[test]
+fn c_takes_no_more_than_rust() {
+    let table = Table::committed();
+    let figures = |name: &str| table.rows.iter().find(|(row, ..)| row == name).map(|(.., figures)| *figures);
+    let mut compared = 0;
+    for (name, _, in_c) in &table.rows {
+        let Some(in_rust) = name.strip_suffix(", in C").and_then(figures) else { continue };
+        for ((figure, in_c), in_rust) in FIGURES.iter().zip(in_c).zip(in_rust).filter(|(_, rust)| *rust > 0) {
+            assert!(in_c * 100 <= in_rust * MOST_PERCENT, "{name}: {figure} {in_c} against {in_rust}");
+        }
+        compared += 1;
+    }
+    assert_eq!(compared, 5);
+    let [flash, memory, stack, ..] =
+        figures(&format!("{}, 163,128 parameters, int4, in C", MICROBIT.name)).unwrap();
+    assert!(flash <= 96 * 1024 && memory + stack <= 2048, "{flash} {memory} {stack}");
 }

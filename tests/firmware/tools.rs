@@ -97,7 +97,7 @@ pub(crate) struct Tools {
 }
 
 /// What is to be built.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Program {
     /// The folder of its package, in the project.
     pub(crate) package: &'static str,

@@ -9,7 +9,7 @@ use micro_diffusion::denoiser::{Example, Model, Shape};
 use micro_diffusion::file::{self, ModelFile, write_integers};
 use micro_diffusion::integer::{Int4, Int8, IntegerModel, Quantisable, Scales};
 use micro_diffusion::quantise;
-use micro_diffusion::tensor::{Dtype, Tensor};
+use micro_diffusion::tensor::{Dtype, StoredTensor, Tensor};
 
 use crate::engine::description::file_error;
 use crate::engine::language::Language;
@@ -121,6 +121,10 @@ where
         Dtype::F32
     }
 
+    fn stored(&self) -> &'static [StoredTensor] {
+        &[]
+    }
+
     fn trainer<'a>(&self, plan: Plan<'a>) -> anyhow::Result<Box<dyn Training + 'a>> {
         let texts = encode(plan.texts, plan.language.alphabet)?;
         Ok(Box::new(Trainer::<L>::new(&Of::<M, V>(PhantomData), texts, plan, Activation::Relu)))
@@ -198,6 +202,10 @@ where
 {
     fn dtype(&self) -> Dtype {
         I::DTYPE
+    }
+
+    fn stored(&self) -> &'static [StoredTensor] {
+        I::TENSORS
     }
 
     fn trainer<'a>(&self, plan: Plan<'a>) -> anyhow::Result<Box<dyn Training + 'a>> {

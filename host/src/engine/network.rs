@@ -5,7 +5,7 @@ use std::ops::Range;
 use micro_diffusion::denoiser::{self, Shape};
 use micro_diffusion::file::ModelFile;
 use micro_diffusion::integer::Scales;
-use micro_diffusion::tensor::{Dtype, Tensor};
+use micro_diffusion::tensor::{Dtype, StoredTensor, Tensor};
 
 use crate::engine::draw::{self, Draw, Drawn, Request};
 use crate::engine::language::Language;
@@ -44,6 +44,8 @@ pub(crate) trait Network: Sync {
 pub(crate) trait NumberFormat: Sync {
     /// How a model file stores the weights.
     fn dtype(&self) -> Dtype;
+    /// The tensors of a model file of integers, in its order; none of floats.
+    fn stored(&self) -> &'static [StoredTensor];
     /// Starts a training run.
     fn trainer<'a>(&self, plan: Plan<'a>) -> anyhow::Result<Box<dyn Training + 'a>>;
     /// The weights of `file` as floats; none of integers, which are used in place.

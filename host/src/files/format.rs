@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+/// How the folder of an Arduino library ends.
+const LIBRARY: &str = "_arduino";
+
 /// What a model can be written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileFormat {
@@ -9,8 +12,10 @@ pub(crate) enum FileFormat {
     Mdm,
     /// Tensors by name, for PyTorch, NumPy and candle.
     Safetensors,
-    /// A C header of `const` arrays.
+    /// A C header: of integers one that draws, of floats one of `const` arrays.
     C,
+    /// An Arduino library around that header: a folder.
+    Arduino,
     /// A Rust module of `static` arrays.
     Rust,
     /// A model file of 8-bit integers.
@@ -23,8 +28,16 @@ pub(crate) enum FileFormat {
 
 impl FileFormat {
     /// Every format.
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Mdm, Self::Safetensors, Self::C, Self::Rust, Self::Int8, Self::Int4, Self::Html];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Mdm,
+        Self::Safetensors,
+        Self::C,
+        Self::Arduino,
+        Self::Rust,
+        Self::Int8,
+        Self::Int4,
+        Self::Html,
+    ];
 
     /// Its name on the command line.
     pub(crate) fn name(self) -> &'static str {
@@ -32,6 +45,7 @@ impl FileFormat {
             Self::Mdm => "mdm",
             Self::Safetensors => "safetensors",
             Self::C => "c",
+            Self::Arduino => "arduino",
             Self::Rust => "rust",
             Self::Int8 => "int8",
             Self::Int4 => "int4",
@@ -39,9 +53,14 @@ impl FileFormat {
         }
     }
 
-    /// The file of this format that belongs beside `model`.
+    /// The file of this format, or the folder, that belongs beside `model`.
     pub(crate) fn beside(self, model: &Path) -> PathBuf {
-        model.with_extension(self.extension())
+        let mut beside = model.with_extension(self.extension());
+        if self == Self::Arduino {
+            let stem = model.file_stem().unwrap_or_default().to_string_lossy();
+            beside.set_file_name(format!("{stem}{LIBRARY}"));
+        }
+        beside
     }
 
     /// How files of this format end.
@@ -52,6 +71,7 @@ impl FileFormat {
             Self::Int4 => "int4.mdm",
             Self::Safetensors => "safetensors",
             Self::C => "h",
+            Self::Arduino => "",
             Self::Rust => "rs",
             Self::Html => "html",
         }

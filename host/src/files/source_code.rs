@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 
 use anyhow::Context;
 use micro_diffusion::denoiser::Shape;
+use micro_diffusion::file::crc32;
 use micro_diffusion::tensor::Tensor;
 
 use crate::engine::description::{architecture_name, shape_name};
 use crate::engine::language::Language;
+use crate::files::prefix::Prefix;
 
 /// A model to be written as source code.
 pub(crate) struct SourceCode<'a> {
@@ -64,16 +66,14 @@ impl SourceCode<'_> {
         )
     }
 
-    /// A C header.
-    pub(crate) fn c(&self) -> anyhow::Result<String> {
+    /// A C header whose names begin with `prefix`.
+    pub(crate) fn c(&self, prefix: &Prefix) -> anyhow::Result<String> {
         let mut text = String::new();
         for line in self.about().lines() {
             writeln!(text, "// {line}")?;
         }
-        writeln!(
-            text,
-            "#ifndef MICRO_DIFFUSION_MODEL_H\n#define MICRO_DIFFUSION_MODEL_H\n\n#include <stdint.h>\n"
-        )?;
+        let weights: Vec<u8> = self.weights.iter().flat_map(|weight| weight.to_le_bytes()).collect();
+        writeln!(text, "@GUARD@\n#include <stdint.h>\n")?;
         for (name, size) in self.sizes() {
             writeln!(text, "#define MODEL_{name} {size}")?;
         }
@@ -94,7 +94,7 @@ impl SourceCode<'_> {
             text.push_str(";\n");
         }
         text.push_str("\n#endif\n");
-        Ok(text)
+        Ok(prefix.apply(&text).replacen("@GUARD@", &prefix.guard(crc32(&weights)), 1))
     }
 
     /// A Rust module.

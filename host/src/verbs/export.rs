@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `mdm` | this program's model file, which firmware reads in place |
 //! | `safetensors` | the tensors by name, with shape and alphabet in the metadata: PyTorch, NumPy, candle |
-//! | `c` | a C header of `const` arrays |
+//! | `c` | a C header: of integers one that draws texts, of floats one of `const` arrays |
+//! | `arduino` | a library folder for Arduino and PlatformIO around that header |
 //! | `rust` | a Rust module of `static` arrays |
 //! | `int8`, `int4` | a model file of integers; scaled by texts |
 //! | `html` | a page that draws in a browser |
@@ -20,9 +21,12 @@ use micro_diffusion::tensor::Dtype;
 use crate::cli::{ExportOptions, Outcome};
 use crate::engine::description::dtype_name;
 use crate::engine::quantise;
+use crate::files::arduino;
+use crate::files::c_sampler::CSampler;
 use crate::files::format::FileFormat;
 use crate::files::model::{BUILT_IN_INT4, Model, ModelBytes, Wanted};
 use crate::files::page::page;
+use crate::files::prefix::Prefix;
 use crate::files::preparation::Preparation;
 use crate::files::quoting::quoted;
 use crate::files::run::{newest_model, replace};
@@ -36,11 +40,17 @@ use crate::show::waiting::Waiting;
 const LINES: usize = 500;
 
 pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
-    let named = options.model.model.as_deref();
     let page = options.format == FileFormat::Html;
-    if !page && options.quantize.is_some() {
-        bail!("--quantize goes with --format html; a model file of integers is --format int8 or int4");
+    let in_c = matches!(options.format, FileFormat::C | FileFormat::Arduino);
+    if !(in_c || page) && options.quantize.is_some() {
+        bail!(
+            "--quantize goes with --format c, arduino and html; a model file of integers is --format int8 or int4"
+        );
     }
+    if !in_c && options.name.is_some() {
+        bail!("--name is the word before the names of C, for --format c and arduino; --out names a file");
+    }
+    let named = options.model.model.as_deref();
     if let (true, None, Some(newest)) = (page, named, newest_model()) {
         terminal::say(&terminal::note(&format!(
             "the page is of the model that comes along; that of the newest run is --model {}",
@@ -49,38 +59,51 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
     }
     let mut bytes = ModelBytes::load(named.or(page.then_some(Path::new(BUILT_IN_INT4))))?;
     let model = bytes.open()?;
-    let bytes = render(&model, options)?;
     let default = || options.format.beside(Path::new(model.name()));
     let out = options.out.clone().unwrap_or_else(default);
-    if out == Path::new("-") {
+    let to_stdout = out == Path::new("-");
+    // The file is named before it is made, which takes a while.
+    if options.out.is_none() && out == Path::new(model.name()) {
+        bail!("{} would be replaced by its own export; say where to write with --out", out.display());
+    }
+    let unnamed = to_stdout || options.format == FileFormat::Arduino && options.out.is_none();
+    let prefix_of = if unnamed { Path::new(model.name()) } else { &out };
+    let prefix = options.name.clone().unwrap_or_else(|| Prefix::of_file(prefix_of));
+    let rounded = options.quantize.map(|format| integers(&model, format.dtype(), options)).transpose()?;
+    let mut rounded = rounded.map(|bytes| ModelBytes::of_bytes(model.source.to_owned(), bytes));
+    let rounded = rounded.as_mut().map(ModelBytes::open).transpose()?;
+    let written = rounded.as_ref().unwrap_or(&model);
+    let bytes = match options.format {
+        FileFormat::Int8 => integers(&model, Dtype::Int8, options)?,
+        FileFormat::Int4 => integers(&model, Dtype::Int4, options)?,
+        FileFormat::Mdm => model.bytes().to_vec(),
+        FileFormat::C if written.file.dtype() != Dtype::F32 => {
+            sampler(written, &prefix)?.header().into_bytes()
+        }
+        FileFormat::C => source(&model)?.c(&prefix)?.into_bytes(),
+        FileFormat::Arduino => return library(written, &prefix, &out),
+        FileFormat::Rust => source(&model)?.rust()?.into_bytes(),
+        FileFormat::Safetensors => safetensors::to_bytes(&model.config, model.weights()?, model.language())?,
+        FileFormat::Html => html(&model, rounded.as_ref(), options)?.into_bytes(),
+    };
+    if to_stdout {
         let mut out = terminal::bytes();
         out.write_all(&bytes)?;
         out.flush()?;
         return Ok(Outcome::Done);
     }
-    if options.out.is_none() && out == Path::new(model.name()) {
-        bail!("{} would be replaced by its own export; say where to write with --out", out.display());
-    }
     replace(&out, &bytes)?;
     terminal::say(&format!("wrote {}: {} bytes, from {}", out.display(), bytes.len(), model.source));
+    if options.format == FileFormat::C && written.file.dtype() == Dtype::F32 {
+        terminal::say(&terminal::note(
+            "these are arrays; C that draws texts computes in integers: --quantize int8",
+        ));
+    }
     Ok(Outcome::Done)
 }
 
-/// The bytes of `model` as `options` ask.
-fn render(model: &Model, options: &ExportOptions) -> anyhow::Result<Vec<u8>> {
-    Ok(match options.format {
-        FileFormat::Mdm => model.bytes().to_vec(),
-        FileFormat::Safetensors => safetensors::to_bytes(&model.config, model.weights()?, model.language())?,
-        FileFormat::C => source_code(model)?.c()?.into_bytes(),
-        FileFormat::Rust => source_code(model)?.rust()?.into_bytes(),
-        FileFormat::Int8 => integers(model, Dtype::Int8, options)?,
-        FileFormat::Int4 => integers(model, Dtype::Int4, options)?,
-        FileFormat::Html => html(model, options)?.into_bytes(),
-    })
-}
-
-/// `model` as source code.
-fn source_code<'a>(model: &Model<'a>) -> anyhow::Result<SourceCode<'a>> {
+/// The tensors of `model`, of floats, for source code.
+fn source<'a>(model: &Model<'a>) -> anyhow::Result<SourceCode<'a>> {
     let Model { config, .. } = model;
     Ok(SourceCode {
         name: config.name,
@@ -91,9 +114,9 @@ fn source_code<'a>(model: &Model<'a>) -> anyhow::Result<SourceCode<'a>> {
     })
 }
 
-/// The page of `model`, rounded if `options` ask for it.
-fn html(model: &Model, options: &ExportOptions) -> anyhow::Result<String> {
-    if model.file.dtype() == Dtype::F32 && options.quantize.is_none() {
+/// The page of `model`, or of `rounded`, what was made of it.
+fn html(model: &Model, rounded: Option<&Model>, options: &ExportOptions) -> anyhow::Result<String> {
+    if model.file.dtype() == Dtype::F32 && rounded.is_none() {
         // Of more 8-bit weights no page is small enough.
         const LARGE: usize = 200_000;
         let bytes = model.config.network.format(Dtype::Int8)?.chip_bytes(model.language()).file;
@@ -105,12 +128,11 @@ fn html(model: &Model, options: &ExportOptions) -> anyhow::Result<String> {
             dtype_name(if bytes < LARGE { Dtype::Int8 } else { Dtype::Int4 })
         );
     }
-    let rounded = options.quantize.map(|format| integers(model, format.dtype(), options)).transpose()?;
     let preparation = options.list.over(&Preparation::default());
     let (input, development) = (options.input.as_deref(), options.development);
     let list = model.training_list(Wanted { input, preparation: &preparation, development })?;
     let training = list.as_ref().map_or(&[][..], |list| &list.corpus.training);
-    let (page, bits) = page(model, rounded.as_deref(), training)?;
+    let (page, bits) = page(model, rounded.map(Model::bytes), training)?;
     terminal::say(&match (&list, bits) {
         (None, _) => format!(
             "copies      are not marked: {} does not say which list it was trained on; name it with --input",
@@ -125,6 +147,34 @@ fn html(model: &Model, options: &ExportOptions) -> anyhow::Result<String> {
         ),
     });
     Ok(page)
+}
+
+/// `model`, of integers, for C that draws.
+fn sampler<'a>(model: &Model<'a>, prefix: &'a Prefix) -> anyhow::Result<CSampler<'a>> {
+    Ok(CSampler {
+        file: model.file,
+        tensors: model.config.network.format(model.file.dtype())?.stored(),
+        bytes: model.bytes(),
+        network: model.config.name,
+        prefix,
+    })
+}
+
+/// Writes the library folder `out` of `model`.
+fn library(model: &Model, prefix: &Prefix, out: &Path) -> anyhow::Result<Outcome> {
+    if out == Path::new("-") {
+        bail!("a library is a folder and does not go to stdout; name the folder with --out");
+    }
+    if model.file.dtype() == Dtype::F32 {
+        bail!(
+            "{}: an Arduino library computes in integers, and these weights are floats; add --quantize int8, or take a model of \
+             train --quantize int4",
+            model.source
+        );
+    }
+    arduino::write(out, &arduino::library(&sampler(model, prefix)?))?;
+    terminal::say(&format!("wrote the library folder {}, from {}", out.display(), model.source));
+    Ok(Outcome::Done)
 }
 
 /// `model` with weights of `dtype`; the report goes to stderr.

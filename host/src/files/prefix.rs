@@ -1,0 +1,59 @@
+//! The word before every name of exported C, so that several models can be in one program.
+
+use std::path::Path;
+
+/// What the templates have in its place, in small and in capital letters.
+const TEMPLATE: [&str; 2] = ["model_", "MODEL_"];
+/// The word where a file's name has no letter for one.
+const NAMELESS: &str = "model";
+
+/// A word that begins every name, in small letters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Prefix(String);
+
+impl Prefix {
+    /// The word `text`: a letter, then letters, digits and underscores.
+    pub(crate) fn new(text: &str) -> Result<Self, String> {
+        let word = |rest: &str| rest.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let sound = text.starts_with(|c: char| c.is_ascii_alphabetic()) && word(text);
+        sound.then(|| Self(text.to_ascii_lowercase())).ok_or_else(|| {
+            "a name in C is a letter from a to z, then letters, digits and underscores".to_owned()
+        })
+    }
+
+    /// The word that the name of `file` gives, with an underscore in the place of what C does not allow.
+    pub(crate) fn of_file(file: &Path) -> Self {
+        let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+        let allowed = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
+        let word: String = stem.chars().map(allowed).collect();
+        let word = word.trim_matches('_');
+        match word.chars().next() {
+            None => Self(NAMELESS.to_owned()),
+            Some(first) if first.is_ascii_digit() => Self(format!("{NAMELESS}_{word}")),
+            _ => Self(word.to_owned()),
+        }
+    }
+
+    /// The word.
+    pub(crate) fn word(&self) -> &str {
+        &self.0
+    }
+
+    /// What a header begins with, `#endif` being its end: a second model of the same name is an error, and the same model, with the
+    /// same `checksum`, is left out.
+    pub(crate) fn guard(&self, checksum: u32) -> String {
+        let lines = format!(
+            "#ifdef MODEL_H\n#if MODEL_H != {checksum:#010X}\n\
+             #error \"two models are called @: export one of them with another --name\"\n\
+             #endif\n#else\n#define MODEL_H {checksum:#010X}\n"
+        );
+        self.apply(&lines).replace('@', &self.0)
+    }
+
+    /// `template` with this word in its names: `model_sample` becomes `latin_sample`, and `MODEL_RAM` `LATIN_RAM`.
+    pub(crate) fn apply(&self, template: &str) -> String {
+        let [small, capital] = TEMPLATE;
+        let text = template.replace(small, &format!("{}_", self.0));
+        text.replace(capital, &format!("{}_", self.0.to_ascii_uppercase()))
+    }
+}
