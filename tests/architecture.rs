@@ -360,7 +360,7 @@ fn methods(file: &str, name: &str) -> BTreeSet<String> {
     methods.collect()
 }
 
-/// The functions of the list that the macro `name` of a file hands to `implement`, each with the last name of what it calls.
+/// The functions of the list that the macro `name` of a file gives behind `implement`, each with the last name of what it calls.
 fn listed_functions(file: &str, name: &str, implement: &str) -> BTreeMap<String, String> {
     let items = syn::parse_file(file).unwrap().items;
     let macros = items.iter().filter_map(|item| match item {
@@ -395,7 +395,7 @@ fn kernel_problems(core: &str, host: &str) -> Vec<String> {
         ("hold", "hold"),
     ];
     let kernels = methods(core, "Kernels");
-    let listed = listed_functions(host, "kernels_compiled_for", "implement_kernels");
+    let listed = listed_functions(host, "each_kernel", "implement ! {");
     let missing = kernels.iter().filter(|kernel| !listed.contains_key(*kernel));
     let mut wrong: Vec<String> =
         missing.map(|kernel| format!("{kernel} is not compiled by the host")).collect();
