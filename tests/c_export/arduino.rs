@@ -167,7 +167,7 @@ fn the_arduino_sketch_prints_the_names_of_sample() {
 const ARDUINO: &str = "/usr/share/arduino/hardware/arduino/avr";
 
 /// What the README says of the sketch and of a name on the Uno; none may grow by more than 5 %.
-const SKETCH_FLASH: usize = 17_524;
+const SKETCH_FLASH: usize = 17_528;
 const SKETCH_MEMORY: usize = 1_461;
 const MEAN_SECONDS: f64 = 0.137;
 const MOST_SECONDS: f64 = 0.224;
