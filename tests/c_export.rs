@@ -24,7 +24,8 @@ use std::process::Command;
 
 use c::{ATMEGA328P, ATMEGA1284P, CLANG, CORTEX_M0, CXX, GCC, LARGE_CORTEX_M0, RV32, RV32EC, Target};
 use cross::{output, project};
-use micro_diffusion::config::{ConvolutionSmall, PerceptronSmall};
+use micro_diffusion::config::{ConvolutionSmall, PerceptronSmall, Transformer};
+use micro_diffusion::denoiser::Model;
 use micro_diffusion::integer::{Int4, Int8};
 use scene::{
     Case, Scene, bad, fixed, good, large_convolutions, lengths, program, random_model, shipped,
@@ -99,9 +100,18 @@ fn every_small_network_in_c_draws_10_names_on_an_avr() {
 /// What a model may work in on an ATmega328P, which has 2 KB, besides its own stack and that of the program.
 const UNO_RAM: usize = 1700;
 
-/// Temperatures in thousandths, and as `--temperature` takes them.
-const TEMPERATURES: [(&str, &str); 6] =
-    [("0", "0"), ("1", "0.001"), ("300", "0.3"), ("680", "0.68"), ("1000", "1"), ("2500", "2.5")];
+/// Temperatures in thousandths, and as `--temperature` takes them, to both ends: the last two draw evenly.
+const TEMPERATURES: [(&str, &str); 9] = [
+    ("0", "0"),
+    ("1", "0.001"),
+    ("300", "0.3"),
+    ("680", "0.68"),
+    ("1000", "1"),
+    ("2500", "2.5"),
+    ("94548462", "94548.462"),
+    ("94548463", "94548.463"),
+    ("4294967295", "4294967.295"),
+];
 
 #[test]
 fn settings_in_c_are_those_of_sample() {
@@ -148,6 +158,12 @@ fn settings_in_c_are_those_of_sample() {
             }
         }
     }
+    // Thousandths are whole.
+    let fraction = scene.path().join("fraction.c");
+    fs::write(&fraction, "#include HEADER\nint main(void) { return (int)MODEL(TEMPERATURE)(0.68); }\n")
+        .unwrap();
+    let error = target.compile(&fraction, scene.path(), &scene.name, &["-w"]).unwrap_err();
+    assert!(error.contains("invalid operands"), "{error}");
     let refused = [
         ("17", "-"),
         ("4", "m?r?a"),
@@ -175,6 +191,12 @@ fn c_shows_every_state() {
             assert_eq!(scene.c("trace.c", target, &[]), ours, "{}", scene.name);
         }
     }
+}
+
+/// The arguments of the command in what was `said`, as a shell would read them where nothing is quoted.
+pub(crate) fn pasted(said: &str) -> Vec<&str> {
+    let line = said.lines().find_map(|line| line.split_once("micro-diffusion export ")).unwrap().1;
+    ["export"].into_iter().chain(line.split_whitespace()).collect()
 }
 
 #[test]
@@ -222,9 +244,12 @@ fn two_models_live_in_one_program_and_one_name_for_two_is_an_error() {
         good(path, &["export", "--format", "c", "--model", name, "--out", &format!("{name}.h")]);
     }
     let said = program(path, &["export", "--format", "c", "--model", "one", "--out", "one.h"]).stderr;
-    assert!(
-        String::from_utf8(said).unwrap().contains("C that draws texts computes in integers: --quantize int8")
-    );
+    let said = String::from_utf8(said).unwrap();
+    let advice = pasted(&said);
+    assert!(advice.join(" ").contains("--format c") && advice.join(" ").contains("--out one.h"), "{said}");
+    good(path, &advice[..]);
+    assert!(fs::read_to_string(path.join("one.h")).unwrap().contains(" one_sample("));
+    good(path, &["export", "--format", "c", "--model", "one", "--out", "one.h"]);
     // A name that holds the word of the templates.
     let export = ["export", "--format", "c", "--model", "greek.mdm", "--name", "A_model_MODEL_b", "--out"];
     good(path, &[&export[..], &["a_model_model_b.h"]].concat());
@@ -233,7 +258,7 @@ fn two_models_live_in_one_program_and_one_name_for_two_is_an_error() {
     let trace = good(path, &["sample", "--model", "greek.mdm", "--seed", "1", "--num", "5", "--trace"]);
     assert_eq!(target.run(&program), trace.replace(" → ", "\n"));
     let arrays = "#include <stdio.h>\n#include \"one.h\"\n#include \"other-1.h\"\n\
-        int main(void) { return one_input[0][0][0] < other_1_input[0][0][0] ? ONE_WIDTH : OTHER_1_WIDTH; }\n";
+        int main(void) { return one_input[0][0][0] < other_1_input[0][0][0] ? ONE_UNITS : OTHER_1_UNITS; }\n";
     fs::write(path.join("arrays.c"), arrays).unwrap();
     target
         .compile(
@@ -243,6 +268,57 @@ fn two_models_live_in_one_program_and_one_name_for_two_is_an_error() {
             &["-Wno-unused-const-variable", "-Wno-unused-variable"],
         )
         .unwrap();
+}
+
+/// Everything that `header` calls by the word `name` before it.
+fn endings(header: &str, name: &str) -> BTreeSet<String> {
+    let words = header.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let lower = words.map(str::to_ascii_lowercase);
+    lower.filter_map(|word| Some(word.strip_prefix(name)?.strip_prefix('_')?.to_owned())).collect()
+}
+
+/// With a header called x and another x_output, both would have an x_output_bias.
+#[test]
+fn no_two_names_of_models_make_one_name_of_c() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    let mut all = BTreeSet::new();
+    for case in some() {
+        all.append(&mut endings(&Scene::of(&case).header(), &case.name));
+    }
+    all.extend(<Transformer as Model<16, 26>>::TENSORS.iter().map(|tensor| tensor.name.to_owned()));
+    fs::write(path.join("a.mdm"), random_model::<PerceptronSmall, Int4, 12, 26>("abcdef", &lengths(12)))
+        .unwrap();
+    let export = ["export", "--format", "c", "--model", "a.mdm", "--out"];
+    let mut refused = BTreeSet::new();
+    for whole in &all {
+        for (at, _) in whole.match_indices('_').filter(|(at, _)| all.contains(&whole[at + 1..])) {
+            refused.insert(&whole[..at]);
+        }
+    }
+    assert!(refused.contains("output") && refused.contains("attention"), "{refused:?}");
+    for word in refused {
+        let name = format!("x_{word}");
+        let output = program(path, &[&export[..], &["-", "--name", &name]].concat());
+        assert_eq!(output.status.code(), Some(2), "{name}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(&format!("take {name}_model")), "{said}");
+        // A file's name does not have to know.
+        let header = format!("{name}.h");
+        good(path, &[&export[..], &[&header]].concat());
+        let header = fs::read_to_string(path.join(header)).unwrap();
+        assert!(header.contains(&format!(" {name}_model_sample(")), "{name}");
+    }
+    // Nor is there a name of the system's in one like them.
+    let Some(target) = tried(&[GCC]).pop() else { return };
+    let names = good(path, &["sample", "--model", "a.mdm", "--seed", "1", "--num", "5", "--trace"]);
+    for name in ["int8", "int16", "uint32", "int", "size"] {
+        good(path, &[&export[..], &[&format!("{name}.h")]].concat());
+        let source = project().join("tests/firmware/c/trace.c");
+        let system = ["-D_GNU_SOURCE", "-include", "limits.h", "-include", "stdint.h"];
+        let program = target.compile(&source, path, name, &system).unwrap();
+        assert_eq!(target.run(&program), names.replace(" → ", "\n"), "{name}");
+    }
 }
 
 #[test]
@@ -270,9 +346,19 @@ fn names_of_c_are_taken_from_files_and_checked() {
     assert!(said.contains("--format int8 or int4"), "{said}");
 }
 
+/// The compilers' own arithmetic, for chips that have no multiplier or one of bytes: products, and a shift of 64 bits.
+const ARITHMETIC: [&str; 4] = ["__lshrdi3", "__mulsi3", "__muluhisi3", "__umulhisi3"];
+
 #[test]
 fn c_calls_nothing_and_keeps_nothing() {
-    let tools = [(GCC, "nm"), (CORTEX_M0, "arm-none-eabi-nm"), (RV32, "riscv64-unknown-elf-nm")];
+    let riscv = "riscv64-unknown-elf-nm";
+    let tools = [
+        (GCC, "nm"),
+        (CORTEX_M0, "arm-none-eabi-nm"),
+        (RV32, riscv),
+        (RV32EC, riscv),
+        (ATMEGA328P, "avr-nm"),
+    ];
     for case in some() {
         let scene = Scene::of(&case);
         let header = scene.header();
@@ -287,6 +373,9 @@ fn c_calls_nothing_and_keeps_nothing() {
         );
         assert!(!code.contains("float") && !code.contains("double"), "{}", scene.name);
         for (target, nm) in tools.into_iter().filter(|(target, _)| !tried(&[*target]).is_empty()) {
+            if target == ATMEGA328P && header.contains("an AVR can address") {
+                continue;
+            }
             let source = project().join("tests/firmware/c/calls.c");
             let more = ["-c", "-fno-sanitize=all", "-fno-stack-protector"];
             let object = target.compile(&source, scene.path(), &scene.name, &more).unwrap();
@@ -294,10 +383,14 @@ fn c_calls_nothing_and_keeps_nothing() {
             for line in symbols.lines() {
                 let fields: Vec<&str> = line.split_whitespace().collect();
                 let [.., kind, symbol] = fields[..] else { panic!("{line}") };
-                // Code and constants, and of what is undefined the compiler's own.
-                let own = ["memcpy", "memset", "_GLOBAL_OFFSET_TABLE_"].contains(&symbol);
+                // Code and constants, and of what is undefined the compiler's own: where a chip lacks them, its products and shifts too.
+                let simple = target == RV32EC || target == ATMEGA328P;
+                let own = ["memcpy", "memset", "_GLOBAL_OFFSET_TABLE_"].contains(&symbol)
+                    || simple && ARITHMETIC.contains(&symbol);
+                // Registers by their addresses.
+                let register = kind == "a" && target == ATMEGA328P;
                 assert!(
-                    "tTrR".contains(kind) || kind == "U" && own,
+                    "tTrR".contains(kind) || register || kind == "U" && own,
                     "{} on {}: {line}",
                     scene.name,
                     target.name

@@ -374,8 +374,8 @@ const C: &str = r#"
 int main(int count, char **words) {
     for (int first = 1; first < count; first += 1 + atoi(words[first])) {
         int length = atoi(words[first]);
-        double hidden[MODEL_WIDTH];
-        for (int h = 0; h < MODEL_WIDTH; h++) {
+        double hidden[MODEL_UNITS];
+        for (int h = 0; h < MODEL_UNITS; h++) {
             hidden[h] = model_length[length - 1][h];
             for (int l = 0; l < length; l++) {
                 int symbol = atoi(words[first + 1 + l]);
@@ -386,7 +386,7 @@ int main(int count, char **words) {
         for (int l = 0; l < length; l++)
             for (int v = 0; v < MODEL_SYMBOLS; v++) {
                 double logit = model_output_bias[l][v];
-                for (int h = 0; h < MODEL_WIDTH; h++) logit += model_output[l][v][h] * hidden[h];
+                for (int h = 0; h < MODEL_UNITS; h++) logit += model_output[l][v][h] * hidden[h];
                 printf("%.9f ", logit);
             }
         printf("\n");

@@ -369,7 +369,7 @@ pub(crate) struct ExportOptions {
     #[arg(long, value_parser = integer_format())]
     pub(crate) quantize: Option<IntegerFormat>,
     /// Word before every name of the C of --format c and arduino, so that several models can be in one program
-    /// [default: that of the file or folder that is written]
+    /// [default: that of the file or folder that is written; of the model where it goes to stdout]
     #[arg(long, value_name = "WORD", value_parser = Prefix::new)]
     pub(crate) name: Option<Prefix>,
     /// List by whose training lines integers are scaled and a page marks copies, and whose held-out lines are scored; - is stdin

@@ -8,7 +8,8 @@ use tempfile::TempDir;
 
 use crate::c::{ATMEGA328P, ATMEGA1284P, CXX};
 use crate::cross::{output, project, skip};
-use crate::scene::{bad, good, shipped, tried};
+use crate::pasted;
+use crate::scene::{bad, good, program, shipped, tried};
 
 /// The library of the shipped convolution for chips, called dream, in a folder.
 fn arduino_library() -> (TempDir, String) {
@@ -35,7 +36,7 @@ fn an_arduino_library_is_complete() {
         assert!(!property(key).is_empty(), "{key}");
     }
     let fields = ["name", "version", "category", "architectures", "includes"].map(property);
-    assert_eq!(fields, ["dream", "1.0.0", "Data Processing", "*", "dream.h"]);
+    assert_eq!(fields, ["dream", "1.0.0", "Data Processing", "*", "dream_model.h"]);
     assert!(property("url").starts_with("https://"));
     // And PlatformIO's.
     let manifest: serde_json::Value = serde_json::from_str(&read("library.json")).unwrap();
@@ -43,30 +44,100 @@ fn an_arduino_library_is_complete() {
     assert_eq!((&manifest["frameworks"], &manifest["platforms"]), (&"*".into(), &"*".into()));
     assert_eq!(
         (&manifest["headers"], &manifest["license"]),
-        (&"dream.h".into(), &"MIT OR Apache-2.0".into())
+        (&"dream_model.h".into(), &"MIT OR Apache-2.0".into())
     );
     assert!(manifest["description"].as_str().unwrap().contains("convolution-chip, int4"));
     let header =
         good(folder.path(), &["export", "--format", "c", "--model", &model, "--name", "dream", "--out", "-"]);
-    assert_eq!(read("src/dream.h"), header);
-    assert!(
-        read("examples/Names/Names.ino").starts_with("// ") && read("LICENSE-MIT").starts_with("MIT License")
-    );
+    assert_eq!(read("src/dream_model.h"), header);
+    for name in ["LICENSE-MIT", "LICENSE-APACHE"] {
+        assert_eq!(read(name), fs::read_to_string(project().join(name)).unwrap());
+    }
 
-    // Written again it is replaced, but nothing else is.
+    // Written again it is replaced, but for the sketch, and nothing else is.
     let again = ["export", "--format", "arduino", "--model", &model, "--out"];
+    let sketch = library.join("examples/Names/Names.ino");
+    fs::write(&sketch, "// mine").unwrap();
+    fs::write(library.join("src/dream_model.h"), "old").unwrap();
     good(folder.path(), &[&again[..], &["Dream", "--name", "dream"]].concat());
+    assert_eq!(read("examples/Names/Names.ino"), "// mine");
+    assert_eq!(read("src/dream_model.h"), header);
+    let of_others = "name=dream\nversion=2.1.0\nauthor=A. Stranger\n";
+    let refused = |out: &str, name: &str| {
+        let said = bad(folder.path(), &[&again[..], &[out, "--name", name]].concat());
+        assert!(said.contains("is not this library, written before") && said.contains("--out"), "{said}");
+    };
+    refused("Dream", "other");
+    assert!(!library.join("src/other_model.h").exists());
+    fs::create_dir(folder.path().join("Strange")).unwrap();
+    for properties in [of_others, "author=micro-diffusion\nname=Servo\n", "", "name=dream\n"] {
+        fs::write(folder.path().join("Strange/library.properties"), properties).unwrap();
+        refused("Strange", "dream");
+        assert_eq!(fs::read_dir(folder.path().join("Strange")).unwrap().count(), 1);
+    }
     fs::create_dir(folder.path().join("mine")).unwrap();
     fs::write(folder.path().join("mine/thesis.txt"), "mine").unwrap();
     let said = bad(folder.path(), &[&again[..], &["mine"]].concat());
-    assert!(said.contains("mine is there and is no library folder"), "{said}");
+    assert!(said.contains("mine is there and is not this library"), "{said}");
     let said = bad(folder.path(), &[&again[..], &["mine/thesis.txt"]].concat());
-    assert!(said.contains("is no library folder"), "{said}");
+    assert!(said.contains("is not this library"), "{said}");
     let said = bad(folder.path(), &[&again[..], &["-"]].concat());
     assert!(said.contains("a library is a folder"), "{said}");
-    let said =
-        bad(folder.path(), &["export", "--format", "arduino", "--model", "built-in", "--out", "names"]);
-    assert!(said.contains("add --quantize int8"), "{said}");
+}
+
+/// Of floats the error is a command that works, and of a model that no AVR can address a note says so.
+#[test]
+fn an_arduino_library_says_what_it_needs() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    let export = ["export", "--format", "arduino", "--model", "built-in", "--out", "names", "--name", "n"];
+    let said = bad(path, &export);
+    let advice = pasted(&said);
+    let said = program(path, &advice[..]);
+    assert!(said.status.success() && path.join("names/src/n_model.h").exists());
+    let said = String::from_utf8(said.stderr).unwrap();
+    assert!(said.contains("more than an AVR, such as the Uno's chip, can address"), "{said}");
+    let model = project().join("data/convolution-chip-int4.mdm");
+    let small = ["export", "--format", "arduino", "--out", "small", "--model", model.to_str().unwrap()];
+    let said = String::from_utf8(program(path, &small).stderr).unwrap();
+    assert!(said.contains("wrote the library folder small") && !said.contains("AVR"), "{said}");
+
+    // No rounding helps a transformer.
+    fs::write(path.join("list.txt"), "anna\nbob\ncarla\n").unwrap();
+    let train =
+        ["train", "--config", "transformer", "--steps", "1", "--batch", "1", "--no-eval", "--no-pictures"];
+    good(path, &[&train[..], &["--quiet", "--input", "list.txt", "--out", "t"]].concat());
+    let said = bad(path, &["export", "--format", "arduino", "--model", "t", "--out", "x"]);
+    assert!(said.contains("exists in floats only") && !said.contains("--quantize"), "{said}");
+    let said = program(path, &["export", "--format", "c", "--model", "t", "--out", "x.h"]).stderr;
+    let said = String::from_utf8(said).unwrap();
+    assert!(said.contains("exists in floats only") && !said.contains("--quantize"), "{said}");
+}
+
+/// A library called like a header of the system, on disks where capitals count and where they do not, hides none.
+#[test]
+fn no_header_of_a_library_hides_one_of_the_system() {
+    let Some(target) = tried(&[CXX]).pop() else { return };
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    let model = project().join("data/convolution-chip-int4.mdm");
+    for name in ["string", "math", "stdint", "arduino"] {
+        let export = ["export", "--format", "arduino", "--model", model.to_str().unwrap(), "--out", name];
+        good(path, &export);
+        let headers: Vec<_> = fs::read_dir(path.join(name).join("src")).unwrap().flatten().collect();
+        assert_eq!((headers.len(), headers[0].file_name()), (1, format!("{name}_model.h").into()));
+        let source = path.join("both.cpp");
+        let include = path.join(name).join("src");
+        let text = format!(
+            "#include <{name}_model.h>\n#include <string.h>\n#include <math.h>\n#include <stdio.h>\n\
+             int main() {{ char text[{}_TEXT]; {name}_sample(1, 0, text, sizeof text);\n\
+             printf(\"%d\", (int)(strlen(text) > 0) + (int)fabs(-1.0)); return 0; }}\n",
+            name.to_uppercase()
+        );
+        fs::write(&source, text).unwrap();
+        let program = target.compile(&source, path, name, &["-I", include.to_str().unwrap()]).unwrap();
+        assert_eq!(target.run(&program), "2", "{name}");
+    }
 }
 
 /// What the sketch prints, by `sample`.
@@ -94,6 +165,12 @@ fn the_arduino_sketch_prints_the_names_of_sample() {
 
 /// The core of Arduino for AVR, as Debian has it.
 const ARDUINO: &str = "/usr/share/arduino/hardware/arduino/avr";
+
+/// What the README says of the sketch and of a name on the Uno; none may grow by more than 5 %.
+const SKETCH_FLASH: usize = 17_528;
+const SKETCH_MEMORY: usize = 1_461;
+const MEAN_SECONDS: f64 = 0.137;
+const MOST_SECONDS: f64 = 0.224;
 
 /// The sketch with Arduino's own core on the Uno's chip, emulated: its names, within what the bootloader leaves of 32 KB of flash, and
 /// with memory left for the stack.
@@ -135,49 +212,47 @@ fn an_arduino_uno_dreams_up_names() {
         assert!(said.status.success(), "{}: {}", source.display(), String::from_utf8_lossy(&said.stderr));
         object
     };
-    let sketch = folder.path().join("Names.cpp");
-    let text = fs::read_to_string(library.join("examples/Names/Names.ino")).unwrap();
-    // The emulator ends where the chip sleeps for ever.
-    let text = text.replace("delay(1000);", "if (number == 6) { Serial.flush(); cli(); sleep_mode(); }");
-    fs::write(&sketch, format!("#include <Arduino.h>\n#include <avr/sleep.h>\n{text}")).unwrap();
-    let mut objects = vec![compile("avr-g++", &sketch, "-std=gnu++11")];
+    let mut core_objects = Vec::new();
     for source in ["main.cpp", "HardwareSerial.cpp", "HardwareSerial0.cpp", "Print.cpp"] {
-        objects.push(compile("avr-g++", &Path::new(&core).join(source), "-std=gnu++11"));
+        core_objects.push(compile("avr-g++", &Path::new(&core).join(source), "-std=gnu++11"));
     }
     for source in ["wiring.c", "hooks.c"] {
-        objects.push(compile("avr-gcc", &Path::new(&core).join(source), "-std=gnu11"));
+        core_objects.push(compile("avr-gcc", &Path::new(&core).join(source), "-std=gnu11"));
     }
-    let elf = folder.path().join("Names.elf");
-    let mut linker = Command::new("avr-g++");
-    let said = linker
-        .args(flags)
-        .args(options)
-        .arg("-Wl,--gc-sections")
-        .args(objects)
-        .arg("-o")
-        .arg(&elf)
-        .output()
-        .unwrap();
-    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let link = |name: &str, text: &str| {
+        let sketch = folder.path().join(format!("{name}.cpp"));
+        fs::write(&sketch, format!("#include <Arduino.h>\n{text}")).unwrap();
+        let object = compile("avr-g++", &sketch, "-std=gnu++11");
+        let elf = folder.path().join(format!("{name}.elf"));
+        let mut linker = Command::new("avr-g++");
+        linker.args(flags).args(options).arg("-Wl,--gc-sections");
+        let said = linker.arg(object).args(&core_objects).arg("-o").arg(&elf).output().unwrap();
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        elf
+    };
+    let text = fs::read_to_string(library.join("examples/Names/Names.ino")).unwrap();
+    let elf = link("Names", &text);
     let sizes = output(Command::new("avr-size").arg(&elf)).unwrap();
     let fields: Vec<usize> =
         sizes.lines().last().unwrap().split_whitespace().map_while(|field| field.parse().ok()).collect();
     let (flash, memory) = (fields[0] + fields[1], fields[1] + fields[2]);
     println!("Arduino Uno: {flash} bytes of flash, {memory} bytes of variables");
-    assert!(flash <= 20_000 && memory <= 1_550, "{sizes}");
+    assert!(flash * 100 <= SKETCH_FLASH * 105 && memory * 100 <= SKETCH_MEMORY * 105, "{sizes}");
 
-    let printed = target.run(&elf);
+    // The emulator ends where the chip sleeps for ever.
+    let ending = text.replace("delay(1000);", "if (number == 6) { Serial.flush(); cli(); sleep_mode(); }");
+    let printed = target.run(&link("Ending", &format!("#include <avr/sleep.h>\n{ending}")));
     let lines = printed.lines().map(|line| line.trim_end_matches([' ', '.']).to_owned() + "\n");
     let names: String = lines.collect();
     assert_eq!(names, dreams(&model, "6"));
 }
 
-/// What a name costs the Uno's chip, without Arduino's core: printed, for the README.
+/// What a name costs the Uno's chip, optimised for size as by Arduino, without its core: printed, for the README.
 #[test]
-fn a_name_takes_an_atmega328p_a_few_tenths_of_a_second() {
+fn a_name_takes_an_atmega328p_a_seventh_of_a_second() {
     let Some(target) = tried(&[ATMEGA328P]).pop() else { return };
     let scene = shipped("convolution-chip-int4");
-    let printed = scene.c("avr_cost.c", target, &["-DNAMES=20", "-O2"]);
+    let printed = scene.c("avr_cost.c", target, &["-DNAMES=20"]);
     let lines: Vec<(&str, u64)> = printed
         .lines()
         .map(|line| line.split_once(' ').unwrap_or(("stack", line)))
@@ -188,12 +263,9 @@ fn a_name_takes_an_atmega328p_a_few_tenths_of_a_second() {
     let seconds = |units: u64| units as f64 * 1024.0 / 16e6;
     let sum: u64 = times.iter().map(|(_, time)| time).sum();
     let most = times.iter().map(|(_, time)| *time).max().unwrap();
-    println!(
-        "ATmega328P: {:.2} s a name in the mean, {:.2} s at most, {stack} bytes of memory",
-        seconds(sum / times.len() as u64),
-        seconds(most)
-    );
-    assert!(seconds(most) < 0.5 && *stack <= 1600, "{printed}");
+    let (mean, most) = (seconds(sum) / times.len() as f64, seconds(most));
+    println!("ATmega328P: {mean:.3} s a name in the mean, {most:.3} s at most, {stack} bytes of memory");
+    assert!(mean <= 1.05 * MEAN_SECONDS && most <= 1.05 * MOST_SECONDS && *stack <= 1600, "{printed}");
 }
 
 #[test]

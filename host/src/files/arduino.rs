@@ -12,39 +12,51 @@ use crate::files::run::replace;
 
 const PROPERTIES: &str = include_str!("arduino/library.properties");
 const MANIFEST: &str = include_str!("arduino/library.json");
-const LICENSE: &str = include_str!("../../../LICENSE-MIT");
+const LICENSES: [&str; 2] = [include_str!("../../../LICENSE-MIT"), include_str!("../../../LICENSE-APACHE")];
 const SKETCH: &str = include_str!("arduino/Names.ino");
+
+/// What describes a library to Arduino, by which it is known again, and the sketch, which is its reader's to change.
+const DESCRIPTION: &str = "library.properties";
+const EXAMPLE: &str = "examples/Names/Names.ino";
 
 /// The files of a library, by their paths in its folder.
 pub(crate) fn library(sampler: &CSampler) -> Vec<(String, String)> {
     let name = sampler.prefix.word();
+    // Every program finds it between the system's headers, of which none has a name like this: string_model.h hides no string.h.
+    let header = format!("{name}_model.h");
     let filled = |template: &str| {
-        let named = sampler.prefix.apply(template);
+        let named = sampler.prefix.apply(template).replace("@HEADER@", &header);
         named.replace("@NAME@", name).replace("@TITLE@", &sampler.title())
     };
+    let [mit, apache] = LICENSES.map(str::to_owned);
     vec![
-        ("library.properties".to_owned(), filled(PROPERTIES)),
+        (DESCRIPTION.to_owned(), filled(PROPERTIES)),
         ("library.json".to_owned(), filled(MANIFEST)),
-        ("LICENSE-MIT".to_owned(), LICENSE.to_owned()),
-        (format!("src/{name}.h"), sampler.header()),
-        ("examples/Names/Names.ino".to_owned(), filled(SKETCH)),
+        ("LICENSE-MIT".to_owned(), mit),
+        ("LICENSE-APACHE".to_owned(), apache),
+        (format!("src/{header}"), sampler.header()),
+        (EXAMPLE.to_owned(), filled(SKETCH)),
     ]
 }
 
-/// Writes `files` into `folder`, which is made where there is none.
+/// Writes `files` into `folder`, which is made where there is none. In an earlier library of the same name they replace what is there,
+/// but for a sketch.
 ///
 /// # Errors
-/// Says so where `folder` holds anything else than a library, which is left as it is.
+/// Says so where `folder` holds anything else, which is left as it is.
 pub(crate) fn write(folder: &Path, files: &[(String, String)]) -> anyhow::Result<()> {
-    let filled = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
-    if folder.exists() && !folder.is_dir() || filled && !folder.join("library.properties").exists() {
+    let is_empty = || fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
+    if folder.exists() && !is_empty() && !is_earlier(folder, files) {
         bail!(
-            "{} is there and is no library folder; name one that does not exist yet with --out",
+            "{} is there and is not this library, written before; name a folder that does not exist yet with --out",
             folder.display()
         );
     }
-    for (path, text) in files {
-        let path = folder.join(path);
+    for (name, text) in files {
+        let path = folder.join(name);
+        if name == EXAMPLE && path.exists() {
+            continue;
+        }
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)
                 .with_context(|| format!("cannot make the folder {}", parent.display()))?;
@@ -52,4 +64,14 @@ pub(crate) fn write(folder: &Path, files: &[(String, String)]) -> anyhow::Result
         replace(&path, text.as_bytes())?;
     }
     Ok(())
+}
+
+/// Whether `folder` is a library of the name and the author that `files` are of.
+fn is_earlier(folder: &Path, files: &[(String, String)]) -> bool {
+    let there = fs::read_to_string(folder.join(DESCRIPTION)).unwrap_or_default();
+    let ours = files.iter().find(|(name, _)| name == DESCRIPTION).map_or("", |(_, text)| text);
+    ["name=", "author="].iter().all(|key| {
+        let line = |text: &str| text.lines().find(|line| line.starts_with(key)).map(str::to_owned);
+        line(ours).is_some() && line(&there) == line(ours)
+    })
 }

@@ -1,7 +1,7 @@
 //! A model of integers as one C header that draws its texts.
 //!
 //! The method is in the templates beside this file, in C. This file adds the numbers: sizes, shifts and tables. The tables hold only
-//! the letters of the alphabet, and each row begins with a byte of its own.
+//! the letters of the alphabet, and each row begins at a byte, also where two codes share one.
 
 use std::fmt::Write as _;
 
@@ -69,7 +69,7 @@ impl CSampler<'_> {
         values.iter().fold(named, |text, (place, value)| text.replace(place, value))
     }
 
-    /// The checksum that the file ends with; that of the whole file is the same for all.
+    /// The checksum that the file ends with; over the whole file, its own checksum with it, a CRC is the same for every file.
     fn checksum(&self) -> u32 {
         self.bytes.last_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
     }
@@ -90,7 +90,7 @@ impl CSampler<'_> {
         let mut sizes = vec![
             ("POSITIONS", positions, "L: the most letters of a text"),
             ("LETTERS", letters, "V: letters of the alphabet"),
-            ("WIDTH", width, "H or D: hidden units, or features of a position"),
+            ("UNITS", width, "H or D: hidden units, or features of a position"),
             ("LETTER_BYTES", letter_bytes, "the most bytes of a letter in UTF-8"),
             ("TEXT", positions * letter_bytes + 1, "bytes of the longest text with the 0 at its end"),
             ("MASK", 255, "in the place of a hidden letter"),
@@ -107,7 +107,7 @@ impl CSampler<'_> {
             writeln!(text, "#define MODEL_LENGTHS_TOTAL {total}u // the sum of the weights of all lengths");
         text.push_str(ORDERS);
         let (tables, largest, bytes) = self.tables();
-        if largest > AVR_BYTES[0] || bytes > AVR_BYTES[1] {
+        if too_large_for_avr(largest, bytes) {
             text.push_str("\n#ifdef __AVR__\n#error \"the model has more constant data than an AVR can address\"\n#endif\n");
         }
         let _ = write!(text, "\n// The letters in UTF-8, each filled up with 0: {}.", alphabet.characters());
@@ -126,6 +126,12 @@ impl CSampler<'_> {
         text
     }
 
+    /// Whether an AVR can address its tables.
+    pub(crate) fn fits_avr(&self) -> bool {
+        let (_, largest, bytes) = self.tables();
+        !too_large_for_avr(largest, bytes)
+    }
+
     /// L·c_n + 1 for each length n.
     fn length_weights(&self) -> Vec<u32> {
         let counts = self.file.lengths().counts();
@@ -135,7 +141,7 @@ impl CSampler<'_> {
         counts.iter().map(weight).collect()
     }
 
-    /// A.
+    /// A, the largest value of a unit.
     fn largest_value(&self) -> u8 {
         let Shape { architecture, width, heads, .. } = self.file.shape();
         let units = match architecture {
@@ -255,9 +261,17 @@ const ORDERS: &str = "
 #define MODEL_RANDOM 0
 #define MODEL_CONFIDENCE 1
 
-// log2(e) / T in units of 2^-16 for the temperature T in thousandths.
-#define MODEL_TEMPERATURE(milli) ((uint32_t)((milli) == 0 ? 0 : 94548462u / (uint32_t)((milli) == 0 ? 1 : (milli))))
+// log2(e) / T in units of 2^-16 for the temperature T in thousandths, an integer: 680 for 0.68, which itself is an error. At the
+// hottest it is 0, and all letters are equally likely; for T = 0, where it would be infinite, it is MODEL_LIKELIEST.
+#define MODEL_LIKELIEST 0xFFFFFFFFu
+#define MODEL_MILLI(milli) ((uint32_t)((milli) | 0))
+#define MODEL_TEMPERATURE(milli) (MODEL_MILLI(milli) == 0 ? MODEL_LIKELIEST : 94548462u / (MODEL_MILLI(milli) == 0 ? 1 : MODEL_MILLI(milli)))
 ";
+
+/// Whether tables of these bytes, the largest and all, are more than an AVR can address.
+fn too_large_for_avr(largest: usize, all: usize) -> bool {
+    largest > AVR_BYTES[0] || all > AVR_BYTES[1]
+}
 
 /// The numbers of row `number`, `row` of them, of a tensor stored as `bytes`; weights as codes.
 fn numbers(dtype: Dtype, bytes: &[u8], number: usize, row: usize) -> impl Iterator<Item = i64> {

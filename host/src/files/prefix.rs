@@ -6,6 +6,20 @@ use std::path::Path;
 const TEMPLATE: [&str; 2] = ["model_", "MODEL_"];
 /// The word where a file's name has no letter for one.
 const NAMELESS: &str = "model";
+/// What a word must not end with: with a header called `x` and another `x_output`, both would have an `x_output_bias`.
+const ENDINGS: [&str; 11] = [
+    "_activation",
+    "_add",
+    "_attention",
+    "_bias",
+    "_drawn",
+    "_embedding",
+    "_next",
+    "_output",
+    "_query_key",
+    "_residual",
+    "_score",
+];
 
 /// A word that begins every name, in small letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,9 +30,18 @@ impl Prefix {
     pub(crate) fn new(text: &str) -> Result<Self, String> {
         let word = |rest: &str| rest.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         let sound = text.starts_with(|c: char| c.is_ascii_alphabetic()) && word(text);
-        sound.then(|| Self(text.to_ascii_lowercase())).ok_or_else(|| {
-            "a name in C is a letter from a to z, then letters, digits and underscores".to_owned()
-        })
+        if !sound {
+            return Err(
+                "a name in C is a letter from a to z, then letters, digits and underscores".to_owned()
+            );
+        }
+        let lower = text.to_ascii_lowercase();
+        match ENDINGS.iter().find(|ending| lower.ends_with(*ending)) {
+            Some(ending) => Err(format!(
+                "what ends in {ending} could have the names of another model; take {lower}_{NAMELESS}"
+            )),
+            None => Ok(Self(lower)),
+        }
     }
 
     /// The word that the name of `file` gives, with an underscore in the place of what C does not allow.
@@ -27,11 +50,12 @@ impl Prefix {
         let allowed = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
         let word: String = stem.chars().map(allowed).collect();
         let word = word.trim_matches('_');
-        match word.chars().next() {
-            None => Self(NAMELESS.to_owned()),
-            Some(first) if first.is_ascii_digit() => Self(format!("{NAMELESS}_{word}")),
-            _ => Self(word.to_owned()),
-        }
+        let word = match word.chars().next() {
+            None => NAMELESS.to_owned(),
+            Some(first) if first.is_ascii_digit() => format!("{NAMELESS}_{word}"),
+            _ => word.to_owned(),
+        };
+        Self::new(&word).unwrap_or_else(|_| Self(format!("{word}_{NAMELESS}")))
     }
 
     /// The word.

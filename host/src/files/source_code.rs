@@ -47,7 +47,7 @@ impl SourceCode<'_> {
             ("POSITIONS", positions),
             ("SYMBOLS", symbols),
             ("SYMBOLS_USED", used),
-            ("WIDTH", width),
+            ("UNITS", width),
             ("BLOCKS", blocks),
             ("HEADS", heads),
         ]

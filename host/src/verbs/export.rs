@@ -81,7 +81,7 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
             sampler(written, &prefix)?.header().into_bytes()
         }
         FileFormat::C => source(&model)?.c(&prefix)?.into_bytes(),
-        FileFormat::Arduino => return library(written, &prefix, &out),
+        FileFormat::Arduino => return library(written, &prefix, &out, options),
         FileFormat::Rust => source(&model)?.rust()?.into_bytes(),
         FileFormat::Safetensors => safetensors::to_bytes(&model.config, model.weights()?, model.language())?,
         FileFormat::Html => html(&model, rounded.as_ref(), options)?.into_bytes(),
@@ -95,9 +95,13 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
     replace(&out, &bytes)?;
     terminal::say(&format!("wrote {}: {} bytes, from {}", out.display(), bytes.len(), model.source));
     if options.format == FileFormat::C && written.file.dtype() == Dtype::F32 {
-        terminal::say(&terminal::note(
-            "these are arrays; C that draws texts computes in integers: --quantize int8",
-        ));
+        let advice = match model.config.network.format(Dtype::Int8) {
+            Ok(_) => with_quantize(&model, options),
+            Err(error) => error.to_string(),
+        };
+        terminal::say(&terminal::note(&format!(
+            "these are arrays; C that draws texts computes in integers: {advice}"
+        )));
     }
     Ok(Outcome::Done)
 }
@@ -112,6 +116,23 @@ fn source<'a>(model: &Model<'a>) -> anyhow::Result<SourceCode<'a>> {
         language: model.language(),
         weights: model.weights()?,
     })
+}
+
+/// The command of `options` with `model`, of floats, rounded before.
+fn with_quantize(model: &Model, options: &ExportOptions) -> String {
+    let mut command = format!(
+        "micro-diffusion export --format {} --model {} --quantize int8",
+        options.format.name(),
+        quoted(Path::new(model.argument()))
+    );
+    let files = [("out", &options.out), ("input", &options.input)];
+    for (option, file) in files.into_iter().filter_map(|(option, file)| Some((option, file.as_ref()?))) {
+        command += &format!(" --{option} {}", quoted(file));
+    }
+    if let Some(name) = &options.name {
+        command += &format!(" --name {}", name.word());
+    }
+    command
 }
 
 /// The page of `model`, or of `rounded`, what was made of it.
@@ -161,19 +182,27 @@ fn sampler<'a>(model: &Model<'a>, prefix: &'a Prefix) -> anyhow::Result<CSampler
 }
 
 /// Writes the library folder `out` of `model`.
-fn library(model: &Model, prefix: &Prefix, out: &Path) -> anyhow::Result<Outcome> {
+fn library(model: &Model, prefix: &Prefix, out: &Path, options: &ExportOptions) -> anyhow::Result<Outcome> {
     if out == Path::new("-") {
         bail!("a library is a folder and does not go to stdout; name the folder with --out");
     }
     if model.file.dtype() == Dtype::F32 {
+        model.config.network.format(Dtype::Int8)?;
         bail!(
-            "{}: an Arduino library computes in integers, and these weights are floats; add --quantize int8, or take a model of \
-             train --quantize int4",
-            model.source
+            "{}: an Arduino library computes in integers, and these weights are floats; round them with: {}",
+            model.source,
+            with_quantize(model, options)
         );
     }
-    arduino::write(out, &arduino::library(&sampler(model, prefix)?))?;
+    let sampler = sampler(model, prefix)?;
+    arduino::write(out, &arduino::library(&sampler))?;
     terminal::say(&format!("wrote the library folder {}, from {}", out.display(), model.source));
+    if !sampler.fits_avr() {
+        terminal::say(&terminal::note(
+            "the model is more than an AVR, such as the Uno's chip, can address: the library is for boards with another chip; one that \
+             fits is of train --config convolution-chip --quantize int4",
+        ));
+    }
     Ok(Outcome::Done)
 }
 

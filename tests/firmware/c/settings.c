@@ -35,7 +35,7 @@ int main(int count, char **words)
         return cut();
     }
     model(settings) settings = MODEL(DEFAULTS);
-    const unsigned temperature = (unsigned)atoi(words[2]);
+    const uint32_t temperature = (uint32_t)strtoul(words[2], NULL, 10);
     settings.order = strcmp(words[1], "random") == 0 ? MODEL(RANDOM) : MODEL(CONFIDENCE);
     settings.sharpness = MODEL(TEMPERATURE)(temperature);
     settings.length = (uint8_t)atoi(words[3]);

@@ -1,10 +1,10 @@
-// A text a second on the serial monitor, 115200 baud, each shown as it emerges from its masks:
+// A text a second on the serial monitor, 115200 baud, each shown as it emerges from its masks, for example
 //
-//     _____ _o___ _or__ no_r_ nor_a noria
+//     _____ _o___ _or__ nor__ nor_a noria
 //
-// They are what `micro-diffusion sample --model FILE --seed 1 --trace` prints on a desktop.
+// The first are those of `micro-diffusion sample --model FILE --seed 1 --trace` on a desktop, with spaces for its arrows.
 
-#include <@NAME@.h>
+#include <@HEADER@>
 
 // Any number, for texts of your own: a clock, a counter kept in EEPROM, or the noise of an open input,
 // (uint64_t)analogRead(A0) * 1000003 + micros().

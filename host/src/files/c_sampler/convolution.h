@@ -8,8 +8,8 @@
 typedef struct {
     uint8_t symbols[MODEL_POSITIONS];              // MODEL_MASK where it is hidden
     uint8_t length;                                // n
-    uint8_t window[MODEL_TAPS][MODEL_WIDTH];       // the activations of the positions around one
-    int16_t stream[MODEL_POSITIONS][MODEL_WIDTH];  // x
+    uint8_t window[MODEL_TAPS][MODEL_UNITS];       // the activations of the positions around one
+    int16_t stream[MODEL_POSITIONS][MODEL_UNITS];  // x
     uint32_t work[MODEL_SUMS(MODEL_WIDEST)];
 } model_network;
 
@@ -44,43 +44,44 @@ static void model_embed(model_network *network, unsigned position)
     const uint8_t symbol = network->symbols[position];
     const size_t place = MODEL_LETTERS + position;
     const size_t from_end = (size_t)MODEL_LETTERS + MODEL_POSITIONS + network->length - 1 - position;
-    for (unsigned d = 0; d < MODEL_WIDTH; d++)
+    for (unsigned d = 0; d < MODEL_UNITS; d++)
         x[d] = 0;
     if (symbol != MODEL_MASK)
-        model_add_row(model_embedding + (size_t)symbol * MODEL_ROW(MODEL_WIDTH), x, MODEL_WIDTH);
-    model_add_row(model_embedding + place * MODEL_ROW(MODEL_WIDTH), x, MODEL_WIDTH);
-    model_add_row(model_embedding + from_end * MODEL_ROW(MODEL_WIDTH), x, MODEL_WIDTH);
-    for (unsigned d = 0; d < MODEL_WIDTH; d++)
+        model_add_row(model_embedding + (size_t)symbol * MODEL_ROW(MODEL_UNITS), x, MODEL_UNITS);
+    model_add_row(model_embedding + place * MODEL_ROW(MODEL_UNITS), x, MODEL_UNITS);
+    model_add_row(model_embedding + from_end * MODEL_ROW(MODEL_UNITS), x, MODEL_UNITS);
+    for (unsigned d = 0; d < MODEL_UNITS; d++)
         x[d] = (int16_t)(x[d] * (1 << MODEL_EMBEDDING_SHIFT));
 }
 
-// x_d += b_d + floor(2^LEFT * sum_j sum_i W_j[i]_d * a_i[l + j - r] / 2^RIGHT + 1/2), within 16 bits, for position l of a layer.
+// x_d += b_d + floor(2^LEFT * sum_j sum_i W_j[i]_d * a_i[l + j - r] / 2^RIGHT + 1/2), within 16 bits, for position l of a layer;
+// j is a tap, 0 ... MODEL_TAPS - 1, and r = MODEL_REACH.
 //
 // The window holds the activations of the positions around l; the one farthest to the left is in `slot`.
 MODEL_APART static void model_add_layer(model_network *network, unsigned layer, unsigned position, unsigned slot)
 {
-    const int16_t *bias = model_bias + layer * MODEL_WIDTH;
+    const int16_t *bias = model_bias + layer * MODEL_UNITS;
     uint32_t *sums = network->work, values = 0;
-    model_clear(sums, MODEL_WIDTH);
+    model_clear(sums, MODEL_UNITS);
     for (unsigned place = MODEL_PLACES; place-- > 0;) {
-        const uint8_t *row = model_weight + (size_t)layer * MODEL_TAPS * MODEL_WIDTH * MODEL_ROW(MODEL_WIDTH);
-        model_next_place(sums, MODEL_WIDTH);
+        const uint8_t *row = model_weight + (size_t)layer * MODEL_TAPS * MODEL_UNITS * MODEL_ROW(MODEL_UNITS);
+        model_next_place(sums, MODEL_UNITS);
         for (unsigned tap = 0; tap < MODEL_TAPS; tap++) {
-            const uint8_t *window = network->window[slot], *end = window + MODEL_WIDTH;
-            for (; window != end; window++, row += MODEL_ROW(MODEL_WIDTH)) {
+            const uint8_t *window = network->window[slot], *end = window + MODEL_UNITS;
+            for (; window != end; window++, row += MODEL_ROW(MODEL_UNITS)) {
                 const model_factor part = MODEL_PART(*window, place);
                 if (part > 0) {
-                    model_add_product(row, sums, MODEL_WIDTH, part);
+                    model_add_product(row, sums, MODEL_UNITS, part);
                     values += (uint32_t)part << place;
                 }
             }
             slot = slot + 1 == MODEL_TAPS ? 0 : slot + 1;
         }
     }
-    model_arrange(sums, MODEL_WIDTH);
+    model_arrange(sums, MODEL_UNITS);
     const uint32_t zero = values * MODEL_ZERO;
     int16_t *x = network->stream[position];
-    for (unsigned d = 0; d < MODEL_WIDTH; d++) {
+    for (unsigned d = 0; d < MODEL_UNITS; d++) {
         const int32_t half = (int32_t)1 << MODEL_RIGHT >> 1;
         const int32_t sum = ((int32_t)((sums[d] - zero) << MODEL_LEFT) + half) >> MODEL_RIGHT;
         const int32_t next = x[d] + (MODEL_INT16(bias + d) + sum);
@@ -118,7 +119,7 @@ static void model_evaluate(model_network *network, unsigned first, unsigned last
         for (unsigned ahead = from; ahead < end + 2 * MODEL_REACH; ahead++) {
             const bool inside = ahead >= MODEL_REACH && ahead - MODEL_REACH < length;
             const int16_t *x = inside ? network->stream[ahead - MODEL_REACH] : NULL;
-            for (unsigned d = 0; d < MODEL_WIDTH; d++)
+            for (unsigned d = 0; d < MODEL_UNITS; d++)
                 network->window[slot][d] = inside ? model_activation(x[d]) : 0;
             slot = slot + 1 == MODEL_TAPS ? 0 : slot + 1;
             const unsigned position = ahead - 2 * MODEL_REACH;
@@ -137,7 +138,7 @@ MODEL_APART static void model_scores(model_network *network, unsigned position)
     for (unsigned place = MODEL_PLACES; place-- > 0;) {
         const uint8_t *row = model_output;
         model_next_place(sums, MODEL_LETTERS);
-        for (unsigned d = 0; d < MODEL_WIDTH; d++, row += MODEL_ROW(MODEL_LETTERS)) {
+        for (unsigned d = 0; d < MODEL_UNITS; d++, row += MODEL_ROW(MODEL_LETTERS)) {
             const model_factor part = MODEL_PART(model_activation(x[d]), place);
             if (part > 0) {
                 model_add_product(row, sums, MODEL_LETTERS, part);

@@ -5,8 +5,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //
 // Written by micro-diffusion @VERSION@ from a trained model; export it again instead of changing it. C99, and C++11 as well.
-// No heap, no float, no other file: the model is constant data in flash, and what changes is one model_state of MODEL_RAM bytes, and
-// some 200 bytes of stack. Every name begins with model_ or MODEL_, so that several models can be in one program.
+// No heap, no float, no other file, and no call but of memcpy, memset and the compiler's own arithmetic: the model is constant data
+// in flash, and what changes is one model_state of MODEL_RAM bytes, and some 200 bytes of stack.
+// Every name begins with model_ or MODEL_, so that several models can be in one program.
 //
 //     char text[MODEL_TEXT];
 //     model_sample(1, 0, text, sizeof text);   // seed 1, text number 0
@@ -20,7 +21,7 @@
 //     if (model_start(&state, &settings, seed, number))  // false where no text can be as the settings ask
 //         do {
 //             model_show(&state, '_', text, sizeof text);
-//             puts(text);                                // _____  _o___  _or__  no_ri ...
+//             puts(text);                                // for example _____, _o___, _or__, nor__, nor_a, noria
 //         } while (model_step(&state));                  // reveals one letter; false when none was masked
 //
 // THE METHOD: masked diffusion. Training hid letters of texts at random and taught the network to guess them from the others.
@@ -65,8 +66,8 @@
 #define MODEL_UINT32(place) (*(place))
 #endif
 
-// A negative number shifted right is rounded down, as by every compiler that is known; another would have to be told how.
-typedef char model_shifts_round_down[(-1 >> 1) == -1 ? 1 : -1];
+// A negative number shifted right is rounded down, as by every compiler that is known; with another, compilation stops here.
+typedef char model_shifts_downward[(-1 >> 1) == -1 ? 1 : -1];
 
 // Keeps a function apart from its callers, so that its loop has all registers to itself.
 #ifdef __GNUC__

@@ -5,20 +5,20 @@
 typedef struct {
     uint8_t symbols[MODEL_POSITIONS]; // MODEL_MASK where it is hidden
     uint8_t length;                   // n
-    uint8_t active[MODEL_WIDTH];      // the units of value above 0
+    uint8_t active[MODEL_UNITS];      // the units of value above 0
     uint16_t active_count;            // how many these are
-    int16_t sums[MODEL_WIDTH];        // sum_h
+    int16_t sums[MODEL_UNITS];        // sum_h
     uint32_t work[MODEL_SUMS(MODEL_LETTERS)];
 } model_network;
 
 // A text of `length` masks: sum_h = b_nh, the bias of the length n.
 static void model_begin(model_network *network, unsigned length)
 {
-    const int16_t *bias = model_length + (size_t)(length - 1) * MODEL_WIDTH;
+    const int16_t *bias = model_length + (size_t)(length - 1) * MODEL_UNITS;
     network->length = (uint8_t)length;
     for (unsigned l = 0; l < MODEL_POSITIONS; l++)
         network->symbols[l] = MODEL_MASK;
-    for (unsigned h = 0; h < MODEL_WIDTH; h++)
+    for (unsigned h = 0; h < MODEL_UNITS; h++)
         network->sums[h] = MODEL_INT16(bias + h);
 }
 
@@ -27,14 +27,14 @@ static void model_put(model_network *network, unsigned position, uint8_t symbol)
 {
     const size_t row = (size_t)position * MODEL_LETTERS + symbol;
     network->symbols[position] = symbol;
-    model_add_row(model_input + row * MODEL_ROW(MODEL_WIDTH), network->sums, MODEL_WIDTH);
+    model_add_row(model_input + row * MODEL_ROW(MODEL_UNITS), network->sums, MODEL_UNITS);
 }
 
 // Lists the units of value above 0, those whose sum is at least 2^MODEL_SHIFT. The scores of any position follow from them.
 MODEL_APART static void model_evaluate(model_network *network, unsigned first, unsigned last)
 {
     unsigned count = 0;
-    for (unsigned h = 0; h < MODEL_WIDTH; h++)
+    for (unsigned h = 0; h < MODEL_UNITS; h++)
         if (network->sums[h] >= (int32_t)1 << MODEL_SHIFT)
             network->active[count++] = (uint8_t)h;
     network->active_count = (uint16_t)count;
@@ -46,7 +46,7 @@ MODEL_APART static void model_evaluate(model_network *network, unsigned first, u
 // value_h = min(floor(sum_h / 2^MODEL_SHIFT), MODEL_LARGEST).
 MODEL_APART static void model_scores(model_network *network, unsigned position)
 {
-    const uint8_t *table = model_output + (size_t)position * MODEL_WIDTH * MODEL_ROW(MODEL_LETTERS);
+    const uint8_t *table = model_output + (size_t)position * MODEL_UNITS * MODEL_ROW(MODEL_LETTERS);
     uint32_t *sums = network->work, values = 0;
     model_clear(sums, MODEL_LETTERS);
     for (unsigned place = MODEL_PLACES; place-- > 0;) {

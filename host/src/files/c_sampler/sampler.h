@@ -26,7 +26,7 @@ static uint32_t model_weigh(uint32_t *scores, uint32_t sharpness)
     for (unsigned v = 0; v < MODEL_LETTERS; v++)
         if ((int32_t)scores[v] > largest)
             largest = (int32_t)scores[v];
-    if (sharpness == 0)
+    if (sharpness == MODEL_LIKELIEST)
         sharpness = MODEL_TEMPERATURE(1000);
     uint32_t total = 0;
     for (unsigned v = 0; v < MODEL_LETTERS; v++) {
@@ -42,7 +42,7 @@ static uint8_t model_drawn(const uint32_t *weights, uint32_t total, uint32_t sha
 {
     uint32_t left = model_below(word, total);
     unsigned v = 0;
-    if (sharpness == 0)
+    if (sharpness == MODEL_LIKELIEST)
         while (v + 1 < MODEL_LETTERS && weights[v] != (uint32_t)1 << 23)
             v++;
     else
@@ -57,7 +57,7 @@ static uint8_t model_drawn(const uint32_t *weights, uint32_t total, uint32_t sha
 typedef struct {
     model_network network;
     uint32_t key[2];     // of the text's own stream
-    uint32_t sharpness;  // log2(e) / T in units of 2^-16; 0 for T = 0
+    uint32_t sharpness;  // log2(e) / T in units of 2^-16; MODEL_LIKELIEST for T = 0
     uint8_t order;       // MODEL_RANDOM or MODEL_CONFIDENCE
     uint8_t revealed;    // letters drawn so far
 } model_state;
@@ -68,9 +68,11 @@ typedef struct {
 // How a text is drawn. `model_settings settings = MODEL_DEFAULTS;` are the settings of model_sample.
 typedef struct {
     uint8_t order;       // MODEL_RANDOM or MODEL_CONFIDENCE
-    uint32_t sharpness;  // MODEL_TEMPERATURE(680) for the temperature 0.68; MODEL_TEMPERATURE(0) takes the likeliest letter
+    uint32_t sharpness;  // MODEL_TEMPERATURE(680), in thousandths, for the temperature 0.68; MODEL_TEMPERATURE(0): the likeliest letter
     uint8_t length;      // how many letters; 0 lets the table say
-    const char *pattern; // "m?r?a" keeps m, r and a, and gives the length; a backslash takes the next as it is; NULL gives nothing
+    // "m?r?a" keeps m, r and a, and gives the length; a backslash takes the next letter as it is; NULL gives nothing. Bytes are
+    // compared and nothing is trimmed, composed (NFC) or put in lower case: write letters as the list's prepared lines have them.
+    const char *pattern;
 } model_settings;
 
 #define MODEL_DEFAULTS { @ORDER@, MODEL_TEMPERATURE(@MILLI@), 0, NULL }
