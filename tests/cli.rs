@@ -195,7 +195,9 @@ fn patterns_are_met_or_refused() {
         assert!(names.lines().count() == 20 && names.lines().all(meets), "{pattern} {length}: {names}");
     }
     assert_eq!(scene.good(&["sample", "--pattern", "emma", "--num", "2"]), "emma\nemma\n");
-    assert_eq!(scene.good(&["sample", "--pattern", "*"]), scene.good(&["sample"]), "any text");
+    for stars in ["*", "**", "*****"] {
+        assert_eq!(scene.good(&["sample", "--pattern", stars]), scene.good(&["sample"]), "{stars} is any text");
+    }
     for threads in ["1", "3"] {
         let again = ["sample", "--pattern", "*an*", "--num", "200", "--threads", threads];
         assert_eq!(scene.good(&again), within, "{threads} threads");

@@ -243,7 +243,7 @@ fn a_page_says_what_it_lacks() {
     }
     assert!(fs::read_to_string(&rounded).unwrap().contains(r#""source":null,"#));
     let (success, _, said) = run(folder.path(), &["export", "--format", "mdm", "--quantize", "int8"]);
-    assert!(!success && said.contains("--quantize goes with --format html"), "{said}");
+    assert!(!success && said.contains("--quantize goes with --format c, arduino and html"), "{said}");
 
     copy("names-int8.mdm", "the same.mdm");
     let (success, _, said) = export(&["--model", "the same.mdm", "--input", "names.txt"]);
