@@ -196,7 +196,11 @@ fn patterns_are_met_or_refused() {
     }
     assert_eq!(scene.good(&["sample", "--pattern", "emma", "--num", "2"]), "emma\nemma\n");
     for stars in ["*", "**", "*****"] {
-        assert_eq!(scene.good(&["sample", "--pattern", stars]), scene.good(&["sample"]), "{stars} is any text");
+        assert_eq!(
+            scene.good(&["sample", "--pattern", stars]),
+            scene.good(&["sample"]),
+            "{stars} is any text"
+        );
     }
     for threads in ["1", "3"] {
         let again = ["sample", "--pattern", "*an*", "--num", "200", "--threads", threads];

@@ -179,7 +179,9 @@ fn patterns_that_cannot_be_met_are_refused() {
     assert_eq!(shortest("a?*b", letters()), Ok((3, 1)));
     assert_eq!(shortest("*a***b*", letters()), Ok((2, 3)), "stars in a row are one");
     assert_eq!(shortest("", letters()), Ok((0, 0)));
-    for (pattern, open) in [("*", true), ("****", true), ("", false), ("*?", false), ("\\*", false), ("a*", false)] {
+    for (pattern, open) in
+        [("*", true), ("****", true), ("", false), ("*?", false), ("\\*", false), ("a*", false)]
+    {
         assert_eq!(leaves_all_open(pattern), open, "{pattern}");
     }
     assert_eq!(shortest("*x", letters()), Err(PatternError::UnknownCharacter('x')));

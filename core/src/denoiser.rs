@@ -146,7 +146,7 @@ pub enum Architecture {
 }
 
 impl Architecture {
-    /// Its name in messages.
+    /// Its name in messages, which is that of its file here.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Mlp => "mlp",
