@@ -195,7 +195,13 @@ fn patterns_are_met_or_refused() {
         assert!(names.lines().count() == 20 && names.lines().all(meets), "{pattern} {length}: {names}");
     }
     assert_eq!(scene.good(&["sample", "--pattern", "emma", "--num", "2"]), "emma\nemma\n");
-    assert_eq!(scene.good(&["sample", "--pattern", "*"]), scene.good(&["sample"]), "any text");
+    for stars in ["*", "**", "*****"] {
+        assert_eq!(
+            scene.good(&["sample", "--pattern", stars]),
+            scene.good(&["sample"]),
+            "{stars} is any text"
+        );
+    }
     for threads in ["1", "3"] {
         let again = ["sample", "--pattern", "*an*", "--num", "200", "--threads", threads];
         assert_eq!(scene.good(&again), within, "{threads} threads");
@@ -1587,6 +1593,15 @@ fn scores_agree_with_each_other() {
     let report: serde_json::Value =
         serde_json::from_str(&scene.good(&[&one[..], &["--json"]].concat())).unwrap();
     assert!(report["nelbo_order_stderr_nats"].is_null() && report["nll_order_stderr_nats"].is_null());
+    // Nor does one line of the error over lines.
+    let line = ["eval", "--num", "0", "--input", "names.txt", "--orders", "2", "--lines", "1"];
+    let said = scene.good(&line);
+    let over_orders = said.matches("(over the orders ±").count();
+    assert!(said.contains("1 line of") && over_orders == 2 && said.matches('±').count() == 2, "{said}");
+    let report: serde_json::Value =
+        serde_json::from_str(&scene.good(&[&line[..], &["--json"]].concat())).unwrap();
+    assert!(report["nelbo_stderr_nats"].is_null() && report["nll_stderr_nats"].is_null());
+    assert!(report["nelbo_order_stderr_nats"].is_f64());
     let said = scene.good(&one);
     assert!(said.contains("one random order") && !said.contains("over the orders"), "{said}");
     let said = scene.good(&["score", "--orders", "1", "emma"]);

@@ -201,6 +201,7 @@ fn the_built_in_page_draws_the_names_of_sample() {
         ("random", "0.68", "2", "m?r?a"),
         ("confidence", "0.9", "3", "*an*"),
         ("random", "0.5", "4", "?*?*?*?*?*?"),
+        ("random", "0.68", "1", "****"),
     ] {
         let options =
             ["--sampler", order, "--temperature", temperature, "--seed", seed, "--pattern", pattern];
@@ -242,6 +243,8 @@ fn a_page_says_what_it_lacks() {
         assert_eq!(drawn(&rounded, &["random", "0.68", "1", "5"]), expected);
     }
     assert!(fs::read_to_string(&rounded).unwrap().contains(r#""source":null,"#));
+    let (success, _, said) = export(&["--quantize", "int8"]);
+    assert!(!success && said.contains("--model built-in"), "{said}");
     let (success, _, said) = run(folder.path(), &["export", "--format", "mdm", "--quantize", "int8"]);
     assert!(!success && said.contains("--quantize goes with --format c, arduino and html"), "{said}");
 
@@ -265,6 +268,13 @@ fn a_path_is_text_in_the_page() {
     stdout(folder.path(), &["export", "--format", "html", "--model", &name, "--out", "page.html"]);
     let page = fs::read_to_string(folder.path().join("page.html")).unwrap();
     assert!(!page.contains(&name) && page.contains(r"\u003c∕script>&{{model}}.mdm"));
+    // Whoever has the page need not know where its maker keeps things.
+    let secret = folder.path().join("secret");
+    fs::create_dir(&secret).unwrap();
+    fs::copy(project().join("data/names-int4.mdm"), secret.join("model.mdm")).unwrap();
+    stdout(folder.path(), &["export", "--format", "html", "--model", "secret", "--out", "page.html"]);
+    let page = fs::read_to_string(folder.path().join("page.html")).unwrap();
+    assert!(!page.contains("secret") && page.contains(r#""source":"model.mdm""#));
 }
 
 /// A headless browser of this machine.

@@ -15,7 +15,8 @@ mod common;
 
 use micro_diffusion::categorical::{SymbolSet, Temperature};
 use micro_diffusion::pattern::{
-    Form, PatternError, cumulate, drawn_form, each_form, next_placement, placements, shortest,
+    Form, PatternError, cumulate, drawn_form, each_form, leaves_all_open, next_placement, placements,
+    shortest,
 };
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
@@ -178,6 +179,11 @@ fn patterns_that_cannot_be_met_are_refused() {
     assert_eq!(shortest("a?*b", letters()), Ok((3, 1)));
     assert_eq!(shortest("*a***b*", letters()), Ok((2, 3)), "stars in a row are one");
     assert_eq!(shortest("", letters()), Ok((0, 0)));
+    for (pattern, open) in
+        [("*", true), ("****", true), ("", false), ("*?", false), ("\\*", false), ("a*", false)]
+    {
+        assert_eq!(leaves_all_open(pattern), open, "{pattern}");
+    }
     assert_eq!(shortest("*x", letters()), Err(PatternError::UnknownCharacter('x')));
 }
 

@@ -85,13 +85,17 @@ fn stdout(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Whether the README's package with `model` prints the names of `sample` on the emulated micro:bit.
-fn check(model: &Path) {
+/// Whether the README's package with `model`, and with the first of each of `changes` replaced by the second in its program, prints the
+/// names of `sample` on the emulated micro:bit.
+fn check(model: &Path, changes: &[(&str, &str)]) {
     let Some(compiler) = compiler(&[TARGET]) else { return };
     if output(Command::new("qemu-system-arm").arg("--version")).is_none() {
         return skip("qemu-system-arm is not installed; `.ci/emulators` installs it on Debian");
     }
     let folder = package(&fs::read(model).unwrap());
+    for (old, new) in changes {
+        replace(&folder.path().join(FILES[0]), old, new);
+    }
     let program = build(compiler, folder.path(), TARGET);
     // The line of `.cargo/config.toml` that runs it.
     let config = fs::read_to_string(folder.path().join(FILES[2])).unwrap();
@@ -106,10 +110,18 @@ fn check(model: &Path) {
     assert!(printed.contains('_'), "states are shown: {printed}");
 }
 
-/// One after the other: both are built at one place.
+/// Trains the network `config` on `list` in `folder`, for `steps` steps.
+fn train(folder: &Path, list: &[String], config: &str, steps: &str) -> PathBuf {
+    fs::write(folder.join("list.txt"), list.join("\n")).unwrap();
+    let train = ["train", "--input", "list.txt", "--config", config, "--quantize", "int4", "--steps", steps];
+    stdout(folder, &[&train[..], &["--no-eval", "--no-pictures", "--quiet", "--out", config]].concat());
+    folder.join(config).join("model.mdm")
+}
+
+/// One after the other: all are built at one place.
 #[test]
 fn the_readmes_firmware_prints_the_desktops_names() {
-    check(&project().join("data/names-int4.mdm"));
+    check(&project().join("data/names-int4.mdm"), &[]);
 
     // Eight letters, where the network has room for 26.
     let folder = TempDir::new().unwrap();
@@ -118,11 +130,23 @@ fn the_readmes_firmware_prints_the_desktops_names() {
         (0..3 + number % 6).map(move |place| letter(number / 3 * 5 + place * (number % 7 + 1)))
     };
     let list: Vec<String> = (0..400).map(|number| name(number).collect()).collect();
-    fs::write(folder.path().join("list.txt"), list.join("\n")).unwrap();
-    let train =
-        ["train", "--input", "list.txt", "--config", "perceptron", "--quantize", "int4", "--steps", "300"];
-    stdout(folder.path(), &[&train[..], &["--no-eval", "--no-pictures", "--quiet", "--out", "run"]].concat());
-    check(&folder.path().join("run/model.mdm"));
+    check(&train(folder.path(), &list, "perceptron", "300"), &[]);
+
+    // Another network in another room, whose texts of 24 letters have 72 bytes.
+    let letter = |number: usize| char::from_u32(u32::from('一') + number as u32 % 60).unwrap();
+    let line = |number: usize| (0..24).map(|place| letter(number * 7 + place * (number % 5 + 1))).collect();
+    let list: Vec<String> = (0..100).map(line).collect();
+    check(
+        &train(folder.path(), &list, "convolution-small", "2"),
+        &[
+            (
+                "Integers<Perceptron, Int4, POSITIONS, 26>",
+                "Integers<ConvolutionSmall<24, 64>, Int4, POSITIONS, 64>",
+            ),
+            ("const POSITIONS: usize = 12;", "const POSITIONS: usize = 24;"),
+            ("Sampler::<POSITIONS, 26>", "Sampler::<POSITIONS, 64>"),
+        ],
+    );
 }
 
 /// The boards of the README's table: its cells.

@@ -145,6 +145,18 @@ pub enum Architecture {
     Convolution,
 }
 
+impl Architecture {
+    /// Its name in messages, which is that of its file here.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mlp => "mlp",
+            Self::Residual => "residual",
+            Self::Transformer => "transformer",
+            Self::Convolution => "convolution",
+        }
+    }
+}
+
 /// What fixes a model's tensors: the kind of network and its sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {

@@ -1,4 +1,4 @@
-//! Every error of this crate as one type, for programs that open a model and draw with `?`.
+//! One type for all errors of this crate, so that a program opens a model and draws texts with `?` alone.
 
 use core::error;
 use core::fmt::{self, Display, Formatter};
@@ -8,18 +8,18 @@ use crate::pattern::PatternError;
 use crate::sampler::SamplerError;
 use crate::text::{AlphabetError, EncodeError};
 
-/// What went wrong; each of its parts converts into it.
+/// What went wrong. The errors of all modules convert into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// With a model file.
+    /// A model file that cannot be used.
     File(FileError),
-    /// With what a text was to be drawn from.
+    /// A text that cannot be drawn.
     Sampler(SamplerError),
-    /// With a pattern.
+    /// A pattern that no text can meet.
     Pattern(PatternError),
-    /// With a text.
+    /// A text that the model cannot read.
     Encode(EncodeError),
-    /// With an alphabet.
+    /// An alphabet that cannot be used.
     Alphabet(AlphabetError),
 }
 
@@ -88,10 +88,15 @@ impl Display for FileError {
             Self::NotFinite(index) => write!(out, "a model file whose weight {index} is not a finite number"),
             Self::Shape(shape) => write!(
                 out,
-                "a model of another type: {:?}, {} positions, {} symbols, width {}, {} blocks, {} heads or taps",
-                shape.architecture, shape.positions, shape.symbols, shape.width, shape.blocks, shape.heads
+                "a model of another type: {}, {} positions, {} symbols, width {}, {} blocks, {} heads or taps",
+                shape.architecture.name(),
+                shape.positions,
+                shape.symbols,
+                shape.width,
+                shape.blocks,
+                shape.heads
             ),
-            Self::Dtype(dtype) => write!(out, "a model of another type: its weights are {dtype:?}"),
+            Self::Dtype(dtype) => write!(out, "a model of another type: its weights are {}", dtype.name()),
             Self::Scale => write!(out, "a model file with scales that could make integers overflow"),
         }
     }

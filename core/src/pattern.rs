@@ -68,6 +68,12 @@ fn places<'a>(
     })
 }
 
+/// Whether `pattern` is stars alone, however many: any text meets it, and texts are drawn as without a pattern, each with a length
+/// from the table.
+pub fn leaves_all_open(pattern: &str) -> bool {
+    !pattern.is_empty() && pattern.bytes().all(|byte| byte == b'*')
+}
+
 /// The length of the shortest text of `pattern`, and how many stars it has.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! All that a program names which opens a model and draws texts: `use micro_diffusion::prelude::*;`
+//! What a program needs to open a model and draw texts: `use micro_diffusion::prelude::*;`
 
 pub use crate::activation::Activation;
 pub use crate::categorical::{SymbolSet, Temperature};

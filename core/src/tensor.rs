@@ -64,6 +64,16 @@ pub enum Dtype {
 }
 
 impl Dtype {
+    /// Its name in messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Int8 => "int8",
+            Self::Int4 => "int4",
+            Self::Int16 => "int16",
+        }
+    }
+
     /// The bits of one number.
     pub const fn bits(self) -> usize {
         match self {

@@ -32,6 +32,7 @@ const visit = async (link, look = {}) => {
 
 const labels = page => page.locator("#names button").evaluateAll(buttons => buttons.map(button => button.getAttribute("aria-label")));
 const names = async page => (await labels(page)).map(label => label.replace(/ copy$/, ""));
+const command = page => page.locator("#command").textContent();
 const shown = page => page.locator("#letters").getAttribute("aria-label");
 
 // The names of `sample` for the same settings, and their copies.
@@ -71,8 +72,19 @@ for (const { link, expected } of cases.names) {
   await page.keyboard.type("ß");
   assert.match(await page.locator("#trouble").innerText(), /does not know the character “ß”/);
   assert.deepEqual(await names(page), kept);
+  // What is shown goes on by the pattern that it was drawn by.
+  await page.locator("#names button").nth(2).click();
+  await page.locator("#step").press("End");
+  assert.equal((await shown(page)).replaceAll(" ", ""), kept[2]);
+  await page.locator("#more").click();
+  for (const name of await names(page)) assert.match(name, /^m.r.a$/);
+  assert.equal(await command(page), "micro-diffusion sample --model built-in-int4 --pattern 'm?r?a' --num 40");
+  await page.waitForFunction(() => location.hash === "#pattern=m%3Fr%3Fa&name=3");
+  await page.locator("#pattern").focus();
+  await page.keyboard.press("End");
   await page.keyboard.press("Backspace");
   assert.equal(await page.locator("#trouble").isVisible(), false);
+  assert.deepEqual(await names(page), kept);
 
   await page.locator("#step").focus();
   for (let step = 0; step < 2; step += 1) await page.keyboard.press("ArrowLeft");
@@ -89,11 +101,12 @@ for (const { link, expected } of cases.names) {
   await page.locator("#names button").nth(30).press("Enter");
   assert.equal((await page.locator("#names [aria-current=true]").getAttribute("aria-label")), (await labels(page))[30]);
   await page.waitForFunction(() => location.hash === "#pattern=m%3Fr%3Fa&name=31");
-  const link = page.url();
+  const [link, all] = [page.url(), await names(page)];
   await close();
   const again = await visit(Object.fromEntries(new URLSearchParams(new URL(link).hash.slice(1))));
-  assert.equal((await names(again.page)).length, 40);
-  assert.equal((await shown(again.page)).replaceAll(" ", ""), (await names(again.page))[30]);
+  assert.deepEqual(await names(again.page), all.slice(20));
+  assert.equal((await shown(again.page)).replaceAll(" ", ""), all[30]);
+  assert.match(await command(again.page), / --num 40 \| tail -n 20$/);
   // What no setting can be is the default, and a link that is typed into the same page counts.
   await again.page.evaluate(() => (location.hash = "#seed=-1&temperature=NaN&order=up&name=0"));
   await again.page.waitForFunction(() => document.querySelector("#pattern").value === "");
@@ -101,6 +114,73 @@ for (const { link, expected } of cases.names) {
   await again.page.evaluate(() => (location.hash = "#seed=7"));
   await again.page.waitForFunction(() => document.querySelector("#seed").value === "7");
   await again.close();
+}
+
+// A link to the millionth name draws twenty.
+{
+  const { page, close } = await visit({ name: "999999" });
+  assert.equal((await names(page)).length, 20);
+  assert.equal((await shown(page)).replaceAll(" ", ""), (await names(page))[18]);
+  await close();
+}
+
+// Stars alone and blanks are any text, and no option; a value that begins with a hyphen is not taken for an option.
+for (const pattern of ["*", "****", " "]) {
+  const { page, close } = await visit({ pattern });
+  assert.deepEqual(await names(page), cases.names[0].expected, pattern);
+  assert.equal(await command(page), `micro-diffusion sample --model built-in-int4${pattern === " " ? "" : ` --pattern '${pattern}'`}`);
+  await close();
+}
+
+// A seed that is none says so; a new one mends it.
+{
+  const { page, close } = await visit({});
+  await page.locator("#seed").fill("18446744073709551616");
+  assert.equal(await page.locator("#trouble").innerText(), "A seed is a whole number from 0 to 18446744073709551615.");
+  assert.equal(await page.locator("#seed").getAttribute("aria-invalid"), "true");
+  assert.deepEqual(await names(page), cases.names[0].expected);
+  await page.locator("#new-seed").click();
+  assert.equal(await page.locator("#seed").getAttribute("aria-invalid"), "false");
+  assert.equal(await page.locator("#trouble").isVisible(), false);
+  // The focus stays on a button at the end of the steps.
+  await page.locator("#forth").focus();
+  await page.keyboard.press("Enter");
+  assert.equal(await page.evaluate(() => document.activeElement.id), "forth");
+  assert.equal(await page.locator("#forth").getAttribute("aria-disabled"), "true");
+  await close();
+}
+
+// From disk the link is its settings; without a clipboard it is shown.
+{
+  const { page, close } = await visit({ seed: "5" });
+  await page.locator("#copy-link").click();
+  await page.waitForFunction(() => document.querySelector("#copied").textContent.endsWith(": #seed=5"));
+  await close();
+}
+
+// The page may load and send nothing, nor run what others wrote.
+{
+  const context = await browser.newContext({ offline: true });
+  const page = await context.newPage();
+  await page.goto(url);
+  const refused = await page.evaluate(async () => {
+    const refusal = attempt =>
+      new Promise(resolve => {
+        addEventListener("securitypolicyviolation", event => resolve(event.effectiveDirective), { once: true });
+        attempt();
+      });
+    const added = (tag, key, value) => () => document.body.append(Object.assign(document.createElement(tag), { [key]: value }));
+    return [
+      await refusal(() => fetch("https://example.org/").catch(() => {})),
+      await refusal(() => new WebSocket("wss://example.org/")),
+      await refusal(added("img", "src", "https://example.org/image.png")),
+      await refusal(added("script", "src", "https://example.org/script.js")),
+      await refusal(added("iframe", "src", "https://example.org/")),
+      await refusal(added("base", "href", "https://example.org/")),
+    ];
+  });
+  assert.deepEqual(refused, ["connect-src", "connect-src", "img-src", "script-src-elem", "frame-src", "base-uri"]);
+  await context.close();
 }
 
 // The bars of a step: probabilities that fall, the drawn letter among them.
@@ -118,6 +198,8 @@ for (const { link, expected } of cases.names) {
       assert.ok(shares.length > 0 && shares.reduce((sum, share) => sum + share, 0) < 103);
     }
     assert.equal(cards.flat().filter(([drawn]) => drawn === "drawn").length, step, `letters drawn after step ${step}`);
+    const wide = shares => shares.filter(share => share.offsetHeight > share.parentElement.offsetHeight || share.scrollWidth > share.clientWidth);
+    assert.equal((await page.locator("#positions .share").evaluateAll(wide)).length, 0, "each share is on one line");
     if (step > 0) await page.locator("#back").click();
   }
   await close();

@@ -43,31 +43,21 @@ pub(crate) fn file_error(error: &FileError) -> anyhow::Error {
     }
 }
 
-/// An architecture's name, which is that of its file in the core.
-pub(crate) fn architecture_name(architecture: Architecture) -> String {
-    format!("{architecture:?}").to_lowercase()
-}
-
 /// How weights are stored, for people.
 pub(crate) fn dtype_name(dtype: Dtype) -> &'static str {
-    match dtype {
-        Dtype::F32 => "f32",
-        Dtype::Int8 => "int8",
-        Dtype::Int4 => "int4",
-        Dtype::Int16 => "int16",
-    }
+    dtype.name()
 }
 
 /// A shape in one line.
 pub(crate) fn shape_name(shape: Shape) -> String {
     let Shape { architecture, positions, symbols, .. } = shape;
-    let kind = architecture_name(architecture);
+    let kind = architecture.name();
     format!("{kind}, {positions} positions, {symbols} symbols, {}", sizes(shape))
 }
 
 /// The network of a shape in one line, whatever its room.
 pub(crate) fn network_name(shape: Shape) -> String {
-    format!("{}, {}", architecture_name(shape.architecture), sizes(shape))
+    format!("{}, {}", shape.architecture.name(), sizes(shape))
 }
 
 /// The sizes of a network that are not its room's.

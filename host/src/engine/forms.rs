@@ -10,7 +10,8 @@ use anyhow::bail;
 use micro_diffusion::categorical::SymbolSet;
 use micro_diffusion::likelihood;
 use micro_diffusion::pattern::{
-    Form, MOST_PLACEMENTS, PatternError, cumulate, drawn_form, each_form, placements, shortest,
+    Form, MOST_PLACEMENTS, PatternError, cumulate, drawn_form, each_form, leaves_all_open, placements,
+    shortest,
 };
 use micro_diffusion::rng::Stream;
 
@@ -43,7 +44,7 @@ impl<const L: usize> Forms<L> {
         pattern: &str,
         length: Option<usize>,
     ) -> anyhow::Result<Self> {
-        if pattern == ANYTHING && length.is_none() {
+        if leaves_all_open(pattern) && length.is_none() {
             return Ok(Self::Any);
         }
         let forms: Vec<Form<L>> = forms(language, pattern, length)?;

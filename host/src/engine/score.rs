@@ -20,8 +20,8 @@ pub(crate) const EXACT_POSITIONS: usize = 12;
 /// A mean over texts, in nats.
 pub(crate) struct Figure {
     pub(crate) nats: f64,
-    /// Its standard error as a mean over these texts.
-    pub(crate) stderr: f64,
+    /// Its standard error as a mean over these texts; a single text says nothing of it.
+    pub(crate) stderr: Option<f64>,
     /// Its standard error as an estimate from some orders of each text; a single order says nothing of it.
     pub(crate) order_stderr: Option<f64>,
 }
@@ -31,8 +31,13 @@ impl Figure {
     fn of(nats: &[f64], errors: &[Option<f64>]) -> Self {
         let order_stderr = errors.iter().copied().collect::<Option<Vec<_>>>();
         let order_stderr = order_stderr.map(|errors| likelihood::error_of_mean(&errors));
-        Self { nats: bound::mean(nats), stderr: bound::standard_error(nats), order_stderr }
+        Self { nats: bound::mean(nats), stderr: error_over(nats), order_stderr }
     }
+}
+
+/// The standard error of the mean of `nats`, if they are several.
+pub(crate) fn error_over(nats: &[f64]) -> Option<f64> {
+    (nats.len() > 1).then(|| bound::standard_error(nats))
 }
 
 /// The scores of a set of texts.
@@ -68,12 +73,11 @@ pub(crate) struct TextScore {
 impl TextScore {
     /// From −ln p(text | order) of each order.
     fn of(nats: &[f64]) -> Self {
-        let several = nats.len() > 1;
         Self {
             nelbo: bound::mean(nats),
-            nelbo_stderr: several.then(|| bound::standard_error(nats)),
+            nelbo_stderr: error_over(nats),
             nll: likelihood::negative_log_mean(nats.iter().copied()),
-            nll_stderr: several.then(|| likelihood::jackknife_error(nats)),
+            nll_stderr: (nats.len() > 1).then(|| likelihood::jackknife_error(nats)),
         }
     }
 }

@@ -206,10 +206,12 @@ impl<'a> Model<'a> {
 
     /// Where other forms of it belong by default, less their extension.
     pub(crate) fn name(&self) -> &'a str {
-        match self.bytes {
-            Cow::Borrowed(_) => "names",
-            Cow::Owned(_) => self.source,
-        }
+        if self.comes_along() { "names" } else { self.source }
+    }
+
+    /// Whether it was read from the program itself.
+    pub(crate) fn comes_along(&self) -> bool {
+        matches!(self.bytes, Cow::Borrowed(_))
     }
 
     /// What `--model` takes for it.
@@ -325,7 +327,7 @@ impl<'a> Model<'a> {
             );
         }
         if unreadable > 0 {
-            notes.push(format!("left out {unreadable} lines with characters that the model does not know"));
+            notes.push(format!("lines left out, with characters that the model does not know: {unreadable}"));
         }
         let own_text = input.is_none() && self.settings.is_some_and(|run| run.input.is_some());
         Ok(Scored { corpus, notes, own_text, own_split })

@@ -7,6 +7,8 @@
 //! Source: R. Rice, "Some Practical Universal Noiseless Coding Techniques", 1979; F. Putze, P. Sanders, J. Singler, "Cache-,
 //! Hash- and Space-Efficient Bloom Filters", 2007, for such a filter.
 
+use std::path::Path;
+
 use anyhow::{Context, bail};
 use micro_diffusion::file::ModelFile;
 use miniz_oxide::deflate::compress_to_vec;
@@ -14,6 +16,7 @@ use serde::Serialize;
 
 use crate::engine::description::{dtype_name, file_error};
 use crate::files::model::Model;
+use crate::files::quoting::quoted;
 
 /// The most bytes that a page may have.
 const MOST_BYTES: usize = 250_000;
@@ -48,8 +51,10 @@ struct Facts<'a> {
     positions: usize,
     /// Whether patterns are written in lower case.
     lowercase: bool,
-    /// What `--model` takes, if it is a file of integers.
+    /// What `--model` takes in the folder of the model file, if that is of integers: whoever has the page need not know more.
     source: Option<&'a str>,
+    /// Whether the model comes with the program, and lies in no folder.
+    comes_along: bool,
     /// Bytes of the module, which the model file follows, and of both.
     module: usize,
     program: usize,
@@ -85,7 +90,8 @@ pub(crate) fn page(
             weights: dtype_name(dtype),
             positions: shape.positions,
             lowercase: model.is_lowercase(),
-            source: rounded.is_none().then(|| model.argument()),
+            source: rounded.is_none().then(|| file_name(model.argument())),
+            comes_along: model.comes_along(),
             module: module.len(),
             program: program.len(),
             lines: training.len(),
@@ -114,14 +120,26 @@ pub(crate) fn page(
     }
     let page = write(&Filter::default())?;
     if page.len() > MOST_BYTES {
+        let way_out = match rounded {
+            Some(_) => format!(
+                "round it with: micro-diffusion export --format html --model {} --quantize int4",
+                quoted(Path::new(model.argument()))
+            ),
+            None => "train it with --quantize int4, or take a smaller network, for example --config convolution-medium"
+                .to_owned(),
+        };
         bail!(
-            "{}: a page of it would have {} bytes, and {MOST_BYTES} are the most; 4-bit weights take half as many: train it with \
-             --quantize int4, or take a smaller network, for example --config convolution-medium",
+            "{}: a page of it would have {} bytes, and {MOST_BYTES} are the most; 4-bit weights take half as many: {way_out}",
             model.source,
             page.len()
         );
     }
     Ok((page, 0))
+}
+
+/// The last part of `path`.
+fn file_name(path: &str) -> &str {
+    Path::new(path).file_name().and_then(|name| name.to_str()).unwrap_or(path)
 }
 
 /// The page with each `{{name}}` replaced by its value, in which nothing is replaced.

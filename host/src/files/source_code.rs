@@ -7,7 +7,7 @@ use micro_diffusion::denoiser::Shape;
 use micro_diffusion::file::crc32;
 use micro_diffusion::tensor::Tensor;
 
-use crate::engine::description::{architecture_name, shape_name};
+use crate::engine::description::shape_name;
 use crate::engine::language::Language;
 use crate::files::prefix::Prefix;
 
@@ -62,7 +62,7 @@ impl SourceCode<'_> {
             self.name,
             shape_name(self.shape),
             env!("CARGO_PKG_VERSION"),
-            architecture_name(self.shape.architecture)
+            self.shape.architecture.name()
         )
     }
 

@@ -12,6 +12,12 @@ pub(crate) fn counted(count: usize, one: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
 }
 
+/// `value` in `digits` digits after the point, and its standard error, if it is known.
+pub(crate) fn with_error(value: f64, error: Option<f64>, digits: usize) -> String {
+    let error = error.map_or(String::new(), |error| format!(" ± {error:.digits$}"));
+    format!("{value:.digits$}{error}")
+}
+
 /// Columns of `text`.
 pub(crate) fn width(text: &str) -> usize {
     text.width()

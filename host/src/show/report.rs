@@ -13,7 +13,7 @@ use crate::engine::score::{Figure, Score};
 use crate::files::corpus::Corpus;
 use crate::files::model::Model;
 use crate::files::run::{LOSS_PICTURE, NAMES_PICTURE, REPORT, RunFolder, RunSettings, UNMASKING_PICTURE};
-use crate::show::columns::listed;
+use crate::show::columns::{listed, with_error};
 use crate::show::statistics::Statistics;
 use crate::show::svg;
 
@@ -87,7 +87,7 @@ impl Report<'_> {
                     p.note { "Names number 0 to " (self.drawn.len() - 1) " of seed " (self.settings.training.seed)
                         ", with the defaults of " code { "sample" } ". "
                         @let copies = self.copies.iter().filter(|copy| **copy).count();
-                        @if copies == 0 { "All are new." } @else { (copies) " are copies of training lines, in grey." } }
+                        @if copies == 0 { "All are new." } @else { (if copies == 1 { "One is a copy of a training line".to_owned() } else { format!("{copies} are copies of training lines") }) ", in grey." } }
                     figure { (PreEscaped(names)) }
                     ul.names { @for (drawn, copy) in self.drawn.iter().zip(self.copies) { @if *copy { li.copy { (drawn.text) } } @else { li { (drawn.text) } } } }
                     h2 { "How the first name emerged" }
@@ -109,7 +109,7 @@ impl Report<'_> {
         html! {
             div.tiles {
                 @if let Some(Scores { model: score, counting_nats, counting_order }) = self.scores {
-                    @let figure = |figure: &Figure| format!("{:.2} ± {:.2}", figure.nats, figure.stderr);
+                    @let figure = |figure: &Figure| with_error(figure.nats, figure.stderr, 2);
                     (tile(figure(&score.nelbo), "held-out NELBO, nats a name"))
                     (tile(figure(&score.nll), &format!("held-out −ln p, from {} orders", self.config.ending.1)))
                     (tile(format!("{counting_nats:.2}"), &format!("counting, by n-grams of {counting_order} characters")))

@@ -9,9 +9,10 @@ use serde::Serialize;
 use crate::cli::{EvalOptions, Outcome};
 use crate::engine::counting;
 use crate::engine::draw::{Drawn, order_name};
-use crate::engine::score::{EXACT_POSITIONS, Score, spread};
+use crate::engine::score::{EXACT_POSITIONS, Score, error_over, spread};
 use crate::files::model::{Model, ModelBytes, Wanted};
 use crate::files::preparation::Preparation;
+use crate::show::columns::{counted, with_error};
 use crate::show::messages::{announce, scoring_list};
 use crate::show::statistics::Statistics;
 use crate::show::terminal;
@@ -30,10 +31,10 @@ struct Report<'a> {
     orders: u32,
     seed: u64,
     nelbo_nats_per_name: f64,
-    nelbo_stderr_nats: f64,
+    nelbo_stderr_nats: Option<f64>,
     nelbo_order_stderr_nats: Option<f64>,
     nll_nats_per_name: f64,
-    nll_stderr_nats: f64,
+    nll_stderr_nats: Option<f64>,
     nll_order_stderr_nats: Option<f64>,
     nll_nats_per_character: f64,
     #[serde(flatten)]
@@ -50,7 +51,7 @@ struct Report<'a> {
 #[derive(Serialize)]
 struct Exact {
     exact_nats_per_name: f64,
-    exact_stderr_nats: f64,
+    exact_stderr_nats: Option<f64>,
 }
 
 pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
@@ -124,7 +125,7 @@ pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
 fn exact(model: &Model, texts: &[String]) -> anyhow::Result<Exact> {
     let waiting = Waiting::new("scoring exactly", texts.len(), false);
     let nats = model.network.exact(texts, &|count| waiting.note(count))?;
-    Ok(Exact { exact_nats_per_name: bound::mean(&nats), exact_stderr_nats: bound::standard_error(&nats) })
+    Ok(Exact { exact_nats_per_name: bound::mean(&nats), exact_stderr_nats: error_over(&nats) })
 }
 
 /// The names of the statistics.
@@ -149,19 +150,17 @@ fn over_orders(stderr: Option<f64>) -> String {
 fn print(out: &mut impl std::io::Write, report: &Report) -> std::io::Result<()> {
     let Report { orders, seed, .. } = report;
     writeln!(out, "model          {}, {} parameters", report.model, report.parameters)?;
-    writeln!(out, "held out       {} lines of {}", report.held_out_names, report.input)?;
+    writeln!(out, "held out       {} of {}", counted(report.held_out_names, "line"), report.input)?;
     writeln!(
         out,
-        "NELBO          {:.3} ± {:.3} nats a name{}",
-        report.nelbo_nats_per_name,
-        report.nelbo_stderr_nats,
+        "NELBO          {} nats a name{}",
+        with_error(report.nelbo_nats_per_name, report.nelbo_stderr_nats, 3),
         over_orders(report.nelbo_order_stderr_nats)
     )?;
     writeln!(
         out,
-        "−ln p          {:.3} ± {:.3} nats a name{}, {:.3} a character",
-        report.nll_nats_per_name,
-        report.nll_stderr_nats,
+        "−ln p          {} nats a name{}, {:.3} a character",
+        with_error(report.nll_nats_per_name, report.nll_stderr_nats, 3),
         over_orders(report.nll_order_stderr_nats),
         report.nll_nats_per_character
     )?;
@@ -174,7 +173,8 @@ fn print(out: &mut impl std::io::Write, report: &Report) -> std::io::Result<()> 
     }
     if let Some(exact) = &report.exact {
         let Exact { exact_nats_per_name, exact_stderr_nats } = exact;
-        writeln!(out, "exact −ln p    {exact_nats_per_name:.3} ± {exact_stderr_nats:.3} nats a name")?;
+        let figure = with_error(*exact_nats_per_name, *exact_stderr_nats, 3);
+        writeln!(out, "exact −ln p    {figure} nats a name")?;
     }
     writeln!(
         out,

@@ -32,6 +32,7 @@ use crate::files::quoting::quoted;
 use crate::files::run::{newest_model, replace};
 use crate::files::safetensors;
 use crate::files::source_code::SourceCode;
+use crate::show::columns::counted;
 use crate::show::messages::{report_integers, scoring_list};
 use crate::show::terminal;
 use crate::show::waiting::Waiting;
@@ -56,6 +57,12 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
             "the page is of the model that comes along; that of the newest run is --model {}",
             quoted(newest.parent().unwrap_or(&newest))
         )));
+    }
+    if page && named.is_none() && options.quantize.is_some() {
+        bail!(
+            "the model of the page is in integers already, and --quantize rounds floats: leave it out, or give the floats with \
+             --model built-in"
+        );
     }
     let mut bytes = ModelBytes::load(named.or(page.then_some(Path::new(BUILT_IN_INT4))))?;
     let model = bytes.open()?;
@@ -161,8 +168,8 @@ fn html(model: &Model, rounded: Option<&Model>, options: &ExportOptions) -> anyh
         ),
         (Some(_), 0) => "copies      are not marked: the list is too long for a page".to_owned(),
         (Some(list), _) => format!(
-            "copies      of {} lines of {} are marked, and one new name in {} by mistake",
-            training.len(),
+            "copies      of {} of {} are marked, and one new name in {} by mistake",
+            counted(training.len(), "line"),
             terminal::shown(&list.corpus.source),
             1_u32 << bits
         ),
@@ -224,8 +231,8 @@ fn integers(model: &Model, dtype: Dtype, options: &ExportOptions) -> anyhow::Res
         );
     }
     terminal::say(&format!(
-        "scaling     hidden values, by {} training lines at each of {} scales",
-        training.len(),
+        "scaling     hidden values, by {} at each of {} scales",
+        counted(training.len(), "training line"),
         quantise::FINEST + 1
     ));
     let waiting = Waiting::new("scaling", 0, false);

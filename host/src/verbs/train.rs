@@ -32,6 +32,7 @@ use crate::files::quoting::quoted;
 use crate::files::room::Room;
 use crate::files::run::{self as folder, RunFolder, RunSettings};
 use crate::files::run_list::LeftRun;
+use crate::show::columns::with_error;
 use crate::show::messages::{report_chip, report_integers};
 use crate::show::picture::Painter;
 use crate::show::progress::Progress;
@@ -541,8 +542,9 @@ fn held_out_scores(run: &Run, model: &Model, say: &mut Progress) -> anyhow::Resu
     drop(waiting);
     let of = if count < held_out.len() { format!(" of {}", held_out.len()) } else { String::new() };
     say.line(&format!(
-        "held out: NELBO {:.3} ± {:.3}, −ln p {:.3} ± {:.3} nats a name ({count}{of} names, {orders} random orders of each)",
-        score.nelbo.nats, score.nelbo.stderr, score.nll.nats, score.nll.stderr
+        "held out: NELBO {}, −ln p {} nats a name ({count}{of} names, {orders} random orders of each)",
+        with_error(score.nelbo.nats, score.nelbo.stderr, 3),
+        with_error(score.nll.nats, score.nll.stderr, 3)
     ));
     // The end of a line is a symbol too.
     let symbols = model.alphabet().symbols() + 1;

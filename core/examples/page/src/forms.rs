@@ -4,7 +4,8 @@ use micro_diffusion::denoiser::Denoiser;
 use micro_diffusion::file::ModelFile;
 use micro_diffusion::likelihood::nats_of_given;
 use micro_diffusion::pattern::{
-    Form, MOST_PLACEMENTS, PatternError, cumulate, drawn_form, each_form, placements, shortest,
+    Form, MOST_PLACEMENTS, PatternError, cumulate, drawn_form, each_form, leaves_all_open, placements,
+    shortest,
 };
 use micro_diffusion::rng::Stream;
 
@@ -21,7 +22,7 @@ impl<const L: usize> Forms<L> {
     pub const ANY: Self =
         Self { forms: [Form::any(0); MOST_PLACEMENTS], shares: [0.0; MOST_PLACEMENTS], count: 0 };
 
-    /// Becomes those of `pattern`, and returns how many they are.
+    /// Becomes those of `pattern`, an empty one for any text, and returns how many they are.
     ///
     /// # Errors
     /// What is wrong with the pattern; `None` where it can be placed in too many ways. The forms are then those of any text.
@@ -33,8 +34,7 @@ impl<const L: usize> Forms<L> {
     ) -> Result<usize, Option<PatternError>> {
         self.count = 0;
         let alphabet = file.alphabet();
-        // Stars alone are any text.
-        if pattern.chars().all(|character| character == '*') {
+        if pattern.is_empty() || leaves_all_open(pattern) {
             return Ok(0);
         }
         let (letters, stars) = shortest(pattern, alphabet)?;

@@ -1,25 +1,25 @@
-// A page that draws names: the settings, a list in which they emerge, and one of them step by step. What is drawn comes from
-// the module, which exchanges whole numbers only; see core/examples/page.
+// Draws names: a form of settings, a list in which names emerge, and one of them step by step. The module of WebAssembly draws.
+// Script and module exchange whole numbers only; see core/examples/page.
 "use strict";
 
 const ORDERS = ["random", "confidence", "remask"];
 const DEFAULTS = { pattern: "", temperature: "0.68", order: "random", seed: "1", name: "1" };
 const NAMES = 20;
 const MOST_SEED = 2n ** 64n - 1n;
-// Symbols shown of a distribution.
+// How many symbols of a distribution are shown.
 const LIKELIEST = 5;
-// Milliseconds from one state of the list to the next, and that all of them take at most; from one state of the lens to the next.
+// In milliseconds: the time of one state in the list, the most that all states there take, and the time of one state in the lens.
 const LIST_PACE = 110;
 const LIST_TIME = 2000;
 const LENS_PACE = 700;
-// Positions from which on names get lines of their own.
+// Where a model has more positions than this, each name has a line of its own.
 const LONG = 20;
 
 const $ = id => document.getElementById(id);
 const facts = JSON.parse($("facts").textContent);
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
-// The bytes of an element's text in base 85: five digits for four bytes, n + 1 for n at the end; ! stands for <.
+// Reads the bytes that the text of an element is in base 85: five digits are four bytes, and n + 1 at the end are n; ! stands for <.
 const bytesOf = id => {
   const text = $(id).textContent;
   const bytes = new Uint8Array(Math.floor((text.length * 4) / 5));
@@ -33,7 +33,7 @@ const bytesOf = id => {
   }
   return bytes;
 };
-// The `length` bytes that `bytes` are, deflated. Neither a blob nor a response: those go by way of other processes.
+// Inflates `bytes` to `length` bytes. A blob or a response would go by way of other processes, which takes longer.
 const inflated = async (bytes, length) => {
   const stream = new DecompressionStream("deflate-raw");
   const writer = stream.writable.getWriter();
@@ -48,7 +48,9 @@ const inflated = async (bytes, length) => {
 
 let model; // the module's functions
 let alphabet = []; // the character of each symbol
-let settings = { ...DEFAULTS };
+let asked = { ...DEFAULTS }; // what the form says
+let settings = { ...DEFAULTS }; // what the names on the page were drawn by: the last that could be
+let first = 0; // the number of the first name in the list
 let names = []; // the drawn texts
 let step = 0;
 let emerging, playing, linking; // timers
@@ -69,22 +71,29 @@ const open = async () => {
   for (let point; (point = model.character(alphabet.length)) !== 0; ) alphabet.push(String.fromCodePoint(point));
 };
 
-// Tells the module the settings; what is wrong with them, in words.
-const tell = () => {
+// Tells the module to draw by `wanted`. Returns in words what is wrong with the seed or with the pattern.
+const tell = wanted => {
+  if (!isSeed(wanted.seed)) return { seed: `A seed is a whole number from 0 to ${MOST_SEED}.` };
   const number = new DataView(new ArrayBuffer(8));
-  number.setFloat64(0, Number(settings.temperature), true);
+  number.setFloat64(0, Number(wanted.temperature), true);
   const temperature = [number.getUint32(0, true), number.getUint32(4, true)];
-  const seed = BigInt(settings.seed);
-  model.settings(ORDERS.indexOf(settings.order), ...temperature, Number(seed & 0xffffffffn), Number(seed >> 32n));
+  const seed = BigInt(wanted.seed);
+  model.settings(ORDERS.indexOf(wanted.order), ...temperature, Number(seed & 0xffffffffn), Number(seed >> 32n));
+  const pattern = place(prepared(wanted.pattern));
+  return pattern ? { pattern } : {};
+};
+
+// Tells the module the pattern. Returns in words what is wrong with it, if anything is.
+const place = pattern => {
   model.clear();
-  const taken = [...prepared(settings.pattern)].every(character => model.letter(character.codePointAt(0)) === 0);
+  const taken = [...pattern].every(character => model.letter(character.codePointAt(0)) === 0);
   const placed = taken ? model.place() : -2;
   if (placed === -1) return "A backslash needs a character after it.";
   if (placed === -2) return `That is too long: this model writes at most ${facts.positions} letters.`;
   if (placed === -3) return "That can be placed in too many ways; use fewer stars.";
   if (placed < -4) {
-    const character = String.fromCodePoint(-5 - placed);
-    return `The model does not know the character “${character}”. It writes: ${alphabet.join("")}`;
+    const character = visible(String.fromCodePoint(-5 - placed));
+    return `The model does not know the character “${character}”. It writes: ${alphabet.map(visible).join("")}`;
   }
   return "";
 };
@@ -104,7 +113,17 @@ const drawn = (number, looking) => {
 };
 
 const letter = symbol => alphabet[symbol - 1] ?? "_";
-const visible = character => (character.trim() === "" ? "␣" : character);
+// A character to be seen: a blank as ␣, and what shows nothing by its code point.
+const visible = character => {
+  if (character.trim() === "") return "␣";
+  if (!/[\p{Cc}\p{Default_Ignorable_Code_Point}]/u.test(character)) return character;
+  return `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
+};
+
+const RIGHT_TO_LEFT = ["Adlam", "Arabic", "Hanifi_Rohingya", "Hebrew", "Mandaic", "Nko", "Samaritan", "Syriac", "Thaana"];
+const fromTheRight = new RegExp(`^\\P{L}*[${RIGHT_TO_LEFT.map(script => `\\p{Script=${script}}`).join("")}]`, "u");
+// The direction of a finished text, which its first letter decides: while it is masked, nothing else says it.
+const direction = text => (fromTheRight.test(text) ? "rtl" : "ltr");
 
 // --- Which names are copies ------------------------------------------------------------------------------------------------
 
@@ -144,7 +163,7 @@ const element = (tag, name, text) => {
   return made;
 };
 
-// Shows `state` of `text` in `place`; at the end it is one piece of text, so that scripts whose letters join look right.
+// Shows `state` of `text` in `place`. The last state is one piece of text, so that letters join in the scripts where they do.
 const showState = (place, text, state, before) => {
   const last = text.states.length - 1;
   if (state >= last && !before) {
@@ -161,13 +180,13 @@ const showState = (place, text, state, before) => {
 };
 
 const addNames = count => {
-  const first = names.length;
-  for (let index = first; index < first + count; index += 1) {
+  const shown = names.length;
+  for (let index = first + shown; index < first + shown + count; index += 1) {
     const text = drawn(index, false);
     const button = element("button");
     button.type = "button";
     text.place = element("span", "name");
-    text.place.dir = "auto";
+    text.place.dir = direction(text.text);
     button.append(text.place);
     button.addEventListener("click", () => choose(index, true));
     text.button = button;
@@ -179,11 +198,12 @@ const addNames = count => {
   }
   markChosen();
   markCopies();
-  if (!still.matches) emerge(names.slice(first));
+  writeCommand();
+  if (!still.matches) emerge(names.slice(shown));
 };
 
 const markChosen = () =>
-  names.forEach((text, index) => text.button.setAttribute("aria-current", String(index + 1) === settings.name));
+  names.forEach((text, index) => text.button.setAttribute("aria-current", String(first + index + 1) === settings.name));
 
 // Marks the names that are on the training list.
 const markCopies = () => {
@@ -206,7 +226,7 @@ const emerge = texts => {
       const last = text.states.length - 1;
       if (state > last + 3) continue;
       going = true;
-      // Some time after the last letter came, it becomes one piece of text.
+      // A name becomes one piece of text three states after its last letter.
       if (state === last + 3) showState(text.place, text, Infinity);
       else if (state <= last) showState(text.place, text, state, text.states[Math.max(0, state - 1)]);
     }
@@ -220,7 +240,7 @@ const emerge = texts => {
 
 // --- The lens ----------------------------------------------------------------------------------------------------------------
 
-let looked; // the chosen text, with the likeliest symbols of each position in each step
+let looked; // the chosen text, with the distribution of each position in each step
 
 const choose = (index, play) => {
   settings.name = String(index + 1);
@@ -228,7 +248,7 @@ const choose = (index, play) => {
   stop();
   looked = drawn(index, true);
   const last = looked.states.length - 1;
-  // Read before another text is drawn.
+  // The module forgets them when it draws another text.
   looked.shares = looked.states.slice(0, -1).map((state, number) =>
     state.map((_, position) => {
       const shares = alphabet.map((_, symbol) => [symbol + 1, model.share(number, position, symbol) / 65535]);
@@ -236,13 +256,14 @@ const choose = (index, play) => {
     }),
   );
   looked.largest = Math.max(0.01, ...looked.shares.flat().map(shares => shares[0]?.[1] ?? 0));
+  $("letters").dir = direction(looked.text);
   $("step").max = last;
   show(last);
   writeLink();
   if (play && !still.matches && last > 0) start();
 };
 
-// Where and in which step before `until` the letter at `position` was drawn last; undefined where it was given.
+// The step before `until` in which the letter at `position` was drawn last; undefined where it was given.
 const drawnIn = (position, until) => {
   let found;
   for (let number = 0; number < until; number += 1) {
@@ -264,8 +285,9 @@ const show = to => {
   const state = looked.states[step];
   $("step").value = step;
   $("step").setAttribute("aria-valuetext", `${step} of ${last}: ${spoken(state)}`);
-  $("back").disabled = step === 0;
-  $("forth").disabled = step === last;
+  // A disabled button would lose the focus.
+  $("back").setAttribute("aria-disabled", step === 0);
+  $("forth").setAttribute("aria-disabled", step === last);
   const latest = state.map((_, position) => step > 0 && drawnIn(position, step) === step - 1);
   const given = state.map((symbol, position) => symbol !== 0 && drawnIn(position, step) === undefined);
   $("letters").replaceChildren(
@@ -292,7 +314,7 @@ const toldOf = (state, last, latest) => {
   return step === 0 ? `Before the first step. ${left}` : `Step ${step} of ${last}: ${came}. ${left}`;
 };
 
-// One position: what the model expects there now, or expected when the letter was drawn.
+// Shows what the model expects at one position, or what it expected when the letter there was drawn.
 const cardOf = (symbol, position) => {
   const card = element("li");
   const from = symbol === 0 ? step : drawnIn(position, step);
@@ -336,10 +358,10 @@ const readLink = () => {
   const link = new URLSearchParams(location.hash.slice(1));
   const read = { ...DEFAULTS };
   for (const key of Object.keys(read)) read[key] = link.get(key) ?? read[key];
-  settings = sound(read);
+  asked = sound(read);
 };
 
-// `read`, with the default in the place of what no setting can be.
+// Puts the default in the place of whatever in `read` no setting can be.
 const sound = read => {
   if (!/^\d{1,9}(\.\d{1,20})?$/.test(read.temperature)) read.temperature = DEFAULTS.temperature;
   if (!ORDERS.includes(read.order)) read.order = DEFAULTS.order;
@@ -350,7 +372,7 @@ const sound = read => {
 
 const isSeed = text => /^\d{1,20}$/.test(text) && BigInt(text) <= MOST_SEED;
 
-// What follows # in the address.
+// The settings as the address holds them, from # on.
 const link = () => {
   const link = new URLSearchParams();
   for (const [key, value] of Object.entries(settings)) if (value !== DEFAULTS[key]) link.set(key, value);
@@ -358,64 +380,79 @@ const link = () => {
 };
 
 const writeLink = () => {
-  // Not at every movement of a slider: some browsers allow a hundred changes in half a minute.
+  // A slider moves often, and some browsers allow a hundred changes in half a minute.
   clearTimeout(linking);
   linking = setTimeout(() => history.replaceState(null, "", link()), 200);
-  const quoted = text => (/^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
-  const option = key => (settings[key] === DEFAULTS[key] ? "" : ` --${key === "order" ? "sampler" : key} ${quoted(settings[key])}`);
-  const options = ["pattern", "temperature", "order", "seed"].map(option).join("");
+};
+
+// Shows the command that prints the names of the list.
+const writeCommand = () => {
   $("terminal").hidden = facts.source === null;
-  $("command").textContent = `micro-diffusion sample --model ${quoted(facts.source ?? "")}${options}`;
+  if (facts.source === null) return;
+  const { temperature, order, seed } = settings;
+  const last = first + names.length;
+  const options = { pattern: prepared(settings.pattern), temperature, sampler: order, seed, num: String(last) };
+  const defaults = { ...DEFAULTS, sampler: DEFAULTS.order, num: String(NAMES) };
+  const given = Object.entries(options).filter(([key, value]) => value !== defaults[key]);
+  const sample = [["model", facts.source], ...given].map(([key, value]) => option(key, value)).join(" ");
+  $("command").textContent = `micro-diffusion sample ${sample}${first > 0 ? ` | tail -n ${names.length}` : ""}`;
+};
+
+// An option as a shell takes it. A value that begins with a hyphen would be taken for an option by itself.
+const option = (key, value) => {
+  const quoted = /^[\w./-]+$/.test(value) ? value : `'${value.replaceAll("'", "'\\''")}'`;
+  return `--${key}${value.startsWith("-") ? "=" : " "}${quoted}`;
 };
 
 const fill = () => {
-  $("pattern").value = settings.pattern;
-  $("temperature").value = settings.temperature;
-  $("temperature-shown").textContent = settings.temperature;
-  $("order").value = settings.order;
-  $("seed").value = settings.seed;
+  $("pattern").value = asked.pattern;
+  $("temperature").value = asked.temperature;
+  $("temperature-shown").textContent = asked.temperature;
+  $("order").value = asked.order;
+  $("seed").value = asked.seed;
 };
 
-// Draws anew by the settings.
+// Draws anew by what the form says, and looks at name number `index`, from 0. Where that cannot be, what is shown stays, and goes on by
+// the settings that it was drawn by.
 const refresh = index => {
-  clearInterval(emerging);
-  stop();
-  const trouble = tell();
+  const wrong = tell(asked);
+  const trouble = Object.values(wrong).join(" ");
   $("trouble").hidden = trouble === "";
   $("trouble").textContent = trouble;
-  $("pattern").setAttribute("aria-invalid", trouble !== "");
-  if (trouble !== "") return;
+  for (const id of ["pattern", "seed"]) $(id).setAttribute("aria-invalid", id in wrong);
+  if (trouble !== "") return tell(settings);
+  clearInterval(emerging);
+  stop();
+  settings = { ...asked };
   names = [];
+  // The twenty that the name is among: a link may ask for the millionth.
+  first = Math.floor(index / NAMES) * NAMES;
   choose(index, false);
   performance.mark("first name");
   $("names").replaceChildren();
-  addNames(Math.ceil((index + 1) / NAMES) * NAMES);
+  addNames(NAMES);
   $("halves").hidden = $("share").hidden = false;
 };
 
 const listen = () => {
   const changed = (id, event, key, value) =>
     $(id).addEventListener(event, () => {
-      settings[key] = value($(id).value);
+      asked[key] = value($(id).value);
       fill();
       refresh(0);
     });
   $("pattern").addEventListener("input", () => {
-    settings.pattern = $("pattern").value;
+    asked.pattern = $("pattern").value;
     refresh(0);
   });
   changed("temperature", "input", "temperature", String);
   changed("order", "change", "order", String);
   $("seed").addEventListener("input", () => {
-    const text = $("seed").value.trim();
-    const known = isSeed(text);
-    $("seed").setAttribute("aria-invalid", !known);
-    if (!known) return;
-    settings.seed = text;
+    asked.seed = $("seed").value.trim();
     refresh(0);
   });
   $("new-seed").addEventListener("click", () => {
-    settings.seed = String(crypto.getRandomValues(new Uint32Array(1))[0] % 1000000);
+    asked.seed = String(crypto.getRandomValues(new Uint32Array(1))[0] % 1000000);
     fill();
     refresh(0);
   });
@@ -423,20 +460,27 @@ const listen = () => {
   $("more").addEventListener("click", () => addNames(NAMES));
   $("again").addEventListener("click", () => emerge(names));
   $("step").addEventListener("input", () => (stop(), show(Number($("step").value))));
-  $("back").addEventListener("click", () => (stop(), show(step - 1)));
-  $("forth").addEventListener("click", () => (stop(), show(step + 1)));
+  $("back").addEventListener("click", () => (stop(), show(Math.max(0, step - 1))));
+  $("forth").addEventListener("click", () => (stop(), show(Math.min(looked.states.length - 1, step + 1))));
   $("play").addEventListener("click", () => (playing === undefined ? start() : stop()));
   $("copy-link").addEventListener("click", async () => {
-    const address = location.href.split("#")[0] + link();
-    const copied = await navigator.clipboard.writeText(address).then(() => true, () => false);
-    $("copied").textContent = copied ? "Copied." : address;
+    $("copied").textContent = await shared();
   });
   addEventListener("hashchange", () => {
     clearTimeout(linking);
     readLink();
     fill();
-    refresh(Number(settings.name) - 1);
+    refresh(Number(asked.name) - 1);
   });
+};
+
+// Copies the address with the settings, where others can open it. Returns what to say.
+const shared = async () => {
+  // The address of a file is this computer's, and says where its user keeps things.
+  if (location.protocol === "file:") return `This page is a file here. Where others find it, add to its address: ${link()}`;
+  const address = location.href.split("#")[0] + link();
+  // A page without encryption may have no clipboard.
+  return (await navigator.clipboard?.writeText(address).then(() => "Copied.", () => address)) ?? address;
 };
 
 const number = count => count.toLocaleString("en");
@@ -448,7 +492,8 @@ const main = async () => {
   readLink();
   fill();
   listen();
-  refresh(Number(settings.name) - 1);
+  $("where").hidden = facts.comes_along;
+  refresh(Number(asked.name) - 1);
   document.documentElement.dataset.ready = "";
   const weights = facts.weights === "int4" ? "4-bit" : "8-bit";
   $("about").textContent =
