@@ -10,11 +10,10 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use micro_diffusion::file::ModelFile;
 use miniz_oxide::deflate::compress_to_vec;
 use serde::Serialize;
 
-use crate::engine::description::{dtype_name, file_error};
+use crate::engine::description::dtype_name;
 use crate::files::model::Model;
 use crate::files::quoting::quoted;
 
@@ -73,21 +72,20 @@ struct Facts<'a> {
 /// Says that no page of such a model would be small enough.
 pub(crate) fn page(
     model: &Model,
-    rounded: Option<&[u8]>,
+    rounded: Option<&Model>,
     training: &[String],
 ) -> anyhow::Result<(String, u32)> {
-    let bytes = rounded.unwrap_or(model.bytes());
-    let dtype = ModelFile::parse(bytes).map_err(|error| file_error(&error))?.dtype();
+    let written = rounded.unwrap_or(model);
     let shape = model.file.shape();
     let module = MODULES.iter().find(|(l, v, _)| (*l, *v) == (shape.positions, shape.symbols));
     let (.., module) = module.with_context(|| format!("no page has a room of {}", model.config.room()))?;
-    let program = [module, bytes].concat();
+    let program = [module, written.bytes()].concat();
     let code = base85(&compress_to_vec(&program, LEVEL));
     let write = |filter: &Filter| {
         let facts = Facts {
             network: model.config.name,
             parameters: model.config.network.parameters(),
-            weights: dtype_name(dtype),
+            weights: dtype_name(written.file.dtype()),
             positions: shape.positions,
             lowercase: model.is_lowercase(),
             source: rounded.is_none().then(|| file_name(model.argument())),

@@ -160,7 +160,7 @@ fn html(model: &Model, rounded: Option<&Model>, options: &ExportOptions) -> anyh
     let (input, development) = (options.input.as_deref(), options.development);
     let list = model.training_list(Wanted { input, preparation: &preparation, development })?;
     let training = list.as_ref().map_or(&[][..], |list| &list.corpus.training);
-    let (page, bits) = page(model, rounded.map(Model::bytes), training)?;
+    let (page, bits) = page(model, rounded, training)?;
     terminal::say(&match (&list, bits) {
         (None, _) => format!(
             "copies      are not marked: {} does not say which list it was trained on; name it with --input",
