@@ -5,8 +5,6 @@
 //! Every network is made here from random numbers, so that no sum is as tame as in a trained one and nothing has to be trained.
 
 #[allow(dead_code, reason = "this compiles no Rust for chips")]
-#[path = "common/cross.rs"]
-mod cross;
 #[path = "firmware/c.rs"]
 mod c;
 #[path = "c_export/scene.rs"]
@@ -23,7 +21,7 @@ use std::fs;
 use std::process::Command;
 
 use c::{ATMEGA328P, ATMEGA1284P, CLANG, CORTEX_M0, CXX, GCC, LARGE_CORTEX_M0, RV32, RV32EC, Target};
-use cross::{output, project};
+use common::cross::{output, project};
 use micro_diffusion::config::{ConvolutionSmall, PerceptronSmall, Transformer};
 use micro_diffusion::denoiser::Model;
 use micro_diffusion::integer::{Int4, Int8};

@@ -563,40 +563,52 @@ fn a_shape_that_is_not_compiled_in_is_named_beside_those_that_are() {
     scene.bad(&["sample", "--model", "wide.mdm"], 1, &shapes);
 }
 
-/// Every network in every room that it has for own text trains, and its files are read back.
-#[test]
-fn files_of_every_room_are_read_back() {
+/// Checks that a network trains in every room that it has for own text, and that its files are read back.
+fn check_rooms(network: &str) {
     let scene = Scene::new();
     let rooms = [(16, 26), (16, 64), (24, 64), (32, 128), (8, 255), (64, 255)];
     for (positions, symbols) in rooms {
         scene.write("list.txt", lines_of(500, positions, symbols).as_bytes());
-        for network in ["convolution-small", "convolution-medium", "convolution"] {
-            let train = ["train", "--config", network, "--input", "list.txt", "--out", "run", "--steps", "2"];
-            let output = scene.run(&[&train[..], &["--batch", "2", "--no-eval", "--no-pictures"]].concat());
-            let said = text(&output.stderr);
-            assert!(said.contains(&format!("network     {network} {positions} × {symbols}: ")), "{said}");
-            let names = scene.good(&["sample", "--model", "run", "--num", "3"]);
-            let files = [
-                ("safetensors", "run/model.safetensors"),
-                ("int8", "run/model.int8.mdm"),
-                ("int4", "run/model.int4.mdm"),
-            ];
-            for (format, file) in files {
-                // Scaled by a few lines.
-                scene.write("few.txt", lines_of(20, positions.min(8), symbols).as_bytes());
-                scene.good(&["export", "--model", "run", "--format", format, "--input", "few.txt"]);
-                let again = scene.good(&["sample", "--model", file, "--num", "3"]);
-                assert!(format != "safetensors" || again == names, "{network}: {again}");
-                let what = scene.good(&["inspect", "--model", file]);
-                assert!(what.contains(&format!("{positions} positions, {symbols} symbols")), "{what}");
-                let bytes = scene.read(file).len();
-                assert!(
-                    format == "safetensors" || said.contains(&format!("{bytes} bytes of flash")),
-                    "{bytes}: {said}"
-                );
-            }
+        let train = ["train", "--config", network, "--input", "list.txt", "--out", "run", "--steps", "2"];
+        let output = scene.run(&[&train[..], &["--batch", "2", "--no-eval", "--no-pictures"]].concat());
+        let said = text(&output.stderr);
+        assert!(said.contains(&format!("network     {network} {positions} × {symbols}: ")), "{said}");
+        let names = scene.good(&["sample", "--model", "run", "--num", "3"]);
+        let files = [
+            ("safetensors", "run/model.safetensors"),
+            ("int8", "run/model.int8.mdm"),
+            ("int4", "run/model.int4.mdm"),
+        ];
+        for (format, file) in files {
+            // Scaled by a few lines.
+            scene.write("few.txt", lines_of(20, positions.min(8), symbols).as_bytes());
+            scene.good(&["export", "--model", "run", "--format", format, "--input", "few.txt"]);
+            let again = scene.good(&["sample", "--model", file, "--num", "3"]);
+            assert!(format != "safetensors" || again == names, "{network}: {again}");
+            let what = scene.good(&["inspect", "--model", file]);
+            assert!(what.contains(&format!("{positions} positions, {symbols} symbols")), "{what}");
+            let bytes = scene.read(file).len();
+            assert!(
+                format == "safetensors" || said.contains(&format!("{bytes} bytes of flash")),
+                "{bytes}: {said}"
+            );
         }
     }
+}
+
+#[test]
+fn files_of_every_room_of_the_small_convolution_are_read_back() {
+    check_rooms("convolution-small");
+}
+
+#[test]
+fn files_of_every_room_of_the_medium_convolution_are_read_back() {
+    check_rooms("convolution-medium");
+}
+
+#[test]
+fn files_of_every_room_of_the_convolution_are_read_back() {
+    check_rooms("convolution");
 }
 
 #[test]

@@ -11,8 +11,6 @@
     reason = "a test may panic: that is how it fails"
 )]
 
-mod common;
-
 use common::naive::{Hidden, loss_and_price, places};
 use common::tolerance::{
     F64, GRADIENT_CHECK, GRADIENT_SEEN, GRADIENT_STEP, PROPERTY_F64, SHARES, SMOOTH_STEP, assert_close,

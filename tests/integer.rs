@@ -11,8 +11,6 @@
     reason = "a test may panic: that is how it fails"
 )]
 
-mod common;
-
 use common::integers::{
     Case, agrees, all_scores, any_alignment_and_no_change, every_order_and_pattern, parameters, shifted,
     texts, training_computes_integers,

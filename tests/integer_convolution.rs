@@ -1,18 +1,5 @@
 //! The residual convolution in integers: against loops too plain to be wrong, and against the float network of the same
 //! weights.
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    clippy::cast_sign_loss,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test may panic: that is how it fails"
-)]
-
-mod common;
-
 use common::integers::{
     Case, agrees, all_scores, any_alignment_and_no_change, every_order_and_pattern, shifted, texts,
     training_computes_integers,

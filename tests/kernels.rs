@@ -1,18 +1,4 @@
 //! The blocked kernels against naive twins that follow the documented order of each sum: the same bits.
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    clippy::cast_sign_loss,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test may panic: that is how it fails"
-)]
-
-mod common;
-
 use common::integers::all_scores;
 use common::naive::logits_at_work;
 use common::tolerance::{AT_WORK, ORACLE_SCORES, assert_close};

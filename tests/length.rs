@@ -1,18 +1,4 @@
 //! The length of a text: its probabilities, its draw, and the tables that are refused.
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    clippy::cast_sign_loss,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test may panic: that is how it fails"
-)]
-
-mod common;
-
 use common::tolerance::{SHARES, SIGMAS, assert_close};
 use micro_diffusion::categorical::{SymbolSet, Temperature};
 use micro_diffusion::denoiser::{Denoiser, Score};

@@ -1,18 +1,4 @@
 //! The likelihood of a text in a world small enough to try everything: up to 3 positions, 3 symbols, 6 orders.
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    clippy::cast_sign_loss,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test may panic: that is how it fails"
-)]
-
-mod common;
-
 use std::collections::HashMap;
 
 use common::tolerance::{BOUND, F64, JACKKNIFE, LIKELIHOOD, PROPERTY_F64, SHARES, SIGMAS, assert_close};

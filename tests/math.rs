@@ -1,18 +1,4 @@
 //! The numeric source and the generator.
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    clippy::cast_sign_loss,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test may panic: that is how it fails"
-)]
-
-mod common;
-
 use common::tolerance::{EXP_ULPS, F64, assert_close};
 use micro_diffusion::math::{EXP_OVERFLOW, EXP_UNDERFLOW, Real, exp, power, round_to_i32};
 use micro_diffusion::rng::{Purpose, Stream, below, symmetric, threefry2x32};

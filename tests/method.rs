@@ -12,8 +12,6 @@
     reason = "a test may panic: that is how it fails"
 )]
 
-mod common;
-
 use std::collections::HashMap;
 
 use common::Table;

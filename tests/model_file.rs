@@ -1,18 +1,4 @@
 //! The model file: what is written is read, and nothing else is.
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    clippy::cast_sign_loss,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test may panic: that is how it fails"
-)]
-
-mod common;
-
 use micro_diffusion::activation::Activation;
 use micro_diffusion::categorical::{SymbolSet, Temperature};
 use micro_diffusion::denoiser::{Architecture, Model};

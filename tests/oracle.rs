@@ -1,18 +1,4 @@
 //! Every op and every model against an independent implementation in PyTorch, in double precision.
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    clippy::cast_sign_loss,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test may panic: that is how it fails"
-)]
-
-mod common;
-
 use common::loss_and_gradient;
 use common::oracle::Oracle;
 use common::tolerance::{

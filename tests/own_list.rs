@@ -2,14 +2,11 @@
 //!
 //! Where QEMU or the chip's target is missing this says so and passes, unless `CI` is set.
 
-#[path = "common/cross.rs"]
-mod cross;
-
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use cross::{Compiler, output, project, run_build, skip};
+use common::cross::{Compiler, output, project, run_build, skip};
 
 const TARGET: &str = "thumbv7em-none-eabihf";
 

@@ -1,13 +1,4 @@
 //! Packs: which texts share one, and that a text sees itself only.
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test may panic: that is how it fails"
-)]
-
 use micro_diffusion::activation::Activation;
 use micro_diffusion::convolution::Convolution;
 use micro_diffusion::denoiser::{Example, Model};

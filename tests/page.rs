@@ -6,14 +6,11 @@
 
 #![allow(dead_code, reason = "not every test crosses")]
 
-#[path = "common/cross.rs"]
-mod cross;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use cross::{output, project, skip};
+use common::cross::{output, project, skip};
 use serde_json::json;
 use tempfile::TempDir;
 

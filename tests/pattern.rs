@@ -1,18 +1,4 @@
 //! Patterns against a matcher too plain to be wrong, over every pattern and every text of a tiny world.
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    clippy::cast_sign_loss,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test may panic: that is how it fails"
-)]
-
-mod common;
-
 use micro_diffusion::categorical::{SymbolSet, Temperature};
 use micro_diffusion::pattern::{
     Form, PatternError, cumulate, drawn_form, each_form, leaves_all_open, next_placement, placements,

@@ -1,18 +1,4 @@
 //! The forward process, the schedules, the learning rate and the bound, against what they promise.
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    clippy::cast_sign_loss,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test may panic: that is how it fails"
-)]
-
-mod common;
-
 use common::tolerance::{BOUND, COSINE, F32, F64, LOG_PROBABILITY, SIGMAS, UNIFORM, assert_close};
 use common::{Table, probabilities};
 use micro_diffusion::adam::{Adam, SMALLEST, average_rate, average_update, learning_rate};

@@ -1,20 +1,6 @@
 //! What must hold whatever the numbers, texts and patterns are: each property on inputs that proptest draws and shrinks.
 //!
 //! `PROPTEST_CASES` says how many of them; the default is few, so that the tests stay quick.
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    clippy::cast_sign_loss,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test may panic: that is how it fails"
-)]
-
-mod common;
-
 use std::collections::BTreeSet;
 
 use common::tolerance::{ORACLE_SOFTMAX, PROPERTY_F64, SIGMAS, assert_close};

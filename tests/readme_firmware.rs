@@ -4,14 +4,11 @@
 //! Where QEMU or the chips' targets are missing these tests say so and pass. `.ci/emulators` installs both, and where the
 //! variable `CI` is set every test must run.
 
-#[path = "common/cross.rs"]
-mod cross;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use cross::{Compiler, output, project, run_build, skip};
+use common::cross::{Compiler, output, project, run_build, skip};
 use tempfile::TempDir;
 
 const TARGET: &str = "thumbv6m-none-eabi";

@@ -11,8 +11,6 @@
     reason = "a test may panic: that is how it fails"
 )]
 
-mod common;
-
 use std::collections::HashMap;
 
 use common::tolerance::{CATEGORICAL, CONFIDENCE, POWER_ENTRY, POWER_OF_TWO, SIGMAS, assert_close};

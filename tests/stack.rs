@@ -1,18 +1,4 @@
 //! Nothing large lies on the stack: every configuration trains and samples in a thread of a documented size.
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    clippy::cast_sign_loss,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test may panic: that is how it fails"
-)]
-
-mod common;
-
 use common::{add_gradient, batch};
 use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::Adam;

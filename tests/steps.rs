@@ -1,11 +1,9 @@
 //! Training steps on several threads, against their definition on one.
 
-#[path = "common/training.rs"]
-mod training;
-
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use common::training::{Run, STEPS, State, adam};
 use micro_diffusion::activation::{Activation, Steps};
 use micro_diffusion::adam::average_rate;
 use micro_diffusion::convolution::Convolution;
@@ -16,7 +14,6 @@ use micro_diffusion::residual::Residual;
 use micro_diffusion::transformer::Transformer;
 use micro_diffusion_cli::engine::step::{Batch, Parameters, Rates, Setup, Step};
 use rayon::ThreadPoolBuilder;
-use training::{Run, STEPS, State, adam};
 
 fn rates(step: u32) -> Rates {
     Rates { adam: adam(step), average: average_rate(step, 0.99) }

@@ -10,14 +10,11 @@
 // The core's lints are for firmware.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "common/cross.rs"]
-mod cross;
-
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::Command;
 
-use cross::{Compiler, output, project, run_build, skip};
+use common::cross::{Compiler, output, project, run_build, skip};
 
 /// A target, how its program is run, and the program's file name.
 struct Target {

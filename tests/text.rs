@@ -1,16 +1,4 @@
 //! Texts, alphabets and encoding.
-#![allow(
-    clippy::arithmetic_side_effects,
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    clippy::cast_sign_loss,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test may panic: that is how it fails"
-)]
-
 use micro_diffusion::text::{Alphabet, AlphabetError, EncodeError, Text};
 
 fn text<const L: usize>(symbols: &[u8]) -> Text<L> {

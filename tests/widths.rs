@@ -4,9 +4,7 @@
 //! `multiversion` asks a machine for ten more features than a target names where that is of AVX-512, those of Ice Lake; a
 //! server that has AVX-512 without them runs the baseline instead. What does not run is skipped, and the test says so.
 
-#[path = "common/training.rs"]
-mod training;
-
+use common::training::{Run, State};
 use micro_diffusion::activation::{Activation, Steps};
 use micro_diffusion::adam::AdamStep;
 use micro_diffusion::attention::Heads;
@@ -26,7 +24,6 @@ use micro_diffusion_cli::engine::kernels::Vectorised;
 use micro_diffusion_cli::{each_kernel, kernels_compiled_for};
 use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
-use training::{Run, State};
 
 /// A type of kernels compiled for `$target`, and a function that says whether what runs was compiled with `$feature`.
 macro_rules! width {

@@ -7,9 +7,9 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::c::{ATMEGA328P, ATMEGA1284P, CXX};
-use crate::cross::{output, project, skip};
 use crate::pasted;
 use crate::scene::{bad, good, program, shipped, tried};
+use common::cross::{output, project, skip};
 
 /// The library of the shipped convolution for chips, called dream, in a folder.
 fn arduino_library() -> (TempDir, String) {

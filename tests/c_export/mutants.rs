@@ -8,8 +8,8 @@ use micro_diffusion::integer::{Int4, Int8};
 use micro_diffusion::rng::{Purpose, Stream, below};
 
 use crate::c::CLANG;
-use crate::cross::project;
 use crate::scene::{Case, Scene, characters, random_model, told, tried};
+use common::cross::project;
 
 /// A constant in the code of a header, or an entry of a table: where it stands, its digits, and what takes its place.
 #[derive(Clone, Debug)]

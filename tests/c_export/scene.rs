@@ -18,7 +18,7 @@ use micro_diffusion::text::Alphabet;
 use tempfile::TempDir;
 
 use crate::c::{GCC, Target};
-use crate::cross::{project, skip};
+use common::cross::{project, skip};
 
 /// Runs the program in `folder`.
 pub(crate) fn program(folder: &Path, arguments: &[&str]) -> Output {

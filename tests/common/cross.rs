@@ -8,7 +8,7 @@ use std::process::Command;
 const REQUIRED: &str = "CI";
 
 /// The folder of this project.
-pub(crate) fn project() -> &'static Path {
+pub fn project() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
@@ -16,26 +16,26 @@ pub(crate) fn project() -> &'static Path {
 ///
 /// # Panics
 /// Where [`REQUIRED`] is set.
-pub(crate) fn skip(reason: &str) {
+pub fn skip(reason: &str) {
     assert!(std::env::var_os(REQUIRED).is_none(), "{REQUIRED} is set, but {reason}");
     eprintln!("SKIPPED: {reason}");
 }
 
 /// What `command` prints on stdout; `None` where it cannot be run or fails.
-pub(crate) fn output(command: &mut Command) -> Option<String> {
+pub fn output(command: &mut Command) -> Option<String> {
     let output = command.output().ok().filter(|output| output.status.success())?;
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Runs a build; the error is what the compiler and the linker said.
-pub(crate) fn run_build(cargo: &mut Command) -> Result<(), String> {
+pub fn run_build(cargo: &mut Command) -> Result<(), String> {
     let output = cargo.output().map_err(|error| error.to_string())?;
     output.status.success().then_some(()).ok_or_else(|| String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
 /// What compiles for other targets.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Compiler {
+pub enum Compiler {
     /// The one that compiles this test, with rustup's targets.
     Rustup,
     /// Debian's, which has the sources of `core` instead.
@@ -44,7 +44,7 @@ pub(crate) enum Compiler {
 
 impl Compiler {
     /// A compiler for every target of `targets`.
-    pub(crate) fn find(targets: &[&str]) -> Option<Self> {
+    pub fn find(targets: &[&str]) -> Option<Self> {
         if Path::new("/usr/bin/rustc").exists()
             && Path::new("/usr/lib/rustlib/src/rust/library/core").exists()
             && output(Command::new("ld.lld").arg("--version")).is_some()
@@ -57,7 +57,7 @@ impl Compiler {
     }
 
     /// Cargo's `build` for `target`; Debian's compiler also builds the `libraries`, such as `core`.
-    pub(crate) fn build(self, target: &str, libraries: &str) -> Command {
+    pub fn build(self, target: &str, libraries: &str) -> Command {
         let mut cargo = match self {
             Self::Rustup => Command::new("cargo"),
             Self::Debian => {

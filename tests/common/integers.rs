@@ -17,7 +17,7 @@ use micro_diffusion::text::Alphabet;
 use super::numbers;
 
 /// Trained parameters, as if: numbers of the sizes that training gives.
-pub(crate) fn parameters<M: Model<L, V>, const L: usize, const V: usize>(seed: u64) -> Vec<f32> {
+pub fn parameters<M: Model<L, V>, const L: usize, const V: usize>(seed: u64) -> Vec<f32> {
     let mut parameters = numbers(seed, M::PARAMETERS);
     let mut rest = &mut parameters[..];
     for (tensor, size) in M::TENSORS.iter().zip([0.7, 0.4, 1.1, 0.5, 1.1, 0.5]) {
@@ -29,14 +29,14 @@ pub(crate) fn parameters<M: Model<L, V>, const L: usize, const V: usize>(seed: u
 }
 
 /// A network in integers: the parameters it comes from, its scales and its tensors.
-pub(crate) struct Case {
-    pub(crate) parameters: Vec<f32>,
-    pub(crate) scales: Scales,
-    pub(crate) payload: Vec<u8>,
+pub struct Case {
+    pub parameters: Vec<f32>,
+    pub scales: Scales,
+    pub payload: Vec<u8>,
 }
 
 impl Case {
-    pub(crate) fn new<M: Model<L, V>, I: IntegerModel<L, V>, const L: usize, const V: usize>(
+    pub fn new<M: Model<L, V>, I: IntegerModel<L, V>, const L: usize, const V: usize>(
         seed: u64,
         activation: u8,
     ) -> Self {
@@ -48,7 +48,7 @@ impl Case {
     }
 
     /// Whether its tensors are taken as an `I` at its scales after `change`.
-    pub(crate) fn taken_with<I: IntegerModel<L, V>, const L: usize, const V: usize>(
+    pub fn taken_with<I: IntegerModel<L, V>, const L: usize, const V: usize>(
         &self,
         change: impl Fn(&mut Scales),
     ) -> bool {
@@ -58,7 +58,7 @@ impl Case {
     }
 
     /// The parameters as the tensors of an `I` hold them.
-    pub(crate) fn rounded<I: IntegerModel<L, V>, const L: usize, const V: usize>(&self) -> Vec<f32> {
+    pub fn rounded<I: IntegerModel<L, V>, const L: usize, const V: usize>(&self) -> Vec<f32> {
         let mut weights = self.parameters.clone();
         let mut rest = &mut weights[..];
         for (tensor, exponent) in I::TENSORS.iter().zip(self.scales.tensors) {
@@ -70,10 +70,7 @@ impl Case {
         weights
     }
 
-    pub(crate) fn file<I: IntegerModel<L, V>, const L: usize, const V: usize>(
-        &self,
-        alphabet: &str,
-    ) -> Vec<u8> {
+    pub fn file<I: IntegerModel<L, V>, const L: usize, const V: usize>(&self, alphabet: &str) -> Vec<u8> {
         let mut bytes = Vec::new();
         let sink = |piece: &[u8]| -> Result<(), ()> {
             bytes.extend_from_slice(piece);
@@ -87,7 +84,7 @@ impl Case {
 }
 
 /// The integers of each tensor, read from the payload one number at a time.
-pub(crate) fn integers(tensors: &[StoredTensor], mut payload: &[u8]) -> Vec<Vec<i64>> {
+pub fn integers(tensors: &[StoredTensor], mut payload: &[u8]) -> Vec<Vec<i64>> {
     let decode = |tensor: &StoredTensor| {
         let bytes;
         (bytes, payload) = payload.split_at(tensor.bytes());
@@ -120,12 +117,12 @@ pub(crate) fn integers(tensors: &[StoredTensor], mut payload: &[u8]) -> Vec<Vec<
 }
 
 /// 2ⁿ·`x`, exactly.
-pub(crate) fn shifted(x: i64, n: i64) -> i64 {
+pub fn shifted(x: i64, n: i64) -> i64 {
     if n >= 0 { x << n } else { x >> -n }
 }
 
 /// Texts of every length from all masks to none.
-pub(crate) fn texts<const L: usize, const V: usize>(seed: u64) -> Vec<Vec<Option<u8>>> {
+pub fn texts<const L: usize, const V: usize>(seed: u64) -> Vec<Vec<Option<u8>>> {
     let stream = Stream::new(seed, Purpose::Noise);
     (0..40)
         .map(|text: u32| {
@@ -137,7 +134,7 @@ pub(crate) fn texts<const L: usize, const V: usize>(seed: u64) -> Vec<Vec<Option
 }
 
 /// The scores of every letter of `text`, with symbols put at the positions past its end too, which are ignored.
-pub(crate) fn all_scores<D: Denoiser<L, V>, const L: usize, const V: usize>(
+pub fn all_scores<D: Denoiser<L, V>, const L: usize, const V: usize>(
     denoiser: &mut D,
     text: &[Option<u8>],
 ) -> Vec<[Score; V]> {
@@ -156,7 +153,7 @@ pub(crate) fn all_scores<D: Denoiser<L, V>, const L: usize, const V: usize>(
 }
 
 /// Compares, over many texts and with one denoiser for all, the scores of an `I` with those that `plain` gives some positions.
-pub(crate) fn agrees<I: IntegerModel<L, V>, const L: usize, const V: usize>(
+pub fn agrees<I: IntegerModel<L, V>, const L: usize, const V: usize>(
     case: &Case,
     mut plain: impl FnMut(&[Vec<i64>], &[Option<u8>]) -> Vec<(usize, [i64; V])>,
 ) {
@@ -172,7 +169,7 @@ pub(crate) fn agrees<I: IntegerModel<L, V>, const L: usize, const V: usize>(
 }
 
 /// What trains for the integers of `P` computes what they compute: the same scores of masked positions, to the bit.
-pub(crate) fn training_computes_integers<
+pub fn training_computes_integers<
     M: Quantisable<L, V>,
     P: Precision + 'static,
     const L: usize,
@@ -197,12 +194,7 @@ pub(crate) fn training_computes_integers<
 }
 
 /// The file of a small `I` is read at any alignment, and no cut or change of a byte is.
-pub(crate) fn any_alignment_and_no_change<
-    M: Model<L, V>,
-    I: IntegerModel<L, V>,
-    const L: usize,
-    const V: usize,
->(
+pub fn any_alignment_and_no_change<M: Model<L, V>, I: IntegerModel<L, V>, const L: usize, const V: usize>(
     activation: u8,
     alphabet: &str,
 ) {
@@ -236,7 +228,7 @@ pub(crate) fn any_alignment_and_no_change<
 
 /// The checksum of the texts that an `I` for names draws in every order and for several patterns, which they fit, and the
 /// texts.
-pub(crate) fn every_order_and_pattern<M: Model<L, 26>, I: IntegerModel<L, 26>, const L: usize>(
+pub fn every_order_and_pattern<M: Model<L, 26>, I: IntegerModel<L, 26>, const L: usize>(
     activation: u8,
 ) -> (u32, String) {
     let case = Case::new::<M, I, L, 26>(1, activation);

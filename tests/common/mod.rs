@@ -1,10 +1,10 @@
-//! What several test files share.
-#![allow(dead_code, reason = "each test file uses its part")]
-
-pub(crate) mod integers;
-pub(crate) mod naive;
-pub(crate) mod oracle;
-pub(crate) mod tolerance;
+//! What the tests share.
+pub mod cross;
+pub mod integers;
+pub mod naive;
+pub mod oracle;
+pub mod tolerance;
+pub mod training;
 
 use micro_diffusion::activation::Activation;
 use micro_diffusion::denoiser::{Denoiser, Example, Model, Score};
@@ -15,24 +15,24 @@ use micro_diffusion::rng::{Purpose, Stream, symmetric};
 use micro_diffusion::text::Text;
 
 /// `count` numbers in ±1, fixed by `seed`.
-pub(crate) fn numbers(seed: u64, count: usize) -> Vec<f64> {
+pub fn numbers(seed: u64, count: usize) -> Vec<f64> {
     let stream = Stream::new(seed, Purpose::Weights);
     (0..count as u32).map(|index| f64::from(symmetric(stream.draw(index, 0)[0]))).collect()
 }
 
 /// `M` numbers in ±1 as an array.
-pub(crate) fn vector<const M: usize>(seed: u64) -> [f64; M] {
+pub fn vector<const M: usize>(seed: u64) -> [f64; M] {
     numbers(seed, M).try_into().unwrap()
 }
 
 /// An `N` × `M` matrix of numbers in ±1.
-pub(crate) fn matrix<const N: usize, const M: usize>(seed: u64) -> [[f64; M]; N] {
+pub fn matrix<const N: usize, const M: usize>(seed: u64) -> [[f64; M]; N] {
     std::array::from_fn(|row| vector(seed * 1000 + row as u64))
 }
 
 /// A batch with every kind of example: some masks, all masks, none that count, shown positions that count; texts of every
 /// length, the longest first.
-pub(crate) fn batch<const L: usize>(rows: usize, symbols: u8) -> Vec<Example<L>> {
+pub fn batch<const L: usize>(rows: usize, symbols: u8) -> Vec<Example<L>> {
     let stream = Stream::new(9, Purpose::Order);
     (0..rows as u32)
         .map(|row| {
@@ -54,7 +54,7 @@ pub(crate) fn batch<const L: usize>(rows: usize, symbols: u8) -> Vec<Example<L>>
 }
 
 /// The losses of a batch, and with them the gradient of every parameter, tensor by tensor and part by part.
-pub(crate) fn loss_and_gradient<M: Model<L, V>, const L: usize, const V: usize>(
+pub fn loss_and_gradient<M: Model<L, V>, const L: usize, const V: usize>(
     parameters: &[f64],
     batch: &[Example<L>],
     symbols: usize,
@@ -69,7 +69,7 @@ pub(crate) fn loss_and_gradient<M: Model<L, V>, const L: usize, const V: usize>(
 }
 
 /// Adds to `out`, as long as the parameters, the gradient that `records` of `shard` hold.
-pub(crate) fn add_gradient<M: Model<L, V>, R: Real, K: Kernels<R>, const L: usize, const V: usize>(
+pub fn add_gradient<M: Model<L, V>, R: Real, K: Kernels<R>, const L: usize, const V: usize>(
     kernels: K,
     shard: &[Example<L>],
     records: &[R],
@@ -88,20 +88,20 @@ pub(crate) fn add_gradient<M: Model<L, V>, R: Real, K: Kernels<R>, const L: usiz
 /// A denoiser that a table defines: what it says depends on the length and on what is shown where.
 /// It counts how often it is evaluated.
 #[derive(Clone)]
-pub(crate) struct Table<const L: usize, const V: usize> {
+pub struct Table<const L: usize, const V: usize> {
     /// Of the n positions.
-    pub(crate) symbols: Vec<Option<u8>>,
-    pub(crate) evaluations: usize,
-    pub(crate) seed: u64,
+    pub symbols: Vec<Option<u8>>,
+    pub evaluations: usize,
+    pub seed: u64,
 }
 
 impl<const L: usize, const V: usize> Table<L, V> {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self { symbols: vec![None; L], evaluations: 0, seed }
     }
 
     /// The scores at `position` of the text `symbols`.
-    pub(crate) fn scores_of(seed: u64, symbols: &[Option<u8>], position: usize) -> [Score; V] {
+    pub fn scores_of(seed: u64, symbols: &[Option<u8>], position: usize) -> [Score; V] {
         let add = |code: u32, s: &Option<u8>| code.wrapping_mul(7) + s.map_or(0, |s| u32::from(s) + 1);
         let code = symbols.iter().fold(1, add);
         let stream = Stream::new(seed, Purpose::Weights).child(code, position as u32);
@@ -128,7 +128,7 @@ impl<const L: usize, const V: usize> Denoiser<L, V> for Table<L, V> {
 }
 
 /// e^(s/65536) normalised, in f64: what the integers should compute.
-pub(crate) fn probabilities(scores: &[Score], temperature: f64) -> Vec<f64> {
+pub fn probabilities(scores: &[Score], temperature: f64) -> Vec<f64> {
     let weights: Vec<f64> = scores.iter().map(|s| (f64::from(*s) / 65_536.0 / temperature).exp()).collect();
     let total: f64 = weights.iter().sum();
     weights.into_iter().map(|weight| weight / total).collect()

@@ -6,7 +6,7 @@ use micro_diffusion::dropout::Dropout;
 use micro_diffusion::product::width_of;
 
 /// What becomes of the sums of hidden values, and what was made of them before.
-pub(crate) struct Hidden {
+pub struct Hidden {
     activation: Activation,
     /// (x, y, slope) of every step that was taken, in the order of the pass.
     steps: Vec<[f64; 3]>,
@@ -15,13 +15,13 @@ pub(crate) struct Hidden {
 }
 
 impl Hidden {
-    pub(crate) fn new(activation: Activation) -> Self {
+    pub fn new(activation: Activation) -> Self {
         Self { activation, steps: Vec::new(), next: None }
     }
 
     /// From now on y = y₀ + slope·(x − x₀), with x₀, y₀ and the slope of the passes so far: what the straight-through
     /// estimator differentiates, each step continued by the ramp it stands for.
-    pub(crate) fn along_the_slopes(&mut self) {
+    pub fn along_the_slopes(&mut self) {
         self.next = Some(0);
     }
 
@@ -247,7 +247,7 @@ fn attention(shape: Shape, maps: &[f64], normed: &[Vec<f64>]) -> Vec<Vec<f64>> {
 }
 
 /// The logits of each letter of `text` by the network of `shape`, at work.
-pub(crate) fn logits_at_work(
+pub fn logits_at_work(
     shape: Shape,
     parameters: &[f64],
     activation: Activation,
@@ -263,7 +263,7 @@ pub(crate) fn logits_at_work(
 
 /// Where dropout finds the hidden values of an example.
 #[derive(Clone, Copy)]
-pub(crate) struct Place {
+pub struct Place {
     dropout: Dropout,
     /// Positions of a map.
     width: usize,
@@ -273,7 +273,7 @@ pub(crate) struct Place {
 
 /// Where dropout finds those of each example of a batch: a perceptron's in a row of its own; else in a map with texts that follow
 /// each other, as many as fit 16 positions, which all go by what the first says.
-pub(crate) fn places<const L: usize>(shape: Shape, batch: &[Example<L>]) -> Vec<Place> {
+pub fn places<const L: usize>(shape: Shape, batch: &[Example<L>]) -> Vec<Place> {
     if matches!(shape.architecture, Architecture::Mlp | Architecture::Residual) {
         return batch.iter().map(|e| Place { dropout: e.dropout, width: 1, first: 0 }).collect();
     }
@@ -294,7 +294,7 @@ pub(crate) fn places<const L: usize>(shape: Shape, batch: &[Example<L>]) -> Vec<
 }
 
 /// The loss of `example`, which is at `place`, and what its hidden values cost besides.
-pub(crate) fn loss_and_price<const L: usize>(
+pub fn loss_and_price<const L: usize>(
     shape: Shape,
     parameters: &[f64],
     (example, place): (&Example<L>, Place),

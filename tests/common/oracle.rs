@@ -11,11 +11,11 @@ const VECTORS: &str = include_str!("../oracle/vectors.txt");
 const SCRIPT: &[u8] = include_bytes!("../oracle/generate.py");
 
 /// All vectors by name.
-pub(crate) struct Oracle(HashMap<&'static str, Vec<f64>>);
+pub struct Oracle(HashMap<&'static str, Vec<f64>>);
 
 impl Oracle {
     /// Reads the vectors; panics where the script that made them has changed since.
-    pub(crate) fn load() -> Self {
+    pub fn load() -> Self {
         let mut lines = VECTORS.lines();
         let stamp = lines.next().unwrap().strip_prefix("crc32 ").unwrap();
         assert_eq!(
@@ -27,25 +27,22 @@ impl Oracle {
     }
 
     /// The vector `name`.
-    pub(crate) fn get(&self, name: &str) -> &[f64] {
+    pub fn get(&self, name: &str) -> &[f64] {
         self.0.get(name).unwrap_or_else(|| panic!("no vector {name}"))
     }
 
     /// The vector `name` as an array.
-    pub(crate) fn array<const N: usize>(&self, name: &str) -> [f64; N] {
+    pub fn array<const N: usize>(&self, name: &str) -> [f64; N] {
         self.get(name).try_into().unwrap()
     }
 
     /// The parameters of model `M` in flat order, each tensor under `prefix` and its name.
-    pub(crate) fn parameters<M: Model<L, V>, const L: usize, const V: usize>(
-        &self,
-        prefix: &str,
-    ) -> Vec<f64> {
+    pub fn parameters<M: Model<L, V>, const L: usize, const V: usize>(&self, prefix: &str) -> Vec<f64> {
         M::TENSORS.iter().flat_map(|tensor| self.get(&format!("{prefix}{}", tensor.name)).to_vec()).collect()
     }
 
     /// The batch of `case`.
-    pub(crate) fn batch<const L: usize>(&self, case: &str) -> Vec<Example<L>> {
+    pub fn batch<const L: usize>(&self, case: &str) -> Vec<Example<L>> {
         let field = |name: &str| self.get(&format!("{case}/{name}")).as_chunks::<L>().0;
         let rows = field("clean").iter().zip(field("masked")).zip(field("weights"));
         let lengths = self.get(&format!("{case}/lengths"));

@@ -10,25 +10,25 @@ use micro_diffusion::rounding::Grid;
 use micro_diffusion::text::Text;
 
 /// Steps of a run.
-pub(crate) const STEPS: u32 = 3;
+pub const STEPS: u32 = 3;
 
 /// What all steps of a run have in common.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Run {
+pub struct Run {
     /// Examples of a batch.
-    pub(crate) rows: usize,
+    pub rows: usize,
     /// Symbols of the alphabet.
-    pub(crate) symbols: usize,
-    pub(crate) activation: Activation,
+    pub symbols: usize,
+    pub activation: Activation,
     /// The probability with which a hidden value is left out.
-    pub(crate) dropout: f32,
+    pub dropout: f32,
     /// What the weights are rounded to, if they are.
-    pub(crate) grid: Option<Grid>,
+    pub grid: Option<Grid>,
 }
 
 impl Run {
     /// Row `row` of step `step`.
-    pub(crate) fn example<const L: usize>(&self, step: u32, row: usize) -> Example<L> {
+    pub fn example<const L: usize>(&self, step: u32, row: usize) -> Example<L> {
         let row = row as u32;
         let stream = Stream::new(2, Purpose::Noise).child(step, row);
         let length = L - row as usize % L;
@@ -39,12 +39,12 @@ impl Run {
     }
 
     /// The batch of step `step`.
-    pub(crate) fn batch<const L: usize>(&self, step: u32) -> Vec<Example<L>> {
+    pub fn batch<const L: usize>(&self, step: u32) -> Vec<Example<L>> {
         (0..self.rows).map(|row| self.example(step, row)).collect()
     }
 
     /// What the steps of this run make of an `M`, computed by `kernels`.
-    pub(crate) fn definition<M: Model<L, V>, K: Kernels<f32>, const L: usize, const V: usize>(
+    pub fn definition<M: Model<L, V>, K: Kernels<f32>, const L: usize, const V: usize>(
         &self,
         kernels: K,
     ) -> State {
@@ -80,22 +80,22 @@ impl Run {
 }
 
 /// The rates of step `step`.
-pub(crate) fn adam(step: u32) -> AdamStep<f32> {
+pub fn adam(step: u32) -> AdamStep<f32> {
     Adam { weight_decay: 0.1, ..Adam::default() }.step(step, 0.01)
 }
 
 /// What training changes.
 #[derive(Clone, Debug)]
-pub(crate) struct State {
-    pub(crate) weights: Vec<f32>,
-    pub(crate) m: Vec<f32>,
-    pub(crate) v: Vec<f32>,
-    pub(crate) average: Vec<f32>,
-    pub(crate) losses: Vec<f32>,
+pub struct State {
+    pub weights: Vec<f32>,
+    pub m: Vec<f32>,
+    pub v: Vec<f32>,
+    pub average: Vec<f32>,
+    pub losses: Vec<f32>,
 }
 
 impl State {
-    pub(crate) fn new<M: Model<L, V>, const L: usize, const V: usize>(rows: usize) -> Self {
+    pub fn new<M: Model<L, V>, const L: usize, const V: usize>(rows: usize) -> Self {
         let mut weights = vec![0.0; M::PARAMETERS];
         M::initialise(&mut weights, Stream::new(1, Purpose::Weights));
         let zeros = vec![0.0; M::PARAMETERS];

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::cross::project;
+use common::cross::project;
 
 /// What a C compiler is asked to complain about, and that it fails where it does.
 pub(crate) const WARNINGS: [&str; 5] = ["-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror"];

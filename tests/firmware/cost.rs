@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::c::{CORTEX_M0, RV32, RV32EC, Target};
-use crate::cross::{output, run_build};
 use crate::tools::{CORTEX_M3, CORTEX_M4F, Chip, Image, MICROBIT, Program, RISC_V, TEN_CENT, Tools, project};
+use common::cross::{output, run_build};
 
 /// The committed figures.
 const TABLE: &str = "tests/golden/firmware.tsv";

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
-use crate::cross::{Compiler, output, run_build};
-pub(crate) use crate::cross::{project, skip};
+use common::cross::{Compiler, output, run_build};
+pub(crate) use common::cross::{project, skip};
 use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol, SectionKind};
 
 /// An emulated chip.
