@@ -3,7 +3,6 @@
 use std::path::Path;
 
 fn main() {
-    println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=MEMORY");
     let memory = match (std::env::var("MEMORY"), std::env::var("TARGET").as_deref()) {
         (Ok(path), _) => {
