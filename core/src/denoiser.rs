@@ -11,7 +11,6 @@ use crate::kernels::Kernels;
 use crate::linear::GROUP;
 use crate::math::{Real, Stored, round_to_i32};
 use crate::rng::{Stream, symmetric};
-use crate::softmax::Target;
 use crate::tensor::Tensor;
 use crate::text::Text;
 
@@ -101,6 +100,13 @@ impl<const L: usize> Example<L> {
     #[inline(always)]
     pub fn shown(&self) -> &[Option<u8>] {
         self.noisy.get(..self.length()).unwrap_or(&self.noisy)
+    }
+
+    /// The weight of `position`, 0 past the end.
+    #[inline(always)]
+    pub(crate) fn weight(&self, position: usize) -> f32 {
+        let weight = self.weights.get(position).copied().unwrap_or(0.0);
+        if position < self.length() { weight } else { 0.0 }
     }
 
     /// The weights of the n positions.
@@ -253,31 +259,37 @@ pub(crate) fn all_rows(rows: usize) -> impl Iterator<Item = heapless::Vec<usize,
     (0..rows).step_by(GROUP).map(move |first| (first..rows).take(GROUP).collect())
 }
 
-/// Rows of a batch that are scored at one position.
-pub(crate) struct Scored {
-    /// Their numbers.
-    pub(crate) rows: heapless::Vec<usize, GROUP>,
-    /// What is expected there, in the same order.
-    pub(crate) targets: heapless::Vec<Target, GROUP>,
+/// Calls `each` with what `item` makes of the examples of a batch and their numbers, [`GROUP`] examples at a time, where it says
+/// that it is to be kept. Which are kept cannot be foreseen, so nothing branches on it.
+#[inline(always)]
+pub(crate) fn in_groups<T: Copy, const L: usize>(
+    batch: &[Example<L>],
+    none: T,
+    item: impl Fn(usize, &Example<L>) -> (T, bool),
+    mut each: impl FnMut(&[T]),
+) {
+    let mut examples = batch.iter().enumerate();
+    while examples.len() > 0 {
+        let (mut group, mut count) = ([none; GROUP], 0_usize);
+        for (number, example) in examples.by_ref().take(GROUP) {
+            let (item, kept) = item(number, example);
+            if let Some(slot) = group.get_mut(count) {
+                *slot = item;
+            }
+            count = count.wrapping_add(usize::from(kept));
+        }
+        each(group.get(..count).unwrap_or(&[]));
+    }
 }
 
-/// The rows of `batch` that are scored at `position`, in groups.
-pub(crate) fn scored_rows<const L: usize>(
+/// Calls `each` with the rows of `batch` that are scored at `position`, in groups.
+#[inline(always)]
+pub(crate) fn in_scored_rows<const L: usize>(
     batch: &[Example<L>],
     position: usize,
-) -> impl Iterator<Item = Scored> {
-    (0..batch.len()).step_by(GROUP).map(move |first| {
-        let mut scored = Scored { rows: heapless::Vec::new(), targets: heapless::Vec::new() };
-        for (row, example) in batch.iter().enumerate().skip(first).take(GROUP) {
-            let at = example.clean.symbols().get(position).zip(example.weights.get(position));
-            if let Some((clean, weight)) = at.filter(|(_, weight)| **weight != 0.0) {
-                // There is room for as many as a group has.
-                let _ = scored.rows.push(row);
-                let _ = scored.targets.push(Target { row, clean: *clean, weight: *weight });
-            }
-        }
-        scored
-    })
+    each: impl FnMut(&[usize]),
+) {
+    in_groups(batch, 0, |row, example| (row, example.weight(position) != 0.0), each);
 }
 
 /// Logits, in nats, as scores: the nearest 1/65536 nat, saturating at ±32768 nats.

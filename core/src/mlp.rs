@@ -14,12 +14,13 @@
 
 use crate::activation::Activation;
 use crate::denoiser::{
-    Architecture, Denoiser, Example, Model, Score, Shape, all_rows, initialise, scored_rows, to_scores,
+    Architecture, Denoiser, Example, Model, Score, Shape, all_rows, in_groups, in_scored_rows, initialise,
+    to_scores,
 };
 use crate::kernels::Kernels;
-use crate::linear::GROUP;
 use crate::math::{Real, Stored};
 use crate::rng::Stream;
+use crate::softmax::Target;
 use crate::tensor::{Tensor, block, block_mut, cube, matrix};
 
 /// A two-layer perceptron over `L` positions and `V` symbols, with `H` hidden units.
@@ -56,15 +57,17 @@ pub fn look_up<R: Real, K: Kernels<R>, const L: usize>(
         if let Some(row) = lengths.and_then(|lengths| row_of_length(lengths, example.length(), width)) {
             hidden.copy_from_slice(row);
         }
-        let mut rows = heapless::Vec::<&[R], L>::new();
+        let (mut rows, mut count) = ([[].as_slice(); L], 0_usize);
         for (position, table) in tables {
             let symbol = example.shown().get(*position).copied().flatten();
-            if let Some(row) = symbol.and_then(|symbol| block(table, usize::from(symbol), width)) {
-                // There is room for one of each position.
-                let _ = rows.push(row);
+            if let Some(slot) = rows.get_mut(count)
+                && let Some(row) = symbol.and_then(|symbol| block(table, usize::from(symbol), width))
+            {
+                *slot = row;
+                count = count.wrapping_add(1);
             }
         }
-        kernels.lookup_forward(&rows, hidden);
+        kernels.lookup_forward(rows.get(..count).unwrap_or(&[]), hidden);
     }
 }
 
@@ -119,10 +122,15 @@ pub fn output_forward<R: Real, K: Kernels<R>, const L: usize>(
     d_logits: &mut [R],
     losses: &mut [R],
 ) {
-    for scored in scored_rows(batch, position) {
-        kernels.linear_forward(weight, bias, &scored.rows, hidden, d_logits);
-        kernels.cross_entropy_of_rows(&scored.targets, d_logits, bias.len(), symbols, losses);
-    }
+    in_scored_rows(batch, position, |rows| kernels.linear_forward(weight, bias, rows, hidden, d_logits));
+    let none = Target { row: 0, clean: 0, weight: 0.0 };
+    let target = |row, example: &Example<L>| {
+        let (clean, weight) = (example.clean.symbol(position), example.weight(position));
+        (Target { row, clean, weight }, weight != 0.0)
+    };
+    in_groups(batch, none, target, |targets| {
+        kernels.cross_entropy_of_rows(targets, d_logits, bias.len(), symbols, losses);
+    });
 }
 
 /// d_h += U_lᵀ·d_z at the position l = `position`. Forward was [`output_forward`].
@@ -135,9 +143,9 @@ pub fn output_backward<R: Real, K: Kernels<R>, const L: usize>(
     d_hidden: &mut [R],
 ) {
     let width = d_hidden.len().checked_div(batch.len()).unwrap_or(0);
-    for scored in scored_rows(batch, position) {
-        kernels.linear_backward_input(weight, &scored.rows, d_logits, d_hidden, width);
-    }
+    in_scored_rows(batch, position, |rows| {
+        kernels.linear_backward_input(weight, rows, d_logits, d_hidden, width);
+    });
 }
 
 /// d_U_l += Σ d_z·hᵀ at the position l = `position`. Forward was [`output_forward`]; `d_weight` is `[V][H]`.
@@ -151,9 +159,9 @@ pub fn output_weight_gradient<R: Real, K: Kernels<R>, const L: usize>(
 ) {
     let width = |flat: &[R]| flat.len().checked_div(batch.len()).unwrap_or(0);
     let (inputs, outputs) = (width(hidden), width(d_logits));
-    for scored in scored_rows(batch, position) {
-        kernels.linear_backward_weight(&scored.rows, hidden, d_logits, outputs, d_weight, inputs);
-    }
+    in_scored_rows(batch, position, |rows| {
+        kernels.linear_backward_weight(rows, hidden, d_logits, outputs, d_weight, inputs);
+    });
 }
 
 /// d_c_l += Σ d_z at the position l = `position`. Forward was [`output_forward`]; `d_bias` is `[V]`.
@@ -164,9 +172,7 @@ pub fn output_bias_gradient<R: Real, K: Kernels<R>, const L: usize>(
     d_logits: &[R],
     d_bias: &mut [R],
 ) {
-    for scored in scored_rows(batch, position) {
-        kernels.linear_backward_bias(&scored.rows, d_logits, d_bias);
-    }
+    in_scored_rows(batch, position, |rows| kernels.linear_backward_bias(rows, d_logits, d_bias));
 }
 
 /// d_E_l\[x_l\] += Σ d_h, the gradient of the table of the position l = `position`. Forward was [`look_up`].
@@ -205,17 +211,14 @@ fn rows_gradient<R: Real, K: Kernels<R>, const L: usize>(
     d_table: &mut [R],
 ) {
     let width = d_hidden.len().checked_div(batch.len()).unwrap_or(0);
-    let mut examples = batch.iter().enumerate();
-    while examples.len() > 0 {
-        let mut read = heapless::Vec::<(usize, u8), GROUP>::new();
-        for (number, example) in examples.by_ref().take(GROUP) {
-            if let Some(row) = row(example) {
-                // There is room for as many as are taken.
-                let _ = read.push((number, row));
-            }
-        }
-        kernels.lookup_backward(&read, d_hidden, d_table, width);
-    }
+    in_groups(
+        batch,
+        (0, 0),
+        |number, example| row(example).map_or(((0, 0), false), |row| ((number, row), true)),
+        |read| {
+            kernels.lookup_backward(read, d_hidden, d_table, width);
+        },
+    );
 }
 
 /// d_b += Σ d_h over the rows of a batch: the gradient of the bias of a hidden layer. `d_hidden` is `[E][H]`.

@@ -27,6 +27,12 @@ impl<const L: usize> Text<L> {
     pub fn symbols(&self) -> &[u8] {
         self.symbols.get(..self.length).unwrap_or(&self.symbols)
     }
+
+    /// Its symbol at `position`, 0 past the end.
+    #[inline(always)]
+    pub(crate) fn symbol(&self, position: usize) -> u8 {
+        self.symbols.get(position).copied().unwrap_or(0)
+    }
 }
 
 /// The characters that texts are made of, each once, in the order of their symbols.

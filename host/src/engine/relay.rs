@@ -1,8 +1,8 @@
-//! A step of the perceptron, in which each thread has positions of its own.
+//! A step of the perceptron, in which each thread has tables and outputs of its own.
 //!
 //! A weight that one thread writes and another reads travels between the caches of two processors in every step, which takes
-//! about as long as to compute with it. Here a thread always has the same positions: it alone reads and writes their rows of
-//! the table, their output weights and their biases. What travels is hidden values and their gradients, a fifth as much.
+//! about as long as to compute with it. Here a thread has the tables of some positions and the output weights and biases of
+//! some, much the same in every step, and it alone reads and writes them. What travels is hidden values and their gradients, a fifth as much.
 //!
 //! Both are sums over all positions, in their order, so they go from thread to thread ([`Relay`]); while a thread waits, it does
 //! what does not need them. Then all threads read them. No sum changes its order, so the number of threads changes no bit.
@@ -16,7 +16,8 @@ use micro_diffusion::mlp::{self, Mlp};
 
 use crate::engine::kernels::Vectorised;
 use crate::engine::step::{
-    self, Batch, Draw, Parameters, Part, Rates, Setup, Step, on_each_thread, parts, update, with_gradient,
+    self, Batch, Draw, Parameters, Part, Rates, Setup, Step, clear, on_each_thread, parts, update,
+    with_gradient,
 };
 
 impl<const L: usize, const V: usize, const H: usize> Step<L, V> for Mlp<L, V, H> {
@@ -36,11 +37,11 @@ impl<const L: usize, const V: usize, const H: usize> Step<L, V> for Mlp<L, V, H>
         let mut weights = tables.split_off(L + 1);
         let biases = weights.split_off(L);
         let mut lengths = tables.pop();
-        let layers = tables.into_iter().zip(weights).zip(biases);
-        let mut positions = (0..).zip(layers).zip(d_logits.zip(losses_there.chunks_mut(rows))).map(
-            |((number, ((table, weight), bias)), (d_logits, losses))| Position {
-                number,
-                table,
+        let mut tables = (0..).zip(tables);
+        let layers = (0..).zip(weights.into_iter().zip(biases));
+        let mut outputs = layers.zip(d_logits.zip(losses_there.chunks_mut(rows))).map(
+            |((position, (weight, bias)), (d_logits, losses))| Output {
+                position,
                 weight,
                 bias,
                 d_logits,
@@ -52,10 +53,11 @@ impl<const L: usize, const V: usize, const H: usize> Step<L, V> for Mlp<L, V, H>
         let mut next = (0..).step_by(rows_each).zip(next.chunks_mut(rows_each));
         let shares: Vec<(usize, Share<L>)> = (0..)
             .zip(counts)
-            .map(|(thread, count)| {
-                let positions = positions.by_ref().take(count).collect();
+            .map(|(thread, counts)| {
+                let tables = tables.by_ref().take(counts.tables).collect();
+                let outputs = outputs.by_ref().take(counts.outputs).collect();
                 let next = next.next().unwrap_or_default();
-                (thread, Share { positions, lengths: lengths.take(), next })
+                (thread, Share { tables, outputs, lengths: lengths.take(), next })
             })
             .collect();
         let common = Common {
@@ -74,29 +76,56 @@ impl<const L: usize, const V: usize, const H: usize> Step<L, V> for Mlp<L, V, H>
     }
 }
 
-/// How many positions each of `threads` threads has, one at least, in the order of the positions, so that all have about the same
-/// work; fewer threads where there are fewer positions.
+/// What an output computes for a text, in units of what it takes to move its weights for one text of a batch; so many were measured.
+const OUTPUT: usize = 11;
+/// The same of a table.
+const TABLE: usize = 1;
+
+/// How many tables and outputs a thread has.
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    tables: usize,
+    outputs: usize,
+}
+
+/// The tables and outputs of each of `threads` threads, in the order of the positions, so that all have about the same work:
+/// one output at least, and fewer threads where there are fewer positions. Outputs are few and large, so they are dealt out
+/// first, and tables make up for what is uneven.
 ///
-/// The work at a position is that of the texts which are so long, and that of moving its weights, which is as much as
-/// an eighth of the batch makes.
-fn shares<const L: usize>(examples: &[Example<L>], threads: usize) -> Vec<usize> {
-    let work = |position: usize| {
-        examples.len() + 8 * examples.iter().filter(|example| example.length() > position).count()
+/// The work at a position is that of the texts which are so long, and that of moving its weights.
+fn shares<const L: usize>(examples: &[Example<L>], threads: usize) -> Vec<Counts> {
+    let work = |position: usize, of_a_text: usize| {
+        examples.len() + of_a_text * examples.iter().filter(|example| example.length() > position).count()
     };
-    let total: usize = (0..L).map(work).sum();
-    let (mut counts, mut done) = (Vec::new(), 0);
-    let mut count = 0;
+    let (output, table) = (|position| work(position, OUTPUT), |position| work(position, TABLE));
+    let total: usize = (0..L).map(|position| output(position) + table(position)).sum();
+
+    let mut counts = vec![Counts::default()];
+    let (mut done, mut of_outputs) = (0, vec![0]);
     for position in 0..L {
-        let half = work(position) / 2;
-        // The middle of a position's work says whose it is.
-        if count > 0 && (done + half) * threads >= total * (counts.len() + 1) && counts.len() + 1 < threads {
-            counts.push(count);
-            count = 0;
+        let both = output(position) + table(position);
+        // The middle of its work says whose it is.
+        let full = (done + both / 2) * threads >= total * counts.len();
+        if full && counts[counts.len() - 1].outputs > 0 && counts.len() < threads {
+            counts.push(Counts::default());
+            of_outputs.push(0);
         }
-        done += work(position);
-        count += 1;
+        let last = counts.len() - 1;
+        counts[last].outputs += 1;
+        of_outputs[last] += output(position);
+        done += both;
     }
-    counts.push(count);
+
+    let (mut thread, mut done) = (0, of_outputs[0]);
+    for position in 0..L {
+        while (done + table(position) / 2) * counts.len() >= total * (thread + 1) && thread + 1 < counts.len()
+        {
+            thread += 1;
+            done += of_outputs[thread];
+        }
+        done += table(position);
+        counts[thread].tables += 1;
+    }
     counts
 }
 
@@ -118,18 +147,18 @@ struct Common<'a, const L: usize> {
 
 /// What a thread has.
 struct Share<'a, const L: usize> {
-    positions: Vec<Position<'a>>,
+    /// E_l, with l.
+    tables: Vec<(usize, Part<'a>)>,
+    outputs: Vec<Output<'a>>,
     /// b, on the first thread.
     lengths: Option<Part<'a>>,
     /// Rows of the next batch, and the number of the first.
     next: (usize, &'a mut [Example<L>]),
 }
 
-/// A position: its parameters, and what is computed there of each example.
-struct Position<'a> {
-    number: usize,
-    /// E_l.
-    table: Part<'a>,
+/// The output at a position: its parameters, and what is computed there of each example.
+struct Output<'a> {
+    position: usize,
     /// U_l.
     weight: Part<'a>,
     /// c_l.
@@ -156,33 +185,32 @@ impl<const L: usize> Share<'_, L> {
             }
         });
         if first {
-            d_hidden.run(0, |d_hidden| d_hidden.fill(0.0));
+            d_hidden.run(0, |d_hidden| clear(d_hidden));
         }
         let Some(hidden) = hidden.result(*last) else { return };
-        let length = self.positions.first().map_or(0, Position::gradient_len);
+        let length = self.outputs.first().map_or(0, Output::gradient_len);
         // The first thread needs one gradient at a time, which stays in the innermost cache.
-        let kept = if first { 1 } else { self.positions.len() };
+        let kept = if first { 1 } else { self.outputs.len() };
         with_gradient(kept * length, |gradients| {
             if !first {
-                for (position, gradient) in self.positions.iter_mut().zip(gradients.chunks_exact_mut(length))
-                {
-                    position.forward(setup, examples, &hidden);
+                for (output, gradient) in self.outputs.iter_mut().zip(gradients.chunks_exact_mut(length)) {
+                    output.forward(setup, examples, &hidden);
                     // While the gradient of the hidden values is not here yet, which needs the weights as they are.
-                    position.gradient(examples, &hidden, gradient);
+                    output.gradient(examples, &hidden, gradient);
                 }
             }
             d_hidden.run(1 + thread, |d_hidden| {
-                for position in &mut self.positions {
+                for output in &mut self.outputs {
                     if first {
-                        position.forward(setup, examples, &hidden);
+                        output.forward(setup, examples, &hidden);
                     }
-                    let weight = &*position.weight.parameters.weights;
+                    let weight = &*output.weight.parameters.weights;
                     mlp::output_backward(
                         Vectorised,
-                        position.number,
+                        output.position,
                         weight,
                         examples,
-                        position.d_logits,
+                        output.d_logits,
                         d_hidden,
                     );
                 }
@@ -192,12 +220,12 @@ impl<const L: usize> Share<'_, L> {
                     mlp::activate_backward(Vectorised, setup.activation, examples, &hidden, d_hidden);
                 });
             }
-            for (index, position) in self.positions.iter_mut().enumerate() {
+            for (index, output) in self.outputs.iter_mut().enumerate() {
                 let gradient = &mut gradients[index % kept * length..][..length];
                 if first {
-                    position.gradient(examples, &hidden, gradient);
+                    output.gradient(examples, &hidden, gradient);
                 }
-                position.update(rates, gradient);
+                output.update(rates, gradient);
             }
         });
         let Some(d_hidden) = d_hidden.result(2 + last) else { return };
@@ -210,26 +238,23 @@ impl<const L: usize> Share<'_, L> {
     /// Adds b and the rows of the positions to `hidden`.
     fn look_up(&self, examples: &[Example<L>], hidden: &mut [f32]) {
         let lengths = self.lengths.as_ref().map(|lengths| &*lengths.parameters.weights);
-        let tables: Vec<(usize, &[f32])> = self
-            .positions
-            .iter()
-            .map(|position| (position.number, &*position.table.parameters.weights))
-            .collect();
+        let tables: Vec<(usize, &[f32])> =
+            self.tables.iter().map(|(position, table)| (*position, &*table.parameters.weights)).collect();
         mlp::look_up(Vectorised, lengths, &tables, examples, hidden);
     }
 
     /// Moves the table's rows, and b.
     fn update_table(self, rates: &Rates, examples: &[Example<L>], d_hidden: &[f32]) {
-        for Position { number, table, .. } in self.positions {
+        for (position, table) in self.tables {
             with_gradient(table.parameters.weights.len(), |gradient| {
-                gradient.fill(0.0);
-                mlp::table_gradient(Vectorised, number, examples, d_hidden, gradient);
+                clear(gradient);
+                mlp::table_gradient(Vectorised, position, examples, d_hidden, gradient);
                 update(rates, table.parameters, gradient);
             });
         }
         if let Some(lengths) = self.lengths {
             with_gradient(lengths.parameters.weights.len(), |gradient| {
-                gradient.fill(0.0);
+                clear(gradient);
                 mlp::length_gradient(Vectorised, examples, d_hidden, gradient);
                 update(rates, lengths.parameters, gradient);
             });
@@ -237,7 +262,7 @@ impl<const L: usize> Share<'_, L> {
     }
 }
 
-impl Position<'_> {
+impl Output<'_> {
     /// Numbers of the gradients of U_l and, behind it, c_l.
     fn gradient_len(&self) -> usize {
         self.weight.parameters.weights.len() + self.bias.parameters.weights.len()
@@ -246,7 +271,7 @@ impl Position<'_> {
     fn forward<const L: usize>(&mut self, setup: &Setup, examples: &[Example<L>], hidden: &[f32]) {
         mlp::output_forward(
             Vectorised,
-            self.number,
+            self.position,
             (&*self.weight.parameters.weights, &*self.bias.parameters.weights),
             setup.symbols,
             examples,
@@ -257,10 +282,10 @@ impl Position<'_> {
     }
 
     fn gradient<const L: usize>(&self, examples: &[Example<L>], hidden: &[f32], gradient: &mut [f32]) {
-        gradient.fill(0.0);
+        clear(gradient);
         let (d_weight, d_bias) = gradient.split_at_mut(self.weight.parameters.weights.len());
-        mlp::output_weight_gradient(Vectorised, self.number, examples, hidden, self.d_logits, d_weight);
-        mlp::output_bias_gradient(Vectorised, self.number, examples, self.d_logits, d_bias);
+        mlp::output_weight_gradient(Vectorised, self.position, examples, hidden, self.d_logits, d_weight);
+        mlp::output_bias_gradient(Vectorised, self.position, examples, self.d_logits, d_bias);
     }
 
     fn update(&mut self, rates: &Rates, gradient: &[f32]) {
