@@ -12,7 +12,7 @@ use micro_diffusion::kernels::Plain;
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::residual::Residual;
 use micro_diffusion::transformer::Transformer;
-use micro_diffusion_cli::engine::step::{Batch, Parameters, Rates, Setup, Step};
+use micro_diffusion_cli::engine::step::{Batch, Parameters, Rates, Setup, Step, longer};
 use rayon::ThreadPoolBuilder;
 
 fn rates(step: u32) -> Rates {
@@ -25,11 +25,12 @@ fn on_threads<M: Step<L, V>, const L: usize, const V: usize>(run: Run, threads: 
     let mut records = vec![f32::NAN; run.rows * M::RECORD];
     let mut batch = run.batch::<L>(0);
     let mut next = vec![Example::EMPTY; run.rows];
+    let longer = longer(batch.clone().iter().map(|example| &example.clean));
     for step in 0..STEPS {
         let State { weights, m, v, average, losses } = &mut state;
         let drawn: Vec<AtomicUsize> = (0..run.rows).map(|_| AtomicUsize::new(0)).collect();
         M::step(
-            Setup { threads, symbols: run.symbols, activation: run.activation },
+            Setup { threads, symbols: run.symbols, activation: run.activation, longer: &longer },
             &rates(step),
             Batch { examples: &batch, next: &mut next, records: &mut records, losses },
             Parameters { weights, m, v, average },
@@ -108,7 +109,7 @@ fn a_panic_on_one_thread_ends_the_step() {
             let State { weights, m, v, average, losses } = &mut state;
             let batch = Batch { examples: &batch, next: &mut next, records: &mut records, losses };
             let parameters = Parameters { weights, m, v, average };
-            let setup = Setup { threads, symbols: 4, activation: Activation::Relu };
+            let setup = Setup { threads, symbols: 4, activation: Activation::Relu, longer: &[1.0; 5] };
             let step = || {
                 Network::step(setup, &rates(0), batch, parameters, &|row, _| assert_ne!(row, unlucky));
             };

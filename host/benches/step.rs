@@ -15,7 +15,7 @@ use micro_diffusion::schedule::MaskCounts;
 use micro_diffusion::text::Text;
 use micro_diffusion_cli::engine::aligned::Aligned;
 use micro_diffusion_cli::engine::kernels::{PEAK_SUMS, multiply_and_add};
-use micro_diffusion_cli::engine::step::{Batch, Parameters, Rates, Setup, Step};
+use micro_diffusion_cli::engine::step::{Batch, Parameters, Rates, Setup, Step, longer};
 
 /// Positions and symbols.
 const L: usize = 12;
@@ -41,6 +41,7 @@ fn steps<M: Step<L, V>>(bencher: Bencher, batch: u32, threads: usize) {
     let masked: u32 = (0..).zip(lengths).map(|(row, length)| counts.count([0, 0], row, length)).sum();
     let flops = 6 * masked as usize * V * M::SHAPE.width;
     let texts: Vec<_> = examples.iter().map(|example| example.clean).collect();
+    let longer = longer(texts.iter());
     let shared = |step| stream.child(step, u32::MAX).draw(0, 0);
     let draw = |(step, shared), row: usize, example: &mut Example<L>| {
         *example =
@@ -55,7 +56,7 @@ fn steps<M: Step<L, V>>(bencher: Bencher, batch: u32, threads: usize) {
         let rates = Rates { adam: Adam::default().step(step, 1e-3), average: average_rate(step, 0.0) };
         let (weights, m, v) = (&mut weights, &mut m, &mut v);
         let parameters = Parameters { weights, m, v, average: &mut [] };
-        let setup = Setup { threads, symbols: V, activation: Activation::Relu };
+        let setup = Setup { threads, symbols: V, activation: Activation::Relu, longer: &longer };
         M::step(setup, &rates, batch, parameters, &|row, example| draw(noise, row, example));
         std::mem::swap(&mut examples, &mut next);
         step += 1;

@@ -48,7 +48,7 @@ impl<const L: usize, const V: usize, const H: usize> Step<L, V> for Mlp<L, V, H>
                 losses,
             },
         );
-        let counts = shares(examples, threads);
+        let counts = shares(setup.longer, threads);
         let rows_each = rows.div_ceil(counts.len());
         let mut next = (0..).step_by(rows_each).zip(next.chunks_mut(rows_each));
         let shares: Vec<(usize, Share<L>)> = (0..)
@@ -76,10 +76,10 @@ impl<const L: usize, const V: usize, const H: usize> Step<L, V> for Mlp<L, V, H>
     }
 }
 
-/// What an output computes for a text, in units of what it takes to move its weights for one text of a batch; so many were measured.
-const OUTPUT: usize = 11;
+/// What an output computes for all texts of a batch, in units of what it takes to move its weights; so much was measured.
+const OUTPUT: f32 = 11.0;
 /// The same of a table.
-const TABLE: usize = 1;
+const TABLE: f32 = 1.0;
 
 /// How many tables and outputs a thread has.
 #[derive(Clone, Copy, Default)]
@@ -92,38 +92,36 @@ struct Counts {
 /// one output at least, and fewer threads where there are fewer positions. Outputs are few and large, so they are dealt out
 /// first, and tables make up for what is uneven.
 ///
-/// The work at a position is that of the texts which are so long, and that of moving its weights.
-fn shares<const L: usize>(examples: &[Example<L>], threads: usize) -> Vec<Counts> {
-    let work = |position: usize, of_a_text: usize| {
-        examples.len() + of_a_text * examples.iter().filter(|example| example.length() > position).count()
-    };
-    let (output, table) = (|position| work(position, OUTPUT), |position| work(position, TABLE));
-    let total: usize = (0..L).map(|position| output(position) + table(position)).sum();
+/// The same in every step of a run: weights that change hands travel.
+fn shares(longer: &[f32], threads: usize) -> Vec<Counts> {
+    let outputs: Vec<f32> = longer.iter().map(|share| 1.0 + OUTPUT * share).collect();
+    let tables: Vec<f32> = longer.iter().map(|share| 1.0 + TABLE * share).collect();
+    let share = (outputs.iter().sum::<f32>() + tables.iter().sum::<f32>()) / threads as f32;
 
-    let mut counts = vec![Counts::default()];
-    let (mut done, mut of_outputs) = (0, vec![0]);
-    for position in 0..L {
-        let both = output(position) + table(position);
-        // The middle of its work says whose it is.
-        let full = (done + both / 2) * threads >= total * counts.len();
-        if full && counts[counts.len() - 1].outputs > 0 && counts.len() < threads {
+    let (mut counts, mut loads, mut done) = (vec![Counts::default()], vec![0.0], 0.0);
+    for (output, table) in outputs.iter().zip(&tables) {
+        let last = counts.len();
+        // The middle of a position's work says whose it is.
+        if done + (output + table) / 2.0 >= share * last as f32
+            && counts[last - 1].outputs > 0
+            && last < threads
+        {
             counts.push(Counts::default());
-            of_outputs.push(0);
+            loads.push(0.0);
         }
         let last = counts.len() - 1;
         counts[last].outputs += 1;
-        of_outputs[last] += output(position);
-        done += both;
+        loads[last] += output;
+        done += output + table;
     }
 
-    let (mut thread, mut done) = (0, of_outputs[0]);
-    for position in 0..L {
-        while (done + table(position) / 2) * counts.len() >= total * (thread + 1) && thread + 1 < counts.len()
-        {
+    let (mut thread, mut done) = (0, loads[0]);
+    for table in &tables {
+        while done + table / 2.0 >= share * (thread + 1) as f32 && thread + 1 < counts.len() {
             thread += 1;
-            done += of_outputs[thread];
+            done += loads[thread];
         }
-        done += table(position);
+        done += table;
         counts[thread].tables += 1;
     }
     counts
@@ -131,7 +129,7 @@ fn shares<const L: usize>(examples: &[Example<L>], threads: usize) -> Vec<Counts
 
 /// What all threads see.
 struct Common<'a, const L: usize> {
-    setup: Setup,
+    setup: Setup<'a>,
     rates: &'a Rates,
     examples: &'a [Example<L>],
     /// The last thread.

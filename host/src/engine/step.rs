@@ -17,6 +17,7 @@ use micro_diffusion::kernels::Kernels;
 use micro_diffusion::residual::Residual;
 use micro_diffusion::rng::Stream;
 use micro_diffusion::tensor::Tensor;
+use micro_diffusion::text::Text;
 use micro_diffusion::transformer::Transformer;
 
 use crate::engine::aligned::Aligned;
@@ -56,13 +57,22 @@ pub struct Rates {
 
 /// What a network computes with, besides its parameters.
 #[derive(Clone, Copy)]
-pub struct Setup {
+pub struct Setup<'a> {
     /// Threads that share a step, at most as many as rayon's pool has.
     pub threads: usize,
     /// Symbols of the alphabet.
     pub symbols: usize,
     /// What follows the sums of the hidden layers.
     pub activation: Activation,
+    /// The share of the texts that are longer than each position. Work is dealt out by it, and no bit hangs on it.
+    pub longer: &'a [f32],
+}
+
+/// The share of `texts` that are longer than each position.
+pub fn longer<'t, const L: usize>(texts: impl Iterator<Item = &'t Text<L>> + Clone) -> Vec<f32> {
+    let count = |position| texts.clone().filter(|text| text.symbols().len() > position).count();
+    let all = texts.clone().count();
+    (0..L).map(|position| count(position) as f32 / all as f32).collect()
 }
 
 /// A model that takes training steps on several threads.
@@ -145,12 +155,12 @@ trait Passes<const L: usize>: Sync {
 }
 
 /// The passes of the network `M`.
-struct PassesOf<M, const V: usize> {
-    setup: Setup,
+struct PassesOf<'a, M, const V: usize> {
+    setup: Setup<'a>,
     model: PhantomData<fn() -> M>,
 }
 
-impl<M: Model<L, V>, const L: usize, const V: usize> Passes<L> for PassesOf<M, V> {
+impl<M: Model<L, V>, const L: usize, const V: usize> Passes<L> for PassesOf<'_, M, V> {
     fn tensors(&self) -> &'static [Tensor] {
         M::TENSORS
     }

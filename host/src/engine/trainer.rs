@@ -19,7 +19,7 @@ use micro_diffusion::text::Text;
 use crate::engine::aligned::Aligned;
 use crate::engine::language::Language;
 use crate::engine::settings::Settings;
-use crate::engine::step::{Batch, Parameters, Rates, Setup, Trained};
+use crate::engine::step::{Batch, Parameters, Rates, Setup, Trained, longer};
 
 /// What a run is made of.
 pub(crate) struct Plan<'a> {
@@ -106,6 +106,8 @@ pub(crate) struct Trainer<'a, const L: usize> {
     texts: Vec<Text<L>>,
     /// What the lengths of the texts cost in the mean, in nats: −Σ p(n)·ln p(n) as the table has it of the training texts.
     length_nats: f32,
+    /// The share of the texts that are longer than each position.
+    longer: Vec<f32>,
     symbols: usize,
     activation: Activation,
     settings: &'a Settings,
@@ -143,6 +145,7 @@ impl<'a, const L: usize> Trainer<'a, L> {
         let length_nats = bound::mean(&texts.iter().map(nats).collect::<Vec<_>>()) as f32;
         Self {
             network,
+            longer: longer(texts.iter()),
             texts,
             length_nats,
             symbols: plan.language.alphabet.symbols(),
@@ -283,7 +286,8 @@ impl<const L: usize> Training for Trainer<'_, L> {
             average: average_rate(step, self.settings.averaging),
         };
         let parameters = Parameters { weights, m, v, average };
-        let setup = Setup { threads, symbols: self.symbols, activation: self.activation };
+        let setup =
+            Setup { threads, symbols: self.symbols, activation: self.activation, longer: &self.longer };
         self.network.step(setup, &rates, batch, parameters, &|row, example| {
             *example = noise.example(counts, &example.clean, row);
         });
