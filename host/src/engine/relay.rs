@@ -96,27 +96,25 @@ struct Counts {
 fn shares(longer: &[f32], threads: usize) -> Vec<Counts> {
     let outputs: Vec<f32> = longer.iter().map(|share| 1.0 + OUTPUT * share).collect();
     let tables: Vec<f32> = longer.iter().map(|share| 1.0 + TABLE * share).collect();
-    let share = (outputs.iter().sum::<f32>() + tables.iter().sum::<f32>()) / threads as f32;
+    let of_outputs = outputs.iter().sum::<f32>() / threads as f32;
 
     let (mut counts, mut loads, mut done) = (vec![Counts::default()], vec![0.0], 0.0);
-    for (output, table) in outputs.iter().zip(&tables) {
-        let last = counts.len();
-        // The middle of a position's work says whose it is.
-        if done + (output + table) / 2.0 >= share * last as f32
-            && counts[last - 1].outputs > 0
-            && last < threads
-        {
+    for output in outputs {
+        // The middle of its work says whose it is.
+        let full = done + output / 2.0 >= of_outputs * counts.len() as f32;
+        if full && counts[counts.len() - 1].outputs > 0 && counts.len() < threads {
             counts.push(Counts::default());
             loads.push(0.0);
         }
         let last = counts.len() - 1;
         counts[last].outputs += 1;
         loads[last] += output;
-        done += output + table;
+        done += output;
     }
 
+    let share = (done + tables.iter().sum::<f32>()) / counts.len() as f32;
     let (mut thread, mut done) = (0, loads[0]);
-    for table in &tables {
+    for table in tables {
         while done + table / 2.0 >= share * (thread + 1) as f32 && thread + 1 < counts.len() {
             thread += 1;
             done += loads[thread];
