@@ -45,6 +45,7 @@ pub mod files {
     pub(crate) mod preparation;
     pub(crate) mod table;
     pub(crate) mod room;
+    pub mod novelty;
     pub(crate) mod corpus;
     pub(crate) mod format;
     pub(crate) mod run;
