@@ -99,9 +99,7 @@ impl Report<'_> {
         hero: (&Drawn, Novelty),
         length: usize,
     ) -> anyhow::Result<Markup> {
-        // Whoever has the page need not know where its maker keeps things.
-        let source = &self.corpus.source;
-        let source = Path::new(source).file_name().map_or(source.into(), |name| name.to_string_lossy());
+        let source = file_name(&self.corpus.source);
         let title = format!("What a network learned from {source} · Micro Diffusion");
         let long = are_long(self.drawn.iter().map(|drawn| &*drawn.text));
         Ok(html! {
@@ -144,7 +142,7 @@ impl Report<'_> {
             @if let Some(line) = line {
                 section {
                     h2 { "Hiding the letters of “" bdi { (line) } "”" }
-                    p.quiet { "A line of the list that the network was trained on, at rising noise." }
+                    p.quiet { "A line of the list that the network was trained on, with more and more of its letters hidden." }
                     (story::forward(line, seed))
                 }
             }
@@ -235,7 +233,7 @@ impl Report<'_> {
                         th scope="col" { "who guesses" }
                         th aria-hidden="true" {}
                         th.number scope="col" { "nats a name" }
-                        th.number scope="col" { "letters" }
+                        th.number scope="col" { "letters to choose from" }
                     } }
                     tbody {
                         @if let Some(nats) = untrained { (row(start, "", nats, format!("{nats:.2}"), false)) }
@@ -343,7 +341,11 @@ impl Report<'_> {
         let network = self.config.network;
         let settings = serde_json::to_value(self.settings)?;
         let rows = settings.as_object().into_iter().flatten();
-        let rows = rows.filter_map(|(key, value)| Some((key.replace('_', " "), in_words(value)?)));
+        let rows = rows.filter_map(|(key, value)| {
+            let text = in_words(value)?;
+            let text = if matches!(key.as_str(), "input" | "from") { file_name(&text) } else { text };
+            Some((key.replace('_', " "), text))
+        });
         Ok(html! {
             table.settings {
                 tbody {
@@ -355,6 +357,11 @@ impl Report<'_> {
             }
         })
     }
+}
+
+/// The last part of `path`: whoever has the page need not know where its maker keeps things.
+fn file_name(path: &str) -> String {
+    Path::new(path).file_name().map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 /// `count` lines with commas.

@@ -65,7 +65,7 @@ pub(crate) fn forward(line: &str, seed: u64) -> Markup {
     html! {
         ol.strip {
             @for (percent, letters) in noisy(line, seed) {
-                li { span.step { (percent) " % noise" } (tiles(&letters, None, left)) }
+                li { span.step { (percent) " %" } (tiles(&letters, None, left)) }
             }
         }
     }
