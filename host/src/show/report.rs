@@ -243,7 +243,7 @@ impl Report<'_> {
                         th scope="col" { "who guesses" }
                         th aria-hidden="true" {}
                         th.number scope="col" { "nats a name" }
-                        th.number scope="col" { "letters to choose from" }
+                        th.number scope="col" { "letters" }
                     } }
                     tbody {
                         @if let Some(nats) = untrained { (row(start, "its NELBO before the first step", nats, format!("{nats:.2}"), false)) }

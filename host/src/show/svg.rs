@@ -221,7 +221,12 @@ pub(crate) fn emerging(drawn: &[Drawn], novelties: &[Novelty]) -> String {
     let across = (WIDEST / pitch).clamp(1, 4);
     let lines = drawn.len().div_ceil(across);
     let (width, height) = ((across * pitch + 2 * NARROW).max(NARROWEST), (lines + 1) * LINE + 34);
-    let moments: String = (0..=steps).map(|step| keyframes(step, steps)).collect();
+    let is_joined = |drawn: &Drawn| drawn.text.chars().any(joins);
+    let kinds =
+        [APART, JOINED].map(|kind| (kind, drawn.iter().any(|drawn| is_joined(drawn) == (kind == JOINED))));
+    let kinds = kinds.into_iter().filter(|(_, any)| *any);
+    let moments: String =
+        kinds.flat_map(|(kind, _)| (0..=steps).map(move |step| keyframes(kind, step, steps))).collect();
     let tally = tally(novelties);
     html! {
         svg class="picture emerging" xmlns="http://www.w3.org/2000/svg" viewBox=(format!("0 0 {width} {height}")) width=(width) height=(height) role="img" {
@@ -231,7 +236,7 @@ pub(crate) fn emerging(drawn: &[Drawn], novelties: &[Novelty]) -> String {
                 @let x = NARROW + index % across * pitch;
                 @let y = index / across * LINE + LINE + 4;
                 @let sign = sign(*novelty);
-                @if drawn.text.chars().any(joins) { (joined(drawn, sign, (x, pitch, y))) } @else { (apart(drawn, sign, (x, pitch, side, y))) }
+                @if is_joined(drawn) { (joined(drawn, sign, (x, pitch, y))) } @else { (apart(drawn, sign, (x, pitch, side, y))) }
             }
             text class="note quiet" x=(NARROW) y=(height - 16) { (tally) }
         }
@@ -298,14 +303,17 @@ pub(crate) fn revealed(frames: &[Frame], position: usize) -> usize {
     frames.iter().rposition(masked).map_or(0, |last| last + 1)
 }
 
+/// What moves: the mask, the letter, and what of them is seen or not.
+type Kind = [&'static str; 3];
+const APART: Kind = ["mask", "letter", "opacity"];
+const JOINED: Kind = ["under", "joined", "fill-opacity"];
+
 /// The moving of what is drawn in step `step` of `steps`: its mask goes, its letter comes and stays for a while.
-fn keyframes(step: usize, steps: usize) -> String {
+fn keyframes([mask, letter, seen]: Kind, step: usize, steps: usize) -> String {
     let at = 6.0 + 48.0 * step as f64 / steps as f64;
     let just = at - 0.1;
     format!(
-        "@keyframes mask{step}{{0%,{just:.1}%{{opacity:1}}{at:.1}%,100%{{opacity:0}}}}\
-         @keyframes letter{step}{{0%,{just:.1}%{{opacity:0}}{at:.1}%,97%{{opacity:1}}100%{{opacity:0}}}}\
-         @keyframes under{step}{{0%,{just:.1}%{{fill-opacity:1}}{at:.1}%,100%{{fill-opacity:0}}}}\
-         @keyframes joined{step}{{0%,{just:.1}%{{fill-opacity:0}}{at:.1}%,97%{{fill-opacity:1}}100%{{fill-opacity:0}}}}"
+        "@keyframes {mask}{step}{{0%,{just:.1}%{{{seen}:1}}{at:.1}%,100%{{{seen}:0}}}}\
+         @keyframes {letter}{step}{{0%,{just:.1}%{{{seen}:0}}{at:.1}%,97%{{{seen}:1}}100%{{{seen}:0}}}}"
     )
 }
