@@ -44,10 +44,15 @@ pub(crate) fn are_long<'a>(mut texts: impl Iterator<Item = &'a str>) -> bool {
     texts.any(|text| text.chars().count() > LONG)
 }
 
+/// `letter` where it stands among words.
+fn in_words(letter: char) -> String {
+    if letter == ' ' { "space".to_owned() } else { named(letter) }
+}
+
 /// A row of letters and masks, `None`, of which the letter at `fresh` has just been drawn.
 fn tiles(letters: &[Option<char>], fresh: Option<usize>, left: bool) -> Markup {
     let aloud: Vec<String> =
-        letters.iter().map(|letter| letter.map_or_else(|| "masked".to_owned(), named)).collect();
+        letters.iter().map(|letter| letter.map_or_else(|| "masked".to_owned(), in_words)).collect();
     html! {
         div.tiles dir=(if left { "rtl" } else { "ltr" }) role="img" aria-label=(aloud.join(" ")) {
             @for (position, letter) in letters.iter().enumerate() {
@@ -104,7 +109,7 @@ fn candidates(alphabet: Alphabet, choice: &Choice) -> Markup {
         ul.candidates {
             @for (_, (symbol, share)) in shown {
                 li.drawn[*symbol == choice.drawn] {
-                    bdi { (alphabet.character(*symbol).map_or_else(String::new, named)) }
+                    bdi { (alphabet.character(*symbol).map_or_else(String::new, in_words)) }
                     span.bar style=(format!("--share:{share:.3}")) {}
                     (percent(*share))
                     @if *symbol == choice.drawn { span.aloud { " drawn" } }
