@@ -45,6 +45,7 @@ pub mod files {
     pub(crate) mod preparation;
     pub(crate) mod table;
     pub(crate) mod room;
+    pub mod novelty;
     pub(crate) mod corpus;
     pub(crate) mod format;
     pub(crate) mod run;
@@ -70,6 +71,8 @@ pub(crate) mod show {
     pub(crate) mod progress;
     pub(crate) mod watch;
     pub(crate) mod svg;
+    pub(crate) mod curves;
+    pub(crate) mod story;
     pub(crate) mod statistics;
     pub(crate) mod report;
 }

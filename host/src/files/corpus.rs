@@ -19,6 +19,7 @@ use crate::engine::language::Language;
 use crate::engine::split::hold_out;
 use crate::files::characters::Invisible;
 use crate::files::decoding::decode;
+use crate::files::novelty::Known;
 use crate::files::origin::Origin;
 use crate::files::preparation::{self, Preparation};
 use crate::files::room::{self, Loss, Room, length_of};
@@ -211,10 +212,10 @@ impl Lines {
         digest(training.iter().copied(), &alphabet(training.iter().chain(&held_out).copied()))
     }
 
-    /// The lines to train on that there is `room` for.
-    pub(crate) fn trained_on(&self, room: Room, split: Split) -> HashSet<&str> {
+    /// Those to train on that there is `room` for, beside all lines of the list.
+    pub(crate) fn known(&self, room: Room, split: Split) -> Known<'_> {
         let [training, _] = self.split(room, split);
-        training.into_iter().map(String::as_str).collect()
+        Known::new(training.into_iter().map(String::as_str), self.lines.iter().map(String::as_str))
     }
 
     /// The held-out lines that there is `room` for.

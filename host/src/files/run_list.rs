@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::files::corpus::{Lines, Split};
+use crate::files::novelty::Novelty;
 use crate::files::origin::Origin;
 use crate::files::room::Room;
 use crate::files::run::{LIST, RunSettings};
@@ -63,9 +64,9 @@ impl LeftRun<'_> {
                  trained on", lines.source)
             });
         };
-        let trained = trained.trained_on(self.room, own_split);
+        let trained = trained.known(self.room, own_split);
         let held_out = lines.held_out(self.room, split);
-        let seen = held_out.iter().filter(|line| trained.contains(line.as_str())).count();
+        let seen = held_out.iter().filter(|line| trained.novelty(line) == Novelty::Training).count();
         (seen > 0).then(|| {
             format!(
                 "{seen} of the {} held-out lines are lines that the model was trained on: what it scores there says nothing \

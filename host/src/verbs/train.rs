@@ -1,6 +1,5 @@
 //! `train`: from a text file to a run folder, with everything shown on the way.
 
-use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -17,7 +16,7 @@ use crate::engine::choice::Chooser;
 use crate::engine::configurations::Config;
 use crate::engine::counting;
 use crate::engine::draw::{Drawn, Request};
-use crate::engine::preview::{Observer, Wanted};
+use crate::engine::preview::{Observer, Seen, Wanted};
 use crate::engine::score::{Score, spread};
 use crate::engine::settings::{Keep, Settings};
 use crate::engine::split::hold_out;
@@ -26,6 +25,7 @@ use crate::files::checkpoint::{self, Checkpoint};
 use crate::files::corpus::{Corpus, DEFAULT_INPUT, Lines, Split};
 use crate::files::memory::refuse_too_large;
 use crate::files::model::{Model, ModelBytes};
+use crate::files::novelty::{Known, Novelty};
 use crate::files::origin::{Origin, STDIN};
 use crate::files::preparation::Preparation;
 use crate::files::quoting::quoted;
@@ -97,7 +97,7 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     if !options.quiet {
         report_chip(config, corpus.language()?);
     }
-    finale(&run, &observer, &trainer.state().losses, &mut say)?;
+    finale(&run, &observer.seen, trainer.state(), &mut say)?;
     Ok(Outcome::Done)
 }
 
@@ -386,17 +386,28 @@ struct Run<'a> {
 impl Run<'_> {
     /// Looks at the run as far as its options want to see anything, from `state` on.
     fn observer(&self, state: &State) -> anyhow::Result<Observer<'_>> {
-        let TrainOptions { no_eval, no_pictures, quiet, .. } = *self.options;
+        let TrainOptions { no_eval, no_pictures, .. } = *self.options;
         let wanted = Wanted {
             language: self.corpus.language()?,
-            texts: if no_eval { &[] } else { &self.corpus.held_out },
+            texts: if no_eval { Vec::new() } else { self.scored() },
             request: Request::new(self.settings.training.seed),
-            names: if no_pictures || quiet { 0 } else { LIVE_NAMES },
+            names: if no_pictures { 0 } else { LIVE_NAMES },
         };
         let done = state.losses.len() as u32;
-        let table = self.folder.file(folder::HELD_OUT);
-        let earlier = if done > 0 { folder::read_curve(&table, done)? } else { Vec::new() };
+        let earlier = if done > 0 {
+            Seen {
+                curve: folder::read_curve(&self.folder.file(folder::HELD_OUT), done)?,
+                names: folder::read_previews(&self.folder.file(folder::PREVIEWS), done)?,
+            }
+        } else {
+            Seen::default()
+        };
         Ok(Observer::new(self.config.network, wanted, &self.settings.training, done, earlier))
+    }
+
+    /// The held-out lines that score the model, while it is trained and at the end.
+    fn scored(&self) -> Vec<String> {
+        spread(&self.corpus.held_out, self.config.ending.0)
     }
 
     /// The list, the settings, and a checkpoint to go on from should the run end early.
@@ -408,8 +419,12 @@ impl Run<'_> {
     }
 
     fn checkpoint(&self, state: &State, observer: &Observer) -> anyhow::Result<()> {
-        if !observer.curve.is_empty() {
-            self.folder.save(folder::HELD_OUT, folder::curve_table(&observer.curve).as_bytes())?;
+        let Seen { curve, names } = &observer.seen;
+        if !curve.is_empty() {
+            self.folder.save(folder::HELD_OUT, folder::curve_table(curve).as_bytes())?;
+        }
+        if !names.is_empty() {
+            self.folder.save(folder::PREVIEWS, folder::previews_table(names).as_bytes())?;
         }
         self.save_state(state)
     }
@@ -461,7 +476,7 @@ impl Run<'_> {
 }
 
 /// The held-out score, the unmasking, the pictures and the names.
-fn finale(run: &Run, observer: &Observer, losses: &[f32], say: &mut Progress) -> anyhow::Result<()> {
+fn finale(run: &Run, seen: &Seen, state: &State, say: &mut Progress) -> anyhow::Result<()> {
     let TrainOptions { no_eval, no_pictures, .. } = *run.options;
     if no_eval && no_pictures {
         return Ok(());
@@ -480,8 +495,9 @@ fn finale(run: &Run, observer: &Observer, losses: &[f32], say: &mut Progress) ->
             say.line(&format!("  {line}"));
         }
     }
-    let lines: HashSet<&str> = run.corpus.training.iter().map(String::as_str).collect();
-    let copies: Vec<bool> = drawn.iter().map(|drawn| lines.contains(&*drawn.text)).collect();
+    let known = Known::new(run.corpus.training.iter().map(String::as_str), run.list.lines());
+    let copies: Vec<bool> =
+        drawn.iter().map(|drawn| known.novelty(&drawn.text) == Novelty::Training).collect();
     // A reader who leaves takes nothing from the run folder.
     let printed = if no_eval { Ok(()) } else { print(&drawn, &copies, say) };
     if !no_pictures {
@@ -489,11 +505,13 @@ fn finale(run: &Run, observer: &Observer, losses: &[f32], say: &mut Progress) ->
             config: run.config,
             corpus: run.corpus,
             settings: run.settings,
-            losses,
-            held_out: &observer.curve,
+            losses: &state.losses,
+            kept: state.best.as_ref().map_or(state.losses.len(), |best| best.step as usize),
+            seen,
             scores: scores.as_ref(),
+            model: &model,
             drawn: &drawn,
-            copies: &copies,
+            known: &known,
             samplers: if no_eval { Vec::new() } else { report::compare(&model, run.corpus, seed)? },
         };
         report.save(run.folder)?;
@@ -533,8 +551,8 @@ fn held_out_scores(run: &Run, model: &Model, say: &mut Progress) -> anyhow::Resu
         );
         return Ok(None);
     }
-    let (lines, orders) = run.config.ending;
-    let lines = spread(held_out, lines);
+    let (_, orders) = run.config.ending;
+    let lines = run.scored();
     let count = lines.len();
     let seed = run.settings.training.seed;
     let waiting = Waiting::new("scoring", count, run.options.quiet);
@@ -556,5 +574,5 @@ fn held_out_scores(run: &Run, model: &Model, say: &mut Progress) -> anyhow::Resu
         "counting: −ln p {counting_nats:.3}, by n-grams of {counting_order} characters: {:.3} {against} the model",
         (counting_nats - score.nll.nats).abs()
     ));
-    Ok(Some(Scores { model: score, counting_nats, counting_order }))
+    Ok(Some(Scores { model: score, counting_nats, counting_order, lines }))
 }
