@@ -63,8 +63,9 @@ pub mod files {
 
 /// Shows texts, progress, pictures and reports.
 pub(crate) mod show {
-    pub(crate) mod terminal;
     pub(crate) mod columns;
+    pub(crate) mod terminal;
+    pub(crate) mod marks;
     pub(crate) mod waiting;
     pub(crate) mod picture;
     pub(crate) mod messages;
