@@ -180,16 +180,17 @@ impl<'a> Grid<'a> {
 
     /// Which step it is, and what the signs mean, as far as there is room.
     fn status(&self, step: usize, steps: usize) -> String {
-        let colours = if self.colour { ", green just drawn, the brighter the surer" } else { "" };
-        let status = format!("step {step} of {steps}   {MASK} masked{colours}");
+        let colours = if self.colour { &[", green just drawn", ", the brighter the surer"][..] } else { &[] };
         // The last column stays free, where some terminals would begin a new line.
         let room = usize::from(self.window.1).saturating_sub(1);
-        let parts = [
-            status.as_str(),
-            status.split(',').next().unwrap_or(""),
-            status.split("   ").next().unwrap_or(""),
-        ];
-        parts.into_iter().find(|part| width(part) <= room).unwrap_or("").to_owned()
+        let mut status = format!("step {step} of {steps}");
+        for part in [format!("   {MASK} masked")].iter().map(String::as_str).chain(colours.iter().copied()) {
+            if width(&status) + width(part) > room {
+                break;
+            }
+            status.push_str(part);
+        }
+        if width(&status) <= room { status } else { String::new() }
     }
 
     /// A name after `step` steps, as wide as all are.

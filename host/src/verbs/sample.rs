@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::cli::{Outcome, SampleOptions};
 use crate::engine::draw::{Draw, Drawn, Request, order_name};
 use crate::engine::forms::ANYTHING;
-use crate::files::model::{List, ModelBytes};
+use crate::files::model::{List, Model, ModelBytes};
 use crate::files::novelty::{Known, Novelty};
 use crate::files::preparation;
 use crate::show::columns::{fit_cells, flowed, width};
@@ -69,10 +69,10 @@ pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
     };
     let list = model.list(options.input.as_deref());
     let list = if options.novel { Ok(list?) } else { list };
-    let known = list.as_ref().ok().map(List::known);
-    if let Some(note) = list.as_ref().ok().and_then(|list| list.note.as_ref()).filter(|_| options.novel) {
+    if let (true, Ok(List { note: Some(note), .. })) = (options.novel, &list) {
         terminal::say(&terminal::note(note));
     }
+    let known = list.as_ref().ok().map(List::known);
     let waiting = Waiting::new("placing the pattern", 0, false);
     let drawer = model.network.drawer(&request)?;
     drop(waiting);
@@ -80,81 +80,97 @@ pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
         drawer: &*drawer,
         next: 0,
         left: options.num,
-        listed: known.as_ref().filter(|_| options.novel),
+        known: known.as_ref(),
+        novel: options.novel,
         unique: options.unique,
         seen: HashSet::new(),
         missed: 0,
+        tally: Tally::default(),
     };
-    let mut tally = Tally::default();
-    if let Some(screen) = &screen {
-        while let Some(chunk) = names.chunk()? {
-            let known = known.as_ref();
-            watch::show(screen, &Look { alphabet: model.alphabet(), known, speed: options.speed }, &chunk)?;
-            if watch::stopped() {
-                return Ok(Outcome::Interrupted);
+    let marks = match &screen {
+        Some(screen) => {
+            let look = Look { alphabet: model.alphabet(), known: known.as_ref(), speed: options.speed };
+            while let Some(chunk) = names.chunk()? {
+                watch::show(screen, &look, &chunk)?;
+                if watch::stopped() {
+                    return Ok(Outcome::Interrupted);
+                }
             }
-            if let Some(known) = known {
-                chunk.iter().for_each(|drawn| tally.note(known.novelty(&drawn.text)));
-            }
+            true
         }
-        say_novelty(&list, &tally, options, true);
-        return names.outcome(options);
-    }
-    let mut out = terminal::results();
-    let (mut texts, painter) = (Vec::new(), Painter::new(model.alphabet()));
-    // A pipe gets the names alone.
-    let columns = terminal::width_of_results();
-    let shown = known.as_ref().filter(|_| columns.is_some());
-    while let Some(chunk) = names.chunk()? {
-        for drawn in chunk {
-            if let Some(known) = &known {
-                tally.note(known.novelty(&drawn.text));
-            }
-            if options.json {
-                texts.push(drawn.text);
-            } else if options.trace {
-                let mark = &marked(&drawn.text, shown)[drawn.text.len()..];
-                let mut states = painter.trace(&drawn.frames);
-                states.last_mut().map(|state| state.push_str(mark)).unwrap_or_default();
-                let lines = match columns {
-                    Some(columns) => flow(&states, painter.cell, columns),
-                    None => states.join(ARROW),
-                };
-                writeln!(out, "{lines}")?;
-            } else {
-                writeln!(out, "{}", marked(&drawn.text, shown))?;
-            }
+        None if options.json => {
+            print_json(&model, options, &mut names)?;
+            false
         }
-    }
-    if options.json {
-        let novelty = known.as_ref().map(|known| {
-            let of = |text: &String| known.novelty(text).name();
-            texts.iter().map(of).collect()
-        });
-        let report = Report {
-            model: model.source,
-            seed: options.seed,
-            temperature: options.draw.temperature,
-            sampler: order_name(options.draw.sampler),
-            schedule: options.draw.schedule.name(),
-            steps: options.draw.steps,
-            novel: options.novel,
-            unique: options.unique,
-            names: texts,
-            novelty,
-        };
-        writeln!(out, "{}", serde_json::to_string(&report)?)?;
-    }
-    out.flush()?;
-    say_novelty(&list, &tally, options, shown.is_some() && !options.json);
+        None => {
+            print(&model, options, &mut names)?;
+            terminal::width_of_results().is_some()
+        }
+    };
+    say_novelty(&list, &names.tally, options, marks);
     names.outcome(options)
 }
 
-/// The states of a text on lines of `columns` columns, cut between its letters, `cell` columns each, where one is longer.
+/// Prints names or their traces, on a terminal with the marks of those that are lines of the list: a pipe gets the names alone.
+fn print(model: &Model, options: &SampleOptions, names: &mut Names) -> anyhow::Result<()> {
+    let (mut out, painter) = (terminal::results(), Painter::new(model.alphabet()));
+    let columns = terminal::width_of_results();
+    let shown = names.known.filter(|_| columns.is_some());
+    while let Some(chunk) = names.chunk()? {
+        for Drawn { text, frames } in chunk {
+            let name = marked(&text, shown);
+            if !options.trace {
+                writeln!(out, "{name}")?;
+                continue;
+            }
+            let mut states = painter.trace(&frames);
+            if let Some(last) = states.last_mut() {
+                last.push_str(&name[text.len()..]);
+            }
+            let lines = match columns {
+                Some(columns) => flow(&states, painter.cell, columns),
+                None => states.join(ARROW),
+            };
+            writeln!(out, "{lines}")?;
+        }
+    }
+    Ok(out.flush()?)
+}
+
+/// Prints the names and what they were drawn by as one JSON object.
+fn print_json(model: &Model, options: &SampleOptions, names: &mut Names) -> anyhow::Result<()> {
+    let mut texts = Vec::new();
+    while let Some(chunk) = names.chunk()? {
+        texts.extend(chunk.into_iter().map(|drawn| drawn.text));
+    }
+    let novelty = names.known.map(|known| texts.iter().map(|text| known.novelty(text).name()).collect());
+    let report = Report {
+        model: model.source,
+        seed: options.seed,
+        temperature: options.draw.temperature,
+        sampler: order_name(options.draw.sampler),
+        schedule: options.draw.schedule.name(),
+        steps: options.draw.steps,
+        novel: options.novel,
+        unique: options.unique,
+        names: texts,
+        novelty,
+    };
+    let mut out = terminal::results();
+    writeln!(out, "{}", serde_json::to_string(&report)?)?;
+    Ok(out.flush()?)
+}
+
+/// The states of a text on lines of `columns` columns; where one is longer, each on lines of its own, cut between its letters,
+/// `cell` columns each.
 fn flow(states: &[String], cell: usize, columns: usize) -> String {
-    let room = columns.saturating_sub(width(ARROW_AHEAD)).max(cell);
-    let states: Vec<String> = states.iter().flat_map(|state| fit_cells(state, 0, cell, Some(room))).collect();
-    flowed(states.iter().map(String::as_str), ARROW, ARROW_AHEAD, columns).join("\n")
+    let lead = width(ARROW_AHEAD);
+    if states.iter().all(|state| width(state) + lead <= columns) {
+        return flowed(states.iter().map(String::as_str), ARROW, ARROW_AHEAD, columns).join("\n");
+    }
+    let arrow = |number| if number == 0 { " ".repeat(lead) } else { ARROW_AHEAD.to_owned() };
+    let lines = states.iter().enumerate().map(|(number, state)| arrow(number) + state);
+    lines.flat_map(|line| fit_cells(&line, lead, cell, Some(columns))).collect::<Vec<_>>().join("\n")
 }
 
 /// Says how many of the names are new, with their `marks` where those are shown, or why nobody knows.
@@ -179,14 +195,18 @@ struct Names<'a> {
     next: u32,
     /// How many are still wanted.
     left: u32,
-    /// The list whose lines are left out.
-    listed: Option<&'a Known<'a>>,
+    /// The list that the model was trained on, if it is known.
+    known: Option<&'a Known<'a>>,
+    /// Whether its lines are left out.
+    novel: bool,
     /// Whether repeats are left out.
     unique: bool,
     /// Names so far, where repeats are left out.
     seen: HashSet<String>,
     /// How many in a row were left out.
     missed: u32,
+    /// What the names so far are to the list.
+    tally: Tally,
 }
 
 impl Names<'_> {
@@ -195,7 +215,7 @@ impl Names<'_> {
     /// Whether a name is left out follows from the names with lower numbers alone, so it does not matter how many are drawn at
     /// once.
     fn chunk(&mut self) -> anyhow::Result<Option<Vec<Drawn>>> {
-        let picky = self.unique || self.listed.is_some();
+        let picky = self.unique || self.novel;
         if self.left == 0 || self.missed >= PATIENCE || self.next == u32::MAX {
             return Ok(None);
         }
@@ -208,13 +228,15 @@ impl Names<'_> {
             if self.left == 0 || self.missed >= PATIENCE {
                 break;
             }
-            let listed = self.listed.is_some_and(|list| list.novelty(&drawn.text) != Novelty::New);
-            if listed || (self.unique && !self.seen.insert(drawn.text.clone())) {
+            let novelty = self.known.map(|known| known.novelty(&drawn.text));
+            let listed = novelty.is_some_and(|novelty| novelty != Novelty::New);
+            if (self.novel && listed) || (self.unique && !self.seen.insert(drawn.text.clone())) {
                 self.missed += 1;
                 continue;
             }
             self.missed = 0;
             self.left -= 1;
+            novelty.into_iter().for_each(|novelty| self.tally.note(novelty));
             kept.push(drawn);
         }
         Ok(Some(kept))
