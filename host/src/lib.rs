@@ -72,6 +72,8 @@ pub(crate) mod show {
     pub(crate) mod progress;
     pub(crate) mod watch;
     pub(crate) mod svg;
+    pub(crate) mod curves;
+    pub(crate) mod story;
     pub(crate) mod statistics;
     pub(crate) mod report;
 }

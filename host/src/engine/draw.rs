@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use micro_diffusion::categorical::Temperature;
+use micro_diffusion::categorical::{SymbolSet, Temperature, Weights};
 use micro_diffusion::denoiser::Denoiser;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
@@ -165,6 +165,51 @@ impl<const L: usize, const V: usize> Drawer<'_, L, V> {
         }
         Ok(Drawn { text: decode(self.language.alphabet, sampler.symbols()), frames: states })
     }
+}
+
+/// A position that a step drew, and what it could have become.
+pub(crate) struct Choice {
+    pub(crate) position: usize,
+    pub(crate) drawn: u8,
+    /// Every symbol with the probability it had, the likeliest first.
+    pub(crate) candidates: Vec<(u8, f64)>,
+}
+
+/// For each step of a free text that has the states `frames`, what it drew at `temperature`.
+pub(crate) fn choices<const L: usize, const V: usize>(
+    source: &dyn Source<L, V>,
+    language: Language,
+    temperature: Temperature,
+    frames: &[Frame],
+) -> Vec<Vec<Choice>> {
+    let mut steps = Vec::new();
+    let allowed = SymbolSet::first(language.alphabet.symbols());
+    source.with_denoiser(&mut |denoiser| {
+        for (before, after) in frames.iter().zip(frames.iter().skip(1)) {
+            denoiser.start(before.symbols.len());
+            for (position, symbol) in before.symbols.iter().enumerate() {
+                denoiser.set(position, *symbol);
+            }
+            denoiser.evaluate();
+            let places = before.symbols.iter().zip(&after.symbols).enumerate();
+            let drawn = places.filter_map(|(position, (before, after))| match (before, after) {
+                (None, Some(drawn)) => Some((position, *drawn)),
+                _ => None,
+            });
+            let choice = |(position, drawn)| {
+                let mut scores = [0; V];
+                denoiser.scores(position, &mut scores);
+                let weights = Weights::new(&scores, &allowed, temperature);
+                let share = |weight: u32| f64::from(weight) / f64::from(weights.total().max(1));
+                let mut candidates: Vec<(u8, f64)> = (0..).zip(weights.iter().map(share)).collect();
+                candidates.truncate(language.alphabet.symbols());
+                candidates.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+                Choice { position, drawn, candidates }
+            };
+            steps.push(drawn.map(choice).collect());
+        }
+    });
+    steps
 }
 
 /// The text of `symbols`.

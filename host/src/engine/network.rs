@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
+use micro_diffusion::categorical::Temperature;
 use micro_diffusion::denoiser::{self, Shape};
 use micro_diffusion::file::ModelFile;
 use micro_diffusion::integer::Scales;
 use micro_diffusion::tensor::{Dtype, StoredTensor, Tensor};
 
-use crate::engine::draw::{self, Draw, Drawn, Request};
+use crate::engine::draw::{self, Choice, Draw, Drawn, Frame, Request};
 use crate::engine::language::Language;
 use crate::engine::score::{self, TextScore};
 use crate::engine::source::{Noted, Source};
@@ -79,6 +80,8 @@ pub(crate) trait OpenModel: Sync {
     fn draw(&self, request: &Request, indices: Range<u32>) -> anyhow::Result<Vec<Drawn>> {
         self.drawer(request)?.draw(indices)
     }
+    /// What each step of a free text with the states `frames` drew at `temperature`; see [`draw::choices`].
+    fn choices(&self, frames: &[Frame], temperature: Temperature) -> Vec<Vec<Choice>>;
     /// The scores of each text from so many random orders of a seed; see [`score::texts`].
     fn score(&self, texts: &[String], orders: (u32, u64), noted: Noted) -> anyhow::Result<Vec<TextScore>>;
     /// −ln p of each text, exactly; see [`score::exact`].
@@ -104,6 +107,10 @@ impl<const L: usize, const V: usize> OpenModel for Opened<'_, L, V> {
 
     fn drawer<'a>(&'a self, request: &'a Request) -> anyhow::Result<Box<dyn Draw + 'a>> {
         draw::drawer(&*self.source, self.language, request)
+    }
+
+    fn choices(&self, frames: &[Frame], temperature: Temperature) -> Vec<Vec<Choice>> {
+        draw::choices(&*self.source, self.language, temperature, frames)
     }
 
     fn score(&self, texts: &[String], orders: (u32, u64), noted: Noted) -> anyhow::Result<Vec<TextScore>> {

@@ -5,19 +5,20 @@
 use crate::engine::draw::Request;
 use crate::engine::language::Language;
 use crate::engine::network::Network;
+use crate::engine::score::Score;
 use crate::engine::settings::Settings;
 use crate::engine::trainer::State;
 
 /// Previews in each part of a run's schedule, besides the one before its first step.
 const PREVIEWS: u32 = 16;
-/// Masked held-out lines in one estimate.
-pub(crate) const ROWS: u32 = 1024;
+/// Random orders of each held-out line in one estimate, the same in all: as many as it takes to know its error.
+pub(crate) const ORDERS: u32 = 2;
 
 /// What a preview is to show.
 pub(crate) struct Wanted<'a> {
     pub(crate) language: Language<'a>,
-    /// Held-out lines; none where no score is wanted.
-    pub(crate) texts: &'a [String],
+    /// Held-out lines, those of the score of record; none where no score is wanted.
+    pub(crate) texts: Vec<String>,
     pub(crate) request: Request,
     /// How many names to draw.
     pub(crate) names: u32,
@@ -30,29 +31,45 @@ pub(crate) struct Preview {
     pub(crate) names: Vec<String>,
 }
 
-/// Previews the model of `network` that has `weights`.
-fn preview(network: &dyn Network, weights: &[f32], wanted: &Wanted) -> anyhow::Result<Preview> {
-    let model = network.model(weights, wanted.language)?;
-    let drawn = model.draw(&wanted.request, 0..wanted.names)?;
-    let nelbo = match wanted.texts {
-        [] => None,
-        texts => Some(model.estimate(texts, ROWS, wanted.request.seed)?),
-    };
-    Ok(Preview { nelbo, names: drawn.into_iter().map(|drawn| drawn.text).collect() })
+/// A point of the held-out curve.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Point {
+    /// Steps done.
+    pub(crate) step: u32,
+    /// An estimate of the NELBO, in nats.
+    pub(crate) nats: f64,
+    /// Its standard error over the orders, if it is known.
+    pub(crate) error: Option<f64>,
 }
 
-/// Previews a run after fixed steps and keeps the held-out scores.
+/// What the previews of a run have shown so far.
+#[derive(Default)]
+pub(crate) struct Seen {
+    /// The held-out curve.
+    pub(crate) curve: Vec<Point>,
+    /// The same names as the model drew them after so many steps.
+    pub(crate) names: Vec<(u32, Vec<String>)>,
+}
+
+impl Seen {
+    /// The step of the last preview.
+    fn last(&self) -> Option<u32> {
+        let (point, names) = (self.curve.last(), self.names.last());
+        point.map(|point| point.step).max(names.map(|(step, _)| *step))
+    }
+}
+
+/// Previews a run after fixed steps and keeps what is shown.
 pub(crate) struct Observer<'a> {
     network: &'static dyn Network,
     wanted: Wanted<'a>,
     /// The steps after which a preview is due, in descending order.
     ahead: Vec<u32>,
-    /// Pairs of (steps done, estimated NELBO in nats).
-    pub(crate) curve: Vec<(u32, f64)>,
+    pub(crate) seen: Seen,
 }
 
 impl<'a> Observer<'a> {
-    /// Observes a run by `settings` after the first `done` steps, whose `curve` is known.
+    /// Observes a run by `settings` after the first `done` steps, of which `seen` is known.
     ///
     /// Preview i of n is due after steps·(i/n)² steps of a part: dense at first, where most happens.
     pub(crate) fn new(
@@ -60,14 +77,14 @@ impl<'a> Observer<'a> {
         wanted: Wanted<'a>,
         settings: &Settings,
         done: u32,
-        curve: Vec<(u32, f64)>,
+        seen: Seen,
     ) -> Self {
         let any = !wanted.texts.is_empty() || wanted.names > 0;
         let mut ahead = settings.points(PREVIEWS, |share| share * share);
         ahead.reverse();
-        let known = curve.last().map(|(step, _)| *step);
+        let known = seen.last();
         ahead.retain(|step| any && *step >= done && known.is_none_or(|known| *step > known));
-        Self { network, wanted, ahead, curve }
+        Self { network, wanted, ahead, seen }
     }
 
     /// Previews the model, if it is time to.
@@ -76,8 +93,19 @@ impl<'a> Observer<'a> {
         if self.ahead.pop_if(|next| *next == step).is_none() {
             return Ok(None);
         }
-        let preview = preview(self.network, state.current(), &self.wanted)?;
-        self.curve.extend(preview.nelbo.map(|nelbo| (step, nelbo)));
-        Ok(Some(preview))
+        let wanted = &self.wanted;
+        let model = self.network.model(state.current(), wanted.language)?;
+        let drawn = model.draw(&wanted.request, 0..wanted.names)?;
+        let names: Vec<String> = drawn.into_iter().map(|drawn| drawn.text).collect();
+        if !names.is_empty() {
+            self.seen.names.push((step, names.clone()));
+        }
+        let mut nelbo = None;
+        if !wanted.texts.is_empty() {
+            let score = Score::of(&model.score(&wanted.texts, (ORDERS, wanted.request.seed), &|_| ())?).nelbo;
+            self.seen.curve.push(Point { step, nats: score.nats, error: score.order_stderr });
+            nelbo = Some(score.nats);
+        }
+        Ok(Some(Preview { nelbo, names }))
     }
 }

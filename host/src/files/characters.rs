@@ -98,9 +98,18 @@ fn is_ideograph(character: char) -> bool {
     )
 }
 
+/// Whether `text` is read from right to left: its first letter of a direction is of Hebrew, Arabic or a script like them.
+pub(crate) fn runs_left(text: &str) -> bool {
+    let left = |character: char| {
+        matches!(character, '\u{590}'..='\u{8FF}' | '\u{FB1D}'..='\u{FDFF}' | '\u{FE70}'..='\u{FEFC}'
+            | '\u{10800}'..='\u{10FFF}' | '\u{1E800}'..='\u{1EFFF}')
+    };
+    text.chars().find(|character| character.is_alphabetic()).is_some_and(left)
+}
+
 /// Whether `character` is of a script whose letters join or stack, so that joiners decide how they look: Arabic, Syriac,
 /// Mandaic, N'Ko, the scripts of India and South-East Asia, Mongolian, Phags-pa, Adlam.
-fn joins(character: char) -> bool {
+pub(crate) fn joins(character: char) -> bool {
     matches!(
         character,
         '\u{600}'..='\u{7BF}' | '\u{7C0}'..='\u{7FF}' | '\u{840}'..='\u{85F}' | '\u{860}'..='\u{DFF}'

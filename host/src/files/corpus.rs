@@ -235,12 +235,6 @@ impl Corpus {
         Ok(Language { alphabet, lengths })
     }
 
-    /// Which texts are training lines, and which held-out ones.
-    pub(crate) fn known(&self) -> Known<'_> {
-        let training = self.training.iter().map(String::as_str);
-        Known::new(training.clone(), training.chain(self.held_out.iter().map(String::as_str)))
-    }
-
     /// Characters of a training line in the mean.
     pub(crate) fn mean_length(&self) -> f64 {
         let characters: usize = self.training.iter().map(|line| length_of(line)).sum();

@@ -1,6 +1,6 @@
 //! The run folder: what a training run leaves, written so that nothing is ever half there.
 //!
-//! `model.mdm`, `settings.json`, `prepared_list.txt`, `loss.csv`, `held_out.csv`, `checkpoint.safetensors`, and to be looked at
+//! `model.mdm`, `settings.json`, `prepared_list.txt`, `loss.csv`, `held_out.csv`, `previews.tsv`, `checkpoint.safetensors`, and to be looked at
 //! `loss.svg`, `unmasking.svg`, `names.svg` and `report.html`; `lock` is held by the process that writes.
 
 use std::collections::BTreeSet;
@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::configurations;
+use crate::engine::preview::Point;
 use crate::engine::settings::{LEAST_STEPS, Settings};
 use crate::files::format::FileFormat;
 use crate::files::preparation::Preparation;
@@ -31,7 +32,9 @@ pub(crate) const LIST: &str = "prepared_list.txt";
 pub(crate) const LOSS: &str = "loss.csv";
 /// The held-out score at some steps.
 pub(crate) const HELD_OUT: &str = "held_out.csv";
-/// The curves of both.
+/// Names that the model drew at some steps.
+pub(crate) const PREVIEWS: &str = "previews.tsv";
+/// The curves of loss and held-out score.
 pub(crate) const LOSS_PICTURE: &str = "loss.svg";
 /// How a name emerges.
 pub(crate) const UNMASKING_PICTURE: &str = "unmasking.svg";
@@ -43,12 +46,13 @@ pub(crate) const REPORT: &str = "report.html";
 pub(crate) const CHECKPOINT: &str = "checkpoint.safetensors";
 
 /// All that a run leaves.
-const WRITTEN: [&str; 10] = [
+const WRITTEN: [&str; 11] = [
     MODEL,
     SETTINGS,
     LIST,
     LOSS,
     HELD_OUT,
+    PREVIEWS,
     CHECKPOINT,
     LOSS_PICTURE,
     UNMASKING_PICTURE,
@@ -285,26 +289,54 @@ fn shortcoming(folder: &Path) -> Option<String> {
     })
 }
 
-/// The first line of the table of held-out scores.
-const HEADING: &str = "step,held_out_nats_per_name";
+/// The first line of the table of held-out scores; runs of earlier versions have the first two columns alone.
+const HEADING: &str = "step,held_out_nats_per_name,error_over_orders";
 
-/// Held-out scores, as pairs of (steps done, estimated NELBO in nats), as a table.
-pub(crate) fn curve_table(curve: &[(u32, f64)]) -> String {
-    let rows = curve.iter().map(|(step, nelbo)| format!("{step},{nelbo}\n"));
-    format!("{HEADING}\n{}", rows.collect::<String>())
+/// The held-out curve as a table.
+pub(crate) fn curve_table(curve: &[Point]) -> String {
+    let row = |Point { step, nats, error }: &Point| {
+        let error = error.map_or(String::new(), |error| error.to_string());
+        format!("{step},{nats},{error}\n")
+    };
+    format!("{HEADING}\n{}", curve.iter().map(row).collect::<String>())
 }
 
-/// The held-out scores up to step `done` in the table at `path`; empty where there is none.
-pub(crate) fn read_curve(path: &Path, done: u32) -> anyhow::Result<Vec<(u32, f64)>> {
+/// The held-out curve up to step `done` in the table at `path`; empty where there is none.
+pub(crate) fn read_curve(path: &Path, done: u32) -> anyhow::Result<Vec<Point>> {
+    let row = |line: &str| -> Option<Point> {
+        let (step, rest) = line.split_once(',')?;
+        let (nats, error) = rest.split_once(',').unwrap_or((rest, ""));
+        let error = if error.is_empty() { None } else { Some(error.parse().ok()?) };
+        Some(Point { step: step.parse().ok()?, nats: nats.parse().ok()?, error })
+    };
+    let points = rows(path, "steps and scores", row)?;
+    Ok(points.into_iter().filter(|point| point.step <= done).collect())
+}
+
+/// The same names after some steps as a table; no line of a list has a tab.
+pub(crate) fn previews_table(names: &[(u32, Vec<String>)]) -> String {
+    let columns =
+        (1..=names.first().map_or(0, |(_, names)| names.len())).map(|number| format!("\tname {number}"));
+    let rows = names.iter().map(|(step, names)| format!("{step}\t{}\n", names.join("\t")));
+    format!("step{}\n{}", columns.collect::<String>(), rows.collect::<String>())
+}
+
+/// The names up to step `done` in the table at `path`; empty where there is none.
+pub(crate) fn read_previews(path: &Path, done: u32) -> anyhow::Result<Vec<(u32, Vec<String>)>> {
+    let row = |line: &str| -> Option<(u32, Vec<String>)> {
+        let (step, names) = line.split_once('\t')?;
+        Some((step.parse().ok()?, names.split('\t').map(str::to_owned).collect()))
+    };
+    let previews = rows(path, "steps and names", row)?;
+    Ok(previews.into_iter().filter(|(step, _)| *step <= done).collect())
+}
+
+/// What `row` reads of each line but the first of the table at `path`, which is one of `what`; empty where there is none.
+fn rows<T>(path: &Path, what: &str, row: impl Fn(&str) -> Option<T>) -> anyhow::Result<Vec<T>> {
     if !path.exists() {
         return Ok(Vec::new());
     }
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let row = |line: &str| -> Option<(u32, f64)> {
-        let (step, nelbo) = line.split_once(',')?;
-        Some((step.parse().ok()?, nelbo.parse().ok()?))
-    };
-    let rows: Option<Vec<_>> = text.lines().skip(1).map(row).collect();
-    let rows = rows.with_context(|| format!("{} is not a table of steps and scores", path.display()))?;
-    Ok(rows.into_iter().filter(|(step, _)| *step <= done).collect())
+    let rows: Option<Vec<_>> = text.split('\n').filter(|line| !line.is_empty()).skip(1).map(row).collect();
+    rows.with_context(|| format!("{} is not a table of {what}", path.display()))
 }

@@ -70,9 +70,12 @@ fn shade(confidence: u16) -> Style {
     }
 }
 
-/// `text` at rising noise levels: each letter has one number in \[0, 1), and is masked where the level exceeds it. A letter takes
-/// as many columns at each level.
-pub(crate) fn noise_levels(text: &str, seed: u64) -> Vec<String> {
+/// Levels of noise that are shown, in per cent.
+const LEVELS: [u32; 6] = [0, 20, 40, 60, 80, 100];
+
+/// `text` at rising noise levels, in per cent: each letter has one number in \[0, 1), and is masked, `None`, where the level
+/// exceeds it.
+pub(crate) fn noisy(text: &str, seed: u64) -> Vec<(u32, Vec<Option<char>>)> {
     // Training has the children of its steps.
     let stream = Stream::new(seed, Purpose::Noise).child(u32::MAX, 0);
     let characters: Vec<(char, f64)> = text
@@ -80,15 +83,21 @@ pub(crate) fn noise_levels(text: &str, seed: u64) -> Vec<String> {
         .zip(0..)
         .map(|(character, position)| (character, f64::from(stream.draw(position, 0)[0]) / 4_294_967_296.0))
         .collect();
-    let line = |percent: u32| {
+    let level = |percent: u32| {
         let level = f64::from(percent) / 100.0;
-        let noisy: String = characters
-            .iter()
-            .map(|(character, u)| {
-                padded(&alone(if *u < level { MASK } else { *character }), cell(*character))
-            })
+        (percent, characters.iter().map(|(character, u)| Some(*character).filter(|_| *u >= level)).collect())
+    };
+    LEVELS.map(level).into()
+}
+
+/// [`noisy`] for a terminal: a letter takes as many columns at each level.
+pub(crate) fn noise_levels(text: &str, seed: u64) -> Vec<String> {
+    let line = |(percent, letters): (u32, Vec<Option<char>>)| {
+        let columns = text.chars().zip(letters);
+        let noisy: String = columns
+            .map(|(character, letter)| padded(&alone(letter.unwrap_or(MASK)), cell(character)))
             .collect();
         format!("{percent:>4} %  {noisy}")
     };
-    [0, 20, 40, 60, 80, 100].into_iter().map(line).collect()
+    noisy(text, seed).into_iter().map(line).collect()
 }

@@ -1,32 +1,44 @@
-//! The report of a run: pictures, scores, names and settings on one page that needs nothing but a browser.
+//! The report of a run: what masking is, a name coming out of it, names growing better, and what the numbers mean, on one page that
+//! needs nothing but a browser.
 
 use anyhow::Context;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use micro_diffusion::bound;
 use micro_diffusion::sampler::Order;
+use serde_json::Value;
 
 use crate::engine::configurations::Config;
 use crate::engine::cost::evaluation_flops;
 use crate::engine::description::shape_name;
 use crate::engine::draw::{Drawn, ORDERS, Request, TEMPERATURE, order_name};
-use crate::engine::preview;
-use crate::engine::score::{Figure, Score};
+use crate::engine::preview::{self, Point, Seen};
+use crate::engine::score::Score;
 use crate::files::corpus::Corpus;
 use crate::files::model::Model;
+use crate::files::novelty::{Known, Novelty};
 use crate::files::run::{LOSS_PICTURE, NAMES_PICTURE, REPORT, RunFolder, RunSettings, UNMASKING_PICTURE};
-use crate::show::columns::{listed, with_error};
+use crate::show::columns::{counted, listed, with_error};
+use crate::show::curves::{Record, curves, grouped};
 use crate::show::statistics::Statistics;
-use crate::show::svg;
+use crate::show::story::{self, are_long, hero, middling_length};
+use crate::show::svg::{emerging, page_colours, sign, tally, unmasking};
 
 /// Names drawn with each sampler to compare them, fewer where they would take more than [`FLOPS`].
 const COMPARED: (f64, f64) = (200.0, 1000.0);
 /// Floating-point operations that the comparison may take.
 const FLOPS: f64 = 2e11;
+/// A model is about as good as counting where their scores differ by less than this share.
+const ALIKE: f64 = 0.005;
+
+const STYLE: &str = include_str!("report/style.css");
 
 /// How well a model knows held-out lines, and how well counting does.
 pub(crate) struct Scores {
     pub(crate) model: Score,
     pub(crate) counting_nats: f64,
     pub(crate) counting_order: usize,
+    /// The lines that both score.
+    pub(crate) lines: Vec<String>,
 }
 
 /// What is reported.
@@ -35,13 +47,14 @@ pub(crate) struct Report<'a> {
     pub(crate) corpus: &'a Corpus,
     pub(crate) settings: &'a RunSettings,
     pub(crate) losses: &'a [f32],
-    /// Pairs of (steps done, estimated held-out NELBO in nats).
-    pub(crate) held_out: &'a [(u32, f64)],
+    /// Steps after which the model was what is reported.
+    pub(crate) kept: usize,
+    pub(crate) seen: &'a Seen,
     pub(crate) scores: Option<&'a Scores>,
+    pub(crate) model: &'a Model<'a>,
     /// Names with their states.
     pub(crate) drawn: &'a [Drawn],
-    /// Which of them are copies of training lines.
-    pub(crate) copies: &'a [bool],
+    pub(crate) known: &'a Known<'a>,
     pub(crate) samplers: Vec<(Order, Statistics)>,
 }
 
@@ -59,18 +72,34 @@ pub(crate) fn compare(model: &Model, corpus: &Corpus, seed: u64) -> anyhow::Resu
 impl Report<'_> {
     /// Writes the pictures and the page.
     pub(crate) fn save(&self, folder: &RunFolder) -> anyhow::Result<()> {
-        let first = self.drawn.first().context("no name to show")?;
-        let curves = svg::curves(self.losses, self.held_out)?;
-        let unmasking = svg::unmasking(self.corpus.language()?.alphabet, &first.frames, &first.text);
+        let novelties: Vec<Novelty> =
+            self.drawn.iter().map(|drawn| self.known.novelty(&drawn.text)).collect();
+        let length = middling_length(&self.corpus.training);
+        let hero = hero(self.drawn, &novelties, length).context("no name to show")?;
+        let (drawn, novelty) = (&self.drawn[hero], novelties[hero]);
+        let record = self.scores.map(|scores| Record {
+            step: self.kept,
+            nats: scores.model.nelbo.nats,
+            error: scores.model.nelbo.order_stderr.unwrap_or(0.0),
+        });
+        let curves = curves(self.losses, &self.seen.curve, record);
         folder.save(LOSS_PICTURE, curves.as_bytes())?;
-        folder.save(UNMASKING_PICTURE, unmasking.as_bytes())?;
-        let names = svg::emerging(self.drawn);
-        folder.save(NAMES_PICTURE, names.as_bytes())?;
-        folder.save(REPORT, self.page(&curves, &unmasking, &names)?.into_string().as_bytes())
+        folder.save(UNMASKING_PICTURE, unmasking(self.model.alphabet(), drawn, novelty).as_bytes())?;
+        folder.save(NAMES_PICTURE, emerging(self.drawn, &novelties).as_bytes())?;
+        let page = self.page(&curves, &novelties, (drawn, novelty), length)?;
+        folder.save(REPORT, page.into_string().as_bytes())
     }
 
-    fn page(&self, curves: &str, unmasking: &str, names: &str) -> anyhow::Result<Markup> {
-        let title = format!("{} · Micro Diffusion", self.corpus.source);
+    fn page(
+        &self,
+        curves: &str,
+        novelties: &[Novelty],
+        hero: (&Drawn, Novelty),
+        length: usize,
+    ) -> anyhow::Result<Markup> {
+        let source = &self.corpus.source;
+        let title = format!("What a network learned from {source} · Micro Diffusion");
+        let long = are_long(self.drawn.iter().map(|drawn| &*drawn.text));
         Ok(html! {
             (DOCTYPE)
             html lang="en" {
@@ -78,76 +107,226 @@ impl Report<'_> {
                     meta charset="utf-8";
                     meta name="viewport" content="width=device-width,initial-scale=1";
                     title { (title) }
-                    style { (PreEscaped(STYLE)) }
+                    style { (PreEscaped(page_colours())) (PreEscaped(STYLE)) }
                 }
-                body {
-                    h1 { "What " b { (self.config.title()) } " learned from " b { (self.corpus.source) } }
-                    (self.summary())
-                    h2 { "Names" }
-                    p.note { "Names number 0 to " (self.drawn.len() - 1) " of seed " (self.settings.training.seed)
-                        ", with the defaults of " code { "sample" } ". "
-                        @let copies = self.copies.iter().filter(|copy| **copy).count();
-                        @if copies == 0 { "All are new." } @else { (if copies == 1 { "One is a copy of a training line".to_owned() } else { format!("{copies} are copies of training lines") }) ", in grey." } }
-                    figure { (PreEscaped(names)) }
-                    ul.names { @for (drawn, copy) in self.drawn.iter().zip(self.copies) { @if *copy { li.copy { (drawn.text) } } @else { li { (drawn.text) } } } }
-                    h2 { "How the first name emerged" }
-                    figure { (PreEscaped(unmasking)) }
-                    h2 { "Training" }
-                    figure { (PreEscaped(curves)) }
-                    (self.about_curves())
-                    (self.samplers())
-                    h2 { "Settings" }
-                    (self.settings()?)
+                body class=(if long { "long" } else { "" }) {
+                    main {
+                        h1 { "What a network learned from " (source) }
+                        (self.story(hero, length))
+                        (self.growth())
+                        (self.names(novelties))
+                        (self.numbers())
+                        (self.training(curves))
+                        (self.samplers())
+                        section { h2 { "Settings" } (self.settings()?) }
+                    }
                 }
             }
         })
     }
 
-    /// The few numbers to see first.
-    fn summary(&self) -> Markup {
-        let tile = |value: String, what: &str| html! { div.tile { b { (value) } span { (what) } } };
+    /// What masking is, forwards and backwards.
+    fn story(&self, (drawn, novelty): (&Drawn, Novelty), length: usize) -> Markup {
+        let seed = self.settings.training.seed;
+        let training = &self.corpus.training;
+        let line = training.iter().find(|line| line.chars().count() == length).or(training.first());
+        let steps = self.model.network.choices(&drawn.frames, Request::new(seed).settings.temperature);
         html! {
-            div.tiles {
-                @if let Some(Scores { model: score, counting_nats, counting_order }) = self.scores {
-                    @let figure = |figure: &Figure| with_error(figure.nats, figure.stderr, 2);
-                    (tile(figure(&score.nelbo), "held-out NELBO, nats a name"))
-                    (tile(figure(&score.nll), &format!("held-out −ln p, from {} orders", self.config.ending.1)))
-                    (tile(format!("{counting_nats:.2}"), &format!("counting, by n-grams of {counting_order} characters")))
+            p.lead {
+                "Noise hides the letters of a line, more and more, until nothing but masks is left. A network saw "
+                (counted_lines(training.len())) " with letters hidden and learned to bring them back; so it can begin with masks alone "
+                "and write what was in no list."
+            }
+            @if let Some(line) = line {
+                section {
+                    h2 { "Hiding the letters of “" bdi { (line) } "”" }
+                    p.quiet { "A line of the list that the network was trained on, at rising noise." }
+                    (story::forward(line, seed))
                 }
-                (tile(self.config.network.parameters().to_string(), "parameters"))
-                (tile(format!("{} × {}", self.settings.training.steps, self.settings.training.batch), "steps × batch"))
-                (tile(self.corpus.training.len().to_string(), "training lines"))
+            }
+            section {
+                h2 { "Drawing “" bdi { (drawn.text) } "”" }
+                p.quiet {
+                    (match novelty {
+                        Novelty::New => "A new name: it is in no line of the list.",
+                        Novelty::HeldOut => "A held-out line: it is in the list, and the network never saw it.",
+                        Novelty::Training => "A training line: the network copied it. None of the names below is new.",
+                    })
+                    " Its length is drawn first. Each step fills in one position, taken at random; beside it stand the "
+                    "letters that the network thought likeliest there. The coloured one was drawn."
+                }
+                (story::reverse(self.model.alphabet(), drawn, &steps))
             }
         }
     }
 
-    /// What the curves are of.
-    fn about_curves(&self) -> Markup {
+    /// The same names on the way.
+    fn growth(&self) -> Markup {
+        let names = &self.seen.names;
+        // What follows are the names after the last step.
+        let names = if names.len() > 1 { &names[..names.len() - 1] } else { names };
         html! {
-            p.note {
-                "The training loss is an upper bound on −ln p(name), in nats; lower is better. "
-                @if !self.held_out.is_empty() {
-                    "The held-out curve estimates the same bound from " (preview::ROWS)
-                    " masked lines that were never trained on."
+            @if !names.is_empty() {
+                section {
+                    h2 { "The same names while it learned" }
+                    p.quiet {
+                        "Each column is one name, drawn with the same random numbers by the network as it then was. "
+                        (signs())
+                    }
+                    (story::growth(names, self.known))
                 }
+            }
+        }
+    }
+
+    /// The names of the model.
+    fn names(&self, novelties: &[Novelty]) -> Markup {
+        let all_new = novelties.iter().all(|novelty| *novelty == Novelty::New);
+        html! {
+            section {
+                h2 { "Names of the finished model" }
+                p.quiet {
+                    "Names number 0 to " (self.drawn.len() - 1) " of seed " (self.settings.training.seed)
+                    ", with the defaults of " code { "sample" } ": "
+                    @if all_new { "all new." } @else { (tally(novelties)) "." }
+                }
+                (story::names(self.drawn, novelties))
+            }
+        }
+    }
+
+    /// What the scores mean, on one scale.
+    fn numbers(&self) -> Markup {
+        let Some(scores) = self.scores else { return html! {} };
+        let Scores { model, counting_nats, counting_order, lines } = scores;
+        let (nelbo, nll, counting) = (&model.nelbo, &model.nll, *counting_nats);
+        let untrained = self.seen.curve.first().filter(|point| point.step == 0).map(|point| point.nats);
+        let letters =
+            bound::mean(&lines.iter().map(|line| line.chars().count() as f64 + 1.0).collect::<Vec<_>>());
+        let choices = |nats: f64| format!("{:.1}", (nats / letters).exp());
+        let most = untrained.unwrap_or(0.0).max(counting).max(nll.nats);
+        let row = |name: &str, what: &str, nats: f64, text: String, own: bool| {
+            html! {
+                tr.own[own] {
+                    th scope="row" { (name) @if !what.is_empty() { span { (what) } } }
+                    td.track { span style=(format!("--share:{:.3}", nats / most)) {} }
+                    td.number { (text) }
+                    td.number { (choices(nats)) }
+                }
+            }
+        };
+        let start = if self.settings.from.is_some() { "where it started" } else { "an untrained network" };
+        html! {
+            section {
+                h2 { "Is that good?" }
+                p { (self.verdict(nll.nats, counting)) }
+                table.scale {
+                    caption.quiet {
+                        "How surprised each is by " (counted(lines.len(), "held-out line")) " that it never saw: −ln p of a line, in "
+                        "nats; less is better. The last column says the same for each place of a line: as unsure as between so many "
+                        "equally likely letters."
+                    }
+                    thead { tr {
+                        th scope="col" { "who guesses" }
+                        th aria-hidden="true" {}
+                        th.number scope="col" { "nats a name" }
+                        th.number scope="col" { "letters" }
+                    } }
+                    tbody {
+                        @if let Some(nats) = untrained { (row(start, "", nats, format!("{nats:.2}"), false)) }
+                        (row("counting letters", &format!("by n-grams of {counting_order} characters"), counting, format!("{counting:.2}"), false))
+                        (row("this network", &format!("{} parameters", grouped(self.config.network.parameters() as u64)), nll.nats, with_error(nll.nats, nll.stderr, 2), true))
+                    }
+                }
+                p.quiet style="margin-top:.8rem" {
+                    "Training lowers the NELBO, an upper bound on −ln p: " (with_error(nelbo.nats, nelbo.stderr, 2))
+                    " nats a name. Both scores are from " (self.config.ending.1) " random orders of each line; ± is the standard error over lines."
+                }
+            }
+        }
+    }
+
+    /// Whether a score of `nats` is good beside that of `counting`.
+    fn verdict(&self, nats: f64, counting: f64) -> String {
+        let apart = (nats - counting).abs();
+        if apart < ALIKE * counting {
+            format!(
+                "Fair: it knows names about as well as counting which letter follows which ({apart:.2} nats apart)."
+            )
+        } else if nats < counting {
+            format!(
+                "Good: it is {apart:.2} nats a name better than counting which letter follows which, which takes no network \
+                 and is hard to beat."
+            )
+        } else {
+            format!(
+                "Not yet: it is {apart:.2} nats a name behind counting which letter follows which. More steps help, or more \
+                 lines; with few lines counting is hard to beat."
+            )
+        }
+    }
+
+    /// The curves, and what they are of.
+    fn training(&self, curves: &str) -> Markup {
+        let Seen { curve, .. } = self.seen;
+        html! {
+            section {
+                h2 { "Training" }
+                p.quiet {
+                    "The training loss estimates the NELBO of the lines that are trained on, with dropout where there is some. "
+                    @if !curve.is_empty() { (self.about_estimate(curve)) }
+                }
+                figure { (PreEscaped(curves)) }
+            }
+        }
+    }
+
+    /// What the held-out curve is of.
+    fn about_estimate(&self, curve: &[Point]) -> Markup {
+        let error = curve.iter().filter_map(|point| point.error).fold(0.0, f64::max);
+        let kept_earlier = self.kept < self.losses.len();
+        html! {
+            "The held-out curve is the same of lines that never were, from " (preview::ORDERS) " whole random orders of each line; the "
+            "band is two standard errors over the orders (at most " (format!("{:.2}", 2.0 * error)) " nats). "
+            @if let Some(scores) = self.scores {
+                "The diamond is the score of record, from " (self.config.ending.1) " orders of each of the "
+                (counted(scores.lines.len(), "line")) ", of the model that the run left"
+                @if kept_earlier { ": its state after " (grouped(self.kept as u64)) " steps, the best by lines kept for choosing" }
+                @if self.settings.training.quantize.is_some() { ", in integers" }
+                "."
             }
         }
     }
 
     fn samplers(&self) -> Markup {
         let Some((_, first)) = self.samplers.first() else { return html! {} };
+        type Measure = (&'static str, &'static str, fn(&Statistics) -> f64);
+        let measures: [Measure; 6] = [
+            ("unique", "different names / names", |s| s.unique),
+            ("novel", "no training line / names", |s| s.novel),
+            ("hits", "held-out lines / novel ones", |s| s.hit_rate),
+            ("pairs", "of letters: divergence in bits, 0 is as held-out lines", |s| s.jsd2_bits),
+            ("triples", "of letters: divergence in bits", |s| s.jsd3_bits),
+            ("lengths", "divergence in bits", |s| s.jsd_length_bits),
+        ];
         html! {
-            h2 { "Samplers" }
-            p.note { (first.sampled_names) " names with each, at the default temperature. Novel: not a training line. Hits: \
-                held-out lines among the novel. Divergence (Jensen–Shannon, from the held-out lines) is of letter \
-                pairs, triples and lengths, in bits; lower is closer." }
-            table {
-                tr { th { "order" } th { "unique" } th { "novel" } th { "hits" } th { "pairs" } th { "triples" } th { "lengths" } }
-                @for (order, s) in &self.samplers {
-                    tr {
-                        td { (order_name(*order)) }
-                        @for value in [s.unique, s.novel, s.hit_rate, s.jsd2_bits, s.jsd3_bits, s.jsd_length_bits] {
-                            td { (format!("{value:.3}")) }
+            section {
+                h2 { "Three orders of drawing" }
+                table {
+                    caption.quiet {
+                        (grouped(first.sampled_names as u64)) " names with each, at the default temperature: positions in random order, "
+                        "the surest first, or in random order with second thoughts. Divergence is Jensen–Shannon's; lower is closer."
+                    }
+                    thead { tr {
+                        th scope="col" { "measure" }
+                        @for (order, _) in &self.samplers { th.number scope="col" { (order_name(*order)) } }
+                    } }
+                    tbody {
+                        @for (name, what, value) in measures {
+                            tr {
+                                th scope="row" { (name) span { (what) } }
+                                @for (_, statistics) in &self.samplers { td.number { (format!("{:.3}", value(statistics))) } }
+                            }
                         }
                     }
                 }
@@ -159,33 +338,42 @@ impl Report<'_> {
         let network = self.config.network;
         let settings = serde_json::to_value(self.settings)?;
         let rows = settings.as_object().into_iter().flatten();
-        let text =
-            |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let rows = rows.filter_map(|(key, value)| Some((key.replace('_', " "), in_words(value)?)));
         Ok(html! {
             table.settings {
-                tr { td { "network" } td { (shape_name(network.shape())) } }
-                tr { td { "held-out lines" } td { (self.corpus.held_out.len()) } }
-                tr { td { "alphabet" } td { (listed(&self.corpus.alphabet)) } }
-                @for (key, value) in rows {
-                    tr { td { (key.replace('_', " ")) } td { (text(value)) } }
+                tbody {
+                    tr { th scope="row" { "network" } td { (shape_name(network.shape())) ", " (grouped(network.parameters() as u64)) " parameters" } }
+                    tr { th scope="row" { "lines" } td { (grouped(self.corpus.training.len() as u64)) " to train on, " (grouped(self.corpus.held_out.len() as u64)) " held out" } }
+                    tr { th scope="row" { "alphabet" } td { bdi { (listed(&self.corpus.alphabet)) } } }
+                    @for (key, value) in rows { tr { th scope="row" { (key) } td { (value) } } }
                 }
             }
         })
     }
 }
 
-const STYLE: &str = "\
-:root{color-scheme:light dark;--ink:#1f2933;--soft:#667382;--line:#8884;--card:#8881}\
-@media(prefers-color-scheme:dark){:root{--ink:#e4e9f0;--soft:#94a1b2}body{background:#14181e}}\
-body{font:16px/1.5 ui-sans-serif,system-ui,sans-serif;color:var(--ink);max-width:860px;margin:3rem auto;padding:0 1rem}\
-h1{font-weight:500;font-size:1.7rem;line-height:1.25}h2{font-size:1.15rem;margin:2.6rem 0 .4rem}\
-.note{color:var(--soft);margin:.2rem 0 .8rem;font-size:.93rem}\
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(170px,1fr));gap:.8rem;margin:1.4rem 0}\
-.tile{background:var(--card);border-radius:10px;padding:.8rem 1rem}\
-.tile b{display:block;font-size:1.35rem;font-weight:600}.tile span{color:var(--soft);font-size:.85rem}\
-.copy{color:var(--soft)}.names{list-style:none;padding:0;margin:0;display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:.15rem 1rem;font-size:1.1rem}\
-figure{margin:.6rem 0;overflow-x:auto}figure svg{max-width:100%;height:auto}\
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}\
-td,th{text-align:right;padding:.22rem .7rem;border-bottom:1px solid var(--line);font-weight:400}\
-th{color:var(--soft);font-size:.88rem}td:first-child,th:first-child{text-align:left}\
-.settings td{text-align:left;overflow-wrap:anywhere}.settings td:first-child{color:var(--soft);white-space:nowrap;vertical-align:top}";
+/// `count` lines with commas.
+fn counted_lines(count: usize) -> String {
+    format!("{} line{}", grouped(count as u64), if count == 1 { "" } else { "s" })
+}
+
+/// What the signs after names mean.
+fn signs() -> Markup {
+    html! {
+        @for novelty in [Novelty::HeldOut, Novelty::Training] {
+            (sign(novelty)) " is a " (novelty.name()) ", "
+        }
+        "the others are new."
+    }
+}
+
+/// A setting as a reader takes it; none where there is nothing to say.
+fn in_words(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::Bool(yes) => Some(if *yes { "yes" } else { "no" }.to_owned()),
+        Value::String(text) => Some(text.clone()),
+        Value::Array(values) => Some(values.iter().filter_map(in_words).collect::<Vec<_>>().join(", ")),
+        other => Some(other.to_string()),
+    }
+}

@@ -1,261 +1,309 @@
-//! The pictures of a run as SVG: the curves of training, and the unmasking of one text.
+//! The pictures of a run as SVG: how one text emerges from masks, how many do, and what all pictures share.
 //!
-//! Colours are chosen to be read on a light and on a dark page, since a picture in a page cannot know which it is on.
+//! A picture stands in a page or by itself, on a light or a dark ground, wide or on a telephone. So it brings its own ground, a
+//! colour for both, and text that grows where there is little room.
 
-use anyhow::Context;
-use maud::html;
+use std::fmt::Write as _;
+
+use maud::{Markup, PreEscaped, html};
 use micro_diffusion::text::Alphabet;
-use plotters::prelude::{
-    ChartBuilder, Circle, IntoDrawingArea, LineSeries, PathElement, RGBColor, SVGBackend, SeriesLabelPosition,
-};
-use plotters::style::{Color, IntoFont};
 use unicode_width::UnicodeWidthChar;
 
 use crate::engine::draw::{Drawn, Frame};
+use crate::files::characters::{joins, runs_left};
+use crate::files::novelty::Novelty;
+use crate::show::columns::{alone, counted};
 
-/// Width and height of the curves.
-const CURVES: (u32, u32) = (840, 420);
-/// Points of the training curve, each the mean of as many steps.
-const POINTS: usize = 200;
-const TRAINING: RGBColor = RGBColor(74, 137, 220);
-const HELD_OUT: RGBColor = RGBColor(232, 126, 36);
-const INK: RGBColor = RGBColor(128, 128, 128);
+/// Each colour by name, on a light ground and on a dark one.
+const COLOURS: [(&str, &str, &str); 9] = [
+    ("ground", "#fbfaf7", "#13161c"),
+    ("card", "#ffffff", "#1a1e26"),
+    ("ink", "#1c2430", "#ece9e2"),
+    ("quiet", "#5a6472", "#a3acba"),
+    ("faint", "#c4c8ce", "#4a5260"),
+    ("line", "#e4e2dc", "#2b303a"),
+    ("accent", "#0f766e", "#5fd4c4"),
+    ("bar", "#b9dcd6", "#2c5a55"),
+    ("warm", "#b4540a", "#f0a35e"),
+];
 
-/// The training loss and the held-out score over the steps.
-pub(crate) fn curves(losses: &[f32], held_out: &[(u32, f64)]) -> anyhow::Result<String> {
-    let width = losses.len().div_ceil(POINTS).max(1);
-    let training: Vec<(f64, f64)> = (0..)
-        .zip(losses.chunks(width))
-        .map(|(index, chunk)| {
-            let mean = chunk.iter().map(|loss| f64::from(*loss)).sum::<f64>() / chunk.len() as f64;
-            ((index * width) as f64 + chunk.len() as f64 / 2.0, mean)
+/// The colours as variables of a page.
+pub(crate) fn page_colours() -> String {
+    let variables = |dark: bool| {
+        COLOURS.iter().fold(String::new(), |mut all, (name, light, night)| {
+            let _ = write!(all, "--{name}:{};", if dark { night } else { light });
+            all
         })
-        .collect();
-    let held_out: Vec<(f64, f64)> = held_out.iter().map(|(step, nelbo)| (f64::from(*step), *nelbo)).collect();
-    let label = format!("training loss, mean of {width} step{}", if width == 1 { "" } else { "s" });
-    let mut picture = String::new();
-    draw(&mut picture, losses.len(), &label, &training, &held_out)
-        .map_err(|error| anyhow::anyhow!("{error}"))
-        .context("cannot draw the curves")?;
-    Ok(picture)
+    };
+    let (light, dark) = (variables(false), variables(true));
+    format!(":root{{color-scheme:light dark;{light}}}@media(prefers-color-scheme:dark){{:root{{{dark}}}}}")
 }
 
-fn draw(
-    picture: &mut String,
-    steps: usize,
-    label: &str,
-    training: &[(f64, f64)],
-    held_out: &[(f64, f64)],
-) -> Result<(), Box<dyn std::error::Error>> {
-    let area = SVGBackend::with_string(picture, CURVES).into_drawing_area();
-    let (bottom, top) = range(training.iter().chain(held_out).map(|(_, nats)| *nats));
-    let text = |size: f64| ("sans-serif", size).into_font().color(&INK);
-    let mut chart = ChartBuilder::on(&area)
-        .margin(12)
-        .margin_right(28)
-        .x_label_area_size(44)
-        .y_label_area_size(56)
-        .build_cartesian_2d(0.0..steps as f64, bottom..top)?;
-    chart
-        .configure_mesh()
-        .disable_x_mesh()
-        .light_line_style(INK.mix(0.0))
-        .bold_line_style(INK.mix(0.2))
-        .axis_style(INK)
-        .label_style(text(14.0))
-        .axis_desc_style(text(15.0))
-        .x_desc("training steps")
-        .y_desc("nats a name")
-        .x_label_formatter(&|step| tick(*step))
-        .y_label_formatter(&|nats| tick(*nats))
-        .draw()?;
-    let line =
-        |colour: RGBColor| move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], colour.stroke_width(2));
-    let visible = |point: &&(f64, f64)| point.1 <= top;
-    chart
-        .draw_series(LineSeries::new(training.iter().filter(visible).copied(), TRAINING.stroke_width(2)))?
-        .label(label)
-        .legend(line(TRAINING));
-    let held_out: Vec<(f64, f64)> = held_out.iter().filter(visible).copied().collect();
-    if !held_out.is_empty() {
-        chart
-            .draw_series(LineSeries::new(held_out.iter().copied(), HELD_OUT.stroke_width(2)))?
-            .label("held-out NELBO, estimated")
-            .legend(line(HELD_OUT));
-        chart.draw_series(held_out.iter().map(|point| Circle::new(*point, 4, HELD_OUT.filled())))?;
+/// The style of a picture: a class for each colour, which fills, and one that draws lines. By name and not by variables, which
+/// some viewers do not know.
+pub(crate) fn picture_style() -> String {
+    let classes = |dark: bool| {
+        COLOURS.iter().fold(String::new(), |mut all, (name, light, night)| {
+            let colour = if dark { night } else { light };
+            let _ = write!(
+                all,
+                ".picture .{name}{{fill:{colour}}}.picture .{name}-line{{stroke:{colour};fill:none}}"
+            );
+            all
+        })
+    };
+    let (_, light, dark) = COLOURS[0];
+    format!(
+        ".picture:root{{color-scheme:light dark;background:{light};max-width:100%;height:auto}}\
+         .picture text{{font-family:system-ui,-apple-system,\"Segoe UI\",Roboto,\"Noto Sans\",sans-serif}}{}\
+         @media(prefers-color-scheme:dark){{.picture:root{{background:{dark}}}{}}}",
+        classes(false),
+        classes(true)
+    )
+}
+
+/// The sign after a text that is no new one.
+pub(crate) fn sign(novelty: Novelty) -> &'static str {
+    match novelty {
+        Novelty::New => "",
+        Novelty::HeldOut => "‡",
+        Novelty::Training => "†",
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .label_font(text(15.0))
-        .margin(16)
-        .draw()?;
-    area.present()?;
-    Ok(())
 }
 
-/// A number at an axis: whole where it is whole, else as many of two places as it needs.
-fn tick(value: f64) -> String {
-    ((value * 100.0).round() / 100.0).to_string()
-}
-
-/// From just below the lowest to where all but the first, steep part of the curves is in view.
-fn range(nats: impl Iterator<Item = f64>) -> (f64, f64) {
-    let mut nats: Vec<f64> = nats.collect();
-    nats.sort_by(f64::total_cmp);
-    let (lowest, highest) = (nats.first().copied().unwrap_or(0.0), nats.last().copied().unwrap_or(1.0));
-    let median = nats.get(nats.len() / 2).copied().unwrap_or(1.0);
-    // The fall from pure chance would flatten all that follows.
-    let top = highest.min(lowest + 8.0 * (median - lowest).max(0.5));
-    (lowest.floor(), top.ceil())
+/// How many of `novelties` are of each kind, with the signs: “11 new, 1 held-out line ‡, 8 training lines †”.
+pub(crate) fn tally(novelties: &[Novelty]) -> String {
+    let parts = Novelty::ALL.iter().filter_map(|kind| {
+        let count = novelties.iter().filter(|novelty| *novelty == kind).count();
+        let named = match kind {
+            Novelty::New => format!("{count} new"),
+            kind => format!("{} {}", counted(count, kind.name()), sign(*kind)),
+        };
+        (count > 0).then_some(named)
+    });
+    parts.collect::<Vec<_>>().join(", ")
 }
 
 /// Side of one position's square.
 const CELL: usize = 34;
-/// Squares that the picture has room for at least, as the legend is as wide.
-const LEAST: usize = 12;
+/// Positions beside each other; the others go below.
+const ACROSS: usize = 16;
+/// States shown at most.
+const STATES: usize = 14;
 /// Room for the labels of the steps, and above and below the squares.
-const LEFT: usize = 96;
-const ABOVE: usize = 58;
-const BELOW: usize = 64;
+const LEFT: usize = 104;
+const ABOVE: usize = 72;
+const BELOW: usize = 88;
+/// The narrowest picture, for its legend.
+const LEAST: usize = 430;
 
-const STYLE: &str = ".unmasking text{font-family:ui-sans-serif,system-ui,sans-serif;font-size:13px;fill:#808080;text-anchor:middle}\
-.unmasking .label{text-anchor:end}.unmasking .title{text-anchor:start}\
-.unmasking .letter{font-size:19px;fill:#1d4f8f}.unmasking .sure{fill:#fff}\
-.unmasking .cell{fill:#4a89dc}.unmasking .mask{fill:#808080;fill-opacity:.13}\
-.unmasking .fresh{stroke:#e87e24;stroke-width:2.5}\
-@media(prefers-color-scheme:dark){.unmasking .letter:not(.sure){fill:#cfe3ff}}";
+const GRID: &str = ".unmasking text{font-size:14px;text-anchor:middle}.unmasking .label{text-anchor:end}\
+.unmasking .title,.unmasking .note{text-anchor:start}.unmasking .title{font-size:19px}.unmasking .letter{font-size:19px}\
+.unmasking .fresh{stroke-width:2.5}\
+@media(max-width:560px){.unmasking text{font-size:17px}.unmasking .letter,.unmasking .title{font-size:21px}}";
 
-/// How one text emerges: a row for each state, a column for each position.
-pub(crate) fn unmasking(alphabet: Alphabet, frames: &[Frame], text: &str) -> String {
+/// Which of `count` states are shown: the first, the last, and as many as fit between.
+pub(crate) fn shown(count: usize, most: usize) -> Vec<usize> {
+    let kept = count.min(most.max(2));
+    (0..kept).map(|index| if kept < 2 { 0 } else { index * (count - 1) / (kept - 1) }).collect()
+}
+
+/// How one text emerges: a row for each state, a column for each position, from right to left where it is read so.
+pub(crate) fn unmasking(alphabet: Alphabet, drawn: &Drawn, novelty: Novelty) -> String {
+    let (frames, text) = (&drawn.frames, &drawn.text);
     let positions = frames.first().map_or(0, |frame| frame.symbols.len());
-    let width = LEFT + positions.max(LEAST) * CELL + 16;
-    let height = ABOVE + frames.len() * CELL + BELOW;
-    let before = std::iter::once(None).chain(frames.iter().map(Some));
-    let rows: Vec<_> = (0..).zip(frames.iter().zip(before)).collect();
+    let across = positions.clamp(1, ACROSS);
+    let lines = positions.div_ceil(across).max(1);
+    let height_of_row = lines * CELL + if lines > 1 { 10 } else { 0 };
+    let rows = shown(frames.len(), STATES);
+    let width = (LEFT + across * CELL + 16).max(LEAST);
+    let bottom = ABOVE + rows.len() * height_of_row;
+    let height = bottom + BELOW;
+    let left = runs_left(text);
+    let place = |position: usize| {
+        let column = position % across;
+        let column = if left { across - 1 - column } else { column };
+        (LEFT + column * CELL, position / across * CELL)
+    };
+    let before = std::iter::once(None).chain(rows.iter().map(|row| frames.get(*row)));
     html! {
-        svg class="unmasking" xmlns="http://www.w3.org/2000/svg" viewBox=(format!("0 0 {width} {height}")) width=(width) height=(height) role="img" {
+        svg class="picture unmasking" xmlns="http://www.w3.org/2000/svg" viewBox=(format!("0 0 {width} {height}")) width=(width) height=(height) role="img" {
             title { "How “" (text) "” emerges from masks" }
-            style { (maud::PreEscaped(STYLE)) }
-            text class="title" style="font-size:16px" x=(LEFT) y="24" { "From masks to a name, one position in each step" }
-            @for position in 0..positions {
-                text x=(center(position)) y=(ABOVE - 8) { (position + 1) }
+            style { (PreEscaped(picture_style())) (PreEscaped(GRID)) }
+            text class="title ink" x="16" y="32" { "“" (text) "” emerges from masks" }
+            @for position in 0..across {
+                text class="quiet" x=(place(position).0 + CELL / 2) y=(ABOVE - 8) { (position + 1) }
             }
-            @for (row, (frame, before)) in rows {
-                @let y = ABOVE + row * CELL;
-                text class="label" x=(LEFT - 14) y=(y + 22) {
-                    @if row == 0 { "all masked" } @else { "step " (row) }
+            @for (index, (row, before)) in rows.iter().zip(before).enumerate() {
+                @let y = ABOVE + index * height_of_row;
+                text class="label quiet" x=(LEFT - 12) y=(y + 22) {
+                    @if *row == 0 { "all masked" } @else { "step " (row) }
                 }
+                @let frame = &frames[*row];
                 @for (position, symbol) in frame.symbols.iter().enumerate() {
+                    @let (x, down) = place(position);
                     @let fresh = before.is_some_and(|before: &Frame| before.symbols[position].is_none());
-                    (cell(alphabet, *symbol, frame.confidence[position], fresh && symbol.is_some(), position, y))
+                    (cell(alphabet, *symbol, frame.confidence[position], fresh, (x, y + down)))
                 }
             }
-            (legend(ABOVE + frames.len() * CELL + 22))
+            (legend(bottom + 18, novelty))
         }
     }
     .into_string()
 }
 
-/// The middle of a position's column.
-fn center(position: usize) -> usize {
-    LEFT + position * CELL + CELL / 2
-}
-
-/// One position in one state.
+/// One position in one state, `fresh` where it was just drawn.
 fn cell(
     alphabet: Alphabet,
     symbol: Option<u8>,
     confidence: u16,
     fresh: bool,
-    position: usize,
-    y: usize,
-) -> maud::Markup {
+    (x, y): (usize, usize),
+) -> Markup {
     let share = f64::from(confidence) / 65_536.0;
-    let (x, side) = (LEFT + position * CELL + 2, CELL - 4);
-    let fresh = if fresh { " fresh" } else { "" };
+    let (left, top, side) = (x + 2, y + 2, CELL - 4);
     html! {
         @match symbol {
-            None => rect class="mask" x=(x) y=(y + 2) width=(side) height=(side) rx="5" {},
+            None => rect class="faint" x=(x + 10) y=(y + CELL - 11) width=(CELL - 20) height="3" rx="1.5" {},
             Some(symbol) => {
-                rect class={ "cell" (fresh) } x=(x) y=(y + 2) width=(side) height=(side) rx="5"
-                    fill-opacity=(format!("{:.2}", 0.08 + 0.92 * share)) {}
-                @let sure = if share > 0.55 { " sure" } else { "" };
-                text class={ "letter" (sure) } x=(center(position)) y=(y + CELL / 2 + 6) {
-                    (alphabet.character(symbol).unwrap_or('?'))
-                }
+                rect class="bar" x=(left) y=(top) width=(side) height=(side) rx="6" fill-opacity=(format!("{:.2}", 0.1 + 0.9 * share)) {}
+                @if fresh { rect class="warm-line fresh" x=(left) y=(top) width=(side) height=(side) rx="6" {} }
+                text class="letter ink" x=(x + CELL / 2) y=(y + CELL / 2 + 7) { (alphabet.character(symbol).map_or_else(String::new, alone)) }
             }
         }
     }
 }
 
 /// What the shades and signs mean.
-fn legend(y: usize) -> maud::Markup {
+fn legend(y: usize, novelty: Novelty) -> Markup {
     html! {
-        @for tenth in 0..10_usize {
-            rect class="cell" x=(LEFT + 2 + tenth * 14) y=(y) width="14" height="14"
-                fill-opacity=(format!("{:.2}", 0.08 + 0.092 * (tenth as f64 + 0.5))) {}
+        rect class="warm-line fresh" x="18" y=(y) width="14" height="14" rx="3" {}
+        text class="note quiet" x="42" y=(y + 13) { "drawn in this step" }
+        @for tenth in 0..5_usize {
+            rect class="bar" x=(17 + tenth * 4) y=(y + 24) width="4" height="14" fill-opacity=(format!("{:.2}", 0.1 + 0.2 * tenth as f64)) {}
         }
-        text class="label" x=(LEFT - 6) y=(y + 12) { "unsure" }
-        text class="title" style="font-size:13px" x=(LEFT + 150) y=(y + 12) { "sure of the letter when it was drawn" }
-        rect class="mask fresh" x=(LEFT + 2) y=(y + 22) width="14" height="14" rx="3" {}
-        text class="title" style="font-size:13px" x=(LEFT + 24) y=(y + 34) { "drawn in this step" }
+        text class="note quiet" x="42" y=(y + 37) { "how sure the model was of the letter" }
+        text class="note quiet" x="18" y=(y + 61) {
+            @match novelty {
+                Novelty::New => "It is new: no line of the list.",
+                Novelty::HeldOut => "It is a held-out line, which the model never saw.",
+                Novelty::Training => "It is a training line: a copy.",
+            }
+        }
     }
 }
 
-/// Columns of names.
-const ACROSS: usize = 4;
 /// Height of a line of names; width of a position, and of one for characters that take two columns of a terminal.
-const LINE: usize = 32;
+const LINE: usize = 34;
 const NARROW: usize = 15;
-const FULL: usize = 22;
+const FULL: usize = 24;
 /// Positions between two names.
-const BETWEEN: usize = 2;
+const BETWEEN: usize = 3;
+/// The widest that names stand beside each other, and the narrowest picture, for its legend.
+const WIDEST: usize = 900;
+const NARROWEST: usize = 480;
 
-const MOVING: &str = ".emerging text{font:20px ui-monospace,Menlo,Consolas,monospace;text-anchor:middle;fill:#4a89dc;\
-animation:9s linear infinite}.emerging .mask{fill:#808080}\
-@media(prefers-reduced-motion:reduce){.emerging text{animation:none}}";
+const MOVING: &str = ".emerging .name{font:20px ui-monospace,Menlo,Consolas,\"DejaVu Sans Mono\",monospace}\
+.emerging .cells text{text-anchor:middle}.emerging .moves{animation:12s linear infinite}.emerging .note{font-size:14px}\
+.emerging .under{text-decoration:underline}\
+@media(max-width:560px){.emerging .note{font-size:20px}}\
+@media(prefers-reduced-motion:reduce){.emerging .moves{animation:none}}";
 
 /// How all of `drawn` emerge at once, again and again; a reader that does not animate shows the names.
-pub(crate) fn emerging(drawn: &[Drawn]) -> String {
-    let longest = drawn.iter().map(|drawn| drawn.text.chars().count()).max().unwrap_or(0);
+pub(crate) fn emerging(drawn: &[Drawn], novelties: &[Novelty]) -> String {
+    let longest = drawn.iter().map(|drawn| clusters(&drawn.text).len()).max().unwrap_or(0);
     let steps = drawn.iter().map(|drawn| drawn.frames.len()).max().unwrap_or(1).max(2) - 1;
     let wide = drawn.iter().flat_map(|drawn| drawn.text.chars()).any(|letter| letter.width() == Some(2));
     let side = if wide { FULL } else { NARROW };
     let pitch = (longest + BETWEEN) * side;
-    let (width, height) = (ACROSS * pitch, drawn.len().div_ceil(ACROSS) * LINE + 8);
+    let across = (WIDEST / pitch).clamp(1, 4);
+    let lines = drawn.len().div_ceil(across);
+    let (width, height) = ((across * pitch + 2 * NARROW).max(NARROWEST), (lines + 1) * LINE + 34);
     let moments: String = (0..=steps).map(|step| keyframes(step, steps)).collect();
+    let tally = tally(novelties);
     html! {
-        svg class="emerging" xmlns="http://www.w3.org/2000/svg" viewBox=(format!("0 0 {width} {height}")) width=(width) height=(height) role="img" {
-            title { "Names emerging from masks" }
-            style { (maud::PreEscaped(MOVING)) (maud::PreEscaped(moments)) }
-            @for (index, drawn) in drawn.iter().enumerate() {
-                @for (position, character) in drawn.text.chars().enumerate() {
-                    @let x = index % ACROSS * pitch + position * side + side;
-                    @let y = index / ACROSS * LINE + LINE - 8;
-                    @let step = revealed(&drawn.frames, position);
-                    text.mask style=(format!("animation-name:mask{step};opacity:0")) x=(x) y=(y) { "_" }
-                    text style=(format!("animation-name:letter{step}")) x=(x) y=(y) { (character) }
-                }
+        svg class="picture emerging" xmlns="http://www.w3.org/2000/svg" viewBox=(format!("0 0 {width} {height}")) width=(width) height=(height) role="img" {
+            title { "Names emerging from masks: " (tally) }
+            style { (PreEscaped(picture_style())) (PreEscaped(MOVING)) (PreEscaped(moments)) }
+            @for (index, (drawn, novelty)) in drawn.iter().zip(novelties).enumerate() {
+                @let x = NARROW + index % across * pitch;
+                @let y = index / across * LINE + LINE + 4;
+                @let sign = sign(*novelty);
+                @if drawn.text.chars().any(joins) { (joined(drawn, sign, (x, pitch, y))) } @else { (apart(drawn, sign, (x, pitch, side, y))) }
             }
+            text class="note quiet" x=(NARROW) y=(height - 16) { (tally) }
         }
     }
     .into_string()
 }
 
+/// A name in columns, one for each letter, from right to left where it is read so. It has the room from `x` on, `pitch` wide.
+fn apart(drawn: &Drawn, sign: &str, (x, pitch, side, y): (usize, usize, usize, usize)) -> Markup {
+    let left = runs_left(&drawn.text);
+    let clusters = clusters(&drawn.text);
+    let centre = |place: usize| {
+        let across = place * side + side / 2;
+        if left { x + pitch - BETWEEN * side - across } else { x + across }
+    };
+    html! {
+        g class="name cells" {
+            @for (place, (text, last)) in clusters.iter().enumerate() {
+                @let step = revealed(&drawn.frames, *last);
+                text.moves.faint style=(format!("animation-name:mask{step};opacity:0")) x=(centre(place)) y=(y) { "_" }
+                text.moves.ink style=(format!("animation-name:letter{step}")) x=(centre(place)) y=(y) { (text) }
+            }
+            @if !sign.is_empty() { text.quiet x=(centre(clusters.len())) y=(y) { (sign) } }
+        }
+    }
+}
+
+/// A name whose letters join, in one piece: a line under each masked letter is as wide as the letter.
+fn joined(drawn: &Drawn, sign: &str, (x, pitch, y): (usize, usize, usize)) -> Markup {
+    let left = runs_left(&drawn.text);
+    let (direction, x) = if left { ("rtl", x + pitch - BETWEEN * NARROW) } else { ("ltr", x) };
+    html! {
+        text class="name" direction=(direction) style=(format!("direction:{direction};unicode-bidi:plaintext;text-anchor:start")) x=(x) y=(y) {
+            @for (text, last) in clusters(&drawn.text) {
+                @let step = revealed(&drawn.frames, last);
+                tspan.under.faint.moves style=(format!("animation-name:under{step};fill-opacity:0")) {
+                    tspan.ink.moves style=(format!("animation-name:joined{step}")) { (text) }
+                }
+            }
+            @if !sign.is_empty() { tspan.quiet { " " (sign) } }
+        }
+    }
+}
+
+/// The letters of `text`, each with the marks that belong to it, and where the last character of each stands.
+pub(crate) fn clusters(text: &str) -> Vec<(String, usize)> {
+    let mut clusters: Vec<(String, usize)> = Vec::new();
+    for (place, character) in text.chars().enumerate() {
+        match clusters.last_mut() {
+            Some((cluster, last)) if character.width().unwrap_or(0) == 0 || cluster.ends_with('\u{200D}') => {
+                cluster.push(character);
+                *last = place;
+            }
+            _ => clusters
+                .push((if clusters.is_empty() { alone(character) } else { character.to_string() }, place)),
+        }
+    }
+    clusters
+}
+
 /// The step that `position` was last drawn in.
-fn revealed(frames: &[Frame], position: usize) -> usize {
+pub(crate) fn revealed(frames: &[Frame], position: usize) -> usize {
     let masked = |frame: &Frame| frame.symbols.get(position).is_some_and(Option::is_none);
     frames.iter().rposition(masked).map_or(0, |last| last + 1)
 }
 
 /// The moving of what is drawn in step `step` of `steps`: its mask goes, its letter comes and stays for a while.
 fn keyframes(step: usize, steps: usize) -> String {
-    let at = 6.0 + 60.0 * step as f64 / steps as f64;
-    let (just, settled) = (at - 0.1, at + 6.0);
+    let at = 6.0 + 48.0 * step as f64 / steps as f64;
+    let just = at - 0.1;
     format!(
-        "@keyframes mask{step}{{0%,{just:.1}%{{opacity:.45}}{at:.1}%,100%{{opacity:0}}}}\
-         @keyframes letter{step}{{0%,{just:.1}%{{opacity:0;fill:#e87e24}}{at:.1}%{{opacity:1;fill:#e87e24}}\
-         {settled:.1}%,97%{{opacity:1;fill:#4a89dc}}100%{{opacity:0;fill:#4a89dc}}}}"
+        "@keyframes mask{step}{{0%,{just:.1}%{{opacity:1}}{at:.1}%,100%{{opacity:0}}}}\
+         @keyframes letter{step}{{0%,{just:.1}%{{opacity:0}}{at:.1}%,97%{{opacity:1}}100%{{opacity:0}}}}\
+         @keyframes under{step}{{0%,{just:.1}%{{fill-opacity:1}}{at:.1}%,100%{{fill-opacity:0}}}}\
+         @keyframes joined{step}{{0%,{just:.1}%{{fill-opacity:0}}{at:.1}%,97%{{fill-opacity:1}}100%{{fill-opacity:0}}}}"
     )
 }

@@ -17,7 +17,7 @@ use crate::engine::choice::Chooser;
 use crate::engine::configurations::Config;
 use crate::engine::counting;
 use crate::engine::draw::{Drawn, Request};
-use crate::engine::preview::{Observer, Wanted};
+use crate::engine::preview::{Observer, Seen, Wanted};
 use crate::engine::score::{Score, spread};
 use crate::engine::settings::{Keep, Settings};
 use crate::engine::split::hold_out;
@@ -39,6 +39,7 @@ use crate::show::messages::{report_chip, report_integers};
 use crate::show::picture::Painter;
 use crate::show::progress::Progress;
 use crate::show::report::{self, Report, Scores};
+use crate::show::story::{hero, middling_length};
 use crate::show::terminal;
 use crate::show::waiting::Waiting;
 
@@ -100,7 +101,7 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     if !options.quiet {
         report_chip(config, corpus.language()?);
     }
-    finale(&run, &observer, &trainer.state().losses, &mut say)?;
+    finale(&run, &observer.seen, trainer.state(), &mut say)?;
     Ok(Outcome::Done)
 }
 
@@ -347,7 +348,7 @@ fn train(
     let begun = trainer.state().losses.len();
     let mut done = begun;
     chooser.after(trainer.state_mut())?;
-    let known = run.corpus.known();
+    let known = run.known();
     say.preview(&bar, observer.after(trainer.state())?, &known);
     while done < steps && !STOP.load(Ordering::SeqCst) {
         let loss = trainer.step();
@@ -388,19 +389,35 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// The lines that it is of, by what they are to it.
+    fn known(&self) -> Known<'_> {
+        Known::new(self.corpus.training.iter().map(String::as_str), self.list.lines())
+    }
+
     /// Looks at the run as far as its options want to see anything, from `state` on.
     fn observer(&self, state: &State) -> anyhow::Result<Observer<'_>> {
-        let TrainOptions { no_eval, no_pictures, quiet, .. } = *self.options;
+        let TrainOptions { no_eval, no_pictures, .. } = *self.options;
         let wanted = Wanted {
             language: self.corpus.language()?,
-            texts: if no_eval { &[] } else { &self.corpus.held_out },
+            texts: if no_eval { Vec::new() } else { self.scored() },
             request: Request::new(self.settings.training.seed),
-            names: if no_pictures || quiet { 0 } else { LIVE_NAMES },
+            names: if no_pictures { 0 } else { LIVE_NAMES },
         };
         let done = state.losses.len() as u32;
-        let table = self.folder.file(folder::HELD_OUT);
-        let earlier = if done > 0 { folder::read_curve(&table, done)? } else { Vec::new() };
+        let earlier = if done > 0 {
+            Seen {
+                curve: folder::read_curve(&self.folder.file(folder::HELD_OUT), done)?,
+                names: folder::read_previews(&self.folder.file(folder::PREVIEWS), done)?,
+            }
+        } else {
+            Seen::default()
+        };
         Ok(Observer::new(self.config.network, wanted, &self.settings.training, done, earlier))
+    }
+
+    /// The held-out lines that score the model, while it is trained and at the end.
+    fn scored(&self) -> Vec<String> {
+        spread(&self.corpus.held_out, self.config.ending.0)
     }
 
     /// The list, the settings, and a checkpoint to go on from should the run end early.
@@ -412,8 +429,12 @@ impl Run<'_> {
     }
 
     fn checkpoint(&self, state: &State, observer: &Observer) -> anyhow::Result<()> {
-        if !observer.curve.is_empty() {
-            self.folder.save(folder::HELD_OUT, folder::curve_table(&observer.curve).as_bytes())?;
+        let Seen { curve, names } = &observer.seen;
+        if !curve.is_empty() {
+            self.folder.save(folder::HELD_OUT, folder::curve_table(curve).as_bytes())?;
+        }
+        if !names.is_empty() {
+            self.folder.save(folder::PREVIEWS, folder::previews_table(names).as_bytes())?;
         }
         self.save_state(state)
     }
@@ -465,7 +486,7 @@ impl Run<'_> {
 }
 
 /// The held-out score, the unmasking, the pictures and the names.
-fn finale(run: &Run, observer: &Observer, losses: &[f32], say: &mut Progress) -> anyhow::Result<()> {
+fn finale(run: &Run, seen: &Seen, state: &State, say: &mut Progress) -> anyhow::Result<()> {
     let TrainOptions { no_eval, no_pictures, .. } = *run.options;
     if no_eval && no_pictures {
         return Ok(());
@@ -476,9 +497,12 @@ fn finale(run: &Run, observer: &Observer, losses: &[f32], say: &mut Progress) ->
     let seed = run.settings.training.seed;
     let request = Request { trace: !no_pictures, ..Request::new(seed) };
     let drawn = model.network.draw(&request, 0..NAMES)?;
-    let known = run.corpus.known();
-    if let (false, Some(hero)) = (no_pictures, hero(&drawn, &known)) {
-        let what = match known.novelty(&hero.text) {
+    let known = run.known();
+    let novelties: Vec<Novelty> = drawn.iter().map(|drawn| known.novelty(&drawn.text)).collect();
+    let hero = hero(&drawn, &novelties, middling_length(&run.corpus.training));
+    if let (false, Some(hero)) = (no_pictures, hero) {
+        let (hero, novelty) = (&drawn[hero], novelties[hero]);
+        let what = match novelty {
             Novelty::New => "a new name".to_owned(),
             novelty => format!("a name, a {},", novelty.name()),
         };
@@ -491,8 +515,6 @@ fn finale(run: &Run, observer: &Observer, losses: &[f32], say: &mut Progress) ->
             lines.iter().for_each(|line| say.line(line));
         }
     }
-    let copies: Vec<bool> =
-        drawn.iter().map(|drawn| known.novelty(&drawn.text) == Novelty::Training).collect();
     // A reader who leaves takes nothing from the run folder.
     let printed = if no_eval { Ok(()) } else { print(&drawn, &known, say) };
     if !no_pictures {
@@ -500,28 +522,19 @@ fn finale(run: &Run, observer: &Observer, losses: &[f32], say: &mut Progress) ->
             config: run.config,
             corpus: run.corpus,
             settings: run.settings,
-            losses,
-            held_out: &observer.curve,
+            losses: &state.losses,
+            kept: state.best.as_ref().map_or(state.losses.len(), |best| best.step as usize),
+            seen,
             scores: scores.as_ref(),
+            model: &model,
             drawn: &drawn,
-            copies: &copies,
+            known: &known,
             samplers: if no_eval { Vec::new() } else { report::compare(&model, run.corpus, seed)? },
         };
         report.save(run.folder)?;
         say.line(&format!("\nwrote {}", run.folder.file(folder::REPORT).display()));
     }
     printed
-}
-
-/// The name to be looked at: the first new one of a length that is neither short nor long among those drawn; a line of the list
-/// where none is new.
-fn hero<'d>(drawn: &'d [Drawn], known: &Known) -> Option<&'d Drawn> {
-    let length = |drawn: &Drawn| drawn.text.chars().count();
-    let mut lengths: Vec<usize> = drawn.iter().map(length).collect();
-    lengths.sort_unstable();
-    let middling = lengths.get(lengths.len() / 2).copied()?;
-    let place = |novelty| Novelty::ALL.iter().position(|one| *one == novelty);
-    drawn.iter().min_by_key(|drawn| (place(known.novelty(&drawn.text)), length(drawn).abs_diff(middling)))
 }
 
 /// Prints names, with their marks where a terminal shows them, and says which are lines of the list.
@@ -556,8 +569,8 @@ fn held_out_scores(run: &Run, model: &Model, say: &mut Progress) -> anyhow::Resu
         );
         return Ok(None);
     }
-    let (lines, orders) = run.config.ending;
-    let lines = spread(held_out, lines);
+    let (_, orders) = run.config.ending;
+    let lines = run.scored();
     let count = lines.len();
     let seed = run.settings.training.seed;
     let waiting = Waiting::new("scoring", count, run.options.quiet);
@@ -579,5 +592,5 @@ fn held_out_scores(run: &Run, model: &Model, say: &mut Progress) -> anyhow::Resu
         "counting: −ln p {counting_nats:.3}, by n-grams of {counting_order} characters: {:.3} {against} the model",
         (counting_nats - score.nll.nats).abs()
     ));
-    Ok(Some(Scores { model: score, counting_nats, counting_order }))
+    Ok(Some(Scores { model: score, counting_nats, counting_order, lines }))
 }

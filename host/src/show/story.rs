@@ -1,0 +1,174 @@
+//! The parts of the report that tell what a run learned: how noise hides a line, how a name comes out of noise, and how the same
+//! names grew better.
+
+use maud::{Markup, PreEscaped, html};
+use micro_diffusion::text::Alphabet;
+
+use crate::engine::draw::{Choice, Drawn, Frame};
+use crate::files::characters::runs_left;
+use crate::files::novelty::{Known, Novelty};
+use crate::show::columns::{alone, named};
+use crate::show::curves::grouped;
+use crate::show::picture::noisy;
+use crate::show::svg::{clusters, revealed, shown, sign};
+
+/// Steps of a name shown at most.
+const STATES: usize = 13;
+/// Candidates shown of a letter.
+const CANDIDATES: usize = 3;
+/// Previews shown at most.
+const PREVIEWS: usize = 9;
+/// Characters from which on a name has a line of its own.
+const LONG: usize = 18;
+
+/// The name that is shown to emerge: a new one before a held-out line before a training line, of about `length` characters.
+pub(crate) fn hero(drawn: &[Drawn], novelties: &[Novelty], length: usize) -> Option<usize> {
+    let rank = |(index, (drawn, novelty)): (usize, (&Drawn, &Novelty))| {
+        let kind = Novelty::ALL.iter().position(|kind| kind == novelty);
+        ((kind, drawn.text.chars().count().abs_diff(length), index), index)
+    };
+    drawn.iter().zip(novelties).enumerate().map(rank).min().map(|(_, index)| index)
+}
+
+/// The middling length of `lines`, in characters.
+pub(crate) fn middling_length(lines: &[String]) -> usize {
+    let mut lengths: Vec<usize> = lines.iter().map(|line| line.chars().count()).collect();
+    lengths.sort_unstable();
+    lengths.get(lengths.len() / 2).copied().unwrap_or(1)
+}
+
+/// Whether any of `texts` is so long that it has a line of its own.
+pub(crate) fn are_long<'a>(mut texts: impl Iterator<Item = &'a str>) -> bool {
+    texts.any(|text| text.chars().count() > LONG)
+}
+
+/// A row of letters and masks, `None`, of which the letter at `fresh` has just been drawn.
+fn tiles(letters: &[Option<char>], fresh: Option<usize>, left: bool) -> Markup {
+    let aloud: Vec<String> =
+        letters.iter().map(|letter| letter.map_or_else(|| "masked".to_owned(), named)).collect();
+    html! {
+        div.tiles dir=(if left { "rtl" } else { "ltr" }) role="img" aria-label=(aloud.join(" ")) {
+            @for (position, letter) in letters.iter().enumerate() {
+                @match letter {
+                    None => i.masked {},
+                    Some(letter) if fresh == Some(position) => i.fresh { (alone(*letter)) },
+                    Some(letter) => i { (alone(*letter)) },
+                }
+            }
+        }
+    }
+}
+
+/// The forward process on `line`.
+pub(crate) fn forward(line: &str, seed: u64) -> Markup {
+    let left = runs_left(line);
+    html! {
+        ol.strip {
+            @for (percent, letters) in noisy(line, seed) {
+                li { span.step { (percent) " % noise" } (tiles(&letters, None, left)) }
+            }
+        }
+    }
+}
+
+/// The reverse process that drew `drawn`, of whose steps `choices` says what each chose from.
+pub(crate) fn reverse(alphabet: Alphabet, drawn: &Drawn, choices: &[Vec<Choice>]) -> Markup {
+    let left = runs_left(&drawn.text);
+    let letters = |frame: &Frame| -> Vec<Option<char>> {
+        frame.symbols.iter().map(|symbol| symbol.and_then(|symbol| alphabet.character(symbol))).collect()
+    };
+    html! {
+        ol.strip {
+            @for step in shown(drawn.frames.len(), STATES) {
+                @let choice = step.checked_sub(1).and_then(|step| choices.get(step)?.first());
+                li {
+                    span.step { @if step == 0 { "all masked" } @else { "step " (step) } }
+                    (tiles(&letters(&drawn.frames[step]), choice.map(|choice| choice.position), left))
+                    @if let Some(choice) = choice { (candidates(alphabet, choice)) }
+                }
+            }
+        }
+    }
+}
+
+/// What a drawn letter could have become: the likeliest, and the drawn one if it is none of these.
+fn candidates(alphabet: Alphabet, choice: &Choice) -> Markup {
+    let shown = choice
+        .candidates
+        .iter()
+        .enumerate()
+        .filter(|(rank, (symbol, share))| *symbol == choice.drawn || *rank < CANDIDATES && *share > 0.0);
+    html! {
+        ul.candidates {
+            @for (_, (symbol, share)) in shown {
+                li.drawn[*symbol == choice.drawn] {
+                    bdi { (alphabet.character(*symbol).map_or_else(String::new, named)) }
+                    span.bar style=(format!("--share:{share:.3}")) {}
+                    (percent(*share))
+                    @if *symbol == choice.drawn { span.aloud { " drawn" } }
+                }
+            }
+        }
+    }
+}
+
+/// A share in per cent.
+pub(crate) fn percent(share: f64) -> String {
+    if (0.0..0.005).contains(&share) { "< 1 %".to_owned() } else { format!("{:.0} %", 100.0 * share) }
+}
+
+/// The sign of a name that is no new one, and what it says to who hears the page.
+fn mark(novelty: Novelty) -> Markup {
+    html! {
+        @if novelty != Novelty::New {
+            span.sign aria-hidden="true" { " " (sign(novelty)) }
+            span.aloud { " (" (novelty.name()) ")" }
+        }
+    }
+}
+
+/// The same names as the model drew them on the way.
+pub(crate) fn growth(previews: &[(u32, Vec<String>)], known: &Known) -> Markup {
+    html! {
+        ol.growth {
+            @for index in shown(previews.len(), PREVIEWS) {
+                @let (step, names) = &previews[index];
+                li {
+                    span.step { @if *step == 0 { "before the first step" } @else { "after " (grouped(u64::from(*step))) " steps" } }
+                    ul { @for name in names { li { bdi { (name) } (mark(known.novelty(name))) } } }
+                }
+            }
+        }
+    }
+}
+
+/// The names of the model, each emerging as it was drawn.
+pub(crate) fn names(drawn: &[Drawn], novelties: &[Novelty]) -> Markup {
+    let steps = drawn.iter().map(|drawn| drawn.frames.len()).max().unwrap_or(1).max(2) - 1;
+    let moments: String = (0..=steps).map(|step| moment(step, steps)).collect();
+    html! {
+        style { (PreEscaped(moments)) }
+        ul.names {
+            @for (drawn, novelty) in drawn.iter().zip(novelties) {
+                li {
+                    bdi {
+                        @for (letter, last) in clusters(&drawn.text) {
+                            span class="letter" style=(format!("animation-name:drawn{}", revealed(&drawn.frames, last))) { (letter) }
+                        }
+                    }
+                    (mark(*novelty))
+                }
+            }
+        }
+        label.still.quiet { input type="checkbox"; "hold still" }
+    }
+}
+
+/// The moving of what step `step` of `steps` draws: until then a letter is not seen, and the line under it is.
+fn moment(step: usize, steps: usize) -> String {
+    let at = 2.0 + 30.0 * step as f64 / steps as f64;
+    let just = at - 0.1;
+    format!(
+        "@keyframes drawn{step}{{0%,{just:.1}%{{color:transparent;--masked:1}}{at:.1}%,100%{{color:var(--ink);--masked:0}}}}"
+    )
+}
