@@ -283,15 +283,78 @@ fn browser() -> Option<&'static str> {
     names.into_iter().find(|name| output(Command::new(name).arg("--version")).is_some())
 }
 
+/// What a test in a browser is told: the browser, the modules that drive it, and where pictures go. `None` where one is missing.
+fn stage() -> Option<serde_json::Map<String, serde_json::Value>> {
+    let modules = project().join("target/browser/node_modules/");
+    let how = "`.ci/browser` installs it";
+    let Some(browser) = browser() else {
+        skip(&format!("no Chromium is installed; {how}"));
+        return None;
+    };
+    if !has_node() || !modules.join("playwright-core").exists() || !modules.join("axe-core").exists() {
+        skip(&format!("playwright-core or axe-core is not in target/browser; {how}"));
+        return None;
+    }
+    let pictures = project().join("target/page");
+    fs::create_dir_all(&pictures).unwrap();
+    json!({ "browser": which(browser), "modules": modules, "pictures": pictures }).as_object().cloned()
+}
+
+/// Runs `script` of this folder on `cases`.
+fn play(script: &str, folder: &Path, cases: serde_json::Map<String, serde_json::Value>) {
+    let file = folder.join("cases.json");
+    fs::write(&file, serde_json::Value::Object(cases).to_string()).unwrap();
+    let script = project().join("tests/page").join(script);
+    let run = Command::new("node").arg(script).arg(&file).output().unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    eprint!("{}", String::from_utf8_lossy(&run.stdout));
+}
+
+/// In headless Chromium; `tests/page/report.mjs` says what is checked.
+#[test]
+fn a_report_is_for_every_reader() {
+    let Some(mut cases) = stage() else { return };
+    let folder = TempDir::new().unwrap();
+    let names = fs::read_to_string(project().join("data/names.txt")).unwrap();
+    let sentence = |number: usize| {
+        let words = ["the", "small", "river", "sings", "under", "a", "quiet", "mountain", "every", "morning"];
+        (0..9).map(|place| words[(number * (place + 3) + place) % 10]).collect::<Vec<_>>().join(" ")
+    };
+    let lists = [
+        ("latin", names.lines().take(300).collect::<Vec<_>>().join("\n"), "perceptron-small"),
+        (
+            "hebrew",
+            "אברהם\nיצחק\nיעקב\nשרה\nרבקה\nרחל\nלאה\nדוד\nשלמה\nמשה\nאהרון\n".to_owned(),
+            "convolution-small",
+        ),
+        (
+            "arabic",
+            "مريم\nليلى\nسلمى\nكريم\nمحمد\nفاطمة\nأحمد\nعلي\nحسن\nخالد\nيوسف\n".to_owned(),
+            "convolution-small",
+        ),
+        (
+            "chinese",
+            "王伟\n李娜\n张敏\n刘洋\n陈静\n杨帆\n赵磊\n黄丽\n周杰\n吴芳\n徐明\n".to_owned(),
+            "convolution-small",
+        ),
+        ("long", (0..40).map(sentence).collect::<Vec<_>>().join("\n"), "convolution-small"),
+    ];
+    for (name, list, network) in &lists {
+        let file = format!("{name}.txt");
+        fs::write(folder.path().join(&file), list).unwrap();
+        let train =
+            ["train", "--input", &file, "--config", network, "--steps", "40", "--batch", "8", "--quiet"];
+        stdout(folder.path(), &[&train[..], &["--out", name]].concat());
+    }
+    let runs = lists.map(|(name, ..)| folder.path().join(name));
+    cases.insert("runs".to_owned(), json!(runs));
+    play("report.mjs", folder.path(), cases);
+}
+
 /// In headless Chromium, from disk and offline; `tests/page/browser.mjs` says what is checked.
 #[test]
 fn a_visitor_sees_names_emerge() {
-    let modules = project().join("target/browser/node_modules/");
-    let how = "`.ci/browser` installs it";
-    let Some(browser) = browser() else { return skip(&format!("no Chromium is installed; {how}")) };
-    if !has_node() || !modules.join("playwright-core").exists() || !modules.join("axe-core").exists() {
-        return skip(&format!("playwright-core or axe-core is not in target/browser; {how}"));
-    }
+    let Some(mut cases) = stage() else { return };
     let folder = TempDir::new().unwrap();
     stdout(folder.path(), &["export", "--format", "html"]);
     let page = folder.path().join("names.html");
@@ -314,13 +377,8 @@ fn a_visitor_sees_names_emerge() {
     let list = fs::read_to_string(project().join("data/names.txt")).unwrap();
     let training: Vec<&str> =
         (1..).zip(list.lines()).filter(|(number, _)| number % 10 != 0).map(|(_, line)| line).collect();
-    let pictures = project().join("target/page");
-    fs::create_dir_all(&pictures).unwrap();
-    let cases = json!({
+    let visits = json!({
         "page": page,
-        "browser": which(browser),
-        "modules": modules,
-        "pictures": pictures,
         "training": training,
         "names": [
             names(&[]),
@@ -330,11 +388,8 @@ fn a_visitor_sees_names_emerge() {
             names(&[("pattern", "m?r?a"), ("order", "confidence"), ("temperature", "0.9")]),
         ],
     });
-    let file = folder.path().join("cases.json");
-    fs::write(&file, cases.to_string()).unwrap();
-    let run = Command::new("node").arg(project().join("tests/page/browser.mjs")).arg(&file).output().unwrap();
-    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    eprint!("{}", String::from_utf8_lossy(&run.stdout));
+    cases.extend(visits.as_object().cloned().unwrap());
+    play("browser.mjs", folder.path(), cases);
 }
 
 /// Where the program `name` lies.

@@ -1,6 +1,8 @@
 //! The report of a run: what masking is, a name coming out of it, names growing better, and what the numbers mean, on one page that
 //! needs nothing but a browser.
 
+use std::path::Path;
+
 use anyhow::Context;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use micro_diffusion::bound;
@@ -97,7 +99,9 @@ impl Report<'_> {
         hero: (&Drawn, Novelty),
         length: usize,
     ) -> anyhow::Result<Markup> {
+        // Whoever has the page need not know where its maker keeps things.
         let source = &self.corpus.source;
+        let source = Path::new(source).file_name().map_or(source.into(), |name| name.to_string_lossy());
         let title = format!("What a network learned from {source} · Micro Diffusion");
         let long = are_long(self.drawn.iter().map(|drawn| &*drawn.text));
         Ok(html! {
@@ -133,9 +137,9 @@ impl Report<'_> {
         let steps = self.model.network.choices(&drawn.frames, Request::new(seed).settings.temperature);
         html! {
             p.lead {
-                "Noise hides the letters of a line, more and more, until nothing but masks is left. A network saw "
-                (counted_lines(training.len())) " with letters hidden and learned to bring them back; so it can begin with masks alone "
-                "and write what was in no list."
+                "This is diffusion of text: noise hides the letters of a line, more and more, until nothing but masks is left. A "
+                "network saw " (counted_lines(training.len())) " with letters hidden and learned to bring them back; so it can "
+                "begin with masks alone and write what is in no list."
             }
             @if let Some(line) = line {
                 section {
@@ -153,7 +157,8 @@ impl Report<'_> {
                         Novelty::Training => "A training line: the network copied it. None of the names below is new.",
                     })
                     " Its length is drawn first. Each step fills in one position, taken at random; beside it stand the "
-                    "letters that the network thought likeliest there. The coloured one was drawn."
+                    "letters that the network thought likeliest there, and in bold the one that was drawn."
+                    @if drawn.frames.len() > story::STATES { " Some steps are left out." }
                 }
                 (story::reverse(self.model.alphabet(), drawn, &steps))
             }
@@ -238,7 +243,7 @@ impl Report<'_> {
                         (row("this network", &format!("{} parameters", grouped(self.config.network.parameters() as u64)), nll.nats, with_error(nll.nats, nll.stderr, 2), true))
                     }
                 }
-                p.quiet style="margin-top:.8rem" {
+                p.quiet.after {
                     "Training lowers the NELBO, an upper bound on −ln p: " (with_error(nelbo.nats, nelbo.stderr, 2))
                     " nats a name. Both scores are from " (self.config.ending.1) " random orders of each line; ± is the standard error over lines."
                 }

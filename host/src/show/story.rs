@@ -13,7 +13,7 @@ use crate::show::picture::noisy;
 use crate::show::svg::{clusters, revealed, shown, sign};
 
 /// Steps of a name shown at most.
-const STATES: usize = 13;
+pub(crate) const STATES: usize = 13;
 /// Candidates shown of a letter.
 const CANDIDATES: usize = 3;
 /// Previews shown at most.
@@ -121,7 +121,7 @@ pub(crate) fn percent(share: f64) -> String {
 fn mark(novelty: Novelty) -> Markup {
     html! {
         @if novelty != Novelty::New {
-            span.sign aria-hidden="true" { " " (sign(novelty)) }
+            span.sign aria-hidden="true" { "\u{A0}" (sign(novelty)) }
             span.aloud { " (" (novelty.name()) ")" }
         }
     }
@@ -134,7 +134,7 @@ pub(crate) fn growth(previews: &[(u32, Vec<String>)], known: &Known) -> Markup {
             @for index in shown(previews.len(), PREVIEWS) {
                 @let (step, names) = &previews[index];
                 li {
-                    span.step { @if *step == 0 { "before the first step" } @else { "after " (grouped(u64::from(*step))) " steps" } }
+                    span.step { @match step { 0 => "before the first step", 1 => "after one step", step => { "after " (grouped(u64::from(*step))) " steps" } } }
                     ul { @for name in names { li { bdi { (name) } (mark(known.novelty(name))) } } }
                 }
             }

@@ -91,7 +91,7 @@ const ACROSS: usize = 16;
 /// States shown at most.
 const STATES: usize = 14;
 /// Room for the labels of the steps, and above and below the squares.
-const LEFT: usize = 104;
+const LEFT: usize = 120;
 const ABOVE: usize = 72;
 const BELOW: usize = 88;
 /// The narrowest picture, for its legend.
@@ -130,7 +130,9 @@ pub(crate) fn unmasking(alphabet: Alphabet, drawn: &Drawn, novelty: Novelty) -> 
         svg class="picture unmasking" xmlns="http://www.w3.org/2000/svg" viewBox=(format!("0 0 {width} {height}")) width=(width) height=(height) role="img" {
             title { "How “" (text) "” emerges from masks" }
             style { (PreEscaped(picture_style())) (PreEscaped(GRID)) }
-            text class="title ink" x="16" y="32" { "“" (text) "” emerges from masks" }
+            text class="title ink" x="16" y="32" {
+                @if lines == 1 { "“" (text) "” emerges from masks" } @else { "A line emerges from masks" }
+            }
             @for position in 0..across {
                 text class="quiet" x=(place(position).0 + CELL / 2) y=(ABOVE - 8) { (position + 1) }
             }
@@ -146,7 +148,7 @@ pub(crate) fn unmasking(alphabet: Alphabet, drawn: &Drawn, novelty: Novelty) -> 
                     (cell(alphabet, *symbol, frame.confidence[position], fresh, (x, y + down)))
                 }
             }
-            (legend(bottom + 18, novelty))
+            (legend(bottom + 18, rows.len() == frames.len(), novelty))
         }
     }
     .into_string()
@@ -174,11 +176,11 @@ fn cell(
     }
 }
 
-/// What the shades and signs mean.
-fn legend(y: usize, novelty: Novelty) -> Markup {
+/// What the shades and signs mean, where all steps are shown or not.
+fn legend(y: usize, complete: bool, novelty: Novelty) -> Markup {
     html! {
         rect class="warm-line fresh" x="18" y=(y) width="14" height="14" rx="3" {}
-        text class="note quiet" x="42" y=(y + 13) { "drawn in this step" }
+        text class="note quiet" x="42" y=(y + 13) { (if complete { "drawn in this step" } else { "drawn since the row above" }) }
         @for tenth in 0..5_usize {
             rect class="bar" x=(17 + tenth * 4) y=(y + 24) width="4" height="14" fill-opacity=(format!("{:.2}", 0.1 + 0.2 * tenth as f64)) {}
         }
@@ -200,10 +202,10 @@ const FULL: usize = 24;
 /// Positions between two names.
 const BETWEEN: usize = 3;
 /// The widest that names stand beside each other, and the narrowest picture, for its legend.
-const WIDEST: usize = 900;
+const WIDEST: usize = 660;
 const NARROWEST: usize = 480;
 
-const MOVING: &str = ".emerging .name{font:20px ui-monospace,Menlo,Consolas,\"DejaVu Sans Mono\",monospace}\
+const MOVING: &str = ".emerging .name text,.emerging text.name{font:20px ui-monospace,Menlo,Consolas,\"DejaVu Sans Mono\",monospace}\
 .emerging .cells text{text-anchor:middle}.emerging .moves{animation:12s linear infinite}.emerging .note{font-size:14px}\
 .emerging .under{text-decoration:underline}\
 @media(max-width:560px){.emerging .note{font-size:20px}}\
@@ -266,7 +268,7 @@ fn joined(drawn: &Drawn, sign: &str, (x, pitch, y): (usize, usize, usize)) -> Ma
             @for (text, last) in clusters(&drawn.text) {
                 @let step = revealed(&drawn.frames, last);
                 tspan.under.faint.moves style=(format!("animation-name:under{step};fill-opacity:0")) {
-                    tspan.ink.moves style=(format!("animation-name:joined{step}")) { (text) }
+                    tspan.ink.moves style=(format!("animation-name:joined{step};fill-opacity:1")) { (text) }
                 }
             }
             @if !sign.is_empty() { tspan.quiet { " " (sign) } }
