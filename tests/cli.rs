@@ -1887,8 +1887,9 @@ fn on_a_terminal(scene: &Scene, columns: usize, arguments: &[&str]) -> Option<St
 #[test]
 fn what_is_printed_fits_the_terminal() {
     use unicode_width::UnicodeWidthStr;
+    type Line = fn(usize) -> String;
     let scene = Scene::new();
-    let lists: [(&str, fn(usize) -> String); 3] = [
+    let lists: [(&str, Line); 3] = [
         ("wide", |n| {
             (0..60).map(|i| char::from_u32(0x4E00 + ((n * 7 + i * i) % 90) as u32).unwrap()).collect()
         }),

@@ -89,8 +89,15 @@ pub(crate) fn fitted(line: &str, columns: usize) -> String {
         .map(|(place, colon)| place + colon.len())
         .find(|start| line[*start..].split(' ').next().is_some_and(|first| PROGRAMS.contains(&first)));
     let (text, command) = line.split_at(command.unwrap_or(line.len()));
-    let words = text.trim_end().split(' ').chain((!command.is_empty()).then_some(command));
-    flowed(words, " ", &lead, columns).join("\n")
+    let room = columns.saturating_sub(lead.len()).max(2);
+    // An alphabet is cut between characters; a path stays whole.
+    let words = text.trim_end().split(' ').flat_map(|word| {
+        let is_cut = width(word) > room && !word.contains('/');
+        let cells = word.chars().map(|character| character.width().unwrap_or(0));
+        if is_cut { folded(word, 0, cells, room) } else { vec![word.to_owned()] }
+    });
+    let words: Vec<String> = words.chain((!command.is_empty()).then(|| command.to_owned())).collect();
+    flowed(words.iter().map(String::as_str), " ", &lead, columns).join("\n")
 }
 
 /// `line` cut into lines of `columns` columns between its `cells`, the columns of each, which follow `lead` columns; these stay
@@ -112,21 +119,22 @@ pub(crate) fn folded(
         end += cell;
     }
     let mut ends = ends.into_iter().peekable();
-    let (mut lines, mut used) = (vec![String::new()], 0);
+    let (mut lines, mut current, mut used) = (Vec::new(), String::new(), 0);
     for (part, is_code) in AnsiCodeIterator::new(line) {
         if is_code {
-            lines.last_mut().map(|line| line.push_str(part)).unwrap_or_default();
+            current.push_str(part);
             continue;
         }
         for character in part.chars() {
             let taken = character.width().unwrap_or(0);
             if taken > 0 && ends.next_if(|end| used >= *end).is_some() {
-                lines.push(" ".repeat(lead));
+                lines.push(std::mem::replace(&mut current, " ".repeat(lead)));
             }
             used += taken;
-            lines.last_mut().map(|line| line.push(character)).unwrap_or_default();
+            current.push(character);
         }
     }
+    lines.push(current);
     lines
 }
 
