@@ -433,8 +433,8 @@ fn own_text(bytes: &[u8], parts: &[&str]) {
     for part in parts {
         assert!(stderr.contains(part), "should say “{part}”: {stderr}");
     }
-    let names = scene.good(&["sample", "--num", "5"]);
-    assert_eq!(names.lines().count(), 5, "the newest run is sampled from");
+    let names = scene.good(&["sample", "--model", "run", "--num", "5"]);
+    assert_eq!(names.lines().count(), 5, "{names}");
 }
 
 #[test]

@@ -73,7 +73,9 @@ pub(crate) struct ModelBytes {
 
 impl ModelBytes {
     /// Reads the model at `path`, a file (of this program or safetensors), a run folder or a built-in one by its name; without one,
-    /// the newest run's, else the first built-in one.
+    /// that of the [newest] run that is finished and no trial, else the first built-in one.
+    ///
+    /// [newest]: run::newest
     pub(crate) fn load(path: Option<&Path>) -> anyhow::Result<Self> {
         let Newest { model: newest, passed } = if path.is_none() { run::newest() } else { Newest::default() };
         let Some(path) = path.or(newest.as_deref()) else {

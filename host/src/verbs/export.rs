@@ -54,7 +54,7 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
     let named = options.model.model.as_deref();
     if let (true, None, Some(newest)) = (page, named, newest().model) {
         terminal::say(&terminal::note(&format!(
-            "the page is of the model that comes along; that of the newest run is --model {}",
+            "the page is of the model that comes along; that of the newest finished run is --model {}",
             quoted(newest.parent().unwrap_or(&newest))
         )));
     }

@@ -85,8 +85,9 @@ pub(crate) fn run(options: &ScoreOptions) -> anyhow::Result<Outcome> {
                 letters.map(|(letter, nats)| format!("{} {nats:.2}", named(letter))).collect();
             let Scored { text, nll_nats, nll_order_stderr_nats, length_nats, letters_nats, .. } = scored;
             let error = nll_order_stderr_nats.map_or(String::new(), |error| format!(" ± {error:.3}"));
-            let sum = format!("{nll_nats:>7.3}{error} = {length_nats:>6.3} + {letters_nats:>6.3}  {text} ");
-            let parts = [&sum].into_iter().chain(&letters).map(String::as_str);
+            let sum = format!("{nll_nats:>7.3}{error} = {length_nats:>6.3} + {letters_nats:>6.3}");
+            let text = text + " ";
+            let parts = [&sum, &text].into_iter().chain(&letters).map(String::as_str);
             let lines = flowed(parts, "  ", "    ", terminal::width_of_results().unwrap_or(usize::MAX));
             writeln!(out, "{}", lines.join("\n"))?;
         }
