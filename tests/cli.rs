@@ -1916,7 +1916,18 @@ fn what_is_printed_fits_the_terminal() {
         vec!["eval", "--num", "50", "--orders", "2", "--lines", "20"],
         vec!["sample", "--model", "no such model"],
         vec!["export", "--model", "words", "--quantize", "int8", "--format", "c", "--out", "words.h"],
-        vec!["train", "--input", "wide.txt", "--steps", "3", "--batch", "4", "--out", "runs/wide"],
+        vec![
+            "train",
+            "--input",
+            "wide.txt",
+            "--steps",
+            "3",
+            "--batch",
+            "4",
+            "--no-eval",
+            "--out",
+            "runs/wide",
+        ],
         vec!["train", "--input", "names.txt", "--steps", "300", "--out", "runs/names"],
     ];
     for model in ["wide", "words", "marks"] {
@@ -1928,9 +1939,10 @@ fn what_is_printed_fits_the_terminal() {
         for arguments in &cases {
             let Some(written) = on_a_terminal(&scene, columns, arguments) else { return };
             // A name by itself is copied as it is, and so is a path: the terminal alone breaks them.
-            let whole = |line: &str| !line.contains(' ') && !line.contains('_');
+            // A bar is cut by the crate that paints it, which moves the cursor in ways that are not followed here.
+            let whole = |line: &str| line.contains('━') || !line.contains(' ') && !line.contains('_');
             for line in written.split(['\n', '\r']).filter(|line| !whole(line)) {
-                let exempt = line.trim_start().starts_with("micro-diffusion ") || line.contains("sweep");
+                let exempt = line.trim_start().starts_with("micro-diffusion ");
                 assert!(exempt || line.width() <= columns, "{arguments:?} in {columns}: “{line}”\n{written}");
             }
         }
