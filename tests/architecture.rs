@@ -26,7 +26,7 @@ const HOST: [(&str, &[&str]); 5] = [
 ];
 
 /// What the host's engine knows nothing of: options, files and terminals.
-const FOREIGN_TO_ENGINE: [&str; 14] = [
+const FOREIGN_TO_ENGINE: [&str; 13] = [
     "anstream",
     "anstyle",
     "clap",
@@ -34,7 +34,6 @@ const FOREIGN_TO_ENGINE: [&str; 14] = [
     "ctrlc",
     "indicatif",
     "maud",
-    "plotters",
     "safetensors",
     "std::env",
     "std::fs",

@@ -19,7 +19,7 @@ use crate::files::corpus::Corpus;
 use crate::files::model::Model;
 use crate::files::novelty::{Known, Novelty};
 use crate::files::run::{LOSS_PICTURE, NAMES_PICTURE, REPORT, RunFolder, RunSettings, UNMASKING_PICTURE};
-use crate::show::columns::{counted, listed, with_error};
+use crate::show::columns::{listed, with_error};
 use crate::show::curves::{Record, curves, grouped};
 use crate::show::statistics::Statistics;
 use crate::show::story::{self, are_long, hero, middling_length};
@@ -29,6 +29,8 @@ use crate::show::svg::{emerging, page_colours, sign, tally, unmasking};
 const COMPARED: (f64, f64) = (200.0, 1000.0);
 /// Floating-point operations that the comparison may take.
 const FLOPS: f64 = 2e11;
+/// Names among which a new one is looked for.
+const SEARCHED: u32 = 200;
 /// A model is about as good as counting where their scores differ by less than this share.
 const ALIKE: f64 = 0.005;
 
@@ -77,8 +79,9 @@ impl Report<'_> {
         let novelties: Vec<Novelty> =
             self.drawn.iter().map(|drawn| self.known.novelty(&drawn.text)).collect();
         let length = middling_length(&self.corpus.training);
-        let hero = hero(self.drawn, &novelties, length).context("no name to show")?;
-        let (drawn, novelty) = (&self.drawn[hero], novelties[hero]);
+        let more = if novelties.contains(&Novelty::New) { Vec::new() } else { self.more()? };
+        let hero = hero(self.drawn.iter().chain(&more), self.known, length).context("no name to show")?;
+        let (drawn, novelty) = hero;
         let record = self.scores.map(|scores| Record {
             step: self.kept,
             nats: scores.model.nelbo.nats,
@@ -88,8 +91,15 @@ impl Report<'_> {
         folder.save(LOSS_PICTURE, curves.as_bytes())?;
         folder.save(UNMASKING_PICTURE, unmasking(self.model.alphabet(), drawn, novelty).as_bytes())?;
         folder.save(NAMES_PICTURE, emerging(self.drawn, &novelties).as_bytes())?;
-        let page = self.page(&curves, &novelties, (drawn, novelty), length)?;
+        let page = self.page(&curves, &novelties, hero, length)?;
         folder.save(REPORT, page.into_string().as_bytes())
+    }
+
+    /// Names after those that are shown, for one that is new.
+    fn more(&self) -> anyhow::Result<Vec<Drawn>> {
+        let request = Request { trace: true, ..Request::new(self.settings.training.seed) };
+        let first = self.drawn.len() as u32;
+        self.model.network.draw(&request, first..first.max(SEARCHED))
     }
 
     fn page(
@@ -99,9 +109,7 @@ impl Report<'_> {
         hero: (&Drawn, Novelty),
         length: usize,
     ) -> anyhow::Result<Markup> {
-        // Whoever has the page need not know where its maker keeps things.
-        let source = &self.corpus.source;
-        let source = Path::new(source).file_name().map_or(source.into(), |name| name.to_string_lossy());
+        let source = file_name(&self.corpus.source);
         let title = format!("What a network learned from {source} · Micro Diffusion");
         let long = are_long(self.drawn.iter().map(|drawn| &*drawn.text));
         Ok(html! {
@@ -138,13 +146,13 @@ impl Report<'_> {
         html! {
             p.lead {
                 "This is diffusion of text: noise hides the letters of a line, more and more, until nothing but masks is left. A "
-                "network saw " (counted_lines(training.len())) " with letters hidden and learned to bring them back; so it can "
+                "network saw " (counted_in_groups(training.len(), "line")) " with letters hidden and learned to bring them back; so it can "
                 "begin with masks alone and write what is in no list."
             }
             @if let Some(line) = line {
                 section {
                     h2 { "Hiding the letters of “" bdi { (line) } "”" }
-                    p.quiet { "A line of the list that the network was trained on, at rising noise." }
+                    p.quiet { "A line of the list that the network was trained on, with more and more of its letters hidden." }
                     (story::forward(line, seed))
                 }
             }
@@ -154,7 +162,7 @@ impl Report<'_> {
                     (match novelty {
                         Novelty::New => "A new name: it is in no line of the list.",
                         Novelty::HeldOut => "A held-out line: it is in the list, and the network never saw it.",
-                        Novelty::Training => "A training line: the network copied it. None of the names below is new.",
+                        Novelty::Training => "A training line: the network copied it, and no new name was found.",
                     })
                     " Its length is drawn first. Each step fills in one position, taken at random; beside it stand the "
                     "letters that the network thought likeliest there, and in bold the one that was drawn."
@@ -227,7 +235,7 @@ impl Report<'_> {
                 p { (self.verdict(nll.nats, counting)) }
                 table.scale {
                     caption.quiet {
-                        "How surprised each is by " (counted(lines.len(), "held-out line")) " that it never saw: −ln p of a line, in "
+                        "How surprised each is by " (counted_in_groups(lines.len(), "held-out line")) " that it never saw: −ln p of a line, in "
                         "nats; less is better. The last column says the same for each place of a line: as unsure as between so many "
                         "equally likely letters."
                     }
@@ -235,10 +243,10 @@ impl Report<'_> {
                         th scope="col" { "who guesses" }
                         th aria-hidden="true" {}
                         th.number scope="col" { "nats a name" }
-                        th.number scope="col" { "letters" }
+                        th.number scope="col" { "letters to choose from" }
                     } }
                     tbody {
-                        @if let Some(nats) = untrained { (row(start, "", nats, format!("{nats:.2}"), false)) }
+                        @if let Some(nats) = untrained { (row(start, "its NELBO before the first step", nats, format!("{nats:.2}"), false)) }
                         (row("counting letters", &format!("by n-grams of {counting_order} characters"), counting, format!("{counting:.2}"), false))
                         (row("this network", &format!("{} parameters", grouped(self.config.network.parameters() as u64)), nll.nats, with_error(nll.nats, nll.stderr, 2), true))
                     }
@@ -295,7 +303,7 @@ impl Report<'_> {
             "band is two standard errors over the orders (at most " (format!("{:.2}", 2.0 * error)) " nats). "
             @if let Some(scores) = self.scores {
                 "The diamond is the score of record, from " (self.config.ending.1) " orders of each of the "
-                (counted(scores.lines.len(), "line")) ", of the model that the run left"
+                (counted_in_groups(scores.lines.len(), "line")) ", of the model that the run left"
                 @if kept_earlier { ": its state after " (grouped(self.kept as u64)) " steps, the best by lines kept for choosing" }
                 @if self.settings.training.quantize.is_some() { ", in integers" }
                 "."
@@ -343,7 +351,11 @@ impl Report<'_> {
         let network = self.config.network;
         let settings = serde_json::to_value(self.settings)?;
         let rows = settings.as_object().into_iter().flatten();
-        let rows = rows.filter_map(|(key, value)| Some((key.replace('_', " "), in_words(value)?)));
+        let rows = rows.filter_map(|(key, value)| {
+            let text = in_words(value)?;
+            let text = if matches!(key.as_str(), "input" | "from") { file_name(&text) } else { text };
+            Some((key.replace('_', " "), text))
+        });
         Ok(html! {
             table.settings {
                 tbody {
@@ -357,9 +369,14 @@ impl Report<'_> {
     }
 }
 
-/// `count` lines with commas.
-fn counted_lines(count: usize) -> String {
-    format!("{} line{}", grouped(count as u64), if count == 1 { "" } else { "s" })
+/// The last part of `path`: whoever has the page need not know where its maker keeps things.
+fn file_name(path: &str) -> String {
+    Path::new(path).file_name().map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// `count` things of the name `one`, with commas.
+fn counted_in_groups(count: usize, one: &str) -> String {
+    format!("{} {one}{}", grouped(count as u64), if count == 1 { "" } else { "s" })
 }
 
 /// What the signs after names mean.

@@ -21,13 +21,15 @@ const PREVIEWS: usize = 9;
 /// Characters from which on a name has a line of its own.
 const LONG: usize = 18;
 
-/// The name that is shown to emerge: a new one before a held-out line before a training line, of about `length` characters.
-pub(crate) fn hero(drawn: &[Drawn], novelties: &[Novelty], length: usize) -> Option<usize> {
-    let rank = |(index, (drawn, novelty)): (usize, (&Drawn, &Novelty))| {
-        let kind = Novelty::ALL.iter().position(|kind| kind == novelty);
-        ((kind, drawn.text.chars().count().abs_diff(length), index), index)
-    };
-    drawn.iter().zip(novelties).enumerate().map(rank).min().map(|(_, index)| index)
+/// Which of `drawn` is shown to emerge: a new one before a held-out line before a training line, of about `length` characters.
+pub(crate) fn hero<'a>(
+    drawn: impl Iterator<Item = &'a Drawn>,
+    known: &Known,
+    length: usize,
+) -> Option<(&'a Drawn, Novelty)> {
+    let rank = |(_, novelty): &(&Drawn, Novelty)| Novelty::ALL.iter().position(|kind| kind == novelty);
+    let named = drawn.map(|drawn| (drawn, known.novelty(&drawn.text)));
+    named.min_by_key(|named| (rank(named), named.0.text.chars().count().abs_diff(length)))
 }
 
 /// The middling length of `lines`, in characters.
@@ -65,7 +67,7 @@ pub(crate) fn forward(line: &str, seed: u64) -> Markup {
     html! {
         ol.strip {
             @for (percent, letters) in noisy(line, seed) {
-                li { span.step { (percent) " % noise" } (tiles(&letters, None, left)) }
+                li { span.step { (percent) " %" } (tiles(&letters, None, left)) }
             }
         }
     }

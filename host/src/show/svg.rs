@@ -87,7 +87,7 @@ pub(crate) fn tally(novelties: &[Novelty]) -> String {
 /// Side of one position's square.
 const CELL: usize = 34;
 /// Positions beside each other; the others go below.
-const ACROSS: usize = 16;
+const ACROSS: usize = 12;
 /// States shown at most.
 const STATES: usize = 14;
 /// Room for the labels of the steps, and above and below the squares.
