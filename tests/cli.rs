@@ -1809,16 +1809,16 @@ fn names_are_said_to_be_new_held_out_or_training_lines() {
 
     // Off a terminal, tables are marked too.
     let table = scene.run(&["sweep", "--num", "20"]);
-    assert!(text(&table.stderr).contains("* a training line, + a held-out line, unmarked: new"));
+    assert!(text(&table.stderr).contains("† a training line, ‡ a held-out line, unmarked: new"));
     let table = text(&table.stdout);
     let mut marks = 0;
     for line in table.lines().skip(1) {
         let words: Vec<&str> = line.split_whitespace().collect();
-        for (place, name) in words.iter().enumerate().filter(|(_, word)| !["*", "+"].contains(word)) {
-            let mark = words.get(place + 1).copied().filter(|word| ["*", "+"].contains(word));
+        for (place, name) in words.iter().enumerate().filter(|(_, word)| !["†", "‡"].contains(word)) {
+            let mark = words.get(place + 1).copied().filter(|word| ["†", "‡"].contains(word));
             let expected = match novelty(name) {
-                "training line" => Some("*"),
-                "held-out line" => Some("+"),
+                "training line" => Some("†"),
+                "held-out line" => Some("‡"),
                 _ => None,
             };
             assert_eq!(mark, expected, "{name}: {table}");
@@ -1856,7 +1856,7 @@ fn training_shows_how_a_new_name_of_middling_length_emerged() {
     assert!(text(&output.stdout).lines().any(|name| name == hero), "{hero}");
     assert!(!training.contains(hero) && (5..=8).contains(&hero.len()), "{hero}");
     assert_eq!(states.len(), hero.len() + 1, "{states:?}");
-    assert!(said.contains("names on the way: * a training line, + a held-out line, unmarked: new"), "{said}");
+    assert!(said.contains("names on the way: † a training line, ‡ a held-out line, unmarked: new"), "{said}");
 }
 
 /// Runs `arguments` in a terminal of `columns`: what it writes there, without the codes of colours. `None` where no terminal can be
@@ -1968,15 +1968,15 @@ fn names_on_a_terminal_have_marks() {
     let expected: Vec<String> = plain
         .lines()
         .map(|name| match (training.contains(name), held_out.contains(name)) {
-            (true, _) => format!("{name} *"),
-            (_, true) => format!("{name} +"),
+            (true, _) => format!("{name} †"),
+            (_, true) => format!("{name} ‡"),
             _ => name.to_owned(),
         })
         .collect();
     let Some(shown) = on_a_terminal(&scene, 80, &["sample", "--num", "60"]) else { return };
     let shown: Vec<&str> = shown.lines().map(str::trim_end).collect();
     assert_eq!(shown[1..61], expected);
-    assert!(shown[61].contains("new, ") && shown[61].contains("training lines (*)"), "{shown:?}");
+    assert!(shown[61].contains("new, ") && shown[61].contains("training lines †"), "{shown:?}");
     let traced = on_a_terminal(&scene, 200, &["sample", "--num", "60", "--trace"]).unwrap();
     for (line, name) in traced.lines().skip(1).zip(&expected) {
         assert!(line.trim_end().ends_with(&format!(" → {name}")), "{line}");
@@ -1985,7 +1985,7 @@ fn names_on_a_terminal_have_marks() {
     for name in expected[..20].iter().filter(|name| name.contains(' ')) {
         assert!(watched.contains(name.as_str()), "{name}: {watched}");
     }
-    for part in ["step 0 of ", "step 3 of ", "_ masked", "green just drawn", "training lines (*)"] {
+    for part in ["step 0 of ", "step 3 of ", "_ masked", "green just drawn", "training lines †"] {
         assert!(watched.contains(part), "{part}: {watched}");
     }
 }

@@ -103,7 +103,7 @@ fn the_animation_ends_with_the_names_at_every_width() {
         let lines = screen(&text, columns);
         // Whole, over several lines where there is no room, with the marks of those that are lines of the list.
         let words = lines.iter().flat_map(|line| line.split_whitespace());
-        let shown: String = words.filter(|word| !["*", "+"].contains(word)).collect();
+        let shown: String = words.filter(|word| !["†", "‡"].contains(word)).collect();
         assert_eq!(shown, plain.lines().collect::<String>(), "{columns} columns");
         assert!(columns < 40 || text.contains("step 3 of ") && text.contains("_ masked"), "{text}");
         assert!(text.matches("_").count() > 12 * 11 / 2, "masks are shown on the way");
@@ -124,7 +124,7 @@ fn the_animation_ends_with_the_names_at_every_width() {
         if columns == 80 {
             assert!(first[0].contains('_') && !first[0].contains(char::is_alphabetic), "{first:?}");
             let unmarked: Vec<String> =
-                lines.iter().map(|line| line.replace(" *", "  ").replace(" +", "  ")).collect();
+                lines.iter().map(|line| line.replace(" †", "  ").replace(" ‡", "  ")).collect();
             // The last line counts the steps, and is gone in the end.
             let rows = unmarked.len() - 1;
             assert_eq!(

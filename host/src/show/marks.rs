@@ -4,7 +4,7 @@ use crate::files::novelty::{Known, Novelty};
 use crate::show::columns::counted;
 
 /// What the marks mean.
-pub(crate) const LEGEND: &str = "* a training line, + a held-out line, unmarked: new";
+pub(crate) const LEGEND: &str = "† a training line, ‡ a held-out line, unmarked: new";
 
 /// Columns that a mark takes behind a name.
 pub(crate) const MARK_COLUMNS: usize = 2;
@@ -12,8 +12,8 @@ pub(crate) const MARK_COLUMNS: usize = 2;
 /// What stands behind a name.
 fn mark(novelty: Novelty) -> Option<&'static str> {
     match novelty {
-        Novelty::Training => Some("*"),
-        Novelty::HeldOut => Some("+"),
+        Novelty::Training => Some("†"),
+        Novelty::HeldOut => Some("‡"),
         Novelty::New => None,
     }
 }
@@ -53,13 +53,13 @@ impl Tally {
         self.0.iter().sum()
     }
 
-    /// “12 new, 7 training lines (*), 1 held-out line (+)”: with the marks where they are shown.
+    /// “12 new, 1 held-out line ‡, 7 training lines †”: with the marks where they are shown.
     pub(crate) fn in_words(&self, marks: bool) -> String {
         let kinds = self.0.iter().zip(Novelty::ALL).filter(|(count, _)| **count > 0);
         let kinds: Vec<String> = kinds
             .map(|(count, novelty)| match mark(novelty) {
                 None => format!("{count} {}", novelty.name()),
-                Some(mark) if marks => format!("{} ({mark})", counted(*count, novelty.name())),
+                Some(mark) if marks => format!("{} {mark}", counted(*count, novelty.name())),
                 Some(_) => counted(*count, novelty.name()),
             })
             .collect();

@@ -498,10 +498,8 @@ fn finale(run: &Run, seen: &Seen, state: &State, say: &mut Progress) -> anyhow::
     let request = Request { trace: !no_pictures, ..Request::new(seed) };
     let drawn = model.network.draw(&request, 0..NAMES)?;
     let known = run.known();
-    let novelties: Vec<Novelty> = drawn.iter().map(|drawn| known.novelty(&drawn.text)).collect();
-    let hero = hero(&drawn, &novelties, middling_length(&run.corpus.training));
-    if let (false, Some(hero)) = (no_pictures, hero) {
-        let (hero, novelty) = (&drawn[hero], novelties[hero]);
+    let hero = hero(drawn.iter(), &known, middling_length(&run.corpus.training));
+    if let (false, Some((hero, novelty))) = (no_pictures, hero) {
         let what = match novelty {
             Novelty::New => "a new name".to_owned(),
             novelty => format!("a name, a {},", novelty.name()),
