@@ -406,9 +406,16 @@ fn bad_numbers_are_usage_errors() {
         &["eval", "--lines", "0"],
         &["score", "--orders", "0", "emma"],
         &["bench", "--batch", "-1"],
+        &["sample", "--speed", "0", "--watch"],
+        &["sample", "--speed", "-2", "--watch"],
+        &["sample", "--speed", "1000", "--watch"],
+        &["sample", "--speed", "nan", "--watch"],
+        &["sample", "--speed", "fast", "--watch"],
     ] {
         scene.bad(arguments, 2, &[arguments[1], "invalid value", arguments[2]]);
     }
+    scene.bad(&["sample", "--speed", "0", "--watch"], 2, &["0.1 to 100 steps a second"]);
+    scene.bad(&["sample", "--speed", "2"], 2, &["--watch"]);
     scene.bad(&["sample", "--seed", "-1"], 2, &["from 0 to 18446744073709551615"]);
     scene.bad(&["sample", "--length", "-1"], 2, &["from 1 up"]);
     scene.bad(&["train", "--dropout", "0.003"], 2, &["must be 0, or from 1/256"]);
@@ -426,8 +433,8 @@ fn own_text(bytes: &[u8], parts: &[&str]) {
     for part in parts {
         assert!(stderr.contains(part), "should say “{part}”: {stderr}");
     }
-    let names = scene.good(&["sample", "--num", "5"]);
-    assert_eq!(names.lines().count(), 5, "the newest run is sampled from");
+    let names = scene.good(&["sample", "--model", "run", "--num", "5"]);
+    assert_eq!(names.lines().count(), 5, "{names}");
 }
 
 #[test]
@@ -1701,27 +1708,360 @@ fn texts_are_scored_as_lines_of_a_list_are() {
 }
 
 #[test]
-fn a_model_that_nobody_named_is_named() {
+fn a_model_that_nobody_named_is_named_and_is_of_a_finished_run_that_is_no_trial() {
     let scene = Scene::new();
     let said = |arguments: &[&str]| text(&scene.run(arguments).stderr);
-    let eval = ["eval", "--num", "0", "--orders", "2", "--input", "names.txt"];
-    for arguments in [&["sample"][..], &["sweep", "--num", "1"], &eval] {
-        assert!(said(arguments).contains("model       the built-in model"), "{arguments:?}");
+    let eval = ["eval", "--num", "0", "--orders", "2", "--lines", "9", "--input", "names.txt"];
+    let verbs = [&["sample"][..], &["sweep", "--num", "1"], &eval];
+    #[track_caller]
+    fn says(said: &str, parts: &[&str]) {
+        for part in parts {
+            assert!(said.contains(part), "should say “{part}”: {said}");
+        }
     }
-    scene.train("runs/own", &[]);
-    let newest = Path::new("runs").join("own").join("model.mdm");
-    for arguments in [&["sample"][..], &["sweep", "--num", "1"], &eval] {
-        let expected =
-            format!("model       {} (newest run: 60 steps on names.txt; --model built-in", newest.display());
-        assert!(said(arguments).contains(&expected), "{arguments:?}: {}", said(arguments));
+    for arguments in verbs {
+        says(&said(arguments), &["model       the built-in model (there is no model in runs/)"]);
     }
-    assert!(!said(&["sample", "--model", "runs/own"]).contains("model "));
-    let built_in = |scene: &Scene| scene.good(&["sample", "--model", "built-in"]);
-    assert_eq!(built_in(&scene), scene.good(&["sample", "--model", "built-in", "--threads", "3"]));
+    let built_in = scene.good(&["sample", "--model", "built-in"]);
+    assert_eq!(built_in, scene.good(&["sample", "--model", "built-in", "--threads", "3"]));
+
+    // A trial alone is not taken, and it is said how it is.
+    let training = scene.train("runs/trial", &[]);
+    says(&training, &["a trial, with fewer than 1000 steps"]);
+    for arguments in verbs {
+        says(
+            &said(arguments),
+            &[
+                "model       the built-in model (runs/ has no finished run of 1000 steps or more)",
+                "runs/trial is a trial, of 60 steps",
+                "--model runs/trial",
+            ],
+        );
+    }
+    assert_eq!(scene.good(&["sample"]), built_in);
+    assert!(!said(&["sample", "--model", "runs/trial"]).contains("model "));
+
+    // A run of as many steps as a default has is, whatever trials come after it.
+    let long = |out: &str| {
+        let arguments = [&SHORT[..3], &["--steps", "1000"], &SHORT[5..]].concat();
+        scene.good(&[&arguments[..], &["--input", "names.txt", "--out", out]].concat());
+    };
+    let model = |run: &str| Path::new("runs").join(run).join("model.mdm").display().to_string();
+    let taken =
+        |run: &str| format!("model       {} (newest finished run: 1000 steps on names.txt", model(run));
+    long("runs/own");
+    for arguments in verbs {
+        let said = said(arguments);
+        says(&said, &[&taken("own"), "--model built-in is the one that comes along"]);
+        assert!(!said.contains("trial"), "older than what is taken: {said}");
+    }
+    scene.train("runs/trial", &[]);
+    says(&said(&["sample"]), &[&taken("own"), "the newer run in runs/trial is a trial"]);
+    assert_ne!(scene.good(&["sample"]), built_in);
+
+    // So is one that has no model yet, and one that was to go on past its end and did not come to the next.
+    fs::create_dir(scene.path("runs/stopped")).unwrap();
+    scene.write("runs/stopped/checkpoint.safetensors", &scene.read("runs/own/checkpoint.safetensors"));
+    let expected = "runs/stopped is unfinished and has no model yet; go on with: micro-diffusion train --out runs/stopped";
+    says(&said(&["sample"]), &[&taken("own"), expected]);
+    long("runs/longer");
+    says(&said(&["sample"]), &[&taken("longer")]);
+    let settings = text(&scene.read("runs/longer/settings.json"));
+    let extended = settings.replace("\"steps\": 1000", "\"steps\": 3000");
+    assert_ne!(extended, settings);
+    scene.write("runs/longer/settings.json", extended.as_bytes());
+    let expected = "runs/longer is unfinished: its model is that of step 1000 of 3000";
+    says(
+        &said(&["sample"]),
+        &[&taken("own"), expected, "--model runs/longer", "train --out runs/longer --resume"],
+    );
     fs::remove_dir_all(scene.path("runs")).unwrap();
     scene.train("elsewhere", &[]);
-    assert!(said(&["sample"]).contains("(there is no model in runs/)"), "{}", said(&["sample"]));
-    assert_eq!(scene.good(&["sample"]), built_in(&scene));
+    says(&said(&["sample"]), &["(there is no model in runs/)"]);
+}
+
+/// Names of the list: training lines and held-out ones.
+fn sides() -> [std::collections::HashSet<&'static str>; 2] {
+    let lines = (1..).zip(include_str!("../data/names.txt").lines());
+    let (held_out, training): (Vec<_>, Vec<_>) = lines.partition(|(number, _)| number % 10 == 0);
+    [training, held_out].map(|side: Vec<(usize, _)>| side.into_iter().map(|(_, name)| name).collect())
+}
+
+#[test]
+fn names_are_said_to_be_new_held_out_or_training_lines() {
+    let scene = Scene::new();
+    let [training, held_out] = sides();
+    let output = scene.run(&["sample", "--num", "300"]);
+    let (names, said) = (text(&output.stdout), text(&output.stderr));
+    let count =
+        |side: &std::collections::HashSet<&str>| names.lines().filter(|name| side.contains(name)).count();
+    let (copies, found) = (count(&training), count(&held_out));
+    assert!(copies > 30 && found > 1, "{copies} {found}");
+    let summary = format!(
+        "names       {} new, {found} held-out lines, {copies} training lines; --novel draws new ones only",
+        300 - copies - found
+    );
+    assert!(said.contains(&summary), "{summary}: {said}");
+    assert!(names.lines().all(|name| name.chars().all(char::is_alphabetic)), "a pipe gets the names alone");
+
+    let json: serde_json::Value =
+        serde_json::from_str(&scene.good(&["sample", "--num", "300", "--json"])).unwrap();
+    assert_eq!((&json["novel"], &json["unique"]), (&false.into(), &false.into()));
+    let novelty = |name: &str| match (training.contains(name), held_out.contains(name)) {
+        (true, _) => "training line",
+        (_, true) => "held-out line",
+        _ => "new",
+    };
+    let expected: Vec<&str> = names.lines().map(novelty).collect();
+    assert_eq!(json["novelty"], serde_json::json!(expected));
+    let json: serde_json::Value =
+        serde_json::from_str(&scene.good(&["sample", "--num", "9", "--json", "--novel"])).unwrap();
+    assert_eq!(json["novel"], true);
+    assert_eq!(json["novelty"], serde_json::json!(vec!["new"; 9]));
+
+    // Off a terminal, tables are marked too.
+    let table = scene.run(&["sweep", "--num", "20"]);
+    assert!(text(&table.stderr).contains("† a training line, ‡ a held-out line, unmarked: new"));
+    let table = text(&table.stdout);
+    let mut marks = 0;
+    for line in table.lines().skip(1) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        for (place, name) in words.iter().enumerate().filter(|(_, word)| !["†", "‡"].contains(word)) {
+            let mark = words.get(place + 1).copied().filter(|word| ["†", "‡"].contains(word));
+            let expected = match novelty(name) {
+                "training line" => Some("†"),
+                "held-out line" => Some("‡"),
+                _ => None,
+            };
+            assert_eq!(mark, expected, "{name}: {table}");
+            marks += usize::from(mark.is_some());
+        }
+    }
+    assert!(marks > 20, "{table}");
+
+    // The list of a run is known, with its split; a file by itself says that it knows none.
+    scene.train("run", &[]);
+    assert!(text(&scene.run(&["sample", "--model", "run"]).stderr).contains("names       20 new\n"));
+    fs::copy(scene.path("run/model.mdm"), scene.path("alone.mdm")).unwrap();
+    for verb in ["sample", "sweep"] {
+        let output = scene.run(&[verb, "--model", "alone.mdm"]);
+        let said = text(&output.stderr);
+        assert!(output.status.success() && said.contains("alone.mdm does not say which list"), "{said}");
+    }
+    let json = scene.good(&["sample", "--model", "alone.mdm", "--json"]);
+    assert!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["novelty"].is_null(), "{json}");
+}
+
+#[test]
+fn training_shows_how_a_new_name_of_middling_length_emerged() {
+    let scene = Scene::new();
+    let [training, _] = sides();
+    // As many training lines as the network has learned by heart.
+    let train = ["train", "--input", "names.txt", "--config", "perceptron-small", "--steps", "400"];
+    let more = ["--lr", "0.02", "--keep", "last", "--dropout", "0", "--weight-decay", "0", "--out", "run"];
+    let output = scene.run(&[&train[..], &more].concat());
+    let said = text(&output.stderr);
+    let (_, story) = said.split_once("How a new name emerged: ").unwrap_or_else(|| panic!("{said}"));
+    let states: Vec<&str> =
+        story.lines().skip(1).take_while(|line| !line.is_empty()).map(str::trim).collect();
+    let hero = *states.last().unwrap();
+    assert!(text(&output.stdout).lines().any(|name| name == hero), "{hero}");
+    assert!(!training.contains(hero) && (5..=8).contains(&hero.len()), "{hero}");
+    assert_eq!(states.len(), hero.len() + 1, "{states:?}");
+    assert!(said.contains("names on the way: † a training line, ‡ a held-out line, unmarked: new"), "{said}");
+}
+
+/// Runs `arguments` in a terminal of `columns`: what it writes there, without the codes of colours. `None` where no terminal can be
+/// made.
+#[cfg(target_os = "linux")]
+fn on_a_terminal(scene: &Scene, columns: usize, arguments: &[&str]) -> Option<String> {
+    let quoted: Vec<String> = arguments.iter().map(|argument| format!("'{argument}'")).collect();
+    let program = env!("CARGO_BIN_EXE_micro-diffusion");
+    let line = format!("stty cols {columns} rows 24; exec {program} {}", quoted.join(" "));
+    let mut command = Command::new("script");
+    command.args(["-qec", &line, "/dev/null"]).current_dir(scene.folder.path()).stdin(Stdio::null());
+    let Ok(output) = command.env("TERM", "xterm-256color").env_remove("NO_COLOR").output() else {
+        assert!(std::env::var_os("CI").is_none(), "script(1) must be there in continuous integration");
+        eprintln!("skipped: `script` does not run; `.ci/tools` installs it");
+        return None;
+    };
+    let written = text(&output.stdout);
+    let mut parts = written.split('\u{1b}');
+    let mut plain = parts.next().unwrap_or("").to_owned();
+    for part in parts {
+        plain.push_str(&part[part.find(|c: char| c.is_ascii_alphabetic()).unwrap() + 1..]);
+    }
+    Some(plain)
+}
+
+/// Whatever is printed fits a terminal, and is broken between words.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_printed_fits_the_terminal() {
+    use unicode_width::UnicodeWidthStr;
+    type Line = fn(usize) -> String;
+    let scene = Scene::new();
+    let lists: [(&str, Line); 3] = [
+        ("wide", |n| {
+            (0..60).map(|i| char::from_u32(0x4E00 + ((n * 7 + i * i) % 90) as u32).unwrap()).collect()
+        }),
+        ("words", |n| format!("{}a long line of words {}", "very ".repeat(n % 6), n)),
+        ("marks", |n| "कि".repeat(1 + n % 9)),
+    ];
+    for (name, line) in lists {
+        scene.write(&format!("{name}.txt"), (0..60).map(|n| line(n) + "\n").collect::<String>().as_bytes());
+        let input = format!("{name}.txt");
+        scene.good(&["train", "--input", &input, "--out", name, "--steps", "3", "--batch", "4", "--no-eval"]);
+    }
+    let wide: String = ('\u{4e00}'..'\u{4e3c}').collect();
+    let score = format!("{}m", "abcdefghijk");
+    let mut cases: Vec<Vec<&str>> = vec![
+        vec!["sweep", "--num", "4"],
+        vec!["sample", "--trace", "--num", "6"],
+        vec!["sample"],
+        vec!["noise", "josephine"],
+        vec!["noise", &wide],
+        vec!["inspect"],
+        vec!["inspect", "wide"],
+        vec!["score", "emma", &score],
+        vec!["score", "--model", "words", "a long line of words 1"],
+        vec!["eval", "--num", "50", "--orders", "2", "--lines", "20"],
+        vec!["sample", "--model", "no such model"],
+        vec!["export", "--model", "words", "--quantize", "int8", "--format", "c", "--out", "words.h"],
+        vec![
+            "train",
+            "--input",
+            "wide.txt",
+            "--steps",
+            "3",
+            "--batch",
+            "4",
+            "--no-eval",
+            "--out",
+            "runs/wide",
+        ],
+        vec!["train", "--input", "names.txt", "--steps", "300", "--out", "runs/names"],
+    ];
+    for model in ["wide", "words", "marks"] {
+        cases.push(vec!["sample", "--trace", "--num", "2", "--model", model]);
+        cases.push(vec!["sweep", "--num", "2", "--model", model]);
+        cases.push(vec!["sample", "--watch", "--speed", "100", "--num", "4", "--model", model]);
+    }
+    for columns in [40, 60, 80, 100] {
+        for arguments in &cases {
+            let Some(written) = on_a_terminal(&scene, columns, arguments) else { return };
+            // A name by itself is copied as it is, and so is a path: the terminal alone breaks them.
+            // A bar is cut by the crate that paints it, which moves the cursor in ways that are not followed here.
+            let whole = |line: &str| line.contains('━') || !line.contains(' ') && !line.contains('_');
+            for line in written.split(['\n', '\r']).filter(|line| !whole(line)) {
+                let exempt = line.trim_start().starts_with("micro-diffusion ");
+                assert!(exempt || line.width() <= columns, "{arguments:?} in {columns}: “{line}”\n{written}");
+            }
+        }
+        // Broken between words: they are those of a pipe.
+        for arguments in [&["inspect"][..], &["score", "emma", &score], &["noise", "josephine"]] {
+            let piped = scene.good(arguments);
+            let Some(written) = on_a_terminal(&scene, columns, arguments) else { return };
+            let words: Vec<&str> = written.split_whitespace().collect();
+            let piped: Vec<&str> = piped.split_whitespace().collect();
+            // A terminal has the notes too, before or after.
+            assert!(words.windows(piped.len()).any(|window| window == piped), "{written}");
+        }
+    }
+}
+
+/// On a terminal, with colours or without, the names that are lines of the list have marks.
+#[cfg(target_os = "linux")]
+#[test]
+fn names_on_a_terminal_have_marks() {
+    let scene = Scene::new();
+    let [training, held_out] = sides();
+    let plain = scene.good(&["sample", "--num", "60"]);
+    let expected: Vec<String> = plain
+        .lines()
+        .map(|name| match (training.contains(name), held_out.contains(name)) {
+            (true, _) => format!("{name} †"),
+            (_, true) => format!("{name} ‡"),
+            _ => name.to_owned(),
+        })
+        .collect();
+    let Some(shown) = on_a_terminal(&scene, 80, &["sample", "--num", "60"]) else { return };
+    let shown: Vec<&str> = shown.lines().map(str::trim_end).collect();
+    assert_eq!(shown[1..61], expected);
+    assert!(shown[61].contains("new, ") && shown[61].contains("training lines †"), "{shown:?}");
+    let traced = on_a_terminal(&scene, 200, &["sample", "--num", "60", "--trace"]).unwrap();
+    for (line, name) in traced.lines().skip(1).zip(&expected) {
+        assert!(line.trim_end().ends_with(&format!(" → {name}")), "{line}");
+    }
+    let watched = on_a_terminal(&scene, 80, &["sample", "--watch", "--speed", "100"]).unwrap();
+    for name in expected[..20].iter().filter(|name| name.contains(' ')) {
+        assert!(watched.contains(name.as_str()), "{name}: {watched}");
+    }
+    for part in ["step 0 of ", "step 3 of ", "_ masked", "green just drawn", "training lines †"] {
+        assert!(watched.contains(part), "{part}: {watched}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_slow_show_ends_at_once_when_interrupted() {
+    let scene = Scene::new();
+    let line = format!(
+        "stty cols 80 rows 24; timeout --foreground --preserve-status -s INT 1 {} sample --watch --speed 0.1; echo status $?",
+        env!("CARGO_BIN_EXE_micro-diffusion")
+    );
+    // A state is shown for ten seconds, and there are twelve.
+    let mut command = Command::new("timeout");
+    command.args(["60", "script", "-qec", &line, "/dev/null"]).current_dir(scene.folder.path());
+    let Ok(output) = command.stdin(Stdio::null()).env("TERM", "xterm-256color").output() else {
+        assert!(std::env::var_os("CI").is_none(), "script(1) must be there in continuous integration");
+        return eprintln!("skipped: `script` does not run; `.ci/tools` installs it");
+    };
+    let written = text(&output.stdout);
+    assert!(written.trim_end().ends_with("status 130"), "{written}");
+    let (hidden, shown) = (written.rfind("\u{1b}[?25l"), written.rfind("\u{1b}[?25h"));
+    assert!(hidden.is_some() && hidden < shown, "the cursor is back: {written}");
+    assert!(!written.contains("step 1 of"), "it did not wait for the next state: {written}");
+}
+
+#[test]
+fn a_line_of_stdin_that_cannot_be_scored_is_named_and_the_others_are_scored() {
+    let scene = Scene::new();
+    let run = |arguments: &[&str], lines: &str| {
+        let mut command = scene.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, printed, said) = run(&["score", "-"], "emma\nAva\n\njosephinemarie\nxqzk\n");
+    assert_eq!((code, printed), (Some(1), scene.good(&["score", "emma", "xqzk"])));
+    for part in [
+        "line 2 of stdin: ",
+        "“A” of “Ava”",
+        "line 4 of stdin: ",
+        "14 characters",
+        "2 lines of stdin could not",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let (code, printed, _) = run(&["score", "-", "--json"], "emma\nAva\n");
+    let json: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!((code, json["texts"].as_array().unwrap().len()), (Some(1), 1), "{printed}");
+}
+
+#[test]
+fn bench_measures_the_defaults_and_inspect_calls_a_network_what_the_options_do() {
+    let scene = Scene::new();
+    let json = scene.good(&["bench", "--json", "--config", "perceptron-small", "--batch", "1"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let sample: serde_json::Value =
+        serde_json::from_str(&scene.good(&["sample", "--json", "--num", "1"])).unwrap();
+    assert_eq!((&json["sampler"], &json["temperature"]), (&sample["sampler"], &sample["temperature"]));
+    let inspected = scene.good(&["inspect"]);
+    assert!(inspected.contains("network (--config)          perceptron\n"), "{inspected}");
+    assert!(!inspected.contains("\nconfig"), "{inspected}");
 }
 
 #[test]

@@ -101,9 +101,11 @@ fn the_animation_ends_with_the_names_at_every_width() {
     for columns in [80, 40, 15, 12, 5] {
         let Some(text) = on_a_terminal(folder.path(), columns, &[], &["sample", "--watch"]) else { return };
         let lines = screen(&text, columns);
-        let shown: Vec<&str> = lines.iter().flat_map(|line| line.split_whitespace()).collect();
-        let cut: Vec<String> = plain.lines().map(|name| name.chars().take(columns).collect()).collect();
-        assert_eq!(shown, cut, "{columns} columns");
+        // Whole, over several lines where there is no room, with the marks of those that are lines of the list.
+        let words = lines.iter().flat_map(|line| line.split_whitespace());
+        let shown: String = words.filter(|word| !["†", "‡"].contains(word)).collect();
+        assert_eq!(shown, plain.lines().collect::<String>(), "{columns} columns");
+        assert!(columns < 40 || text.contains("step 3 of ") && text.contains("_ masked"), "{text}");
         assert!(text.matches("_").count() > 12 * 11 / 2, "masks are shown on the way");
         // Whatever their lengths, masks and names stand in the same columns from the first state to the last.
         let up = |place: &usize| {
@@ -121,9 +123,13 @@ fn the_animation_ends_with_the_names_at_every_width() {
         };
         if columns == 80 {
             assert!(first[0].contains('_') && !first[0].contains(char::is_alphabetic), "{first:?}");
+            let unmarked: Vec<String> =
+                lines.iter().map(|line| line.replace(" †", "  ").replace(" ‡", "  ")).collect();
+            // The last line counts the steps, and is gone in the end.
+            let rows = unmarked.len() - 1;
             assert_eq!(
-                first.iter().map(starts).collect::<Vec<_>>(),
-                lines.iter().map(starts).collect::<Vec<_>>()
+                first[..rows].iter().map(starts).collect::<Vec<_>>(),
+                unmarked[..rows].iter().map(starts).collect::<Vec<_>>()
             );
         }
         assert_eq!(

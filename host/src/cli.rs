@@ -56,7 +56,7 @@ pub(crate) enum Verb {
     Train(TrainOptions),
     /// Print names drawn from a model
     #[command(
-        after_help = "Examples:\n  micro-diffusion sample --watch\n  micro-diffusion sample --num 5 --temperature 0.9 --seed 7\n  micro-diffusion sample --pattern 'm?r?a'\n  micro-diffusion sample --pattern 'jo*' --length 6\n  micro-diffusion sample --novel --unique --num 100"
+        after_help = "Examples:\n  micro-diffusion sample --watch\n  micro-diffusion sample --watch --speed 2\n  micro-diffusion sample --num 5 --temperature 0.9 --seed 7\n  micro-diffusion sample --pattern 'm?r?a'\n  micro-diffusion sample --pattern 'jo*' --length 6\n  micro-diffusion sample --novel --unique --num 100"
     )]
     Sample(SampleOptions),
     /// Score a model on held-out lines
@@ -187,7 +187,7 @@ impl ListOptions {
 #[derive(Args)]
 pub(crate) struct ModelOption {
     /// Model file (.mdm or .safetensors) or run folder; built-in is the one that comes along, built-in-int4 that of 4-bit integers
-    /// [default: the newest run in runs/, else the built-in model]
+    /// [default: the newest finished run in runs/ of 1000 steps or more, else the built-in model]
     #[arg(long, value_name = "PATH")]
     pub(crate) model: Option<PathBuf>,
 }
@@ -245,6 +245,9 @@ pub(crate) struct SampleOptions {
     /// Show how the names emerge, in place; off a terminal, print them as without
     #[arg(long, conflicts_with_all = ["trace", "json"])]
     pub(crate) watch: bool,
+    /// Unmasking steps that --watch shows in a second, 0.1 to 100 [default: six, or more where that takes longer than 2.4 s]
+    #[arg(long, value_name = "STEPS", value_parser = speed, requires = "watch", allow_hyphen_values = true)]
+    pub(crate) speed: Option<f64>,
     /// Show how each name emerges, its states on a line
     #[arg(long)]
     pub(crate) trace: bool,
@@ -526,6 +529,14 @@ fn count(text: &str) -> Result<usize, String> {
 fn temperature(text: &str) -> Result<f64, String> {
     let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     Temperature::new(value).map(|_| value).ok_or_else(|| "a temperature is a number from 0 up".to_owned())
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    (0.1..=100.0)
+        .contains(&value)
+        .then_some(value)
+        .ok_or_else(|| "a speed is 0.1 to 100 steps a second".to_owned())
 }
 
 fn share(text: &str) -> Result<f64, String> {

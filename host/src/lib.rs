@@ -63,8 +63,9 @@ pub mod files {
 
 /// Shows texts, progress, pictures and reports.
 pub(crate) mod show {
-    pub(crate) mod terminal;
     pub(crate) mod columns;
+    pub(crate) mod terminal;
+    pub(crate) mod marks;
     pub(crate) mod waiting;
     pub(crate) mod picture;
     pub(crate) mod messages;
@@ -102,7 +103,15 @@ use crate::show::terminal;
 
 /// Runs the verb that the command line names; returns what the shell is told.
 pub fn run() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        // What was asked for, help or the version, goes to stdout.
+        Err(shown) if !shown.use_stderr() => shown.exit(),
+        Err(wrong) => {
+            terminal::say(wrong.render().ansi().to_string().trim_end());
+            return ExitCode::from(2);
+        }
+    };
     let threads = arguments.threads();
     let result = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)

@@ -124,8 +124,8 @@ pub(crate) struct Settings {
 
 /// Passes over a shorter list at most.
 const PASSES: f64 = 200.0;
-/// Steps at least, where the recipe has as many.
-const LEAST_STEPS: u32 = 1000;
+/// Steps at least, where the recipe has as many. Fewer are a trial, which nobody is to take for a model unasked.
+pub(crate) const LEAST_STEPS: u32 = 1000;
 /// Training lines from which on the recipe holds as it is: somewhat fewer than the names have.
 const LINES: f64 = 25_000.0;
 /// Characters of a line in the mean up to which steps are the recipe's.

@@ -4,7 +4,6 @@
 //! [`ModelBytes::open`] does the rest, and what it returns cannot fail.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -17,13 +16,15 @@ use crate::engine::configurations::{self, Config};
 use crate::engine::description::{dtype_name, file_error, network_name, shape_name};
 use crate::engine::language::Language;
 use crate::engine::network::OpenModel;
+use crate::engine::settings::LEAST_STEPS;
 use crate::files::characters::is_directive;
 use crate::files::checkpoint;
 use crate::files::corpus::{Corpus, Lines, Split};
+use crate::files::novelty::Known;
 use crate::files::preparation::Preparation;
 use crate::files::quoting::quoted;
 use crate::files::room::Room;
-use crate::files::run::{self, RunSettings};
+use crate::files::run::{self, Newest, RunSettings};
 use crate::files::run_list::LeftRun;
 use crate::files::safetensors;
 
@@ -59,6 +60,8 @@ pub(crate) struct ModelBytes {
     pub(crate) source: String,
     /// Why they were taken, where the user named none.
     pub(crate) chosen: Option<String>,
+    /// That a newer run was not taken, and why.
+    pub(crate) passed: Option<String>,
     /// Of the run that left them.
     settings: Option<RunSettings>,
     /// The folder that they lie in, if any.
@@ -70,12 +73,17 @@ pub(crate) struct ModelBytes {
 
 impl ModelBytes {
     /// Reads the model at `path`, a file (of this program or safetensors), a run folder or a built-in one by its name; without one,
-    /// the newest run's, else the first built-in one.
+    /// that of the [newest] run that is finished and no trial, else the first built-in one.
+    ///
+    /// [newest]: run::newest
     pub(crate) fn load(path: Option<&Path>) -> anyhow::Result<Self> {
-        let newest = if path.is_none() { run::newest_model() } else { None };
+        let Newest { model: newest, passed } = if path.is_none() { run::newest() } else { Newest::default() };
         let Some(path) = path.or(newest.as_deref()) else {
-            let why = format!("there is no model in {}/", run::RUNS);
-            return Ok(Self { chosen: Some(why), ..Self::built_in(&BUILT_IN[0]) });
+            let why = match passed {
+                None => format!("there is no model in {}/", run::RUNS),
+                Some(_) => format!("{}/ has no finished run of {LEAST_STEPS} steps or more", run::RUNS),
+            };
+            return Ok(Self { chosen: Some(why), passed, ..Self::built_in(&BUILT_IN[0]) });
         };
         if let Some(model) = BUILT_IN.iter().find(|model| path == Path::new(model.name) && !path.exists()) {
             return Ok(Self::built_in(model));
@@ -98,6 +106,7 @@ impl ModelBytes {
         })?;
         Ok(Self {
             chosen: newest.is_some().then(|| about_newest(settings.as_ref())),
+            passed,
             settings,
             folder: file.parent().map(Path::to_owned),
             ..Self::of_bytes(file.display().to_string(), bytes)
@@ -108,6 +117,7 @@ impl ModelBytes {
         Self {
             source: model.source.to_owned(),
             chosen: None,
+            passed: None,
             settings: None,
             folder: None,
             bytes: Cow::Borrowed(model.bytes),
@@ -120,6 +130,7 @@ impl ModelBytes {
         Self {
             source,
             chosen: None,
+            passed: None,
             settings: None,
             folder: None,
             bytes: Cow::Owned(bytes),
@@ -165,6 +176,27 @@ pub(crate) struct Model<'a> {
     settings: Option<&'a RunSettings>,
     /// The folder that it lies in, if any.
     folder: Option<&'a Path>,
+}
+
+/// The list that a model was trained on.
+pub(crate) struct List {
+    lines: Lines,
+    room: Room,
+    split: Split,
+    /// What is to be said of where it comes from.
+    pub(crate) note: Option<String>,
+}
+
+impl List {
+    /// Which texts are its training lines, and which its others.
+    pub(crate) fn known(&self) -> Known<'_> {
+        self.lines.known(self.room, self.split)
+    }
+
+    /// Where it comes from, for messages.
+    pub(crate) fn source(&self) -> &str {
+        &self.lines.source
+    }
 }
 
 /// Which list scores a model, and how it is taken.
@@ -246,11 +278,11 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// Every line of the list that it was trained on, or of `input`; and what is to be said of where they come from.
+    /// The list that it was trained on, or `input`.
     ///
     /// # Errors
     /// Says so where the list is not known.
-    pub(crate) fn list(&self, input: Option<&Path>) -> anyhow::Result<(HashSet<String>, Option<String>)> {
+    pub(crate) fn list(&self, input: Option<&Path>) -> anyhow::Result<List> {
         let (lines, note) = match (self.left_run(), input) {
             (_, Some(input)) => {
                 let preparation = Preparation { lowercase: self.is_lowercase(), ..Preparation::default() };
@@ -263,11 +295,12 @@ impl<'a> Model<'a> {
             _ if self.is_built_in() => (Lines::built_in()?, None),
             _ => bail!(
                 "{} does not say which list it was trained on, so that nobody knows which names are new: name the list with \
-                 --input, or give the run folder with --model",
+                 --novel --input, or give the run folder with --model",
                 self.source
             ),
         };
-        Ok((lines.lines.into_iter().collect(), note))
+        let split = Split::of(self.settings.is_some_and(|run| run.development));
+        Ok(List { lines, room: Room::of(&self.config), split, note })
     }
 
     /// That lines of `split` of `lines`, which were read from `input`, are lines that it was trained on, if it is known.
@@ -334,14 +367,14 @@ impl<'a> Model<'a> {
     }
 }
 
-/// What a user who named no model should know of the newest run's, which may be a mere trial.
+/// What a user who named no model should know of the newest run's.
 fn about_newest(settings: Option<&RunSettings>) -> String {
     let run = settings.map_or(String::new(), |run| {
         let input =
             run.input.as_deref().map_or_else(|| "the names".to_owned(), |input| input.display().to_string());
         format!(": {} steps on {input}", run.training.steps)
     });
-    format!("newest run{run}; --model {} is the one that comes along", BUILT_IN[0].name)
+    format!("newest finished run{run}; --model {} is the one that comes along", BUILT_IN[0].name)
 }
 
 /// Why a file is not read; for the model of a run by `settings` that is too old, with the command that trains it anew.

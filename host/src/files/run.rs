@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::{Context, bail};
 use serde::de::DeserializeOwned;
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::configurations;
 use crate::engine::preview::Point;
-use crate::engine::settings::Settings;
+use crate::engine::settings::{LEAST_STEPS, Settings};
 use crate::files::format::FileFormat;
 use crate::files::preparation::Preparation;
 use crate::files::quoting::quoted;
@@ -234,14 +235,58 @@ pub(crate) fn settings_of(model: &Path) -> anyhow::Result<Option<RunSettings>> {
     Ok(settings)
 }
 
-/// The newest model of any run in the runs folder.
-pub(crate) fn newest_model() -> Option<PathBuf> {
-    let folders = fs::read_dir(RUNS).ok()?.filter_map(Result::ok);
-    let models = folders.map(|folder| folder.path().join(MODEL));
-    models
-        .filter_map(|path| Some((fs::metadata(&path).ok()?.modified().ok()?, path)))
-        .max()
-        .map(|(_, path)| path)
+/// What the runs folder has for whoever names no model.
+#[derive(Default)]
+pub(crate) struct Newest {
+    /// The model of the newest run that was finished and is no trial.
+    pub(crate) model: Option<PathBuf>,
+    /// That a newer run is neither, and how to get at it.
+    pub(crate) passed: Option<String>,
+}
+
+/// The newest run in the runs folder that is worth drawing from unasked.
+pub(crate) fn newest() -> Newest {
+    let folders = fs::read_dir(RUNS).into_iter().flatten().filter_map(Result::ok);
+    let modified = |path: PathBuf| fs::metadata(path).ok()?.modified().ok();
+    let age = |folder: &Path| modified(folder.join(MODEL)).or_else(|| modified(folder.join(CHECKPOINT)));
+    let runs = folders.filter_map(|entry| Some((age(&entry.path())?, entry.path())));
+    let mut runs: Vec<(SystemTime, PathBuf)> = runs.collect();
+    runs.sort();
+    let mut newest = Newest::default();
+    for (_, folder) in runs.into_iter().rev() {
+        let Some(why) = shortcoming(&folder) else {
+            return Newest { model: Some(folder.join(MODEL)), ..newest };
+        };
+        newest.passed.get_or_insert(why);
+    }
+    newest
+}
+
+/// Why nobody is to draw from the run in `folder` unasked, and how it is asked for: its schedule has not come to its end, or
+/// has so few steps that it was a trial. `None` where it is fit for it.
+fn shortcoming(folder: &Path) -> Option<String> {
+    let (model, name) = (folder.join(MODEL), folder.display());
+    let path = quoted(folder);
+    let go_on = format!("go on with: micro-diffusion train --out {path} --resume");
+    if !model.exists() {
+        return Some(format!("the newer run in {name} is unfinished and has no model yet; {go_on}"));
+    }
+    let steps = stored_settings(&model)?.training.steps;
+    // The table of losses is written at the end of the schedule, the settings at its start.
+    let table = fs::read_to_string(folder.join(LOSS)).unwrap_or_default();
+    let last = table.lines().last().and_then(|row| row.split(',').next()?.parse::<u32>().ok());
+    if let Some(done) = last.filter(|done| *done < steps) {
+        return Some(format!(
+            "the newer run in {name} is unfinished: its model is that of step {done} of {steps}, which --model {path} takes; \
+             {go_on}"
+        ));
+    }
+    (steps < LEAST_STEPS).then(|| {
+        format!(
+            "the newer run in {name} is a trial, of {steps} steps where {LEAST_STEPS} are the least that train takes by itself; \
+             --model {path} takes its model"
+        )
+    })
 }
 
 /// The first line of the table of held-out scores; runs of earlier versions have the first two columns alone.

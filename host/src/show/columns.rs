@@ -1,5 +1,6 @@
 //! Columns of a terminal: how wide texts are there, and how single characters are shown.
 
+use console::AnsiCodeIterator;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::files::characters::{code_point, is_invisible};
@@ -18,14 +19,158 @@ pub(crate) fn with_error(value: f64, error: Option<f64>, digits: usize) -> Strin
     format!("{value:.digits$}{error}")
 }
 
-/// Columns of `text`.
+/// Columns of `text`, whose colours take none.
 pub(crate) fn width(text: &str) -> usize {
-    text.width()
+    AnsiCodeIterator::new(text).filter(|(_, is_code)| !is_code).map(|(part, _)| part.width()).sum()
+}
+
+/// `parts` in a row, each after a `gap`, on as many lines of `columns` columns as that takes; those after the first begin with
+/// `lead`. A part that is longer than a line is left to the terminal.
+pub(crate) fn flowed<'a>(
+    parts: impl IntoIterator<Item = &'a str>,
+    gap: &str,
+    lead: &str,
+    columns: usize,
+) -> Vec<String> {
+    let mut lines = Vec::new();
+    let (mut line, mut used) = (String::new(), None);
+    for part in parts {
+        let taken = width(part);
+        used = match used {
+            Some(used) if used + width(gap) + taken <= columns => {
+                line.push_str(gap);
+                Some(used + width(gap) + taken)
+            }
+            // Blanks at the end of a line are none at the start of the next.
+            Some(_) if part.is_empty() => continue,
+            Some(_) => {
+                lines.push(std::mem::take(&mut line).trim_end().to_owned());
+                line.push_str(lead);
+                Some(width(lead) + taken)
+            }
+            None => Some(taken),
+        };
+        line.push_str(part);
+    }
+    lines.push(line);
+    lines
+}
+
+/// Programs that a message tells to run.
+const PROGRAMS: [&str; 15] = [
+    "micro-diffusion",
+    "cargo",
+    "rustup",
+    "mv",
+    "sed",
+    "tr",
+    "expand",
+    "iconv",
+    "LC_ALL=C.UTF-8",
+    "gzip",
+    "bzip2",
+    "xz",
+    "zstd",
+    "lz4",
+    "unzip",
+];
+
+/// `line` on lines of `columns` columns, broken between words. What follows a label stays to the right of it. A command at its
+/// end stays whole, so that it can be pasted.
+pub(crate) fn fitted(line: &str, columns: usize) -> String {
+    if width(line) <= columns {
+        return line.to_owned();
+    }
+    // A label ends with two blanks at least, or is nothing else.
+    let label = line.find("  ").map(|end| line.len() - line[end..].trim_start_matches(' ').len());
+    let lead = " ".repeat(label.filter(|label| *label <= columns / 2).unwrap_or(2).min(columns / 2));
+    let command = line
+        .match_indices(": ")
+        .map(|(place, colon)| place + colon.len())
+        .find(|start| line[*start..].split(' ').next().is_some_and(|first| PROGRAMS.contains(&first)));
+    let (text, command) = line.split_at(command.unwrap_or(line.len()));
+    let room = columns.saturating_sub(lead.len()).max(2);
+    // An alphabet is cut between characters; a path stays whole.
+    let words = text.trim_end().split(' ').flat_map(|word| {
+        let is_cut = width(word) > room && !word.contains('/');
+        let cells = word.chars().map(|character| character.width().unwrap_or(0));
+        if is_cut { folded(word, 0, cells, room) } else { vec![word.to_owned()] }
+    });
+    let words: Vec<String> = words.chain((!command.is_empty()).then(|| command.to_owned())).collect();
+    flowed(words.iter().map(String::as_str), " ", &lead, columns).join("\n")
+}
+
+/// `line` cut into lines of `columns` columns between its `cells`, the columns of each, which follow `lead` columns; these stay
+/// blank on all lines but the first.
+pub(crate) fn folded(
+    line: &str,
+    lead: usize,
+    cells: impl IntoIterator<Item = usize>,
+    columns: usize,
+) -> Vec<String> {
+    let room = columns.saturating_sub(lead).max(1);
+    // Where each line ends, in columns of `line`.
+    let (mut ends, mut end, mut begun) = (Vec::new(), lead, lead);
+    for cell in cells {
+        if end + cell - begun > room && end > begun {
+            ends.push(end);
+            begun = end;
+        }
+        end += cell;
+    }
+    let mut ends = ends.into_iter().peekable();
+    let (mut lines, mut current, mut used) = (Vec::new(), String::new(), 0);
+    for (part, is_code) in AnsiCodeIterator::new(line) {
+        if is_code {
+            current.push_str(part);
+            continue;
+        }
+        for character in part.chars() {
+            let taken = character.width().unwrap_or(0);
+            if taken > 0 && ends.next_if(|end| used >= *end).is_some() {
+                lines.push(std::mem::replace(&mut current, " ".repeat(lead)));
+            }
+            used += taken;
+            current.push(character);
+        }
+    }
+    lines.push(current);
+    lines
 }
 
 /// `text` with blanks after it to `columns` columns.
 pub(crate) fn padded(text: &str, columns: usize) -> String {
     text.to_owned() + &" ".repeat(columns.saturating_sub(width(text)))
+}
+
+/// `line`, a state of a text after `lead` columns, with `cell` columns for each letter, cut between letters where a terminal is not
+/// `columns` wide.
+pub(crate) fn fit_cells(line: &str, lead: usize, cell: usize, columns: Option<usize>) -> Vec<String> {
+    let Some(columns) = columns else { return vec![line.to_owned()] };
+    let cells = width(line).saturating_sub(lead).div_ceil(cell);
+    folded(line, lead, std::iter::repeat_n(cell, cells), columns)
+}
+
+/// `text`, which has no colours, or as much of it as `columns` have room for, with an ellipsis.
+pub(crate) fn clipped(text: &str, columns: usize) -> String {
+    if width(text) <= columns {
+        return text.to_owned();
+    }
+    let mut used = 1;
+    let fits = |character: &char| {
+        used += character.width().unwrap_or(0);
+        used <= columns
+    };
+    text.chars().take_while(fits).chain(['…']).collect()
+}
+
+/// Columns that a noise level takes before its text.
+const LEVEL: usize = 8;
+
+/// The lines `levels` of `text`, each cut at the same letters where a terminal is not `columns` wide.
+pub(crate) fn fit_levels(levels: &[String], text: &str, columns: Option<usize>) -> Vec<String> {
+    let Some(columns) = columns else { return levels.to_vec() };
+    levels.iter().flat_map(|line| folded(line, LEVEL, text.chars().map(cell), columns)).collect()
 }
 
 /// Columns of `character` where it stands alone.

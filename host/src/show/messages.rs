@@ -21,6 +21,9 @@ pub(crate) fn announce(model: &ModelBytes) {
     if let Some(why) = &model.chosen {
         say(&format!("model       {} ({why})", model.source));
     }
+    if let Some(passed) = &model.passed {
+        say(&note(passed));
+    }
 }
 
 /// Reads the list that scores `model`; says which it is, where its run chose, and what must be known of it.

@@ -7,12 +7,14 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use crate::engine::configurations::{self, Config};
 use crate::engine::description::shape_name;
 use crate::engine::preview::Preview;
-use crate::engine::settings::Settings;
+use crate::engine::settings::{LEAST_STEPS, Settings};
 use crate::engine::trainer::{Best, State};
 use crate::files::characters::code_point;
 use crate::files::corpus::Corpus;
+use crate::files::novelty::Known;
 use crate::files::room::Room;
-use crate::show::columns::{counted, listed};
+use crate::show::columns::{clipped, counted, fit_levels, listed, width};
+use crate::show::marks::marked;
 use crate::show::picture::{HEADING, noise_levels};
 use crate::show::terminal;
 
@@ -23,20 +25,27 @@ const REPORTS: usize = 10;
 /// The longest time between two of them, but for what a step takes.
 const SILENCE: Duration = Duration::from_secs(10);
 
+/// Columns of a terminal that has room for a bar with everything behind it.
+const BAR_COLUMNS: usize = 60;
+/// What stands between two names.
+const DOT: &str = " · ";
+/// Where there is no terminal to go by.
+const USUAL: usize = 100;
+
 /// Tells the user what is going on.
 pub(crate) struct Progress {
     quiet: bool,
     /// The held-out score of the last preview that has one.
     nelbo: Option<f64>,
-    /// The names of the last preview that has some.
-    names: String,
+    /// The names of the last preview that has some, with their marks.
+    names: Vec<String>,
     /// When the run was last spoken of.
     said: Instant,
 }
 
 impl Progress {
     pub(crate) fn new(quiet: bool) -> Self {
-        Self { quiet, nelbo: None, names: String::new(), said: Instant::now() }
+        Self { quiet, nelbo: None, names: Vec::new(), said: Instant::now() }
     }
 
     pub(crate) fn line(&mut self, text: &str) {
@@ -111,6 +120,11 @@ impl Progress {
             settings.seed,
             counted(rayon::current_num_threads(), "thread")
         ));
+        if settings.steps < LEAST_STEPS {
+            self.line(&format!(
+                "            a trial, with fewer than {LEAST_STEPS} steps: other verbs take its model only by --model"
+            ));
+        }
         if choosing > 0 {
             self.line(&format!(
                 "            {choosing} of the lines to train on are kept to choose the best state of the run"
@@ -123,7 +137,7 @@ impl Progress {
         let first_long = corpus.training.iter().find(|line| line.chars().count() >= 7);
         let Some(text) = first_long.or(corpus.training.first()) else { return };
         self.heading("Noise hides letters; the network learns to bring them back");
-        for level in noise_levels(text, seed) {
+        for level in fit_levels(&noise_levels(text, seed), text, terminal::width_of_words()) {
             self.line(&level);
         }
         self.line("");
@@ -134,26 +148,37 @@ impl Progress {
         let target =
             if self.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr_with_hz(10) };
         let bar = ProgressBar::with_draw_target(Some(steps as u64), target);
-        let template = "{wide_bar:.green/dim} {pos}/{len} {speed} {eta} left\n{prefix}\n{wide_msg}";
+        // What has no room is cut: a line that wraps would not be painted over.
+        let narrow = terminal::width_of_words().is_some_and(|columns| columns < BAR_COLUMNS);
+        let speed = if narrow { "" } else { " {speed} {eta} left" };
+        let template = format!("{{wide_bar:.green/dim}} {{pos}}/{{len}}{speed}\n{{prefix}}\n{{wide_msg}}");
         let speed = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
             // A terminal that cannot be written to is not this line's to report.
             let _ = write!(out, "{:.0} steps/s", state.per_sec());
         };
-        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
         bar.set_style(style.with_key("speed", speed).progress_chars("━╸━"));
         bar.set_position(done as u64);
         bar.reset_eta();
         bar
     }
 
-    /// Shows a preview, if there is one.
-    pub(crate) fn preview(&mut self, bar: &ProgressBar, preview: Option<Preview>) {
+    /// Shows a preview, if there is one, with the marks of what is `known`.
+    pub(crate) fn preview(&mut self, bar: &ProgressBar, preview: Option<Preview>, known: &Known) {
         let Some(preview) = preview else { return };
         self.nelbo = preview.nelbo.or(self.nelbo);
         if !preview.names.is_empty() {
-            self.names = preview.names.join(" · ");
-            bar.set_message(self.names.clone());
+            self.names = preview.names.iter().map(|name| marked(name, Some(known))).collect();
+            let room = terminal::width_of_words().unwrap_or(USUAL);
+            bar.set_message(self.names_within(room));
         }
+    }
+
+    /// As many of the names as `columns` have room for; part of the first, if it is no more.
+    fn names_within(&self, columns: usize) -> String {
+        let names = (1..=self.names.len()).rev().map(|count| self.names[..count].join(DOT));
+        let fits = names.into_iter().find(|names| width(names) <= columns);
+        fits.unwrap_or_else(|| clipped(self.names.first().map_or("", String::as_str), columns))
     }
 
     /// The bar on a terminal; elsewhere some plain lines in a run.
@@ -164,11 +189,13 @@ impl Progress {
             let due = done.is_multiple_of(steps.div_ceil(REPORTS)) || self.said.elapsed() > SILENCE;
             if !self.quiet && due {
                 self.said = Instant::now();
-                let names = if self.names.is_empty() { String::new() } else { format!("  {}", self.names) };
+                let names = self.names.join(DOT);
+                let names = if names.is_empty() { names } else { format!("  {names}") };
                 self.line(&format!("step {done:>6} of {steps}  {}{names}", self.score(losses)));
             }
         } else if done.is_multiple_of(WINDOW / 4) {
-            bar.set_prefix(self.score(losses));
+            let room = terminal::width_of_words().unwrap_or(USUAL);
+            bar.set_prefix(clipped(&self.score(losses), room));
         }
     }
 

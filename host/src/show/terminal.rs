@@ -4,18 +4,44 @@ use std::io::{self, StdoutLock, Write};
 
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
+use console::Term;
 
 use crate::files::characters::{code_point, is_directive, is_invisible};
+use crate::show::columns::fitted;
 
 /// How `error:` is shown.
 pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
 
-/// How a name is shown that is a copy of a training line.
-pub(crate) const COPY: Style = Style::new().dimmed();
+/// How a name is shown that is a line of the list.
+pub(crate) const LISTED: Style = Style::new().dimmed();
 
-/// Says `line` on stderr. Where nobody can hear it, the work goes on all the same.
+/// Says `line` on stderr, broken between words where a terminal is narrower. Where nobody can hear it, the work goes on all the
+/// same.
 pub(crate) fn say(line: &str) {
-    let _ = writeln!(anstream::stderr().lock(), "{line}");
+    let lines = line.split('\n').map(|line| within(line, columns(&Term::stderr())));
+    let _ = writeln!(anstream::stderr().lock(), "{}", lines.collect::<Vec<_>>().join("\n"));
+}
+
+/// Columns of the terminal that stderr is, if it is one.
+pub(crate) fn width_of_words() -> Option<usize> {
+    columns(&Term::stderr())
+}
+
+/// Columns of the terminal that stdout is, if it is one.
+pub(crate) fn width_of_results() -> Option<usize> {
+    columns(&Term::stdout())
+}
+
+fn columns(term: &Term) -> Option<usize> {
+    if !term.is_term() {
+        return None;
+    }
+    term.size_checked().map(|(_, columns)| usize::from(columns)).filter(|columns| *columns > 0)
+}
+
+/// `line`, broken between words where there are not enough `columns`.
+fn within(line: &str, columns: Option<usize>) -> String {
+    columns.map_or_else(|| line.to_owned(), |columns| fitted(line, columns))
 }
 
 /// A line that says `text`, which must be known of what follows.
@@ -53,6 +79,14 @@ pub(crate) fn bytes() -> Stdout<StdoutLock<'static>> {
 
 /// Stdout, which says that it is the one where writing to it fails.
 pub(crate) struct Stdout<W>(W);
+
+impl<W: Write> Stdout<W> {
+    /// Writes the lines of `text`, broken between words where a terminal is narrower.
+    pub(crate) fn lines(&mut self, text: &str) -> io::Result<()> {
+        let columns = width_of_results();
+        text.lines().try_for_each(|line| writeln!(self, "{}", within(line, columns)))
+    }
+}
 
 impl<W: Write> Write for Stdout<W> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {

@@ -3,13 +3,12 @@
 use std::io::Write;
 use std::time::Instant;
 
-use micro_diffusion::sampler::Order;
 use serde::Serialize;
 
 use crate::cli::{BenchOptions, Outcome};
 use crate::engine::configurations::Config;
 use crate::engine::cost::training_flops;
-use crate::engine::draw::{Request, order_name};
+use crate::engine::draw::{ORDER, Request, TEMPERATURE, order_name};
 use crate::engine::kernels::{PEAK_SUMS, multiply_and_add};
 use crate::engine::settings::Settings;
 use crate::engine::trainer::Plan;
@@ -23,9 +22,6 @@ use crate::show::terminal;
 const ROUNDS: usize = 20;
 /// Steps before the first round, until caches and clocks have settled.
 const WARM_UP_STEPS: u32 = 50;
-/// The order and the temperature of the names that are drawn.
-const ORDER: Order = Order::Confidence;
-const TEMPERATURE: f64 = 0.8;
 /// Names in each round.
 const NAMES: u32 = 4096;
 
@@ -79,23 +75,17 @@ pub(crate) fn run(options: &BenchOptions) -> anyhow::Result<Outcome> {
     }
     let Report { step_ms, step_median_ms, step_gflops, peak_gflops, share_of_peak, names_per_second, .. } =
         report;
-    writeln!(
-        out,
-        "network      {}, {} parameters, {}",
+    let threads = counted(threads, "thread");
+    let Report { sampler, temperature, .. } = report;
+    out.lines(&format!(
+        "network     {}, {} parameters, {threads}\n\
+         training    {step_ms:.3} ms a step of {batch} (best of {ROUNDS}; median {step_median_ms:.3})\n            \
+         {step_gflops:.1} GFLOP/s, {:.0} % of the {peak_gflops:.0} that multiplying and adding reach here\n\
+         sampling    {names_per_second:.0} names a second ({sampler} order, temperature {temperature})",
         report.config,
         report.parameters,
-        counted(threads, "thread")
-    )?;
-    writeln!(
-        out,
-        "training     {step_ms:.3} ms a step of {batch} (best of {ROUNDS}; median {step_median_ms:.3})"
-    )?;
-    writeln!(
-        out,
-        "             {step_gflops:.1} GFLOP/s, {:.0} % of the {peak_gflops:.0} that multiplying and adding reach here",
         share_of_peak * 100.0
-    )?;
-    writeln!(out, "sampling     {names_per_second:.0} names a second (confidence order, temperature 0.8)")?;
+    ))?;
     Ok(Outcome::Done)
 }
 

@@ -1,6 +1,7 @@
 //! `eval`: the held-out score.
 
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 
 use anyhow::{bail, ensure};
 use micro_diffusion::bound;
@@ -115,7 +116,9 @@ pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
     if options.json {
         writeln!(out, "{}", serde_json::to_string(&report)?)?;
     } else {
-        print(&mut out, &report)?;
+        let mut text = String::new();
+        print(&mut text, &report)?;
+        out.lines(&text)?;
     }
     out.flush()?;
     Ok(Outcome::Done)
@@ -147,7 +150,7 @@ fn over_orders(stderr: Option<f64>) -> String {
 }
 
 /// The report, for people.
-fn print(out: &mut impl std::io::Write, report: &Report) -> std::io::Result<()> {
+fn print(out: &mut String, report: &Report) -> std::fmt::Result {
     let Report { orders, seed, .. } = report;
     writeln!(out, "model          {}, {} parameters", report.model, report.parameters)?;
     writeln!(out, "held out       {} of {}", counted(report.held_out_names, "line"), report.input)?;

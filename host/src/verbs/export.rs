@@ -29,7 +29,7 @@ use crate::files::page::page;
 use crate::files::prefix::Prefix;
 use crate::files::preparation::Preparation;
 use crate::files::quoting::quoted;
-use crate::files::run::{newest_model, replace};
+use crate::files::run::{newest, replace};
 use crate::files::safetensors;
 use crate::files::source_code::SourceCode;
 use crate::show::columns::counted;
@@ -52,9 +52,9 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
         bail!("--name is the word before the names of C, for --format c and arduino; --out names a file");
     }
     let named = options.model.model.as_deref();
-    if let (true, None, Some(newest)) = (page, named, newest_model()) {
+    if let (true, None, Some(newest)) = (page, named, newest().model) {
         terminal::say(&terminal::note(&format!(
-            "the page is of the model that comes along; that of the newest run is --model {}",
+            "the page is of the model that comes along; that of the newest finished run is --model {}",
             quoted(newest.parent().unwrap_or(&newest))
         )));
     }

@@ -18,6 +18,9 @@ use crate::show::terminal;
 
 /// The key of how many training texts have 1, 2, … characters.
 const LENGTHS: &str = "lengths";
+/// The key of the network, and what people call it, who name it by `--config`.
+const CONFIG: &str = "config";
+const CONFIG_NAME: &str = "network (--config)";
 /// The key of the characters of a model.
 const ALPHABET: &str = "alphabet";
 
@@ -35,7 +38,7 @@ pub(crate) fn run(options: &InspectOptions) -> anyhow::Result<Outcome> {
     for (key, value) in report.as_object().into_iter().flatten() {
         if let Some(counts) = value.as_array().filter(|values| values.iter().all(Value::is_number)) {
             let counts: Vec<String> = counts.iter().map(Value::to_string).collect();
-            writeln!(out, "{key:<27} {}", counts.join(" "))?;
+            out.lines(&format!("{key:<27} {}", counts.join(" ")))?;
         } else if let Value::Array(rows) = value {
             writeln!(out, "{key}")?;
             for row in rows {
@@ -46,7 +49,7 @@ pub(crate) fn run(options: &InspectOptions) -> anyhow::Result<Outcome> {
             writeln!(out, "{key}")?;
             for (format, bytes) in formats {
                 let (flash, memory) = (&bytes["flash_bytes"], &bytes["memory_bytes"]);
-                writeln!(out, "  {format:<24} {flash} bytes of flash, {memory} of RAM to work in")?;
+                out.lines(&format!("  {format:<24}  {flash} bytes of flash, {memory} of RAM to work in"))?;
             }
         } else {
             let text = match value.as_str() {
@@ -54,7 +57,8 @@ pub(crate) fn run(options: &InspectOptions) -> anyhow::Result<Outcome> {
                 Some(text) => text.to_owned(),
                 None => value.to_string(),
             };
-            writeln!(out, "{key:<27} {}", terminal::shown(&text))?;
+            let key = if key == CONFIG { CONFIG_NAME } else { key };
+            out.lines(&format!("{key:<27} {}", terminal::shown(&text)))?;
         }
     }
     Ok(Outcome::Done)
@@ -90,7 +94,7 @@ fn describe_model(model: &Model) -> Value {
     json!({
         "file": model.source,
         "kind": "model",
-        "config": config.name,
+        CONFIG: config.name,
         "shape": shape_name(file.shape()),
         "parameters": file.parameter_count(),
         "weights": dtype_name(file.dtype()),

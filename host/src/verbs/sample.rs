@@ -9,13 +9,16 @@ use serde::Serialize;
 use crate::cli::{Outcome, SampleOptions};
 use crate::engine::draw::{Draw, Drawn, Request, order_name};
 use crate::engine::forms::ANYTHING;
-use crate::files::model::ModelBytes;
+use crate::files::model::{List, Model, ModelBytes};
+use crate::files::novelty::{Known, Novelty};
 use crate::files::preparation;
+use crate::show::columns::{fit_cells, flowed, width};
+use crate::show::marks::{Tally, marked};
 use crate::show::messages::announce;
 use crate::show::picture::Painter;
 use crate::show::terminal;
 use crate::show::waiting::Waiting;
-use crate::show::watch;
+use crate::show::watch::{self, Look};
 
 /// Names drawn at once, so that the first appear while the rest are drawn, and memory grows with their number for JSON only.
 const CHUNK: u32 = 4096;
@@ -37,8 +40,17 @@ struct Report<'a> {
     schedule: &'a str,
     /// `None` is one for each letter.
     steps: Option<u16>,
+    /// Whether lines of the list were left out, and repeats.
+    novel: bool,
+    unique: bool,
     names: Vec<String>,
+    /// What each name is to the list that the model was trained on; `None` where that is not known.
+    novelty: Option<Vec<&'static str>>,
 }
+
+/// What stands between two states of a trace, and before those on a line of their own.
+const ARROW: &str = " → ";
+const ARROW_AHEAD: &str = "  → ";
 
 pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
     let mut bytes = ModelBytes::load(options.model.model.as_deref())?;
@@ -55,12 +67,12 @@ pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
         trace: options.trace || screen.is_some(),
         ..options.draw.request(options.seed)
     };
-    let mut listed = HashSet::new();
-    if options.novel {
-        let note;
-        (listed, note) = model.list(options.input.as_deref())?;
-        note.iter().for_each(|text| terminal::say(&terminal::note(text)));
+    let list = model.list(options.input.as_deref());
+    let list = if options.novel { Ok(list?) } else { list };
+    if let (true, Ok(List { note: Some(note), .. })) = (options.novel, &list) {
+        terminal::say(&terminal::note(note));
     }
+    let known = list.as_ref().ok().map(List::known);
     let waiting = Waiting::new("placing the pattern", 0, false);
     let drawer = model.network.drawer(&request)?;
     drop(waiting);
@@ -68,47 +80,112 @@ pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
         drawer: &*drawer,
         next: 0,
         left: options.num,
-        listed,
+        known: known.as_ref(),
+        novel: options.novel,
         unique: options.unique,
         seen: HashSet::new(),
         missed: 0,
+        tally: Tally::default(),
     };
-    if let Some(screen) = &screen {
-        while let Some(chunk) = names.chunk()? {
-            watch::show(screen, model.alphabet(), &chunk)?;
-            if watch::stopped() {
-                return Ok(Outcome::Interrupted);
+    let marks = match &screen {
+        Some(screen) => {
+            let look = Look { alphabet: model.alphabet(), known: known.as_ref(), speed: options.speed };
+            while let Some(chunk) = names.chunk()? {
+                watch::show(screen, &look, &chunk)?;
+                if watch::stopped() {
+                    return Ok(Outcome::Interrupted);
+                }
             }
+            true
         }
-        return names.outcome(options);
-    }
-    let mut out = terminal::results();
-    let (mut texts, painter) = (Vec::new(), Painter::new(model.alphabet()));
-    while let Some(chunk) = names.chunk()? {
-        for drawn in chunk {
-            if options.json {
-                texts.push(drawn.text);
-            } else if options.trace {
-                writeln!(out, "{}", painter.trace(&drawn.frames).join(" → "))?;
-            } else {
-                writeln!(out, "{}", drawn.text)?;
-            }
+        None if options.json => {
+            print_json(&model, options, &mut names)?;
+            false
         }
-    }
-    if options.json {
-        let report = Report {
-            model: model.source,
-            seed: options.seed,
-            temperature: options.draw.temperature,
-            sampler: order_name(options.draw.sampler),
-            schedule: options.draw.schedule.name(),
-            steps: options.draw.steps,
-            names: texts,
-        };
-        writeln!(out, "{}", serde_json::to_string(&report)?)?;
-    }
-    out.flush()?;
+        None => {
+            print(&model, options, &mut names)?;
+            terminal::width_of_results().is_some()
+        }
+    };
+    say_novelty(&list, &names.tally, options, marks);
     names.outcome(options)
+}
+
+/// Prints names or their traces, on a terminal with the marks of those that are lines of the list: a pipe gets the names alone.
+fn print(model: &Model, options: &SampleOptions, names: &mut Names) -> anyhow::Result<()> {
+    let (mut out, painter) = (terminal::results(), Painter::new(model.alphabet()));
+    let columns = terminal::width_of_results();
+    let shown = names.known.filter(|_| columns.is_some());
+    while let Some(chunk) = names.chunk()? {
+        for Drawn { text, frames } in chunk {
+            let name = marked(&text, shown);
+            if !options.trace {
+                writeln!(out, "{name}")?;
+                continue;
+            }
+            let mut states = painter.trace(&frames);
+            if let Some(last) = states.last_mut() {
+                last.push_str(&name[text.len()..]);
+            }
+            let lines = match columns {
+                Some(columns) => flow(&states, painter.cell, columns),
+                None => states.join(ARROW),
+            };
+            writeln!(out, "{lines}")?;
+        }
+    }
+    Ok(out.flush()?)
+}
+
+/// Prints the names and what they were drawn by as one JSON object.
+fn print_json(model: &Model, options: &SampleOptions, names: &mut Names) -> anyhow::Result<()> {
+    let mut texts = Vec::new();
+    while let Some(chunk) = names.chunk()? {
+        texts.extend(chunk.into_iter().map(|drawn| drawn.text));
+    }
+    let novelty = names.known.map(|known| texts.iter().map(|text| known.novelty(text).name()).collect());
+    let report = Report {
+        model: model.source,
+        seed: options.seed,
+        temperature: options.draw.temperature,
+        sampler: order_name(options.draw.sampler),
+        schedule: options.draw.schedule.name(),
+        steps: options.draw.steps,
+        novel: options.novel,
+        unique: options.unique,
+        names: texts,
+        novelty,
+    };
+    let mut out = terminal::results();
+    writeln!(out, "{}", serde_json::to_string(&report)?)?;
+    Ok(out.flush()?)
+}
+
+/// The states of a text on lines of `columns` columns; where one is longer, each on lines of its own, cut between its letters,
+/// `cell` columns each.
+fn flow(states: &[String], cell: usize, columns: usize) -> String {
+    let lead = width(ARROW_AHEAD);
+    if states.iter().all(|state| width(state) + lead <= columns) {
+        return flowed(states.iter().map(String::as_str), ARROW, ARROW_AHEAD, columns).join("\n");
+    }
+    let arrow = |number| if number == 0 { " ".repeat(lead) } else { ARROW_AHEAD.to_owned() };
+    let lines = states.iter().enumerate().map(|(number, state)| arrow(number) + state);
+    lines.flat_map(|line| fit_cells(&line, lead, cell, Some(columns))).collect::<Vec<_>>().join("\n")
+}
+
+/// Says how many of the names are new, with their `marks` where those are shown, or why nobody knows.
+fn say_novelty(list: &anyhow::Result<List>, tally: &Tally, options: &SampleOptions, marks: bool) {
+    match list {
+        Ok(list) if options.novel => {
+            terminal::say(&format!("names       {}: no line of {}", tally.in_words(marks), list.source()));
+        }
+        Ok(_) => {
+            let all_new = tally.count(Novelty::New) == tally.all();
+            let way_out = if all_new { "" } else { "; --novel draws new ones only" };
+            terminal::say(&format!("names       {}{way_out}", tally.in_words(marks)));
+        }
+        Err(error) => terminal::say(&terminal::note(&format!("{error:#}"))),
+    }
 }
 
 /// The names that were asked for, in the order of their numbers.
@@ -118,14 +195,18 @@ struct Names<'a> {
     next: u32,
     /// How many are still wanted.
     left: u32,
-    /// Lines to leave out.
-    listed: HashSet<String>,
+    /// The list that the model was trained on, if it is known.
+    known: Option<&'a Known<'a>>,
+    /// Whether its lines are left out.
+    novel: bool,
     /// Whether repeats are left out.
     unique: bool,
     /// Names so far, where repeats are left out.
     seen: HashSet<String>,
     /// How many in a row were left out.
     missed: u32,
+    /// What the names so far are to the list.
+    tally: Tally,
 }
 
 impl Names<'_> {
@@ -134,7 +215,7 @@ impl Names<'_> {
     /// Whether a name is left out follows from the names with lower numbers alone, so it does not matter how many are drawn at
     /// once.
     fn chunk(&mut self) -> anyhow::Result<Option<Vec<Drawn>>> {
-        let picky = self.unique || !self.listed.is_empty();
+        let picky = self.unique || self.novel;
         if self.left == 0 || self.missed >= PATIENCE || self.next == u32::MAX {
             return Ok(None);
         }
@@ -147,12 +228,15 @@ impl Names<'_> {
             if self.left == 0 || self.missed >= PATIENCE {
                 break;
             }
-            if self.listed.contains(&drawn.text) || (self.unique && !self.seen.insert(drawn.text.clone())) {
+            let novelty = self.known.map(|known| known.novelty(&drawn.text));
+            let listed = novelty.is_some_and(|novelty| novelty != Novelty::New);
+            if (self.novel && listed) || (self.unique && !self.seen.insert(drawn.text.clone())) {
                 self.missed += 1;
                 continue;
             }
             self.missed = 0;
             self.left -= 1;
+            novelty.into_iter().for_each(|novelty| self.tally.note(novelty));
             kept.push(drawn);
         }
         Ok(Some(kept))

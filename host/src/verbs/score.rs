@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use crate::cli::{Outcome, ScoreOptions};
 use crate::files::decoding::decode;
-use crate::files::model::ModelBytes;
+use crate::files::model::{Model, ModelBytes};
 use crate::files::origin::{Origin, STDIN};
 use crate::files::preparation;
-use crate::show::columns::named;
+use crate::show::columns::{counted, flowed, named};
 use crate::show::messages::announce;
-use crate::show::terminal;
+use crate::show::terminal::{self, shown};
 use crate::show::waiting::Waiting;
 
 /// What `--json` prints.
@@ -44,7 +44,7 @@ pub(crate) fn run(options: &ScoreOptions) -> anyhow::Result<Outcome> {
     let mut bytes = ModelBytes::load(options.model.model.as_deref())?;
     announce(&bytes);
     let model = bytes.open()?;
-    let texts = texts(&options.texts, model.is_lowercase())?;
+    let (texts, skipped) = texts(&options.texts, &model)?;
     let waiting = Waiting::new("scoring", texts.len(), false);
     let surprises = model.network.surprises(&texts)?;
     let scores = model.network.score(&texts, (options.orders, options.seed), &|count| waiting.note(count))?;
@@ -85,32 +85,54 @@ pub(crate) fn run(options: &ScoreOptions) -> anyhow::Result<Outcome> {
                 letters.map(|(letter, nats)| format!("{} {nats:.2}", named(letter))).collect();
             let Scored { text, nll_nats, nll_order_stderr_nats, length_nats, letters_nats, .. } = scored;
             let error = nll_order_stderr_nats.map_or(String::new(), |error| format!(" ± {error:.3}"));
-            writeln!(
-                out,
-                "{nll_nats:>7.3}{error} = {length_nats:>6.3} + {letters_nats:>6.3}  {text}   {}",
-                letters.join("  ")
-            )?;
+            let sum = format!("{nll_nats:>7.3}{error} = {length_nats:>6.3} + {letters_nats:>6.3}");
+            let text = text + " ";
+            let parts = [&sum, &text].into_iter().chain(&letters).map(String::as_str);
+            let lines = flowed(parts, "  ", "    ", terminal::width_of_results().unwrap_or(usize::MAX));
+            writeln!(out, "{}", lines.join("\n"))?;
         }
     }
     out.flush()?;
+    ensure!(skipped == 0, "{} of stdin could not be scored", counted(skipped, "line"));
     Ok(Outcome::Done)
 }
 
-/// The texts that `arguments` give, prepared as the lines of a list are.
-fn texts(arguments: &[String], lowercase: bool) -> anyhow::Result<Vec<String>> {
-    let mut texts = Vec::new();
+/// Why `model` cannot score `line`, if it cannot.
+fn refusal(model: &Model, line: &String) -> Option<anyhow::Error> {
+    let fits = model.reads(line) && line.chars().count() <= model.file.shape().positions;
+    if fits { None } else { model.network.surprises(std::slice::from_ref(line)).err() }
+}
+
+/// The texts that `arguments` give, prepared as the lines of a list are, and how many lines of stdin `model` cannot read: each is
+/// named, and the others are scored.
+fn texts(arguments: &[String], model: &Model) -> anyhow::Result<(Vec<String>, usize)> {
+    let (mut texts, mut skipped) = (Vec::new(), 0);
+    let lowercase = model.is_lowercase();
     for argument in arguments {
         if argument == STDIN {
             let mut bytes = Vec::new();
             io::stdin().lock().read_to_end(&mut bytes).context("cannot read stdin")?;
             let text = decode(&Origin::Stdin, bytes)?;
             let (lines, _) = preparation::lines(&Origin::Stdin, text.lines(), lowercase)?;
-            let before = texts.len();
-            texts.extend(lines.into_iter().filter(|line| !line.is_empty()));
-            ensure!(texts.len() > before, "stdin has no line to score; put one text on each line");
+            ensure!(
+                lines.iter().any(|line| !line.is_empty()),
+                "stdin has no line to score; put one text on each line"
+            );
+            for (number, line) in (1..).zip(lines).filter(|(_, line)| !line.is_empty()) {
+                match refusal(model, &line) {
+                    None => texts.push(line),
+                    Some(error) => {
+                        skipped += 1;
+                        terminal::say(&format!(
+                            "skipped     line {number} of stdin: {}",
+                            shown(&format!("{error}"))
+                        ));
+                    }
+                }
+            }
         } else {
             texts.push(preparation::text("a text", argument, lowercase, "micro-diffusion score emma")?);
         }
     }
-    Ok(texts)
+    Ok((texts, skipped))
 }

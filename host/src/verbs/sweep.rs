@@ -4,8 +4,9 @@ use std::io::Write;
 
 use crate::cli::{Outcome, SweepOptions};
 use crate::engine::draw::Request;
-use crate::files::model::ModelBytes;
+use crate::files::model::{List, ModelBytes};
 use crate::show::columns::{padded, width};
+use crate::show::marks::{LEGEND, marked};
 use crate::show::messages::announce;
 use crate::show::picture::HEADING;
 use crate::show::terminal;
@@ -28,18 +29,64 @@ pub(crate) fn run(options: &SweepOptions) -> anyhow::Result<Outcome> {
         waiting.note(1);
     }
     drop(waiting);
-    let widths = columns.iter().flatten().map(|drawn| width(&drawn.text));
-    let width = widths.max().unwrap_or(0).max(model.file.shape().positions) + GAP;
+    let list = model.list(None);
+    let known = list.as_ref().ok().map(List::known);
+    let columns = columns.iter().zip(TEMPERATURES).map(|(names, temperature)| {
+        let names = names.iter().map(|drawn| marked(&drawn.text, known.as_ref()));
+        Column::new(format!("T = {temperature}"), names.collect())
+    });
+    let columns: Vec<Column> = columns.collect();
     let mut out = terminal::results();
-    let headings: String = TEMPERATURES.iter().map(|t| format!("{:<width$}", format!("T = {t}"))).collect();
-    writeln!(out, "{}{}{}", HEADING.render(), headings.trim_end(), HEADING.render_reset())?;
-    for row in 0..options.num as usize {
-        let line: String = columns.iter().map(|column| padded(&column[row].text, width)).collect();
-        writeln!(out, "{}", line.trim_end())?;
+    for (number, table) in tables(&columns, terminal::width_of_results()).into_iter().enumerate() {
+        if number > 0 {
+            writeln!(out)?;
+        }
+        let headings: String = table.iter().map(|column| padded(&column.heading, column.width)).collect();
+        writeln!(out, "{}{}{}", HEADING.render(), headings.trim_end(), HEADING.render_reset())?;
+        for row in 0..options.num as usize {
+            let line: String = table.iter().map(|column| padded(&column.names[row], column.width)).collect();
+            writeln!(out, "{}", line.trim_end())?;
+        }
     }
     out.flush()?;
+    match &list {
+        Ok(_) => terminal::say(&format!("names       {LEGEND}")),
+        Err(error) => terminal::say(&terminal::note(&format!("{error:#}"))),
+    }
     terminal::say(
         "The higher the temperature, the bolder the names; at 0 every letter is the likeliest at its turn.",
     );
     Ok(Outcome::Done)
+}
+
+/// The names at one temperature.
+struct Column {
+    heading: String,
+    names: Vec<String>,
+    /// Columns of the terminal, with those before the next.
+    width: usize,
+}
+
+impl Column {
+    fn new(heading: String, names: Vec<String>) -> Self {
+        let widest = names.iter().chain([&heading]).map(|cell| width(cell)).max().unwrap_or(0);
+        Self { heading, names, width: widest + GAP }
+    }
+}
+
+/// `columns` in tables that are no wider than a terminal of so many columns, one below the other.
+fn tables(columns: &[Column], terminal: Option<usize>) -> Vec<&[Column]> {
+    let (mut tables, mut rest) = (Vec::new(), columns);
+    while !rest.is_empty() {
+        let mut used = 0;
+        let fits = |column: &&Column| {
+            used += column.width;
+            terminal.is_none_or(|terminal| used - GAP <= terminal)
+        };
+        let count = rest.iter().take_while(fits).count().max(1);
+        let table;
+        (table, rest) = rest.split_at(count);
+        tables.push(table);
+    }
+    tables
 }

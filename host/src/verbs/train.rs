@@ -1,5 +1,6 @@
 //! `train`: from a text file to a run folder, with everything shown on the way.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -32,11 +33,13 @@ use crate::files::quoting::quoted;
 use crate::files::room::Room;
 use crate::files::run::{self as folder, RunFolder, RunSettings};
 use crate::files::run_list::LeftRun;
-use crate::show::columns::with_error;
+use crate::show::columns::{fit_cells, with_error};
+use crate::show::marks::{LEGEND, Tally, marked};
 use crate::show::messages::{report_chip, report_integers};
 use crate::show::picture::Painter;
 use crate::show::progress::Progress;
 use crate::show::report::{self, Report, Scores};
+use crate::show::story::{hero, middling_length};
 use crate::show::terminal;
 use crate::show::waiting::Waiting;
 
@@ -71,6 +74,7 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     say.found(corpus, config, chosen, training, choosing.len());
     if !options.no_pictures && !options.quiet {
         say.forward(corpus, training.seed);
+        say.line(&format!("names on the way: {LEGEND}"));
     }
     let start = start.as_ref().map(|start| &*start.weights);
     let plan = Plan { texts: shown, language: corpus.language()?, settings: training, start };
@@ -344,7 +348,8 @@ fn train(
     let begun = trainer.state().losses.len();
     let mut done = begun;
     chooser.after(trainer.state_mut())?;
-    say.preview(&bar, observer.after(trainer.state())?);
+    let known = run.known();
+    say.preview(&bar, observer.after(trainer.state())?, &known);
     while done < steps && !STOP.load(Ordering::SeqCst) {
         let loss = trainer.step();
         done += 1;
@@ -355,7 +360,7 @@ fn train(
         if done.is_multiple_of(run.options.save_every as usize) && done < steps {
             run.checkpoint(trainer.state(), observer)?;
         }
-        say.preview(&bar, observer.after(trainer.state())?);
+        say.preview(&bar, observer.after(trainer.state())?, &known);
         say.step(&bar, &trainer.state().losses, steps);
     }
     TRAINING.store(false, Ordering::SeqCst);
@@ -384,6 +389,11 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// The lines that it is of, by what they are to it.
+    fn known(&self) -> Known<'_> {
+        Known::new(self.corpus.training.iter().map(String::as_str), self.list.lines())
+    }
+
     /// Looks at the run as far as its options want to see anything, from `state` on.
     fn observer(&self, state: &State) -> anyhow::Result<Observer<'_>> {
         let TrainOptions { no_eval, no_pictures, .. } = *self.options;
@@ -487,19 +497,24 @@ fn finale(run: &Run, seen: &Seen, state: &State, say: &mut Progress) -> anyhow::
     let seed = run.settings.training.seed;
     let request = Request { trace: !no_pictures, ..Request::new(seed) };
     let drawn = model.network.draw(&request, 0..NAMES)?;
-    if let (false, Some(first)) = (no_pictures, drawn.first()) {
-        say.heading(
-            "How the first name emerged: its length is drawn first, then one more letter in each step",
-        );
-        for line in Painter::new(model.alphabet()).trace(&first.frames) {
-            say.line(&format!("  {line}"));
+    let known = run.known();
+    let hero = hero(drawn.iter(), &known, middling_length(&run.corpus.training));
+    if let (false, Some((hero, novelty))) = (no_pictures, hero) {
+        let what = match novelty {
+            Novelty::New => "a new name".to_owned(),
+            novelty => format!("a name, a {},", novelty.name()),
+        };
+        say.heading(&format!(
+            "How {what} emerged: its length is drawn first, then one more letter in each step"
+        ));
+        let (painter, columns) = (Painter::new(model.alphabet()), terminal::width_of_words());
+        for state in painter.trace(&hero.frames) {
+            let lines = fit_cells(&format!("  {state}"), 2, painter.cell, columns);
+            lines.iter().for_each(|line| say.line(line));
         }
     }
-    let known = Known::new(run.corpus.training.iter().map(String::as_str), run.list.lines());
-    let copies: Vec<bool> =
-        drawn.iter().map(|drawn| known.novelty(&drawn.text) == Novelty::Training).collect();
     // A reader who leaves takes nothing from the run folder.
-    let printed = if no_eval { Ok(()) } else { print(&drawn, &copies, say) };
+    let printed = if no_eval { Ok(()) } else { print(&drawn, &known, say) };
     if !no_pictures {
         let report = Report {
             config: run.config,
@@ -520,24 +535,25 @@ fn finale(run: &Run, seen: &Seen, state: &State, say: &mut Progress) -> anyhow::
     printed
 }
 
-/// Prints names, those that are `copies` of training lines dimmed where a terminal can, and says which they are.
-fn print(drawn: &[Drawn], copies: &[bool], say: &mut Progress) -> anyhow::Result<()> {
-    let copied: Vec<&str> =
-        drawn.iter().zip(copies).filter(|(_, copy)| **copy).map(|(drawn, _)| &*drawn.text).collect();
-    say.heading(&match (copied.len(), drawn.len()) {
-        (0, _) => "New names".to_owned(),
-        (copies, all) if copies == all => "Names, all copies of training lines".to_owned(),
-        (1, all) => format!("Names: {} new, 1 copy of a training line", all - 1),
-        (copies, all) => format!("Names: {} new, {copies} copies of training lines", all - copies),
-    });
+/// Prints names, with their marks where a terminal shows them, and says which are lines of the list.
+fn print(drawn: &[Drawn], known: &Known, say: &mut Progress) -> anyhow::Result<()> {
+    let marks = terminal::width_of_results().is_some();
+    let names = drawn.iter().map(|drawn| &*drawn.text);
+    say.heading(&format!("Names: {}", Tally::of(names.clone(), known).in_words(marks)));
     let mut out = terminal::results();
-    for (drawn, copy) in drawn.iter().zip(copies) {
-        let style = if *copy { terminal::COPY } else { Style::new() };
-        writeln!(out, "{}{}{}", style.render(), drawn.text, style.render_reset())?;
+    for name in names.clone() {
+        let style = if known.novelty(name) == Novelty::New { Style::new() } else { terminal::LISTED };
+        let name = marked(name, Some(known).filter(|_| marks));
+        writeln!(out, "{}{name}{}", style.render(), style.render_reset())?;
     }
     out.flush()?;
-    if !copied.is_empty() {
-        say.line(&format!("copies      {}", copied.join(", ")));
+    for (label, novelty) in [("training    ", Novelty::Training), ("held out    ", Novelty::HeldOut)] {
+        let mut listed = BTreeSet::new();
+        let once = names.clone().filter(|name| known.novelty(name) == novelty && listed.insert(*name));
+        let once: Vec<&str> = once.collect();
+        if !once.is_empty() {
+            say.line(&format!("{label}{}", once.join(", ")));
+        }
     }
     Ok(())
 }

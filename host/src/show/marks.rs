@@ -1,0 +1,68 @@
+//! Which drawn names are new: a mark behind those that are lines of the list, and what is said of all.
+
+use crate::files::novelty::{Known, Novelty};
+use crate::show::columns::counted;
+
+/// What the marks mean.
+pub(crate) const LEGEND: &str = "† a training line, ‡ a held-out line, unmarked: new";
+
+/// Columns that a mark takes behind a name.
+pub(crate) const MARK_COLUMNS: usize = 2;
+
+/// What stands behind a name.
+fn mark(novelty: Novelty) -> Option<&'static str> {
+    match novelty {
+        Novelty::Training => Some("†"),
+        Novelty::HeldOut => Some("‡"),
+        Novelty::New => None,
+    }
+}
+
+/// `text`, and its mark where the list is `known`.
+pub(crate) fn marked(text: &str, known: Option<&Known>) -> String {
+    let mark = known.and_then(|known| mark(known.novelty(text)));
+    mark.map_or_else(|| text.to_owned(), |mark| format!("{text} {mark}"))
+}
+
+/// How many names are new, held-out lines and training lines.
+#[derive(Default)]
+pub(crate) struct Tally([usize; Novelty::ALL.len()]);
+
+impl Tally {
+    /// Counts a name.
+    pub(crate) fn note(&mut self, novelty: Novelty) {
+        for (count, _) in self.0.iter_mut().zip(Novelty::ALL).filter(|(_, one)| *one == novelty) {
+            *count += 1;
+        }
+    }
+
+    /// Of `names`.
+    pub(crate) fn of<'n>(names: impl Iterator<Item = &'n str>, known: &Known) -> Self {
+        let mut tally = Self::default();
+        names.for_each(|name| tally.note(known.novelty(name)));
+        tally
+    }
+
+    /// How many are of one kind.
+    pub(crate) fn count(&self, novelty: Novelty) -> usize {
+        self.0.iter().zip(Novelty::ALL).filter(|(_, one)| *one == novelty).map(|(count, _)| count).sum()
+    }
+
+    /// How many there are.
+    pub(crate) fn all(&self) -> usize {
+        self.0.iter().sum()
+    }
+
+    /// “12 new, 1 held-out line ‡, 7 training lines †”: with the marks where they are shown.
+    pub(crate) fn in_words(&self, marks: bool) -> String {
+        let kinds = self.0.iter().zip(Novelty::ALL).filter(|(count, _)| **count > 0);
+        let kinds: Vec<String> = kinds
+            .map(|(count, novelty)| match mark(novelty) {
+                None => format!("{count} {}", novelty.name()),
+                Some(mark) if marks => format!("{} {mark}", counted(*count, novelty.name())),
+                Some(_) => counted(*count, novelty.name()),
+            })
+            .collect();
+        if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") }
+    }
+}
