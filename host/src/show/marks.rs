@@ -10,7 +10,7 @@ pub(crate) const LEGEND: &str = "† a training line, ‡ a held-out line, unmar
 pub(crate) const MARK_COLUMNS: usize = 2;
 
 /// What stands behind a name.
-fn mark(novelty: Novelty) -> Option<&'static str> {
+pub(crate) fn mark(novelty: Novelty) -> Option<&'static str> {
     match novelty {
         Novelty::Training => Some("†"),
         Novelty::HeldOut => Some("‡"),
@@ -36,10 +36,10 @@ impl Tally {
         }
     }
 
-    /// Of `names`.
-    pub(crate) fn of<'n>(names: impl Iterator<Item = &'n str>, known: &Known) -> Self {
+    /// Of names that are such.
+    pub(crate) fn of(novelties: impl Iterator<Item = Novelty>) -> Self {
         let mut tally = Self::default();
-        names.for_each(|name| tally.note(known.novelty(name)));
+        novelties.for_each(|novelty| tally.note(novelty));
         tally
     }
 

@@ -21,9 +21,10 @@ use crate::files::novelty::{Known, Novelty};
 use crate::files::run::{LOSS_PICTURE, NAMES_PICTURE, REPORT, RunFolder, RunSettings, UNMASKING_PICTURE};
 use crate::show::columns::{listed, with_error};
 use crate::show::curves::{Record, curves, grouped};
+use crate::show::marks::{Tally, mark};
 use crate::show::statistics::Statistics;
 use crate::show::story::{self, are_long, hero, middling_length};
-use crate::show::svg::{emerging, page_colours, sign, tally, unmasking};
+use crate::show::svg::{emerging, page_colours, unmasking};
 
 /// Names drawn with each sampler to compare them, fewer where they would take more than [`FLOPS`].
 const COMPARED: (f64, f64) = (200.0, 1000.0);
@@ -201,7 +202,7 @@ impl Report<'_> {
                 p.quiet {
                     "Names number 0 to " (self.drawn.len() - 1) " of seed " (self.settings.training.seed)
                     ", with the defaults of " code { "sample" } ": "
-                    @if all_new { "all new." } @else { (tally(novelties)) "." }
+                    @if all_new { "all new." } @else { (Tally::of(novelties.iter().copied()).in_words(true)) "." }
                 }
                 (story::names(self.drawn, novelties))
             }
@@ -383,7 +384,7 @@ fn counted_in_groups(count: usize, one: &str) -> String {
 fn signs() -> Markup {
     html! {
         @for novelty in [Novelty::HeldOut, Novelty::Training] {
-            (sign(novelty)) " is a " (novelty.name()) ", "
+            (mark(novelty).unwrap_or_default()) " is a " (novelty.name()) ", "
         }
         "the others are new."
     }

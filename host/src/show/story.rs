@@ -9,8 +9,9 @@ use crate::files::characters::runs_left;
 use crate::files::novelty::{Known, Novelty};
 use crate::show::columns::{alone, named};
 use crate::show::curves::grouped;
+use crate::show::marks;
 use crate::show::picture::noisy;
-use crate::show::svg::{clusters, revealed, shown, sign};
+use crate::show::svg::{clusters, revealed, shown};
 
 /// Steps of a name shown at most.
 pub(crate) const STATES: usize = 13;
@@ -128,7 +129,7 @@ pub(crate) fn percent(share: f64) -> String {
 fn mark(novelty: Novelty) -> Markup {
     html! {
         @if novelty != Novelty::New {
-            span.sign aria-hidden="true" { "\u{A0}" (sign(novelty)) }
+            span.sign aria-hidden="true" { "\u{A0}" (marks::mark(novelty).unwrap_or_default()) }
             span.aloud { " (" (novelty.name()) ")" }
         }
     }

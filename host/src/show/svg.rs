@@ -12,7 +12,8 @@ use unicode_width::UnicodeWidthChar;
 use crate::engine::draw::{Drawn, Frame};
 use crate::files::characters::{joins, runs_left};
 use crate::files::novelty::Novelty;
-use crate::show::columns::{alone, counted};
+use crate::show::columns::alone;
+use crate::show::marks::{Tally, mark};
 
 /// Each colour by name, on a light ground and on a dark one.
 const COLOURS: [(&str, &str, &str); 9] = [
@@ -60,28 +61,6 @@ pub(crate) fn picture_style() -> String {
         classes(false),
         classes(true)
     )
-}
-
-/// The sign after a text that is no new one.
-pub(crate) fn sign(novelty: Novelty) -> &'static str {
-    match novelty {
-        Novelty::New => "",
-        Novelty::HeldOut => "‡",
-        Novelty::Training => "†",
-    }
-}
-
-/// How many of `novelties` are of each kind, with the signs: “11 new, 1 held-out line ‡, 8 training lines †”.
-pub(crate) fn tally(novelties: &[Novelty]) -> String {
-    let parts = Novelty::ALL.iter().filter_map(|kind| {
-        let count = novelties.iter().filter(|novelty| *novelty == kind).count();
-        let named = match kind {
-            Novelty::New => format!("{count} new"),
-            kind => format!("{} {}", counted(count, kind.name()), sign(*kind)),
-        };
-        (count > 0).then_some(named)
-    });
-    parts.collect::<Vec<_>>().join(", ")
 }
 
 /// Side of one position's square.
@@ -227,7 +206,7 @@ pub(crate) fn emerging(drawn: &[Drawn], novelties: &[Novelty]) -> String {
     let kinds = kinds.into_iter().filter(|(_, any)| *any);
     let moments: String =
         kinds.flat_map(|(kind, _)| (0..=steps).map(move |step| keyframes(kind, step, steps))).collect();
-    let tally = tally(novelties);
+    let tally = Tally::of(novelties.iter().copied()).in_words(true);
     html! {
         svg class="picture emerging" xmlns="http://www.w3.org/2000/svg" viewBox=(format!("0 0 {width} {height}")) width=(width) height=(height) role="img" {
             title { "Names emerging from masks: " (tally) }
@@ -235,7 +214,7 @@ pub(crate) fn emerging(drawn: &[Drawn], novelties: &[Novelty]) -> String {
             @for (index, (drawn, novelty)) in drawn.iter().zip(novelties).enumerate() {
                 @let x = NARROW + index % across * pitch;
                 @let y = index / across * LINE + LINE + 4;
-                @let sign = sign(*novelty);
+                @let sign = mark(*novelty).unwrap_or_default();
                 @if is_joined(drawn) { (joined(drawn, sign, (x, pitch, y))) } @else { (apart(drawn, sign, (x, pitch, side, y))) }
             }
             text class="note quiet" x=(NARROW) y=(height - 16) { (tally) }

@@ -535,11 +535,12 @@ fn finale(run: &Run, seen: &Seen, state: &State, say: &mut Progress) -> anyhow::
     printed
 }
 
-/// Prints names, with their marks where a terminal shows them, and says which are lines of the list.
+/// Prints names and says which are lines of the list: on a terminal by their marks, elsewhere by naming them.
 fn print(drawn: &[Drawn], known: &Known, say: &mut Progress) -> anyhow::Result<()> {
     let marks = terminal::width_of_results().is_some();
     let names = drawn.iter().map(|drawn| &*drawn.text);
-    say.heading(&format!("Names: {}", Tally::of(names.clone(), known).in_words(marks)));
+    let tally = Tally::of(names.clone().map(|name| known.novelty(name)));
+    say.heading(&format!("Names: {}", tally.in_words(marks)));
     let mut out = terminal::results();
     for name in names.clone() {
         let style = if known.novelty(name) == Novelty::New { Style::new() } else { terminal::LISTED };
@@ -547,6 +548,9 @@ fn print(drawn: &[Drawn], known: &Known, say: &mut Progress) -> anyhow::Result<(
         writeln!(out, "{}{name}{}", style.render(), style.render_reset())?;
     }
     out.flush()?;
+    if marks {
+        return Ok(());
+    }
     for (label, novelty) in [("training    ", Novelty::Training), ("held out    ", Novelty::HeldOut)] {
         let mut listed = BTreeSet::new();
         let once = names.clone().filter(|name| known.novelty(name) == novelty && listed.insert(*name));
