@@ -68,8 +68,8 @@ pub(crate) fn curves(losses: &[f32], curve: &[Point], record: Option<Record>) ->
                     path class="accent-line thick" d=(plot.path(&held_out)) {}
                     @for (x, y) in &held_out { circle class="accent" cx=(format!("{:.1}", plot.x(*x))) cy=(format!("{:.1}", plot.y(*y))) r="3.2" {} }
                 }
-                @if let Some(record) = record { (diamond(plot.x(record.step as f64) - 4.0, plot.y(record.nats))) }
             }
+            @if let Some(record) = record { (diamond(LEFT + plot.x(record.step as f64), ABOVE + plot.y(record.nats))) }
             (legend(width, curve, record))
         }
     }

@@ -131,7 +131,7 @@ impl Report<'_> {
                         (self.numbers())
                         (self.training(curves))
                         (self.samplers())
-                        section { h2 { "Settings" } (self.settings()?) }
+                        section { details { summary { h2 { "Settings" } } (self.settings()?) } }
                     }
                 }
             }
@@ -147,13 +147,13 @@ impl Report<'_> {
         html! {
             p.lead {
                 "This is diffusion of text: noise hides the letters of a line, more and more, until nothing but masks is left. A "
-                "network saw " (counted_in_groups(training.len(), "line")) " with letters hidden and learned to bring them back; so it can "
-                "begin with masks alone and write what is in no list."
+                "network saw " (counted_in_groups(training.len(), "line")) " with letters hidden and learned to bring them back. So it can "
+                "begin with masks alone and write lines of its own, some of which are in the list and some of which are new."
             }
             @if let Some(line) = line {
                 section {
                     h2 { "Hiding the letters of “" bdi { (line) } "”" }
-                    p.quiet { "A line of the list that the network was trained on, with more and more of its letters hidden." }
+                    p.quiet { "A line of the list that the network was trained on. Each letter is hidden with the probability on the left." }
                     (story::forward(line, seed))
                 }
             }
@@ -165,8 +165,9 @@ impl Report<'_> {
                         Novelty::HeldOut => "A held-out line: it is in the list, and the network never saw it.",
                         Novelty::Training => "A training line: the network copied it, and no new name was found.",
                     })
-                    " Its length is drawn first. Each step fills in one position, taken at random; beside it stand the "
-                    "letters that the network thought likeliest there, and in bold the one that was drawn."
+                    " Its length is drawn first. Each step fills in one position, taken at random, with a letter drawn by lot: with "
+                    "it stand the letters that the network thought likeliest there, and in bold the one that was drawn, now and then "
+                    "an unlikely one."
                     @if drawn.frames.len() > story::STATES { " Some steps are left out." }
                 }
                 (story::reverse(self.model.alphabet(), drawn, &steps))
@@ -174,18 +175,17 @@ impl Report<'_> {
         }
     }
 
-    /// The same names on the way.
+    /// The first names on the way.
     fn growth(&self) -> Markup {
         let names = &self.seen.names;
-        // What follows are the names after the last step.
-        let names = if names.len() > 1 { &names[..names.len() - 1] } else { names };
+        let all = names.iter().flat_map(|(_, names)| names).map(|name| self.known.novelty(name));
         html! {
             @if !names.is_empty() {
                 section {
-                    h2 { "The same names while it learned" }
+                    h2 { "The first names while it learned" }
                     p.quiet {
-                        "Each column is one name, drawn with the same random numbers by the network as it then was. "
-                        (signs())
+                        "Each place is one name, drawn with the same random numbers by the network as it then was. "
+                        (signs(all.collect()))
                     }
                     (story::growth(names, self.known))
                 }
@@ -196,6 +196,7 @@ impl Report<'_> {
     /// The names of the model.
     fn names(&self, novelties: &[Novelty]) -> Markup {
         let all_new = novelties.iter().all(|novelty| *novelty == Novelty::New);
+        let random = self.samplers.iter().find(|(order, _)| *order == Order::Random);
         html! {
             section {
                 h2 { "Names of the finished model" }
@@ -203,6 +204,10 @@ impl Report<'_> {
                     "Names number 0 to " (self.drawn.len() - 1) " of seed " (self.settings.training.seed)
                     ", with the defaults of " code { "sample" } ": "
                     @if all_new { "all new." } @else { (Tally::of(novelties.iter().copied()).in_words(true)) "." }
+                    @if let Some((_, statistics)) = random {
+                        " Of " (grouped(statistics.sampled_names as u64)) " such names "
+                        (story::percent(1.0 - statistics.novel)) " are training lines."
+                    }
                 }
                 (story::names(self.drawn, novelties))
             }
@@ -233,12 +238,12 @@ impl Report<'_> {
         html! {
             section {
                 h2 { "Is that good?" }
-                p { (self.verdict(nll.nats, counting)) }
+                p { (verdict((nll.nats, counting), choices)) }
                 table.scale {
                     caption.quiet {
-                        "How surprised each is by " (counted_in_groups(lines.len(), "held-out line")) " that it never saw: −ln p of a line, in "
-                        "nats; less is better. The last column says the same for each place of a line: as unsure as between so many "
-                        "equally likely letters."
+                        "How surprised each is by " (counted_in_groups(lines.len(), "held-out line")) ", which it never saw: −ln p of a line, in "
+                        "nats; less is better. In the last column, the same for each place of a line: as unsure as between so many equally "
+                        "likely letters."
                     }
                     thead { tr {
                         th scope="col" { "who guesses" }
@@ -247,36 +252,18 @@ impl Report<'_> {
                         th.number scope="col" { "letters" }
                     } }
                     tbody {
-                        @if let Some(nats) = untrained { (row(start, "its NELBO before the first step", nats, format!("{nats:.2}"), false)) }
+                        @if let Some(nats) = untrained { (row(start, "NELBO before the first step", nats, format!("{nats:.2}"), false)) }
                         (row("counting letters", &format!("by n-grams of {counting_order} characters"), counting, format!("{counting:.2}"), false))
                         (row("this network", &format!("{} parameters", grouped(self.config.network.parameters() as u64)), nll.nats, with_error(nll.nats, nll.stderr, 2), true))
                     }
                 }
                 p.quiet.after {
-                    "Training lowers the NELBO, an upper bound on −ln p: " (with_error(nelbo.nats, nelbo.stderr, 2))
-                    " nats a name. Both scores are from " (self.config.ending.1) " random orders of each line; ± is the standard error over lines."
+                    "The network can write a line in any order. −ln p is that of its probability over all orders, estimated from "
+                    (self.config.ending.1) " random ones, so it may be set beside counting, which has one order. What training lowers is the "
+                    "NELBO (negative evidence lower bound), the mean of −ln p in each order, which is never less: "
+                    (with_error(nelbo.nats, nelbo.stderr, 2)) " nats a name. ± is the standard error over lines."
                 }
             }
-        }
-    }
-
-    /// Whether a score of `nats` is good beside that of `counting`.
-    fn verdict(&self, nats: f64, counting: f64) -> String {
-        let apart = (nats - counting).abs();
-        if apart < ALIKE * counting {
-            format!(
-                "Fair: it knows names about as well as counting which letter follows which ({apart:.2} nats apart)."
-            )
-        } else if nats < counting {
-            format!(
-                "Good: it is {apart:.2} nats a name better than counting which letter follows which, which takes no network \
-                 and is hard to beat."
-            )
-        } else {
-            format!(
-                "Not yet: it is {apart:.2} nats a name behind counting which letter follows which. More steps help, or more \
-                 lines; with few lines counting is hard to beat."
-            )
         }
     }
 
@@ -287,7 +274,9 @@ impl Report<'_> {
             section {
                 h2 { "Training" }
                 p.quiet {
-                    "The training loss estimates the NELBO of the lines that are trained on, with dropout where there is some. "
+                    "The training loss estimates the NELBO of the lines that are trained on"
+                    @if self.settings.training.dropout > 0.0 { ", with dropout" }
+                    ". "
                     @if !curve.is_empty() { (self.about_estimate(curve)) }
                 }
                 figure { (PreEscaped(curves)) }
@@ -300,11 +289,12 @@ impl Report<'_> {
         let error = curve.iter().filter_map(|point| point.error).fold(0.0, f64::max);
         let kept_earlier = self.kept < self.losses.len();
         html! {
-            "The held-out curve is the same of lines that never were, from " (preview::ORDERS) " whole random orders of each line; the "
-            "band is two standard errors over the orders (at most " (format!("{:.2}", 2.0 * error)) " nats). "
+            "The held-out curve is that of lines that the network never saw, from " (preview::ORDERS) " random orders of each; its band is two "
+            "standard errors over the orders, at most " (format!("{:.2}", 2.0 * error)) " nats wide to each side. Where the loss falls below the "
+            "curve, the network knows its own lines better than others. "
             @if let Some(scores) = self.scores {
                 "The diamond is the score of record, from " (self.config.ending.1) " orders of each of the "
-                (counted_in_groups(scores.lines.len(), "line")) ", of the model that the run left"
+                (counted_in_groups(scores.lines.len(), "line")) ", its error that over the orders, of the finished model"
                 @if kept_earlier { ": its state after " (grouped(self.kept as u64)) " steps, the best by lines kept for choosing" }
                 @if self.settings.training.quantize.is_some() { ", in integers" }
                 "."
@@ -316,20 +306,20 @@ impl Report<'_> {
         let Some((_, first)) = self.samplers.first() else { return html! {} };
         type Measure = (&'static str, &'static str, fn(&Statistics) -> f64);
         let measures: [Measure; 6] = [
-            ("unique", "different names / names", |s| s.unique),
-            ("novel", "no training line / names", |s| s.novel),
-            ("hits", "held-out lines / novel ones", |s| s.hit_rate),
-            ("pairs", "of letters: divergence in bits, 0 is as held-out lines", |s| s.jsd2_bits),
-            ("triples", "of letters: divergence in bits", |s| s.jsd3_bits),
-            ("lengths", "divergence in bits", |s| s.jsd_length_bits),
+            ("unique", "share of different names; more is better", |s| s.unique),
+            ("novel", "share that is no training line; more is better", |s| s.novel),
+            ("hits", "share of the novel that is a held-out line; more is better", |s| s.hit_rate),
+            ("pairs", "of letters: distance from held-out lines; less is better", |s| s.jsd2_bits),
+            ("triples", "of letters: distance; less is better", |s| s.jsd3_bits),
+            ("lengths", "distance; less is better", |s| s.jsd_length_bits),
         ];
         html! {
             section {
                 h2 { "Three orders of drawing" }
                 table {
                     caption.quiet {
-                        (grouped(first.sampled_names as u64)) " names with each, at the default temperature: positions in random order, "
-                        "the surest first, or in random order with second thoughts. Divergence is Jensen–Shannon's; lower is closer."
+                        (grouped(first.sampled_names as u64)) " names with each, at the default temperature. “random” drew the names above; “confidence” fills in the surest position "
+                        "first, and “remask” hides a letter again now and then. Distances are Jensen–Shannon divergences, in bits."
                     }
                     thead { tr {
                         th scope="col" { "measure" }
@@ -355,6 +345,7 @@ impl Report<'_> {
         let rows = rows.filter_map(|(key, value)| {
             let text = in_words(value)?;
             let text = if matches!(key.as_str(), "input" | "from") { file_name(&text) } else { text };
+            let key = if key == "final_rate" { "final rate, of the learning rate" } else { key };
             Some((key.replace('_', " "), text))
         });
         Ok(html! {
@@ -380,21 +371,44 @@ fn counted_in_groups(count: usize, one: &str) -> String {
     format!("{} {one}{}", grouped(count as u64), if count == 1 { "" } else { "s" })
 }
 
-/// What the signs after names mean.
-fn signs() -> Markup {
+/// What the signs after names mean, of those that there are.
+fn signs(novelties: Vec<Novelty>) -> Markup {
     html! {
-        @for novelty in [Novelty::HeldOut, Novelty::Training] {
-            (mark(novelty).unwrap_or_default()) " is a " (novelty.name()) ", "
+        @for novelty in [Novelty::Training, Novelty::HeldOut].iter().filter(|kind| novelties.contains(kind)) {
+            (mark(*novelty).unwrap_or_default()) " is a " (novelty.name()) ", "
         }
         "the others are new."
+    }
+}
+
+/// Whether a score of `nats` is good beside that of `counting`; `choices` says of a score between how many letters it is unsure.
+fn verdict((nats, counting): (f64, f64), choices: impl Fn(f64) -> String) -> String {
+    const COUNTING: &str = "counting which letters follow which, which takes no network and is hard to beat,";
+    let unsure = format!("as unsure as between {} equally likely letters", choices(nats));
+    let apart = (nats - counting).abs();
+    if apart < ALIKE * counting {
+        return format!(
+            "Fair: at each place of a line it never saw it is {unsure}, and {COUNTING} is about as good."
+        );
+    }
+    let counted = format!("{COUNTING} leaves {}", choices(counting));
+    if nats < counting {
+        format!(
+            "Good: at each place of a line it never saw it is {unsure}; {counted}. That is {apart:.2} nats a line."
+        )
+    } else {
+        format!(
+            "Not yet: at each place of a line it never saw it is {unsure}; {counted}. More steps help, or more lines; with few \
+             lines counting is hard to beat."
+        )
     }
 }
 
 /// A setting as a reader takes it; none where there is nothing to say.
 fn in_words(value: &Value) -> Option<String> {
     match value {
-        Value::Null => None,
-        Value::Bool(yes) => Some(if *yes { "yes" } else { "no" }.to_owned()),
+        Value::Null | Value::Bool(false) => None,
+        Value::Bool(true) => Some("yes".to_owned()),
         Value::String(text) => Some(text.clone()),
         Value::Array(values) => Some(values.iter().filter_map(in_words).collect::<Vec<_>>().join(", ")),
         other => Some(other.to_string()),

@@ -150,12 +150,13 @@ pub(crate) fn growth(previews: &[(u32, Vec<String>)], known: &Known) -> Markup {
     }
 }
 
-/// The names of the model, each emerging as it was drawn.
+/// The names of the model, which emerge as they were drawn if one likes.
 pub(crate) fn names(drawn: &[Drawn], novelties: &[Novelty]) -> Markup {
     let steps = drawn.iter().map(|drawn| drawn.frames.len()).max().unwrap_or(1).max(2) - 1;
     let moments: String = (0..=steps).map(|step| moment(step, steps)).collect();
     html! {
         style { (PreEscaped(moments)) }
+        label.play.quiet { input type="checkbox"; "show how they emerge" }
         ul.names {
             @for (drawn, novelty) in drawn.iter().zip(novelties) {
                 li {
@@ -168,7 +169,6 @@ pub(crate) fn names(drawn: &[Drawn], novelties: &[Novelty]) -> Markup {
                 }
             }
         }
-        label.still.quiet { input type="checkbox"; "hold still" }
     }
 }
 
