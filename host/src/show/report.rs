@@ -394,7 +394,7 @@ fn verdict((nats, counting): (f64, f64), choices: impl Fn(f64) -> String) -> Str
     let counted = format!("{COUNTING} leaves {}", choices(counting));
     if nats < counting {
         format!(
-            "Good: at each place of a line it never saw it is {unsure}; {counted}. That is {apart:.2} nats a line."
+            "Good: at each place of a line it never saw it is {unsure}; {counted}. That is {apart:.2} nats a line better."
         )
     } else {
         format!(
