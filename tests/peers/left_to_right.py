@@ -24,12 +24,11 @@ Without it the held-out lines are scored once, after the last step. `--write FIL
 """
 
 import argparse
+import itertools
 import json
 import math
-import os
 import pathlib
 import re
-import subprocess
 import sys
 import time
 
@@ -40,10 +39,8 @@ try:
 except ImportError:
     sys.exit("there is no PyTorch here; install it with: python3 -m pip install torch")
 
-from counting import split
+from ours import ROOT, program, split
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-PROGRAM = os.environ.get("PROGRAM", "target/release/micro-diffusion")
 ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 # The end of a name is the last symbol, and stands for the start too. Targets past the end are NOTHING.
 END, NOTHING = len(ALPHABET), -100
@@ -183,12 +180,13 @@ def trained(names, options, look):
     return average.module, curve
 
 
-def program(*arguments):
-    """The JSON that the program prints."""
-    run = subprocess.run([PROGRAM, *map(str, arguments), "--json"], cwd=ROOT, capture_output=True, text=True)
-    if run.returncode != 0:
-        sys.exit(f"{PROGRAM} {arguments[0]}: {run.stderr.strip()}")
-    return json.loads(run.stdout)
+def scored(model, options):
+    """A model's positions, and how the program scores it."""
+    inspected = json.loads(program("inspect", "--json", "--model", model))
+    positions = int(re.search(r"(\d+) positions", inspected["shape"])[1])
+    how = ["--input", options.input, "--development=false", "--num", 0]
+    how += ["--orders", options.orders, "--threads", options.threads]
+    return positions, json.loads(program("eval", "--json", "--model", model, *how))
 
 
 def control():
@@ -199,16 +197,14 @@ def control():
     assert inputs[0].tolist() == [END, 0, 1, END, END] and targets[0].tolist() == [0, 1, END, NOTHING, NOTHING]
     assert torch.allclose(nats(model, encode(names)), torch.cat([nats(model, encode([name])) for name in names]))
     model.eval()
-    each = [model(*encode([name])) for name in ("ab", "abcd")]
-    assert torch.allclose(each[0][:2], each[1][:2]), "a and b are scored before what follows"
-    # Every text of up to two letters, and what begins every longer one: probabilities that sum to 1.
-    short = ["", *ALPHABET, *(one + other for one in ALPHABET for other in ALPHABET)]
-    inputs, targets = encode(short)
-    begins = [model(*encode([name]))[:2].sum() for name in short[END + 1 :]]
-    whole = sum(map(torch.exp, [-score for score in nats(model, (inputs, targets))[: END + 1]])) + sum(
-        torch.exp(-score) for score in begins
-    )
-    assert abs(whole.item() - 1) < 1e-5, whole
+    with torch.no_grad():
+        each = [model(*encode([name])) for name in ("ab", "abcd")]
+        assert torch.allclose(each[0][:2], each[1][:2]), "a and b are scored before what follows"
+        # No name, the names of one letter, and what begins with two: their probabilities add up to 1.
+        pairs = [one + other for one in ALPHABET for other in ALPHABET]
+        begun = model(*encode(pairs)).view(len(pairs), 3)[:, :2].sum(1)
+        whole = torch.cat([nats(model, encode(["", *ALPHABET])), begun]).neg().exp().sum().item()
+        assert abs(whole - 1) < 1e-5, whole
 
 
 def main():
@@ -231,50 +227,51 @@ def main():
     add("--development", action="store_true", help="score every tenth training line, and train on the others")
     add("--write", type=path, metavar="FILE", help="keep settings, scores and curve here")
     options = parser.parse_args()
-    torch.manual_seed(options.seed)
-    torch.set_num_threads(options.threads)
-
     training, held_out = split(options.input.read_text().split(), ALPHABET, options.positions)
     if options.development:
         training, held_out = split(training, ALPHABET, options.positions)
-    scored, start = encode(held_out), time.perf_counter()
+    try:
+        # None in development, whose lines the program's models were trained on. Before the long part, as this may fail.
+        models = {} if options.development else {model: scored(model, options) for model in options.model}
+    except RuntimeError as error:
+        sys.exit(str(error))
+    torch.manual_seed(options.seed)
+    torch.set_num_threads(options.threads)
+    data, start = encode(held_out), time.perf_counter()
 
     def look(step, model, curve):
         line = f"{step:6} steps, {time.perf_counter() - start:5.0f} s, training {curve[-1][1]:.3f}"
         if options.development:
-            line += f", development {summary(nats(model, scored), held_out)[0]:.3f}"
+            line += f", development {summary(nats(model, data), held_out)[0]:.3f}"
         print(line, file=sys.stderr, flush=True)
 
     model, curve = trained(training, options, look)
-    seconds, scores = time.perf_counter() - start, nats(model, scored)
+    seconds, scores = time.perf_counter() - start, nats(model, data)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    print(f"{'model':<32} {'parameters':>10} {'names':>6} {'−ln p a name':>16} {'a character':>12}")
-
-    def row(name, size, names, mean, error, character):
-        print(f"{name:<32} {size:>10,} {names:>6,} {f'{mean:.3f} ± {error:.3f}':>16} {character:>12.3f}")
-
     mean, error, character = summary(scores, held_out)
-    row("left to right", parameters, len(held_out), mean, error, character)
-    # The program's models were trained on the lines of the development split.
-    for name in [] if options.development else options.model:
-        positions = int(re.search(r"(\d+) positions", program("inspect", "--model", name)["shape"])[1])
-        how = ["--input", options.input, "--development=false", "--num", 0]
-        how += ["--orders", options.orders, "--threads", options.threads]
-        ours = program("eval", "--model", name, *how)
-        theirs = [score for score, text in zip(scores, held_out) if len(text) <= positions]
-        names = [text for text in held_out if len(text) <= positions]
-        if len(names) != ours["held_out_names"]:
-            sys.exit(f"{name}: the program scores {ours['held_out_names']} names, and the peer {len(names)}")
-        if positions < options.positions:
-            row(f"left to right, to {positions} letters", parameters, len(names), *summary(torch.stack(theirs), names))
-        character = ours["nll_nats_per_character"]
-        row(name, ours["parameters"], len(names), ours["nll_nats_per_name"], ours["nll_stderr_nats"], character)
     if options.write:
         kept = ("steps", "batch", "dropout", "lr", "warm_up", "weight_decay", "averaging", "positions", "seed", "development")
         settings = {name: getattr(options, name) for name in kept} | {"parameters": parameters, "torch": torch.__version__}
         settings |= {"nll_nats_per_name": mean, "nll_stderr_nats": error, "seconds": round(seconds)}
         rows = "".join(f"{step},{loss:.4f},{rate:.6g}\n" for step, loss, rate in curve)
         options.write.write_text(f"# {json.dumps(settings)}\nstep,mean_loss_nats_per_name,learning_rate\n{rows}")
+
+    print(f"{'model':<32} {'parameters':>10} {'names':>6} {'−ln p a name':>16} {'a character':>12}")
+
+    def row(name, size, count, mean, error, character):
+        print(f"{name:<32} {size:>10,} {count:>6,} {f'{mean:.3f} ± {error:.3f}':>16} {character:>12.3f}")
+
+    row("left to right", parameters, len(held_out), mean, error, character)
+    for name, (positions, ours) in models.items():
+        fits = [len(text) <= positions for text in held_out]
+        names = list(itertools.compress(held_out, fits))
+        if len(names) != ours["held_out_names"]:
+            sys.exit(f"{name}: the program scores {ours['held_out_names']} names, and the peer {len(names)}")
+        if len(names) < len(held_out):
+            some = summary(scores[torch.tensor(fits)], names)
+            row(f"left to right, to {positions} letters", parameters, len(names), *some)
+        how = ours["nll_nats_per_name"], ours["nll_stderr_nats"], ours["nll_nats_per_character"]
+        row(name, ours["parameters"], len(names), *how)
 
 
 main()

@@ -32,11 +32,8 @@ import zipfile
 from dataclasses import dataclass
 from typing import Callable
 
-from counting import AGREES, START, Counting, split
+from ours import AGREES, ROOT, START, Counting, program, split
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-BUILT = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release/micro-diffusion"
-PROGRAM = os.environ.get("PROGRAM", str(BUILT))
 # Random orders of each held-out line, held-out lines at most, names drawn, worker threads.
 ORDERS, SCORED, NAMES, THREADS = 64, int(os.environ.get("SCORED", "1000")), 1000, 2
 # Lines of the longest list; a longer one is thinned out evenly.
@@ -311,14 +308,6 @@ def at_unique(counting, training, unique, longest):
 
 
 # What the program makes of a list.
-
-
-def program(*arguments):
-    """What the program prints with these arguments; an error with its message where it fails."""
-    run = subprocess.run([PROGRAM, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True)
-    if run.returncode != 0:
-        raise RuntimeError(f"{arguments[0]}: {run.stderr.strip().splitlines()[-1] if run.stderr.strip() else 'failed'}")
-    return run.stdout
 
 
 def extent(lines):

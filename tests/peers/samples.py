@@ -7,7 +7,8 @@ the row are interpolated over `unique` between the temperatures that were drawn.
 names.
 
 - unique: different names / names.
-- hits: held-out names among the names that are no training lines.
+- novel: names that are no training lines / names.
+- hits: held-out names among the novel.
 - letters, pairs, triples, lengths: Jensen–Shannon divergence from the held-out names, in bits; pairs and triples have marks of
   the start and the end.
 
@@ -19,29 +20,18 @@ import argparse
 import collections
 import json
 import math
-import os
 import pathlib
 import re
-import subprocess
 import sys
 
-from counting import AGREES, END, START, Counting, split
+from ours import AGREES, END, ROOT, START, Counting, program, split
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-PROGRAM = os.environ.get("PROGRAM", "target/release/micro-diffusion")
 COUNTED = (0.73, 0.8, 0.85, 0.9, 0.95, 1.0)
 DRAWN = tuple(number / 20 for number in range(8, 21))
-COLUMNS = ("unique", "hits", "letters", "pairs", "triples", "lengths")
+COLUMNS = ("unique", "novel", "hits", "letters", "pairs", "triples", "lengths")
 # Where `eval --json` has the figures of a set; it has none of letters.
-OURS = {"unique": "unique", "hits": "hit_rate", "pairs": "jsd2_bits", "triples": "jsd3_bits", "lengths": "jsd_length_bits"}
-
-
-def program(*arguments):
-    """The JSON that the program prints."""
-    run = subprocess.run([PROGRAM, *map(str, arguments), "--json"], cwd=ROOT, capture_output=True, text=True)
-    if run.returncode != 0:
-        sys.exit(f"{PROGRAM} {arguments[0]}: {run.stderr.strip()}")
-    return json.loads(run.stdout)
+OURS = {"unique": "unique", "novel": "novel", "hits": "hit_rate"}
+OURS |= {"pairs": "jsd2_bits", "triples": "jsd3_bits", "lengths": "jsd_length_bits"}
 
 
 def divergence(one, other):
@@ -65,6 +55,7 @@ def figures(names, training, held_out):
     known = set(held_out)
     return {
         "unique": len(set(names)) / len(names),
+        "novel": len(novel) / len(names),
         "hits": sum(name in known for name in novel) / max(1, len(novel)),
         "letters": divergence("".join(names), "".join(held_out)),
         "pairs": divergence(grams(names, 2), grams(held_out, 2)),
@@ -89,17 +80,19 @@ def at_unique(rows, unique):
 
 def compared(model, options):
     """Pairs of rows: the n-gram's at each temperature, and the model's that is as often different."""
-    inspected = program("inspect", "--model", model)
+    inspected = json.loads(program("inspect", "--json", "--model", model))
     positions = int(re.search(r"(\d+) positions", inspected["shape"])[1])
     training, held_out = split(options.input.read_text().split(), inspected["alphabet"], positions)
     known, seeds = set(training), range(1, options.sets + 1)
 
     def drawn(temperature, seed):
-        sample = ("sample", "--model", model, "--num", options.num, "--threads", options.threads)
-        return figures(program(*sample, "--temperature", temperature, "--seed", seed)["names"], known, held_out)
+        sample = ("sample", "--json", "--model", model, "--num", options.num, "--threads", options.threads)
+        names = json.loads(program(*sample, "--temperature", temperature, "--seed", seed))["names"]
+        return figures(names, known, held_out)
 
-    how = ("--model", model, "--input", options.input, "--development=false", "--threads", options.threads, "--orders", 1)
-    ours = program("eval", *how, "--temperature", 1, "--seed", 1, "--num", options.num)
+    scored = ("eval", "--json", "--model", model, "--input", options.input, "--development=false", "--orders", 1)
+    drawing = ("--temperature", 1, "--seed", 1, "--num", options.num, "--threads", options.threads)
+    ours = json.loads(program(*scored, *drawing))
     theirs = drawn(1, 1)
     for column, name in OURS.items():
         if abs(theirs[column] - ours[name]) > 1e-9:
@@ -142,7 +135,7 @@ def control():
     assert math.isclose(divergence("aaab", "abbb"), 0.75 * math.log2(1.5) + 0.25 * math.log2(0.5))
     assert list(grams(["ab"], 3)) == [START + "ab", "ab" + END]
     row = figures(["x", "x", "y", "z"], {"x"}, ["y", "w"])
-    assert (row["unique"], row["hits"]) == (0.75, 0.5)
+    assert (row["unique"], row["novel"], row["hits"]) == (0.75, 0.5, 0.5)
     rows = [{"unique": unique, "hits": hits} for unique, hits in ((0.8, 0.06), (0.4, 0.1), (0.6, 0.08))]
     assert math.isclose(at_unique(rows, 0.7)["hits"], 0.07) and at_unique(rows, 0.9) is None
     gram = {"hits": 0.04, "triples": 0.07}
@@ -160,8 +153,11 @@ def main():
     add("--input", type=pathlib.Path, default=ROOT / "data/names.txt", help="the list that the models were trained on")
     add("--threads", type=int, default=1)
     options = parser.parse_args()
-    for model in options.models:
-        print(markdown(model, compared(model, options)))
+    try:
+        for model in options.models:
+            print(markdown(model, compared(model, options)))
+    except RuntimeError as error:
+        sys.exit(str(error))
 
 
 main()

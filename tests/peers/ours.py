@@ -1,15 +1,32 @@
-"""Counting, as the program defines it (host/src/engine/counting.rs), and names drawn from its n-gram."""
+"""What the scripts here share: the program, its split of a list, and its n-gram (host/src/engine/counting.rs)."""
 
 import bisect
 import itertools
 import math
+import os
+import pathlib
 import random
+import subprocess
 
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILT = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release/micro-diffusion"
+PROGRAM = os.environ.get("PROGRAM", str(BUILT))
 START, END = "\2", "\3"
 # Start marks before a line; the program tries n-grams of up to this order.
 ORDERS_TRIED = 8
 # How far counting here may be from the program's, in nats.
 AGREES = 1e-3
+
+
+def program(*arguments):
+    """What the program prints with these arguments; an error with its message where it fails."""
+    try:
+        run = subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True)
+    except FileNotFoundError:
+        raise RuntimeError(f"{PROGRAM} is not there; build it with: cargo build --release") from None
+    if run.returncode != 0:
+        raise RuntimeError(f"{arguments[0]}: {run.stderr.strip().splitlines()[-1] if run.stderr.strip() else 'failed'}")
+    return run.stdout
 
 
 def split(lines, alphabet, positions):
