@@ -17,7 +17,9 @@ of `eval`.
 """
 
 import argparse
+import bisect
 import collections
+import functools
 import json
 import math
 import pathlib
@@ -68,14 +70,17 @@ def mean(rows):
     return {column: sum(row[column] for row in rows) / len(rows) for column in rows[0]}
 
 
-def at_unique(rows, unique):
-    """The row whose `unique` this is, between the two rows around it; none if there are no such rows."""
-    rows = sorted(rows, key=lambda row: row["unique"])
-    for below, above in zip(rows, rows[1:]):
-        if below["unique"] <= unique <= above["unique"] and below["unique"] < above["unique"]:
-            share = (unique - below["unique"]) / (above["unique"] - below["unique"])
-            return {column: below[column] + share * (above[column] - below[column]) for column in below}
-    return None
+def at_unique(row, unique):
+    """The row with this `unique`, between the rows of two temperatures in turn; none if DRAWN has no such two.
+
+    `row` gives the row of a temperature; at a higher one names are more often different.
+    """
+    place = bisect.bisect_left(DRAWN, unique, key=lambda temperature: row(temperature)["unique"])
+    if place in (0, len(DRAWN)):
+        return None
+    below, above = row(DRAWN[place - 1]), row(DRAWN[place])
+    share = (unique - below["unique"]) / (above["unique"] - below["unique"])
+    return {column: below[column] + share * (above[column] - below[column]) for column in below}
 
 
 def compared(model, options):
@@ -108,9 +113,9 @@ def compared(model, options):
 
     # Names of the n-gram may be longer than the model's, but not endless.
     counted = lambda heat, seed: figures(counting.names(options.num, heat, 2 * positions, seed), known, held_out)
-    rows = [row(temperature, drawn) for temperature in DRAWN]
-    grams = [row(temperature, counted) for temperature in COUNTED]
-    return [(gram, at_unique(rows, gram["unique"])) for gram in grams]
+    at = functools.cache(lambda temperature: row(temperature, drawn))
+    ngrams = [row(temperature, counted) for temperature in COUNTED]
+    return [(ngram, at_unique(at, ngram["unique"])) for ngram in ngrams]
 
 
 def verdict(gram, model):
@@ -136,8 +141,9 @@ def control():
     assert list(grams(["ab"], 3)) == [START + "ab", "ab" + END]
     row = figures(["x", "x", "y", "z"], {"x"}, ["y", "w"])
     assert (row["unique"], row["novel"], row["hits"]) == (0.75, 0.5, 0.5)
-    rows = [{"unique": unique, "hits": hits} for unique, hits in ((0.8, 0.06), (0.4, 0.1), (0.6, 0.08))]
-    assert math.isclose(at_unique(rows, 0.7)["hits"], 0.07) and at_unique(rows, 0.9) is None
+    row = lambda temperature: {"unique": temperature / 2, "hits": 1 - temperature**2}
+    assert math.isclose(at_unique(row, 0.2625)["hits"], 1 - (0.5**2 + 0.55**2) / 2)
+    assert at_unique(row, 0.1) is None and at_unique(row, 0.6) is None
     gram = {"hits": 0.04, "triples": 0.07}
     assert verdict(gram, {"hits": 0.05, "triples": 0.07}) == "better"
     assert verdict(gram, {"hits": 0.05, "triples": 0.08}) != "better" != verdict(gram, {"hits": 0.04, "triples": 0.01})
