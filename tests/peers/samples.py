@@ -129,7 +129,7 @@ def markdown(model, pairs):
     for gram, row in pairs:
         shown = lambda name, row, said: [name, f"{row['temperature']:.2f}", *(f"{row[c]:.3f}" for c in COLUMNS), said]
         lines.append(shown("n-gram", gram, ""))
-        lines.append(shown(model, row, verdict(gram, row)) if row else [model, *["–"] * len(COLUMNS), "–", "not so often"])
+        lines.append(shown(model, row, verdict(gram, row)) if row else [model, *["–"] * len(COLUMNS), "–", "no such temperature"])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
