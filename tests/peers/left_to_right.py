@@ -163,15 +163,15 @@ def trained(names, options, look):
             shuffled = torch.randperm(len(names)).split(min(options.batch, len(names)))
             order = iter([rows for rows in shuffled if len(rows) == len(shuffled[0])])
             few = next(order)
-        loss = model(*part(data, few)).sum() / len(few)
+        each = model(*part(data, few))
         adam.zero_grad()
-        loss.backward()
+        each.mean().backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1)
         for group in adam.param_groups:
             group["lr"] = rate(step, options)
         adam.step()
         average.update_parameters(model)
-        losses.append(loss.item())
+        losses.append(each.sum().item() / len(few))
         if (step + 1) * ROWS // options.steps > step * ROWS // options.steps:
             curve.append((step + 1, sum(losses) / len(losses), rate(step, options)))
             losses = []
