@@ -268,6 +268,58 @@ fn pytorch_trains_and_comes_back() {
     assert!(printed.ends_with(&names), "{printed}");
 }
 
+/// What a script of tests/peers prints about the model in `run` of a folder.
+#[track_caller]
+fn peer(folder: &Path, script: &str, arguments: &[&str]) -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/peers").join(script);
+    let mut python = Command::new("python3");
+    python.arg(script).args(["--input", "names.txt"]).args(arguments).current_dir(folder);
+    let output = python.env("PROGRAM", env!("CARGO_BIN_EXE_micro-diffusion")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_left_to_right_transformer_is_scored_beside_the_program() {
+    if !available("python3", &["-c", "import torch"]) {
+        eprintln!("install PyTorch with: python3 -m pip install torch");
+        return;
+    }
+    let folder = trained("perceptron-small");
+    let brief = ["--model", "run", "--steps", "4", "--batch", "16", "--orders", "2", "--write", "curve.csv"];
+    let printed = peer(folder.path(), "left_to_right.py", &brief);
+    // Parameters, names, −ln p of a name and its error; the name of a row has no figure before them.
+    let figures = |start: &str| -> Vec<f64> {
+        let line = printed.lines().find(|line| line.starts_with(start)).unwrap();
+        line[start.len()..]
+            .replace([',', '±'], "")
+            .split_whitespace()
+            .map(|part| part.parse().unwrap())
+            .collect()
+    };
+    let eval = ["eval", "--model", "run", "--input", "names.txt", "--num", "0", "--orders", "2", "--json"];
+    let ours: serde_json::Value = serde_json::from_str(&good(folder.path(), &eval)).unwrap();
+    let theirs = figures("left to right ");
+    assert_eq!((theirs[0], theirs[1]), (202_331.0, 30.0), "{printed}");
+    // After a moment it guesses among 27 symbols, or a little worse: 3.3 nats for each of seven.
+    assert!(10.0 < theirs[2] && theirs[2] < 40.0, "{printed}");
+    assert!((figures("run ")[2] - ours["nll_nats_per_name"].as_f64().unwrap()).abs() < 6e-4, "{printed}");
+    let curve = fs::read_to_string(folder.path().join("curve.csv")).unwrap();
+    assert_eq!(curve.lines().count(), 2 + 4, "settings, heading and a row for each step: {curve}");
+}
+
+#[test]
+fn samples_stand_beside_those_of_the_ngram() {
+    if !available("python3", &["--version"]) {
+        return;
+    }
+    let folder = trained("perceptron-small");
+    // The script itself compares its n-gram's score and its figures with those of `eval`.
+    let printed = peer(folder.path(), "samples.py", &["run", "--num", "100", "--sets", "1"]);
+    let rows = |start: &str| printed.lines().filter(|line| line.starts_with(start)).count();
+    assert_eq!((rows("| n-gram | "), rows("| run | ")), (6, 6), "{printed}");
+}
+
 /// `eval` and NumPy score the same held-out names, in the same orders, alike: a model in floats, or in integers.
 fn numpy_scores_alike(config: &str, integers: Option<&str>) {
     /// |ours − theirs|, in nats a name.
