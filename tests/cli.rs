@@ -1911,7 +1911,8 @@ fn what_is_printed_fits_the_terminal() {
     for (name, line) in lists {
         scene.write(&format!("{name}.txt"), (0..60).map(|n| line(n) + "\n").collect::<String>().as_bytes());
         let input = format!("{name}.txt");
-        scene.good(&["train", "--input", &input, "--out", name, "--steps", "3", "--batch", "4", "--no-eval"]);
+        let train = ["train", "--input", &input, "--out", name, "--steps", "3", "--batch", "4"];
+        scene.good(&[&train[..], &["--no-eval", "--no-pictures"]].concat());
     }
     let wide: String = ('\u{4e00}'..'\u{4e3c}').collect();
     let score = format!("{}m", "abcdefghijk");
@@ -1927,7 +1928,7 @@ fn what_is_printed_fits_the_terminal() {
         vec!["score", "--model", "words", "a long line of words 1"],
         vec!["eval", "--num", "50", "--orders", "2", "--lines", "20"],
         vec!["sample", "--model", "no such model"],
-        vec!["export", "--model", "words", "--quantize", "int8", "--format", "c", "--out", "words.h"],
+        vec!["export", "--model", "built-in", "--quantize", "int8", "--format", "c", "--out", "names.h"],
         vec![
             "train",
             "--input",
@@ -1937,6 +1938,7 @@ fn what_is_printed_fits_the_terminal() {
             "--batch",
             "4",
             "--no-eval",
+            "--no-pictures",
             "--out",
             "runs/wide",
         ],
