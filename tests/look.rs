@@ -347,6 +347,42 @@ fn names_that_are_lines_of_the_list_are_marked() {
     }
 }
 
+/// A line that only chose a state of the run was not trained on, and is no copy, whoever is asked.
+#[test]
+fn a_line_that_chose_a_state_is_no_training_line() {
+    let folder = scene();
+    let path = folder.path();
+    // Nine lines of “b” are trained on, one of “a” is held out; of the others, every tenth chooses, and is of “c”.
+    let kind = |index: usize| match (index % 10 == 9, (index - index / 10) % 10 == 9) {
+        (true, _) => 'a',
+        (_, true) => 'c',
+        _ => 'b',
+    };
+    // The other letters make each line another.
+    let rest =
+        |n: usize| [n / 20, n % 20].map(|digit| char::from(b'a' + digit as u8)).iter().collect::<String>();
+    let lines: Vec<String> = (0..200).map(|n| format!("{}{}", kind(n), rest(n))).collect();
+    fs::write(path.join("kinds.txt"), lines.join("\n")).unwrap();
+    let train =
+        ["train", "--config", "perceptron-small", "--input", "kinds.txt", "--out", "kinds", "--keep", "best"];
+    run(path, &[&train[..], &["--steps", "100", "--quiet", "--no-eval", "--no-pictures"]].concat());
+    let json = stdout(path, &["sample", "--model", "kinds", "--num", "3000", "--json"]);
+    let report: Value = serde_json::from_str(&json).unwrap();
+    let all = |key: &str| report[key].as_array().unwrap().clone();
+    let mut seen = BTreeSet::new();
+    for (name, novelty) in all("names").iter().zip(all("novelty")) {
+        let name = name.as_str().unwrap();
+        let expected = match (lines.iter().any(|line| line == name), name.chars().next()) {
+            (false, _) => "new",
+            (true, Some('b')) => "training line",
+            _ => "held-out line",
+        };
+        assert_eq!(novelty, expected, "{name}");
+        seen.insert(name.chars().next().filter(|_| expected != "new"));
+    }
+    assert!([Some('b'), Some('c')].iter().all(|kind| seen.contains(kind)), "{seen:?}");
+}
+
 /// The x of each single letter of a picture of names, in reading order.
 fn places(picture: &str) -> Vec<(f64, String)> {
     let letters = picture.split("<text class=\"moves ink\"").skip(1);

@@ -259,8 +259,8 @@ pub(crate) fn all_rows(rows: usize) -> impl Iterator<Item = heapless::Vec<usize,
     (0..rows).step_by(GROUP).map(move |first| (first..rows).take(GROUP).collect())
 }
 
-/// Calls `each` with what `item` makes of the examples of a batch and their numbers, [`GROUP`] examples at a time, where it says
-/// that it is to be kept. Which are kept cannot be foreseen, so nothing branches on it.
+/// Gathers what `item` makes of an example and its number, where it says to keep it, and calls `each` with what [`GROUP`] examples
+/// gave. Which are kept cannot be foreseen, so nothing branches on it.
 #[inline(always)]
 pub(crate) fn in_groups<T: Copy, const L: usize>(
     batch: &[Example<L>],

@@ -2,7 +2,8 @@
 //!
 //! A weight that one thread writes and another reads travels between the caches of two processors in every step, which takes
 //! about as long as to compute with it. Here a thread has the tables of some positions and the output weights and biases of
-//! some, much the same in every step, and it alone reads and writes them. What travels is hidden values and their gradients, a fifth as much.
+//! some, the same in every step, and it alone reads and writes them. What travels is hidden values and their gradients, a fifth
+//! as much.
 //!
 //! Both are sums over all positions, in their order, so they go from thread to thread ([`Relay`]); while a thread waits, it does
 //! what does not need them. Then all threads read them. No sum changes its order, so the number of threads changes no bit.
@@ -16,8 +17,7 @@ use micro_diffusion::mlp::{self, Mlp};
 
 use crate::engine::kernels::Vectorised;
 use crate::engine::step::{
-    self, Batch, Draw, Parameters, Part, Rates, Setup, Step, clear, on_each_thread, parts, update,
-    with_gradient,
+    self, Batch, Draw, Parameters, Part, Rates, Setup, Step, on_each_thread, parts, update, with_gradient,
 };
 
 impl<const L: usize, const V: usize, const H: usize> Step<L, V> for Mlp<L, V, H> {
@@ -88,8 +88,8 @@ struct Counts {
     outputs: usize,
 }
 
-/// The tables and outputs of each of `threads` threads, in the order of the positions, so that all have about the same work:
-/// one output at least, and fewer threads where there are fewer positions. Outputs are few and large, so they are dealt out
+/// The tables and outputs of each of `threads` threads, in the order of the positions, with as even a share of the work as
+/// whole outputs allow: one output at least, and fewer threads where there are fewer positions. Outputs are few and large, so they are dealt out
 /// first, and tables make up for what is uneven.
 ///
 /// The same in every step of a run: weights that change hands travel.
@@ -132,7 +132,7 @@ struct Common<'a, const L: usize> {
     examples: &'a [Example<L>],
     /// The last thread.
     last: usize,
-    /// The hidden values of each example, to which each thread adds the rows of its positions.
+    /// The hidden values of each example, to which each thread adds the rows of its tables.
     hidden: Relay<&'a mut [f32]>,
     /// Their gradients: turn 0 sets them to 0, turn 1 + t is that of thread t, and the turn after the last goes backward
     /// through the activation.
@@ -181,7 +181,7 @@ impl<const L: usize> Share<'_, L> {
             }
         });
         if first {
-            d_hidden.run(0, |d_hidden| clear(d_hidden));
+            d_hidden.run(0, |d_hidden| d_hidden.fill(0.0));
         }
         let Some(hidden) = hidden.result(*last) else { return };
         let length = self.outputs.first().map_or(0, Output::gradient_len);
@@ -231,7 +231,7 @@ impl<const L: usize> Share<'_, L> {
         end.wait_for(last + 1);
     }
 
-    /// Adds b and the rows of the positions to `hidden`.
+    /// Adds b and the rows of the tables to `hidden`.
     fn look_up(&self, examples: &[Example<L>], hidden: &mut [f32]) {
         let lengths = self.lengths.as_ref().map(|lengths| &*lengths.parameters.weights);
         let tables: Vec<(usize, &[f32])> =
@@ -243,14 +243,14 @@ impl<const L: usize> Share<'_, L> {
     fn update_table(self, rates: &Rates, examples: &[Example<L>], d_hidden: &[f32]) {
         for (position, table) in self.tables {
             with_gradient(table.parameters.weights.len(), |gradient| {
-                clear(gradient);
+                gradient.fill(0.0);
                 mlp::table_gradient(Vectorised, position, examples, d_hidden, gradient);
                 update(rates, table.parameters, gradient);
             });
         }
         if let Some(lengths) = self.lengths {
             with_gradient(lengths.parameters.weights.len(), |gradient| {
-                clear(gradient);
+                gradient.fill(0.0);
                 mlp::length_gradient(Vectorised, examples, d_hidden, gradient);
                 update(rates, lengths.parameters, gradient);
             });
@@ -278,7 +278,7 @@ impl Output<'_> {
     }
 
     fn gradient<const L: usize>(&self, examples: &[Example<L>], hidden: &[f32], gradient: &mut [f32]) {
-        clear(gradient);
+        gradient.fill(0.0);
         let (d_weight, d_bias) = gradient.split_at_mut(self.weight.parameters.weights.len());
         mlp::output_weight_gradient(Vectorised, self.position, examples, hidden, self.d_logits, d_weight);
         mlp::output_bias_gradient(Vectorised, self.position, examples, self.d_logits, d_bias);

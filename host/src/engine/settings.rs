@@ -4,6 +4,8 @@ use micro_diffusion::adam::learning_rate;
 use micro_diffusion::tensor::Dtype;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::split::hold_out;
+
 /// Integers that a model can be trained for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -36,6 +38,14 @@ pub(crate) enum Keep {
 }
 
 impl Keep {
+    /// Training lines in those that are trained on and those that choose the state.
+    pub(crate) fn split<T>(self, lines: impl IntoIterator<Item = T>) -> (Vec<T>, Vec<T>) {
+        match self {
+            Self::Best => hold_out(lines),
+            Self::Last => (lines.into_iter().collect(), Vec::new()),
+        }
+    }
+
     /// Its name on the command line.
     pub(crate) fn name(self) -> &'static str {
         match self {

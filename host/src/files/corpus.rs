@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::engine::configurations::Config;
 use crate::engine::language::Language;
+use crate::engine::settings::Keep;
 use crate::engine::split::hold_out;
 use crate::files::characters::Invisible;
 use crate::files::decoding::decode;
@@ -212,10 +213,11 @@ impl Lines {
         digest(training.iter().copied(), &alphabet(training.iter().chain(&held_out).copied()))
     }
 
-    /// Those to train on that there is `room` for, beside all lines of the list.
-    pub(crate) fn known(&self, room: Room, split: Split) -> Known<'_> {
+    /// Those that a run which keeps `keep` trains on, of those that there is `room` for, beside all lines of the list.
+    pub(crate) fn known(&self, room: Room, split: Split, keep: Keep) -> Known<'_> {
         let [training, _] = self.split(room, split);
-        Known::new(training.into_iter().map(String::as_str), self.lines.iter().map(String::as_str))
+        let (shown, _) = keep.split(training.into_iter().map(String::as_str));
+        Known::new(shown.into_iter(), self.lines.iter().map(String::as_str))
     }
 
     /// The held-out lines that there is `room` for.

@@ -16,7 +16,7 @@ use crate::engine::configurations::{self, Config};
 use crate::engine::description::{dtype_name, file_error, network_name, shape_name};
 use crate::engine::language::Language;
 use crate::engine::network::OpenModel;
-use crate::engine::settings::LEAST_STEPS;
+use crate::engine::settings::{Keep, LEAST_STEPS};
 use crate::files::characters::is_directive;
 use crate::files::checkpoint;
 use crate::files::corpus::{Corpus, Lines, Split};
@@ -183,6 +183,7 @@ pub(crate) struct List {
     lines: Lines,
     room: Room,
     split: Split,
+    keep: Keep,
     /// What is to be said of where it comes from.
     pub(crate) note: Option<String>,
 }
@@ -190,7 +191,7 @@ pub(crate) struct List {
 impl List {
     /// Which texts are its training lines, and which its others.
     pub(crate) fn known(&self) -> Known<'_> {
-        self.lines.known(self.room, self.split)
+        self.lines.known(self.room, self.split, self.keep)
     }
 
     /// Where it comes from, for messages.
@@ -300,7 +301,8 @@ impl<'a> Model<'a> {
             ),
         };
         let split = Split::of(self.settings.is_some_and(|run| run.development));
-        Ok(List { lines, room: Room::of(&self.config), split, note })
+        let keep = self.settings.map_or(Keep::Last, |run| run.training.keep);
+        Ok(List { lines, room: Room::of(&self.config), split, keep, note })
     }
 
     /// That lines of `split` of `lines`, which were read from `input`, are lines that it was trained on, if it is known.

@@ -7,9 +7,9 @@ use std::collections::HashSet;
 pub enum Novelty {
     /// It is a line that the model was trained on.
     Training,
-    /// It is a line of the list that was held out: the model found it by itself.
+    /// It is a line of the list that the model was not trained on: held out to be scored, or to choose a state of the run.
     HeldOut,
-    /// No line of the list is like it.
+    /// It is no line of the list.
     New,
 }
 
@@ -27,7 +27,7 @@ impl Novelty {
     }
 }
 
-/// The lines of a list that a model was trained on.
+/// The lines of a list, and which of them a model was trained on.
 #[derive(Clone)]
 pub struct Known<'a> {
     training: HashSet<&'a str>,

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::engine::settings::Keep;
 use crate::files::corpus::{Lines, Split};
 use crate::files::novelty::Novelty;
 use crate::files::origin::Origin;
@@ -64,7 +65,8 @@ impl LeftRun<'_> {
                  trained on", lines.source)
             });
         };
-        let trained = trained.known(self.room, own_split);
+        // Lines that chose a state have been seen too.
+        let trained = trained.known(self.room, own_split, Keep::Last);
         let held_out = lines.held_out(self.room, split);
         let seen = held_out.iter().filter(|line| trained.novelty(line) == Novelty::Training).count();
         (seen > 0).then(|| {

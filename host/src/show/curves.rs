@@ -6,10 +6,10 @@ use crate::engine::preview::Point;
 use crate::show::svg::picture_style;
 
 /// Width and height, and the room around the plot.
-const SIZE: (f64, f64) = (720.0, 380.0);
+const SIZE: (f64, f64) = (720.0, 464.0);
 const LEFT: f64 = 74.0;
 const RIGHT: f64 = 44.0;
-const ABOVE: f64 = 22.0;
+const ABOVE: f64 = 106.0;
 const BELOW: f64 = 66.0;
 /// Points of the training curve, each the mean of as many steps.
 const POINTS: usize = 200;
@@ -76,23 +76,20 @@ pub(crate) fn curves(losses: &[f32], curve: &[Point], record: Option<Record>) ->
     .into_string()
 }
 
-/// What is drawn, from the top right down, where falling curves leave room.
+/// What is drawn, above the plot.
 fn legend(width: usize, curve: &[Point], record: Option<Record>) -> Markup {
-    let left = LEFT + 0.3 * (SIZE.0 - LEFT - RIGHT);
-    let line = |class: &str, y: f64| html! { path class=(class) d=(format!("M{left} {y}h24")) {} };
-    let text = |y: f64, text: String| html! { text class="ink" x=(left + 34.0) y=(y + 6.0) { (text) } };
+    let line = |class: &str, y: f64| html! { path class=(class) d=(format!("M{LEFT} {y}h24")) {} };
+    let text = |y: f64, text: String| html! { text class="ink" x=(LEFT + 34.0) y=(y + 6.0) { (text) } };
     let of = if width == 1 { "each step".to_owned() } else { format!("mean of {width} steps") };
-    let lines = 1 + usize::from(!curve.is_empty()) + usize::from(record.is_some());
     html! {
-        rect class="ground" fill-opacity=".8" x=(left - 8.0) y=(ABOVE - 6.0) width=(SIZE.0 - left) height=(28 * lines + 6) {}
         text class="quiet" x=(LEFT + 16.0) y=(ABOVE + 18.0) { "nats a name" }
-        @let first = ABOVE + 12.0;
+        @let first = 16.0;
         (line("faint-line thick", first)) (text(first, format!("training loss, {of}")))
         @if !curve.is_empty() {
             (line("accent-line thick", first + 28.0)) (text(first + 28.0, "held-out estimate".to_owned()))
         }
         @if let Some(record) = record {
-            (diamond(left + 12.0, first + 56.0))
+            (diamond(LEFT + 12.0, first + 56.0))
             (text(first + 56.0, format!("NELBO of record: {:.3} ± {:.3}", record.nats, record.error)))
         }
     }

@@ -14,7 +14,7 @@ use crate::engine::cost::evaluation_flops;
 use crate::engine::description::shape_name;
 use crate::engine::draw::{Drawn, ORDERS, Request, TEMPERATURE, order_name};
 use crate::engine::preview::{self, Point, Seen};
-use crate::engine::score::Score;
+use crate::engine::score::{Figure, Score};
 use crate::files::corpus::Corpus;
 use crate::files::model::Model;
 use crate::files::novelty::{Known, Novelty};
@@ -141,14 +141,18 @@ impl Report<'_> {
     /// What masking is, forwards and backwards.
     fn story(&self, (drawn, novelty): (&Drawn, Novelty), length: usize) -> Markup {
         let seed = self.settings.training.seed;
-        let training = &self.corpus.training;
-        let line = training.iter().find(|line| line.chars().count() == length).or(training.first());
+        let (training, _) = self.settings.training.keep.split(&self.corpus.training);
+        let line = training
+            .iter()
+            .copied()
+            .find(|line| line.chars().count() == length)
+            .or(training.first().copied());
         let steps = self.model.network.choices(&drawn.frames, Request::new(seed).settings.temperature);
         html! {
             p.lead {
                 "This is diffusion of text: noise hides the letters of a line, more and more, until nothing but masks is left. A "
                 "network saw " (counted_in_groups(training.len(), "line")) " with letters hidden and learned to bring them back. So it can "
-                "begin with masks alone and write lines of its own, some of which are in the list and some of which are new."
+                "begin with masks alone and write new lines, and now and then one of the list."
             }
             @if let Some(line) = line {
                 section {
@@ -161,7 +165,7 @@ impl Report<'_> {
                 h2 { "Drawing “" bdi { (drawn.text) } "”" }
                 p.quiet {
                     (match novelty {
-                        Novelty::New => "A new name: it is in no line of the list.",
+                        Novelty::New => "A new name: it is no line of the list.",
                         Novelty::HeldOut => "A held-out line: it is in the list, and the network never saw it.",
                         Novelty::Training => "A training line: the network copied it, and no new name was found.",
                     })
@@ -177,7 +181,9 @@ impl Report<'_> {
 
     /// The first names on the way.
     fn growth(&self) -> Markup {
-        let names = &self.seen.names;
+        // Where an earlier state was kept, the run went on without leaving a trace.
+        let kept = |(step, _): &&(u32, Vec<String>)| *step as usize <= self.kept;
+        let names: Vec<_> = self.seen.names.iter().filter(kept).cloned().collect();
         let all = names.iter().flat_map(|(_, names)| names).map(|name| self.known.novelty(name));
         html! {
             @if !names.is_empty() {
@@ -187,7 +193,7 @@ impl Report<'_> {
                         "Each place is one name, drawn with the same random numbers by the network as it then was. "
                         (signs(all.collect()))
                     }
-                    (story::growth(names, self.known))
+                    (story::growth(&names, self.known))
                 }
             }
         }
@@ -238,7 +244,7 @@ impl Report<'_> {
         html! {
             section {
                 h2 { "Is that good?" }
-                p { (verdict((nll.nats, counting), choices)) }
+                p { (verdict(nll, counting, self.kept == self.losses.len(), choices)) }
                 table.scale {
                     caption.quiet {
                         "How surprised each is by " (counted_in_groups(lines.len(), "held-out line")) ", which it never saw: −ln p of a line, in "
@@ -307,7 +313,7 @@ impl Report<'_> {
         type Measure = (&'static str, &'static str, fn(&Statistics) -> f64);
         let measures: [Measure; 6] = [
             ("unique", "share of different names; more is better", |s| s.unique),
-            ("novel", "share that is no training line; more is better", |s| s.novel),
+            ("novel", "share that is no training line", |s| s.novel),
             ("hits", "share of the novel that is a held-out line; more is better", |s| s.hit_rate),
             ("pairs", "of letters: distance from held-out lines; less is better", |s| s.jsd2_bits),
             ("triples", "of letters: distance; less is better", |s| s.jsd3_bits),
@@ -374,32 +380,38 @@ fn counted_in_groups(count: usize, one: &str) -> String {
 /// What the signs after names mean, of those that there are.
 fn signs(novelties: Vec<Novelty>) -> Markup {
     html! {
-        @for novelty in [Novelty::Training, Novelty::HeldOut].iter().filter(|kind| novelties.contains(kind)) {
-            (mark(*novelty).unwrap_or_default()) " is a " (novelty.name()) ", "
-        }
-        "the others are new."
+        @let marked = [Novelty::Training, Novelty::HeldOut].iter().filter(|kind| novelties.contains(kind));
+        @for novelty in marked.clone() { (mark(*novelty).unwrap_or_default()) " is a " (novelty.name()) ", " }
+        @if marked.count() > 0 { "the others are new." } @else { "All are new." }
     }
 }
 
-/// Whether a score of `nats` is good beside that of `counting`; `choices` says of a score between how many letters it is unsure.
-fn verdict((nats, counting): (f64, f64), choices: impl Fn(f64) -> String) -> String {
+/// Whether −ln p is good beside that of `counting`; `choices` says of a score between how many letters it is unsure, and `whole`
+/// whether the run's last state is the model.
+fn verdict(nll: &Figure, counting: f64, whole: bool, choices: impl Fn(f64) -> String) -> String {
     const COUNTING: &str = "counting which letters follow which, which takes no network and is hard to beat,";
-    let unsure = format!("as unsure as between {} equally likely letters", choices(nats));
-    let apart = (nats - counting).abs();
+    let unsure = format!("as unsure as between {} equally likely letters", choices(nll.nats));
+    let apart = (nll.nats - counting).abs();
+    if apart < 2.0 * nll.stderr.unwrap_or(0.0) && apart >= ALIKE * counting {
+        return format!(
+            "Hard to tell from so few lines: at each place of a line it never saw it is {unsure}."
+        );
+    }
     if apart < ALIKE * counting {
         return format!(
             "Fair: at each place of a line it never saw it is {unsure}, and {COUNTING} is about as good."
         );
     }
     let counted = format!("{COUNTING} leaves {}", choices(counting));
-    if nats < counting {
+    if nll.nats < counting {
         format!(
             "Good: at each place of a line it never saw it is {unsure}; {counted}. That is {apart:.2} nats a line better."
         )
     } else {
+        let more = if whole { "More steps help, or more lines" } else { "More lines help" };
         format!(
-            "Not yet: at each place of a line it never saw it is {unsure}; {counted}. More steps help, or more lines; with few \
-             lines counting is hard to beat."
+            "Not yet: at each place of a line it never saw it is {unsure}; {counted}. {more}; with few lines counting is hard \
+             to beat."
         )
     }
 }

@@ -163,7 +163,7 @@ fn legend(y: usize, complete: bool, novelty: Novelty) -> Markup {
         @for tenth in 0..5_usize {
             rect class="bar" x=(17 + tenth * 4) y=(y + 24) width="4" height="14" fill-opacity=(format!("{:.2}", 0.1 + 0.2 * tenth as f64)) {}
         }
-        text class="note quiet" x="42" y=(y + 37) { "how sure the model was of the letter" }
+        text class="note quiet" x="42" y=(y + 37) { "how likely the likeliest letter was there" }
         text class="note quiet" x="18" y=(y + 61) {
             @match novelty {
                 Novelty::New => "It is new: no line of the list.",

@@ -19,8 +19,7 @@ use crate::engine::counting;
 use crate::engine::draw::{Drawn, Request};
 use crate::engine::preview::{Observer, Seen, Wanted};
 use crate::engine::score::{Score, spread};
-use crate::engine::settings::{Keep, Settings};
-use crate::engine::split::hold_out;
+use crate::engine::settings::Settings;
 use crate::engine::trainer::{Plan, State, Training};
 use crate::files::checkpoint::{self, Checkpoint};
 use crate::files::corpus::{Corpus, DEFAULT_INPUT, Lines, Split};
@@ -67,9 +66,8 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     {
         say.line(&format!("kept the earlier run as {}", aside.display()));
     }
-    let parts = (training.keep == Keep::Best).then(|| hold_out(corpus.training.iter().cloned()));
-    let (shown, choosing) =
-        parts.as_ref().map_or((&*corpus.training, &[][..]), |(shown, choosing)| (&**shown, &**choosing));
+    let (shown, choosing) = training.keep.split(corpus.training.iter().cloned());
+    let (shown, choosing) = (&*shown, &*choosing);
     let chosen = resumed.is_none() && options.config.is_none() && start.is_none();
     say.found(corpus, config, chosen, training, choosing.len());
     if !options.no_pictures && !options.quiet {
@@ -391,7 +389,8 @@ struct Run<'a> {
 impl Run<'_> {
     /// The lines that it is of, by what they are to it.
     fn known(&self) -> Known<'_> {
-        Known::new(self.corpus.training.iter().map(String::as_str), self.list.lines())
+        let (shown, _) = self.settings.training.keep.split(self.corpus.training.iter().map(String::as_str));
+        Known::new(shown.into_iter(), self.list.lines())
     }
 
     /// Looks at the run as far as its options want to see anything, from `state` on.
