@@ -1,6 +1,6 @@
 //! Whether a drawn text is new, or a line of the list that the model was trained on.
 
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 /// Where a drawn text stands to the list that a model was trained on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
