@@ -1847,6 +1847,13 @@ fn names_are_said_to_be_new_held_out_or_training_lines() {
         let output = scene.run(&[verb, "--model", "alone.mdm"]);
         let said = text(&output.stderr);
         assert!(output.status.success() && said.contains("alone.mdm does not say which list"), "{said}");
+        // What it says to do can be done, and says which names are new.
+        assert!(said.contains("name the list with --input, or give the run folder with --model"), "{said}");
+        let listed = scene.run(&[verb, "--model", "alone.mdm", "--input", "names.txt"]);
+        let whole = scene.run(&[verb, "--model", "run"]);
+        assert!(listed.status.success() && listed.stdout == whole.stdout, "{}", text(&listed.stderr));
+        assert_eq!(text(&listed.stderr), text(&whole.stderr));
+        scene.bad(&[verb, "--model", "alone.mdm", "--input", "none.txt"], 1, &["none.txt"]);
     }
     let json = scene.good(&["sample", "--model", "alone.mdm", "--json"]);
     assert!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["novelty"].is_null(), "{json}");

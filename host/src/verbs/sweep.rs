@@ -21,6 +21,8 @@ pub(crate) fn run(options: &SweepOptions) -> anyhow::Result<Outcome> {
     let mut bytes = ModelBytes::load(options.model.model.as_deref())?;
     announce(&bytes);
     let model = bytes.open()?;
+    let list = model.list(options.input.as_deref());
+    let list = if options.input.is_some() { Ok(list?) } else { list };
     let waiting = Waiting::new("drawing", TEMPERATURES.len(), false);
     let mut columns = Vec::new();
     for temperature in TEMPERATURES {
@@ -29,7 +31,6 @@ pub(crate) fn run(options: &SweepOptions) -> anyhow::Result<Outcome> {
         waiting.note(1);
     }
     drop(waiting);
-    let list = model.list(None);
     let known = list.as_ref().ok().map(List::known);
     let columns = columns.iter().zip(TEMPERATURES).map(|(names, temperature)| {
         let names = names.iter().map(|drawn| marked(&drawn.text, known.as_ref()));
