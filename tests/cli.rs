@@ -1780,6 +1780,27 @@ fn a_model_that_nobody_named_is_named_and_is_of_a_finished_run_that_is_no_trial(
     says(&said(&["sample"]), &["(there is no model in runs/)"]);
 }
 
+/// A table that is only there to be looked at holds up no run for long.
+#[test]
+#[cfg(unix)]
+fn a_damaged_table_is_refused_with_a_command_that_helps() {
+    let (scene, run) = (Scene::new(), "Ann's run");
+    let train =
+        ["train", "--input", "names.txt", "--out", run, "--config", "perceptron-small", "--batch", "4"];
+    scene.good(&[&train[..], &["--steps", "20"]].concat());
+    let resume = [&train[..], &["--resume", "--steps", "40"]].concat();
+    for name in ["previews.tsv", "held_out.csv"] {
+        let path = format!("{run}/{name}");
+        for damaged in [&b"step\nnonsense\n"[..], b"step\n\xff\n"] {
+            scene.write(&path, damaged);
+            scene.bad(&resume, 1, &[&path, "to go on without it"]);
+        }
+        paste(&scene, &resume, "move it aside with: ");
+        assert!(!scene.path(&path).exists());
+    }
+    scene.good(&resume);
+}
+
 /// Names of the list: training lines and held-out ones.
 fn sides() -> [std::collections::HashSet<&'static str>; 2] {
     let lines = (1..).zip(include_str!("../data/names.txt").lines());

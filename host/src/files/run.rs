@@ -332,11 +332,17 @@ pub(crate) fn read_previews(path: &Path, done: u32) -> anyhow::Result<Vec<(u32, 
 }
 
 /// What `row` reads of each line but the first of the table at `path`, which is one of `what`; empty where there is none.
+///
+/// # Errors
+/// Says how the run goes on without the table.
 fn rows<T>(path: &Path, what: &str, row: impl Fn(&str) -> Option<T>) -> anyhow::Result<Vec<T>> {
     if !path.exists() {
         return Ok(Vec::new());
     }
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let (name, aside) = (path.display(), quoted(path));
+    let way_out = format!("to go on without it, move it aside with: mv {aside} {aside}.old");
+    let text = fs::read_to_string(path)
+        .map_err(|error| anyhow::anyhow!("cannot read {name}: {error}; {way_out}"))?;
     let rows: Option<Vec<_>> = text.split('\n').filter(|line| !line.is_empty()).skip(1).map(row).collect();
-    rows.with_context(|| format!("{} is not a table of {what}", path.display()))
+    rows.with_context(|| format!("{name} is not a table of {what}; {way_out}"))
 }
