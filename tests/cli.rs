@@ -1733,8 +1733,8 @@ fn a_model_that_nobody_named_is_named_and_is_of_a_finished_run_that_is_no_trial(
             &said(arguments),
             &[
                 "model       the built-in model (runs/ has no finished run of 1000 steps or more)",
-                "runs/trial is a trial, of 60 steps",
-                "--model runs/trial",
+                "note        the run in runs/trial is a trial of 60 steps; train takes 1000 at least by itself; draw from it \
+                 with: micro-diffusion sample --model runs/trial\n",
             ],
         );
     }
@@ -1758,6 +1758,27 @@ fn a_model_that_nobody_named_is_named_and_is_of_a_finished_run_that_is_no_trial(
     scene.train("runs/trial", &[]);
     says(&said(&["sample"]), &[&taken("own"), "the newer run in runs/trial is a trial"]);
     assert_ne!(scene.good(&["sample"]), built_in);
+
+    // A run that does not say how it was trained, or how far, is not known to be finished.
+    for (name, cut) in [("settings.json", true), ("settings.json", false), ("loss.csv", false)] {
+        let (path, whole) = (format!("runs/own/{name}"), scene.read(&format!("runs/own/{name}")));
+        if cut {
+            scene.write(&path, &whole[..20])
+        } else {
+            fs::remove_file(scene.path(&path)).unwrap()
+        }
+        let said = said(&["sample"]);
+        says(&said, &["model       the built-in model", "the run in runs/trial is a trial"]);
+        assert!(!said.contains("runs/own"), "{said}");
+        fs::rename(scene.path("runs/trial"), scene.path("trial")).unwrap();
+        let output = scene.run(&["sample"]);
+        let reason = format!("it has no {name} that can be read; draw from it with: micro-diffusion sample");
+        says(&text(&output.stderr), &["the run in runs/own does not say", &reason, "--model runs/own\n"]);
+        assert_eq!(text(&output.stdout), built_in);
+        scene.good(&["sample", "--model", "runs/own"]);
+        fs::rename(scene.path("trial"), scene.path("runs/trial")).unwrap();
+        scene.write(&path, &whole);
+    }
 
     // So is one that has no model yet, and one that was to go on past its end and did not come to the next.
     fs::create_dir(scene.path("runs/stopped")).unwrap();
