@@ -1861,10 +1861,10 @@ fn names_are_said_to_be_new_held_out_or_training_lines() {
     assert_eq!(json["novel"], true);
     assert_eq!(json["novelty"], serde_json::json!(vec!["new"; 9]));
 
-    // Off a terminal, tables are marked too.
-    let table = scene.run(&["sweep", "--num", "20"]);
-    assert!(text(&table.stderr).contains("† a training line, ‡ a held-out line, unmarked: new"));
-    let table = text(&table.stdout);
+    // Off a terminal, tables are marked too, and say what the marks mean.
+    let table = scene.good(&["sweep", "--num", "20"]);
+    let (table, legend) = table.split_once("\n\n").unwrap();
+    assert_eq!(legend, "† a training line, ‡ a held-out line, unmarked: new\n");
     let mut marks = 0;
     for line in table.lines().skip(1) {
         let words: Vec<&str> = line.split_whitespace().collect();

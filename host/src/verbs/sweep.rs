@@ -49,10 +49,13 @@ pub(crate) fn run(options: &SweepOptions) -> anyhow::Result<Outcome> {
             writeln!(out, "{}", line.trim_end())?;
         }
     }
+    // The marks go wherever the table goes, and so does what they mean.
+    if known.is_some() {
+        out.lines(&format!("\n{LEGEND}"))?;
+    }
     out.flush()?;
-    match &list {
-        Ok(_) => terminal::say(&format!("names       {LEGEND}")),
-        Err(error) => terminal::say(&terminal::note(&format!("{error:#}"))),
+    if let Err(error) = &list {
+        terminal::say(&terminal::note(&format!("{error:#}")));
     }
     terminal::say(
         "The higher the temperature, the bolder the names; at 0 every letter is the likeliest at its turn.",
