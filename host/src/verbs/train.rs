@@ -514,7 +514,7 @@ fn finale(run: &Run, seen: &Seen, state: &State, say: &mut Progress) -> anyhow::
         }
     }
     // A reader who leaves takes nothing from the run folder.
-    let printed = if no_eval { Ok(()) } else { print(&drawn, &known, say) };
+    let printed = if no_eval { Ok(()) } else { print(&drawn, &known, run.options.quiet, say) };
     if !no_pictures {
         let report = Report {
             config: run.config,
@@ -535,15 +535,17 @@ fn finale(run: &Run, seen: &Seen, state: &State, say: &mut Progress) -> anyhow::
     printed
 }
 
-/// Prints names and says which are lines of the list: on a terminal by their marks, elsewhere by naming them.
-fn print(drawn: &[Drawn], known: &Known, say: &mut Progress) -> anyhow::Result<()> {
-    let marks = terminal::width_of_results().is_some();
+/// Prints names and says which are lines of the list: on a terminal by their marks, elsewhere by naming them. A `quiet` run
+/// says nothing, so that there are no marks that nobody explains.
+fn print(drawn: &[Drawn], known: &Known, quiet: bool, say: &mut Progress) -> anyhow::Result<()> {
+    let marks = !quiet && terminal::width_of_results().is_some();
     let names = drawn.iter().map(|drawn| &*drawn.text);
     let tally = Tally::of(names.clone().map(|name| known.novelty(name)));
     say.heading(&format!("Names: {}", tally.in_words(marks)));
     let mut out = terminal::results();
     for name in names.clone() {
-        let style = if known.novelty(name) == Novelty::New { Style::new() } else { terminal::LISTED };
+        let listed = !quiet && known.novelty(name) != Novelty::New;
+        let style = if listed { terminal::LISTED } else { Style::new() };
         let name = marked(name, Some(known).filter(|_| marks));
         writeln!(out, "{}{name}{}", style.render(), style.render_reset())?;
     }
