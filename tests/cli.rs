@@ -1917,7 +1917,7 @@ fn training_shows_how_a_new_name_of_middling_length_emerged() {
     assert!(text(&output.stdout).lines().any(|name| name == hero), "{hero}");
     assert!(!training.contains(hero) && (5..=8).contains(&hero.len()), "{hero}");
     assert_eq!(states.len(), hero.len() + 1, "{states:?}");
-    assert!(said.contains("names on the way: † a training line, ‡ a held-out line, unmarked: new"), "{said}");
+    assert!(said.contains("marks       † a training line, ‡ a held-out line, unmarked: new"), "{said}");
 }
 
 /// Runs `arguments` in a terminal of `columns`: what it writes there, without the codes of colours. `None` where no terminal can be

@@ -74,7 +74,7 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     say.found(corpus, config, chosen, training, choosing.len());
     if !options.no_pictures && !options.quiet {
         say.forward(corpus, training.seed);
-        say.line(&format!("names on the way: {LEGEND}"));
+        say.line(&format!("marks       {LEGEND}"));
     }
     let start = start.as_ref().map(|start| &*start.weights);
     let plan = Plan { texts: shown, language: corpus.language()?, settings: training, start };
@@ -582,7 +582,7 @@ fn held_out_scores(run: &Run, model: &Model, say: &mut Progress) -> anyhow::Resu
     drop(waiting);
     let of = if count < held_out.len() { format!(" of {}", held_out.len()) } else { String::new() };
     say.line(&format!(
-        "held out: NELBO {}, −ln p {} nats a name ({count}{of} names, {orders} random orders of each)",
+        "score       NELBO {}, −ln p {} nats a name ({count}{of} held-out lines, {orders} random orders of each)",
         with_error(score.nelbo.nats, score.nelbo.stderr, 3),
         with_error(score.nll.nats, score.nll.stderr, 3)
     ));
@@ -593,7 +593,7 @@ fn held_out_scores(run: &Run, model: &Model, say: &mut Progress) -> anyhow::Resu
     drop(waiting);
     let against = if score.nll.nats < counting_nats { "behind" } else { "ahead of" };
     say.line(&format!(
-        "counting: −ln p {counting_nats:.3}, by n-grams of {counting_order} characters: {:.3} {against} the model",
+        "counting    −ln p {counting_nats:.3}, by n-grams of {counting_order} characters: {:.3} {against} the model",
         (counting_nats - score.nll.nats).abs()
     ));
     Ok(Some(Scores { model: score, counting_nats, counting_order, lines }))
