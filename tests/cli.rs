@@ -2050,9 +2050,49 @@ fn names_on_a_terminal_have_marks() {
     for name in expected[..20].iter().filter(|name| name.contains(' ')) {
         assert!(watched.contains(name.as_str()), "{name}: {watched}");
     }
-    for part in ["step 0 of ", "step 3 of ", "_ masked", "green just drawn", "training lines †"] {
+    let parts = ["step 0 of ", "step 3 of ", "_ masked", "green just drawn", "training lines †"];
+    for part in parts.into_iter().chain([", brighter where the network was surer"]) {
         assert!(watched.contains(part), "{part}: {watched}");
     }
+    // A run that is to be quiet does not explain marks, so that it has none.
+    let train =
+        ["train", "--input", "names.txt", "--config", "perceptron-small", "--steps", "400", "--quiet"];
+    let more = ["--lr", "0.02", "--keep", "last", "--dropout", "0", "--weight-decay", "0", "--no-pictures"];
+    let quiet = on_a_terminal(&scene, 80, &[&train[..], &more].concat()).unwrap();
+    let names: Vec<&str> = quiet.lines().map(str::trim).collect();
+    assert!(names.len() == 20 && names.iter().any(|name| training.contains(name)), "{quiet}");
+    assert!(!quiet.contains(['†', '‡']), "{quiet}");
+}
+
+/// What a message quotes for a shell stays whole on a terminal, so that it can be pasted, and letters have one blank before an
+/// arrow, however wide the alphabet is.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_quoted_stays_whole_on_a_terminal() {
+    let scene = Scene::new();
+    let run = "runs/my small trial run";
+    scene.train(run, &[]);
+    for columns in [40, 60, 80] {
+        let Some(written) = on_a_terminal(&scene, columns, &["sample"]) else { return };
+        let command = format!("micro-diffusion sample --model '{run}'\r\n");
+        assert!(written.contains(&command), "{columns}: {written}");
+    }
+    let settings = text(&scene.read(&format!("{run}/settings.json")));
+    scene.write(
+        &format!("{run}/settings.json"),
+        settings.replace("\"steps\": 60", "\"steps\": 90").as_bytes(),
+    );
+    for columns in [40, 60, 80] {
+        let written = on_a_terminal(&scene, columns, &["sample"]).unwrap();
+        assert_eq!(written.matches(&format!("'{run}'")).count(), 2, "{columns}: {written}");
+        let command = format!("micro-diffusion train --out '{run}' --resume\r\n");
+        assert!(written.contains(&command), "{columns}: {written}");
+    }
+    scene.write("wide.txt", "漢字ab\n字漢ba\nab漢字\n".repeat(9).as_bytes());
+    let train = ["train", "--input", "wide.txt", "--out", "wide", "--steps", "3", "--batch", "4"];
+    scene.good(&[&train[..], &["--no-eval", "--no-pictures"]].concat());
+    let traced = scene.good(&["sample", "--model", "wide", "--trace", "--num", "5"]);
+    assert!(traced.contains("_ → ") && !traced.contains("  → "), "{traced}");
 }
 
 #[cfg(target_os = "linux")]
