@@ -1759,27 +1759,6 @@ fn a_model_that_nobody_named_is_named_and_is_of_a_finished_run_that_is_no_trial(
     says(&said(&["sample"]), &[&taken("own"), "the newer run in runs/trial is a trial"]);
     assert_ne!(scene.good(&["sample"]), built_in);
 
-    // A run that does not say how it was trained, or how far, is not known to be finished.
-    for (name, cut) in [("settings.json", true), ("settings.json", false), ("loss.csv", false)] {
-        let (path, whole) = (format!("runs/own/{name}"), scene.read(&format!("runs/own/{name}")));
-        if cut {
-            scene.write(&path, &whole[..20])
-        } else {
-            fs::remove_file(scene.path(&path)).unwrap()
-        }
-        let said = said(&["sample"]);
-        says(&said, &["model       the built-in model", "the run in runs/trial is a trial"]);
-        assert!(!said.contains("runs/own"), "{said}");
-        fs::rename(scene.path("runs/trial"), scene.path("trial")).unwrap();
-        let output = scene.run(&["sample"]);
-        let reason = format!("it has no {name} that can be read; draw from it with: micro-diffusion sample");
-        says(&text(&output.stderr), &["the run in runs/own does not say", &reason, "--model runs/own\n"]);
-        assert_eq!(text(&output.stdout), built_in);
-        scene.good(&["sample", "--model", "runs/own"]);
-        fs::rename(scene.path("trial"), scene.path("runs/trial")).unwrap();
-        scene.write(&path, &whole);
-    }
-
     // So is one that has no model yet, and one that was to go on past its end and did not come to the next.
     fs::create_dir(scene.path("runs/stopped")).unwrap();
     scene.write("runs/stopped/checkpoint.safetensors", &scene.read("runs/own/checkpoint.safetensors"));
@@ -1799,6 +1778,40 @@ fn a_model_that_nobody_named_is_named_and_is_of_a_finished_run_that_is_no_trial(
     fs::remove_dir_all(scene.path("runs")).unwrap();
     scene.train("elsewhere", &[]);
     says(&said(&["sample"]), &["(there is no model in runs/)"]);
+}
+
+/// A run that does not say how it was trained, or how far, is not known to be finished.
+#[test]
+fn a_run_that_lost_its_settings_or_losses_is_taken_only_by_name() {
+    let scene = Scene::new();
+    let built_in = scene.good(&["sample", "--model", "built-in"]);
+    let long = [&SHORT[..3], &["--steps", "1000"], &SHORT[5..]].concat();
+    scene.good(&[&long[..], &["--input", "names.txt", "--out", "runs/own"]].concat());
+    let own = scene.good(&["sample"]);
+    assert_ne!(own, built_in);
+    for (name, cut) in [("settings.json", true), ("settings.json", false), ("loss.csv", false)] {
+        let path = format!("runs/own/{name}");
+        let whole = scene.read(&path);
+        if cut {
+            scene.write(&path, &whole[..20]);
+        } else {
+            fs::remove_file(scene.path(&path)).unwrap();
+        }
+        let output = scene.run(&["sample"]);
+        let said = text(&output.stderr);
+        let reason = format!(
+            "it has no {name} that can be read; draw from it with: micro-diffusion sample --model runs/own\n"
+        );
+        for part in
+            ["model       the built-in model", "note        the run in runs/own does not say", &reason]
+        {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        assert_eq!(text(&output.stdout), built_in);
+        assert_eq!(scene.good(&["sample", "--model", "runs/own"]), own);
+        scene.write(&path, &whole);
+    }
+    assert_eq!(scene.good(&["sample"]), own);
 }
 
 /// A table that is only there to be looked at holds up no run for long.
