@@ -142,7 +142,7 @@ fn a_finished_run_goes_on_past_its_end() {
         let (_, said) = scene.run(0, &format!("{resume} --steps 100 --threads 1"));
         assert!(
             said.contains("going on from step 60")
-                && said.contains("trained 40 steps")
+                && said.contains("trained     40 steps")
                 && said.contains("100 in all"),
             "{said}"
         );
