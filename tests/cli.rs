@@ -1733,8 +1733,8 @@ fn a_model_that_nobody_named_is_named_and_is_of_a_finished_run_that_is_no_trial(
             &said(arguments),
             &[
                 "model       the built-in model (runs/ has no finished run of 1000 steps or more)",
-                "runs/trial is a trial, of 60 steps",
-                "--model runs/trial",
+                "note        the run in runs/trial is a trial of 60 steps; train takes 1000 at least by itself; draw from it \
+                 with: micro-diffusion sample --model runs/trial\n",
             ],
         );
     }
@@ -1780,6 +1780,61 @@ fn a_model_that_nobody_named_is_named_and_is_of_a_finished_run_that_is_no_trial(
     says(&said(&["sample"]), &["(there is no model in runs/)"]);
 }
 
+/// A run that does not say how it was trained, or how far, is not known to be finished.
+#[test]
+fn a_run_that_lost_its_settings_or_losses_is_taken_only_by_name() {
+    let scene = Scene::new();
+    let built_in = scene.good(&["sample", "--model", "built-in"]);
+    let long = [&SHORT[..3], &["--steps", "1000"], &SHORT[5..]].concat();
+    scene.good(&[&long[..], &["--input", "names.txt", "--out", "runs/own"]].concat());
+    let own = scene.good(&["sample"]);
+    assert_ne!(own, built_in);
+    for (name, cut) in [("settings.json", true), ("settings.json", false), ("loss.csv", false)] {
+        let path = format!("runs/own/{name}");
+        let whole = scene.read(&path);
+        if cut {
+            scene.write(&path, &whole[..20]);
+        } else {
+            fs::remove_file(scene.path(&path)).unwrap();
+        }
+        let output = scene.run(&["sample"]);
+        let said = text(&output.stderr);
+        let reason = format!(
+            "it has no {name} that can be read; draw from it with: micro-diffusion sample --model runs/own\n"
+        );
+        for part in
+            ["model       the built-in model", "note        the run in runs/own does not say", &reason]
+        {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        assert_eq!(text(&output.stdout), built_in);
+        assert_eq!(scene.good(&["sample", "--model", "runs/own"]), own);
+        scene.write(&path, &whole);
+    }
+    assert_eq!(scene.good(&["sample"]), own);
+}
+
+/// A table that is only there to be looked at holds up no run for long.
+#[test]
+#[cfg(unix)]
+fn a_damaged_table_is_refused_with_a_command_that_helps() {
+    let (scene, run) = (Scene::new(), "Ann's run");
+    let train =
+        ["train", "--input", "names.txt", "--out", run, "--config", "perceptron-small", "--batch", "4"];
+    scene.good(&[&train[..], &["--steps", "20"]].concat());
+    let resume = [&train[..], &["--resume", "--steps", "40"]].concat();
+    for name in ["previews.tsv", "held_out.csv"] {
+        let path = format!("{run}/{name}");
+        for damaged in [&b"step\nnonsense\n"[..], b"step\n\xff\n"] {
+            scene.write(&path, damaged);
+            scene.bad(&resume, 1, &[&path, "to go on without it"]);
+        }
+        paste(&scene, &resume, "move it aside with: ");
+        assert!(!scene.path(&path).exists());
+    }
+    scene.good(&resume);
+}
+
 /// Names of the list: training lines and held-out ones.
 fn sides() -> [std::collections::HashSet<&'static str>; 2] {
     let lines = (1..).zip(include_str!("../data/names.txt").lines());
@@ -1819,10 +1874,10 @@ fn names_are_said_to_be_new_held_out_or_training_lines() {
     assert_eq!(json["novel"], true);
     assert_eq!(json["novelty"], serde_json::json!(vec!["new"; 9]));
 
-    // Off a terminal, tables are marked too.
-    let table = scene.run(&["sweep", "--num", "20"]);
-    assert!(text(&table.stderr).contains("† a training line, ‡ a held-out line, unmarked: new"));
-    let table = text(&table.stdout);
+    // Off a terminal, tables are marked too, and say what the marks mean.
+    let table = scene.good(&["sweep", "--num", "20"]);
+    let (table, legend) = table.split_once("\n\n").unwrap();
+    assert_eq!(legend, "† a training line, ‡ a held-out line, unmarked: new\n");
     let mut marks = 0;
     for line in table.lines().skip(1) {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -1847,6 +1902,13 @@ fn names_are_said_to_be_new_held_out_or_training_lines() {
         let output = scene.run(&[verb, "--model", "alone.mdm"]);
         let said = text(&output.stderr);
         assert!(output.status.success() && said.contains("alone.mdm does not say which list"), "{said}");
+        // What it says to do can be done, and says which names are new.
+        assert!(said.contains("name the list with --input, or give the run folder with --model"), "{said}");
+        let listed = scene.run(&[verb, "--model", "alone.mdm", "--input", "names.txt"]);
+        let whole = scene.run(&[verb, "--model", "run"]);
+        assert!(listed.status.success() && listed.stdout == whole.stdout, "{}", text(&listed.stderr));
+        assert_eq!(text(&listed.stderr), text(&whole.stderr));
+        scene.bad(&[verb, "--model", "alone.mdm", "--input", "none.txt"], 1, &["none.txt"]);
     }
     let json = scene.good(&["sample", "--model", "alone.mdm", "--json"]);
     assert!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["novelty"].is_null(), "{json}");
@@ -1868,7 +1930,7 @@ fn training_shows_how_a_new_name_of_middling_length_emerged() {
     assert!(text(&output.stdout).lines().any(|name| name == hero), "{hero}");
     assert!(!training.contains(hero) && (5..=8).contains(&hero.len()), "{hero}");
     assert_eq!(states.len(), hero.len() + 1, "{states:?}");
-    assert!(said.contains("names on the way: † a training line, ‡ a held-out line, unmarked: new"), "{said}");
+    assert!(said.contains("marks       † a training line, ‡ a held-out line, unmarked: new"), "{said}");
 }
 
 /// Runs `arguments` in a terminal of `columns`: what it writes there, without the codes of colours. `None` where no terminal can be
@@ -2001,9 +2063,49 @@ fn names_on_a_terminal_have_marks() {
     for name in expected[..20].iter().filter(|name| name.contains(' ')) {
         assert!(watched.contains(name.as_str()), "{name}: {watched}");
     }
-    for part in ["step 0 of ", "step 3 of ", "_ masked", "green just drawn", "training lines †"] {
+    let parts = ["step 0 of ", "step 3 of ", "_ masked", "green just drawn", "training lines †"];
+    for part in parts.into_iter().chain([", brighter where the network was surer"]) {
         assert!(watched.contains(part), "{part}: {watched}");
     }
+    // A run that is to be quiet does not explain marks, so that it has none.
+    let train =
+        ["train", "--input", "names.txt", "--config", "perceptron-small", "--steps", "400", "--quiet"];
+    let more = ["--lr", "0.02", "--keep", "last", "--dropout", "0", "--weight-decay", "0", "--no-pictures"];
+    let quiet = on_a_terminal(&scene, 80, &[&train[..], &more].concat()).unwrap();
+    let names: Vec<&str> = quiet.lines().map(str::trim).collect();
+    assert!(names.len() == 20 && names.iter().any(|name| training.contains(name)), "{quiet}");
+    assert!(!quiet.contains(['†', '‡']), "{quiet}");
+}
+
+/// What a message quotes for a shell stays whole on a terminal, so that it can be pasted, and letters have one blank before an
+/// arrow, however wide the alphabet is.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_quoted_stays_whole_on_a_terminal() {
+    let scene = Scene::new();
+    let run = "runs/my small trial run";
+    scene.train(run, &[]);
+    for columns in [40, 60, 80] {
+        let Some(written) = on_a_terminal(&scene, columns, &["sample"]) else { return };
+        let command = format!("micro-diffusion sample --model '{run}'\r\n");
+        assert!(written.contains(&command), "{columns}: {written}");
+    }
+    let settings = text(&scene.read(&format!("{run}/settings.json")));
+    scene.write(
+        &format!("{run}/settings.json"),
+        settings.replace("\"steps\": 60", "\"steps\": 90").as_bytes(),
+    );
+    for columns in [40, 60, 80] {
+        let written = on_a_terminal(&scene, columns, &["sample"]).unwrap();
+        assert_eq!(written.matches(&format!("'{run}'")).count(), 2, "{columns}: {written}");
+        let command = format!("micro-diffusion train --out '{run}' --resume\r\n");
+        assert!(written.contains(&command), "{columns}: {written}");
+    }
+    scene.write("wide.txt", "漢字ab\n字漢ba\nab漢字\n".repeat(9).as_bytes());
+    let train = ["train", "--input", "wide.txt", "--out", "wide", "--steps", "3", "--batch", "4"];
+    scene.good(&[&train[..], &["--no-eval", "--no-pictures"]].concat());
+    let traced = scene.good(&["sample", "--model", "wide", "--trace", "--num", "5"]);
+    assert!(traced.contains("_ → ") && !traced.contains("  → "), "{traced}");
 }
 
 #[cfg(target_os = "linux")]

@@ -76,7 +76,7 @@ fn a_short_list_keeps_its_best_state_and_names_its_copies() {
     let (names, said) = scene.run(0, &format!("{train} --out best"));
     assert!(said.contains("8 of the lines to train on are kept to choose"), "{said}");
     assert!(
-        said.contains("kept the state after ") && said.contains(" of 1000 steps, the best by the 8"),
+        said.contains("kept        the state after ") && said.contains(" of 1000 steps, the best by the 8"),
         "{said}"
     );
     let (learned, at_the_end) = scene.run(0, &format!("{train} --out last --keep last"));
@@ -142,7 +142,7 @@ fn a_finished_run_goes_on_past_its_end() {
         let (_, said) = scene.run(0, &format!("{resume} --steps 100 --threads 1"));
         assert!(
             said.contains("going on from step 60")
-                && said.contains("trained 40 steps")
+                && said.contains("trained     40 steps")
                 && said.contains("100 in all"),
             "{said}"
         );
@@ -285,7 +285,10 @@ fn counting_stands_beside_the_model() {
     let (json, _) = scene.run(0, "eval --model run --json --num 0 --orders 1");
     let json: Value = serde_json::from_str(&json).unwrap();
     let (nats, order) = (json["counting_nats_per_name"].as_f64().unwrap(), &json["counting_order"]);
-    assert!(said.contains(&format!("counting: −ln p {nats:.3}, by n-grams of {order} characters")), "{said}");
+    assert!(
+        said.contains(&format!("counting    −ln p {nats:.3}, by n-grams of {order} characters")),
+        "{said}"
+    );
     let page = scene.read("run/report.html");
     let row = format!("counting letters<span>by n-grams of {order} characters</span>");
     let (_, cells) = page.split_once(&row).unwrap();

@@ -239,8 +239,8 @@ pub(crate) struct SampleOptions {
     /// Leave out repeats
     #[arg(long)]
     pub(crate) unique: bool,
-    /// The list that --novel leaves out [default: that of the model's run]
-    #[arg(long, value_name = "FILE", requires = "novel")]
+    /// The list by which names are new or not, and which --novel leaves out; - is stdin [default: that of the model's run]
+    #[arg(long, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
     /// Show how the names emerge, in place; off a terminal, print them as without
     #[arg(long, conflicts_with_all = ["trace", "json"])]
@@ -325,6 +325,9 @@ pub(crate) struct SweepOptions {
     /// How many names at each temperature
     #[arg(long, short, default_value_t = 10, allow_negative_numbers = true)]
     pub(crate) num: u32,
+    /// The list by which names are new or not; - is stdin [default: that of the model's run]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
     /// Which positions are revealed first
     #[arg(long, value_parser = order(), default_value = order_name(draw::ORDER))]
     pub(crate) sampler: Order,

@@ -240,7 +240,7 @@ pub(crate) fn settings_of(model: &Path) -> anyhow::Result<Option<RunSettings>> {
 pub(crate) struct Newest {
     /// The model of the newest run that was finished and is no trial.
     pub(crate) model: Option<PathBuf>,
-    /// That a newer run is neither, and how to get at it.
+    /// That a run is not taken, newer than that one if there is one, why, and how to get at it.
     pub(crate) passed: Option<String>,
 }
 
@@ -252,41 +252,48 @@ pub(crate) fn newest() -> Newest {
     let runs = folders.filter_map(|entry| Some((age(&entry.path())?, entry.path())));
     let mut runs: Vec<(SystemTime, PathBuf)> = runs.collect();
     runs.sort();
-    let mut newest = Newest::default();
+    let (mut model, mut passed) = (None, None);
     for (_, folder) in runs.into_iter().rev() {
         let Some(why) = shortcoming(&folder) else {
-            return Newest { model: Some(folder.join(MODEL)), ..newest };
+            model = Some(folder.join(MODEL));
+            break;
         };
-        newest.passed.get_or_insert(why);
+        passed.get_or_insert((folder, why));
     }
-    newest
+    let run = if model.is_some() { "newer run" } else { "run" };
+    let passed = passed.map(|(folder, why)| format!("the {run} in {} {why}", folder.display()));
+    Newest { model, passed }
 }
 
-/// Why nobody is to draw from the run in `folder` unasked, and how it is asked for: its schedule has not come to its end, or
-/// has so few steps that it was a trial. `None` where it is fit for it.
+/// Why nobody is to draw from the run in `folder` unasked, and how it is asked for: nobody knows how it was trained, its
+/// schedule has not come to its end, or has so few steps that it was a trial. `None` where it is fit for it.
 fn shortcoming(folder: &Path) -> Option<String> {
-    let (model, name) = (folder.join(MODEL), folder.display());
-    let path = quoted(folder);
+    let (model, path) = (folder.join(MODEL), quoted(folder));
     let go_on = format!("go on with: micro-diffusion train --out {path} --resume");
+    let draw = format!("draw from it with: micro-diffusion sample --model {path}");
     if !model.exists() {
-        return Some(format!("the newer run in {name} is unfinished and has no model yet; {go_on}"));
+        return Some(format!("is unfinished and has no model yet; {go_on}"));
     }
-    let steps = stored_settings(&model)?.training.steps;
+    let Some(RunSettings { training: Settings { steps, .. }, .. }) = stored_settings(&model) else {
+        return Some(format!(
+            "does not say how it was trained: it has no {SETTINGS} that can be read; {draw}"
+        ));
+    };
     // The table of losses is written at the end of the schedule, the settings at its start.
     let table = fs::read_to_string(folder.join(LOSS)).unwrap_or_default();
     let last = table.lines().last().and_then(|row| row.split(',').next()?.parse::<u32>().ok());
-    if let Some(done) = last.filter(|done| *done < steps) {
+    let Some(done) = last else {
         return Some(format!(
-            "the newer run in {name} is unfinished: its model is that of step {done} of {steps}, which --model {path} takes; \
-             {go_on}"
+            "does not say whether it is finished: it has no {LOSS} that can be read; {draw}"
+        ));
+    };
+    if done < steps {
+        return Some(format!(
+            "is unfinished: its model is that of step {done} of {steps}, which --model {path} takes; {go_on}"
         ));
     }
-    (steps < LEAST_STEPS).then(|| {
-        format!(
-            "the newer run in {name} is a trial, of {steps} steps where {LEAST_STEPS} are the least that train takes by itself; \
-             --model {path} takes its model"
-        )
-    })
+    (steps < LEAST_STEPS)
+        .then(|| format!("is a trial of {steps} steps; train takes {LEAST_STEPS} at least by itself; {draw}"))
 }
 
 /// The first line of the table of held-out scores; runs of earlier versions have the first two columns alone.
@@ -332,11 +339,17 @@ pub(crate) fn read_previews(path: &Path, done: u32) -> anyhow::Result<Vec<(u32, 
 }
 
 /// What `row` reads of each line but the first of the table at `path`, which is one of `what`; empty where there is none.
+///
+/// # Errors
+/// Says how the run goes on without the table.
 fn rows<T>(path: &Path, what: &str, row: impl Fn(&str) -> Option<T>) -> anyhow::Result<Vec<T>> {
     if !path.exists() {
         return Ok(Vec::new());
     }
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let (name, aside) = (path.display(), quoted(path));
+    let way_out = format!("to go on without it, move it aside with: mv {aside} {aside}.old");
+    let text = fs::read_to_string(path)
+        .map_err(|error| anyhow::anyhow!("cannot read {name}: {error}; {way_out}"))?;
     let rows: Option<Vec<_>> = text.split('\n').filter(|line| !line.is_empty()).skip(1).map(row).collect();
-    rows.with_context(|| format!("{} is not a table of {what}", path.display()))
+    rows.with_context(|| format!("{name} is not a table of {what}; {way_out}"))
 }

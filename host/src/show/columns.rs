@@ -75,6 +75,40 @@ const PROGRAMS: [&str; 15] = [
     "unzip",
 ];
 
+/// The words of `text`. What is quoted for a shell, such as a path with blanks, is one word, so that it can be pasted.
+fn words(text: &str) -> Vec<&str> {
+    let (mut words, mut rest) = (Vec::new(), Some(text));
+    while let Some(text) = rest {
+        let end = text.find(' ').unwrap_or(text.len());
+        let end = if begins_quoted(text) { quoted_end(text).unwrap_or(end) } else { end };
+        words.push(&text[..end]);
+        rest = text.get(end + 1..);
+    }
+    words
+}
+
+/// Whether a path in quotes begins `text`.
+fn begins_quoted(text: &str) -> bool {
+    let text = text.strip_prefix("./").unwrap_or(text);
+    text.starts_with('\'') || text.starts_with("$'")
+}
+
+/// Where the first blank of `text` outside quotes is, or its end; `None` where a quote is not closed.
+fn quoted_end(text: &str) -> Option<usize> {
+    let escapes_inside = text.trim_start_matches("./").starts_with('$');
+    let (mut inside, mut escaped) = (false, false);
+    for (place, character) in text.char_indices() {
+        match character {
+            _ if escaped => escaped = false,
+            '\\' => escaped = !inside || escapes_inside,
+            '\'' => inside = !inside,
+            ' ' if !inside => return Some(place),
+            _ => {}
+        }
+    }
+    (!inside).then_some(text.len())
+}
+
 /// `line` on lines of `columns` columns, broken between words. What follows a label stays to the right of it. A command at its
 /// end stays whole, so that it can be pasted.
 pub(crate) fn fitted(line: &str, columns: usize) -> String {
@@ -90,9 +124,9 @@ pub(crate) fn fitted(line: &str, columns: usize) -> String {
         .find(|start| line[*start..].split(' ').next().is_some_and(|first| PROGRAMS.contains(&first)));
     let (text, command) = line.split_at(command.unwrap_or(line.len()));
     let room = columns.saturating_sub(lead.len()).max(2);
-    // An alphabet is cut between characters; a path stays whole.
-    let words = text.trim_end().split(' ').flat_map(|word| {
-        let is_cut = width(word) > room && !word.contains('/');
+    // An alphabet is cut between characters; a path stays whole, and only one in quotes holds a blank.
+    let words = words(text.trim_end()).into_iter().flat_map(|word| {
+        let is_cut = width(word) > room && !word.contains(['/', ' ']);
         let cells = word.chars().map(|character| character.width().unwrap_or(0));
         if is_cut { folded(word, 0, cells, room) } else { vec![word.to_owned()] }
     });

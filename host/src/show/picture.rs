@@ -32,9 +32,10 @@ impl<'a> Painter<'a> {
         Self { alphabet, cell: cells.max().unwrap_or(1), shaded: false }
     }
 
-    /// A state as text; the symbols that `before` had masked stand out.
+    /// A state as text; the symbols that `before` had masked stand out. A narrow one has the columns of a wide one before the
+    /// next, and none at the end.
     pub(crate) fn frame(&self, frame: &Frame, before: Option<&Frame>) -> String {
-        let mut line = String::new();
+        let (mut line, mut blanks) = (String::new(), 0);
         for (position, symbol) in frame.symbols.iter().enumerate() {
             let fresh = before.is_some_and(|before| before.symbols[position].is_none());
             let (character, style) = match symbol {
@@ -44,8 +45,9 @@ impl<'a> Painter<'a> {
                     (self.alphabet.character(*symbol).unwrap_or(MASK), if fresh { FRESH } else { shade })
                 }
             };
+            line.extend(std::iter::repeat_n(' ', blanks));
             line.push_str(&format!("{}{}{}", style.render(), alone(character), style.render_reset()));
-            line.extend(std::iter::repeat_n(' ', self.cell - cell(character)));
+            blanks = self.cell - cell(character);
         }
         line
     }

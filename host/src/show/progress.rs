@@ -213,7 +213,7 @@ impl Progress {
             _ => format!("the state after {step} of {steps} steps"),
         };
         self.line(&format!(
-            "kept {state}, the best by the {choosing} lines kept for choosing: {nats:.2} nats a name"
+            "kept        {state}, the best by the {choosing} lines kept for choosing: {nats:.2} nats a name"
         ));
     }
 
@@ -222,7 +222,7 @@ impl Progress {
         let steps = state.losses.len();
         let all = if now < steps { format!(", {steps} in all") } else { String::new() };
         self.line(&format!(
-            "trained {} in {:.1} s{all}; loss {:.3} nats a name over the last {}",
+            "trained     {} in {:.1} s{all}; loss {:.3} nats a name over the last {}",
             counted(now, "step"),
             time.as_secs_f64(),
             recent(&state.losses),

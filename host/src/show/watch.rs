@@ -180,7 +180,11 @@ impl<'a> Grid<'a> {
 
     /// Which step it is, and what the signs mean, as far as there is room.
     fn status(&self, step: usize, steps: usize) -> String {
-        let colours = if self.colour { &[", green just drawn", ", the brighter the surer"][..] } else { &[] };
+        let colours = if self.colour {
+            &[", green just drawn", ", brighter where the network was surer"][..]
+        } else {
+            &[]
+        };
         // The last column stays free, where some terminals would begin a new line.
         let room = usize::from(self.window.1).saturating_sub(1);
         let mut status = format!("step {step} of {steps}");

@@ -68,7 +68,7 @@ pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
         ..options.draw.request(options.seed)
     };
     let list = model.list(options.input.as_deref());
-    let list = if options.novel { Ok(list?) } else { list };
+    let list = if options.novel || options.input.is_some() { Ok(list?) } else { list };
     if let (true, Ok(List { note: Some(note), .. })) = (options.novel, &list) {
         terminal::say(&terminal::note(note));
     }

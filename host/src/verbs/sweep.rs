@@ -21,6 +21,8 @@ pub(crate) fn run(options: &SweepOptions) -> anyhow::Result<Outcome> {
     let mut bytes = ModelBytes::load(options.model.model.as_deref())?;
     announce(&bytes);
     let model = bytes.open()?;
+    let list = model.list(options.input.as_deref());
+    let list = if options.input.is_some() { Ok(list?) } else { list };
     let waiting = Waiting::new("drawing", TEMPERATURES.len(), false);
     let mut columns = Vec::new();
     for temperature in TEMPERATURES {
@@ -29,7 +31,6 @@ pub(crate) fn run(options: &SweepOptions) -> anyhow::Result<Outcome> {
         waiting.note(1);
     }
     drop(waiting);
-    let list = model.list(None);
     let known = list.as_ref().ok().map(List::known);
     let columns = columns.iter().zip(TEMPERATURES).map(|(names, temperature)| {
         let names = names.iter().map(|drawn| marked(&drawn.text, known.as_ref()));
@@ -48,10 +49,13 @@ pub(crate) fn run(options: &SweepOptions) -> anyhow::Result<Outcome> {
             writeln!(out, "{}", line.trim_end())?;
         }
     }
+    // The marks go wherever the table goes, and so does what they mean.
+    if known.is_some() {
+        out.lines(&format!("\n{LEGEND}"))?;
+    }
     out.flush()?;
-    match &list {
-        Ok(_) => terminal::say(&format!("names       {LEGEND}")),
-        Err(error) => terminal::say(&terminal::note(&format!("{error:#}"))),
+    if let Err(error) = &list {
+        terminal::say(&terminal::note(&format!("{error:#}")));
     }
     terminal::say(
         "The higher the temperature, the bolder the names; at 0 every letter is the likeliest at its turn.",

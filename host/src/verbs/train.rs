@@ -72,7 +72,7 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     say.found(corpus, config, chosen, training, choosing.len());
     if !options.no_pictures && !options.quiet {
         say.forward(corpus, training.seed);
-        say.line(&format!("names on the way: {LEGEND}"));
+        say.line(&format!("marks       {LEGEND}"));
     }
     let start = start.as_ref().map(|start| &*start.weights);
     let plan = Plan { texts: shown, language: corpus.language()?, settings: training, start };
@@ -513,7 +513,7 @@ fn finale(run: &Run, seen: &Seen, state: &State, say: &mut Progress) -> anyhow::
         }
     }
     // A reader who leaves takes nothing from the run folder.
-    let printed = if no_eval { Ok(()) } else { print(&drawn, &known, say) };
+    let printed = if no_eval { Ok(()) } else { print(&drawn, &known, run.options.quiet, say) };
     if !no_pictures {
         let report = Report {
             config: run.config,
@@ -534,15 +534,17 @@ fn finale(run: &Run, seen: &Seen, state: &State, say: &mut Progress) -> anyhow::
     printed
 }
 
-/// Prints names and says which are lines of the list: on a terminal by their marks, elsewhere by naming them.
-fn print(drawn: &[Drawn], known: &Known, say: &mut Progress) -> anyhow::Result<()> {
-    let marks = terminal::width_of_results().is_some();
+/// Prints names and says which are lines of the list: on a terminal by their marks, elsewhere by naming them. A `quiet` run
+/// says nothing, so that there are no marks that nobody explains.
+fn print(drawn: &[Drawn], known: &Known, quiet: bool, say: &mut Progress) -> anyhow::Result<()> {
+    let marks = !quiet && terminal::width_of_results().is_some();
     let names = drawn.iter().map(|drawn| &*drawn.text);
     let tally = Tally::of(names.clone().map(|name| known.novelty(name)));
     say.heading(&format!("Names: {}", tally.in_words(marks)));
     let mut out = terminal::results();
     for name in names.clone() {
-        let style = if known.novelty(name) == Novelty::New { Style::new() } else { terminal::LISTED };
+        let listed = !quiet && known.novelty(name) != Novelty::New;
+        let style = if listed { terminal::LISTED } else { Style::new() };
         let name = marked(name, Some(known).filter(|_| marks));
         writeln!(out, "{}{name}{}", style.render(), style.render_reset())?;
     }
@@ -579,7 +581,7 @@ fn held_out_scores(run: &Run, model: &Model, say: &mut Progress) -> anyhow::Resu
     drop(waiting);
     let of = if count < held_out.len() { format!(" of {}", held_out.len()) } else { String::new() };
     say.line(&format!(
-        "held out: NELBO {}, −ln p {} nats a name ({count}{of} names, {orders} random orders of each)",
+        "score       NELBO {}, −ln p {} nats a name ({count}{of} held-out lines, {orders} random orders of each)",
         with_error(score.nelbo.nats, score.nelbo.stderr, 3),
         with_error(score.nll.nats, score.nll.stderr, 3)
     ));
@@ -590,7 +592,7 @@ fn held_out_scores(run: &Run, model: &Model, say: &mut Progress) -> anyhow::Resu
     drop(waiting);
     let against = if score.nll.nats < counting_nats { "behind" } else { "ahead of" };
     say.line(&format!(
-        "counting: −ln p {counting_nats:.3}, by n-grams of {counting_order} characters: {:.3} {against} the model",
+        "counting    −ln p {counting_nats:.3}, by n-grams of {counting_order} characters: {:.3} {against} the model",
         (counting_nats - score.nll.nats).abs()
     ));
     Ok(Some(Scores { model: score, counting_nats, counting_order, lines }))
