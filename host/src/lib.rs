@@ -7,6 +7,7 @@
 /// Trains, draws and scores. The engine knows no option, no file and no terminal.
 pub mod engine {
     // 1. Training.
+    pub(crate) mod split;
     pub(crate) mod settings;
     pub(crate) mod language;
     pub mod aligned;
@@ -17,7 +18,6 @@ pub mod engine {
     pub(crate) mod quantised_training;
 
     // 2. Drawing and scoring.
-    pub(crate) mod split;
     pub(crate) mod description;
     pub(crate) mod source;
     pub(crate) mod forms;
