@@ -18,6 +18,7 @@ use crate::denoiser::{
     to_scores,
 };
 use crate::kernels::Kernels;
+use crate::linear::GROUP;
 use crate::math::{Real, Stored};
 use crate::rng::Stream;
 use crate::softmax::Target;
@@ -122,13 +123,15 @@ pub fn output_forward<R: Real, K: Kernels<R>, const L: usize>(
     d_logits: &mut [R],
     losses: &mut [R],
 ) {
-    in_scored_rows(batch, position, |rows| kernels.linear_forward(weight, bias, rows, hidden, d_logits));
     let none = Target { row: 0, clean: 0, weight: 0.0 };
     let target = |row, example: &Example<L>| {
         let (clean, weight) = (example.clean.symbol(position), example.weight(position));
         (Target { row, clean, weight }, weight != 0.0)
     };
     in_groups(batch, none, target, |targets| {
+        let mut rows = [0; GROUP];
+        rows.iter_mut().zip(targets).for_each(|(row, target)| *row = target.row);
+        kernels.linear_forward(weight, bias, rows.get(..targets.len()).unwrap_or(&[]), hidden, d_logits);
         kernels.cross_entropy_of_rows(targets, d_logits, bias.len(), symbols, losses);
     });
 }

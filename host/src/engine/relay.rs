@@ -89,8 +89,8 @@ struct Counts {
 }
 
 /// The tables and outputs of each of `threads` threads, in the order of the positions, with as even a share of the work as
-/// whole outputs allow: one output at least, and fewer threads where there are fewer positions. Outputs are few and large, so they are dealt out
-/// first, and tables make up for what is uneven.
+/// whole outputs allow: one output at least, and fewer threads where there are fewer positions. Outputs are few and large, so
+/// they are dealt out first, and tables make up for what is uneven.
 ///
 /// The same in every step of a run: weights that change hands travel.
 fn shares(longer: &[f32], threads: usize) -> Vec<Counts> {
