@@ -254,8 +254,8 @@ fn text_in_pictures_is_text() {
     assert!(report.contains("&lt;") && report.contains("&amp;") && !report.contains("&\">"));
 }
 
-/// The candidates beside a step are those it drew from: the likeliest has the probability that the picture shows as how sure the
-/// model was, and the drawn letters make the name.
+/// The candidates beside a step are those it drew from: the likeliest has the probability that the picture shows, and
+/// the drawn letters make the name.
 #[test]
 fn a_step_shows_what_it_chose_from() {
     let folder = scene();

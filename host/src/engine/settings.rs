@@ -1,5 +1,7 @@
 //! The settings of a training run: all that decides its result, besides the data.
 
+use std::borrow::Cow;
+
 use micro_diffusion::adam::learning_rate;
 use micro_diffusion::tensor::Dtype;
 use serde::{Deserialize, Serialize};
@@ -39,10 +41,13 @@ pub(crate) enum Keep {
 
 impl Keep {
     /// Training lines in those that are trained on and those that choose the state.
-    pub(crate) fn split<T>(self, lines: impl IntoIterator<Item = T>) -> (Vec<T>, Vec<T>) {
+    pub(crate) fn split<T: Clone>(self, lines: &[T]) -> (Cow<'_, [T]>, Vec<T>) {
         match self {
-            Self::Best => hold_out(lines),
-            Self::Last => (lines.into_iter().collect(), Vec::new()),
+            Self::Best => {
+                let (shown, choosing) = hold_out(lines.iter().cloned());
+                (Cow::Owned(shown), choosing)
+            }
+            Self::Last => (Cow::Borrowed(lines), Vec::new()),
         }
     }
 

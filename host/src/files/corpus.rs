@@ -216,8 +216,8 @@ impl Lines {
     /// Those that a run which keeps `keep` trains on, of those that there is `room` for, beside all lines of the list.
     pub(crate) fn known(&self, room: Room, split: Split, keep: Keep) -> Known<'_> {
         let [training, _] = self.split(room, split);
-        let (shown, _) = keep.split(training.into_iter().map(String::as_str));
-        Known::new(shown.into_iter(), self.lines.iter().map(String::as_str))
+        let (shown, _) = keep.split(&training);
+        Known::new(shown.iter().map(|line| line.as_str()), self.lines.iter().map(String::as_str))
     }
 
     /// The held-out lines that there is `room` for.

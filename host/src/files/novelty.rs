@@ -1,6 +1,6 @@
 //! Whether a drawn text is new, or a line of the list that the model was trained on.
 
-use foldhash::HashSet;
+use foldhash::HashMap;
 
 /// Where a drawn text stands to the list that a model was trained on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,25 +29,17 @@ impl Novelty {
 
 /// The lines of a list, and which of them a model was trained on.
 #[derive(Clone)]
-pub struct Known<'a> {
-    training: HashSet<&'a str>,
-    all: HashSet<&'a str>,
-}
+pub struct Known<'a>(HashMap<&'a str, Novelty>);
 
 impl<'a> Known<'a> {
     /// Takes the lines that were trained on, and all lines of the list: what only these have was held out.
     pub fn new(training: impl Iterator<Item = &'a str>, all: impl Iterator<Item = &'a str>) -> Self {
-        Self { training: training.collect(), all: all.collect() }
+        let all = all.map(|line| (line, Novelty::HeldOut));
+        Self(all.chain(training.map(|line| (line, Novelty::Training))).collect())
     }
 
     /// Where `text` stands to them.
     pub fn novelty(&self, text: &str) -> Novelty {
-        if self.training.contains(text) {
-            Novelty::Training
-        } else if self.all.contains(text) {
-            Novelty::HeldOut
-        } else {
-            Novelty::New
-        }
+        self.0.get(text).copied().unwrap_or(Novelty::New)
     }
 }

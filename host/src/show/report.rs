@@ -142,11 +142,7 @@ impl Report<'_> {
     fn story(&self, (drawn, novelty): (&Drawn, Novelty), length: usize) -> Markup {
         let seed = self.settings.training.seed;
         let (training, _) = self.settings.training.keep.split(&self.corpus.training);
-        let line = training
-            .iter()
-            .copied()
-            .find(|line| line.chars().count() == length)
-            .or(training.first().copied());
+        let line = training.iter().find(|line| line.chars().count() == length).or(training.first());
         let steps = self.model.network.choices(&drawn.frames, Request::new(seed).settings.temperature);
         html! {
             p.lead {
@@ -182,8 +178,8 @@ impl Report<'_> {
     /// The first names on the way.
     fn growth(&self) -> Markup {
         // Where an earlier state was kept, the run went on without leaving a trace.
-        let kept = |(step, _): &&(u32, Vec<String>)| *step as usize <= self.kept;
-        let names: Vec<_> = self.seen.names.iter().filter(kept).cloned().collect();
+        let names = &self.seen.names;
+        let names = &names[..names.partition_point(|(step, _)| *step as usize <= self.kept)];
         let all = names.iter().flat_map(|(_, names)| names).map(|name| self.known.novelty(name));
         html! {
             @if !names.is_empty() {
@@ -193,7 +189,7 @@ impl Report<'_> {
                         "Each place is one name, drawn with the same random numbers by the network as it then was. "
                         (signs(all.collect()))
                     }
-                    (story::growth(&names, self.known))
+                    (story::growth(names, self.known))
                 }
             }
         }

@@ -66,8 +66,7 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     {
         say.line(&format!("kept the earlier run as {}", aside.display()));
     }
-    let (shown, choosing) = training.keep.split(corpus.training.iter().cloned());
-    let (shown, choosing) = (&*shown, &*choosing);
+    let (shown, choosing) = training.keep.split(&corpus.training);
     let chosen = resumed.is_none() && options.config.is_none() && start.is_none();
     say.found(corpus, config, chosen, training, choosing.len());
     if !options.no_pictures && !options.quiet {
@@ -75,17 +74,18 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
         say.line(&format!("marks       {LEGEND}"));
     }
     let start = start.as_ref().map(|start| &*start.weights);
-    let plan = Plan { texts: shown, language: corpus.language()?, settings: training, start };
+    let plan = Plan { texts: &shown, language: corpus.language()?, settings: training, start };
     let mut trainer = config.network.trainer(plan)?;
     if let Some(checkpoint) = resumed {
         trainer.restore(checkpoint.state);
         say.line(&format!("going on from step {}", trainer.state().losses.len()));
     }
-    let run = Run { folder: &folder, config, corpus, list, settings, options };
+    let known = Known::new(shown.iter().map(String::as_str), list.lines());
+    let run = Run { folder: &folder, config, corpus, list, known, settings, options };
     let mut observer = run.observer(trainer.state())?;
     let format = config.network.format(training.dtype())?;
     let done = trainer.state().losses.len() as u32;
-    let mut chooser = Chooser::new(format, corpus.language()?, choosing, training, done);
+    let mut chooser = Chooser::new(format, corpus.language()?, &choosing, training, done);
     run.start(trainer.state())?;
     if !train(trainer.as_mut(), &run, &mut chooser, &mut observer, &mut say)? {
         return Ok(Outcome::Interrupted);
@@ -346,8 +346,7 @@ fn train(
     let begun = trainer.state().losses.len();
     let mut done = begun;
     chooser.after(trainer.state_mut())?;
-    let known = run.known();
-    say.preview(&bar, observer.after(trainer.state())?, &known);
+    say.preview(&bar, observer.after(trainer.state())?, &run.known);
     while done < steps && !STOP.load(Ordering::SeqCst) {
         let loss = trainer.step();
         done += 1;
@@ -358,7 +357,7 @@ fn train(
         if done.is_multiple_of(run.options.save_every as usize) && done < steps {
             run.checkpoint(trainer.state(), observer)?;
         }
-        say.preview(&bar, observer.after(trainer.state())?, &known);
+        say.preview(&bar, observer.after(trainer.state())?, &run.known);
         say.step(&bar, &trainer.state().losses, steps);
     }
     TRAINING.store(false, Ordering::SeqCst);
@@ -382,17 +381,13 @@ struct Run<'a> {
     corpus: &'a Corpus,
     /// The lines that it is of, as a list.
     list: &'a str,
+    /// These lines by what they are to it.
+    known: Known<'a>,
     settings: &'a RunSettings,
     options: &'a TrainOptions,
 }
 
 impl Run<'_> {
-    /// The lines that it is of, by what they are to it.
-    fn known(&self) -> Known<'_> {
-        let (shown, _) = self.settings.training.keep.split(self.corpus.training.iter().map(String::as_str));
-        Known::new(shown.into_iter(), self.list.lines())
-    }
-
     /// Looks at the run as far as its options want to see anything, from `state` on.
     fn observer(&self, state: &State) -> anyhow::Result<Observer<'_>> {
         let TrainOptions { no_eval, no_pictures, .. } = *self.options;
@@ -496,8 +491,7 @@ fn finale(run: &Run, seen: &Seen, state: &State, say: &mut Progress) -> anyhow::
     let seed = run.settings.training.seed;
     let request = Request { trace: !no_pictures, ..Request::new(seed) };
     let drawn = model.network.draw(&request, 0..NAMES)?;
-    let known = run.known();
-    let hero = hero(drawn.iter(), &known, middling_length(&run.corpus.training));
+    let hero = hero(drawn.iter(), &run.known, middling_length(&run.corpus.training));
     if let (false, Some((hero, novelty))) = (no_pictures, hero) {
         let what = match novelty {
             Novelty::New => "a new name".to_owned(),
@@ -513,7 +507,7 @@ fn finale(run: &Run, seen: &Seen, state: &State, say: &mut Progress) -> anyhow::
         }
     }
     // A reader who leaves takes nothing from the run folder.
-    let printed = if no_eval { Ok(()) } else { print(&drawn, &known, run.options.quiet, say) };
+    let printed = if no_eval { Ok(()) } else { print(&drawn, &run.known, run.options.quiet, say) };
     if !no_pictures {
         let report = Report {
             config: run.config,
@@ -525,7 +519,7 @@ fn finale(run: &Run, seen: &Seen, state: &State, say: &mut Progress) -> anyhow::
             scores: scores.as_ref(),
             model: &model,
             drawn: &drawn,
-            known: &known,
+            known: &run.known,
             samplers: if no_eval { Vec::new() } else { report::compare(&model, run.corpus, seed)? },
         };
         report.save(run.folder)?;
