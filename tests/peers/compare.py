@@ -16,11 +16,12 @@ import time
 import numpy as np
 import torch
 
+from ours import PROGRAM
+
 ROUNDS = int(os.environ.get("ROUNDS", "20"))
 BATCH, HIDDEN = 64, 256
 # The letters, and what is no letter: a mask for our kind of network, the end of a name for the reference's.
 LETTERS, NONE = 26, 26
-PROGRAM = os.environ.get("PROGRAM", "target/release/micro-diffusion")
 NAMES = [name.strip() for number, name in enumerate(open("data/names.txt"), 1) if number % 10]
 
 

@@ -10,16 +10,14 @@ AVX2 and no AVX-512, so these are the kernels' AVX2 versions on every machine th
 
 import concurrent.futures
 import os
-import pathlib
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-BUILT = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release/micro-diffusion"
-PROGRAM = os.environ.get("PROGRAM", str(BUILT))
+from ours import PROGRAM, ROOT
+
 TABLE = ROOT / "tests/golden/desktop.tsv"
 BATCH = 64
 # Steps and names of the shorter and the longer run. Start-up differs by half a million instructions from run to run, for

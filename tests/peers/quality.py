@@ -14,8 +14,9 @@ import sys
 import tempfile
 import time
 
+from ours import PROGRAM
+
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
-PROGRAM = os.environ.get("PROGRAM", "target/release/micro-diffusion")
 ORIGINAL = "https://github.com/Siwoo4985/Micro-Diffusion"
 # By `train --development --steps N`: 16.05 after 600, 15.93 after 700.
 STEPS = 700
