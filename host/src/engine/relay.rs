@@ -8,9 +8,12 @@
 //! Both are sums over all positions, in their order, so they go from thread to thread ([`Relay`]); while a thread waits, it does
 //! what does not need them. Then all threads read them. No sum changes its order, so the number of threads changes no bit.
 
+use std::iter::{StepBy, Zip};
+use std::ops::RangeFrom;
+use std::slice::ChunksMut;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{RwLock, RwLockReadGuard};
-use std::{mem, thread};
+use std::sync::{Mutex, RwLock, RwLockReadGuard};
+use std::thread;
 
 use micro_diffusion::denoiser::{Example, Model};
 use micro_diffusion::mlp::{self, Mlp};
@@ -49,27 +52,26 @@ impl<const L: usize, const V: usize, const H: usize> Step<L, V> for Mlp<L, V, H>
             },
         );
         let counts = shares(setup.longer, threads);
-        let rows_each = rows.div_ceil(counts.len());
-        let mut next = (0..).step_by(rows_each).zip(next.chunks_mut(rows_each));
-        let shares: Vec<(usize, Share<L>)> = (0..)
+        let shares: Vec<(usize, Share)> = (0..)
             .zip(counts)
             .map(|(thread, counts)| {
                 let tables = tables.by_ref().take(counts.tables).collect();
                 let outputs = outputs.by_ref().take(counts.outputs).collect();
-                let next = next.next().unwrap_or_default();
-                (thread, Share { tables, outputs, lengths: lengths.take(), next })
+                (thread, Share { tables, outputs, lengths: lengths.take() })
             })
             .collect();
         let common = Common {
             setup,
             rates,
             examples,
+            next: Mutex::new((0..).step_by(DRAWN).zip(next.chunks_mut(DRAWN))),
+            draw,
             last: shares.len() - 1,
             hidden: Relay::new(hidden),
             d_hidden: Relay::new(d_hidden),
             end: Relay::new(()),
         };
-        on_each_thread(shares, |(thread, share)| share.run(thread, &common, draw));
+        on_each_thread(shares, |(thread, share)| share.run(thread, &common));
         for (row, loss) in losses.iter_mut().enumerate() {
             *loss = losses_there.chunks(rows).map(|there| there[row]).sum();
         }
@@ -79,7 +81,7 @@ impl<const L: usize, const V: usize, const H: usize> Step<L, V> for Mlp<L, V, H>
 /// What an output computes for all texts of a batch, in units of what it takes to move its weights; so much was measured.
 const OUTPUT: f32 = 11.0;
 /// The same of a table.
-const TABLE: f32 = 1.0;
+const TABLE: f32 = 0.7;
 
 /// How many tables and outputs a thread has.
 #[derive(Clone, Copy, Default)]
@@ -125,11 +127,17 @@ fn shares(longer: &[f32], threads: usize) -> Vec<Counts> {
     counts
 }
 
+/// Rows of the next batch that are drawn at a time.
+const DRAWN: usize = 4;
+
 /// What all threads see.
 struct Common<'a, const L: usize> {
     setup: Setup<'a>,
     rates: &'a Rates,
     examples: &'a [Example<L>],
+    /// Rows of the next batch that nobody has drawn yet, and the number of the first of each chunk. Who waits draws them.
+    next: Mutex<Zip<StepBy<RangeFrom<usize>>, ChunksMut<'a, Example<L>>>>,
+    draw: &'a Draw<'a, L>,
     /// The last thread.
     last: usize,
     /// The hidden values of each example, to which each thread adds the rows of its tables.
@@ -141,15 +149,22 @@ struct Common<'a, const L: usize> {
     end: Relay<()>,
 }
 
+impl<const L: usize> Common<'_, L> {
+    /// Draws some rows of the next batch; `false` where none is left.
+    fn draw_rows(&self) -> bool {
+        let Some((row, rows)) = self.next.lock().ok().and_then(|mut next| next.next()) else { return false };
+        (row..).zip(rows).for_each(|(row, example)| (self.draw)(row, example));
+        true
+    }
+}
+
 /// What a thread has.
-struct Share<'a, const L: usize> {
+struct Share<'a> {
     /// E_l, with l.
     tables: Vec<(usize, Part<'a>)>,
     outputs: Vec<Output<'a>>,
     /// b, on the first thread.
     lengths: Option<Part<'a>>,
-    /// Rows of the next batch, and the number of the first.
-    next: (usize, &'a mut [Example<L>]),
 }
 
 /// The output at a position: its parameters, and what is computed there of each example.
@@ -163,43 +178,43 @@ struct Output<'a> {
     losses: &'a mut [f32],
 }
 
-impl<const L: usize> Share<'_, L> {
+impl Share<'_> {
     /// A thread's part of the step.
-    fn run(mut self, thread: usize, common: &Common<L>, draw: &Draw<L>) {
-        let Common { setup, rates, examples, last, hidden, d_hidden, end } = common;
+    fn run<const L: usize>(mut self, thread: usize, common: &Common<L>) {
+        let Common { setup, rates, examples, last, hidden, d_hidden, end, .. } = common;
         let _released = (hidden.release_on_panic(), d_hidden.release_on_panic(), end.release_on_panic());
+        let draw = || common.draw_rows();
         let first = thread == 0;
-        let mut next = (self.next.0..).zip(mem::take(&mut self.next.1));
-        if !first {
-            // While the hidden values are not here yet. The first thread does it last.
-            next.by_ref().for_each(|(row, example)| draw(row, example));
-        }
-        hidden.run(thread, |hidden| {
+        hidden.run(thread, draw, |hidden| {
             self.look_up(examples, hidden);
             if thread == *last {
                 mlp::activate(Vectorised, setup.activation, 0, examples, hidden);
             }
         });
         if first {
-            d_hidden.run(0, |d_hidden| d_hidden.fill(0.0));
+            d_hidden.run(0, draw, |d_hidden| d_hidden.fill(0.0));
         }
-        let Some(hidden) = hidden.result(*last) else { return };
+        let Some(hidden) = hidden.result(*last, draw) else { return };
         let length = self.outputs.first().map_or(0, Output::gradient_len);
-        // The first thread needs one gradient at a time, which stays in the innermost cache.
-        let kept = if first { 1 } else { self.outputs.len() };
-        with_gradient(kept * length, |gradients| {
-            if !first {
-                for (output, gradient) in self.outputs.iter_mut().zip(gradients.chunks_exact_mut(length)) {
-                    output.forward(setup, examples, &hidden);
-                    // While the gradient of the hidden values is not here yet, which needs the weights as they are.
-                    output.gradient(examples, &hidden, gradient);
-                }
+        with_gradient(self.outputs.len() * length, |gradients| {
+            let gradient_of =
+                |output: &Output, gradient: &mut [f32]| output.gradient(examples, &hidden, gradient);
+            for output in &mut self.outputs {
+                output.forward(setup, examples, &hidden);
             }
-            d_hidden.run(1 + thread, |d_hidden| {
-                for output in &mut self.outputs {
-                    if first {
-                        output.forward(setup, examples, &hidden);
-                    }
+            // The gradients of these weights do not need those of the hidden values.
+            let mut gradients = gradients.chunks_exact_mut(length);
+            let mut done = Vec::with_capacity(self.outputs.len());
+            let outputs = &self.outputs;
+            let meanwhile = || {
+                let Some(output) = outputs.get(done.len()) else { return draw() };
+                let Some(gradient) = gradients.next() else { return draw() };
+                gradient_of(output, gradient);
+                done.push(gradient);
+                true
+            };
+            d_hidden.run(1 + thread, meanwhile, |d_hidden| {
+                for output in outputs {
                     let weight = &*output.weight.parameters.weights;
                     mlp::output_backward(
                         Vectorised,
@@ -212,27 +227,31 @@ impl<const L: usize> Share<'_, L> {
                 }
             });
             if thread == *last {
-                d_hidden.run(2 + thread, |d_hidden| {
+                d_hidden.run(2 + thread, draw, |d_hidden| {
                     mlp::activate_backward(Vectorised, setup.activation, examples, &hidden, d_hidden);
                 });
             }
-            for (index, output) in self.outputs.iter_mut().enumerate() {
-                let gradient = &mut gradients[index % kept * length..][..length];
-                if first {
-                    output.gradient(examples, &hidden, gradient);
-                }
+            let (early, late) = self.outputs.split_at_mut(done.len());
+            for (output, gradient) in early.iter_mut().zip(done) {
                 output.update(rates, gradient);
             }
+            // One at a time, so that it stays in the innermost cache.
+            if let Some(gradient) = gradients.next() {
+                for output in late {
+                    gradient_of(output, gradient);
+                    output.update(rates, gradient);
+                }
+            }
         });
-        let Some(d_hidden) = d_hidden.result(2 + last) else { return };
+        let Some(d_hidden) = d_hidden.result(2 + last, draw) else { return };
         self.update_table(rates, examples, &d_hidden);
-        next.for_each(|(row, example)| draw(row, example));
-        end.run(thread, |()| ());
-        end.wait_for(last + 1);
+        while draw() {}
+        end.run(thread, || false, |()| ());
+        end.wait_for(last + 1, || false);
     }
 
     /// Adds b and the rows of the tables to `hidden`.
-    fn look_up(&self, examples: &[Example<L>], hidden: &mut [f32]) {
+    fn look_up<const L: usize>(&self, examples: &[Example<L>], hidden: &mut [f32]) {
         let lengths = self.lengths.as_ref().map(|lengths| &*lengths.parameters.weights);
         let tables: Vec<(usize, &[f32])> =
             self.tables.iter().map(|(position, table)| (*position, &*table.parameters.weights)).collect();
@@ -240,7 +259,7 @@ impl<const L: usize> Share<'_, L> {
     }
 
     /// Moves the table's rows, and b.
-    fn update_table(self, rates: &Rates, examples: &[Example<L>], d_hidden: &[f32]) {
+    fn update_table<const L: usize>(self, rates: &Rates, examples: &[Example<L>], d_hidden: &[f32]) {
         for (position, table) in self.tables {
             with_gradient(table.parameters.weights.len(), |gradient| {
                 gradient.fill(0.0);
@@ -306,9 +325,13 @@ impl<T> Relay<T> {
         Self { turn: AtomicUsize::new(0), value: RwLock::new(value) }
     }
 
-    fn wait_for(&self, turn: usize) {
+    /// Waits for turn number `turn`, and does something else `meanwhile`, as long as that finds something to do.
+    fn wait_for(&self, turn: usize, mut meanwhile: impl FnMut() -> bool) {
         let mut looks = 0;
         while self.turn.load(Ordering::Acquire) < turn {
+            if meanwhile() {
+                continue;
+            }
             if looks < Self::PATIENCE {
                 looks += 1;
                 std::hint::spin_loop();
@@ -319,8 +342,8 @@ impl<T> Relay<T> {
     }
 
     /// Takes turn number `turn`, when those before it are over.
-    fn run(&self, turn: usize, work: impl FnOnce(&mut T)) {
-        self.wait_for(turn);
+    fn run(&self, turn: usize, meanwhile: impl FnMut() -> bool, work: impl FnOnce(&mut T)) {
+        self.wait_for(turn, meanwhile);
         if let Ok(mut value) = self.value.write() {
             work(&mut value);
         }
@@ -328,8 +351,8 @@ impl<T> Relay<T> {
     }
 
     /// What turn number `last` left.
-    fn result(&self, last: usize) -> Option<RwLockReadGuard<'_, T>> {
-        self.wait_for(last + 1);
+    fn result(&self, last: usize, meanwhile: impl FnMut() -> bool) -> Option<RwLockReadGuard<'_, T>> {
+        self.wait_for(last + 1, meanwhile);
         self.value.read().ok()
     }
 
