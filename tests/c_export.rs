@@ -402,7 +402,7 @@ fn c_calls_nothing_and_keeps_nothing() {
 #[test]
 fn the_readmes_c_program_prints_the_names_of_sample() {
     let readme = fs::read_to_string(project().join("README.md")).unwrap();
-    let part = readme.split("## From C and Arduino\n").nth(1).unwrap();
+    let part = readme.split("## In your C or Arduino program\n").nth(1).unwrap();
     let command = part.lines().find_map(|line| line.strip_prefix("cargo run --release -- export ")).unwrap();
     let program = part.split("<!-- c program -->\n```c\n").nth(1).unwrap().split("```").next().unwrap();
     let folder = TempDir::new().unwrap();

@@ -20,7 +20,7 @@ mod cost;
 
 use std::process::Command;
 
-use cost::{TEN_CENT_EXAMPLE, Table, compilers, rows, split_readme};
+use cost::{TEN_CENT_EXAMPLE, Table, compilers, rows};
 use tools::{
     CORTEX_M3, CORTEX_M4F, Chip, Image, MICROBIT, Program, RISC_V, TEN_CENT, Tools, build_for_desktop,
     limited, project, skip, tools,
@@ -148,7 +148,7 @@ fn the_example_prints_its_names_and_a_panic_or_a_fault_is_an_error_on_every_chip
     examples(&[MICROBIT, CORTEX_M3, CORTEX_M4F, RISC_V]);
 }
 
-/// `cargo run` in its folder, as the README has it, does not ask which of the binaries is meant.
+/// `cargo run` in its folder, as its README has it, does not ask which of the binaries is meant.
 #[test]
 fn cargo_run_runs_the_example() {
     let manifest = std::fs::read_to_string(project().join(EXAMPLE.package).join("Cargo.toml")).unwrap();
@@ -252,7 +252,8 @@ fn costs_stay_within_the_committed_table() {
 }
 
 #[test]
-fn the_readme_shows_the_committed_table() {
-    let readme = std::fs::read_to_string(project().join("README.md")).unwrap();
-    assert_eq!(split_readme(&readme).1, Table::committed().shown(), "run .ci/firmware-table");
+fn the_readmes_show_the_committed_table() {
+    for (place, shown) in Table::committed().places() {
+        assert_eq!(place.split(&place.read()).1, shown, "run .ci/firmware-table");
+    }
 }

@@ -592,13 +592,13 @@ fn keys(report: &Value) -> BTreeSet<String> {
     keys
 }
 
-/// The README's table of keys is complete and true.
+/// The table of keys in `host/README.md` is complete and true.
 #[test]
 fn json_has_the_documented_keys() {
     let folder = scene();
     let path = folder.path();
     run(path, &[&TRAIN[..], &["--out", "run", "--quiet"]].concat());
-    let readme = include_str!("../README.md");
+    let readme = include_str!("../host/README.md");
     let cases: [(&str, &[&str]); 6] = [
         ("sample", &["sample", "--json", "--num", "2"]),
         (
@@ -627,7 +627,8 @@ fn json_has_the_documented_keys() {
         assert_eq!(json.lines().count(), 1, "{json}");
         let found = keys(&serde_json::from_str(&json).unwrap());
         let row = readme.lines().find(|line| line.starts_with(&format!("| `--json` of {verb} |")));
-        let row = row.unwrap_or_else(|| panic!("the README has no row of keys for {verb}; it has {found:?}"));
+        let row =
+            row.unwrap_or_else(|| panic!("host/README.md has no row of keys for {verb}; it has {found:?}"));
         let documented: BTreeSet<String> = row.split('`').skip(3).step_by(2).map(str::to_owned).collect();
         assert_eq!(found, documented, "{verb}");
     }

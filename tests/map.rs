@@ -1017,20 +1017,20 @@ fn dependencies(manifest: &str, section_name: &str) -> BTreeSet<String> {
     names.map(|(name, _)| name.to_owned()).collect()
 }
 
-/// The README's table has a line for what the program depends on and for nothing else, and names what the tests use.
+/// The table of `CONTRIBUTING.md` has a line for each dependency of the program and no other, and its text names what the tests use.
 #[test]
-fn the_readme_says_what_each_dependency_is_for() {
+fn the_guide_for_developers_says_what_each_dependency_is_for() {
     let [core, host, shared] = ["core/Cargo.toml", "host/Cargo.toml", "tests/Cargo.toml"].map(read);
     let of_core = dependencies(&core, "dependencies");
     assert!(of_core.iter().eq(["heapless", "libm"]), "{of_core:?}");
     let mut expected = dependencies(&host, "dependencies");
     assert!(expected.remove("micro-diffusion"));
-    let readme = read("README.md");
-    let rows = tables(&readme, "| crate | for |").into_iter().map(cells);
+    let text = read("CONTRIBUTING.md");
+    let rows = tables(&text, "| crate | for |").into_iter().map(cells);
     let listed: BTreeSet<String> =
         rows.flat_map(|cells| cells[0].split(", ").map(str::to_owned).collect::<Vec<_>>()).collect();
     assert_eq!(listed, expected);
-    let tests = readme.split("\n## ").find(|section| section.starts_with("Tests")).unwrap();
+    let tests = text.split("\n## ").find(|section| section.starts_with("Build and test")).unwrap();
     let used =
         [&core, &host, &shared].into_iter().flat_map(|manifest| dependencies(manifest, "dev-dependencies"));
     let used: BTreeSet<String> = used.filter(|name| name != "micro-diffusion-tests").collect();
@@ -1038,7 +1038,7 @@ fn the_readme_says_what_each_dependency_is_for() {
     for name in used {
         assert!(
             tests.contains(&format!("`{name}`")),
-            "the README does not say what the tests use {name} for"
+            "CONTRIBUTING.md does not say what the tests use {name} for"
         );
     }
 }

@@ -1,5 +1,5 @@
-//! The README's firmware as a reader gets it: its four files are taken out, pasted into an empty package, built and run on an
-//! emulated chip, where they print the desktop's names. And it fits every board of the README's table.
+//! The firmware guide's program as a reader gets it: its four files are taken out, pasted into an empty package, built and run on an
+//! emulated chip, where they print the desktop's names. And it fits every board of the guide's table.
 //!
 //! Where QEMU or the chips' targets are missing these tests say so and pass. `.ci/emulators` installs both, and where the
 //! variable `CI` is set every test must run.
@@ -12,11 +12,11 @@ use common::cross::{Compiler, output, project, run_build, skip};
 use tempfile::TempDir;
 
 const TARGET: &str = "thumbv6m-none-eabi";
-/// The four files, in the order of the README.
+/// The four files, in the order of the guide.
 const FILES: [&str; 4] = ["src/main.rs", "Cargo.toml", ".cargo/config.toml", "memory.x"];
 
 fn readme() -> String {
-    fs::read_to_string(project().join("README.md")).unwrap()
+    fs::read_to_string(project().join("core/examples/firmware/README.md")).unwrap()
 }
 
 /// The blocks of code between the texts `from` and `to`.
@@ -26,10 +26,10 @@ fn blocks<'a>(readme: &'a str, from: &str, to: &str) -> Vec<&'a str> {
     inside.map(|block| block.split_once('\n').unwrap().1).collect()
 }
 
-/// A package of the README's files with the model `bytes`.
+/// A package of the guide's files with the model `bytes`.
 fn package(bytes: &[u8]) -> TempDir {
     let (folder, readme) = (TempDir::new().unwrap(), readme());
-    let blocks = blocks(&readme, "**A firmware of your own**", "**Your board.**");
+    let blocks = blocks(&readme, "## A firmware of your own", "## Your board");
     assert_eq!(blocks.len(), FILES.len());
     for (path, text) in FILES.iter().zip(blocks) {
         let path = folder.path().join(path);
@@ -82,7 +82,7 @@ fn stdout(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Whether the README's package with `model`, and with the first of each of `changes` replaced by the second in its program, prints the
+/// Whether the guide's package with `model`, and with the first of each of `changes` replaced by the second in its program, prints the
 /// names of `sample` on the emulated micro:bit.
 fn check(model: &Path, changes: &[(&str, &str)]) {
     let Some(compiler) = compiler(&[TARGET]) else { return };
@@ -146,7 +146,7 @@ fn the_readmes_firmware_prints_the_desktops_names() {
     );
 }
 
-/// The boards of the README's table: its cells.
+/// The boards of the guide's table: its cells.
 fn boards(readme: &str) -> Vec<Vec<&str>> {
     let table = readme.split_once("\n| board | chip |").unwrap().1.split_once("\n\n").unwrap().0;
     table.lines().skip(2).map(|row| row.trim_matches('|').split('|').map(str::trim).collect()).collect()

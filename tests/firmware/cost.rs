@@ -1,4 +1,4 @@
-//! What a model costs on a chip, the committed table of it, and how the README shows that table.
+//! What a model costs on a chip, the committed table of it, and how two READMEs show that table.
 
 use std::ffi::OsStr;
 use std::fmt::Write;
@@ -11,8 +11,23 @@ use common::cross::{output, run_build};
 
 /// The committed figures.
 const TABLE: &str = "tests/golden/firmware.tsv";
-/// The lines of the README between which the table stands.
-const README_MARKS: [&str; 2] = ["<!-- firmware table -->\n", "<!-- end of the firmware table -->\n"];
+/// The file that shows the whole table, and the lines between which it stands there.
+const GUIDE: Place = Place(
+    "core/examples/firmware/README.md",
+    "<!-- firmware table -->\n",
+    "<!-- end of the firmware table -->\n",
+);
+/// The file that shows a few rows, and the lines between which they stand there.
+const README: Place =
+    Place("README.md", "<!-- firmware summary -->\n", "<!-- end of the firmware summary -->\n");
+/// The rows that the README shows.
+const SUMMARY: [&str; 5] = [
+    "BBC micro:bit (nRF51822, Cortex-M0), 163,128 parameters, int4",
+    "Cortex-M4F, 163,128 parameters, f32",
+    "RV32IMAC (FE310), 163,128 parameters, int4",
+    "ten-cent class (CH32V003, RV32EC), 20,666 parameters, int4",
+    "ten-cent class (CH32V003, RV32EC), 20,666 parameters, int4, in C",
+];
 /// How much more than the committed figure fails, in percent.
 const MOST_PERCENT: u64 = 105;
 
@@ -20,7 +35,7 @@ const MOST_PERCENT: u64 = 105;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row {
     chip: Chip,
-    /// How the README names the model.
+    /// How the tables name the model.
     model: &'static str,
     file: &'static str,
     /// The whole program, of which flash and memory are measured.
@@ -177,6 +192,11 @@ impl Row {
         format!("{}, {}", self.chip.name, self.model)
     }
 
+    /// `cycles` at the chip's clock.
+    fn seconds(&self, cycles: u64) -> f64 {
+        cycles as f64 / (f64::from(self.chip.clock_mhz) * 1e6)
+    }
+
     /// Measures everything anew.
     pub(crate) fn measure(&self, tools: Tools) -> Figures {
         let program = self.build(tools, self.program);
@@ -243,7 +263,7 @@ impl Table {
         Self { compiler: compilers(tools), rows }
     }
 
-    /// Writes it, and shows it in the README.
+    /// Writes the table, and shows it in both READMEs.
     pub(crate) fn write(&self) {
         let mut text = format!("{}\nrow\tnll\t{}\n", self.compiler, FIGURES.join("\t"));
         for (name, score, figures) in &self.rows {
@@ -251,9 +271,11 @@ impl Table {
             let _ = writeln!(text, "{name}\t{score}\t{}", figures.join("\t"));
         }
         std::fs::write(project().join(TABLE), text).unwrap();
-        let readme = std::fs::read_to_string(project().join("README.md")).unwrap();
-        let (before, _, after) = split_readme(&readme);
-        std::fs::write(project().join("README.md"), format!("{before}{}{after}", self.shown())).unwrap();
+        for (place, shown) in self.places() {
+            let text = place.read();
+            let (before, _, after) = place.split(&text);
+            std::fs::write(project().join(place.0), format!("{before}{shown}{after}")).unwrap();
+        }
     }
 
     /// What of `row`, measured as `figures`, is more than the table allows.
@@ -268,8 +290,36 @@ impl Table {
             .collect()
     }
 
-    /// The table as the README shows it.
-    pub(crate) fn shown(&self) -> String {
+    /// The places that show the table, each with the rows and columns that it shows.
+    pub(crate) fn places(&self) -> [(Place, String); 2] {
+        [(GUIDE, self.shown()), (README, self.summary())]
+    }
+
+    /// The rows of [`SUMMARY`].
+    fn summary(&self) -> String {
+        let mut text = String::from(
+            "| chip | model | −ln p | flash | RAM | a name, modelled |\n|---|---|---|---|---|---|\n",
+        );
+        for name in SUMMARY {
+            let (row, (_, score, figures)) =
+                rows().into_iter().zip(&self.rows).find(|(row, _)| row.name() == name).unwrap();
+            let [flash, memory, stack, _, _, _, cycles, ..] = *figures;
+            let _ = writeln!(
+                text,
+                "| {}, {} MHz | {} | {score} | {} | {} | {:.3} s |",
+                row.chip.name,
+                row.chip.clock_mhz,
+                row.model,
+                thousands(flash),
+                thousands(memory + stack),
+                row.seconds(cycles),
+            );
+        }
+        text
+    }
+
+    /// The whole table.
+    fn shown(&self) -> String {
         let mut text = String::from(
             "| chip | model | −ln p | flash | RAM: static + stack | instructions a name: random order, mean (max) \
              | confidence, mean (max) | seconds, modelled: random, confidence | start-up |\n\
@@ -279,7 +329,7 @@ impl Table {
             let [flash, memory, stack, start_up, mean, max, cycles, c_mean, c_max, c_cycles] = *figures;
             let seconds = |cycles: u64| match cycles {
                 0 => "–".to_owned(),
-                cycles => format!("{:.3}", cycles as f64 / (f64::from(row.chip.clock_mhz) * 1e6)),
+                cycles => format!("{:.3}", row.seconds(cycles)),
             };
             let instructions = |mean: u64, max: u64| match mean {
                 0 => "–".to_owned(),
@@ -304,12 +354,22 @@ impl Table {
     }
 }
 
-/// What stands in the README before the table, the table, and what stands after it.
-pub(crate) fn split_readme(readme: &str) -> (&str, &str, &str) {
-    let [first, last] = README_MARKS;
-    let start = readme.find(first).expect("the README has the table's first mark") + first.len();
-    let end = readme.find(last).expect("the README has the table's last mark");
-    (&readme[..start], &readme[start..end], &readme[end..])
+/// A place for rows in a file of text: the file, and the lines before and after the rows.
+#[derive(Clone, Copy)]
+pub(crate) struct Place(&'static str, &'static str, &'static str);
+
+impl Place {
+    pub(crate) fn read(self) -> String {
+        std::fs::read_to_string(project().join(self.0)).unwrap()
+    }
+
+    /// The text of the file before the rows, the rows, and the text after them.
+    pub(crate) fn split(self, text: &str) -> (&str, &str, &str) {
+        let Self(file, first, last) = self;
+        let start = text.find(first).unwrap_or_else(|| panic!("{file} lacks {first}")) + first.len();
+        let end = text.find(last).unwrap_or_else(|| panic!("{file} lacks {last}"));
+        (&text[..start], &text[start..end], &text[end..])
+    }
 }
 
 fn millions(count: u64) -> String {
