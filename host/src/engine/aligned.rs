@@ -1,11 +1,10 @@
 //! Floats placed in memory where vector instructions are fastest.
 //!
-//! Every row that the kernels walk is a whole number of cache lines, so in an array that begins with one no load or store
-//! straddles two. What the allocator gives begins anywhere, and a training step took 0.35 or 0.43 ms by chance.
+//! Every row that the kernels walk is a whole number of cache lines. In an array that begins on a cache line, no load or
+//! store straddles two. The allocator aligns to less: a training step took 0.35 or 0.43 ms by chance.
 //!
-//! Arrays that are walked together begin at different lines of a page. Processors compare the place within a page, not the
-//! whole address, when they look whether a load depends on a store before it; arrays of equal places would wait for each
-//! other.
+//! Arrays that are walked together begin at different lines of a page. To find out whether a load depends on an earlier
+//! store, processors compare addresses within a page only. At equal offsets the arrays would wait for each other.
 
 use std::ops::{Deref, DerefMut};
 

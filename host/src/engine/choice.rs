@@ -1,7 +1,7 @@
 //! Choosing which state of a run becomes its model, by lines that are kept from training.
 //!
-//! A short list is learned by heart before its schedule ends. So every tenth training line is not trained on, and scores the
-//! state after fixed steps. The best state is kept; held-out lines choose nothing.
+//! A short list is learned by heart before its schedule ends. So every tenth training line is kept from training, and
+//! scores the state after fixed steps. The best state is kept. Held-out lines choose nothing.
 
 use micro_diffusion::file::ModelFile;
 use micro_diffusion::tensor::Dtype;
@@ -27,7 +27,7 @@ pub(crate) struct Chooser<'a> {
 }
 
 impl<'a> Chooser<'a> {
-    /// Chooses in a run by `settings` after the first `done` steps, by `lines`. Without lines it never does.
+    /// Starts choosing after the first `done` steps of a run by `settings`, by `lines`; never chooses without lines.
     pub(crate) fn new(
         format: &'static dyn NumberFormat,
         language: Language<'a>,
@@ -44,7 +44,7 @@ impl<'a> Chooser<'a> {
     /// Keeps the weights of `state` or their average, if it is time to choose and they are the best so far.
     pub(crate) fn after(&mut self, state: &mut State) -> anyhow::Result<()> {
         let step = state.losses.len() as u32;
-        // Weights that are to be rounded, and are not yet, are no model.
+        // Weights that rounding has not reached yet are no model of integers.
         let unready = self.format.dtype() != Dtype::F32 && state.scales.is_none();
         if self.ahead.pop_if(|next| *next == step).is_none() || unready {
             return Ok(());

@@ -10,7 +10,7 @@ use crate::engine::compiled::Compiled;
 use crate::engine::network::Network;
 use crate::engine::settings::{Recipe, Settings};
 
-/// What `--config` names: a network in every room that is compiled in.
+/// A name that `--config` takes: one network in every room that is compiled in.
 pub(crate) struct Family {
     pub(crate) name: &'static str,
     rooms: &'static [&'static dyn Network],

@@ -3,7 +3,7 @@
 use micro_diffusion::denoiser::{Architecture, Shape};
 
 /// Floating-point operations of one example in training: three passes of equal size (forward, input gradient, weight
-/// gradient), at the mean of the number of masks k that training draws with a probability proportional to 1/√k.
+/// gradient). The number of masks k is the mean of training's, which has probability proportional to 1/√k.
 pub(crate) fn training_flops(shape: Shape) -> f64 {
     let roots = || (1..=shape.positions).map(|k| (k as f64).sqrt());
     3.0 * forward_flops(shape, roots().sum::<f64>() / roots().map(f64::recip).sum::<f64>())

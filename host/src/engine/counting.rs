@@ -1,4 +1,4 @@
-//! The score of counting: what a second of counting letters is worth, to set a model beside.
+//! The score of counting: a baseline that takes a second to compute, to compare a model with.
 //!
 //! An n-gram predicts a character c from the history h of the n − 1 characters before it, interpolated with the shorter ones:
 //!
@@ -6,15 +6,15 @@
 //! p_n(c | h) = (count(hc) + T(h)·p_(n−1)(c | h'))/(count(h) + T(h))
 //! ```
 //!
-//! T(h) is the number of different characters seen after h, and h' is h without its first. Below a 1-gram every symbol has the
-//! probability 1/symbols, the end of a text being one. A history never seen has the prediction of the longest part of it that was
-//! seen. A text is preceded by start marks, and its end is predicted too.
+//! T(h) is the number of different characters seen after h; h' is h without its first character. The recursion ends at
+//! the probability 1/symbols, the end of a text being a symbol. A history never seen takes the prediction of its longest
+//! seen suffix. Start marks precede a text, and its end is predicted too.
 //!
 //! Source: I. Witten and T. Bell, "The Zero-Frequency Problem", IEEE Transactions on Information Theory, 1991, method C,
 //! interpolated as in S. Chen and J. Goodman, "An Empirical Study of Smoothing Techniques for Language Modeling", 1998, 2.6.
 //!
-//! Only histories of the texts to be scored are counted, each once. Memory so depends on these texts, at most 8 histories for
-//! each of their characters, and not on how many lines there are to count.
+//! Only histories of the texts to be scored are counted, each once. So memory depends on these texts, at most 8 histories
+//! for each of their characters, and not on the lines to count.
 
 use std::ops::RangeInclusive;
 
@@ -31,23 +31,24 @@ pub(crate) const END: char = '\u{3}';
 /// Orders that are tried.
 const ORDERS: RangeInclusive<usize> = 1..=8;
 
-/// What was seen after one history.
+/// The characters seen after one history.
 #[derive(Clone, Default)]
 struct Followers {
     total: u32,
-    /// How many different characters.
+    /// Number of different characters.
     different: u32,
 }
 
-/// How often each character followed each history of some texts, for n-grams of every order that is tried.
+/// Counts of each character after each history of some texts, for n-grams of every order tried.
 pub struct Counting {
     /// Different symbols, the end of a text among them.
     symbols: usize,
-    /// The number of the history that has one character more than another, which comes before it. The empty one has 0.
+    /// The number of a history by the number of the history without its first character, and that character. The empty
+    /// history has number 0.
     longer: HashMap<(u32, char), u32>,
-    /// By the number of the history.
+    /// Followers by the number of the history.
     followers: Vec<Followers>,
-    /// How often a character followed a history.
+    /// Number of times that a character followed a history.
     counts: HashMap<(u32, char), u32>,
 }
 
@@ -127,7 +128,7 @@ fn marked(text: &str) -> Vec<char> {
     start.chain(text.chars()).chain([END]).collect()
 }
 
-/// Where the characters and the end of a text between its marks are.
+/// The places of the characters and the end of a text between its marks.
 fn places(marked: &[char]) -> std::ops::Range<usize> {
     *ORDERS.end()..marked.len()
 }

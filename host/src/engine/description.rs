@@ -43,7 +43,7 @@ pub(crate) fn file_error(error: &FileError) -> anyhow::Error {
     }
 }
 
-/// How weights are stored, for people.
+/// The number format of weights, in words.
 pub(crate) fn dtype_name(dtype: Dtype) -> &'static str {
     dtype.name()
 }

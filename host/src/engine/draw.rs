@@ -1,4 +1,4 @@
-//! Drawing texts: what can be asked for, and how a denoiser answers.
+//! Drawing texts: requests, and how a denoiser answers them.
 
 use std::ops::Range;
 
@@ -32,12 +32,12 @@ pub(crate) fn order_name(order: Order) -> &'static str {
     }
 }
 
-/// How many positions each step reveals.
+/// The number of positions that each step reveals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Schedule {
-    /// As many in each step.
+    /// An equal number in each step.
     Linear,
-    /// Few at first, many at the end, as the Python reference does in 40 steps.
+    /// Few at first, many at the end; the Python reference does so in 40 steps.
     Cosine,
 }
 
@@ -51,27 +51,27 @@ impl Schedule {
     }
 }
 
-/// How texts are to be drawn.
+/// A request for texts.
 #[derive(Clone)]
 pub(crate) struct Request {
     pub(crate) settings: Settings,
-    /// How many positions each step reveals.
+    /// The number of positions that each step reveals.
     pub(crate) schedule: Schedule,
-    /// Unmasking steps; `None` is one for each letter.
+    /// Unmasking steps; `None` means one for each letter.
     pub(crate) steps: Option<u16>,
     pub(crate) seed: u64,
-    /// What the texts must look like; see [`micro_diffusion::pattern`].
+    /// The pattern that the texts must meet; see [`micro_diffusion::pattern`].
     pub(crate) pattern: String,
-    /// How many characters they must have.
+    /// The number of characters that they must have, if given.
     pub(crate) length: Option<usize>,
-    /// Whether the intermediate states are wanted.
+    /// Whether to keep the intermediate states.
     pub(crate) trace: bool,
 }
 
 /// A drawn text.
 pub(crate) struct Drawn {
     pub(crate) text: String,
-    /// Every state from all masks on, if asked for.
+    /// Every state from all masks on, if the request asks for a trace.
     pub(crate) frames: Vec<Frame>,
 }
 
@@ -79,17 +79,17 @@ pub(crate) struct Drawn {
 #[derive(Clone, PartialEq)]
 pub(crate) struct Frame {
     pub(crate) symbols: Vec<Option<u8>>,
-    /// In 1/65536, for each shown position.
+    /// Confidence of each shown position, in units of 1/65536.
     pub(crate) confidence: Vec<u16>,
 }
 
 impl Request {
-    /// Asks for free texts by the defaults.
+    /// Requests free texts with the default settings.
     pub(crate) fn new(seed: u64) -> Self {
         Self::of(ORDER, TEMPERATURE, seed)
     }
 
-    /// Asks for free texts in `order` at `temperature`, which is 0 or more.
+    /// Requests free texts in `order` at `temperature`, which is 0 or more.
     pub(crate) fn of(order: Order, temperature: f64, seed: u64) -> Self {
         Self {
             settings: Settings::new(order, Temperature::new(temperature).unwrap_or(Temperature::ONE)),
@@ -103,7 +103,7 @@ impl Request {
     }
 }
 
-/// Draws texts as a request asks.
+/// Draws the texts of a request.
 pub(crate) trait Draw {
     /// The texts `indices`.
     fn draw(&self, indices: Range<u32>) -> anyhow::Result<Vec<Drawn>>;
@@ -112,7 +112,7 @@ pub(crate) trait Draw {
 /// Draws texts from `source` as `request` asks.
 ///
 /// # Errors
-/// Says why no text can be as it asks.
+/// No text can meet the request.
 pub(crate) fn drawer<'a, const L: usize, const V: usize>(
     source: &'a dyn Source<L, V>,
     language: Language<'a>,
@@ -122,7 +122,7 @@ pub(crate) fn drawer<'a, const L: usize, const V: usize>(
     Ok(Box::new(Drawer { source, language, request, forms }))
 }
 
-/// A request, with the forms that its texts can have.
+/// A request with the forms that its texts can have.
 struct Drawer<'a, const L: usize, const V: usize> {
     source: &'a dyn Source<L, V>,
     language: Language<'a>,
@@ -148,10 +148,10 @@ impl<const L: usize, const V: usize> Drawer<'_, L, V> {
         let (masked, steps) = (sampler.masked(), self.request.steps.map_or(length, usize::from));
         let mut states = Vec::new();
         for step in 0..=steps {
-            // Step 0 is the state before the first.
+            // Step 0 is the state before the first draw.
             let remaining = match self.request.schedule {
                 Schedule::Linear => linear_remaining(masked, step, steps),
-                // Its time runs down to 0.
+                // The time of the cosine schedule runs down to 0.
                 Schedule::Cosine => {
                     let time = |left: usize| u32::try_from(left).unwrap_or(u32::MAX);
                     cosine_remaining(sampler.masked(), time(steps + 1 - step), time(steps))
@@ -167,7 +167,7 @@ impl<const L: usize, const V: usize> Drawer<'_, L, V> {
     }
 }
 
-/// A position that a step drew, and what it could have become.
+/// A position that a step drew, and the candidates for it.
 pub(crate) struct Choice {
     pub(crate) position: usize,
     pub(crate) drawn: u8,
@@ -175,7 +175,7 @@ pub(crate) struct Choice {
     pub(crate) candidates: Vec<(u8, f64)>,
 }
 
-/// For each step of a free text that has the states `frames`, what it drew at `temperature`.
+/// For each step of a free text with the states `frames`, the positions that it drew at `temperature`.
 pub(crate) fn choices<const L: usize, const V: usize>(
     source: &dyn Source<L, V>,
     language: Language,

@@ -1,8 +1,8 @@
 //! The forms of a pattern, and which of them a text gets.
 //!
-//! A pattern with stars leaves open how long a text is and where its given letters stand. The pair, a [`Form`], is drawn in
-//! proportion to p(n)·Π p(given letter | given letters left of it, n), at temperature 1; then the rest is filled in. Nothing is
-//! drawn in vain. Forms that give the same letters at the same places count once.
+//! A pattern with stars leaves open the length of a text and the places of its given letters. The pair of both, a
+//! [`Form`], is drawn in proportion to p(n)·Π p(given letter | given letters left of it, n), at temperature 1. Then the
+//! other letters are drawn. No draw is rejected. Forms that give equal letters at equal places count once.
 
 use std::collections::BTreeSet;
 
@@ -25,19 +25,19 @@ pub(crate) const ANYTHING: &str = "*";
 pub(crate) enum Forms<const L: usize> {
     /// Any text: its length comes from the table.
     Any,
-    /// These.
+    /// One of several forms.
     These {
         forms: Vec<Form<L>>,
-        /// The share of the texts that have each or one before it.
+        /// The cumulated shares of the texts that have each form.
         shares: Vec<f64>,
     },
 }
 
 impl<const L: usize> Forms<L> {
-    /// Those of `pattern`, of `length` characters if that is given, for the model `source`.
+    /// The forms of `pattern` for the model `source`, of `length` characters if given.
     ///
     /// # Errors
-    /// Says why no text can have one, or that there are too many.
+    /// No text can have a form, or there are too many forms.
     pub(crate) fn of<const V: usize>(
         source: &dyn Source<L, V>,
         language: Language,
@@ -49,7 +49,7 @@ impl<const L: usize> Forms<L> {
         }
         let forms: Vec<Form<L>> = forms(language, pattern, length)?;
         let symbols = language.alphabet.symbols();
-        // One form alone is certain.
+        // A single form needs no probability.
         let mut shares = if forms.len() == 1 {
             vec![0.0]
         } else {
@@ -62,9 +62,9 @@ impl<const L: usize> Forms<L> {
         Ok(Self::These { forms, shares })
     }
 
-    /// The length and the allowed symbols of the text whose own stream is `stream`.
+    /// The length and the allowed symbols of the text with the stream `stream`.
     ///
-    /// Among several forms by [`drawn_form`].
+    /// [`drawn_form`] chooses among several forms.
     pub(crate) fn draw(&self, language: Language, stream: Stream) -> (usize, [SymbolSet; L]) {
         let form = match self {
             Self::Any => Form::any(language.lengths.draw(stream)),
@@ -113,7 +113,7 @@ fn forms<const L: usize>(
     Ok(forms.into_iter().collect())
 }
 
-/// Why no text can meet a pattern, for people.
+/// The reason why no text can meet a pattern, in words.
 fn unmet(error: &PatternError, pattern: &str, positions: usize) -> anyhow::Error {
     let reason = match error {
         PatternError::UnknownCharacter(character) => {

@@ -1,7 +1,7 @@
 //! Core's kernels compiled for each instruction set, chosen at run time.
 //!
-//! Each is the plain loop of core, inlined here; AVX2 computes the same bits as SSE2, only faster, because every sum's order is
-//! fixed in the source and nothing is fused. AVX-512 is there for the few kernels that gain by it.
+//! Each kernel is the plain loop of core, inlined here. AVX2 computes the bits of SSE2, only faster: every sum has a
+//! fixed order in the source, and nothing is fused. AVX-512 is there for the few kernels that gain by it.
 
 use multiversion::multiversion;
 
@@ -45,10 +45,10 @@ macro_rules! implement_kernels {
     };
 }
 
-/// Implements [`Kernels`](micro_diffusion::kernels::Kernels) for the type `$kernels` by the loops of core, each compiled for
-/// every one of the targets `$wide` where wide registers make it faster, else of `$narrow`, and chosen at run time.
+/// Implements [`Kernels`](micro_diffusion::kernels::Kernels) for the type `$kernels` by core's loops, chosen at run time.
+/// Loops that gain from wide registers are compiled for each of the targets `$wide`, the others for `$narrow`.
 ///
-/// The program has [`Vectorised`] alone; tests and benches have one type for each instruction set.
+/// The program uses [`Vectorised`] alone; tests and benches have one type for each instruction set.
 #[macro_export(local_inner_macros)]
 macro_rules! kernels_compiled_for {
     ($kernels:ident, $narrow:tt, $wide:tt) => {
@@ -56,8 +56,8 @@ macro_rules! kernels_compiled_for {
     };
 }
 
-/// Gives the macro `$implement` what it names `$with`, and the list of all kernels: what is as fast on the targets `$narrow`,
-/// and what is faster on `$wide`.
+/// Calls the macro `$implement` with `$with` and the list of all kernels: first those for `$narrow`, then those for
+/// `$wide`.
 #[doc(hidden)]
 #[macro_export(local_inner_macros)]
 macro_rules! each_kernel {

@@ -1,4 +1,4 @@
-//! What a model knows of its texts besides weights: their characters, and how long they are.
+//! The language of a model: the characters of its texts, and their lengths.
 
 use micro_diffusion::file::ModelFile;
 use micro_diffusion::length::Lengths;
@@ -12,7 +12,7 @@ pub(crate) struct Language<'a> {
 }
 
 impl<'a> Language<'a> {
-    /// That of `file`.
+    /// The language of `file`.
     pub(crate) fn of(file: &ModelFile<'a>) -> Self {
         Self { alphabet: file.alphabet(), lengths: file.lengths() }
     }

@@ -20,48 +20,48 @@ pub(crate) trait Network: Sync {
     fn shape(&self) -> Shape;
     /// The parameter tensors, in flat order.
     fn tensors(&self) -> &'static [Tensor];
-    /// How many parameters there are.
+    /// Number of parameters.
     fn parameters(&self) -> usize;
-    /// Bytes that training keeps of each example of a batch.
+    /// Bytes that training keeps for each example of a batch.
     fn record_bytes(&self) -> usize;
-    /// The model that has the floats `weights`.
+    /// Opens the model with the float weights `weights`.
     fn model<'a>(
         &self,
         weights: &'a [f32],
         language: Language<'a>,
     ) -> anyhow::Result<Box<dyn OpenModel + 'a>>;
-    /// The network in each of its number formats.
+    /// The number formats of the network.
     fn formats(&self) -> &'static [&'static dyn NumberFormat];
-    /// The network in numbers of `dtype`, if it exists in these.
+    /// The number format `dtype` of the network, if it has that one.
     fn format(&self, dtype: Dtype) -> anyhow::Result<&'static dyn NumberFormat>;
 
-    /// Starts a training run, in the numbers that the plan's settings ask for.
+    /// Starts a training run in the number format of the plan's settings.
     fn trainer<'a>(&self, plan: Plan<'a>) -> anyhow::Result<Box<dyn Training + 'a>> {
         self.format(plan.settings.dtype())?.trainer(plan)
     }
 }
 
-/// A compiled network in one number format, floats among them.
+/// A compiled network in one number format, floats or integers.
 pub(crate) trait NumberFormat: Sync {
-    /// How a model file stores the weights.
+    /// The number format of the weights in a model file.
     fn dtype(&self) -> Dtype;
-    /// The tensors of a model file of integers, in its order; none of floats.
+    /// The tensors of a model file of integers, in the file's order; empty for floats.
     fn stored(&self) -> &'static [StoredTensor];
     /// Starts a training run.
     fn trainer<'a>(&self, plan: Plan<'a>) -> anyhow::Result<Box<dyn Training + 'a>>;
-    /// The weights of `file` as floats; none of integers, which are used in place.
+    /// Decodes the weights of `file` to floats; empty for integers, which are used in place.
     fn decode(&self, file: &ModelFile) -> anyhow::Result<Vec<f32>>;
-    /// Opens `file`, whose weights were [decoded](Self::decode). Past this nothing is checked again.
+    /// Opens `file` with its [decoded](Self::decode) weights. Nothing is checked again after this.
     fn open<'a>(&self, file: &ModelFile<'a>, decoded: &'a [f32]) -> anyhow::Result<Box<dyn OpenModel + 'a>>;
     /// The scales of the trained floats `weights` for activations in units of 2^−`activation`.
     fn scales(&self, weights: &[f32], activation: u8) -> Scales;
-    /// The model file of the trained floats `weights`; `None` where a sum of the integers could overflow.
+    /// Writes the model file of the trained floats `weights`; `None` where a sum of the integers could overflow.
     fn write(&self, weights: &[f32], language: Language, scales: &Scales) -> anyhow::Result<Option<Vec<u8>>>;
-    /// What a model for texts of `language` takes on a chip.
+    /// The bytes that a model for texts of `language` takes on a chip.
     fn chip_bytes(&self, language: Language) -> ChipBytes;
 }
 
-/// What a model takes on a chip, besides the program and its stack.
+/// Bytes of a model on a chip, without the program and its stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ChipBytes {
     /// Bytes of flash: the model file, read in place.
@@ -72,25 +72,25 @@ pub(crate) struct ChipBytes {
 
 /// A model that draws and scores, whatever its network and number format.
 pub(crate) trait OpenModel: Sync {
-    /// Bytes that a denoiser works in, besides the weights.
+    /// Bytes of a denoiser's memory, without the weights.
     fn memory_bytes(&self) -> usize;
-    /// What draws texts as `request` asks, once it is settled which forms they can have.
+    /// Prepares to draw the texts of `request`: finds the forms that they can have.
     fn drawer<'a>(&'a self, request: &'a Request) -> anyhow::Result<Box<dyn Draw + 'a>>;
     /// Draws the texts `indices`.
     fn draw(&self, request: &Request, indices: Range<u32>) -> anyhow::Result<Vec<Drawn>> {
         self.drawer(request)?.draw(indices)
     }
-    /// What each step of a free text with the states `frames` drew at `temperature`; see [`draw::choices`].
+    /// The choices of each step of a free text with the states `frames` at `temperature`; see [`draw::choices`].
     fn choices(&self, frames: &[Frame], temperature: Temperature) -> Vec<Vec<Choice>>;
-    /// The scores of each text from so many random orders of a seed; see [`score::texts`].
+    /// Scores each text from random orders, as (number of orders, seed); see [`score::texts`].
     fn score(&self, texts: &[String], orders: (u32, u64), noted: Noted) -> anyhow::Result<Vec<TextScore>>;
     /// −ln p of each text, exactly; see [`score::exact`].
     fn exact(&self, texts: &[String], noted: Noted) -> anyhow::Result<Vec<f64>>;
-    /// How surprising each character of each text is; see [`score::surprises`].
+    /// −ln p of each character of each text given all others; see [`score::surprises`].
     fn surprises(&self, texts: &[String]) -> anyhow::Result<Vec<Vec<f64>>>;
-    /// An estimate of the mean bound of `texts`; see [`score::estimate`].
+    /// Estimates the mean bound of `texts`; see [`score::estimate`].
     fn estimate(&self, texts: &[String], rows: u32, seed: u64) -> anyhow::Result<f64>;
-    /// The scores of the masked positions of each text; see [`score::scores`].
+    /// The raw scores of the masked positions of each text; see [`score::scores`].
     fn scores(&self, texts: &[String], seed: u64) -> anyhow::Result<Vec<denoiser::Score>>;
 }
 

@@ -1,6 +1,6 @@
-//! Previews of a model while it trains: an estimate of its held-out score, and the names it would draw.
+//! Previews of a model while it trains: an estimate of its held-out score, and some names.
 //!
-//! A preview reads the weights and changes nothing, and nothing that training does depends on it.
+//! A preview reads the weights and changes nothing. Training does not depend on it.
 
 use crate::engine::draw::Request;
 use crate::engine::language::Language;
@@ -11,20 +11,20 @@ use crate::engine::trainer::State;
 
 /// Previews in each part of a run's schedule, besides the one before its first step.
 const PREVIEWS: u32 = 16;
-/// Random orders of each held-out line in one estimate, the same in all: as many as it takes to know its error.
+/// Random orders of each held-out line in one estimate, equal in all previews: two, the fewest that have an error.
 pub(crate) const ORDERS: u32 = 2;
 
-/// What a preview is to show.
+/// The contents that a preview should have.
 pub(crate) struct Wanted<'a> {
     pub(crate) language: Language<'a>,
-    /// Held-out lines, those of the score of record; none where no score is wanted.
+    /// Held-out lines of the score of record; empty where no score is wanted.
     pub(crate) texts: Vec<String>,
     pub(crate) request: Request,
-    /// How many names to draw.
+    /// Number of names to draw.
     pub(crate) names: u32,
 }
 
-/// What a preview shows.
+/// The contents of a preview.
 pub(crate) struct Preview {
     /// An estimate of the held-out NELBO, in nats.
     pub(crate) nelbo: Option<f64>,
@@ -42,12 +42,12 @@ pub(crate) struct Point {
     pub(crate) error: Option<f64>,
 }
 
-/// What the previews of a run have shown so far.
+/// All previews of a run so far.
 #[derive(Default)]
 pub(crate) struct Seen {
     /// The held-out curve.
     pub(crate) curve: Vec<Point>,
-    /// The same names as the model drew them after so many steps.
+    /// Names of fixed numbers, as the model drew them after so many steps.
     pub(crate) names: Vec<(u32, Vec<String>)>,
 }
 
@@ -59,7 +59,7 @@ impl Seen {
     }
 }
 
-/// Previews a run after fixed steps and keeps what is shown.
+/// Previews a run after fixed steps and keeps the results.
 pub(crate) struct Observer<'a> {
     network: &'static dyn Network,
     wanted: Wanted<'a>,
@@ -69,7 +69,7 @@ pub(crate) struct Observer<'a> {
 }
 
 impl<'a> Observer<'a> {
-    /// Observes a run by `settings` after the first `done` steps, of which `seen` is known.
+    /// Starts observing a run by `settings` after its first `done` steps, with `seen` from before.
     ///
     /// Preview i of n is due after steps·(i/n)² steps of a part: dense at first, where most happens.
     pub(crate) fn new(
@@ -87,7 +87,7 @@ impl<'a> Observer<'a> {
         Self { network, wanted, ahead, seen }
     }
 
-    /// Previews the model, if it is time to.
+    /// Previews the model, if a preview is due.
     pub(crate) fn after(&mut self, state: &State) -> anyhow::Result<Option<Preview>> {
         let step = state.losses.len() as u32;
         if self.ahead.pop_if(|next| *next == step).is_none() {

@@ -1,7 +1,7 @@
-//! Making a model file of integers from a trained one, and measuring what it loses.
+//! Making a model file of integers from a trained one, and measuring the loss.
 //!
-//! The scales of the weights follow from the weights; that of the activations depends on the texts. It is the one with the
-//! least NELBO over some training lines: a coarser one loses precision, a finer one cuts large values off.
+//! The scales of the weights follow from the weights. The scale of the activations depends on the texts: a coarse one
+//! loses precision, a fine one cuts large values off. The one with the least NELBO over some training lines is taken.
 
 use anyhow::Context;
 use micro_diffusion::denoiser::NAT;
@@ -41,7 +41,7 @@ pub(crate) fn quantised(
     Ok(bytes)
 }
 
-/// How far the logits of two models differ over the first of `texts`, in nats: the root mean square, and the largest.
+/// The difference of the logits of two models over the first of `texts`, in nats: root mean square, and largest.
 pub(crate) fn difference(
     one: &dyn OpenModel,
     other: &dyn OpenModel,

@@ -1,11 +1,11 @@
 //! Training for integers: a run whose network computes with rounded weights.
 //!
-//! In the first half of the schedule's first part weights are floats, from then on those that the integers can hold. Rounding has no
-//! slope, so the gradient at the rounded weights is taken for that of the floats behind them (the straight-through
-//! estimator): each step moves the rounded weights, and the floats by as much, and rounds anew. Hidden values are those of
-//! the integers from the first step on.
+//! In the first half of the schedule's first part weights are floats; from then on the network computes with rounded
+//! weights. Rounding has no slope, so the gradient at the rounded weights is taken for the gradient of the floats behind
+//! them (the straight-through estimator). Each step moves both by an equal amount and rounds anew. Hidden values are
+//! those of the integers from the first step on.
 //!
-//! The [scales](quantise::trained_scales) follow from the weights when rounding begins; they stay.
+//! The [scales](quantise::trained_scales) follow from the weights when rounding begins, and stay.
 //!
 //! Source: B. Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
 //! Inference", CVPR 2018, section 3.
@@ -19,7 +19,7 @@ use rayon::prelude::*;
 use crate::engine::kernels::Vectorised;
 use crate::engine::trainer::{State, Training};
 
-/// A run with rounded weights around `inner`, which knows nothing of it.
+/// A run with rounded weights around `inner`, a run that knows nothing of rounding.
 pub(crate) struct Rounding<'a> {
     inner: Box<dyn Training + 'a>,
     tensors: &'static [StoredTensor],
@@ -47,7 +47,7 @@ impl<'a> Rounding<'a> {
         let scales = quantise::trained_scales(tensors, &state.weights, self.activation);
         state.scales = Some(scales);
         state.unrounded = state.weights.to_vec();
-        // What was best has no scales.
+        // The best state so far has no scales, so it is no model of integers.
         state.best = None;
         for (tensor, exponent, weights, _) in tensors_of(tensors, &scales, state) {
             let grid = quantise::grid(tensor, exponent);

@@ -12,22 +12,22 @@ use micro_diffusion::text::{Alphabet, EncodeError, Text};
 use crate::engine::language::Language;
 use crate::engine::source::{Noted, Source, on_noted_shares, on_shares};
 
-/// Random orders of each text: the score of record.
+/// Random orders of each text in the score of record.
 pub(crate) const ORDERS: u32 = 64;
-/// Positions that exact scores go through every subset of, at most.
+/// Most positions for exact scores, which go through every subset of the positions.
 pub(crate) const EXACT_POSITIONS: usize = 12;
 
 /// A mean over texts, in nats.
 pub(crate) struct Figure {
     pub(crate) nats: f64,
-    /// Its standard error as a mean over these texts; a single text says nothing of it.
+    /// Standard error of the mean over the texts; `None` for a single text.
     pub(crate) stderr: Option<f64>,
-    /// Its standard error as an estimate from some orders of each text; a single order says nothing of it.
+    /// Standard error by the choice of orders; `None` for a single order.
     pub(crate) order_stderr: Option<f64>,
 }
 
 impl Figure {
-    /// The mean of `nats`, one for each text, which have the standard errors `errors` from their orders.
+    /// The mean of `nats`, one for each text, with the errors `errors` over orders.
     fn of(nats: &[f64], errors: &[Option<f64>]) -> Self {
         let order_stderr = errors.iter().copied().collect::<Option<Vec<_>>>();
         let order_stderr = order_stderr.map(|errors| likelihood::error_of_mean(&errors));
@@ -35,7 +35,7 @@ impl Figure {
     }
 }
 
-/// The standard error of the mean of `nats`, if they are several.
+/// The standard error of the mean of `nats`; `None` for a single one.
 pub(crate) fn error_over(nats: &[f64]) -> Option<f64> {
     (nats.len() > 1).then(|| bound::standard_error(nats))
 }
@@ -49,7 +49,7 @@ pub(crate) struct Score {
 }
 
 impl Score {
-    /// Averages the scores of some texts.
+    /// Averages the scores of texts.
     pub(crate) fn of(texts: &[TextScore]) -> Self {
         let nats = |part: fn(&TextScore) -> f64| texts.iter().map(part).collect::<Vec<_>>();
         let errors = |part: fn(&TextScore) -> Option<f64>| texts.iter().map(part).collect::<Vec<_>>();
@@ -60,7 +60,7 @@ impl Score {
     }
 }
 
-/// The scores of one text from some random orders, in nats, with the standard errors that come of the orders, if there are several.
+/// The scores of one text from random orders, in nats, with their standard errors over the orders if there are several.
 pub(crate) struct TextScore {
     /// The mean of −ln p(text | order).
     pub(crate) nelbo: f64,
@@ -71,7 +71,7 @@ pub(crate) struct TextScore {
 }
 
 impl TextScore {
-    /// From −ln p(text | order) of each order.
+    /// Computes the scores from −ln p(text | order) of each order.
     fn of(nats: &[f64]) -> Self {
         Self {
             nelbo: bound::mean(nats),
@@ -87,15 +87,15 @@ fn length_nats<const L: usize>(language: Language, clean: &Text<L>) -> f64 {
     language.lengths.negative_log_probability(clean.symbols().len())
 }
 
-/// `count` of `texts`, evenly spread; all where there are no more.
+/// Takes `count` of `texts`, evenly spread, or all where there are no more.
 pub(crate) fn spread(texts: &[String], count: usize) -> Vec<String> {
     let count = count.min(texts.len());
     (0..count).map(|index| texts[index * texts.len() / count].clone()).collect()
 }
 
-/// The scores of each text from `orders` random orders.
+/// Scores each text by `orders` random orders.
 ///
-/// Order number j of text number i is that of child (i, j) of the stream of `seed`, on any number of threads.
+/// Order j of text i is child (i, j) of the stream of `seed`, on any number of threads.
 pub(crate) fn texts<const L: usize, const V: usize>(
     source: &dyn Source<L, V>,
     language: Language,
@@ -118,7 +118,7 @@ pub(crate) fn texts<const L: usize, const V: usize>(
 /// −ln p of each text, exactly.
 ///
 /// # Errors
-/// Says so where a text has more than [`EXACT_POSITIONS`].
+/// A text has more than [`EXACT_POSITIONS`] positions.
 pub(crate) fn exact<const L: usize, const V: usize>(
     source: &dyn Source<L, V>,
     language: Language,
@@ -156,9 +156,9 @@ pub(crate) fn surprises<const L: usize, const V: usize>(
     }))
 }
 
-/// Σ_k E\[(1/k)·Σ_masked −ln p\] from one k for each of `rows` rows, drawn and weighted as in training.
+/// Estimates Σ_k E\[(1/k)·Σ_masked −ln p\] from one k for each of `rows` rows, drawn and weighted as in training.
 ///
-/// The rows are spread over all `texts`; where these are fewer, each is several rows.
+/// The rows are spread over all `texts`; a text has several rows where there are fewer texts.
 pub(crate) fn estimate<const L: usize, const V: usize>(
     source: &dyn Source<L, V>,
     language: Language,
@@ -184,7 +184,7 @@ pub(crate) fn estimate<const L: usize, const V: usize>(
     Ok(bound::mean(&terms))
 }
 
-/// The scores of the masked positions of each text; text number i of n letters has i mod n + 1 masks.
+/// The raw scores of the masked positions of each text; text i of n letters has i mod n + 1 masks.
 pub(crate) fn scores<const L: usize, const V: usize>(
     source: &dyn Source<L, V>,
     language: Language,
@@ -215,7 +215,7 @@ pub(crate) fn scores<const L: usize, const V: usize>(
     Ok(all)
 }
 
-/// `texts` as symbols.
+/// Encodes `texts` as symbols.
 pub(crate) fn encode<const L: usize>(texts: &[String], alphabet: Alphabet) -> anyhow::Result<Vec<Text<L>>> {
     let encode = |text: &String| match alphabet.encode(text) {
         Ok(symbols) => Ok(symbols),

@@ -1,4 +1,4 @@
-//! The settings of a training run: all that decides its result, besides the data.
+//! The settings of a training run: everything besides the data that decides its result.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::split::hold_out;
 
-/// Integers that a model can be trained for.
+/// Number formats of integers that a model can be trained for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum IntegerFormat {
@@ -19,7 +19,7 @@ pub(crate) enum IntegerFormat {
 }
 
 impl IntegerFormat {
-    /// How a model file stores them.
+    /// The number format in a model file.
     pub(crate) fn dtype(self) -> Dtype {
         match self {
             Self::Int8 => Dtype::Int8,
@@ -28,11 +28,11 @@ impl IntegerFormat {
     }
 }
 
-/// Which state of a run becomes its model.
+/// The state of a run that becomes its model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Keep {
-    /// The state that scores every tenth training line best. These lines are not trained on.
+    /// The state that scores every tenth training line best. These lines are kept from training.
     Best,
     /// The state after the last step.
     #[default]
@@ -40,7 +40,7 @@ pub(crate) enum Keep {
 }
 
 impl Keep {
-    /// Training lines in those that are trained on and those that choose the state.
+    /// Splits training lines into those to train on and those that choose the state.
     pub(crate) fn split<T: Clone>(self, lines: &[T]) -> (Cow<'_, [T]>, Vec<T>) {
         match self {
             Self::Best => {
@@ -60,7 +60,7 @@ impl Keep {
     }
 }
 
-/// The default settings of a network for a list as long as the names, chosen on the development split.
+/// The default settings of a network for a list of as many lines as the names, chosen on the development split.
 #[derive(Clone, Copy)]
 pub(crate) struct Recipe {
     pub(crate) steps: u32,
@@ -68,26 +68,29 @@ pub(crate) struct Recipe {
     pub(crate) learning_rate: f64,
     /// For each unit of learning rate.
     pub(crate) weight_decay: f64,
-    /// Share of the average of the weights that a step keeps; 0 where there is none.
+    /// Share of the average of the weights that a step keeps; 0 means no average.
     pub(crate) averaging: f64,
     /// The probability with which training leaves out a hidden value.
     pub(crate) dropout: f64,
 }
 
 impl Recipe {
-    /// A recipe with the usual weight decay, without averaging and dropout.
+    /// A recipe with the default weight decay, without averaging and dropout.
     pub(crate) const fn new(steps: u32, batch: u32, learning_rate: f64) -> Self {
         Self { steps, batch, learning_rate, weight_decay: 0.01, averaging: 0.0, dropout: 0.0 }
     }
 
-    /// This recipe for a network of `parameters` parameters and a list of `lines` training lines of `letters` characters in the
-    /// mean.
+    /// Fits this recipe to a network of `parameters` parameters and a list of `lines` training lines of `letters`
+    /// characters in the mean.
     ///
-    /// Where lines are longer than [`LETTERS`], steps are as many times fewer, so that they take no longer. A list of fewer lines
-    /// than [`LINES`] is passed over [`PASSES`] times at most, in [`LEAST_STEPS`] at least, and the fewer lines there are, the more
-    /// has to keep the network from learning them by heart: weight decay grows as 1/lines, to [`MOST_DECAY`], and dropout by
-    /// [`DROPOUT_A_DOUBLING`] with each doubling of the parameters for each line above [`PARAMETERS_A_LINE`], to
-    /// [`MOST_DROPOUT`]. The average of fewer steps than the recipe's spans a twentieth of them at most.
+    /// Lines longer than [`LETTERS`] in the mean divide the steps, so that a run takes no longer. A list shorter than
+    /// [`LINES`] lines is passed over at most [`PASSES`] times, in at least [`LEAST_STEPS`] steps.
+    ///
+    ///
+    /// The fewer lines, the more has to keep the network from learning them by heart. Weight decay grows as 1/lines, up
+    /// to [`MOST_DECAY`]. Each doubling of the parameters a line above [`PARAMETERS_A_LINE`] adds [`DROPOUT_A_DOUBLING`]
+    /// of dropout, up to [`MOST_DROPOUT`]. Where steps are fewer than the recipe's, the average spans at most a twentieth
+    /// of them.
     fn for_list(self, parameters: usize, lines: usize, letters: f64) -> Self {
         let lines = lines.max(1) as f64;
         let most = (f64::from(self.steps) * (LETTERS / letters).min(1.0)) as u32;
@@ -107,29 +110,29 @@ impl Recipe {
     }
 }
 
-/// What decides a run's result.
+/// The settings that decide a run's result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Settings {
     pub(crate) config: String,
     pub(crate) steps: u32,
-    /// Steps after which the schedule ended before, where a finished run went on.
+    /// Former ends of the schedule, in steps, of a finished run that went on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) ends: Vec<u32>,
     pub(crate) batch: u32,
-    /// At its peak.
+    /// Peak learning rate.
     pub(crate) learning_rate: f64,
     /// Steps over which the learning rate rises.
     pub(crate) warm_up: u32,
-    /// Share of the peak that the last step has.
+    /// Learning rate of the last step, as a share of the peak.
     pub(crate) final_rate: f64,
     pub(crate) weight_decay: f64,
-    /// Share of the average of the weights that a step keeps; 0 where there is none.
+    /// Share of the average of the weights that a step keeps; 0 means no average.
     #[serde(default)]
     pub(crate) averaging: f64,
     /// The probability with which training leaves out a hidden value.
     #[serde(default)]
     pub(crate) dropout: f64,
-    /// The integers that the model is trained to become, if any.
+    /// The integers that the model is trained for, if any.
     #[serde(default)]
     pub(crate) quantize: Option<IntegerFormat>,
     #[serde(default)]
@@ -137,34 +140,34 @@ pub(crate) struct Settings {
     pub(crate) seed: u64,
 }
 
-/// Passes over a shorter list at most.
+/// Most passes over a short list.
 const PASSES: f64 = 200.0;
-/// Steps at least, where the recipe has as many. Fewer are a trial, which nobody is to take for a model unasked.
+/// Fewest steps that a short list leads to. A run of fewer is a trial: verbs take its model only by name.
 pub(crate) const LEAST_STEPS: u32 = 1000;
-/// Training lines from which on the recipe holds as it is: somewhat fewer than the names have.
+/// Training lines from which on the recipe holds unchanged: somewhat fewer than the names have.
 const LINES: f64 = 25_000.0;
-/// Characters of a line in the mean up to which steps are the recipe's.
+/// Mean characters of a line up to which steps are the recipe's.
 const LETTERS: f64 = 12.5;
-/// Weight decay that a short list comes to at most, for each unit of learning rate.
+/// Most weight decay of a short list, for each unit of learning rate.
 const MOST_DECAY: f64 = 5.0;
 /// Parameters for each line that need no dropout.
 const PARAMETERS_A_LINE: f64 = 6.5;
-/// Dropout that each doubling of them adds.
+/// Dropout for each doubling of the parameters for each line.
 const DROPOUT_A_DOUBLING: f64 = 0.08;
-/// Dropout that a short list comes to at most.
+/// Most dropout of a short list.
 const MOST_DROPOUT: f64 = 0.3;
-/// With fewer training lines, some of them choose the best state.
+/// Training lines from which on no lines are kept to choose the best state.
 const CHOOSING: usize = 5000;
-/// The seed of a run that names none.
+/// The default seed.
 const SEED: u64 = 1;
 /// Steps over which the learning rate rises.
 const WARM_UP: u32 = 200;
-/// Share of the peak learning rate that the last step has.
+/// Learning rate of the last step, as a share of the peak.
 const FINAL_RATE: f64 = 0.01;
 
 impl Settings {
-    /// The settings of the network `config` of `parameters` parameters, which is trained by `recipe` on `lines` training
-    /// lines of `letters` characters in the mean.
+    /// The default settings of the network `config` of `parameters` parameters with the recipe `recipe`, for `lines`
+    /// training lines of `letters` characters in the mean.
     pub(crate) fn new(config: &str, recipe: Recipe, parameters: usize, lines: usize, letters: f64) -> Self {
         let Recipe { steps, batch, learning_rate, weight_decay, averaging, dropout } =
             recipe.for_list(parameters, lines, letters);
@@ -185,7 +188,7 @@ impl Settings {
         }
     }
 
-    /// These settings with `steps` steps, where those are more: the run goes on past its end.
+    /// Raises the steps to `steps`, if those are more, so that the run goes on past its end.
     pub(crate) fn extended(mut self, steps: Option<u32>) -> Self {
         if let Some(steps) = steps.filter(|steps| *steps > self.steps) {
             self.ends.push(self.steps);
@@ -194,14 +197,14 @@ impl Settings {
         self
     }
 
-    /// The parts of the schedule, as (steps before it, steps until its end). The learning rate rises and falls in each; there is
-    /// more than one only where a finished run went on.
+    /// The parts of the schedule, as (steps before it, steps until its end). The learning rate rises and falls in each
+    /// part. A run that went on past its end has more than one.
     pub(crate) fn parts(&self) -> impl Iterator<Item = (u32, u32)> {
         let ends = self.ends.iter().chain([&self.steps]).copied();
         [0].into_iter().chain(self.ends.iter().copied()).zip(ends)
     }
 
-    /// The learning rate of step `step`, counted from 0. At least half of each part of the schedule is decay, however short.
+    /// The learning rate of step `step`, counted from 0. At least half of each part of the schedule is decay.
     pub(crate) fn rate(&self, step: u32) -> f64 {
         let within = |(start, end): &(u32, u32)| (*start..*end).contains(&step);
         let (start, end) = self.parts().find(within).unwrap_or((0, self.steps));
@@ -209,8 +212,8 @@ impl Settings {
         learning_rate(step - start, steps, self.learning_rate, self.warm_up.min(steps / 2), self.final_rate)
     }
 
-    /// About `count` steps of each part of the schedule, and its start and end, in ascending order: `place` says where the share
-    /// i/count of them lies.
+    /// About `count` steps of each part of the schedule with its start and end, in ascending order. `place` maps the
+    /// share i/count to a share of the part.
     pub(crate) fn points(&self, count: u32, place: impl Fn(f64) -> f64) -> Vec<u32> {
         let at = |(start, end): (u32, u32), number| {
             start + (f64::from(end - start) * place(f64::from(number) / f64::from(count))) as u32
@@ -223,7 +226,7 @@ impl Settings {
         points
     }
 
-    /// How the model that is trained will store its weights.
+    /// The number format of the trained model.
     pub(crate) fn dtype(&self) -> Dtype {
         self.quantize.map_or(Dtype::F32, IntegerFormat::dtype)
     }

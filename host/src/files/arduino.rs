@@ -1,4 +1,4 @@
-//! A model of integers as a library for Arduino and PlatformIO: the C header, what describes it, and a sketch.
+//! A library for Arduino and PlatformIO around a model of integers: the C header, the manifests, and a sketch.
 //!
 //! Sources: the Arduino library specification, revision 1.5 and later; PlatformIO's `library.json`.
 
@@ -15,14 +15,16 @@ const MANIFEST: &str = include_str!("arduino/library.json");
 const LICENSES: [&str; 2] = [include_str!("../../../LICENSE-MIT"), include_str!("../../../LICENSE-APACHE")];
 const SKETCH: &str = include_str!("arduino/Names.ino");
 
-/// What describes a library to Arduino, by which it is known again, and the sketch, which is its reader's to change.
+/// The file that describes a library to Arduino and identifies an earlier export; and the sketch, which the user may
+/// edit.
 const DESCRIPTION: &str = "library.properties";
 const EXAMPLE: &str = "examples/Names/Names.ino";
 
 /// The files of a library, by their paths in its folder.
 pub(crate) fn library(sampler: &CSampler) -> Vec<(String, String)> {
     let name = sampler.prefix.word();
-    // Every program finds it between the system's headers, of which none has a name like this: string_model.h hides no string.h.
+    // Every program finds this header between the system's, so its name is unlike theirs: string_model.h hides no
+    // string.h.
     let header = format!("{name}_model.h");
     let filled = |template: &str| {
         let named = sampler.prefix.apply(template).replace("@HEADER@", &header);
@@ -39,11 +41,11 @@ pub(crate) fn library(sampler: &CSampler) -> Vec<(String, String)> {
     ]
 }
 
-/// Writes `files` into `folder`, which is made where there is none. In an earlier library of the same name they replace what is there,
-/// but for a sketch.
+/// Writes `files` into `folder`, which is created if absent. In an earlier library of an equal name they replace all
+/// files but the sketch.
 ///
 /// # Errors
-/// Says so where `folder` holds anything else, which is left as it is.
+/// `folder` holds anything else, which stays unchanged.
 pub(crate) fn write(folder: &Path, files: &[(String, String)]) -> anyhow::Result<()> {
     let is_empty = || fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
     if folder.exists() && !is_empty() && !is_earlier(folder, files) {
@@ -66,7 +68,7 @@ pub(crate) fn write(folder: &Path, files: &[(String, String)]) -> anyhow::Result
     Ok(())
 }
 
-/// Whether `folder` is a library of the name and the author that `files` are of.
+/// Whether `folder` is a library with the name and author of `files`.
 fn is_earlier(folder: &Path, files: &[(String, String)]) -> bool {
     let there = fs::read_to_string(folder.join(DESCRIPTION)).unwrap_or_default();
     let ours = files.iter().find(|(name, _)| name == DESCRIPTION).map_or("", |(_, text)| text);

@@ -1,7 +1,7 @@
-//! A model of integers as one C header that draws its texts.
+//! A model of integers as one C header that draws texts.
 //!
-//! The method is in the templates beside this file, in C. This file adds the numbers: sizes, shifts and tables. The tables hold only
-//! the letters of the alphabet, and each row begins at a byte, also where two codes share one.
+//! The templates beside this file are the method, in C. This file adds the numbers: sizes, shifts and tables. The tables
+//! hold only the letters of the alphabet. Each row begins at a whole byte, also where two codes share a byte.
 
 use std::fmt::Write as _;
 
@@ -27,20 +27,20 @@ const RESIDUAL: &str = include_str!("c_sampler/residual.h");
 const CONVOLUTION: &str = include_str!("c_sampler/convolution.h");
 const SAMPLER: &str = include_str!("c_sampler/sampler.h");
 
-/// Bytes that can be read behind a table's last row: rows are read in fours.
+/// Padding bytes after a table's last row: rows are read in fours.
 const BEYOND: usize = 3;
-/// The most bytes of a line of numbers.
+/// Most bytes of a line of numbers.
 const LINE: usize = 128;
-/// What an AVR can address of constant data: one array, and all of them without a segment register.
+/// Most bytes of constant data that an AVR can address: in one array, and in all without a segment register.
 const AVR_BYTES: [usize; 2] = [32_767, 60_000];
 
 /// A model of integers to be written as C.
 pub(crate) struct CSampler<'a> {
     pub(crate) file: ModelFile<'a>,
     pub(crate) tensors: &'static [StoredTensor],
-    /// The bytes of its file.
+    /// The bytes of the model file.
     pub(crate) bytes: &'a [u8],
-    /// What the network is called.
+    /// The name of the network.
     pub(crate) network: &'static str,
     pub(crate) prefix: &'a Prefix,
 }
@@ -64,17 +64,17 @@ impl CSampler<'_> {
             ("@ORDER@", self.prefix.apply(order)),
             ("@MILLI@", format!("{}", (TEMPERATURE * 1000.0).round())),
         ];
-        // The word itself may hold what it takes the place of.
+        // The values hold the word already, and the word may hold `model_`: so it is applied before they go in.
         let named = self.prefix.apply(&pieces);
         values.iter().fold(named, |text, (place, value)| text.replace(place, value))
     }
 
-    /// The checksum that the file ends with; over the whole file, its own checksum with it, a CRC is the same for every file.
+    /// The checksum at the end of the file. A CRC over the whole file with its checksum would be equal for every file.
     fn checksum(&self) -> u32 {
         self.bytes.last_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
     }
 
-    /// The network, its number format and its sizes.
+    /// Title: the network, its number format and its sizes.
     pub(crate) fn title(&self) -> String {
         format!("{}, {}: {}", self.network, dtype_name(self.file.dtype()), shape_name(self.file.shape()))
     }
@@ -135,7 +135,7 @@ impl CSampler<'_> {
     /// L·c_n + 1 for each length n.
     fn length_weights(&self) -> Vec<u32> {
         let counts = self.file.lengths().counts();
-        // All fit: the file was checked when it was opened.
+        // All weights fit: the file was checked when it was opened.
         let weight =
             |count: &[u8; 4]| u32::from_le_bytes(*count).wrapping_mul(counts.len() as u32).wrapping_add(1);
         counts.iter().map(weight).collect()
@@ -152,14 +152,14 @@ impl CSampler<'_> {
         if self.file.dtype() == Dtype::Int4 { Int4::largest_value(units) } else { Int8::largest_value(units) }
     }
 
-    /// The bits of the largest number that a row is multiplied with: of A, or of the sum of two values.
+    /// Bits of the largest factor of a row: of A, or of the sum of two values.
     fn factor_bits(&self) -> usize {
         let residual = self.file.shape().architecture == Architecture::Residual;
         let largest = u32::from(self.largest_value()) << u32::from(residual);
         (u32::BITS - largest.leading_zeros()) as usize
     }
 
-    /// The exponents by which the network shifts, and the sizes that it alone has.
+    /// The exponents of the network's shifts, and the sizes that only this network has.
     fn shifts(&self) -> Vec<(&'static str, usize, &'static str)> {
         let Shape { architecture, width, blocks, heads, .. } = self.file.shape();
         let letters = self.file.alphabet().symbols();
@@ -204,7 +204,7 @@ impl CSampler<'_> {
         shifts
     }
 
-    /// The tensors as arrays, the bytes of the largest and of all.
+    /// The tensors as arrays, with the bytes of the largest and of all.
     fn tables(&self) -> (String, usize, usize) {
         let (mut text, mut largest, mut all) = (String::new(), 0, 0);
         let mut payload = self.file.payload();
@@ -237,7 +237,7 @@ impl CSampler<'_> {
         (text, largest, all)
     }
 
-    /// The rows of `tensor` that the alphabet has a use for, cut to the columns that it has a use for.
+    /// The rows and columns of `tensor` that the alphabet uses.
     fn kept(&self, tensor: &StoredTensor, bytes: &[u8]) -> Vec<Vec<i64>> {
         let Shape { symbols, .. } = self.file.shape();
         let letters = self.file.alphabet().symbols();
@@ -255,7 +255,7 @@ impl CSampler<'_> {
     }
 }
 
-/// The names of the orders and the scale of temperatures.
+/// Macros for the orders and the scale of temperatures.
 const ORDERS: &str = "
 // The order in which letters are revealed.
 #define MODEL_RANDOM 0
@@ -268,12 +268,12 @@ const ORDERS: &str = "
 #define MODEL_TEMPERATURE(milli) (MODEL_MILLI(milli) == 0 ? MODEL_LIKELIEST : 94548462u / (MODEL_MILLI(milli) == 0 ? 1 : MODEL_MILLI(milli)))
 ";
 
-/// Whether tables of these bytes, the largest and all, are more than an AVR can address.
+/// Whether tables of `all` bytes, the largest of `largest`, are more than an AVR can address.
 fn too_large_for_avr(largest: usize, all: usize) -> bool {
     largest > AVR_BYTES[0] || all > AVR_BYTES[1]
 }
 
-/// The numbers of row `number`, `row` of them, of a tensor stored as `bytes`; weights as codes.
+/// Row number `number` of a tensor stored as `bytes`, `row` numbers; weights as codes.
 fn numbers(dtype: Dtype, bytes: &[u8], number: usize, row: usize) -> impl Iterator<Item = i64> {
     let (start, whole, nibble) = dtype.row(number, row);
     let row = bytes.get(start..start + whole).unwrap_or_default();
@@ -288,12 +288,12 @@ fn numbers(dtype: Dtype, bytes: &[u8], number: usize, row: usize) -> impl Iterat
     all.chain(last.map(i64::from))
 }
 
-/// Two codes of four bits as a byte, the first in its low half; one alone has 0 above it.
+/// Packs two codes of four bits into a byte, the first in the low half; a single code has 0 above it.
 fn in_nibbles(codes: &[i64]) -> i64 {
     codes.iter().rev().fold(0, |byte, code| byte << 4 | code)
 }
 
-/// A constant array `model_`name of `length` `numbers` in flash.
+/// Writes a constant array `model_`name of `length` `numbers`, in flash.
 fn array(text: &mut String, kind: &str, name: &str, numbers: impl Iterator<Item = i64>, length: usize) {
     let _ = write!(text, "\nstatic const {kind} model_{name}[{length}] MODEL_FLASH = {{");
     let mut line = LINE;

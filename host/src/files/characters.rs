@@ -1,7 +1,9 @@
-//! Characters that are not seen: which direct a terminal, which show nothing, and which of those change how others look.
+//! Invisible characters: those that direct a terminal, those that show nothing, and those that change how their
+//! neighbours look.
 //!
-//! Byte order marks, zero-width characters, soft hyphens, marks and overrides of direction, fillers: they would be symbols that
-//! nobody sees, and would make two lines of one. Those that change how their neighbours look are kept:
+//! Byte order marks, zero-width characters, soft hyphens, marks and overrides of direction, fillers are dropped. Nobody
+//! would see them as symbols, and they would make two lines of one. Characters that change how their neighbours look are
+//! kept:
 //!
 //! - a zero-width joiner between two pictures of an emoji, and after a letter of a script whose letters join;
 //! - a zero-width non-joiner between two letters of such a script, as in Persian;
@@ -10,10 +12,10 @@
 
 use std::collections::BTreeMap;
 
-/// How many characters that cannot be seen were dropped, by character.
+/// Counts of dropped invisible characters, by character.
 pub(crate) type Invisible = BTreeMap<char, usize>;
 
-/// How a character is named that cannot be shown.
+/// The name of a character that cannot be shown, such as “U+202E”.
 pub(crate) fn code_point(character: char) -> String {
     format!("U+{:04X}", u32::from(character))
 }
@@ -26,8 +28,7 @@ pub(crate) fn is_directive(character: char) -> bool {
 const NON_JOINER: char = '\u{200C}';
 const JOINER: char = '\u{200D}';
 
-/// Whether nothing is seen of `character` itself, not even a gap: Unicode's default ignorable characters, and those that
-/// annotate.
+/// Whether `character` shows nothing, not even a gap: Unicode's default ignorable characters, and those that annotate.
 pub(crate) fn is_invisible(character: char) -> bool {
     matches!(
         character,
@@ -38,7 +39,7 @@ pub(crate) fn is_invisible(character: char) -> bool {
     )
 }
 
-/// `text` without what cannot be seen.
+/// `text` without invisible characters, which are counted in `dropped`.
 pub(crate) fn visible(text: &str, dropped: &mut Invisible) -> String {
     let mut kept = String::with_capacity(text.len());
     let (mut before, mut rest) = (None, text.chars());
@@ -54,7 +55,7 @@ pub(crate) fn visible(text: &str, dropped: &mut Invisible) -> String {
     kept
 }
 
-/// Whether `character`, of which nothing is seen itself, changes how `before` and `after` look.
+/// Whether the invisible `character` changes how `before` and `after` look.
 fn shapes(before: char, character: char, after: Option<char>) -> bool {
     let after = |is: fn(char) -> bool| after.is_some_and(is);
     match character {
@@ -80,7 +81,7 @@ fn is_tag(character: char) -> bool {
     matches!(character, '\u{E0020}'..='\u{E007F}')
 }
 
-/// Whether `character` is of the blocks that pictures for emoji are in, skin tones among them.
+/// Whether `character` is in the blocks of emoji pictures, skin tones among them.
 fn is_picture(character: char) -> bool {
     matches!(
         character,
@@ -90,7 +91,7 @@ fn is_picture(character: char) -> bool {
     )
 }
 
-/// Whether `character` is a Chinese one.
+/// Whether `character` is a Chinese ideograph.
 fn is_ideograph(character: char) -> bool {
     matches!(
         character,
@@ -98,7 +99,8 @@ fn is_ideograph(character: char) -> bool {
     )
 }
 
-/// Whether `text` is read from right to left: its first letter of a direction is of Hebrew, Arabic or a script like them.
+/// Whether `text` is read from right to left: its first letter with a direction is Hebrew, Arabic or of a script like
+/// them.
 pub(crate) fn runs_left(text: &str) -> bool {
     let left = |character: char| {
         matches!(character, '\u{590}'..='\u{8FF}' | '\u{FB1D}'..='\u{FDFF}' | '\u{FE70}'..='\u{FEFC}'

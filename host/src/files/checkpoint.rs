@@ -1,5 +1,4 @@
-//! Checkpoints: safetensors files with the weights, Adam's moments, the average and the losses, which PyTorch, candle and
-//! NumPy open.
+//! Checkpoints: safetensors files with weights, Adam's moments, average and losses. PyTorch, candle and NumPy open them.
 
 use std::borrow::Cow;
 use std::fs;
@@ -31,13 +30,13 @@ const BEST: &str = "best_nats";
 /// The tensor that holds the exponents of the integers that weights are rounded to.
 const EXPONENTS: &str = "exponents";
 
-/// What a checkpoint says besides its tensors.
+/// The metadata of a checkpoint.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Metadata {
     pub(crate) version: u32,
     pub(crate) alphabet: String,
     pub(crate) settings: RunSettings,
-    /// The step of the best state, where one is kept.
+    /// The step of the best state, if one is kept.
     #[serde(default)]
     pub(crate) best_step: Option<u32>,
 }
@@ -45,7 +44,7 @@ pub(crate) struct Metadata {
 /// A run that can go on.
 pub(crate) struct Checkpoint {
     pub(crate) metadata: Metadata,
-    /// The network that its settings name, in the room of its tensors.
+    /// The network of the settings, in the room of the tensors.
     pub(crate) config: Config,
     pub(crate) state: State,
 }
@@ -74,7 +73,7 @@ impl View for Floats<'_> {
     }
 }
 
-/// The flat slices of a state, each under its name in the file.
+/// The flat slices of a state with their names in the file.
 fn groups(state: &State) -> impl Iterator<Item = (&'static str, &[f32])> {
     let groups = [
         ("weights", &state.weights[..]),
@@ -87,7 +86,7 @@ fn groups(state: &State) -> impl Iterator<Item = (&'static str, &[f32])> {
     groups.into_iter().filter(|(_, values)| !values.is_empty())
 }
 
-/// `tensors` with their numbers out of `flat`, each under `prefix` and its name.
+/// Cuts `flat` into `tensors`, each named `prefix` and its own name.
 pub(crate) fn views<'a>(prefix: &str, tensors: &[Tensor], mut flat: &'a [f32]) -> Vec<(String, Floats<'a>)> {
     let view = |tensor: &Tensor| {
         let values = flat.split_off(..tensor.len()).unwrap_or_default();
@@ -96,11 +95,11 @@ pub(crate) fn views<'a>(prefix: &str, tensors: &[Tensor], mut flat: &'a [f32]) -
     tensors.iter().map(view).collect()
 }
 
-/// What to say of a run whose numbers are no longer finite.
+/// The message for a run whose numbers are no longer finite.
 pub(crate) const DIVERGED: &str =
     "training diverged; the last checkpoint is unchanged; start a new run with a lower learning rate (--lr)";
 
-/// The bytes of a checkpoint; refused where a number of `state` is not finite, so that a sound one is never replaced.
+/// Writes a checkpoint; refuses a `state` with numbers that are not finite, so that a sound checkpoint is never replaced.
 pub(crate) fn to_bytes(
     state: &State,
     tensors: &[Tensor],
@@ -135,7 +134,7 @@ pub(crate) fn to_bytes(
     Ok(safetensors::serialize(views, Some(metadata))?)
 }
 
-/// Whether the file at `path` is a checkpoint, sound or not, and no other safetensors file.
+/// Whether the safetensors file at `path` is a checkpoint, sound or not.
 pub(crate) fn is_one(path: &Path) -> bool {
     let named = path.extension().is_some_and(|name| name == "safetensors");
     let header = |bytes: Vec<u8>| Some(SafeTensors::read_metadata(&bytes).ok()?.1);
@@ -152,7 +151,7 @@ pub(crate) fn load(path: &Path) -> anyhow::Result<Checkpoint> {
     from_bytes(&bytes).with_context(|| format!("{name} is not a usable checkpoint"))
 }
 
-/// The checkpoint that the safetensors file `bytes` holds.
+/// Reads the checkpoint in the safetensors file `bytes`.
 pub(crate) fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
     let (_, header) = SafeTensors::read_metadata(bytes)?;
     let json = header.metadata().as_ref().and_then(|entries| entries.get(METADATA));
@@ -206,7 +205,7 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
     Ok(Checkpoint { metadata, config, state })
 }
 
-/// Refuses a checkpoint with the metadata `fields` that an earlier program wrote, or a later one, and says what to do.
+/// Refuses a checkpoint with the metadata `fields` of an earlier or later program, and says how to go on.
 fn refuse_outdated(fields: &serde_json::Value) -> anyhow::Result<()> {
     let (version, settings) = (&fields["version"], &fields["settings"]);
     let mut reasons = Vec::new();
@@ -235,7 +234,7 @@ fn refuse_outdated(fields: &serde_json::Value) -> anyhow::Result<()> {
     bail!("{reasons}; train it anew with: {}", train_command(&settings))
 }
 
-/// The command that trains by `settings`. A network has its present name.
+/// The command that trains by `settings`, with the network's present name.
 pub(crate) fn train_command(settings: &RunSettings) -> String {
     let RunSettings { training, development, input, preparation, .. } = settings;
     let Settings { config, steps, batch, learning_rate, weight_decay, averaging, dropout, seed, .. } =
@@ -267,7 +266,7 @@ pub(crate) fn train_command(settings: &RunSettings) -> String {
     options
 }
 
-/// The scales with these exponents: the activations' and those of the tensors.
+/// The scales from `exponents`: the activations', then those of the tensors.
 fn scales(exponents: &[f32]) -> anyhow::Result<Scales> {
     let whole = |exponent: &f32| Some(*exponent as u8).filter(|whole| f32::from(*whole) == *exponent);
     let exponents: Option<Vec<u8>> = exponents.iter().map(whole).collect();
@@ -279,7 +278,7 @@ fn scales(exponents: &[f32]) -> anyhow::Result<Scales> {
     sound.context("its exponents are not those of integers")
 }
 
-/// The tensor `name`, which must be finite floats of `shape`, of 32 bits or of 16 in either form.
+/// Reads the tensor `name`: finite floats of 32 bits, or of 16 in either form, with dimensions `shape` if given.
 pub(crate) fn floats(file: &SafeTensors, name: &str, shape: Option<&[usize]>) -> anyhow::Result<Vec<f32>> {
     let tensor = file.tensor(name)?;
     if let Some(shape) = shape.filter(|shape| *shape != tensor.shape()) {
@@ -300,7 +299,7 @@ pub(crate) fn floats(file: &SafeTensors, name: &str, shape: Option<&[usize]>) ->
     Ok(values)
 }
 
-/// The number that the IEEE half-precision number `bits` is, exactly.
+/// Converts the IEEE half-precision number `bits`, exactly.
 fn from_f16(bits: u16) -> f32 {
     /// 2⁻²⁴, the least positive one.
     const LEAST: f32 = f32::from_bits(103 << 23);

@@ -1,8 +1,8 @@
 //! A list, prepared for training: one order for everyone's text.
 //!
-//! [Prepare](crate::files::preparation) each line, drop blank ones, drop repeated ones (the first stays), number the rest from 1,
-//! hold out every tenth, and drop from both sides what is longer than the network's positions or has a character too rare for
-//! its symbols.
+//! Each line is [prepared](crate::files::preparation). Blank lines are dropped, then repeated ones (the first stays). The
+//! rest is numbered from 1, and every tenth is held out. Both sides then lose lines that are longer than the network's
+//! positions, or have a character too rare for its symbols.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
@@ -26,60 +26,60 @@ use crate::files::preparation::{self, Preparation};
 use crate::files::room::{self, Loss, Room, length_of};
 use crate::files::table;
 
-/// The names that come with the program, for when no file is given and none is found.
+/// The names that come with the program, for a run without a list.
 const NAMES: &str = include_str!("../../../data/names.txt");
-/// Where they lie in the repository.
+/// The path of these names in the repository.
 pub(crate) const DEFAULT_INPUT: &str = "data/names.txt";
 /// The lines of a list, each once.
 pub(crate) struct Lines {
-    /// Where they came from, for messages.
+    /// The source of the lines, for messages.
     pub(crate) source: String,
     pub(crate) lines: Vec<String>,
-    /// What was dropped on the way.
+    /// Dropped lines and characters.
     dropped: Dropped,
-    /// That they look like a table, and what to do then.
+    /// A hint that the lines look like a table, if they do.
     table: Option<String>,
 }
 
 /// Lines for one room.
 pub(crate) struct Corpus {
-    /// Where they came from, for messages.
+    /// The source of the lines, for messages.
     pub(crate) source: String,
-    /// What is trained on.
+    /// The training lines.
     pub(crate) training: Vec<String>,
-    /// What is never trained on.
+    /// The held-out lines.
     pub(crate) held_out: Vec<String>,
     /// Every character that occurs, in code point order.
     pub(crate) alphabet: String,
-    /// How many training lines have each length, as [`Lengths`] takes them.
+    /// Training lines of each length, as [`Lengths`] takes them.
     lengths: Vec<[u8; 4]>,
-    /// Characters in the longest line, dropped ones too.
+    /// Characters in the longest line, dropped lines among them.
     pub(crate) longest: usize,
     /// Lines dropped, and why.
     pub(crate) dropped: Dropped,
-    /// Whether there was room for all but a few of them.
+    /// Whether the room has space for all but a few lines.
     pub(crate) fits: bool,
-    /// That they look like a table, and what to do then.
+    /// A hint that the lines look like a table, if they do.
     pub(crate) table: Option<String>,
 }
 
-/// Which lines are held out.
+/// The lines that are held out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Split {
     /// Every tenth line: the score of record.
     Record,
-    /// Every tenth of the lines that are left without those, which stay unseen: for choosing settings.
+    /// Every tenth of the training lines, for choosing settings; the held-out lines of record stay unseen.
     Development,
 }
 
 impl Split {
-    /// The development split if `development`, else that of record.
+    /// The development split if `development`, else the split of record.
     pub(crate) fn of(development: bool) -> Self {
         if development { Self::Development } else { Self::Record }
     }
 }
 
-/// How many lines were dropped, and why; and the characters in lines that cannot be seen.
+/// Dropped lines by reason, and dropped invisible characters.
 #[derive(Default)]
 pub(crate) struct Dropped {
     pub(crate) invisible: Invisible,
@@ -87,12 +87,12 @@ pub(crate) struct Dropped {
     pub(crate) repeated: usize,
     pub(crate) too_long: usize,
     pub(crate) too_rare: usize,
-    /// What there was room for.
+    /// The room by which lines were dropped.
     pub(crate) room: Room,
 }
 
 impl Lines {
-    /// Reads the list at `path`, which may be stdin; without one, the names, which come with the program.
+    /// Reads the list at `path`, which may be stdin, or the built-in names.
     pub(crate) fn read(path: Option<&Path>) -> anyhow::Result<Self> {
         Self::read_as(path, &Preparation::default())
     }
@@ -110,7 +110,7 @@ impl Lines {
         Self::of(&origin, read_bytes(&origin)?, preparation)
     }
 
-    /// The lines of the list `bytes`, which came from `origin`.
+    /// Prepares the list `bytes` from `origin`.
     pub(crate) fn of(origin: &Origin, bytes: Vec<u8>, preparation: &Preparation) -> anyhow::Result<Self> {
         let text = decode(origin, bytes)?;
         let lowercase = preparation.lowercase;
@@ -122,7 +122,7 @@ impl Lines {
             table = table::notice(&text);
             let prepared = preparation::lines(origin, text.lines(), lowercase);
             prepared.map_err(|error| match &table {
-                // The separators are what was refused.
+                // The refused control characters are the table's separators.
                 Some(table) if text.contains('\t') => anyhow::anyhow!("{}: {table}", origin.name()),
                 _ => error,
             })
@@ -137,7 +137,7 @@ impl Lines {
         Ok(Self { source: origin.name(), lines, dropped, table })
     }
 
-    /// The network for them, in one of its rooms: that called `name`, else a default one; see [`room::choose`].
+    /// The network for the lines, in one of its rooms: the network `name`, or else a default; see [`room::choose`].
     pub(crate) fn choose(&self, name: Option<&str>) -> anyhow::Result<Config> {
         room::choose(&self.lines, &self.source, name).map_err(|error| match &self.table {
             Some(table) => anyhow::anyhow!("{error}; {table}"),
@@ -145,17 +145,17 @@ impl Lines {
         })
     }
 
-    /// The lines as a list: read again, they are the same.
+    /// Writes the lines as a list that reads back to them.
     pub(crate) fn to_text(&self) -> String {
         self.lines.iter().flat_map(|line| [line, "\n"]).collect()
     }
 
-    /// The lines that `config` has room for.
+    /// Splits the lines that `config` has room for.
     pub(crate) fn corpus(self, config: &Config, split: Split) -> anyhow::Result<Corpus> {
         self.within(Room::of(config), split)
     }
 
-    /// The lines that there is `room` for.
+    /// Splits the lines that `room` has space for.
     pub(crate) fn within(self, room: Room, split: Split) -> anyhow::Result<Corpus> {
         let loss = Loss::of(&self.lines, room);
         let fits = loss.is_spared(&self.lines);
@@ -189,7 +189,7 @@ impl Lines {
         Ok(Corpus { source, training, held_out, alphabet, lengths, longest, dropped, fits, table })
     }
 
-    /// The lines that there is `room` for, which has no symbol for the characters `rare`: those to train on, and those held out.
+    /// The lines with space in `room`, less those with one of the characters `rare`: to train on, and held out.
     fn sides(&self, room: Room, rare: &HashSet<char>, split: Split) -> [Vec<&String>; 2] {
         let (mut training, mut held_out) = hold_out(&self.lines);
         if split == Split::Development {
@@ -202,25 +202,25 @@ impl Lines {
         [training, held_out].map(|side| side.into_iter().filter(fits).collect())
     }
 
-    /// [`sides`](Self::sides) of lines that nothing else is asked of.
+    /// The [`sides`](Self::sides) in `room`, with its own rare characters.
     fn split(&self, room: Room, split: Split) -> [Vec<&String>; 2] {
         self.sides(room, &Loss::of(&self.lines, room).rare, split)
     }
 
-    /// What [`Corpus::digest`] is of the lines that there is `room` for.
+    /// [`Corpus::digest`] of the lines that `room` has space for.
     pub(crate) fn digest(&self, room: Room, split: Split) -> String {
         let [training, held_out] = self.split(room, split);
         digest(training.iter().copied(), &alphabet(training.iter().chain(&held_out).copied()))
     }
 
-    /// Those that a run which keeps `keep` trains on, of those that there is `room` for, beside all lines of the list.
+    /// The lines with space in `room` that a run with `keep` trains on, beside all lines of the list.
     pub(crate) fn known(&self, room: Room, split: Split, keep: Keep) -> Known<'_> {
         let [training, _] = self.split(room, split);
         let (shown, _) = keep.split(&training);
         Known::new(shown.iter().map(|line| line.as_str()), self.lines.iter().map(String::as_str))
     }
 
-    /// The held-out lines that there is `room` for.
+    /// The held-out lines with space in `room`.
     pub(crate) fn held_out(&self, room: Room, split: Split) -> Vec<&String> {
         let [_, held_out] = self.split(room, split);
         held_out
@@ -228,7 +228,7 @@ impl Lines {
 }
 
 impl Corpus {
-    /// The characters as symbols, and how long the training lines are.
+    /// The characters as symbols, and the lengths of the training lines.
     pub(crate) fn language(&self) -> anyhow::Result<Language<'_>> {
         let alphabet =
             Alphabet::new(&self.alphabet).map_err(|error| anyhow::anyhow!("{}: {error:?}", self.source))?;
@@ -237,13 +237,13 @@ impl Corpus {
         Ok(Language { alphabet, lengths })
     }
 
-    /// Characters of a training line in the mean.
+    /// Mean characters of a training line.
     pub(crate) fn mean_length(&self) -> f64 {
         let characters: usize = self.training.iter().map(|line| length_of(line)).sum();
         characters as f64 / self.training.len().max(1) as f64
     }
 
-    /// SHA-256 of what training depends on: the training lines in their order, and the alphabet.
+    /// SHA-256 of the training lines in their order and the alphabet, on which training depends.
     pub(crate) fn digest(&self) -> String {
         digest(self.training.iter(), &self.alphabet)
     }
@@ -277,12 +277,12 @@ fn alphabet<'a>(lines: impl IntoIterator<Item = &'a String>) -> String {
     characters_of(lines).into_iter().collect()
 }
 
-/// `lines` of their own.
+/// Copies `lines`.
 fn owned(lines: Vec<&String>) -> Vec<String> {
     lines.into_iter().cloned().collect()
 }
 
-/// All that `origin` holds.
+/// Reads all bytes of `origin`.
 fn read_bytes(origin: &Origin) -> anyhow::Result<Vec<u8>> {
     match origin {
         Origin::BuiltIn => Ok(NAMES.into()),

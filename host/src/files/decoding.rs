@@ -1,5 +1,5 @@
-//! From the bytes of a list to its text: UTF-8, and UTF-16 with a byte order mark. What is neither is named, with a command that
-//! makes it a text.
+//! Decodes the bytes of a list: UTF-8, and UTF-16 with a byte order mark. Anything else is named in the error, with a
+//! command that makes it a text.
 
 use anyhow::{Context, bail};
 use chardetng::EncodingDetector;
@@ -7,7 +7,7 @@ use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
 
 use crate::files::origin::Origin;
 
-/// What begins a compressed file, what compressed it, and what unpacks it.
+/// Compressed files: first bytes, name, and command that unpacks.
 const COMPRESSED: [(&[u8], &str, &str); 6] = [
     (b"\x1F\x8B", "gzip", "gzip -dc"),
     (b"\x1F\x9D", "compress", "gzip -dc"),
@@ -16,13 +16,13 @@ const COMPRESSED: [(&[u8], &str, &str); 6] = [
     (b"\x28\xB5\x2F\xFD", "zstd", "zstd -dc"),
     (b"\x04\x22\x4D\x18", "lz4", "lz4 -dc"),
 ];
-/// What begins a zip archive, which an office document also is.
+/// First bytes of a zip archive, and so of an office document.
 const ZIP: &[u8] = b"PK\x03\x04";
-/// Bytes of an archive within which an office document says that it is one.
+/// Bytes of an archive in which an office document is looked for.
 const OFFICE_NAMES: usize = 4096;
-/// What begins a 7z archive.
+/// First bytes of a 7z archive.
 const SEVEN_ZIP: &[u8] = b"7z\xBC\xAF\x27\x1C";
-/// What begins a document that is no text, and what it is.
+/// Documents that are no text: first bytes, and name.
 const DOCUMENTS: [(&[u8], &str); 6] = [
     (b"%PDF", "a PDF document"),
     (b"\xD0\xCF\x11\xE0", "an office document"),
@@ -32,14 +32,15 @@ const DOCUMENTS: [(&[u8], &str); 6] = [
     (b"\x89PNG", "a picture"),
 ];
 
-/// What begins a text that was written as UTF-8 after it was read as Latin-1, what it was, and what follows to get that back.
+/// Texts that were taken for Latin-1 and written as UTF-8: first characters, name, and the end of the command that undoes
+/// it.
 const MISREAD: [(&str, &str, &str); 3] = [
     ("ÿþ", "a mark of UTF-16", " | iconv -f UTF-16 -t UTF-8"),
     ("þÿ", "a mark of UTF-16", " | iconv -f UTF-16 -t UTF-8"),
     ("ï»¿", "a mark of UTF-8", ""),
 ];
 
-/// The text that `bytes` from `origin` are.
+/// Decodes `bytes` from `origin`.
 pub(crate) fn decode(origin: &Origin, bytes: Vec<u8>) -> anyhow::Result<String> {
     let source = origin.name();
     if bytes.starts_with(b"\xFF\xFE\0\0") || bytes.starts_with(b"\0\0\xFE\xFF") {
@@ -70,7 +71,7 @@ pub(crate) fn decode(origin: &Origin, bytes: Vec<u8>) -> anyhow::Result<String> 
     }
 }
 
-/// What `bytes` from `origin` are, which are not UTF-8 or hold a NUL, and how they are made a text.
+/// The error for `bytes` from `origin` that are not UTF-8 or hold a NUL: their kind, and the way to a text.
 fn refusal(origin: &Origin, bytes: &[u8]) -> anyhow::Error {
     let source = origin.name();
     let starts = |start: &[u8]| bytes.starts_with(start);
@@ -130,7 +131,8 @@ fn line_at(bytes: &[u8], place: usize) -> usize {
     bytes[..place].iter().filter(|byte| **byte == b'\n').count() + 1
 }
 
-/// Which UTF-16 `bytes` seem to be: in most texts, letters of the scripts of Europe and line ends have a zero byte.
+/// The byte order of `bytes` if they seem to be UTF-16: in most texts, letters of the scripts of Europe and line ends
+/// have a zero byte.
 fn unmarked(bytes: &[u8]) -> Option<&'static str> {
     let zeros = |first: usize| bytes.iter().skip(first).step_by(2).filter(|byte| **byte == 0).count();
     let (even, odd) = (zeros(0), zeros(1));
@@ -144,10 +146,11 @@ fn unmarked(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// The encoding that `bytes` seem to be in, as iconv names it; and how one of `lines`, the lines that are not UTF-8, reads in it.
+/// Guesses the encoding of `bytes`, as iconv names it, and shows how one of `lines` reads in it. `lines` are those that
+/// are not UTF-8.
 ///
-/// Where the guess is another for a list of Western Europe, both are shown, by a line in which they differ. Where few do, most
-/// of what is known fits both, and Windows-1252 is by far the more frequent.
+/// A guess that assumes Western Europe may differ; then both are shown, by a line in which they differ. Where few lines
+/// differ, both fit most lines, and Windows-1252 is by far the more frequent.
 fn guess(bytes: &[u8], lines: &[&[u8]]) -> (&'static str, String) {
     /// A country of Western Europe.
     const WEST: Option<&[u8]> = Some(b"fr");
@@ -169,7 +172,8 @@ fn guess(bytes: &[u8], lines: &[&[u8]]) -> (&'static str, String) {
     }
 }
 
-/// How iconv names `encoding`, or one that holds more: what the web calls by its name often holds more than what iconv does.
+/// The name that iconv has for `encoding` or for an encoding that contains it. The web's names often stand for more than
+/// iconv's.
 fn iconv_name(encoding: &'static Encoding) -> &'static str {
     match encoding.name() {
         "Shift_JIS" => "CP932",

@@ -1,20 +1,20 @@
-//! The forms in which a model can be exported.
+//! The formats in which a model can be exported.
 
 use std::path::{Path, PathBuf};
 
-/// How the folder of an Arduino library ends.
+/// The ending of an Arduino library's folder.
 const LIBRARY: &str = "_arduino";
 
-/// What a model can be written as.
+/// A format of an exported model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileFormat {
     /// This program's model file, which firmware reads in place.
     Mdm,
     /// Tensors by name, for PyTorch, NumPy and candle.
     Safetensors,
-    /// A C header: of integers one that draws, of floats one of `const` arrays.
+    /// A C header: a sampler for a model of integers, `const` arrays for floats.
     C,
-    /// An Arduino library around that header: a folder.
+    /// A folder with an Arduino library around the C sampler.
     Arduino,
     /// A Rust module of `static` arrays.
     Rust,
@@ -63,7 +63,7 @@ impl FileFormat {
         beside
     }
 
-    /// How files of this format end.
+    /// The extension of files of this format.
     fn extension(self) -> &'static str {
         match self {
             Self::Mdm => "mdm",

@@ -1,4 +1,4 @@
-//! Whether there is memory for something large, asked before it is begun.
+//! Whether there is memory for a large piece of work, asked before it begins.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use anyhow::bail;
 
 use crate::engine::network::Network;
 
-/// Refuses a batch that there is no memory for.
+/// Refuses a batch that does not fit the free memory.
 pub(crate) fn refuse_too_large(network: &dyn Network, batch: u32) -> anyhow::Result<()> {
     let bytes = network.record_bytes().saturating_mul(batch as usize);
     if !has(bytes) {
@@ -15,14 +15,14 @@ pub(crate) fn refuse_too_large(network: &dyn Network, batch: u32) -> anyhow::Res
     Ok(())
 }
 
-/// Whether `bytes` can be had.
+/// Whether `bytes` are free.
 fn has(bytes: usize) -> bool {
     available().is_none_or(|available| bytes <= available)
         && Vec::<u8>::new().try_reserve_exact(bytes).is_ok()
 }
 
-/// Bytes that can be had without swapping, where the system says so. Linux also grants what it does not have, and ends
-/// the program when it is used.
+/// Bytes that are free without swapping, where the system tells. Linux also grants more than it has, and ends the program
+/// when it uses them.
 fn available() -> Option<usize> {
     let report = fs::read_to_string("/proc/meminfo").ok()?;
     let line = report.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;

@@ -1,7 +1,7 @@
-//! Finding and opening the model that a verb uses.
+//! Finds and opens the model of a verb.
 //!
-//! A model is read, parsed, checked and decoded once for each run of a verb: [`ModelBytes::load`] reads,
-//! [`ModelBytes::open`] does the rest, and what it returns cannot fail.
+//! A verb reads, parses, checks and decodes its model once: [`ModelBytes::load`] reads, [`ModelBytes::open`] does the
+//! rest. An open model cannot fail.
 
 use std::borrow::Cow;
 use std::fs;
@@ -30,14 +30,14 @@ use crate::files::safetensors;
 
 /// A model that comes with the program.
 struct BuiltIn {
-    /// How `--model` names it.
+    /// The name for `--model`.
     name: &'static str,
-    /// How messages name it.
+    /// The name in messages.
     source: &'static str,
     bytes: &'static [u8],
 }
 
-/// What comes with the program; where the user names no model, the first is taken.
+/// The models that come with the program. The first is the default without a run.
 static BUILT_IN: [BuiltIn; 2] = [
     BuiltIn {
         name: "built-in",
@@ -51,29 +51,29 @@ static BUILT_IN: [BuiltIn; 2] = [
     },
 ];
 
-/// How `--model` names the one of integers.
+/// The name of the built-in model of integers for `--model`.
 pub(crate) const BUILT_IN_INT4: &str = "built-in-int4";
 
-/// The bytes of a model file, and where they came from.
+/// The bytes of a model file, with their source.
 pub(crate) struct ModelBytes {
-    /// Where they came from.
+    /// Source, for messages.
     pub(crate) source: String,
-    /// Why they were taken, where the user named none.
+    /// The reason for the choice, where the user named no model.
     pub(crate) chosen: Option<String>,
-    /// That a newer run was not taken, and why.
+    /// A note on a newer run that was not taken.
     pub(crate) passed: Option<String>,
-    /// Of the run that left them.
+    /// Settings of the run that left the model.
     settings: Option<RunSettings>,
-    /// The folder that they lie in, if any.
+    /// Folder of the model file, if any.
     folder: Option<PathBuf>,
     bytes: Cow<'static, [u8]>,
-    /// The weights as floats, once they are decoded.
+    /// The weights as floats, once decoded.
     weights: Vec<f32>,
 }
 
 impl ModelBytes {
-    /// Reads the model at `path`, a file (of this program or safetensors), a run folder or a built-in one by its name; without one,
-    /// that of the [newest] run that is finished and no trial, else the first built-in one.
+    /// Reads the model at `path`: a file of this program, a safetensors file, a run folder, or a built-in model's name.
+    /// Without a path, takes the [newest] run that is finished and no trial, or else the first built-in model.
     ///
     /// [newest]: run::newest
     pub(crate) fn load(path: Option<&Path>) -> anyhow::Result<Self> {
@@ -98,7 +98,7 @@ impl ModelBytes {
             bytes
         };
         let settings = run::settings_of(&file).map_err(|error| match ModelFile::parse(&bytes) {
-            // Settings that this program no longer has do not matter where the model is to be trained anew.
+            // Settings that this program cannot read do not matter for a model that must be trained anew.
             Err(old @ FileError::Version(_)) => {
                 unread(&old, run::stored_settings(&file).as_ref()).context(file.display().to_string())
             }
@@ -125,7 +125,7 @@ impl ModelBytes {
         }
     }
 
-    /// The model file `bytes`, made from `source`.
+    /// Takes the model file `bytes`, made from `source`.
     pub(crate) fn of_bytes(source: String, bytes: Vec<u8>) -> Self {
         Self {
             source,
@@ -144,7 +144,7 @@ impl ModelBytes {
         let (source, bytes) = (&**source, &*bytes);
         let file = ModelFile::parse(bytes).map_err(|error| unread(&error, settings.as_ref()));
         let file = file.with_context(|| source.to_owned())?;
-        // A model may come from anywhere, and its characters go to the terminal.
+        // A model may come from anyone, and its characters go to the terminal.
         if let Some(directive) = file.alphabet().characters().chars().find(|c| is_directive(*c)) {
             bail!(
                 "{source}: its alphabet holds {directive:?}, which directs a terminal instead of being shown; train it on \
@@ -160,21 +160,21 @@ impl ModelBytes {
     }
 }
 
-/// A model, open.
+/// An open model.
 pub(crate) struct Model<'a> {
-    /// Where it came from.
+    /// Source, for messages.
     pub(crate) source: &'a str,
     /// The header and the tensors.
     pub(crate) file: ModelFile<'a>,
-    /// Its network and its room.
+    /// Network and room.
     pub(crate) config: Config,
-    /// What draws and scores.
+    /// Draws and scores.
     pub(crate) network: Box<dyn OpenModel + 'a>,
     bytes: &'a Cow<'static, [u8]>,
     weights: &'a [f32],
-    /// Of the run that left it.
+    /// Settings of the run that left the model.
     settings: Option<&'a RunSettings>,
-    /// The folder that it lies in, if any.
+    /// Folder of the model file, if any.
     folder: Option<&'a Path>,
 }
 
@@ -184,50 +184,50 @@ pub(crate) struct List {
     room: Room,
     split: Split,
     keep: Keep,
-    /// What is to be said of where it comes from.
+    /// A note on the source of the list.
     pub(crate) note: Option<String>,
 }
 
 impl List {
-    /// Which texts are its training lines, and which its others.
+    /// The list's lines as known texts: trained on, or not.
     pub(crate) fn known(&self) -> Known<'_> {
         self.lines.known(self.room, self.split, self.keep)
     }
 
-    /// Where it comes from, for messages.
+    /// Source, for messages.
     pub(crate) fn source(&self) -> &str {
         &self.lines.source
     }
 }
 
-/// Which list scores a model, and how it is taken.
+/// The list that scores a model, and how it is read.
 #[derive(Clone, Copy)]
 pub(crate) struct Wanted<'a> {
-    /// The list, if not that of the model's run.
+    /// The list, if another than that of the model's run.
     pub(crate) input: Option<&'a Path>,
     pub(crate) preparation: &'a Preparation,
-    /// Which lines are held out, if not those of the model's run.
+    /// The split, if another than that of the model's run.
     pub(crate) development: Option<bool>,
 }
 
-/// A text by whose held-out lines a model is scored.
+/// A list whose held-out lines score a model.
 pub(crate) struct Scored {
     pub(crate) corpus: Corpus,
-    /// What must be known about the score.
+    /// Notes on the score.
     pub(crate) notes: Vec<String>,
-    /// Whether the text is that of the model's run.
+    /// Whether the list is that of the model's run.
     pub(crate) own_text: bool,
     /// Whether the development split is held out because the model's run did.
     pub(crate) own_split: bool,
 }
 
 impl<'a> Model<'a> {
-    /// Its characters, and how long its texts are.
+    /// Characters and table of lengths.
     pub(crate) fn language(&self) -> Language<'a> {
         Language::of(&self.file)
     }
 
-    /// The characters it was trained on.
+    /// The characters of its alphabet.
     pub(crate) fn alphabet(&self) -> Alphabet<'a> {
         self.file.alphabet()
     }
@@ -237,27 +237,27 @@ impl<'a> Model<'a> {
         self.bytes
     }
 
-    /// Where other forms of it belong by default, less their extension.
+    /// The default path of exports, without extension.
     pub(crate) fn name(&self) -> &'a str {
         if self.comes_along() { "names" } else { self.source }
     }
 
-    /// Whether it was read from the program itself.
+    /// Whether the model was read from the program itself.
     pub(crate) fn comes_along(&self) -> bool {
         matches!(self.bytes, Cow::Borrowed(_))
     }
 
-    /// What `--model` takes for it.
+    /// The argument of `--model` for this model.
     pub(crate) fn argument(&self) -> &'a str {
         BUILT_IN.iter().find(|model| model.source == self.source).map_or(self.source, |model| model.name)
     }
 
-    /// Whether it comes with the program, wherever it was read from.
+    /// Whether the model comes with the program, from whatever path it was read.
     fn is_built_in(&self) -> bool {
         BUILT_IN.iter().any(|model| model.bytes == &**self.bytes)
     }
 
-    /// The list that it was trained on, in training lines and others, or the one that is `wanted`; `None` where it is not known.
+    /// The list that the model was trained on, or the `wanted` one, split; `None` where unknown.
     pub(crate) fn training_list(&self, wanted: Wanted) -> anyhow::Result<Option<Scored>> {
         let known = wanted.input.is_some() || self.left_run().is_some() || self.is_built_in();
         if known { self.corpus(wanted).map(Some) } else { Ok(None) }
@@ -266,7 +266,7 @@ impl<'a> Model<'a> {
     /// The trained floats.
     ///
     /// # Errors
-    /// Says that a model of integers has none.
+    /// A model of integers has no floats.
     pub(crate) fn weights(&self) -> anyhow::Result<&'a [f32]> {
         match self.file.dtype() {
             Dtype::F32 => Ok(self.weights),
@@ -279,10 +279,10 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// The list that it was trained on, or `input`.
+    /// The list that the model was trained on, or `input`.
     ///
     /// # Errors
-    /// Says so where the list is not known.
+    /// The list is unknown.
     pub(crate) fn list(&self, input: Option<&Path>) -> anyhow::Result<List> {
         let (lines, note) = match (self.left_run(), input) {
             (_, Some(input)) => {
@@ -305,12 +305,12 @@ impl<'a> Model<'a> {
         Ok(List { lines, room: Room::of(&self.config), split, keep, note })
     }
 
-    /// That lines of `split` of `lines`, which were read from `input`, are lines that it was trained on, if it is known.
+    /// Warns if lines of `split` of `lines`, read from `input`, are lines that the model was trained on, as far as known.
     pub(crate) fn warning(&self, lines: &Lines, split: Split, input: Option<&Path>) -> Option<String> {
         self.left_run()?.warning(lines, split, input)
     }
 
-    /// The run that left it.
+    /// The run that left the model.
     fn left_run(&self) -> Option<LeftRun<'a>> {
         let (settings, folder) = self.settings.zip(self.folder)?;
         Some(LeftRun { folder, settings, room: Room::of(&self.config) })
@@ -321,12 +321,12 @@ impl<'a> Model<'a> {
         line.chars().all(|character| self.alphabet().symbol(character).is_some())
     }
 
-    /// Whether the run that left it wrote its list in lower case, so that other texts are too.
+    /// Whether the model's run wrote its list in lower case, as other texts must then be.
     pub(crate) fn is_lowercase(&self) -> bool {
         self.settings.is_some_and(|run| run.preparation.lowercase)
     }
 
-    /// The text whose held-out lines score the model: that `wanted`, else that of its run, else the names.
+    /// The list whose held-out lines score the model: the `wanted` one, or else that of its run, or else the names.
     pub(crate) fn corpus(&self, wanted: Wanted) -> anyhow::Result<Scored> {
         let Wanted { input, preparation, development } = wanted;
         let run = self.left_run();
@@ -344,7 +344,7 @@ impl<'a> Model<'a> {
                 Lines::read_as(input, &Preparation { lowercase, ..preparation.clone() })?
             }
         };
-        // Without another list or split, they are what the run held out: `list` has seen to that.
+        // Without another list or split, these lines are those that the run held out: `list` has checked it.
         if input.is_some() || development.is_some() {
             notes.extend(run.and_then(|run| run.warning(&lines, split, input)));
         }
@@ -369,7 +369,7 @@ impl<'a> Model<'a> {
     }
 }
 
-/// What a user who named no model should know of the newest run's.
+/// Describes the newest run's model to a user who named none.
 fn about_newest(settings: Option<&RunSettings>) -> String {
     let run = settings.map_or(String::new(), |run| {
         let input =
@@ -379,7 +379,8 @@ fn about_newest(settings: Option<&RunSettings>) -> String {
     format!("newest finished run{run}; --model {} is the one that comes along", BUILT_IN[0].name)
 }
 
-/// Why a file is not read; for the model of a run by `settings` that is too old, with the command that trains it anew.
+/// The error for a file that cannot be read. For a model file that is too old, it has the command that trains the run of
+/// `settings` anew.
 fn unread(error: &FileError, settings: Option<&RunSettings>) -> anyhow::Error {
     match (error, settings) {
         (FileError::Version(version), Some(settings)) if *version < file::VERSION => {
@@ -389,7 +390,7 @@ fn unread(error: &FileError, settings: Option<&RunSettings>) -> anyhow::Error {
     }
 }
 
-/// The network and the room that `file` was made for.
+/// Finds the network and the room that `file` was made for.
 fn config_of(source: &str, file: &ModelFile) -> anyhow::Result<Config> {
     configurations::by_shape(file.shape()).with_context(|| {
         let known = configurations::FAMILIES.iter().map(|family| {
@@ -405,7 +406,7 @@ fn config_of(source: &str, file: &ModelFile) -> anyhow::Result<Config> {
     })
 }
 
-/// Says how a run without a model comes to one: `folder` has a checkpoint, but no `model` yet.
+/// Refuses the run in `folder`, which has a checkpoint but no `model` yet, and says how to go on.
 fn refuse_unfinished(folder: &Path, model: &Path) -> anyhow::Result<()> {
     let path = folder.join(run::CHECKPOINT);
     if model.exists() || !path.exists() {

@@ -2,14 +2,14 @@
 
 use foldhash::HashMap;
 
-/// Where a drawn text stands to the list that a model was trained on.
+/// The novelty of a drawn text, given the list of its model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Novelty {
-    /// It is a line that the model was trained on.
+    /// A line that the model was trained on.
     Training,
-    /// It is a line of the list that the model was not trained on: held out to be scored, or to choose a state of the run.
+    /// A line of the list that was kept from training: held out to be scored, or to choose a state of the run.
     HeldOut,
-    /// It is no line of the list.
+    /// No line of the list.
     New,
 }
 
@@ -17,7 +17,7 @@ impl Novelty {
     /// Every case, the newest first.
     pub const ALL: [Self; 3] = [Self::New, Self::HeldOut, Self::Training];
 
-    /// What it is called on screen and in files.
+    /// The name on screen and in files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Training => "training line",
@@ -32,13 +32,13 @@ impl Novelty {
 pub struct Known<'a>(HashMap<&'a str, Novelty>);
 
 impl<'a> Known<'a> {
-    /// Takes the lines that were trained on, and all lines of the list: what only these have was held out.
+    /// From the lines that were trained on, and all lines of the list; the others were held out.
     pub fn new(training: impl Iterator<Item = &'a str>, all: impl Iterator<Item = &'a str>) -> Self {
         let all = all.map(|line| (line, Novelty::HeldOut));
         Self(all.chain(training.map(|line| (line, Novelty::Training))).collect())
     }
 
-    /// Where `text` stands to them.
+    /// The novelty of `text`.
     pub fn novelty(&self, text: &str) -> Novelty {
         self.0.get(text).copied().unwrap_or(Novelty::New)
     }

@@ -1,25 +1,25 @@
-//! Where a list comes from, in words and in commands.
+//! The origin of a list, in words and in commands.
 
 use std::path::{Path, PathBuf};
 
 use crate::files::quoting::quoted;
 
-/// What stands for the standard input on a command line, and in the settings of a run.
+/// The name of standard input on a command line, and in the settings of a run.
 pub(crate) const STDIN: &str = "-";
 
-/// Where a list comes from.
+/// The origin of a list, in words and in commands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// A file.
     File(PathBuf),
     /// The standard input.
     Stdin,
-    /// The program, which brings names along.
+    /// The names that come with the program.
     BuiltIn,
 }
 
 impl Origin {
-    /// What `path` names on a command line: a file, or the standard input.
+    /// The origin that `path` names on a command line: a file, or standard input.
     pub(crate) fn of(path: &Path) -> Self {
         let stdin = [STDIN, "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"];
         if stdin.iter().any(|name| path == Path::new(name)) {
@@ -29,7 +29,7 @@ impl Origin {
         }
     }
 
-    /// How messages call it.
+    /// The origin's name in messages.
     pub(crate) fn name(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),
@@ -38,7 +38,7 @@ impl Origin {
         }
     }
 
-    /// The end of an advice: that `filter`, a command that reads its input, does it.
+    /// Ends an advice with the command `filter`, which reads its input.
     pub(crate) fn by(&self, filter: &str) -> String {
         match self {
             Self::File(path) => {
@@ -52,7 +52,7 @@ impl Origin {
         }
     }
 
-    /// The end of an advice: that `program`, which takes the name of a file, does it.
+    /// Ends an advice with the command `program`, which takes the name of a file.
     pub(crate) fn by_name(&self, program: &str) -> String {
         match self {
             Self::File(path) => format!(" with: {program} {} > {}", quoted(path), quoted(&beside(path))),
@@ -61,7 +61,7 @@ impl Origin {
     }
 }
 
-/// Where the text that is made of the file at `path` belongs.
+/// The path for the text made of the file at `path`.
 fn beside(path: &Path) -> PathBuf {
     let mut text = path.to_owned().into_os_string();
     text.push(".txt");

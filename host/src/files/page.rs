@@ -1,8 +1,9 @@
-//! A page that draws from a model of integers in a browser, by itself: `files/page/` with what is particular to the model.
+//! A page that draws from a model of integers in a browser by itself: the files of `files/page/`, filled in for the
+//! model.
 //!
-//! The model runs in WebAssembly, in the module of its room that `core/examples/page` builds. Module and model are deflated, and written
-//! in base 85; the training list is a filter: sorted hashes, in the differences of Rice's code. One hash in 2^bits of the numbers
-//! below `modulus` is taken, so that this share of new texts is taken for a training line.
+//! The model runs in WebAssembly, in its room's module from `core/examples/page`. Module and model are deflated and
+//! written in base 85. The training list is a filter: sorted hashes, as differences in Rice's code. One number in 2^bits
+//! below `modulus` is a hash of a line, and so large a share of new texts is taken for training lines.
 //!
 //! Source: R. Rice, "Some Practical Universal Noiseless Coding Techniques", 1979; F. Putze, P. Sanders, J. Singler, "Cache-,
 //! Hash- and Space-Efficient Bloom Filters", 2007, for such a filter.
@@ -17,13 +18,13 @@ use crate::engine::description::dtype_name;
 use crate::files::model::Model;
 use crate::files::quoting::quoted;
 
-/// The most bytes that a page may have.
+/// Most bytes of a page.
 const MOST_BYTES: usize = 250_000;
-/// The most bits of a hash for each line: one new text in 1,024 is then taken for a line.
+/// Most bits of a hash for each line: one new text in 1,024 is then taken for a line.
 const MOST_BITS: u32 = 10;
-/// The fewest: one in 16.
+/// Fewest bits of a hash for each line: one new text in 16 is then taken for a line.
 const FEWEST_BITS: u32 = 4;
-/// How hard to compress, from 0 to 10.
+/// Compression level, from 0 to 10.
 const LEVEL: u8 = 10;
 
 const HTML: &str = include_str!("page/page.html");
@@ -41,7 +42,7 @@ static MODULES: [(usize, usize, &[u8]); 7] = [
     (64, 255, include_bytes!("page/room_64x255.wasm")),
 ];
 
-/// What the page's script reads of the model.
+/// The facts of the model that the page's script reads.
 #[derive(Serialize)]
 struct Facts<'a> {
     network: &'a str,
@@ -50,26 +51,26 @@ struct Facts<'a> {
     positions: usize,
     /// Whether patterns are written in lower case.
     lowercase: bool,
-    /// What `--model` takes in the folder of the model file, if that is of integers: whoever has the page need not know more.
+    /// The model file's name, for a model of integers. Its folder is left out: readers of the page need not know it.
     source: Option<&'a str>,
-    /// Whether the model comes with the program, and lies in no folder.
+    /// Whether the model comes with the program, without a file.
     comes_along: bool,
-    /// Bytes of the module, which the model file follows, and of both.
+    /// Bytes of the module, and of module and model file together.
     module: usize,
     program: usize,
     /// Training lines.
     lines: usize,
-    /// Hashes of the filter; 0 where there is none.
+    /// Hashes of the filter; 0 without a filter.
     hashes: usize,
     bits: u32,
     modulus: u32,
 }
 
-/// The page of `model`, or of what it was `rounded` to, and the bits of each line of `training` in it: 0 where these are unknown
-/// or too many.
+/// Makes the page of `model`, or of its `rounded` form. Returns the filter's bits for each line of `training` too: 0
+/// where the lines are unknown or too many.
 ///
 /// # Errors
-/// Says that no page of such a model would be small enough.
+/// The page would be too large.
 pub(crate) fn page(
     model: &Model,
     rounded: Option<&Model>,
@@ -97,7 +98,7 @@ pub(crate) fn page(
             bits: filter.bits,
             modulus: filter.modulus,
         };
-        // Whatever a path holds, it does not end the element.
+        // No path can end the script element.
         let facts = serde_json::to_string(&facts)?.replace('<', "\\u003c");
         anyhow::Ok(filled(&[
             ("style", STYLE),
@@ -140,7 +141,7 @@ fn file_name(path: &str) -> &str {
     Path::new(path).file_name().and_then(|name| name.to_str()).unwrap_or(path)
 }
 
-/// The page with each `{{name}}` replaced by its value, in which nothing is replaced.
+/// Replaces each `{{name}}` of the page by its value. Values are not searched.
 fn filled(values: &[(&str, &str)]) -> String {
     let mut page = String::new();
     let mut rest = HTML;
@@ -154,19 +155,20 @@ fn filled(values: &[(&str, &str)]) -> String {
     page + rest
 }
 
-/// A set of texts that takes few others for its own.
+/// A set of texts that also contains a small share of all others.
 #[derive(Default)]
 struct Filter {
-    /// How many hashes there are, each once.
+    /// Number of different hashes.
     hashes: usize,
     bits: u32,
-    /// What hashes are taken modulo.
+    /// The modulus of the hashes.
     modulus: u32,
     code: Vec<u8>,
 }
 
 impl Filter {
-    /// That of `texts`, of which it takes one other in 2^`bits` for its own; `None` where a hash has too few bits for it.
+    /// Makes the filter of `texts`, which contains one other text in 2^`bits`; `None` where 32-bit hashes are too short
+    /// for it.
     fn of(texts: &[String], bits: u32) -> Option<Self> {
         let modulus = u32::try_from(texts.len()).ok()?.checked_mul(1 << bits)?;
         let mut hashes: Vec<u32> = texts.iter().map(|text| hash(text) % modulus).collect();
@@ -208,7 +210,7 @@ impl Bits {
     }
 }
 
-/// FNV-1a of 32 bits over UTF-8, mixed once more as MurmurHash3 ends, so that all bits of the result depend on all letters.
+/// FNV-1a of 32 bits over UTF-8, with MurmurHash3's final mix, so that every bit depends on every letter.
 fn hash(text: &str) -> u32 {
     let fnv = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
     let mut hash = text.bytes().fold(0x811C_9DC5, fnv);
@@ -217,8 +219,9 @@ fn hash(text: &str) -> u32 {
     hash ^ hash >> 16
 }
 
-/// `bytes` in base 85: four of them, the first in the highest place, as five digits; n at the end, filled up with zeros, as the
-/// first n + 1. A digit is the character that many places after `#`, and `!` in the place of `<`, which a page's script may not hold.
+/// Encodes `bytes` in base 85. Four bytes, the first the most significant, become five digits. A rest of n bytes, padded
+/// with zeros, becomes the first n + 1 digits. A digit is the character that many places after `#`. `!` replaces `<`,
+/// which a page's script may not hold.
 ///
 /// A fifteenth shorter than base64.
 fn base85(bytes: &[u8]) -> String {

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-/// What the templates have in its place, in small and in capital letters.
+/// The prefixes of the templates' names, in small and capital letters.
 const TEMPLATE: [&str; 2] = ["model_", "MODEL_"];
-/// The word where a file's name has no letter for one.
+/// The word for a file whose name has no letter for one.
 const NAMELESS: &str = "model";
-/// What a word must not end with: with a header called `x` and another `x_output`, both would have an `x_output_bias`.
+/// Endings that a word must not have: headers called `x` and `x_output` would both have an `x_output_bias`.
 const ENDINGS: [&str; 11] = [
     "_activation",
     "_add",
@@ -21,12 +21,12 @@ const ENDINGS: [&str; 11] = [
     "_score",
 ];
 
-/// A word that begins every name, in small letters.
+/// A word before every name, in small letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Prefix(String);
 
 impl Prefix {
-    /// The word `text`: a letter, then letters, digits and underscores.
+    /// Takes the word `text`: a letter, then letters, digits and underscores.
     pub(crate) fn new(text: &str) -> Result<Self, String> {
         let word = |rest: &str| rest.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         let sound = text.starts_with(|c: char| c.is_ascii_alphabetic()) && word(text);
@@ -44,7 +44,7 @@ impl Prefix {
         }
     }
 
-    /// The word that the name of `file` gives, with an underscore in the place of what C does not allow.
+    /// Makes a word of the name of `file`, with underscores for characters that C does not allow.
     pub(crate) fn of_file(file: &Path) -> Self {
         let stem = file.file_stem().unwrap_or_default().to_string_lossy();
         let allowed = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
@@ -63,8 +63,8 @@ impl Prefix {
         &self.0
     }
 
-    /// What a header begins with, `#endif` being its end: a second model of the same name is an error, and the same model, with the
-    /// same `checksum`, is left out.
+    /// The first lines of a header that ends with `#endif`. A second model of an equal name is an error; an equal model,
+    /// with an equal `checksum`, is skipped.
     pub(crate) fn guard(&self, checksum: u32) -> String {
         let lines = format!(
             "#ifdef MODEL_H\n#if MODEL_H != {checksum:#010X}\n\
@@ -74,7 +74,7 @@ impl Prefix {
         self.apply(&lines).replace('@', &self.0)
     }
 
-    /// `template` with this word in its names: `model_sample` becomes `latin_sample`, and `MODEL_RAM` `LATIN_RAM`.
+    /// Puts this word into the names of `template`: `model_sample` becomes `latin_sample`, and `MODEL_RAM` `LATIN_RAM`.
     pub(crate) fn apply(&self, template: &str) -> String {
         let [small, capital] = TEMPLATE;
         let text = template.replace(small, &format!("{}_", self.0));

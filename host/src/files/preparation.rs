@@ -1,12 +1,12 @@
 //! One way in for every text: the lines of a list, the cells of a column, patterns, and texts on the command line.
 //!
-//! Drop what cannot be seen, write in lower case if asked, compose (NFC), trim. A list then loses blank and repeated lines. Each
-//! step leaves nothing for an earlier one to do, so that preparing a prepared text changes nothing.
+//! Drops invisible characters, writes in lower case if asked, composes (NFC), trims. A list then loses blank and repeated
+//! lines. Preparing a prepared text changes nothing.
 //!
-//! A symbol is a Unicode code point of the composed text, so that é, ゾ or 한 is one symbol however the file spells it. A
-//! mark that Unicode has no composed form for, such as most vowel signs of Devanagari or Thai, is a symbol of its own
-//! beside its letter. Whole grapheme clusters as symbols would need an alphabet of strings, in firmware too, and would
-//! hide from the model that the same sign recurs on many letters.
+//! A symbol is a Unicode code point of the composed text: é, ゾ or 한 is one symbol however the file spells it. A mark
+//! without a composed form, such as most vowel signs of Devanagari or Thai, is a symbol beside its letter. Grapheme
+//! clusters as symbols would need an alphabet of strings, in firmware too. They would also hide from the model that one
+//! sign recurs on many letters.
 
 use anyhow::{bail, ensure};
 use serde::{Deserialize, Serialize};
@@ -15,21 +15,21 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 use crate::files::characters::{Invisible, code_point, visible};
 use crate::files::origin::Origin;
 
-/// How the texts of a list are taken, besides what is done with every text. Part of a run's settings.
+/// The options by which a list is read, besides the preparation of every text. Part of a run's settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Preparation {
-    /// The column of a table that holds the texts, by its name or its number.
+    /// The column of a table that holds the texts, by name or number.
     #[serde(default)]
     pub(crate) column: Option<String>,
-    /// Whether all is written in lower case.
+    /// Whether texts are written in lower case.
     #[serde(default)]
     pub(crate) lowercase: bool,
 }
 
-/// Prepares one text, which may turn out blank; adds to `dropped` what could not be seen.
+/// Prepares one text, which may become blank, and counts invisible characters in `dropped`.
 ///
 /// # Errors
-/// The control character that the text holds, which would become a symbol of the alphabet.
+/// Returns a control character that the text holds, which would become a symbol of the alphabet.
 fn prepare(text: &str, lowercase: bool, dropped: &mut Invisible) -> Result<String, char> {
     let mut text = if text.is_ascii() { text.to_owned() } else { visible(text, dropped) };
     if lowercase {
@@ -68,8 +68,7 @@ pub(crate) fn lines<'a>(
     Ok((prepared, dropped))
 }
 
-/// Prepares one text that is no line of a list, called `what` in messages, such as “the pattern”; `example` shows how it is
-/// given.
+/// Prepares one text from elsewhere than a list. Messages call it `what`, such as “the pattern”, and show `example`.
 pub(crate) fn text(what: &str, text: &str, lowercase: bool, example: &str) -> anyhow::Result<String> {
     let text = prepare(text, lowercase, &mut Invisible::new()).or_else(|control| {
         let (name, point) = (name_of(control), code_point(control));
@@ -79,7 +78,7 @@ pub(crate) fn text(what: &str, text: &str, lowercase: bool, example: &str) -> an
     Ok(text)
 }
 
-/// How `control` in `line` of a list from `origin` is removed.
+/// The advice to remove `control` from `line` of a list from `origin`.
 fn way_out(origin: &Origin, line: &str, control: char) -> String {
     let latin = line.chars().all(|character| u32::from(character) <= 0xFF);
     match control {

@@ -1,11 +1,11 @@
-//! Paths in commands that a message prints: what is pasted into a shell must reach the program unchanged.
+//! Paths in the commands of messages: pasted into a shell, they must reach the program unchanged.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::files::characters::is_invisible;
 
-/// `path` as a command line takes it: in quotes where it holds more than letters, digits and a few signs.
+/// `path` as a command line takes it: in quotes if it holds more than letters, digits and a few signs.
 pub(crate) fn quoted(path: &Path) -> String {
     let bytes = path.as_os_str().as_encoded_bytes();
     let text = path.to_str().filter(|text| !text.chars().any(|c| c.is_control() || is_invisible(c)));
@@ -14,17 +14,17 @@ pub(crate) fn quoted(path: &Path) -> String {
         Some(text) => format!("'{}'", text.replace('\'', r"'\''")),
         None => escaped(bytes),
     };
-    // A file, not an option or stdin.
+    // A leading minus would make the path an option, or stdin.
     if bytes.first() == Some(&b'-') { format!("./{quoted}") } else { quoted }
 }
 
-/// Whether a shell takes `character` as it is.
+/// Whether a shell takes `character` unquoted.
 fn is_plain(character: char) -> bool {
     let sign = if cfg!(windows) { "/.\\:_-+,@%" } else { "/.:_-+,@%" };
     character.is_alphanumeric() || sign.contains(character)
 }
 
-/// `bytes` in the form `$'…'`, for names that are no text or that a terminal would not show.
+/// `bytes` in the form `$'…'`, for names that are not UTF-8 or that a terminal would not show.
 fn escaped(bytes: &[u8]) -> String {
     let mut text = "$'".to_owned();
     for byte in bytes {

@@ -1,6 +1,6 @@
-//! Every reader of files that anyone may have written, each as one call on bytes: what fuzzing gives them.
+//! Readers of files from anyone, each as one call on bytes, for fuzzing.
 //!
-//! The other reader, of model files, is the core's [`micro_diffusion::file::ModelFile`].
+//! Model files have their reader in the core: [`micro_diffusion::file::ModelFile`].
 
 use crate::files::checkpoint;
 use crate::files::corpus::{Lines, Split};
@@ -9,25 +9,25 @@ use crate::files::preparation::Preparation;
 use crate::files::room;
 use crate::files::safetensors::to_model;
 
-/// A text file as training takes it.
+/// A text file as training reads it.
 pub struct Text {
     /// The prepared lines, as the run folder keeps them.
     pub list: String,
-    /// What is trained on.
+    /// The training lines.
     pub training: Vec<String>,
-    /// What is never trained on.
+    /// The held-out lines.
     pub held_out: Vec<String>,
-    /// Every character of both.
+    /// Every character of the training and held-out lines.
     pub alphabet: String,
-    /// The most characters that a line may have.
+    /// Most characters of a line.
     pub positions: usize,
 }
 
-/// The text file `bytes`, prepared for the network and the room that `train` takes without `--config`, with the split that its
-/// option `--development` asks for or without.
+/// Prepares the text file `bytes` for the network and room that `train` chooses by default, with or without
+/// `--development`.
 ///
 /// # Errors
-/// Says in words what is wrong with the text.
+/// The file is unusable, for the reason given in words.
 pub fn text(bytes: &[u8], development: bool) -> anyhow::Result<Text> {
     let lines = Lines::of(&Origin::Stdin, bytes.to_owned(), &Preparation::default())?;
     let list = lines.to_text();
@@ -43,18 +43,18 @@ pub fn text(bytes: &[u8], development: bool) -> anyhow::Result<Text> {
     })
 }
 
-/// The model file that a safetensors file amounts to.
+/// Converts a safetensors file to a model file.
 ///
 /// # Errors
-/// Says in words what is wrong with it.
+/// The file is unusable, for the reason given in words.
 pub fn safetensors(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
     to_model(bytes)
 }
 
-/// The losses of the steps that a checkpoint has behind it.
+/// Reads the losses of the steps behind a checkpoint.
 ///
 /// # Errors
-/// Says in words what is wrong with it.
+/// The file is unusable, for the reason given in words.
 pub fn checkpoint(bytes: &[u8]) -> anyhow::Result<Vec<f32>> {
     Ok(checkpoint::from_bytes(bytes)?.state.losses)
 }

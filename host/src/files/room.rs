@@ -1,4 +1,4 @@
-//! Which network a text takes, in which of its rooms, and which lines there is no room for.
+//! Chooses the network and the room for a text, and finds the lines that have no room.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,10 +8,10 @@ use crate::engine::configurations::{self, Config, Family};
 
 /// Characters of the largest alphabet.
 const MOST_CHARACTERS: usize = 255;
-/// A room fits a text if it takes all but one in so many lines.
+/// A room fits a text that loses at most one line in this many.
 const SPARED: usize = 50;
 
-/// What a network can hold of a text.
+/// The room of a network: positions and symbols.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Room {
     pub(crate) positions: usize,
@@ -19,49 +19,49 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    /// That of `config`.
+    /// The room of `config`.
     pub(crate) fn of(config: &Config) -> Self {
         let shape = config.network.shape();
         Self { positions: shape.positions, characters: shape.symbols.min(MOST_CHARACTERS) }
     }
 
-    /// For lines of `positions` characters whatever they are: what the alphabet lacks is another's to sort out.
+    /// A room for lines of `positions` characters of any kind; the caller deals with unknown characters.
     pub(crate) fn any_character(positions: usize) -> Self {
         Self { positions, characters: usize::MAX }
     }
 }
 
-/// The lines that a room cannot take.
+/// The lines of a text that a room cannot take.
 #[derive(Default)]
 pub(crate) struct Loss {
-    /// How many are too long.
+    /// Lines that are too long.
     pub(crate) too_long: usize,
-    /// How many of the others have a rare character.
+    /// Other lines, with a rare character.
     pub(crate) too_rare: usize,
     /// The characters without a symbol: all but the most frequent of the lines that are not too long.
     pub(crate) rare: HashSet<char>,
 }
 
 impl Loss {
-    /// Of the lines `lines` in `room`.
+    /// The loss of `lines` in `room`.
     pub(crate) fn of(lines: &[String], room: Room) -> Self {
         losses(lines, &[room]).pop().unwrap_or_default()
     }
 
-    /// How many lines are lost.
+    /// Number of lost lines.
     fn lines(&self) -> usize {
         self.too_long + self.too_rare
     }
 
-    /// Whether so many of `lines` can be spared.
+    /// Whether the loss can be spared: at most one line in [`SPARED`] of `lines`.
     pub(crate) fn is_spared(&self, lines: &[String]) -> bool {
         self.lines() <= lines.len() / SPARED
     }
 }
 
-/// What each of `rooms`, at most 32, loses of `lines`, whose lengths and characters are counted once for all of them.
+/// The loss of `lines` in each of `rooms`, at most 32. Lengths and characters are counted once for all rooms.
 fn losses(lines: &[String], rooms: &[Room]) -> Vec<Loss> {
-    // How many lines have each character, by the first of the lengths that they are within.
+    // Lines with each character, by the first of the lengths that they are within.
     let mut lengths: Vec<usize> = rooms.iter().map(|room| room.positions).collect();
     lengths.sort_unstable();
     lengths.dedup();
@@ -73,7 +73,7 @@ fn losses(lines: &[String], rooms: &[Room]) -> Vec<Loss> {
         *count += 1;
         for character in line.chars() {
             let (last, count) = counts.entry(character).or_insert_with(|| (0, vec![0; lengths.len()]));
-            // Each line once.
+            // A line counts once for each of its characters.
             if std::mem::replace(last, number) != number {
                 count[class] += 1;
             }
@@ -88,7 +88,7 @@ fn losses(lines: &[String], rooms: &[Room]) -> Vec<Loss> {
         let mut found: Vec<(char, usize)> = Vec::new();
         found.extend(characters.iter().map(|(character, counts)| (*character, sum(counts))));
         found.retain(|(_, count)| *count > 0);
-        // Stable: of equals, the first in code point order stays.
+        // The sort is stable: of characters equally frequent, those first in code point order get symbols.
         found.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         let rare = found.into_iter().skip(room.characters).map(|(character, _)| character).collect();
         Loss { too_long: lines.len() - sum(&within), too_rare: 0, rare }
@@ -117,11 +117,11 @@ pub(crate) fn length_of(line: &str) -> usize {
     line.chars().count()
 }
 
-/// The networks in their rooms, with what each loses of some lines.
+/// The networks in their rooms, with the lines that each loses.
 struct Choice {
-    /// The smallest first; how many lines, and how many of these for their characters.
+    /// Networks from the smallest room up, each with its lost lines, and those of them lost for their characters.
     lost: Vec<(Config, usize, usize)>,
-    /// How many lines a room may lose: one in fifty, or so many more than the roomiest where that loses more itself.
+    /// Most lines that a room may lose: one in fifty, or as many more than the roomiest where that loses more.
     limit: usize,
 }
 
@@ -154,18 +154,19 @@ impl Choice {
         self.lost.iter().find(fits).map(|(config, ..)| *config)
     }
 
-    /// The room of the network called `name` that loses the fewest lines, how many, and how many of these for their characters.
+    /// The room of the network `name` that loses the fewest lines, with its lost lines, and those of them lost for their
+    /// characters.
     fn roomiest(&self, name: &str) -> Option<&(Config, usize, usize)> {
         self.lost.iter().filter(|(config, ..)| config.name == name).min_by_key(|(_, lost, _)| *lost)
     }
 }
 
-/// The network for `lines` of `source`, in the smallest of its rooms that takes all but one in fifty of them, or, where there is none,
-/// not many fewer than the roomiest: that called `name`, else the default one, else the default for other text. Who names a network
-/// without room for some long lines means the others.
+/// Chooses the network `name`, or else a default, and the smallest of its rooms that loses at most one line of `lines` in
+/// fifty. Where none does, a room fits that loses not many more lines than the roomiest. Whoever names a network without
+/// room for some long lines means the other lines.
 ///
 /// # Errors
-/// The network called `name` has no symbols for more than one line in fifty, and others have.
+/// The network `name` has no symbols for more than one line in fifty, and other networks have.
 pub(crate) fn choose(lines: &[String], source: &str, name: Option<&str>) -> anyhow::Result<Config> {
     let choice = Choice::of(lines);
     let defaults = [configurations::DEFAULT, configurations::DEFAULT_ELSEWHERE];
@@ -181,7 +182,7 @@ pub(crate) fn choose(lines: &[String], source: &str, name: Option<&str>) -> anyh
     }
 }
 
-/// That the network called `name` has no room for `lines`, in words, and which networks have.
+/// Says that the network `name` has no room for `lines`, and names the networks that have.
 fn without_room(lines: &[String], source: &str, choice: &Choice, name: &str) -> anyhow::Result<String> {
     let (config, lost, _) = choice.roomiest(name).context("config")?;
     let Room { positions, characters } = Room::of(config);

@@ -1,7 +1,8 @@
-//! The run folder: what a training run leaves, written so that nothing is ever half there.
+//! The run folder: the files of a training run, each replaced whole or not at all.
 //!
-//! `model.mdm`, `settings.json`, `prepared_list.txt`, `loss.csv`, `held_out.csv`, `previews.tsv`, `checkpoint.safetensors`, and to be looked at
-//! `loss.svg`, `unmasking.svg`, `names.svg` and `report.html`; `lock` is held by the process that writes.
+//! `model.mdm`, `settings.json`, `prepared_list.txt`, `loss.csv`, `held_out.csv`, `previews.tsv` and
+//! `checkpoint.safetensors` are for programs; `loss.svg`, `unmasking.svg`, `names.svg` and `report.html` for people. The
+//! writing process holds `lock`.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
@@ -20,13 +21,13 @@ use crate::files::format::FileFormat;
 use crate::files::preparation::Preparation;
 use crate::files::quoting::quoted;
 
-/// Where runs go when nobody says where.
+/// The folder of runs, by default.
 pub(crate) const RUNS: &str = "runs";
 /// The trained model.
 pub(crate) const MODEL: &str = "model.mdm";
-/// The settings, for people.
+/// The settings as JSON.
 pub(crate) const SETTINGS: &str = "settings.json";
-/// The lines of the list, each once, for when the list itself is gone or altered. The name is one that no list of a user has.
+/// The prepared lines, for when the list is gone or altered. No user's list has this name.
 pub(crate) const LIST: &str = "prepared_list.txt";
 /// The loss of each step.
 pub(crate) const LOSS: &str = "loss.csv";
@@ -36,16 +37,16 @@ pub(crate) const HELD_OUT: &str = "held_out.csv";
 pub(crate) const PREVIEWS: &str = "previews.tsv";
 /// The curves of loss and held-out score.
 pub(crate) const LOSS_PICTURE: &str = "loss.svg";
-/// How a name emerges.
+/// The unmasking of one name.
 pub(crate) const UNMASKING_PICTURE: &str = "unmasking.svg";
-/// How all names emerge, moving.
+/// The unmasking of all names, animated.
 pub(crate) const NAMES_PICTURE: &str = "names.svg";
-/// All of the run on one page.
+/// The report of the run, on one page.
 pub(crate) const REPORT: &str = "report.html";
-/// What `--resume` goes on from.
+/// The state that `--resume` goes on from.
 pub(crate) const CHECKPOINT: &str = "checkpoint.safetensors";
 
-/// All that a run leaves.
+/// Every file of a run.
 const WRITTEN: [&str; 11] = [
     MODEL,
     SETTINGS,
@@ -62,7 +63,7 @@ const WRITTEN: [&str; 11] = [
 
 const LOCK: &str = "lock";
 
-/// What a run is made of: how it trains and on which lines. Kept in the run folder and in each checkpoint.
+/// A run's settings: how it trains and on which lines. Stored in the run folder and in each checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RunSettings {
     #[serde(flatten)]
@@ -71,17 +72,17 @@ pub(crate) struct RunSettings {
     pub(crate) development: bool,
     /// SHA-256 of the training lines and the alphabet.
     pub(crate) data_sha256: String,
-    /// Where the lines were read, for the next time; the hash says whether they are the same. `-` is stdin.
+    /// The list that was read; `-` is stdin. The hash says whether a list read later is equal.
     pub(crate) input: Option<PathBuf>,
     #[serde(flatten)]
     pub(crate) preparation: Preparation,
-    /// The model that the run started from, if it did not start from random weights.
+    /// The model that the run started from; `None` for random weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) from: Option<PathBuf>,
 }
 
 impl RunSettings {
-    /// What differs from `other` and would change the result: “steps is 100, and was 200”.
+    /// Differences from `other` that would change the result: “steps is 100, and was 200”.
     pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
         let fields = |settings: &Self| serde_json::to_value(settings).unwrap_or_default();
         let (new, old) = (fields(self), fields(other));
@@ -96,15 +97,15 @@ impl RunSettings {
     }
 }
 
-/// A run folder that this process alone writes to.
+/// A run folder that only this process writes to.
 pub(crate) struct RunFolder {
     path: PathBuf,
-    /// Held until the process ends, however it ends.
+    /// Locked until the process ends, however it ends.
     _lock: File,
 }
 
 impl RunFolder {
-    /// Creates or opens the folder and locks it.
+    /// Creates or opens the folder, and locks it.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let name = path.display();
         let create = || fs::create_dir_all(path).and_then(|()| plain(path));
@@ -120,7 +121,7 @@ impl RunFolder {
         }
     }
 
-    /// Where the folder is.
+    /// The path of the folder.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -130,9 +131,9 @@ impl RunFolder {
         self.path.join(name)
     }
 
-    /// Moves an earlier run's files to a folder beside this one; returns where, if there was one.
+    /// Moves an earlier run's files to a folder beside this one; returns its path, if there was a run.
     ///
-    /// What this program does not write is not its to move.
+    /// Files that this program does not write stay.
     pub(crate) fn keep_earlier(&self) -> anyhow::Result<Option<PathBuf>> {
         let exports = FileFormat::ALL.iter().map(|format| format.beside(Path::new(MODEL)));
         let written = WRITTEN.iter().map(PathBuf::from).chain(exports);
@@ -162,12 +163,12 @@ impl RunFolder {
     }
 }
 
-/// `path`, which exists, without a slash at its end, and by its name where it ends in `.` or `..`.
+/// `path`, which exists, without a slash at its end; resolved where it ends in `.` or `..`.
 fn plain(path: &Path) -> std::io::Result<PathBuf> {
     if path.file_name().is_some() { Ok(path.components().collect()) } else { path.canonicalize() }
 }
 
-/// Replaces the file at `path`, or the one that it links to, by `bytes`, whole or not at all, even if the power fails.
+/// Replaces the file at `path`, or the file that it links to, by `bytes`, whole or not at all, even if the power fails.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let target = fs::canonicalize(path);
     let path = target.as_deref().unwrap_or(path);
@@ -181,7 +182,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;
-        // The new name itself must reach the disk; some systems cannot sync a folder, and need not.
+        // The new name must reach the disk too. Some systems cannot sync a folder, and need not.
         let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
         File::open(folder).and_then(|folder| folder.sync_all()).or(Ok(()))
     };
@@ -192,26 +193,26 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     })
 }
 
-/// The objective that `settings` name, if it is not the likelihood bound, the only one that this program has.
+/// The objective of `settings`, if it is another than the likelihood bound, the only one of this program.
 pub(crate) fn lost_objective(settings: &serde_json::Value) -> Option<&str> {
     settings["objective"].as_str().filter(|objective| *objective != "nelbo")
 }
 
-/// The settings beside `model`, if they are some of kind `T`.
+/// Reads the settings beside `model`, if they have type `T`.
 fn read_settings<T: DeserializeOwned>(model: &Path) -> Option<T> {
     let bytes = fs::read(model.with_file_name(SETTINGS)).ok()?;
     serde_json::from_slice(&bytes).ok()
 }
 
-/// The settings of the run that left `model`, if one did, whether or not this program still has all that they name.
+/// The settings of the run that left `model`, if any; this program may lack the network or objective that they name.
 pub(crate) fn stored_settings(model: &Path) -> Option<RunSettings> {
     read_settings(model)
 }
 
-/// The settings of the run that left `model`, if one did.
+/// The settings of the run that left `model`, if any.
 ///
 /// # Errors
-/// The settings name a network by a name that it no longer has, or an objective that is no longer there.
+/// The settings name a network by a former name, or an objective that this program no longer has.
 pub(crate) fn settings_of(model: &Path) -> anyhow::Result<Option<RunSettings>> {
     let path = model.with_file_name(SETTINGS);
     let fields: Option<serde_json::Value> = read_settings(model);
@@ -235,16 +236,16 @@ pub(crate) fn settings_of(model: &Path) -> anyhow::Result<Option<RunSettings>> {
     Ok(settings)
 }
 
-/// What the runs folder has for whoever names no model.
+/// The model that a verb takes from the runs folder by default.
 #[derive(Default)]
 pub(crate) struct Newest {
-    /// The model of the newest run that was finished and is no trial.
+    /// The model of the newest run that is finished and no trial.
     pub(crate) model: Option<PathBuf>,
-    /// That a run is not taken, newer than that one if there is one, why, and how to get at it.
+    /// A note on a newer run that is not taken: why, and how to draw from it.
     pub(crate) passed: Option<String>,
 }
 
-/// The newest run in the runs folder that is worth drawing from unasked.
+/// Finds the newest finished run in the runs folder that is no trial.
 pub(crate) fn newest() -> Newest {
     let folders = fs::read_dir(RUNS).into_iter().flatten().filter_map(Result::ok);
     let modified = |path: PathBuf| fs::metadata(path).ok()?.modified().ok();
@@ -265,8 +266,8 @@ pub(crate) fn newest() -> Newest {
     Newest { model, passed }
 }
 
-/// Why nobody is to draw from the run in `folder` unasked, and how it is asked for: nobody knows how it was trained, its
-/// schedule has not come to its end, or has so few steps that it was a trial. `None` where it is fit for it.
+/// The reason why the run in `folder` is no default model, and the command that draws from it or goes on. The settings
+/// cannot be read, the schedule has not ended, or its steps are so few that it was a trial. `None` where the run is fit.
 fn shortcoming(folder: &Path) -> Option<String> {
     let (model, path) = (folder.join(MODEL), quoted(folder));
     let go_on = format!("go on with: micro-diffusion train --out {path} --resume");
@@ -296,10 +297,10 @@ fn shortcoming(folder: &Path) -> Option<String> {
         .then(|| format!("is a trial of {steps} steps; train takes {LEAST_STEPS} at least by itself; {draw}"))
 }
 
-/// The first line of the table of held-out scores; runs of earlier versions have the first two columns alone.
+/// Heading of the table of held-out scores. Runs of earlier versions have the first two columns alone.
 const HEADING: &str = "step,held_out_nats_per_name,error_over_orders";
 
-/// The held-out curve as a table.
+/// Writes the held-out curve as a table.
 pub(crate) fn curve_table(curve: &[Point]) -> String {
     let row = |Point { step, nats, error }: &Point| {
         let error = error.map_or(String::new(), |error| error.to_string());
@@ -308,7 +309,7 @@ pub(crate) fn curve_table(curve: &[Point]) -> String {
     format!("{HEADING}\n{}", curve.iter().map(row).collect::<String>())
 }
 
-/// The held-out curve up to step `done` in the table at `path`; empty where there is none.
+/// Reads the held-out curve up to step `done` from the table at `path`; empty without a table.
 pub(crate) fn read_curve(path: &Path, done: u32) -> anyhow::Result<Vec<Point>> {
     let row = |line: &str| -> Option<Point> {
         let (step, rest) = line.split_once(',')?;
@@ -320,7 +321,7 @@ pub(crate) fn read_curve(path: &Path, done: u32) -> anyhow::Result<Vec<Point>> {
     Ok(points.into_iter().filter(|point| point.step <= done).collect())
 }
 
-/// The same names after some steps as a table; no line of a list has a tab.
+/// Writes names of fixed numbers after several steps as a table; no line of a list has a tab.
 pub(crate) fn previews_table(names: &[(u32, Vec<String>)]) -> String {
     let columns =
         (1..=names.first().map_or(0, |(_, names)| names.len())).map(|number| format!("\tname {number}"));
@@ -328,7 +329,7 @@ pub(crate) fn previews_table(names: &[(u32, Vec<String>)]) -> String {
     format!("step{}\n{}", columns.collect::<String>(), rows.collect::<String>())
 }
 
-/// The names up to step `done` in the table at `path`; empty where there is none.
+/// Reads the names up to step `done` from the table at `path`; empty without a table.
 pub(crate) fn read_previews(path: &Path, done: u32) -> anyhow::Result<Vec<(u32, Vec<String>)>> {
     let row = |line: &str| -> Option<(u32, Vec<String>)> {
         let (step, names) = line.split_once('\t')?;
@@ -338,10 +339,11 @@ pub(crate) fn read_previews(path: &Path, done: u32) -> anyhow::Result<Vec<(u32, 
     Ok(previews.into_iter().filter(|(step, _)| *step <= done).collect())
 }
 
-/// What `row` reads of each line but the first of the table at `path`, which is one of `what`; empty where there is none.
+/// Reads each line but the first of the table at `path` by `row`; empty without a table. `what` names the rows in
+/// messages.
 ///
 /// # Errors
-/// Says how the run goes on without the table.
+/// The table cannot be read; the error says how the run goes on without it.
 fn rows<T>(path: &Path, what: &str, row: impl Fn(&str) -> Option<T>) -> anyhow::Result<Vec<T>> {
     if !path.exists() {
         return Ok(Vec::new());

@@ -1,7 +1,7 @@
-//! The list of a run, found again: where it was, or else the copy that the run folder keeps.
+//! Finds the list of a run: at its path, or else the copy in the run folder.
 //!
-//! Its training lines and its alphabet must still be those of the run; the settings hold their digest. Otherwise held-out lines
-//! would be others, and some of them lines that were trained on.
+//! Its training lines and alphabet must still be those of the run, whose settings hold their digest. In a changed list
+//! other lines are held out, some of them trained on.
 
 use std::path::{Path, PathBuf};
 
@@ -18,21 +18,21 @@ pub(crate) struct LeftRun<'a> {
     /// The run folder.
     pub(crate) folder: &'a Path,
     pub(crate) settings: &'a RunSettings,
-    /// Of the network that was trained.
+    /// Room of the trained network.
     pub(crate) room: Room,
 }
 
-/// The list of a run.
+/// Finds the list of a run: at its path, or else the copy in the run folder.
 pub(crate) struct Found {
     pub(crate) lines: Lines,
-    /// That it is not where it was, or no longer what it was, so that these are the run's own copy.
+    /// A note that the list has moved or changed, and that the run's copy is taken.
     pub(crate) note: Option<String>,
-    /// Whether another list is there in its place.
+    /// Whether another list is at its path.
     pub(crate) changed: bool,
 }
 
 impl LeftRun<'_> {
-    /// Where the run keeps its list.
+    /// The path of the run's copy of its list.
     pub(crate) fn copy(&self) -> PathBuf {
         self.folder.join(LIST)
     }
@@ -42,15 +42,15 @@ impl LeftRun<'_> {
         lines.digest(self.room, Split::of(self.settings.development)) == self.settings.data_sha256
     }
 
-    /// The run's copy of its list, if it is there and unaltered.
+    /// Reads the run's copy of its list, if present and unaltered.
     pub(crate) fn kept(&self) -> Option<Lines> {
         let copy = self.copy();
         let lines = if copy.is_file() { Lines::read(Some(&copy)).ok() } else { None };
         lines.filter(|lines| self.was_trained_on(lines))
     }
 
-    /// Says so where lines of `split` of `lines`, which are to be scored, are lines that the run was trained on. They are read
-    /// from `input`.
+    /// Warns if lines of `split` of `lines`, read from `input` and about to be scored, are lines that the run was trained
+    /// on.
     pub(crate) fn warning(&self, lines: &Lines, split: Split, input: Option<&Path>) -> Option<String> {
         let own_split = Split::of(self.settings.development);
         let own = self.was_trained_on(lines);
@@ -78,8 +78,8 @@ impl LeftRun<'_> {
         })
     }
 
-    /// Reads the list: from where it was, or the run's copy, if that is gone or another. Where there is neither, `or` is a way
-    /// out beside bringing the list back.
+    /// Reads the list from its path, or the run's copy where the list is gone or changed. Without either, the error
+    /// offers `or`, besides bringing the list back.
     pub(crate) fn list(&self, or: &str) -> anyhow::Result<Found> {
         let path = self.settings.input.as_deref();
         let origin = path.map(Origin::of);

@@ -1,10 +1,9 @@
-//! Models as safetensors: what `export` writes for PyTorch, NumPy and candle, and what training elsewhere brings back.
+//! Models as safetensors: written by `export` for PyTorch, NumPy and candle, and read from training elsewhere.
 //!
-//! A file holds the parameter tensors under their own names, each of its own shape and of f32, f16 or bf16, and in the metadata
-//! `alphabet`, the characters of the symbols in their order, and `lengths`, how many training texts have each length from 1 on,
-//! with blanks between. The names and shapes say which network in which room it is; `heads`,
-//! which no shape shows, must be the network's where it is given; `config` is for whoever reads the file. Further
-//! metadata is allowed, further tensors are not.
+//! A file holds the parameter tensors under their own names and shapes, in f32, f16 or bf16. Names and shapes tell the
+//! network and the room. The metadata has `alphabet`, the characters of the symbols in order, and `lengths`, the training
+//! texts of each length from 1 on, with blanks between. `heads`, which no shape shows, must be the network's where given.
+//! `config` is for readers of the file. Further metadata is allowed, further tensors are refused.
 
 use anyhow::{Context, bail};
 use micro_diffusion::file;
@@ -26,7 +25,7 @@ const CONFIG: &str = "config";
 /// The metadata entry with the number of attention heads, which no shape shows.
 const HEADS: &str = "heads";
 
-/// The bytes of a safetensors file of `weights`.
+/// Writes a safetensors file of `weights`.
 pub(crate) fn to_bytes(config: &Config, weights: &[f32], language: Language) -> anyhow::Result<Vec<u8>> {
     let (network, heads) = (config.network, config.network.shape().heads.to_string());
     let counts = language.lengths.counts().iter().map(|count| u32::from_le_bytes(*count).to_string());
@@ -39,9 +38,9 @@ pub(crate) fn to_bytes(config: &Config, weights: &[f32], language: Language) -> 
     with_sorted_metadata(bytes)
 }
 
-/// `file` with its metadata in alphabetical order: as it comes, the order is another each time.
+/// Sorts the metadata of `file` alphabetically; the crate writes it in another order each time.
 ///
-/// A file begins with the length of its header in eight bytes, then the header in JSON, filled up with spaces.
+/// A file begins with the length of its header in eight bytes, then the header in JSON, padded with spaces.
 fn with_sorted_metadata(mut file: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     const METADATA: &str = "__metadata__";
     let (length, rest) = file.split_first_chunk_mut::<8>().context("no header")?;
@@ -60,7 +59,7 @@ fn with_sorted_metadata(mut file: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     Ok(file)
 }
 
-/// The model file that the safetensors file `bytes` amounts to.
+/// Converts the safetensors file `bytes` to a model file.
 pub(crate) fn to_model(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
     let (_, header) = SafeTensors::read_metadata(bytes)?;
     let metadata = header.metadata().clone().unwrap_or_default();
@@ -109,7 +108,7 @@ pub(crate) fn to_model(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
     Ok(model)
 }
 
-/// The table of lengths that the metadata entry `entry` holds, for texts of at most `positions` symbols.
+/// Reads the table of lengths in the metadata entry `entry`, for texts of at most `positions` symbols.
 fn lengths_of(entry: Option<&str>, positions: usize) -> anyhow::Result<Vec<[u8; 4]>> {
     let advice = format!(
         "how many training texts have 1, 2, … {positions} characters; save it with, for example: \
@@ -124,7 +123,7 @@ fn lengths_of(entry: Option<&str>, positions: usize) -> anyhow::Result<Vec<[u8; 
     Ok(counts.into_iter().map(u32::to_le_bytes).collect())
 }
 
-/// The network and the room whose tensors these are.
+/// Finds the network and the room with the tensors of `file`.
 fn config_of(file: &SafeTensors) -> anyhow::Result<Config> {
     let fits = |config: &Config| {
         let tensors = config.network.tensors();

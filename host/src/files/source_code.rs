@@ -1,4 +1,4 @@
-//! Models as source code in C and Rust. Every float is written so that it reads back to the same bits.
+//! Models as source code in C and Rust. Every float is written so that it reads back to equal bits.
 
 use std::fmt::Write as _;
 
@@ -34,7 +34,7 @@ impl SourceCode<'_> {
         self.language.alphabet.characters()
     }
 
-    /// How many training texts have each length.
+    /// Training texts of each length.
     fn lengths(&self) -> impl Iterator<Item = String> {
         self.language.lengths.counts().iter().map(|count| u32::from_le_bytes(*count).to_string())
     }
@@ -53,7 +53,7 @@ impl SourceCode<'_> {
         ]
     }
 
-    /// What both languages say first.
+    /// The first comment, in both languages.
     fn about(&self) -> String {
         format!(
             "A masked text diffusion model, {}: {}.\n\

@@ -4,16 +4,16 @@ use anyhow::{Context, bail};
 
 use crate::files::origin::Origin;
 
-/// What can stand between the cells of a row, and its name.
+/// Separators of the cells of a row, with their names.
 const SEPARATORS: [(u8, &str); 4] = [(b'\t', "tab"), (b';', "semicolon"), (b',', "comma"), (b'|', "bar")];
-/// Rows that are looked at to tell a table from other text.
+/// Most rows that are examined to tell a table from other text.
 const LOOKED_AT: usize = 1000;
-/// The fewest rows that are taken for a table where nobody says so.
+/// Fewest rows of a text that looks like a table.
 const FEWEST: usize = 3;
-/// In a table all but one row in so many have as many cells.
+/// A text looks like a table if all but one row in this many have as many cells.
 const SPARED: usize = 20;
 
-/// The separator of `text` if it is a table, the separator's name, and how many cells its rows have.
+/// The separator of `text` if it looks like a table, the separator's name, and the number of cells in a row.
 fn separator(text: &str) -> Option<(u8, &'static str, usize)> {
     SEPARATORS.into_iter().find_map(|(separator, name)| {
         let rows: Vec<usize> = reader(text, separator)
@@ -36,7 +36,7 @@ fn reader(text: &str, separator: u8) -> csv::Reader<&[u8]> {
         .from_reader(text.as_bytes())
 }
 
-/// Says that `text` looks like a table, if it does, and how one column of it is taken.
+/// A hint that `text` looks like a table, if it does, and how to take one column.
 pub(crate) fn notice(text: &str) -> Option<String> {
     let (separator, name, cells) = separator(text)?;
     text.lines().nth(FEWEST - 1)?;
@@ -48,7 +48,7 @@ pub(crate) fn notice(text: &str) -> Option<String> {
     ))
 }
 
-/// The cells of one column of the table `text` from `origin`: by a name from its first row, or by a number from 1.
+/// Reads one column of the table `text` from `origin`: by a name from its first row, or by a number from 1.
 pub(crate) fn column(origin: &Origin, text: &str, column: &str) -> anyhow::Result<Vec<String>> {
     let source = origin.name();
     let separator = separator(text).map_or(b',', |(separator, ..)| separator);
@@ -65,12 +65,12 @@ pub(crate) fn column(origin: &Origin, text: &str, column: &str) -> anyhow::Resul
         (None, Ok(number)) => bail!("{source} has no column {number}; it has {most}: {}", list(first)),
         (None, Err(_)) => bail!("{source} has no column “{column}”; its first row has: {}", list(first)),
     };
-    // A cell may hold line ends, which a line cannot.
+    // A cell may hold line ends, and a line of a list may not.
     let cell = |row: &csv::StringRecord| row.get(place).unwrap_or_default().replace(['\r', '\n'], " ");
     Ok(rows.iter().skip(header).map(cell).collect())
 }
 
-/// The cells of `row` in words.
+/// Lists the cells of `row`.
 fn list(row: &csv::StringRecord) -> String {
     row.iter().map(|cell| cell.trim().to_owned()).collect::<Vec<_>>().join(", ")
 }

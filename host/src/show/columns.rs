@@ -5,27 +5,27 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::files::characters::{code_point, is_invisible};
 
-/// What a combining mark is shown on, where it has no letter of its own.
+/// The carrier of a combining mark without a letter of its own.
 const CARRIER: char = '◌';
 
-/// `count` things of the name `one`: “1 line”, “2 lines”.
+/// A count with its noun: “1 line”, “2 lines”.
 pub(crate) fn counted(count: usize, one: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
 }
 
-/// `value` in `digits` digits after the point, and its standard error, if it is known.
+/// `value` with `digits` digits after the point, and its standard error, if known.
 pub(crate) fn with_error(value: f64, error: Option<f64>, digits: usize) -> String {
     let error = error.map_or(String::new(), |error| format!(" ± {error:.digits$}"));
     format!("{value:.digits$}{error}")
 }
 
-/// Columns of `text`, whose colours take none.
+/// Display columns of `text`; colours take none.
 pub(crate) fn width(text: &str) -> usize {
     AnsiCodeIterator::new(text).filter(|(_, is_code)| !is_code).map(|(part, _)| part.width()).sum()
 }
 
-/// `parts` in a row, each after a `gap`, on as many lines of `columns` columns as that takes; those after the first begin with
-/// `lead`. A part that is longer than a line is left to the terminal.
+/// Joins `parts` with `gap` into lines of `columns` columns; lines after the first begin with `lead`. A part longer than
+/// a line stays whole.
 pub(crate) fn flowed<'a>(
     parts: impl IntoIterator<Item = &'a str>,
     gap: &str,
@@ -41,7 +41,7 @@ pub(crate) fn flowed<'a>(
                 line.push_str(gap);
                 Some(used + width(gap) + taken)
             }
-            // Blanks at the end of a line are none at the start of the next.
+            // Blanks that end a line are dropped at the start of the next.
             Some(_) if part.is_empty() => continue,
             Some(_) => {
                 lines.push(std::mem::take(&mut line).trim_end().to_owned());
@@ -56,7 +56,7 @@ pub(crate) fn flowed<'a>(
     lines
 }
 
-/// Programs that a message tells to run.
+/// Programs that messages tell the user to run.
 const PROGRAMS: [&str; 15] = [
     "micro-diffusion",
     "cargo",
@@ -75,7 +75,7 @@ const PROGRAMS: [&str; 15] = [
     "unzip",
 ];
 
-/// The words of `text`. What is quoted for a shell, such as a path with blanks, is one word, so that it can be pasted.
+/// Splits `text` into words. A shell-quoted text, such as a path with blanks, is one word, so that it can be pasted.
 fn words(text: &str) -> Vec<&str> {
     let (mut words, mut rest) = (Vec::new(), Some(text));
     while let Some(text) = rest {
@@ -87,13 +87,13 @@ fn words(text: &str) -> Vec<&str> {
     words
 }
 
-/// Whether a path in quotes begins `text`.
+/// Whether `text` begins with a quoted path.
 fn begins_quoted(text: &str) -> bool {
     let text = text.strip_prefix("./").unwrap_or(text);
     text.starts_with('\'') || text.starts_with("$'")
 }
 
-/// Where the first blank of `text` outside quotes is, or its end; `None` where a quote is not closed.
+/// The first blank of `text` outside quotes, or its end; `None` where a quote is not closed.
 fn quoted_end(text: &str) -> Option<usize> {
     let escapes_inside = text.trim_start_matches("./").starts_with('$');
     let (mut inside, mut escaped) = (false, false);
@@ -109,13 +109,13 @@ fn quoted_end(text: &str) -> Option<usize> {
     (!inside).then_some(text.len())
 }
 
-/// `line` on lines of `columns` columns, broken between words. What follows a label stays to the right of it. A command at its
-/// end stays whole, so that it can be pasted.
+/// Breaks `line` between words into lines of `columns` columns. Text after a label stays to the right of the label. A
+/// command at the end stays whole, so that it can be pasted.
 pub(crate) fn fitted(line: &str, columns: usize) -> String {
     if width(line) <= columns {
         return line.to_owned();
     }
-    // A label ends with two blanks at least, or is nothing else.
+    // A label ends with two blanks or more, or the line has none.
     let label = line.find("  ").map(|end| line.len() - line[end..].trim_start_matches(' ').len());
     let lead = " ".repeat(label.filter(|label| *label <= columns / 2).unwrap_or(2).min(columns / 2));
     let command = line
@@ -124,7 +124,7 @@ pub(crate) fn fitted(line: &str, columns: usize) -> String {
         .find(|start| line[*start..].split(' ').next().is_some_and(|first| PROGRAMS.contains(&first)));
     let (text, command) = line.split_at(command.unwrap_or(line.len()));
     let room = columns.saturating_sub(lead.len()).max(2);
-    // An alphabet is cut between characters; a path stays whole, and only one in quotes holds a blank.
+    // An alphabet is cut between characters. A path stays whole; only a quoted one holds blanks.
     let words = words(text.trim_end()).into_iter().flat_map(|word| {
         let is_cut = width(word) > room && !word.contains(['/', ' ']);
         let cells = word.chars().map(|character| character.width().unwrap_or(0));
@@ -134,8 +134,8 @@ pub(crate) fn fitted(line: &str, columns: usize) -> String {
     flowed(words.iter().map(String::as_str), " ", &lead, columns).join("\n")
 }
 
-/// `line` cut into lines of `columns` columns between its `cells`, the columns of each, which follow `lead` columns; these stay
-/// blank on all lines but the first.
+/// Cuts `line` into lines of `columns` columns, between its `cells`, given as their columns. The first line begins with
+/// `lead` columns, which stay blank on the others.
 pub(crate) fn folded(
     line: &str,
     lead: usize,
@@ -143,7 +143,7 @@ pub(crate) fn folded(
     columns: usize,
 ) -> Vec<String> {
     let room = columns.saturating_sub(lead).max(1);
-    // Where each line ends, in columns of `line`.
+    // The end of each line, in columns of `line`.
     let (mut ends, mut end, mut begun) = (Vec::new(), lead, lead);
     for cell in cells {
         if end + cell - begun > room && end > begun {
@@ -172,20 +172,20 @@ pub(crate) fn folded(
     lines
 }
 
-/// `text` with blanks after it to `columns` columns.
+/// Pads `text` with blanks to `columns` columns.
 pub(crate) fn padded(text: &str, columns: usize) -> String {
     text.to_owned() + &" ".repeat(columns.saturating_sub(width(text)))
 }
 
-/// `line`, a state of a text after `lead` columns, with `cell` columns for each letter, cut between letters where a terminal is not
-/// `columns` wide.
+/// Cuts `line`, a state of a text after `lead` columns, between letters of `cell` columns, to a terminal of `columns`
+/// columns.
 pub(crate) fn fit_cells(line: &str, lead: usize, cell: usize, columns: Option<usize>) -> Vec<String> {
     let Some(columns) = columns else { return vec![line.to_owned()] };
     let cells = width(line).saturating_sub(lead).div_ceil(cell);
     folded(line, lead, std::iter::repeat_n(cell, cells), columns)
 }
 
-/// `text`, which has no colours, or as much of it as `columns` have room for, with an ellipsis.
+/// Cuts `text`, without colours, to `columns` columns, with an ellipsis.
 pub(crate) fn clipped(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.to_owned();
@@ -198,32 +198,32 @@ pub(crate) fn clipped(text: &str, columns: usize) -> String {
     text.chars().take_while(fits).chain(['…']).collect()
 }
 
-/// Columns that a noise level takes before its text.
+/// Columns of a noise level before its text.
 const LEVEL: usize = 8;
 
-/// The lines `levels` of `text`, each cut at the same letters where a terminal is not `columns` wide.
+/// Cuts the lines `levels` of `text` at equal letters, to a terminal of `columns` columns.
 pub(crate) fn fit_levels(levels: &[String], text: &str, columns: Option<usize>) -> Vec<String> {
     let Some(columns) = columns else { return levels.to_vec() };
     levels.iter().flat_map(|line| folded(line, LEVEL, text.chars().map(cell), columns)).collect()
 }
 
-/// Columns of `character` where it stands alone.
+/// Columns of `character` on its own.
 pub(crate) fn cell(character: char) -> usize {
     character.width().unwrap_or(0).max(1)
 }
 
-/// `character` where it stands alone: a combining mark on a circle, of which nothing is seen otherwise.
+/// `character` on its own: a combining mark on a carrier, without which nothing is seen.
 pub(crate) fn alone(character: char) -> String {
     let carrier = if character.width().unwrap_or(0) == 0 { Some(CARRIER) } else { None };
     carrier.into_iter().chain([character]).collect()
 }
 
-/// `character` in words of its own: alone, or by its code point where nothing is seen of it.
+/// `character` on its own, or its code point if it is invisible.
 pub(crate) fn named(character: char) -> String {
     if is_unseen(character) { code_point(character) } else { alone(character) }
 }
 
-/// The characters `characters`, each to be seen: those that show nothing come last, by their code points.
+/// Lists `characters`; invisible ones come last, by their code points.
 pub(crate) fn listed(characters: &str) -> String {
     let (unseen, seen): (Vec<char>, Vec<char>) =
         characters.chars().partition(|character| is_unseen(*character));
@@ -232,7 +232,7 @@ pub(crate) fn listed(characters: &str) -> String {
     [seen, unseen.join(" ")].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// Whether nothing is seen of `character`: a blank of any kind, or a character that only directs or joins others.
+/// Whether `character` shows nothing: a blank of any kind, or a character that only directs or joins others.
 fn is_unseen(character: char) -> bool {
     character.is_whitespace() || character.is_control() || is_invisible(character) || character == '\u{2800}'
 }

@@ -1,34 +1,34 @@
-//! The curves of a run as SVG: the loss of training, the held-out estimate with its error, and the score of record.
+//! The curves of a run as SVG: training loss, held-out estimate with its error, and score of record.
 
 use maud::{Markup, PreEscaped, html};
 
 use crate::engine::preview::Point;
 use crate::show::svg::picture_style;
 
-/// Width and height, and the room around the plot.
+/// Width and height, and margins around the plot.
 const SIZE: (f64, f64) = (720.0, 464.0);
 const LEFT: f64 = 74.0;
 const RIGHT: f64 = 44.0;
 const ABOVE: f64 = 106.0;
 const BELOW: f64 = 66.0;
-/// Points of the training curve, each the mean of as many steps.
+/// Points of the training curve; each is the mean of equally many steps.
 const POINTS: usize = 200;
-/// Standard errors on either side of what is drawn with its error.
+/// Standard errors drawn on either side of a value.
 const ERRORS: f64 = 2.0;
-/// Lines across, about.
+/// Horizontal lines, about.
 const TICKS: f64 = 5.0;
 
 const STYLE: &str = ".curves text{font-size:14px}.curves .y{text-anchor:end}.curves .x{text-anchor:middle}\
 .curves .thin{stroke-width:1}.curves .thick{stroke-width:2.2;stroke-linejoin:round}.curves .band{fill-opacity:.25}\
 @media(max-width:560px){.curves text{font-size:22px}.curves .thick{stroke-width:3.2}}";
 
-/// The score that the model of a run has in the end.
+/// The score of record of a run's model.
 #[derive(Clone, Copy)]
 pub(crate) struct Record {
-    /// Steps after which the model was what is scored.
+    /// Steps done when the scored state was the model.
     pub(crate) step: usize,
     pub(crate) nats: f64,
-    /// Its standard error over the orders.
+    /// Standard error over the orders.
     pub(crate) error: f64,
 }
 
@@ -76,7 +76,7 @@ pub(crate) fn curves(losses: &[f32], curve: &[Point], record: Option<Record>) ->
     .into_string()
 }
 
-/// What is drawn, above the plot.
+/// The legend, above the plot.
 fn legend(width: usize, curve: &[Point], record: Option<Record>) -> Markup {
     let line = |class: &str, y: f64| html! { path class=(class) d=(format!("M{LEFT} {y}h24")) {} };
     let text = |y: f64, text: String| html! { text class="ink" x=(LEFT + 34.0) y=(y + 6.0) { (text) } };
@@ -95,12 +95,12 @@ fn legend(width: usize, curve: &[Point], record: Option<Record>) -> Markup {
     }
 }
 
-/// The sign of the score of record, around a point.
+/// A diamond around a point: the score of record.
 fn diamond(x: f64, y: f64) -> Markup {
     html! { path class="warm" d=(format!("M{x:.1} {:.1}l7 7l-7 7l-7 -7z", y - 7.0)) {} }
 }
 
-/// Where steps and nats lie in the plot.
+/// Maps steps and nats to the plot.
 struct Plot {
     steps: f64,
     bottom: f64,
@@ -108,7 +108,7 @@ struct Plot {
 }
 
 impl Plot {
-    /// From just below the lowest of `nats` to where all but the first, steep part of the curves is in view.
+    /// Spans from just below the lowest of `nats` up to the curves without their first, steep part.
     fn new(steps: f64, nats: impl Iterator<Item = f64>) -> Self {
         let mut nats: Vec<f64> = nats.filter(|nats| nats.is_finite()).collect();
         nats.sort_by(f64::total_cmp);
@@ -146,7 +146,7 @@ fn ticks(from: f64, to: f64) -> Vec<f64> {
     (first..).map(|index| index as f64 * step).take_while(|tick| *tick <= to + step / 1e6).collect()
 }
 
-/// A number at an axis: whole with commas where it is whole, else as many of two places as it needs.
+/// A number at an axis: with commas if whole, else with up to two decimals.
 fn number(value: f64) -> String {
     if value.fract().abs() > 1e-6 {
         return ((value * 100.0).round() / 100.0).to_string();

@@ -1,15 +1,15 @@
-//! Which drawn names are new: a mark behind those that are lines of the list, and what is said of all.
+//! Marks on drawn names that are lines of the list, and counts of them.
 
 use crate::files::novelty::{Known, Novelty};
 use crate::show::columns::counted;
 
-/// What the marks mean.
+/// The meaning of the marks.
 pub(crate) const LEGEND: &str = "† a training line, ‡ a held-out line, unmarked: new";
 
-/// Columns that a mark takes behind a name.
+/// Columns of a mark behind a name.
 pub(crate) const MARK_COLUMNS: usize = 2;
 
-/// What stands behind a name.
+/// The mark behind a name.
 pub(crate) fn mark(novelty: Novelty) -> Option<&'static str> {
     match novelty {
         Novelty::Training => Some("†"),
@@ -18,13 +18,13 @@ pub(crate) fn mark(novelty: Novelty) -> Option<&'static str> {
     }
 }
 
-/// `text`, and its mark where the list is `known`.
+/// `text` with its mark, if the list is `known`.
 pub(crate) fn marked(text: &str, known: Option<&Known>) -> String {
     let mark = known.and_then(|known| mark(known.novelty(text)));
     mark.map_or_else(|| text.to_owned(), |mark| format!("{text} {mark}"))
 }
 
-/// How many names are new, held-out lines and training lines.
+/// Counts of new names, held-out lines and training lines.
 #[derive(Default)]
 pub(crate) struct Tally([usize; Novelty::ALL.len()]);
 
@@ -36,24 +36,24 @@ impl Tally {
         }
     }
 
-    /// Of names that are such.
+    /// Counts names of these kinds.
     pub(crate) fn of(novelties: impl Iterator<Item = Novelty>) -> Self {
         let mut tally = Self::default();
         novelties.for_each(|novelty| tally.note(novelty));
         tally
     }
 
-    /// How many are of one kind.
+    /// The count of one kind.
     pub(crate) fn count(&self, novelty: Novelty) -> usize {
         self.0.iter().zip(Novelty::ALL).filter(|(_, one)| *one == novelty).map(|(count, _)| count).sum()
     }
 
-    /// How many there are.
+    /// The count of all kinds.
     pub(crate) fn all(&self) -> usize {
         self.0.iter().sum()
     }
 
-    /// “12 new, 1 held-out line ‡, 7 training lines †”: with the marks where they are shown.
+    /// “12 new, 1 held-out line ‡, 7 training lines †”, with or without `marks`.
     pub(crate) fn in_words(&self, marks: bool) -> String {
         let kinds = self.0.iter().zip(Novelty::ALL).filter(|(count, _)| **count > 0);
         let kinds: Vec<String> = kinds

@@ -1,4 +1,4 @@
-//! What several verbs say on stderr: which model and text they took, and what integers lose.
+//! Messages of several verbs on stderr: the model and list taken, and the loss by integers.
 
 use micro_diffusion::tensor::Dtype;
 
@@ -13,10 +13,10 @@ use crate::files::model::{Model, ModelBytes, Scored, Wanted};
 use crate::show::terminal::{note, say, shown};
 use crate::show::waiting::Waiting;
 
-/// Random orders of each line by which integers are compared with floats.
+/// Random orders of each line in the comparison of integers with floats.
 const ORDERS: u32 = 4;
 
-/// Says which model it is, where the user named none.
+/// Names the model, where the user named none.
 pub(crate) fn announce(model: &ModelBytes) {
     if let Some(why) = &model.chosen {
         say(&format!("model       {} ({why})", model.source));
@@ -26,7 +26,7 @@ pub(crate) fn announce(model: &ModelBytes) {
     }
 }
 
-/// Reads the list that scores `model`; says which it is, where its run chose, and what must be known of it.
+/// Reads the list that scores `model`; names it where the model's run chose it, and prints the notes on it.
 pub(crate) fn scoring_list(model: &Model, wanted: Wanted) -> anyhow::Result<Corpus> {
     let waiting = Waiting::new("reading the list", 0, false);
     let Scored { corpus, notes, own_text, own_split } = model.corpus(wanted)?;
@@ -41,7 +41,7 @@ pub(crate) fn scoring_list(model: &Model, wanted: Wanted) -> anyhow::Result<Corp
     Ok(corpus)
 }
 
-/// Says what a model of `config` for texts of `language` takes on a chip, in each of its number formats.
+/// Prints the bytes of a model of `config` for texts of `language` on a chip, in each of its number formats.
 pub(crate) fn report_chip(config: &Config, language: Language) {
     for format in config.network.formats() {
         let ChipBytes { file, memory } = format.chip_bytes(language);
@@ -57,7 +57,7 @@ pub(crate) fn report_chip(config: &Config, language: Language) {
     say("            and some 10 KB of flash and 2 KB of RAM for the program that draws");
 }
 
-/// Says what `quantised`, made of `floats`, takes and what it lost, over `held_out`.
+/// Prints the bytes of `quantised`, made from `floats`, and its loss over the lines `held_out`.
 pub(crate) fn report_integers(floats: &Model, quantised: &Model, held_out: &[String]) -> anyhow::Result<()> {
     say(&format!(
         "{:<11} {} bytes of weights, and {} of memory to work in",

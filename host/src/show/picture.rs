@@ -1,4 +1,4 @@
-//! How texts and masks are shown in a terminal.
+//! Texts and masks in a terminal.
 
 use anstyle::{Ansi256Color, AnsiColor, Style};
 use micro_diffusion::rng::{Purpose, Stream};
@@ -7,22 +7,22 @@ use micro_diffusion::text::Alphabet;
 use crate::engine::draw::Frame;
 use crate::show::columns::{alone, cell, padded};
 
-/// How a masked position is shown.
+/// The sign of a masked position.
 pub(crate) const MASK: char = '_';
-/// Headings.
+/// The style of headings.
 pub(crate) const HEADING: Style = Style::new().bold();
-/// What is not there yet.
+/// The style of masks.
 const FAINT: Style = Style::new().dimmed();
-/// What has just been revealed.
+/// The style of letters just revealed.
 const FRESH: Style = AnsiColor::Green.on_default().bold();
 
-/// Shows the states of texts over one alphabet.
+/// Paints the states of texts over one alphabet.
 #[derive(Clone, Copy)]
 pub(crate) struct Painter<'a> {
     pub(crate) alphabet: Alphabet<'a>,
     /// Columns of one position: 2 where a character of the alphabet takes two.
     pub(crate) cell: usize,
-    /// Whether what is shown brightens with the confidence it was drawn with.
+    /// Whether letters brighten with the confidence of their draw.
     pub(crate) shaded: bool,
 }
 
@@ -32,8 +32,8 @@ impl<'a> Painter<'a> {
         Self { alphabet, cell: cells.max().unwrap_or(1), shaded: false }
     }
 
-    /// A state as text; the symbols that `before` had masked stand out. A narrow one has the columns of a wide one before the
-    /// next, and none at the end.
+    /// Paints a state as text; symbols that `before` had masked stand out. A narrow symbol is padded to the columns of a
+    /// wide one, except at the end.
     pub(crate) fn frame(&self, frame: &Frame, before: Option<&Frame>) -> String {
         let (mut line, mut blanks) = (String::new(), 0);
         for (position, symbol) in frame.symbols.iter().enumerate() {
@@ -52,15 +52,15 @@ impl<'a> Painter<'a> {
         line
     }
 
-    /// The unmasking of one text, a line for each state.
+    /// Paints the unmasking of one text, a line for each state.
     pub(crate) fn trace(&self, frames: &[Frame]) -> Vec<String> {
         let before = std::iter::once(None).chain(frames.iter().map(Some));
         frames.iter().zip(before).map(|(now, before)| self.frame(now, before)).collect()
     }
 }
 
-/// From a greyed teal over blue to the terminal's own colour and bold: brighter and brighter on a dark terminal, and to be
-/// read on a light one too.
+/// A style that brightens with confidence: from greyed teal over blue to the terminal's own colour and bold. Each is
+/// legible on light and dark terminals.
 fn shade(confidence: u16) -> Style {
     const PERCENT: u16 = 655;
     let colour = |number: u8| Style::new().fg_color(Some(Ansi256Color(number).into()));
@@ -72,13 +72,13 @@ fn shade(confidence: u16) -> Style {
     }
 }
 
-/// Levels of noise that are shown, in per cent.
+/// Levels of noise shown, in per cent.
 const LEVELS: [u32; 6] = [0, 20, 40, 60, 80, 100];
 
-/// `text` at rising noise levels, in per cent: each letter has one number in \[0, 1), and is masked, `None`, where the level
-/// exceeds it.
+/// Hides letters of `text` at rising noise levels, in per cent. Each letter has one number in \[0, 1) and is masked,
+/// `None`, at levels above it.
 pub(crate) fn noisy(text: &str, seed: u64) -> Vec<(u32, Vec<Option<char>>)> {
-    // Training has the children of its steps.
+    // Training uses the children of its steps; this child is none of them.
     let stream = Stream::new(seed, Purpose::Noise).child(u32::MAX, 0);
     let characters: Vec<(char, f64)> = text
         .chars()
@@ -92,7 +92,7 @@ pub(crate) fn noisy(text: &str, seed: u64) -> Vec<(u32, Vec<Option<char>>)> {
     LEVELS.map(level).into()
 }
 
-/// [`noisy`] for a terminal: a letter takes as many columns at each level.
+/// [`noisy`] for a terminal: a letter takes equal columns at each level.
 pub(crate) fn noise_levels(text: &str, seed: u64) -> Vec<String> {
     let line = |(percent, letters): (u32, Vec<Option<char>>)| {
         let columns = text.chars().zip(letters);

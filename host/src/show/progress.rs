@@ -1,4 +1,4 @@
-//! What `train` says while it works, on stderr, unless asked not to.
+//! Messages of `train` on stderr while it works, unless quiet.
 
 use std::time::{Duration, Instant};
 
@@ -18,28 +18,28 @@ use crate::show::marks::marked;
 use crate::show::picture::{HEADING, noise_levels};
 use crate::show::terminal;
 
-/// Steps that the shown loss is averaged over.
+/// Steps in the mean of the shown loss.
 const WINDOW: usize = 100;
-/// Lines that a run says of its progress where it cannot show a bar, at least.
+/// Fewest lines of progress in a run without a bar.
 const REPORTS: usize = 10;
-/// The longest time between two of them, but for what a step takes.
+/// Longest time between two of these lines, unless a step takes longer.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Columns of a terminal that has room for a bar with everything behind it.
+/// Fewest columns of a terminal for a bar with everything behind it.
 const BAR_COLUMNS: usize = 60;
-/// What stands between two names.
+/// The sign between two names.
 const DOT: &str = " · ";
-/// Where there is no terminal to go by.
+/// Columns without a terminal.
 const USUAL: usize = 100;
 
-/// Tells the user what is going on.
+/// Tells the user about a training run.
 pub(crate) struct Progress {
     quiet: bool,
-    /// The held-out score of the last preview that has one.
+    /// The held-out score of the last preview with a score.
     nelbo: Option<f64>,
-    /// The names of the last preview that has some, with their marks.
+    /// The names of the last preview with names, marked.
     names: Vec<String>,
-    /// When the run was last spoken of.
+    /// Time of the last line of progress.
     said: Instant,
 }
 
@@ -58,7 +58,8 @@ impl Progress {
         self.line(&format!("\n{}{text}{}", HEADING.render(), HEADING.render_reset()));
     }
 
-    /// What training starts from; `chosen` where the program chose the network, `choosing` lines are kept for choosing.
+    /// Prints the data, network and settings of a run. The program chose the network if `chosen`; `choosing` lines are
+    /// kept for choosing.
     pub(crate) fn found(
         &mut self,
         corpus: &Corpus,
@@ -132,7 +133,7 @@ impl Progress {
         }
     }
 
-    /// The forward process on one line of the data.
+    /// Shows the forward process on one line of the data.
     pub(crate) fn forward(&mut self, corpus: &Corpus, seed: u64) {
         let first_long = corpus.training.iter().find(|line| line.chars().count() >= 7);
         let Some(text) = first_long.or(corpus.training.first()) else { return };
@@ -143,17 +144,17 @@ impl Progress {
         self.line("");
     }
 
-    /// The bar of a run that has done `done` of `steps` steps.
+    /// Starts the bar of a run with `done` of `steps` steps done.
     pub(crate) fn bar(&mut self, done: usize, steps: usize) -> ProgressBar {
         let target =
             if self.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr_with_hz(10) };
         let bar = ProgressBar::with_draw_target(Some(steps as u64), target);
-        // What has no room is cut: a line that wraps would not be painted over.
+        // A line that wraps would not be painted over, so it is cut.
         let narrow = terminal::width_of_words().is_some_and(|columns| columns < BAR_COLUMNS);
         let speed = if narrow { "" } else { " {speed} {eta} left" };
         let template = format!("{{wide_bar:.green/dim}} {{pos}}/{{len}}{speed}\n{{prefix}}\n{{wide_msg}}");
         let speed = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-            // A terminal that cannot be written to is not this line's to report.
+            // Errors of the terminal are reported elsewhere.
             let _ = write!(out, "{:.0} steps/s", state.per_sec());
         };
         let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -163,7 +164,7 @@ impl Progress {
         bar
     }
 
-    /// Shows a preview, if there is one, with the marks of what is `known`.
+    /// Shows a preview, if there is one, with the marks of `known`.
     pub(crate) fn preview(&mut self, bar: &ProgressBar, preview: Option<Preview>, known: &Known) {
         let Some(preview) = preview else { return };
         self.nelbo = preview.nelbo.or(self.nelbo);
@@ -174,14 +175,14 @@ impl Progress {
         }
     }
 
-    /// As many of the names as `columns` have room for; part of the first, if it is no more.
+    /// As many names as `columns` have room for, or part of the first.
     fn names_within(&self, columns: usize) -> String {
         let names = (1..=self.names.len()).rev().map(|count| self.names[..count].join(DOT));
         let fits = names.into_iter().find(|names| width(names) <= columns);
         fits.unwrap_or_else(|| clipped(self.names.first().map_or("", String::as_str), columns))
     }
 
-    /// The bar on a terminal; elsewhere some plain lines in a run.
+    /// Moves the bar on a terminal; elsewhere prints some plain lines in a run.
     pub(crate) fn step(&mut self, bar: &ProgressBar, losses: &[f32], steps: usize) {
         bar.inc(1);
         let done = losses.len();
@@ -199,13 +200,13 @@ impl Progress {
         }
     }
 
-    /// The loss of late, and the held-out score where it is known.
+    /// The recent loss, and the held-out score if known.
     fn score(&self, losses: &[f32]) -> String {
         let held_out = self.nelbo.map_or(String::new(), |nelbo| format!(", held-out {nelbo:.2}"));
         format!("loss {:.2}{held_out} nats a name", recent(losses))
     }
 
-    /// Which state the model is, chosen by `choosing` lines.
+    /// Names the state that becomes the model, chosen by `choosing` lines.
     pub(crate) fn kept(&mut self, best: &Best, steps: u32, choosing: usize) {
         let Best { step, nats, .. } = best;
         let state = match step {
@@ -217,7 +218,7 @@ impl Progress {
         ));
     }
 
-    /// The end of a run, of which `now` steps were taken in `time`.
+    /// Reports the end of a run, with `now` steps in `time`.
     pub(crate) fn trained(&mut self, state: &State, now: usize, time: Duration) {
         let steps = state.losses.len();
         let all = if now < steps { format!(", {steps} in all") } else { String::new() };
@@ -231,7 +232,7 @@ impl Progress {
     }
 }
 
-/// The mean of the last losses.
+/// The mean of the recent losses.
 fn recent(losses: &[f32]) -> f32 {
     let window = &losses[losses.len().saturating_sub(WINDOW)..];
     window.iter().sum::<f32>() / window.len().max(1) as f32

@@ -1,5 +1,5 @@
-//! The report of a run: what masking is, a name coming out of it, names growing better, and what the numbers mean, on one page that
-//! needs nothing but a browser.
+//! The report of a run, on one page that needs only a browser: masking, the birth of a name, names while the network
+//! learned, and the scores.
 
 use std::path::Path;
 
@@ -26,44 +26,44 @@ use crate::show::statistics::Statistics;
 use crate::show::story::{self, are_long, hero, middling_length};
 use crate::show::svg::{emerging, page_colours, unmasking};
 
-/// Names drawn with each sampler to compare them, fewer where they would take more than [`FLOPS`].
+/// Names drawn with each sampler for the comparison; fewer where they would exceed [`FLOPS`].
 const COMPARED: (f64, f64) = (200.0, 1000.0);
-/// Floating-point operations that the comparison may take.
+/// Most floating-point operations of the comparison.
 const FLOPS: f64 = 2e11;
-/// Names among which a new one is looked for.
+/// Names searched for a new one.
 const SEARCHED: u32 = 200;
-/// A model is about as good as counting where their scores differ by less than this share.
+/// Scores that differ by less than this share are about equal.
 const ALIKE: f64 = 0.005;
 
 const STYLE: &str = include_str!("report/style.css");
 
-/// How well a model knows held-out lines, and how well counting does.
+/// Scores on held-out lines: a model's, and counting's.
 pub(crate) struct Scores {
     pub(crate) model: Score,
     pub(crate) counting_nats: f64,
     pub(crate) counting_order: usize,
-    /// The lines that both score.
+    /// The scored lines.
     pub(crate) lines: Vec<String>,
 }
 
-/// What is reported.
+/// The contents of a report.
 pub(crate) struct Report<'a> {
     pub(crate) config: &'a Config,
     pub(crate) corpus: &'a Corpus,
     pub(crate) settings: &'a RunSettings,
     pub(crate) losses: &'a [f32],
-    /// Steps after which the model was what is reported.
+    /// Steps done when the reported state was the model.
     pub(crate) kept: usize,
     pub(crate) seen: &'a Seen,
     pub(crate) scores: Option<&'a Scores>,
     pub(crate) model: &'a Model<'a>,
-    /// Names with their states.
+    /// Drawn names with their states.
     pub(crate) drawn: &'a [Drawn],
     pub(crate) known: &'a Known<'a>,
     pub(crate) samplers: Vec<(Order, Statistics)>,
 }
 
-/// What each sampler's names are like.
+/// Compares the samplers by statistics of their names.
 pub(crate) fn compare(model: &Model, corpus: &Corpus, seed: u64) -> anyhow::Result<Vec<(Order, Statistics)>> {
     let name = ORDERS.len() as f64 * evaluation_flops(model.file.shape());
     let names = (FLOPS / name).clamp(COMPARED.0, COMPARED.1) as u32;
@@ -96,7 +96,7 @@ impl Report<'_> {
         folder.save(REPORT, page.into_string().as_bytes())
     }
 
-    /// Names after those that are shown, for one that is new.
+    /// Draws more names, in search of a new one.
     fn more(&self) -> anyhow::Result<Vec<Drawn>> {
         let request = Request { trace: true, ..Request::new(self.settings.training.seed) };
         let first = self.drawn.len() as u32;
@@ -138,7 +138,7 @@ impl Report<'_> {
         })
     }
 
-    /// What masking is, forwards and backwards.
+    /// Shows masking on one line, forwards and backwards.
     fn story(&self, (drawn, novelty): (&Drawn, Novelty), length: usize) -> Markup {
         let seed = self.settings.training.seed;
         let (training, _) = self.settings.training.keep.split(&self.corpus.training);
@@ -175,9 +175,9 @@ impl Report<'_> {
         }
     }
 
-    /// The first names on the way.
+    /// Shows the first names of each preview.
     fn growth(&self) -> Markup {
-        // Where an earlier state was kept, the run went on without leaving a trace.
+        // If an earlier state was kept, later previews are not of the model's past.
         let names = &self.seen.names;
         let names = &names[..names.partition_point(|(step, _)| *step as usize <= self.kept)];
         let all = names.iter().flat_map(|(_, names)| names).map(|name| self.known.novelty(name));
@@ -195,7 +195,7 @@ impl Report<'_> {
         }
     }
 
-    /// The names of the model.
+    /// Shows names of the model.
     fn names(&self, novelties: &[Novelty]) -> Markup {
         let all_new = novelties.iter().all(|novelty| *novelty == Novelty::New);
         let random = self.samplers.iter().find(|(order, _)| *order == Order::Random);
@@ -216,7 +216,7 @@ impl Report<'_> {
         }
     }
 
-    /// What the scores mean, on one scale.
+    /// Shows the scores on one scale.
     fn numbers(&self) -> Markup {
         let Some(scores) = self.scores else { return html! {} };
         let Scores { model, counting_nats, counting_order, lines } = scores;
@@ -269,7 +269,7 @@ impl Report<'_> {
         }
     }
 
-    /// The curves, and what they are of.
+    /// Shows the curves and explains them.
     fn training(&self, curves: &str) -> Markup {
         let Seen { curve, .. } = self.seen;
         html! {
@@ -286,7 +286,7 @@ impl Report<'_> {
         }
     }
 
-    /// What the held-out curve is of.
+    /// Explains the held-out curve.
     fn about_estimate(&self, curve: &[Point]) -> Markup {
         let error = curve.iter().filter_map(|point| point.error).fold(0.0, f64::max);
         let kept_earlier = self.kept < self.losses.len();
@@ -363,17 +363,17 @@ impl Report<'_> {
     }
 }
 
-/// The last part of `path`: whoever has the page need not know where its maker keeps things.
+/// The file name of `path`: readers of the page need not know the folders.
 fn file_name(path: &str) -> String {
     Path::new(path).file_name().map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
-/// `count` things of the name `one`, with commas.
+/// A count with its noun, with commas.
 fn counted_in_groups(count: usize, one: &str) -> String {
     format!("{} {one}{}", grouped(count as u64), if count == 1 { "" } else { "s" })
 }
 
-/// What the signs after names mean, of those that there are.
+/// Explains the signs after names, of those in use.
 fn signs(novelties: Vec<Novelty>) -> Markup {
     html! {
         @let marked = [Novelty::Training, Novelty::HeldOut].iter().filter(|kind| novelties.contains(kind));
@@ -382,8 +382,8 @@ fn signs(novelties: Vec<Novelty>) -> Markup {
     }
 }
 
-/// Whether −ln p is good beside that of `counting`; `choices` says of a score between how many letters it is unsure, and `whole`
-/// whether the run's last state is the model.
+/// Judges −ln p beside that of `counting`. `choices` converts a score to the number of letters it is unsure between;
+/// `whole` tells whether the run's last state is the model.
 fn verdict(nll: &Figure, counting: f64, whole: bool, choices: impl Fn(f64) -> String) -> String {
     const COUNTING: &str = "counting which letters follow which, which takes no network and is hard to beat,";
     let unsure = format!("as unsure as between {} equally likely letters", choices(nll.nats));
@@ -412,7 +412,7 @@ fn verdict(nll: &Figure, counting: f64, whole: bool, choices: impl Fn(f64) -> St
     }
 }
 
-/// A setting as a reader takes it; none where there is nothing to say.
+/// A setting in words; `None` where it says nothing.
 fn in_words(value: &Value) -> Option<String> {
     match value {
         Value::Null | Value::Bool(false) => None,

@@ -1,4 +1,4 @@
-//! What a set of drawn names is like, beside the names they should resemble.
+//! Statistics of drawn names beside the names that they should resemble.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -18,7 +18,7 @@ pub(crate) struct Statistics {
     pub(crate) unique: f64,
     /// Names that are no training lines / names.
     pub(crate) novel: f64,
-    /// Held-out lines among the names that are no training lines.
+    /// Held-out lines among the novel names / novel names.
     pub(crate) hit_rate: f64,
     /// Jensen–Shannon divergence from the held-out lines, in bits: pairs of letters, triples, lengths.
     pub(crate) jsd2_bits: f64,
@@ -29,7 +29,7 @@ pub(crate) struct Statistics {
 }
 
 impl Statistics {
-    /// Compares `drawn` with the lines of the data.
+    /// Compares `drawn` with training and held-out lines.
     pub(crate) fn new(drawn: &[Drawn], training: &[String], held_out: &[String]) -> Self {
         let names: Vec<String> = drawn.iter().map(|drawn| drawn.text.clone()).collect();
         let names = &names;
@@ -63,7 +63,7 @@ fn grams(name: &str, n: usize) -> Vec<Vec<char>> {
     marked.windows(n).map(<[char]>::to_vec).collect()
 }
 
-/// How often each feature occurs over all names.
+/// Counts each feature over all names.
 fn count<T: Hash + Eq + Ord, I: IntoIterator<Item = T>>(
     names: &[String],
     features: impl Fn(&String) -> I,
@@ -77,7 +77,7 @@ fn count<T: Hash + Eq + Ord, I: IntoIterator<Item = T>>(
 
 /// The [divergence](bound::divergence) of two sets of counts, in bits.
 fn divergence<T: Hash + Eq + Ord>(p: &HashMap<T, usize>, q: &HashMap<T, usize>) -> f64 {
-    // In a fixed order, so that rounding is the same in every run.
+    // A fixed order makes rounding equal in every run.
     let mut features: Vec<&T> = p.keys().chain(q.keys()).collect();
     features.sort_unstable();
     features.dedup();

@@ -1,5 +1,4 @@
-//! The parts of the report that tell what a run learned: how noise hides a line, how a name comes out of noise, and how the same
-//! names grew better.
+//! The parts of the report that show learning: noise hides a line, a name comes out of noise, names grow better.
 
 use maud::{Markup, PreEscaped, html};
 use micro_diffusion::text::Alphabet;
@@ -13,16 +12,17 @@ use crate::show::marks;
 use crate::show::picture::noisy;
 use crate::show::svg::{clusters, revealed, shown};
 
-/// Steps of a name shown at most.
+/// Most steps of a name that are shown.
 pub(crate) const STATES: usize = 13;
-/// Candidates shown of a letter.
+/// Most candidates of a letter that are shown.
 const CANDIDATES: usize = 3;
-/// Previews shown at most.
+/// Most previews that are shown.
 const PREVIEWS: usize = 9;
-/// Characters from which on a name has a line of its own.
+/// Characters from which on a name gets a line of its own.
 const LONG: usize = 18;
 
-/// Which of `drawn` is shown to emerge: a new one before a held-out line before a training line, of about `length` characters.
+/// Chooses the name of `drawn` whose unmasking is shown: new before held-out before training lines, of about `length`
+/// characters.
 pub(crate) fn hero<'a>(
     drawn: impl Iterator<Item = &'a Drawn>,
     known: &Known,
@@ -33,24 +33,24 @@ pub(crate) fn hero<'a>(
     named.min_by_key(|named| (rank(named), named.0.text.chars().count().abs_diff(length)))
 }
 
-/// The middling length of `lines`, in characters.
+/// The median length of `lines`, in characters.
 pub(crate) fn middling_length(lines: &[String]) -> usize {
     let mut lengths: Vec<usize> = lines.iter().map(|line| line.chars().count()).collect();
     lengths.sort_unstable();
     lengths.get(lengths.len() / 2).copied().unwrap_or(1)
 }
 
-/// Whether any of `texts` is so long that it has a line of its own.
+/// Whether any of `texts` gets a line of its own.
 pub(crate) fn are_long<'a>(mut texts: impl Iterator<Item = &'a str>) -> bool {
     texts.any(|text| text.chars().count() > LONG)
 }
 
-/// `letter` where it stands among words.
+/// `letter` among words.
 fn in_words(letter: char) -> String {
     if letter == ' ' { "space".to_owned() } else { named(letter) }
 }
 
-/// A row of letters and masks, `None`, of which the letter at `fresh` has just been drawn.
+/// A row of letters and masks (`None`); the letter at `fresh` was just drawn.
 fn tiles(letters: &[Option<char>], fresh: Option<usize>, left: bool) -> Markup {
     let aloud: Vec<String> =
         letters.iter().map(|letter| letter.map_or_else(|| "masked".to_owned(), in_words)).collect();
@@ -67,7 +67,7 @@ fn tiles(letters: &[Option<char>], fresh: Option<usize>, left: bool) -> Markup {
     }
 }
 
-/// The forward process on `line`.
+/// Shows the forward process on `line`.
 pub(crate) fn forward(line: &str, seed: u64) -> Markup {
     let left = runs_left(line);
     html! {
@@ -79,7 +79,7 @@ pub(crate) fn forward(line: &str, seed: u64) -> Markup {
     }
 }
 
-/// The reverse process that drew `drawn`, of whose steps `choices` says what each chose from.
+/// Shows the reverse process of `drawn`, with the `choices` of each step.
 pub(crate) fn reverse(alphabet: Alphabet, drawn: &Drawn, choices: &[Vec<Choice>]) -> Markup {
     let left = runs_left(&drawn.text);
     let letters = |frame: &Frame| -> Vec<Option<char>> {
@@ -99,7 +99,7 @@ pub(crate) fn reverse(alphabet: Alphabet, drawn: &Drawn, choices: &[Vec<Choice>]
     }
 }
 
-/// What a drawn letter could have become: the likeliest, and the drawn one if it is none of these.
+/// Lists the candidates of a drawn letter: the likeliest, and the drawn one.
 fn candidates(alphabet: Alphabet, choice: &Choice) -> Markup {
     let shown = choice
         .candidates
@@ -125,7 +125,7 @@ pub(crate) fn percent(share: f64) -> String {
     if (0.0..0.005).contains(&share) { "< 1 %".to_owned() } else { format!("{:.0} %", 100.0 * share) }
 }
 
-/// The sign of a name that is no new one, and what it says to who hears the page.
+/// The mark of a name that is not new, with words for screen readers.
 fn mark(novelty: Novelty) -> Markup {
     html! {
         @if novelty != Novelty::New {
@@ -135,7 +135,7 @@ fn mark(novelty: Novelty) -> Markup {
     }
 }
 
-/// The same names as the model drew them on the way.
+/// Shows names of fixed numbers as the model drew them during training.
 pub(crate) fn growth(previews: &[(u32, Vec<String>)], known: &Known) -> Markup {
     html! {
         ol.growth {
@@ -150,7 +150,7 @@ pub(crate) fn growth(previews: &[(u32, Vec<String>)], known: &Known) -> Markup {
     }
 }
 
-/// The names of the model, which emerge as they were drawn if one likes.
+/// Shows the model's names, which emerge if the reader asks.
 pub(crate) fn names(drawn: &[Drawn], novelties: &[Novelty]) -> Markup {
     let steps = drawn.iter().map(|drawn| drawn.frames.len()).max().unwrap_or(1).max(2) - 1;
     let moments: String = (0..=steps).map(|step| moment(step, steps)).collect();
@@ -172,7 +172,7 @@ pub(crate) fn names(drawn: &[Drawn], novelties: &[Novelty]) -> Markup {
     }
 }
 
-/// The moving of what step `step` of `steps` draws: until then a letter is not seen, and the line under it is.
+/// The keyframes of step `step` of `steps`: until then the letter is hidden, and a line under it is shown.
 fn moment(step: usize, steps: usize) -> String {
     let at = 2.0 + 30.0 * step as f64 / steps as f64;
     let just = at - 0.1;

@@ -1,7 +1,7 @@
-//! The pictures of a run as SVG: how one text emerges from masks, how many do, and what all pictures share.
+//! The pictures of a run as SVG: one text emerging from masks, many texts emerging, and their shared style.
 //!
-//! A picture stands in a page or by itself, on a light or a dark ground, wide or on a telephone. So it brings its own ground, a
-//! colour for both, and text that grows where there is little room.
+//! A picture stands in a page or by itself, on light or dark ground, wide or on a telephone. So it brings its own ground,
+//! colours for both, and text that grows where space is short.
 
 use std::fmt::Write as _;
 
@@ -15,7 +15,7 @@ use crate::files::novelty::Novelty;
 use crate::show::columns::alone;
 use crate::show::marks::{Tally, mark};
 
-/// Each colour by name, on a light ground and on a dark one.
+/// Colours by name, for light and dark ground.
 const COLOURS: [(&str, &str, &str); 9] = [
     ("ground", "#fbfaf7", "#13161c"),
     ("card", "#ffffff", "#1a1e26"),
@@ -28,7 +28,7 @@ const COLOURS: [(&str, &str, &str); 9] = [
     ("warm", "#b4540a", "#f0a35e"),
 ];
 
-/// The colours as variables of a page.
+/// Writes the colours as variables of a page.
 pub(crate) fn page_colours() -> String {
     let variables = |dark: bool| {
         COLOURS.iter().fold(String::new(), |mut all, (name, light, night)| {
@@ -40,8 +40,8 @@ pub(crate) fn page_colours() -> String {
     format!(":root{{color-scheme:light dark;{light}}}@media(prefers-color-scheme:dark){{:root{{{dark}}}}}")
 }
 
-/// The style of a picture: a class for each colour, which fills, and one that draws lines. By name and not by variables, which
-/// some viewers do not know.
+/// The style of a picture: for each colour a class that fills and one that draws lines. Some viewers do not know
+/// variables.
 pub(crate) fn picture_style() -> String {
     let classes = |dark: bool| {
         COLOURS.iter().fold(String::new(), |mut all, (name, light, night)| {
@@ -65,15 +65,15 @@ pub(crate) fn picture_style() -> String {
 
 /// Side of one position's square.
 const CELL: usize = 34;
-/// Positions beside each other; the others go below.
+/// Positions in a row; more go below.
 const ACROSS: usize = 12;
-/// States shown at most.
+/// Most states shown.
 const STATES: usize = 14;
-/// Room for the labels of the steps, and above and below the squares.
+/// Margins for the labels of the steps, and above and below the squares.
 const LEFT: usize = 120;
 const ABOVE: usize = 72;
 const BELOW: usize = 88;
-/// The narrowest picture, for its legend.
+/// Narrowest picture, for its legend.
 const LEAST: usize = 430;
 
 const GRID: &str = ".unmasking text{font-size:14px;text-anchor:middle}.unmasking .label{text-anchor:end}\
@@ -81,13 +81,13 @@ const GRID: &str = ".unmasking text{font-size:14px;text-anchor:middle}.unmasking
 .unmasking .fresh{stroke-width:2.5}\
 @media(max-width:560px){.unmasking text{font-size:17px}.unmasking .letter,.unmasking .title{font-size:21px}}";
 
-/// Which of `count` states are shown: the first, the last, and as many as fit between.
+/// Chooses `most` of `count` states: the first, the last, and evenly spread ones between.
 pub(crate) fn shown(count: usize, most: usize) -> Vec<usize> {
     let kept = count.min(most.max(2));
     (0..kept).map(|index| if kept < 2 { 0 } else { index * (count - 1) / (kept - 1) }).collect()
 }
 
-/// How one text emerges: a row for each state, a column for each position, from right to left where it is read so.
+/// Draws one text emerging: a row for each state, a column for each position, from right to left for a script read so.
 pub(crate) fn unmasking(alphabet: Alphabet, drawn: &Drawn, novelty: Novelty) -> String {
     let (frames, text) = (&drawn.frames, &drawn.text);
     let positions = frames.first().map_or(0, |frame| frame.symbols.len());
@@ -133,7 +133,7 @@ pub(crate) fn unmasking(alphabet: Alphabet, drawn: &Drawn, novelty: Novelty) -> 
     .into_string()
 }
 
-/// One position in one state, `fresh` where it was just drawn.
+/// Draws one position in one state, `fresh` if just drawn.
 fn cell(
     alphabet: Alphabet,
     symbol: Option<u8>,
@@ -155,7 +155,7 @@ fn cell(
     }
 }
 
-/// What the shades and signs mean, where all steps are shown or not.
+/// Explains shades and signs; `complete` if all steps are shown.
 fn legend(y: usize, complete: bool, novelty: Novelty) -> Markup {
     html! {
         rect class="warm-line fresh" x="18" y=(y) width="14" height="14" rx="3" {}
@@ -180,7 +180,7 @@ const NARROW: usize = 15;
 const FULL: usize = 24;
 /// Positions between two names.
 const BETWEEN: usize = 3;
-/// The widest that names stand beside each other, and the narrowest picture, for its legend.
+/// Widest row of names, and narrowest picture, for its legend.
 const WIDEST: usize = 660;
 const NARROWEST: usize = 480;
 
@@ -190,7 +190,7 @@ const MOVING: &str = ".emerging .name text,.emerging text.name{font:20px ui-mono
 @media(max-width:560px){.emerging .note{font-size:20px}}\
 @media(prefers-reduced-motion:reduce){.emerging .moves{animation:none}}";
 
-/// How all of `drawn` emerge at once, again and again; a reader that does not animate shows the names.
+/// Draws all of `drawn` emerging at once, again and again; a reader without animation shows the names.
 pub(crate) fn emerging(drawn: &[Drawn], novelties: &[Novelty]) -> String {
     let longest = drawn.iter().map(|drawn| clusters(&drawn.text).len()).max().unwrap_or(0);
     let steps = drawn.iter().map(|drawn| drawn.frames.len()).max().unwrap_or(1).max(2) - 1;
@@ -223,7 +223,8 @@ pub(crate) fn emerging(drawn: &[Drawn], novelties: &[Novelty]) -> String {
     .into_string()
 }
 
-/// A name in columns, one for each letter, from right to left where it is read so. It has the room from `x` on, `pitch` wide.
+/// Draws a name in columns, one for each letter, from right to left for a script read so. Its space begins at `x` and is
+/// `pitch` wide.
 fn apart(drawn: &Drawn, sign: &str, (x, pitch, side, y): (usize, usize, usize, usize)) -> Markup {
     let left = runs_left(&drawn.text);
     let clusters = clusters(&drawn.text);
@@ -243,7 +244,7 @@ fn apart(drawn: &Drawn, sign: &str, (x, pitch, side, y): (usize, usize, usize, u
     }
 }
 
-/// A name whose letters join, in one piece: a line under each masked letter is as wide as the letter.
+/// Draws a name whose letters join in one piece: a line under each masked letter is as wide as the letter.
 fn joined(drawn: &Drawn, sign: &str, (x, pitch, y): (usize, usize, usize)) -> Markup {
     let left = runs_left(&drawn.text);
     let (direction, x) = if left { ("rtl", x + pitch - BETWEEN * NARROW) } else { ("ltr", x) };
@@ -260,7 +261,7 @@ fn joined(drawn: &Drawn, sign: &str, (x, pitch, y): (usize, usize, usize)) -> Ma
     }
 }
 
-/// The letters of `text`, each with the marks that belong to it, and where the last character of each stands.
+/// The letters of `text` with their marks, each with the position of its last character.
 pub(crate) fn clusters(text: &str) -> Vec<(String, usize)> {
     let mut clusters: Vec<(String, usize)> = Vec::new();
     for (place, character) in text.chars().enumerate() {
@@ -276,18 +277,18 @@ pub(crate) fn clusters(text: &str) -> Vec<(String, usize)> {
     clusters
 }
 
-/// The step that `position` was last drawn in.
+/// The step in which `position` was last drawn.
 pub(crate) fn revealed(frames: &[Frame], position: usize) -> usize {
     let masked = |frame: &Frame| frame.symbols.get(position).is_some_and(Option::is_none);
     frames.iter().rposition(masked).map_or(0, |last| last + 1)
 }
 
-/// What moves: the mask, the letter, and what of them is seen or not.
+/// A kind of animation: names for mask and letter, and the property that hides them.
 type Kind = [&'static str; 3];
 const APART: Kind = ["mask", "letter", "opacity"];
 const JOINED: Kind = ["under", "joined", "fill-opacity"];
 
-/// The moving of what is drawn in step `step` of `steps`: its mask goes, its letter comes and stays for a while.
+/// The keyframes of step `step` of `steps`: its mask goes, its letter comes and stays for a while.
 fn keyframes([mask, letter, seen]: Kind, step: usize, steps: usize) -> String {
     let at = 6.0 + 48.0 * step as f64 / steps as f64;
     let just = at - 0.1;

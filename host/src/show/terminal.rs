@@ -1,4 +1,4 @@
-//! Where words go: results to stdout, all else to stderr.
+//! Output: results go to stdout, all else to stderr.
 
 use std::io::{self, StdoutLock, Write};
 
@@ -9,25 +9,24 @@ use console::Term;
 use crate::files::characters::{code_point, is_directive, is_invisible};
 use crate::show::columns::fitted;
 
-/// How `error:` is shown.
+/// The style of `error:`.
 pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
 
-/// How a name is shown that is a line of the list.
+/// The style of a name that is a line of the list.
 pub(crate) const LISTED: Style = Style::new().dimmed();
 
-/// Says `line` on stderr, broken between words where a terminal is narrower. Where nobody can hear it, the work goes on all the
-/// same.
+/// Prints `line` on stderr, broken between words on a narrow terminal. Work goes on if nobody can read it.
 pub(crate) fn say(line: &str) {
     let lines = line.split('\n').map(|line| within(line, columns(&Term::stderr())));
     let _ = writeln!(anstream::stderr().lock(), "{}", lines.collect::<Vec<_>>().join("\n"));
 }
 
-/// Columns of the terminal that stderr is, if it is one.
+/// Columns of stderr's terminal, if it is one.
 pub(crate) fn width_of_words() -> Option<usize> {
     columns(&Term::stderr())
 }
 
-/// Columns of the terminal that stdout is, if it is one.
+/// Columns of stdout's terminal, if it is one.
 pub(crate) fn width_of_results() -> Option<usize> {
     columns(&Term::stdout())
 }
@@ -39,18 +38,18 @@ fn columns(term: &Term) -> Option<usize> {
     term.size_checked().map(|(_, columns)| usize::from(columns)).filter(|columns| *columns > 0)
 }
 
-/// `line`, broken between words where there are not enough `columns`.
+/// Breaks `line` between words if `columns` are too few.
 fn within(line: &str, columns: Option<usize>) -> String {
     columns.map_or_else(|| line.to_owned(), |columns| fitted(line, columns))
 }
 
-/// A line that says `text`, which must be known of what follows.
+/// A line with the note `text` on what follows.
 pub(crate) fn note(text: &str) -> String {
     format!("note        {}", shown(text))
 }
 
-/// `text` from a file that may come from anywhere, to be shown: what would direct a terminal is written as Rust writes it,
-/// and what is not seen as its code point.
+/// Makes `text` from any file safe to show: control characters are escaped as in Rust, and invisible ones shown as code
+/// points.
 pub(crate) fn shown(text: &str) -> String {
     let mut shown = String::new();
     for character in text.chars() {
@@ -77,11 +76,11 @@ pub(crate) fn bytes() -> Stdout<StdoutLock<'static>> {
     Stdout(io::stdout().lock())
 }
 
-/// Stdout, which says that it is the one where writing to it fails.
+/// Stdout, whose errors name it.
 pub(crate) struct Stdout<W>(W);
 
 impl<W: Write> Stdout<W> {
-    /// Writes the lines of `text`, broken between words where a terminal is narrower.
+    /// Writes the lines of `text`, broken between words on a narrow terminal.
     pub(crate) fn lines(&mut self, text: &str) -> io::Result<()> {
         let columns = width_of_results();
         text.lines().try_for_each(|line| writeln!(self, "{}", within(line, columns)))
@@ -98,7 +97,7 @@ impl<W: Write> Write for Stdout<W> {
     }
 }
 
-/// The same error, of the same kind: a closed pipe stays one.
+/// Names stdout in `error` and keeps its kind: a closed pipe stays one.
 fn named(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot write to stdout: {error}"))
 }

@@ -1,4 +1,4 @@
-//! A word for whoever waits, on stderr: a bar on a terminal, and a line now and then elsewhere.
+//! Progress of long work on stderr: a bar on a terminal, and a line now and then elsewhere.
 
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
@@ -8,21 +8,21 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::show::terminal;
 
-/// Work that takes longer is spoken of.
+/// Work that takes longer is reported.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Time between two lines where there is no terminal; it grows with the time that has passed.
+/// Time between two lines without a terminal; it grows with the time passed.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Says that work goes on, once it has taken a while, and how far it is. A thread does so, since work may be silent for long.
+/// Reports the progress of long work, from a thread, since the work itself may be silent for long.
 pub(crate) struct Waiting {
     bar: ProgressBar,
-    /// Hung up when the work is done.
+    /// Dropped when the work is done.
     over: Option<Sender<()>>,
     speaker: Option<JoinHandle<()>>,
 }
 
 impl Waiting {
-    /// Waits for `total` items, while `what` is done; 0 where their number is not known. Says nothing where `quiet`.
+    /// Starts reporting `what` for `total` items; 0 means an unknown number. Prints nothing if `quiet`.
     pub(crate) fn new(what: &'static str, total: usize, quiet: bool) -> Self {
         let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::hidden());
         let template = if total > 0 {
@@ -55,13 +55,13 @@ impl Waiting {
         Self { bar, over: Some(over), speaker }
     }
 
-    /// `count` more items are done.
+    /// Notes `count` more items done.
     pub(crate) fn note(&self, count: usize) {
         self.bar.inc(count as u64);
     }
 }
 
-/// What is said of `done` of `total` items after `time`.
+/// The line for `done` of `total` items after `time`.
 fn line(what: &str, time: Duration, done: u64, total: u64) -> String {
     let seconds = time.as_secs_f64();
     if total == 0 {
@@ -78,7 +78,7 @@ fn line(what: &str, time: Duration, done: u64, total: u64) -> String {
 impl Drop for Waiting {
     fn drop(&mut self) {
         drop(self.over.take());
-        // What a thread that ended badly has to say is on stderr already.
+        // A panic of the thread is on stderr already.
         let _ = self.speaker.take().map(JoinHandle::join);
         self.bar.finish_and_clear();
     }

@@ -1,7 +1,7 @@
 //! `sample --watch`: the unmasking of all names side by side, in place.
 //!
-//! A region of the terminal is painted anew for each step, as many names at a time as it holds, above a line that counts the
-//! steps and says what the signs mean. The last state of the names stays, with the marks of those that are lines of the list.
+//! A region of the terminal is painted anew for each step, with as many names as it holds. A line below counts the steps
+//! and explains the signs. The last state of the names stays, with their marks.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,22 +15,22 @@ use crate::show::columns::{cell, folded, padded, width};
 use crate::show::marks::{MARK_COLUMNS, marked};
 use crate::show::picture::{MASK, Painter};
 
-/// How long one screen of names takes from masks to names.
+/// Time from masks to names for one screen.
 const TIME: Duration = Duration::from_millis(2400);
-/// The longest that one state is shown.
+/// Longest time of one state.
 const LONGEST: Duration = Duration::from_millis(160);
-/// The longest time between two looks at whether it is to end.
+/// Longest time between two looks at [`STOP`].
 const BLINK: Duration = Duration::from_millis(40);
 /// Columns between two names.
 const GAP: usize = 3;
 
-/// How names are to be shown.
+/// The look of the show.
 #[derive(Clone, Copy)]
 pub(crate) struct Look<'a> {
     pub(crate) alphabet: Alphabet<'a>,
-    /// The list that the model was trained on, if it is known.
+    /// The list of the model, if known.
     pub(crate) known: Option<&'a Known<'a>>,
-    /// Steps a second; by default so many that a screen of names takes [`TIME`], or more.
+    /// Steps a second; by default a screen of names takes [`TIME`], or more.
     pub(crate) speed: Option<f64>,
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn terminal() -> anyhow::Result<Option<Term>> {
     if !term.is_term() || std::env::var_os("TERM").is_some_and(|name| name == "dumb") {
         return Ok(None);
     }
-    // The first time, the show itself ends and puts things in order; the second time, whatever holds it up.
+    // The first Ctrl-C ends the show in order; the second ends the program.
     ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::SeqCst) {
             let _ = Term::stdout().show_cursor();
@@ -50,15 +50,15 @@ pub(crate) fn terminal() -> anyhow::Result<Option<Term>> {
     Ok(Some(term))
 }
 
-/// Set by Ctrl-C; the show looks at it between two states.
+/// Set by Ctrl-C and read between two states.
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// Whether the show is to end.
+/// Whether the show must end.
 pub(crate) fn stopped() -> bool {
     STOP.load(Ordering::SeqCst)
 }
 
-/// Shows how the names emerge, until all have or it is [`stopped`]. Whatever ends it, the cursor comes back.
+/// Shows the names emerging, until all have or it is [`stopped`]. The cursor comes back in any case.
 pub(crate) fn show(term: &Term, look: &Look, drawn: &[Drawn]) -> anyhow::Result<()> {
     term.hide_cursor()?;
     let shown = show_pages(term, look, drawn);
@@ -74,7 +74,7 @@ fn show_pages(term: &Term, look: &Look, drawn: &[Drawn]) -> std::io::Result<()> 
         if grid.animate(term, page)? {
             rest = after;
         } else {
-            // What the old lines became in the new window cannot be known; the page begins anew.
+            // The window changed, and old lines may lie anywhere in it: the page begins anew.
             term.clear_screen()?;
         }
     }
@@ -91,13 +91,13 @@ fn sleep(pause: Duration) {
     }
 }
 
-/// How names are laid out.
+/// The layout of names.
 struct Grid<'a> {
     look: Look<'a>,
     painter: Painter<'a>,
-    /// Rows and columns of the window that it is laid out for.
+    /// Rows and columns of the window.
     window: (u16, u16),
-    /// Positions shown of each name on the way: no more than the names or the window are wide.
+    /// Positions shown of each unfinished name: at most those of the names and of the window.
     positions: usize,
     /// Columns of each name, with its mark.
     width: usize,
@@ -129,7 +129,7 @@ impl<'a> Grid<'a> {
         self.across * self.down
     }
 
-    /// How long each of `steps` states is shown.
+    /// Time of each of `steps` states.
     fn pause(&self, steps: usize) -> Duration {
         match self.look.speed {
             Some(speed) => Duration::from_secs_f64(1.0 / speed),
@@ -137,7 +137,7 @@ impl<'a> Grid<'a> {
         }
     }
 
-    /// One screen of names from masks to names; false where the window changed on the way.
+    /// Animates one screen of names from masks to names; false if the window changed meanwhile.
     fn animate(&self, term: &Term, page: &[Drawn]) -> std::io::Result<bool> {
         // The first state is of masks alone.
         let states = page.iter().map(|drawn| drawn.frames.len()).max().unwrap_or(0);
@@ -158,7 +158,7 @@ impl<'a> Grid<'a> {
             term.write_str(&self.status(state, states.saturating_sub(1)))?;
             term.flush()?;
         }
-        // What was drawn last is seen to be so.
+        // The letters drawn last stay highlighted for a moment.
         sleep(self.pause(states).min(LONGEST));
         term.clear_line()?;
         if !stopped() {
@@ -178,7 +178,7 @@ impl<'a> Grid<'a> {
         Ok(())
     }
 
-    /// Which step it is, and what the signs mean, as far as there is room.
+    /// The step's number, and the meaning of the signs as far as there is room.
     fn status(&self, step: usize, steps: usize) -> String {
         let colours = if self.colour {
             &[", green just drawn", ", brighter where the network was surer"][..]
@@ -197,18 +197,18 @@ impl<'a> Grid<'a> {
         if width(&status) <= room { status } else { String::new() }
     }
 
-    /// A name after `step` steps, as wide as all are.
+    /// A name after `step` steps, padded to equal width.
     fn name(&self, drawn: &Drawn, step: usize) -> String {
         let Some(last) = drawn.frames.len().checked_sub(1) else { return " ".repeat(self.width) };
         if step > last {
-            // It has been whole since the state before, and nothing of it is fresh.
+            // The name was complete in the state before, so no letter is fresh.
             return self.name_in(&self.cut(&drawn.frames[last]), None);
         }
         let before = step.checked_sub(1).map(|before| self.cut(&drawn.frames[before]));
         self.name_in(&self.cut(&drawn.frames[step]), before.as_ref())
     }
 
-    /// `frame`, as far as there is room for it.
+    /// Cuts `frame` to the room for it.
     fn cut(&self, frame: &Frame) -> Frame {
         Frame {
             symbols: frame.symbols.iter().take(self.positions).copied().collect(),
@@ -221,8 +221,7 @@ impl<'a> Grid<'a> {
         if self.colour { line } else { console::strip_ansi_codes(&line).into_owned() }
     }
 
-    /// The names as they are printed elsewhere, with their marks. Where one of them is wider than its place, each has lines of its
-    /// own.
+    /// Formats the names as `sample` prints them, with marks. If one is wider than its place, each gets lines of its own.
     fn names(&self, page: &[Drawn]) -> Vec<String> {
         let names: Vec<String> = page.iter().map(|drawn| marked(&drawn.text, self.look.known)).collect();
         if names.iter().all(|name| width(name) <= self.width) {
