@@ -15,9 +15,9 @@ use crate::files::format::FileFormat;
 use crate::files::prefix::Prefix;
 use crate::files::preparation::Preparation;
 
-/// What a command's end means to the shell.
+/// The end of a command, as its exit code.
 pub(crate) enum Outcome {
-    /// All done: 0.
+    /// Done: 0.
     Done,
     /// Stopped by the user with the work saved: 130, as for any interrupted program.
     Interrupted,
@@ -106,11 +106,11 @@ pub(crate) struct TrainOptions {
     /// [default: runs/ and the input's name]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) out: Option<PathBuf>,
-    /// Which network [default: perceptron where it has room for the text, else convolution-medium]; the text chooses its room
+    /// Network [default: perceptron if it has room for the text, else convolution-medium]; the text chooses its room
     #[arg(long, value_parser = network_name())]
     pub(crate) config: Option<String>,
-    /// Optimiser steps. With --resume, more than the run was begun with: it goes on past its end, and the learning rate rises and
-    /// falls once more in the steps that are added [default: by the network, the number of lines and their length]
+    /// Optimiser steps. With --resume and more steps than before, the run goes on past its end: the learning rate rises
+    /// and falls once more in the added steps [default: by the network, the number of lines and their length]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     pub(crate) steps: Option<u32>,
     /// Lines in each step [default: the network's]
@@ -122,40 +122,42 @@ pub(crate) struct TrainOptions {
     /// Adam's weight decay for each unit of learning rate [default: by the network, the number of lines and their length]
     #[arg(long, value_parser = not_negative, allow_hyphen_values = true)]
     pub(crate) weight_decay: Option<f64>,
-    /// Keep an average of the weights and save it as the model: the share of it that each step keeps, such as 0.999; 0 for
-    /// none [default: the network's]
+    /// Save an average of the weights as the model, of which each step keeps this share, such as 0.999; 0 means no
+    /// average [default: the network's]
     #[arg(long, value_name = "SHARE", value_parser = below_one, allow_hyphen_values = true)]
     pub(crate) averaging: Option<f64>,
-    /// The probability with which training leaves out a hidden value, such as 0.1, rounded to 256ths; 0 for none. Helps where a
-    /// long run would learn the lines by heart; not with --quantize [default: by the network, the number of lines and their length]
+    /// Probability of dropping a hidden value while training, such as 0.1, rounded to 256ths; 0 means none. Helps where a
+    /// long run would learn the lines by heart; not with --quantize [default: by the network, the number of lines and
+    /// their length]
     #[arg(long, value_name = "RATE", value_parser = dropout, allow_hyphen_values = true)]
     pub(crate) dropout: Option<f64>,
     /// Train for a model of integers: its weights are rounded in the second half of the steps, and the model file holds them
     #[arg(long, value_parser = integer_format())]
     pub(crate) quantize: Option<IntegerFormat>,
-    /// Which state of the run becomes the model [default: best for fewer than 5,000 training lines, else last]
+    /// State of the run that becomes the model [default: best for fewer than 5,000 training lines, else last]
     #[arg(long, value_parser = keep())]
     pub(crate) keep: Option<Keep>,
-    /// Start from the weights of this model, which has the network and every character of the lines, in place of random ones
+    /// Start from the weights of this model instead of random ones; it must have the network and every character of the
+    /// lines
     #[arg(long, value_name = "MODEL", conflicts_with = "resume")]
     pub(crate) from: Option<PathBuf>,
     /// Seed of weights, order and noise [default: 1]
     #[arg(long, value_parser = seed, allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,
-    /// Hold out every tenth training line instead of the held-out ones: for choosing settings
+    /// Hold out every tenth training line instead, for choosing settings
     #[arg(long)]
     pub(crate) development: bool,
     /// Go on with the run in the run folder from its last checkpoint
     #[arg(long)]
     pub(crate) resume: bool,
-    /// Save a checkpoint every so many steps
+    /// Steps between checkpoints
     #[arg(long, value_name = "STEPS", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     pub(crate) save_every: u32,
-    /// Skip the held-out score, in the end and on the way, and the names at the end
+    /// Skip the held-out scores, during and after training, and the names at the end
     #[arg(long)]
     pub(crate) no_eval: bool,
-    /// Skip what is only there to be looked at: the forward process, the names on the way, the unmasking, loss.svg,
-    /// unmasking.svg, names.svg and report.html
+    /// Skip everything to look at: the forward process, names during training, the unmasking, loss.svg, unmasking.svg,
+    /// names.svg and report.html
     #[arg(long)]
     pub(crate) no_pictures: bool,
     /// Print nothing but results
@@ -163,10 +165,11 @@ pub(crate) struct TrainOptions {
     pub(crate) quiet: bool,
 }
 
-/// How a list is taken.
+/// Options for reading a list.
 #[derive(Args)]
 pub(crate) struct ListOptions {
-    /// Take one column of a table (CSV, TSV): by a name from its first row, or by its number, from 1, and the first row too
+    /// Take one column of a table (CSV, TSV): a name from its first row, or a number from 1, which reads the first row
+    /// too
     #[arg(long, value_name = "NAME|NUMBER", value_parser = clap::builder::NonEmptyStringValueParser::new(), requires = "input")]
     column: Option<String>,
     /// Write everything in lower case; the model remembers
@@ -175,7 +178,7 @@ pub(crate) struct ListOptions {
 }
 
 impl ListOptions {
-    /// What they ask for, over `stored`, what the run to go on with was asked for.
+    /// Takes these options, and else the `stored` ones of a run that goes on.
     pub(crate) fn over(&self, stored: &Preparation) -> Preparation {
         Preparation {
             column: self.column.clone().or_else(|| stored.column.clone()),
@@ -186,28 +189,28 @@ impl ListOptions {
 
 #[derive(Args)]
 pub(crate) struct ModelOption {
-    /// Model file (.mdm or .safetensors) or run folder; built-in is the one that comes along, built-in-int4 that of 4-bit integers
-    /// [default: the newest finished run in runs/ of 1000 steps or more, else the built-in model]
+    /// Model file (.mdm or .safetensors), run folder, built-in (the model that comes along) or built-in-int4 (in 4-bit
+    /// integers) [default: the newest finished run in runs/ of 1000 steps or more, else built-in]
     #[arg(long, value_name = "PATH")]
     pub(crate) model: Option<PathBuf>,
 }
 
-/// How names are drawn.
+/// Options for drawing names.
 #[derive(Args)]
 pub(crate) struct DrawOptions {
     /// Below 1 prefers the likely, 0 always takes the likeliest
     #[arg(long, short, default_value_t = draw::TEMPERATURE, value_parser = temperature, allow_hyphen_values = true)]
     pub(crate) temperature: f64,
-    /// Which positions are revealed first
+    /// Order in which positions are revealed
     #[arg(long, value_parser = order(), default_value = order_name(draw::ORDER))]
     pub(crate) sampler: Order,
-    /// How many positions each step reveals
+    /// Positions revealed in each step: evenly, or few at first
     #[arg(long, value_parser = schedule(), default_value = draw::SCHEDULE.name())]
     pub(crate) schedule: Schedule,
     /// Unmasking steps; fewer are faster and coarser [default: one for each letter]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..), allow_negative_numbers = true)]
     pub(crate) steps: Option<u16>,
-    /// Draw only from so many of the likeliest symbols [default: all]
+    /// Draw only from this many of the likeliest symbols [default: all]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..), allow_negative_numbers = true)]
     pub(crate) top_k: Option<u16>,
     /// Draw only from the likeliest symbols that hold this share of the probability, above 0 and at most 1 [default: 1]
@@ -219,15 +222,15 @@ pub(crate) struct DrawOptions {
 pub(crate) struct SampleOptions {
     #[command(flatten)]
     pub(crate) model: ModelOption,
-    /// How many names
+    /// Number of names
     #[arg(long, short, value_name = "NAMES", default_value_t = 20, allow_negative_numbers = true)]
     pub(crate) num: u32,
     #[command(flatten)]
     pub(crate) draw: DrawOptions,
-    /// What the names must look like: letters stand for themselves, ? for any one letter, * for any number of them
+    /// Pattern of the names: letters stand for themselves, ? for any one letter, * for any number of them
     #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) pattern: Option<String>,
-    /// How many letters the names must have
+    /// Number of letters of each name
     #[arg(long, value_name = "LETTERS", value_parser = count, allow_negative_numbers = true)]
     pub(crate) length: Option<usize>,
     /// Seed; name number n of a seed is always the same
@@ -239,16 +242,16 @@ pub(crate) struct SampleOptions {
     /// Leave out repeats
     #[arg(long)]
     pub(crate) unique: bool,
-    /// The list by which names are new or not, and which --novel leaves out; - is stdin [default: that of the model's run]
+    /// List that tells which names are new, and that --novel leaves out; - is stdin [default: that of the model's run]
     #[arg(long, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
-    /// Show how the names emerge, in place; off a terminal, print them as without
+    /// Show the names emerging, in place; off a terminal, print them as usual
     #[arg(long, conflicts_with_all = ["trace", "json"])]
     pub(crate) watch: bool,
     /// Unmasking steps that --watch shows in a second, 0.1 to 100 [default: six, or more where that takes longer than 2.4 s]
     #[arg(long, value_name = "STEPS", value_parser = speed, requires = "watch", allow_hyphen_values = true)]
     pub(crate) speed: Option<f64>,
-    /// Show how each name emerges, its states on a line
+    /// Show each name emerging, all states on a line
     #[arg(long)]
     pub(crate) trace: bool,
     /// Print one JSON object instead
@@ -265,7 +268,7 @@ pub(crate) struct EvalOptions {
     pub(crate) input: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) list: ListOptions,
-    /// Names to draw for the statistics; 0 leaves them out
+    /// Names to draw for the statistics; 0 skips them
     #[arg(long, short, default_value_t = 10_000, allow_negative_numbers = true)]
     pub(crate) num: u32,
     #[command(flatten)]
@@ -276,10 +279,10 @@ pub(crate) struct EvalOptions {
     /// Random orders in which each line is scored
     #[arg(long, default_value_t = score::ORDERS, value_parser = clap::value_parser!(u32).range(1..=10_000), allow_negative_numbers = true)]
     pub(crate) orders: u32,
-    /// Score only so many lines, evenly spread [default: all]
+    /// Score only this many lines, evenly spread [default: all]
     #[arg(long, value_name = "LINES", value_parser = count, allow_negative_numbers = true)]
     pub(crate) lines: Option<usize>,
-    /// Score the lines exactly too, by every subset of positions: for models of up to 12 positions
+    /// Score the lines exactly too, by every subset of positions; for models of up to 12 positions
     #[arg(long)]
     pub(crate) exact: bool,
     /// Seed of the orders and the names
@@ -322,23 +325,23 @@ pub(crate) struct NoiseOptions {
 pub(crate) struct SweepOptions {
     #[command(flatten)]
     pub(crate) model: ModelOption,
-    /// How many names at each temperature
+    /// Number of names at each temperature
     #[arg(long, short, default_value_t = 10, allow_negative_numbers = true)]
     pub(crate) num: u32,
-    /// The list by which names are new or not; - is stdin [default: that of the model's run]
+    /// List that tells which names are new; - is stdin [default: that of the model's run]
     #[arg(long, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
-    /// Which positions are revealed first
+    /// Order in which positions are revealed
     #[arg(long, value_parser = order(), default_value = order_name(draw::ORDER))]
     pub(crate) sampler: Order,
-    /// Seed, the same for every temperature
+    /// Seed, one for all temperatures
     #[arg(long, default_value_t = 1, value_parser = seed, allow_negative_numbers = true)]
     pub(crate) seed: u64,
 }
 
 #[derive(Args)]
 pub(crate) struct BenchOptions {
-    /// Which network
+    /// Network
     #[arg(long, default_value = configurations::DEFAULT, value_parser = network_name())]
     pub(crate) config: String,
     /// Lines in each step [default: the network's]
@@ -353,7 +356,7 @@ pub(crate) struct BenchOptions {
 pub(crate) struct InspectOptions {
     /// Model file (.mdm or .safetensors), checkpoint (.safetensors) or run folder [default: the model that sample uses]
     pub(crate) file: Option<PathBuf>,
-    /// The same, as the other verbs take it
+    /// Model, as the other verbs take it
     #[arg(long, value_name = "PATH", conflicts_with = "file")]
     pub(crate) model: Option<PathBuf>,
     /// Print one JSON object instead
@@ -365,21 +368,21 @@ pub(crate) struct InspectOptions {
 pub(crate) struct ExportOptions {
     #[command(flatten)]
     pub(crate) model: ModelOption,
-    /// What to write
+    /// Format
     #[arg(long, value_parser = file_format(), default_value = FileFormat::Safetensors.name())]
     pub(crate) format: FileFormat,
-    /// Where to, a file, or a folder for arduino; - is stdout [default: beside the model, with the format's ending]
+    /// File to write, or folder for arduino; - is stdout [default: beside the model, with the format's ending]
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
     /// Round a model of floats first, for --format c, arduino and html, which draw texts
     #[arg(long, value_parser = integer_format())]
     pub(crate) quantize: Option<IntegerFormat>,
-    /// Word before every name of the C of --format c and arduino, so that several models can be in one program
-    /// [default: that of the file or folder that is written; of the model where it goes to stdout]
+    /// Word before every C name of --format c and arduino, so that several models fit in one program [default: that of
+    /// the written file or folder, or of the model for stdout]
     #[arg(long, value_name = "WORD", value_parser = Prefix::new)]
     pub(crate) name: Option<Prefix>,
-    /// List by whose training lines integers are scaled and a page marks copies, and whose held-out lines are scored; - is stdin
-    /// [default: that of the model's run, else data/names.txt]
+    /// List that scales integers by its training lines, scores them by its held-out lines, and marks copies on a page; -
+    /// is stdin [default: that of the model's run, else data/names.txt]
     #[arg(long, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
     #[command(flatten)]
@@ -391,19 +394,19 @@ pub(crate) struct ExportOptions {
 
 #[derive(Args)]
 pub(crate) struct CompletionsOptions {
-    /// Which shell
+    /// Shell
     #[arg(value_enum)]
     pub(crate) shell: clap_complete::Shell,
 }
 
 #[derive(Args)]
 pub(crate) struct ManOptions {
-    /// Which verb [default: the program as a whole]
+    /// Verb [default: the whole program]
     pub(crate) verb: Option<String>,
 }
 
 impl TrainOptions {
-    /// `settings` with what the options say instead.
+    /// Takes these options, and else `settings`.
     pub(crate) fn over(&self, settings: Settings) -> Settings {
         Settings {
             config: self.config.clone().unwrap_or(settings.config),
@@ -422,7 +425,7 @@ impl TrainOptions {
 }
 
 impl DrawOptions {
-    /// Asks for free texts.
+    /// Requests free texts.
     pub(crate) fn request(&self, seed: u64) -> Request {
         let mut request = Request {
             schedule: self.schedule,
@@ -455,10 +458,10 @@ fn integer_format() -> impl TypedValueParser<Value = IntegerFormat> {
     ])
 }
 
-/// An order that is no longer there, hidden from help and completions, and the one that draws alike.
+/// A former order, hidden from help and completions; `confidence` draws alike.
 const ENTROPY: &str = "entropy";
 
-/// Reads `--sampler`. The order that is no longer there is an error that gives the one to use instead.
+/// Reads `--sampler`. A former order is an error that names its successor.
 fn order() -> impl TypedValueParser<Value = Order> {
     let help = |order| match order {
         Order::Random => "Random positions: draws from the learned distribution",
@@ -557,7 +560,7 @@ fn below_one(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "must be a number from 0 to below 1".to_owned())
 }
 
-/// What [`Dropout`](micro_diffusion::dropout::Dropout) would round to none is not taken for some.
+/// Refuses rates that [`Dropout`](micro_diffusion::dropout::Dropout) would round to 0.
 fn dropout(text: &str) -> Result<f64, String> {
     let value = below_one(text)?;
     (value == 0.0 || value >= 1.0 / 256.0)
@@ -577,7 +580,7 @@ fn positive(text: &str) -> Result<f64, String> {
     (value > 0.0 && value.is_finite()).then_some(value).ok_or_else(|| "must be a number above 0".to_owned())
 }
 
-/// Reads `--config`. Help and completions list the present names; an old name is an error that gives the present one.
+/// Reads `--config`. Help and completions list the present names. A former name is an error that gives the present one.
 fn network_name() -> impl TypedValueParser<Value = String> {
     let present = configurations::FAMILIES.iter().map(|family| PossibleValue::new(family.name));
     let old = configurations::RENAMED.iter().map(|(old, _)| PossibleValue::new(old).hide(true));

@@ -101,11 +101,11 @@ use clap::Parser;
 use crate::cli::{Arguments, Outcome, Verb};
 use crate::show::terminal;
 
-/// Runs the verb that the command line names; returns what the shell is told.
+/// Runs the verb on the command line; returns the exit code for the shell.
 pub fn run() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        // What was asked for, help or the version, goes to stdout.
+        // Requested help and versions go to stdout.
         Err(shown) if !shown.use_stderr() => shown.exit(),
         Err(wrong) => {
             terminal::say(wrong.render().ansi().to_string().trim_end());
@@ -117,7 +117,7 @@ pub fn run() -> ExitCode {
         .num_threads(threads)
         .build()
         .map_err(anyhow::Error::from)
-        // Inside the pool, so that a parallel loop starts without waking another thread first.
+        // The verb runs inside the pool, so that a parallel loop starts without waking another thread first.
         .and_then(|pool| pool.install(|| verb(arguments.verb)));
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

@@ -3,6 +3,7 @@
 //! A short list is learned by heart before its schedule ends. So every tenth training line is kept from training, and
 //! scores the state after fixed steps. The best state is kept. Held-out lines choose nothing.
 
+use anyhow::Context;
 use micro_diffusion::file::ModelFile;
 use micro_diffusion::tensor::Dtype;
 
@@ -65,7 +66,7 @@ impl<'a> Chooser<'a> {
         }
         let scales = state.scales.unwrap_or_default();
         let Some(bytes) = self.format.write(weights, self.language, &scales)? else { return Ok(None) };
-        let file = ModelFile::parse(&bytes).map_err(|error| anyhow::anyhow!("{error:?}"))?;
+        let file = ModelFile::parse(&bytes).context("a state of the run makes no model file")?;
         let decoded = self.format.decode(&file)?;
         let model = self.format.open(&file, &decoded)?;
         let nats = model.estimate(self.lines, ROWS, self.seed)?;

@@ -60,6 +60,12 @@ pub(crate) fn network_name(shape: Shape) -> String {
     format!("{}, {}", shape.architecture.name(), sizes(shape))
 }
 
+/// The dimensions of a tensor in one line: “12 × 26 × 18”.
+pub(crate) fn dimensions_name(dimensions: &[usize]) -> String {
+    let sizes: Vec<String> = dimensions.iter().map(usize::to_string).collect();
+    sizes.join(" × ")
+}
+
 /// The sizes of a network that are not its room's.
 fn sizes(shape: Shape) -> String {
     let Shape { architecture, width, blocks, heads, .. } = shape;

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use anyhow::Context;
 use micro_diffusion::categorical::{SymbolSet, Temperature, Weights};
 use micro_diffusion::denoiser::Denoiser;
 use micro_diffusion::rng::{Purpose, Stream};
@@ -144,7 +145,7 @@ impl<const L: usize, const V: usize> Drawer<'_, L, V> {
         let stream = Stream::new(self.request.seed, Purpose::Sample).child(index, 0);
         let (length, allowed) = self.forms.draw(self.language, stream);
         let sampler = Sampler::<L, V>::new(length, &allowed, self.request.settings, stream);
-        let mut sampler = sampler.map_err(|error| anyhow::anyhow!("no text can be drawn: {error:?}"))?;
+        let mut sampler = sampler.context("no text can be drawn")?;
         let (masked, steps) = (sampler.masked(), self.request.steps.map_or(length, usize::from));
         let mut states = Vec::new();
         for step in 0..=steps {

@@ -1,12 +1,12 @@
 //! A step of the perceptron, in which each thread has tables and outputs of its own.
 //!
-//! A weight that one thread writes and another reads travels between the caches of two processors in every step, which takes
-//! about as long as to compute with it. Here a thread has the tables of some positions and the output weights and biases of
-//! some, the same in every step, and it alone reads and writes them. What travels is hidden values and their gradients, a fifth
-//! as much.
+//! A weight that one thread writes and another reads moves between two processors' caches in every step. That takes about
+//! as long as to compute with it. So each thread owns the tables of some positions, and the output weights and biases of
+//! some, in every step. Only hidden values and their gradients move, a fifth as much.
 //!
-//! Both are sums over all positions, in their order, so they go from thread to thread ([`Relay`]); while a thread waits, it does
-//! what does not need them. Then all threads read them. No sum changes its order, so the number of threads changes no bit.
+//! Hidden values and their gradients are sums over all positions in order, so they go from thread to thread ([`Relay`]).
+//! A waiting thread does other work. Then all threads read the sums. No sum changes its order, so the number of threads
+//! changes no bit.
 
 use std::iter::{StepBy, Zip};
 use std::ops::RangeFrom;
@@ -78,23 +78,23 @@ impl<const L: usize, const V: usize, const H: usize> Step<L, V> for Mlp<L, V, H>
     }
 }
 
-/// What an output computes for all texts of a batch, in units of what it takes to move its weights; so much was measured.
+/// Cost of an output for all texts of a batch, measured in units of the cost of moving its weights.
 const OUTPUT: f32 = 11.0;
-/// The same of a table.
+/// Cost of a table, in that unit.
 const TABLE: f32 = 0.7;
 
-/// How many tables and outputs a thread has.
+/// Number of tables and outputs of a thread.
 #[derive(Clone, Copy, Default)]
 struct Counts {
     tables: usize,
     outputs: usize,
 }
 
-/// The tables and outputs of each of `threads` threads, in the order of the positions, with as even a share of the work as
-/// whole outputs allow: one output at least, and fewer threads where there are fewer positions. Outputs are few and large, so
-/// they are dealt out first, and tables make up for what is uneven.
+/// The tables and outputs of each of `threads` threads, in the order of the positions. Work is shared as evenly as whole
+/// outputs allow: one output at least for each thread, and fewer threads if there are fewer positions. Outputs are few
+/// and large, so they are dealt out first, and tables even out the rest.
 ///
-/// The same in every step of a run: weights that change hands travel.
+/// The shares stay in every step of a run: weights that change owners would move between caches.
 fn shares(longer: &[f32], threads: usize) -> Vec<Counts> {
     let outputs: Vec<f32> = longer.iter().map(|share| 1.0 + OUTPUT * share).collect();
     let tables: Vec<f32> = longer.iter().map(|share| 1.0 + TABLE * share).collect();
@@ -102,7 +102,7 @@ fn shares(longer: &[f32], threads: usize) -> Vec<Counts> {
 
     let (mut counts, mut loads, mut done) = (vec![Counts::default()], vec![0.0], 0.0);
     for output in outputs {
-        // The middle of its work says whose it is.
+        // The middle of an output's work decides its thread.
         let full = done + output / 2.0 >= of_outputs * counts.len() as f32;
         if full && counts[counts.len() - 1].outputs > 0 && counts.len() < threads {
             counts.push(Counts::default());
@@ -130,27 +130,28 @@ fn shares(longer: &[f32], threads: usize) -> Vec<Counts> {
 /// Rows of the next batch that are drawn at a time.
 const DRAWN: usize = 4;
 
-/// What all threads see.
+/// The state that all threads see.
 struct Common<'a, const L: usize> {
     setup: Setup<'a>,
     rates: &'a Rates,
     examples: &'a [Example<L>],
-    /// Rows of the next batch that nobody has drawn yet, and the number of the first of each chunk. Who waits draws them.
+    /// Rows of the next batch not drawn yet, and the number of the first of each chunk. Waiting threads draw them.
     next: Mutex<Zip<StepBy<RangeFrom<usize>>, ChunksMut<'a, Example<L>>>>,
     draw: &'a Draw<'a, L>,
     /// The last thread.
     last: usize,
     /// The hidden values of each example, to which each thread adds the rows of its tables.
     hidden: Relay<&'a mut [f32]>,
-    /// Their gradients: turn 0 sets them to 0, turn 1 + t is that of thread t, and the turn after the last goes backward
-    /// through the activation.
+    /// The gradients of the hidden values. Turn 0 sets them to 0, turn 1 + t is that of thread t, and the last turn goes
+    /// backward through the activation.
     d_hidden: Relay<&'a mut [f32]>,
-    /// Each thread's end. None leaves before the last: it would fall asleep, and to wake it takes up to a tenth of a step.
+    /// Each thread's end. No thread leaves before the last: it would fall asleep, and waking it takes up to a tenth of a
+    /// step.
     end: Relay<()>,
 }
 
 impl<const L: usize> Common<'_, L> {
-    /// Draws some rows of the next batch; `false` where none is left.
+    /// Draws some rows of the next batch; `false` if all are drawn.
     fn draw_rows(&self) -> bool {
         let Some((row, rows)) = self.next.lock().ok().and_then(|mut next| next.next()) else { return false };
         (row..).zip(rows).for_each(|(row, example)| (self.draw)(row, example));
@@ -158,7 +159,7 @@ impl<const L: usize> Common<'_, L> {
     }
 }
 
-/// What a thread has.
+/// The parameters of a thread.
 struct Share<'a> {
     /// E_l, with l.
     tables: Vec<(usize, Part<'a>)>,
@@ -167,7 +168,7 @@ struct Share<'a> {
     lengths: Option<Part<'a>>,
 }
 
-/// The output at a position: its parameters, and what is computed there of each example.
+/// The output at a position: its parameters, and its results for each example.
 struct Output<'a> {
     position: usize,
     /// U_l.
@@ -235,7 +236,7 @@ impl Share<'_> {
             for (output, gradient) in early.iter_mut().zip(done) {
                 output.update(rates, gradient);
             }
-            // One at a time, so that it stays in the innermost cache.
+            // One gradient at a time stays in the innermost cache.
             if let Some(gradient) = gradients.next() {
                 for output in late {
                     gradient_of(output, gradient);
@@ -258,7 +259,7 @@ impl Share<'_> {
         mlp::look_up(Vectorised, lengths, &tables, examples, hidden);
     }
 
-    /// Moves the table's rows, and b.
+    /// Updates the rows of the table, and b.
     fn update_table<const L: usize>(self, rates: &Rates, examples: &[Example<L>], d_hidden: &[f32]) {
         for (position, table) in self.tables {
             with_gradient(table.parameters.weights.len(), |gradient| {
@@ -278,7 +279,7 @@ impl Share<'_> {
 }
 
 impl Output<'_> {
-    /// Numbers of the gradients of U_l and, behind it, c_l.
+    /// Length of the gradients of U_l and, behind it, c_l.
     fn gradient_len(&self) -> usize {
         self.weight.parameters.weights.len() + self.bias.parameters.weights.len()
     }
@@ -310,22 +311,22 @@ impl Output<'_> {
     }
 }
 
-/// Something that is changed in turns, each taken by one thread, and then read by all.
+/// A value that threads change in turns and then all read.
 struct Relay<T> {
-    /// The turn that it is.
+    /// The current turn.
     turn: AtomicUsize,
     value: RwLock<T>,
 }
 
 impl<T> Relay<T> {
-    /// Looks before a thread that waits lets others have its processor.
+    /// Checks before a waiting thread yields its processor.
     const PATIENCE: u32 = 1 << 10;
 
     fn new(value: T) -> Self {
         Self { turn: AtomicUsize::new(0), value: RwLock::new(value) }
     }
 
-    /// Waits for turn number `turn`, and does something else `meanwhile`, as long as that finds something to do.
+    /// Waits for turn number `turn`, and does other work `meanwhile` as long as there is some.
     fn wait_for(&self, turn: usize, mut meanwhile: impl FnMut() -> bool) {
         let mut looks = 0;
         while self.turn.load(Ordering::Acquire) < turn {
@@ -341,7 +342,7 @@ impl<T> Relay<T> {
         }
     }
 
-    /// Takes turn number `turn`, when those before it are over.
+    /// Takes turn number `turn` after all turns before it.
     fn run(&self, turn: usize, meanwhile: impl FnMut() -> bool, work: impl FnOnce(&mut T)) {
         self.wait_for(turn, meanwhile);
         if let Ok(mut value) = self.value.write() {
@@ -350,14 +351,14 @@ impl<T> Relay<T> {
         self.turn.fetch_max(turn + 1, Ordering::Release);
     }
 
-    /// What turn number `last` left.
+    /// The value after turn number `last`.
     fn result(&self, last: usize, meanwhile: impl FnMut() -> bool) -> Option<RwLockReadGuard<'_, T>> {
         self.wait_for(last + 1, meanwhile);
         self.value.read().ok()
     }
 
-    /// Ends all turns if the thread panics, which would otherwise keep the others waiting for ever. The panic itself goes on when
-    /// they have ended.
+    /// Ends all turns if the thread panics, which would otherwise keep the others waiting for ever. The panic goes on
+    /// after that.
     fn release_on_panic(&self) -> Release<'_> {
         Release(&self.turn)
     }

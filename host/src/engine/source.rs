@@ -1,4 +1,4 @@
-//! Where denoisers come from: the checked weights of one model, shared by all threads.
+//! Sources of denoisers: the checked weights of one model, shared by all threads.
 
 use std::marker::PhantomData;
 use std::sync::OnceLock;
@@ -13,7 +13,7 @@ use crate::engine::kernels::Vectorised;
 
 /// A model of `L` positions and `V` symbols, whatever its network and number format.
 pub(crate) trait Source<const L: usize, const V: usize>: Sync {
-    /// Bytes that a denoiser works in, besides the weights.
+    /// Bytes of a denoiser's memory, without the weights.
     fn memory_bytes(&self) -> usize;
 
     /// Calls `work` with a denoiser that has memory of its own.
@@ -23,7 +23,7 @@ pub(crate) trait Source<const L: usize, const V: usize>: Sync {
 /// Items that one denoiser works on before a thread takes the next share.
 const SHARE: usize = 8;
 
-/// Does `work` on each item, on all threads; the results are in the order of the items.
+/// Does `work` on each item, on all threads; results keep the order of the items.
 pub(crate) fn on_shares<T: Sync, R: Send + Sync, const L: usize, const V: usize>(
     source: &dyn Source<L, V>,
     items: &[T],
@@ -32,10 +32,10 @@ pub(crate) fn on_shares<T: Sync, R: Send + Sync, const L: usize, const V: usize>
     on_noted_shares(source, items, &|_| (), work)
 }
 
-/// Is told how many more items are done.
+/// Called with the number of items just done.
 pub(crate) type Noted<'a> = &'a (dyn Fn(usize) + Sync);
 
-/// [`on_shares`], of whose progress `noted` is told.
+/// [`on_shares`] that reports its progress to `noted`.
 pub(crate) fn on_noted_shares<T: Sync, R: Send + Sync, const L: usize, const V: usize>(
     source: &dyn Source<L, V>,
     items: &[T],
@@ -59,7 +59,7 @@ pub(crate) fn on_noted_shares<T: Sync, R: Send + Sync, const L: usize, const V: 
     shares.into_iter().flat_map(|(_, results)| results.into_inner().unwrap_or_default()).collect()
 }
 
-/// Does `work` for each of the numbers below `count`, on all threads; compiled once, whatever the work.
+/// Does `work` for each number below `count`, on all threads; compiled once for every kind of work.
 fn for_each_number(count: usize, work: &(dyn Fn(usize) + Sync)) {
     (0..count).into_par_iter().for_each(work);
 }
@@ -71,7 +71,7 @@ pub(crate) struct Floats<'a, M> {
 }
 
 impl<'a, M> Floats<'a, M> {
-    /// The model `M` that has `weights`; `None` where it has not so many.
+    /// The model `M` with `weights`; `None` where their number is wrong.
     pub(crate) fn new<const L: usize, const V: usize>(weights: &'a [f32]) -> Option<Self>
     where
         M: Model<L, V>,
@@ -102,7 +102,7 @@ impl<'a, I: IntegerModel<L, V>, const L: usize, const V: usize> Integers<'a, I, 
     /// The integers of `file`.
     ///
     /// # Errors
-    /// [`FileError`] where they are those of no `I`, or where a sum could overflow.
+    /// [`FileError`] where the integers are no `I`'s, or a sum could overflow.
     pub(crate) fn new(file: &ModelFile<'a>) -> Result<Self, FileError> {
         Ok(Self { view: file.integers::<I, L, V>()? })
     }

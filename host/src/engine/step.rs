@@ -1,8 +1,8 @@
 //! The parallel phases of a training step.
 //!
-//! First each thread takes some of the examples, forward and backward; then each takes some of the parameters: their
-//! gradient, summed over the batch in its order, and at once their update. No sum is split, so the number of threads
-//! changes no bit. The perceptron has a way of its own; see `engine::relay`.
+//! First each thread takes some examples, forward and backward. Then each takes some parameters: their gradient, summed
+//! over the batch in order, and at once their update. No sum is split, so the number of threads changes no bit. The
+//! perceptron has another way; see `engine::relay`.
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -23,19 +23,19 @@ use micro_diffusion::transformer::Transformer;
 use crate::engine::aligned::Aligned;
 use crate::engine::kernels::Vectorised;
 
-/// The examples of a step and of the next, and what is computed of each.
+/// The examples of this step and the next, with buffers for this step.
 pub struct Batch<'a, const L: usize> {
-    /// Those of this step.
+    /// The examples of this step.
     pub examples: &'a [Example<L>],
-    /// Those of the next step, whose noise is drawn by the thread that has time.
+    /// The examples of the next step; their noise is drawn by a thread that has time.
     pub next: &'a mut [Example<L>],
-    /// The model's record of each.
+    /// The model's record of each example.
     pub records: &'a mut [f32],
-    /// The loss of each, in nats.
+    /// The loss of each example, in nats.
     pub losses: &'a mut [f32],
 }
 
-/// The parameters, and all that is kept of each.
+/// The parameters, with Adam's moments and their average.
 pub struct Parameters<'a> {
     /// The numbers that are trained, flat.
     pub weights: &'a mut [f32],
@@ -47,28 +47,28 @@ pub struct Parameters<'a> {
     pub average: &'a mut [f32],
 }
 
-/// How far a step moves the weights, and their average.
+/// The rates of a step for the weights and their average.
 pub struct Rates {
     /// Adam's rates.
     pub adam: AdamStep<f32>,
-    /// Share of the difference that the average makes up for.
+    /// Share of the difference to the weights by which the average moves.
     pub average: f32,
 }
 
-/// What a network computes with, besides its parameters.
+/// The surroundings of a network in a step.
 #[derive(Clone, Copy)]
 pub struct Setup<'a> {
     /// Threads that share a step, at most as many as rayon's pool has.
     pub threads: usize,
     /// Symbols of the alphabet.
     pub symbols: usize,
-    /// What follows the sums of the hidden layers.
+    /// The activation of the hidden layers.
     pub activation: Activation,
-    /// The share of the texts that are longer than each position. Work is dealt out by it, and no bit hangs on it.
+    /// Share of the texts longer than each position. It balances work, and no bit depends on it.
     pub longer: &'a [f32],
 }
 
-/// The share of `texts` that are longer than each position.
+/// Share of `texts` longer than each position.
 pub fn longer<'t, const L: usize>(texts: impl Iterator<Item = &'t Text<L>> + Clone) -> Vec<f32> {
     let count = |position| texts.clone().filter(|text| text.symbols().len() > position).count();
     let all = texts.clone().count();
@@ -77,16 +77,16 @@ pub fn longer<'t, const L: usize>(texts: impl Iterator<Item = &'t Text<L>> + Clo
 
 /// A model that takes training steps on several threads.
 pub trait Step<const L: usize, const V: usize>: Model<L, V> + Sized {
-    /// One step: fills the batch's losses, moves the parameters, and lets `draw` make each row of the next batch. What is left in
-    /// its records is the network's own affair.
+    /// Takes one step: fills the batch's losses, moves the parameters, and calls `draw` for each row of the next batch.
+    /// The records are left in any state.
     ///
-    /// By examples, then by parameters, unless the network has a way of its own.
+    /// The default goes by examples, then by parameters.
     fn step(setup: Setup, rates: &Rates, batch: Batch<L>, parameters: Parameters, draw: &Draw<L>) {
         step::<Self, L, V>(setup, rates, batch, parameters, draw);
     }
 }
 
-/// A network of `L` positions as training sees it, so that training is compiled once for all of these.
+/// A network of `L` positions behind an interface, so that training is compiled once for all of them.
 pub(crate) trait Trained<const L: usize>: Sync {
     /// [`Model::PARAMETERS`].
     fn parameters(&self) -> usize;
@@ -98,7 +98,7 @@ pub(crate) trait Trained<const L: usize>: Sync {
     fn step(&self, setup: Setup, rates: &Rates, batch: Batch<L>, parameters: Parameters, draw: &Draw<L>);
 }
 
-/// The network `M` of `V` symbols, of which there is no value.
+/// The type `M` of a network of `V` symbols, without a value.
 pub(crate) struct Of<M, const V: usize>(pub(crate) PhantomData<fn() -> M>);
 
 impl<M: Step<L, V>, const L: usize, const V: usize> Trained<L> for Of<M, V> {
@@ -119,10 +119,10 @@ impl<M: Step<L, V>, const L: usize, const V: usize> Trained<L> for Of<M, V> {
     }
 }
 
-/// Makes row number n of a batch from the text that it holds.
+/// Makes row n of a batch from its text.
 pub type Draw<'a, const L: usize> = dyn Fn(usize, &mut Example<L>) + Sync + 'a;
 
-/// One step of the network `M`: first by examples, then by parameters.
+/// Takes one step of the network `M`: first by examples, then by parameters.
 pub(crate) fn step<M: Model<L, V>, const L: usize, const V: usize>(
     setup: Setup,
     rates: &Rates,
@@ -134,7 +134,8 @@ pub(crate) fn step<M: Model<L, V>, const L: usize, const V: usize>(
     by_examples_and_parameters(&passes as &dyn Passes<L>, setup.threads, rates, batch, parameters, draw);
 }
 
-/// What a step asks of a network, so that the step is compiled once for all networks of `L` positions.
+/// The passes of a network in a step behind an interface, so that a step is compiled once for all networks of `L`
+/// positions.
 trait Passes<const L: usize>: Sync {
     /// [`Model::TENSORS`].
     fn tensors(&self) -> &'static [Tensor];
@@ -251,8 +252,8 @@ pub(crate) fn update(rates: &Rates, parameters: Parameters, gradient: &[f32]) {
     Vectorised.average_update(average, weights, rates.average);
 }
 
-/// Runs `work` on each share, the first on the first thread and so on: a thread gets the same part of the parameters in
-/// each step, and finds it in its cache. A single share is the caller's own.
+/// Runs `work` on each share, each on the thread of its number. So a thread gets an equal part of the parameters in each
+/// step, and finds it in its cache. A single share is the caller's own.
 pub(crate) fn on_each_thread<T: Send>(mut shares: Vec<T>, work: impl Fn(T) + Sync) {
     if shares.len() < 2 {
         return shares.pop().into_iter().for_each(work);
@@ -266,11 +267,11 @@ pub(crate) fn on_each_thread<T: Send>(mut shares: Vec<T>, work: impl Fn(T) + Syn
 }
 
 thread_local! {
-    /// One part's gradient, on the worker that computes it.
+    /// The gradient of one part, on the worker that computes it.
     static GRADIENT: RefCell<Aligned> = RefCell::new(Aligned::copy_of(&[], 3));
 }
 
-/// Runs `work` with room for the `length` numbers of a gradient, in any state.
+/// Runs `work` with a buffer for the `length` numbers of a gradient, in any state.
 pub(crate) fn with_gradient(length: usize, work: impl FnOnce(&mut [f32])) {
     GRADIENT.with_borrow_mut(|gradient| {
         if gradient.len() < length {
@@ -280,7 +281,7 @@ pub(crate) fn with_gradient(length: usize, work: impl FnOnce(&mut [f32])) {
     });
 }
 
-/// One part of one tensor, and all that a step changes of it.
+/// One part of one tensor, with its moments and average.
 pub(crate) struct Part<'a> {
     pub(crate) tensor: usize,
     pub(crate) part: usize,
@@ -288,14 +289,14 @@ pub(crate) struct Part<'a> {
 }
 
 impl Parameters<'_> {
-    /// The same, for a while.
+    /// Borrows the part for a while.
     pub(crate) fn reborrow(&mut self) -> Parameters<'_> {
         let Self { weights, m, v, average } = self;
         Parameters { weights, m, v, average }
     }
 }
 
-/// Takes `length` of them off the front of `flat`; nothing where it has fewer.
+/// Takes `length` numbers off the front of `flat`; nothing if it has fewer.
 fn split_off<'a, T>(flat: &mut &'a mut [T], length: usize) -> &'a mut [T] {
     flat.split_off_mut(..length).unwrap_or_default()
 }

@@ -1,7 +1,7 @@
-//! Training: which examples a step sees, and how many threads it takes.
+//! Training: the examples of each step, and the number of threads.
 //!
-//! Example n of a run is row n mod B of step n / B; the order of the texts is a fresh permutation for each epoch. All
-//! of it is a function of seed and step, so a run can stop after any step and go on.
+//! Example n of a run is row n mod B of step n / B. Each epoch has a fresh permutation of the texts. Seed and step
+//! determine everything, so a run can stop after any step and go on.
 
 use std::mem;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ use crate::engine::language::Language;
 use crate::engine::settings::Settings;
 use crate::engine::step::{Batch, Parameters, Rates, Setup, Trained, longer};
 
-/// What a run is made of.
+/// The plan of a run.
 pub(crate) struct Plan<'a> {
     pub(crate) texts: &'a [String],
     pub(crate) language: Language<'a>,
@@ -32,11 +32,11 @@ pub(crate) struct Plan<'a> {
 
 /// A run in progress, whatever its network.
 pub(crate) trait Training {
-    /// One step; returns its loss, in nats for each text.
+    /// Takes one step; returns its loss, in nats for each text.
     fn step(&mut self) -> f32;
-    /// What a checkpoint holds.
+    /// The state for a checkpoint.
     fn state(&self) -> &State;
-    /// The same, to be changed between steps.
+    /// The state, to be changed between steps.
     fn state_mut(&mut self) -> &mut State;
     /// Goes on from a checkpoint.
     fn restore(&mut self, state: State);
@@ -51,20 +51,20 @@ pub(crate) struct State {
     pub(crate) m: Aligned,
     /// Adam's mean of the squared gradient.
     pub(crate) v: Aligned,
-    /// The average of the weights, or nothing where none is kept.
+    /// The average of the weights; empty without averaging.
     pub(crate) average: Aligned,
-    /// The weights before they were rounded, or nothing where they are not; see
+    /// The weights before rounding; empty without rounding; see
     /// [`quantised_training`](crate::engine::quantised_training).
     pub(crate) unrounded: Vec<f32>,
-    /// The scales of the integers that they are rounded to, if they are.
+    /// The scales of the integers, if the weights are rounded.
     pub(crate) scales: Option<Scales>,
-    /// The best so far, where the best is kept.
+    /// The best state so far, if it is kept.
     pub(crate) best: Option<Best>,
     /// The loss of each step so far, in nats for each text; its length is the number of steps done.
     pub(crate) losses: Vec<f32>,
 }
 
-/// The state of a run that scored best on the lines that were kept for choosing.
+/// The state that scored best on the lines kept for choosing.
 #[derive(Clone, PartialEq)]
 pub(crate) struct Best {
     pub(crate) weights: Vec<f32>,
@@ -75,7 +75,7 @@ pub(crate) struct Best {
 }
 
 impl State {
-    /// Of a run before its first step. All are copied to where they are walked fastest.
+    /// The state before the first step. Arrays are copied to where they are walked fastest.
     pub(crate) fn new(weights: &[f32], m: &[f32], v: &[f32], average: &[f32]) -> Self {
         Self {
             weights: Aligned::copy_of(weights, 0),
@@ -89,12 +89,12 @@ impl State {
         }
     }
 
-    /// The parameters of the model that the run leaves: the best, where it is kept.
+    /// The parameters of the run's model: the best state, if it is kept.
     pub(crate) fn model(&self) -> &[f32] {
         self.best.as_ref().map_or(self.current(), |best| &best.weights)
     }
 
-    /// The parameters that the run has come to: the average, where one is kept.
+    /// The current parameters: the average, if there is one.
     pub(crate) fn current(&self) -> &[f32] {
         if self.average.is_empty() { &self.weights } else { &self.average }
     }
@@ -104,9 +104,9 @@ impl State {
 pub(crate) struct Trainer<'a, const L: usize> {
     network: &'static dyn Trained<L>,
     texts: Vec<Text<L>>,
-    /// What the lengths of the texts cost in the mean, in nats: −Σ p(n)·ln p(n) as the table has it of the training texts.
+    /// −Σ p(n)·ln p(n) in nats, p(n) being the table of the training texts: the mean cost of a length.
     length_nats: f32,
-    /// The share of the texts that are longer than each position.
+    /// Share of the texts that are longer than each position.
     longer: Vec<f32>,
     symbols: usize,
     activation: Activation,
@@ -164,7 +164,7 @@ impl<'a, const L: usize> Trainer<'a, L> {
         }
     }
 
-    /// The text that example `number` of the run shows.
+    /// The text of example `number` of the run.
     fn text(&mut self, number: u64) -> Text<L> {
         let length = self.texts.len() as u64;
         let epoch = (number / length) as u32;
@@ -177,7 +177,7 @@ impl<'a, const L: usize> Trainer<'a, L> {
         self.texts[self.order[(number % length) as usize] as usize]
     }
 
-    /// Looks up the texts of step `step`, the next.
+    /// Looks up the texts of step `step`, the next one.
     fn look_up(&mut self, step: u32) {
         let rows = self.settings.batch;
         for row in 0..rows {
@@ -205,7 +205,7 @@ impl<'a> Noise<'a> {
         Self { settings, stream, dropout, step, shared }
     }
 
-    /// `clean` as row `row` of the batch.
+    /// Makes row `row` of the batch from `clean`.
     fn example<const L: usize>(&self, counts: &MaskCounts<L>, clean: &Text<L>, row: usize) -> Example<L> {
         let row = row as u32;
         let stream = self.stream.child(self.step, row);
@@ -215,14 +215,14 @@ impl<'a> Noise<'a> {
     }
 }
 
-/// How many threads a step takes: all there are, or one, whichever is the faster at the moment.
+/// Chooses the threads of a step: all or one, whichever is faster at the moment.
 ///
-/// Threads wait for each other a few times in each step. Where the machine is busy with other work, or a network so small that
-/// there is little to share, one thread alone is faster; so both are timed now and then. No result depends on it.
+/// Threads wait for each other a few times in each step. On a busy machine, or for a small network, one thread alone is
+/// faster. So both are timed now and then. No result depends on the choice.
 struct Pace {
     all: usize,
     threads: usize,
-    /// Seconds that the last trial took with one thread and with all.
+    /// Seconds of the last trial with one thread and with all.
     trial: [f64; 2],
 }
 
@@ -245,7 +245,7 @@ impl Pace {
         }
     }
 
-    /// Takes note of how long step number `step` took.
+    /// Notes the time of step number `step`.
     fn note(&mut self, step: usize, time: Duration) {
         let turn = step % Self::PERIOD;
         if turn == 0 {

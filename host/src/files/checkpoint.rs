@@ -12,7 +12,7 @@ use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::configurations::{self, Config};
-use crate::engine::description::dtype_name;
+use crate::engine::description::{dimensions_name, dtype_name};
 use crate::engine::settings::{Keep, Settings};
 use crate::engine::trainer::{Best, State};
 use crate::files::origin::STDIN;
@@ -282,7 +282,7 @@ fn scales(exponents: &[f32]) -> anyhow::Result<Scales> {
 pub(crate) fn floats(file: &SafeTensors, name: &str, shape: Option<&[usize]>) -> anyhow::Result<Vec<f32>> {
     let tensor = file.tensor(name)?;
     if let Some(shape) = shape.filter(|shape| *shape != tensor.shape()) {
-        bail!("tensor {name} is of shape {:?}, not {shape:?}", tensor.shape());
+        bail!("tensor {name} is {}, and must be {}", dimensions_name(tensor.shape()), dimensions_name(shape));
     }
     let halves = || tensor.data().as_chunks().0.iter().map(|bytes| u16::from_le_bytes(*bytes));
     let values: Vec<f32> = match tensor.dtype() {
@@ -290,7 +290,7 @@ pub(crate) fn floats(file: &SafeTensors, name: &str, shape: Option<&[usize]>) ->
         Dtype::F16 => halves().map(from_f16).collect(),
         Dtype::BF16 => halves().map(|bits| f32::from_bits(u32::from(bits) << 16)).collect(),
         dtype => bail!(
-            "tensor {name} is {dtype:?}, and this program reads F32, F16 and BF16; save it as one of them"
+            "tensor {name} is {dtype}, and this program reads F32, F16 and BF16; save it as one of them"
         ),
     };
     if values.iter().any(|value| !value.is_finite()) {

@@ -231,7 +231,7 @@ impl Corpus {
     /// The characters as symbols, and the lengths of the training lines.
     pub(crate) fn language(&self) -> anyhow::Result<Language<'_>> {
         let alphabet =
-            Alphabet::new(&self.alphabet).map_err(|error| anyhow::anyhow!("{}: {error:?}", self.source))?;
+            Alphabet::new(&self.alphabet).with_context(|| format!("{}: no alphabet for it", self.source))?;
         let lengths = Lengths::new(&self.lengths)
             .with_context(|| format!("{}: more lines than 32 bits count", self.source))?;
         Ok(Language { alphabet, lengths })

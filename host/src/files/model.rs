@@ -17,7 +17,7 @@ use crate::engine::description::{dtype_name, file_error, network_name, shape_nam
 use crate::engine::language::Language;
 use crate::engine::network::OpenModel;
 use crate::engine::settings::{Keep, LEAST_STEPS};
-use crate::files::characters::is_directive;
+use crate::files::characters::{code_point, is_directive};
 use crate::files::checkpoint;
 use crate::files::corpus::{Corpus, Lines, Split};
 use crate::files::novelty::Known;
@@ -147,8 +147,9 @@ impl ModelBytes {
         // A model may come from anyone, and its characters go to the terminal.
         if let Some(directive) = file.alphabet().characters().chars().find(|c| is_directive(*c)) {
             bail!(
-                "{source}: its alphabet holds {directive:?}, which directs a terminal instead of being shown; train it on \
-                 text without"
+                "{source}: its alphabet holds {}, which directs a terminal instead of being shown; train it on text \
+                 without",
+                code_point(directive)
             );
         }
         let config = config_of(source, &file)?;

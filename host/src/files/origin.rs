@@ -7,7 +7,7 @@ use crate::files::quoting::quoted;
 /// The name of standard input on a command line, and in the settings of a run.
 pub(crate) const STDIN: &str = "-";
 
-/// The origin of a list, in words and in commands.
+/// The origin of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// A file.

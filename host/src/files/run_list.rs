@@ -22,7 +22,7 @@ pub(crate) struct LeftRun<'a> {
     pub(crate) room: Room,
 }
 
-/// Finds the list of a run: at its path, or else the copy in the run folder.
+/// The list of a run, found.
 pub(crate) struct Found {
     pub(crate) lines: Lines,
     /// A note that the list has moved or changed, and that the run's copy is taken.

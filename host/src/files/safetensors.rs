@@ -13,6 +13,7 @@ use micro_diffusion::text::Alphabet;
 use safetensors::SafeTensors;
 
 use crate::engine::configurations::{self, Config};
+use crate::engine::description::dimensions_name;
 use crate::engine::language::Language;
 use crate::files::checkpoint::{self, floats, views};
 
@@ -77,8 +78,9 @@ pub(crate) fn to_model(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
         )
     })?;
     let shape = config.network.shape();
-    let alphabet = Alphabet::new(alphabet)
-        .map_err(|error| anyhow::anyhow!("its alphabet “{alphabet}” is none: {error:?}"))?;
+    let alphabet = Alphabet::new(alphabet).with_context(|| {
+        format!("its alphabet “{alphabet}” cannot be used; save each character once, 255 at most")
+    })?;
     if alphabet.symbols() > shape.symbols {
         bail!(
             "its alphabet has {} characters, and the tensors have {} symbols",
@@ -133,8 +135,10 @@ fn config_of(file: &SafeTensors) -> anyhow::Result<Config> {
     };
     configurations::all().find(fits).with_context(|| {
         let list = |entries: Vec<(String, &[usize])>| -> String {
-            let entries: Vec<String> =
-                entries.into_iter().map(|(name, shape)| format!("{name} {shape:?}")).collect();
+            let entries: Vec<String> = entries
+                .into_iter()
+                .map(|(name, shape)| format!("{name} {}", dimensions_name(shape)))
+                .collect();
             entries.join(", ")
         };
         let mut found: Vec<_> =

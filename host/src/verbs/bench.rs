@@ -1,4 +1,4 @@
-//! `bench`: how fast this machine trains and samples, beside what it could do at most.
+//! `bench`: the speed of training and sampling on this machine, beside its limit.
 
 use std::io::Write;
 use std::time::Instant;
@@ -18,14 +18,14 @@ use crate::files::room;
 use crate::show::columns::counted;
 use crate::show::terminal;
 
-/// Rounds of each measurement, of which the fastest counts: other work on the machine only ever slows one down.
+/// Rounds of each measurement. The fastest counts: other work on the machine only slows a round down.
 const ROUNDS: usize = 20;
-/// Steps before the first round, until caches and clocks have settled.
+/// Warm-up steps, until caches and clocks have settled.
 const WARM_UP_STEPS: u32 = 50;
 /// Names in each round.
 const NAMES: u32 = 4096;
 
-/// What `--json` prints.
+/// The object of `--json`.
 #[derive(Serialize)]
 struct Report {
     config: String,
@@ -89,7 +89,7 @@ pub(crate) fn run(options: &BenchOptions) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// Seconds for each step, the mean of each round; the weights that the last left, and the text they were trained on.
+/// Times steps: mean seconds a step in each round. Also returns the last weights, and the training text.
 fn time_steps(
     corpus: Corpus,
     config: &Config,
@@ -105,7 +105,7 @@ fn time_steps(
         }
         start.elapsed().as_secs_f64() / f64::from(steps)
     };
-    // Rounds of about a twentieth of a second.
+    // A round takes about a twentieth of a second.
     let steps = (0.05 / round(WARM_UP_STEPS)).clamp(1.0, 1e4) as u32;
     let times = (0..ROUNDS).map(|_| round(steps)).collect();
     let weights = trainer.state().weights.to_vec();
@@ -113,7 +113,7 @@ fn time_steps(
     Ok((times, weights, corpus))
 }
 
-/// Names drawn in a second, the fastest of some rounds.
+/// Names a second, of the fastest round.
 fn names_per_second(
     config: &Config,
     weights: &[f32],
@@ -130,7 +130,7 @@ fn names_per_second(
     Ok(f64::from(NAMES) / best)
 }
 
-/// What one thread reaches with multiplications and additions that depend on nothing, not fused, in operations a second.
+/// The peak of one thread in operations a second: independent multiplications and additions, not fused.
 fn peak_flops() -> f64 {
     const TURNS: usize = 200_000;
     let mut best = f64::INFINITY;

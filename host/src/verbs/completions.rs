@@ -1,4 +1,4 @@
-//! `completions` and `man`: what a shell and a manual reader need, made from the command line's own definition.
+//! `completions` and `man`: a shell's completion script and manual pages, generated from the command line's definition.
 
 use std::io::Write;
 

@@ -19,10 +19,10 @@ use crate::show::statistics::Statistics;
 use crate::show::terminal;
 use crate::show::waiting::Waiting;
 
-/// Names drawn at once, between two looks at the bar.
+/// Names drawn between two moves of the bar.
 const CHUNK: u32 = 512;
 
-/// What `--json` prints.
+/// The object of `--json`.
 #[derive(Serialize)]
 struct Report<'a> {
     model: &'a str,
@@ -131,7 +131,7 @@ fn exact(model: &Model, texts: &[String]) -> anyhow::Result<Exact> {
     Ok(Exact { exact_nats_per_name: bound::mean(&nats), exact_stderr_nats: error_over(&nats) })
 }
 
-/// The names of the statistics.
+/// Draws the names of the statistics.
 fn draw(model: &Model, options: &EvalOptions) -> anyhow::Result<Vec<Drawn>> {
     let waiting = Waiting::new("drawing", options.num as usize, false);
     let (request, mut drawn) = (options.draw.request(options.seed), Vec::new());
@@ -144,12 +144,12 @@ fn draw(model: &Model, options: &EvalOptions) -> anyhow::Result<Vec<Drawn>> {
     Ok(drawn)
 }
 
-/// The standard error over the orders, in brackets, where there are several.
+/// The standard error over the orders in brackets, where there are several.
 fn over_orders(stderr: Option<f64>) -> String {
     stderr.map_or(String::new(), |stderr| format!(" (over the orders ± {stderr:.3})"))
 }
 
-/// The report, for people.
+/// Writes the report in words.
 fn print(out: &mut String, report: &Report) -> std::fmt::Result {
     let Report { orders, seed, .. } = report;
     writeln!(out, "model          {}, {} parameters", report.model, report.parameters)?;

@@ -10,7 +10,7 @@
 //! | `int8`, `int4` | a model file of integers; scaled by texts |
 //! | `html` | a page that draws in a browser |
 //!
-//! Integers lose something; the loss is measured and reported.
+//! The loss by integers is measured and reported.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -37,7 +37,7 @@ use crate::show::messages::{report_integers, scoring_list};
 use crate::show::terminal;
 use crate::show::waiting::Waiting;
 
-/// Training lines by which the activations' scale is chosen.
+/// Training lines that choose the activations' scale.
 const LINES: usize = 500;
 
 pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
@@ -69,7 +69,7 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
     let default = || options.format.beside(Path::new(model.name()));
     let out = options.out.clone().unwrap_or_else(default);
     let to_stdout = out == Path::new("-");
-    // The file is named before it is made, which takes a while.
+    // The path is chosen before the model is made, which takes a while.
     if options.out.is_none() && out == Path::new(model.name()) {
         bail!("{} would be replaced by its own export; say where to write with --out", out.display());
     }
@@ -113,7 +113,7 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// The tensors of `model`, of floats, for source code.
+/// Collects the tensors of `model`, of floats, for source code.
 fn source<'a>(model: &Model<'a>) -> anyhow::Result<SourceCode<'a>> {
     let Model { config, .. } = model;
     Ok(SourceCode {
@@ -125,7 +125,7 @@ fn source<'a>(model: &Model<'a>) -> anyhow::Result<SourceCode<'a>> {
     })
 }
 
-/// The command of `options` with `model`, of floats, rounded before.
+/// The command of `options` with `--quantize`, for a `model` of floats.
 fn with_quantize(model: &Model, options: &ExportOptions) -> String {
     let mut command = format!(
         "micro-diffusion export --format {} --model {} --quantize int8",
@@ -142,10 +142,10 @@ fn with_quantize(model: &Model, options: &ExportOptions) -> String {
     command
 }
 
-/// The page of `model`, or of `rounded`, what was made of it.
+/// Makes the page of `model`, or of its `rounded` form.
 fn html(model: &Model, rounded: Option<&Model>, options: &ExportOptions) -> anyhow::Result<String> {
     if model.file.dtype() == Dtype::F32 && rounded.is_none() {
-        // Of more 8-bit weights no page is small enough.
+        // With more 8-bit weights than this, a page is too large.
         const LARGE: usize = 200_000;
         let bytes = model.config.network.format(Dtype::Int8)?.chip_bytes(model.language()).file;
         bail!(
@@ -177,7 +177,7 @@ fn html(model: &Model, rounded: Option<&Model>, options: &ExportOptions) -> anyh
     Ok(page)
 }
 
-/// `model`, of integers, for C that draws.
+/// Makes the C sampler of `model`, of integers.
 fn sampler<'a>(model: &Model<'a>, prefix: &'a Prefix) -> anyhow::Result<CSampler<'a>> {
     Ok(CSampler {
         file: model.file,
@@ -188,7 +188,7 @@ fn sampler<'a>(model: &Model<'a>, prefix: &'a Prefix) -> anyhow::Result<CSampler
     })
 }
 
-/// Writes the library folder `out` of `model`.
+/// Writes the Arduino library of `model` into the folder `out`.
 fn library(model: &Model, prefix: &Prefix, out: &Path, options: &ExportOptions) -> anyhow::Result<Outcome> {
     if out == Path::new("-") {
         bail!("a library is a folder and does not go to stdout; name the folder with --out");
@@ -213,7 +213,7 @@ fn library(model: &Model, prefix: &Prefix, out: &Path, options: &ExportOptions) 
     Ok(Outcome::Done)
 }
 
-/// `model` with weights of `dtype`; the report goes to stderr.
+/// Rounds `model` to `dtype`; the report goes to stderr.
 fn integers(model: &Model, dtype: Dtype, options: &ExportOptions) -> anyhow::Result<Vec<u8>> {
     let format = model.config.network.format(dtype)?;
     if model.file.dtype() == dtype {

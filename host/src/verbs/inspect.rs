@@ -1,4 +1,4 @@
-//! `inspect`: what a file is.
+//! `inspect`: the contents of a file.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -16,9 +16,9 @@ use crate::files::run::{CHECKPOINT, MODEL};
 use crate::show::columns::listed;
 use crate::show::terminal;
 
-/// The key of how many training texts have 1, 2, … characters.
+/// The key of the table of lengths.
 const LENGTHS: &str = "lengths";
-/// The key of the network, and what people call it, who name it by `--config`.
+/// The key of the network, and its label for people, who name it by `--config`.
 const CONFIG: &str = "config";
 const CONFIG_NAME: &str = "network (--config)";
 /// The key of the characters of a model.
@@ -64,7 +64,7 @@ pub(crate) fn run(options: &InspectOptions) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// A run folder without a model yet stands for its checkpoint.
+/// Replaces a run folder without a model by its checkpoint.
 fn resolve(path: &Path) -> PathBuf {
     let checkpoint = path.join(CHECKPOINT);
     if path.is_dir() && !path.join(MODEL).exists() && checkpoint.exists() {

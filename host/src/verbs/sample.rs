@@ -20,17 +20,17 @@ use crate::show::terminal;
 use crate::show::waiting::Waiting;
 use crate::show::watch::{self, Look};
 
-/// Names drawn at once, so that the first appear while the rest are drawn, and memory grows with their number for JSON only.
+/// Names drawn at once. The first appear while the rest are drawn, and memory grows with their number for JSON only.
 const CHUNK: u32 = 4096;
 
-/// How a pattern is given.
+/// An example of a pattern, for messages.
 const PATTERN: &str = "micro-diffusion sample --pattern 'm?r?a'";
-/// Names drawn at once at least, where some are left out.
+/// Fewest names drawn at once where some are left out.
 const LEAST: u32 = 64;
-/// Names left out in a row after which no more are to be hoped for.
+/// Names left out in a row after which `sample` gives up.
 const PATIENCE: u32 = 5000;
 
-/// What `--json` prints.
+/// The object of `--json`.
 #[derive(Serialize)]
 struct Report<'a> {
     model: &'a str,
@@ -38,17 +38,17 @@ struct Report<'a> {
     temperature: f64,
     sampler: &'a str,
     schedule: &'a str,
-    /// `None` is one for each letter.
+    /// `None` means one for each letter.
     steps: Option<u16>,
-    /// Whether lines of the list were left out, and repeats.
+    /// Whether lines of the list were left out.
     novel: bool,
     unique: bool,
     names: Vec<String>,
-    /// What each name is to the list that the model was trained on; `None` where that is not known.
+    /// The novelty of each name; `None` where the list is unknown.
     novelty: Option<Vec<&'static str>>,
 }
 
-/// What stands between two states of a trace, and before those on a line of their own.
+/// The arrow between two states of a trace.
 const ARROW: &str = " → ";
 const ARROW_AHEAD: &str = "  → ";
 
@@ -111,7 +111,7 @@ pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
     names.outcome(options)
 }
 
-/// Prints names or their traces, on a terminal with the marks of those that are lines of the list: a pipe gets the names alone.
+/// Prints names or their traces; on a terminal lines of the list are marked, and a pipe gets bare names.
 fn print(model: &Model, options: &SampleOptions, names: &mut Names) -> anyhow::Result<()> {
     let (mut out, painter) = (terminal::results(), Painter::new(model.alphabet()));
     let columns = terminal::width_of_results();
@@ -137,7 +137,7 @@ fn print(model: &Model, options: &SampleOptions, names: &mut Names) -> anyhow::R
     Ok(out.flush()?)
 }
 
-/// Prints the names and what they were drawn by as one JSON object.
+/// Prints the names and their settings as one JSON object.
 fn print_json(model: &Model, options: &SampleOptions, names: &mut Names) -> anyhow::Result<()> {
     let mut texts = Vec::new();
     while let Some(chunk) = names.chunk()? {
@@ -161,8 +161,8 @@ fn print_json(model: &Model, options: &SampleOptions, names: &mut Names) -> anyh
     Ok(out.flush()?)
 }
 
-/// The states of a text on lines of `columns` columns; where one is longer, each on lines of its own, cut between its letters,
-/// `cell` columns each.
+/// Lays the states of a text out on lines of `columns` columns. A longer state gets lines of its own, cut between letters
+/// of `cell` columns.
 fn flow(states: &[String], cell: usize, columns: usize) -> String {
     let lead = width(ARROW_AHEAD);
     if states.iter().all(|state| width(state) + lead <= columns) {
@@ -173,7 +173,7 @@ fn flow(states: &[String], cell: usize, columns: usize) -> String {
     lines.flat_map(|line| fit_cells(&line, lead, cell, Some(columns))).collect::<Vec<_>>().join("\n")
 }
 
-/// Says how many of the names are new, with their `marks` where those are shown, or why nobody knows.
+/// Prints the counts of new names and copies, with `marks` if shown, or why they are unknown.
 fn say_novelty(list: &anyhow::Result<List>, tally: &Tally, options: &SampleOptions, marks: bool) {
     match list {
         Ok(list) if options.novel => {
@@ -188,32 +188,31 @@ fn say_novelty(list: &anyhow::Result<List>, tally: &Tally, options: &SampleOptio
     }
 }
 
-/// The names that were asked for, in the order of their numbers.
+/// The requested names, in the order of their numbers.
 struct Names<'a> {
     drawer: &'a dyn Draw,
     /// The number of the next name to draw.
     next: u32,
-    /// How many are still wanted.
+    /// Number of names still wanted.
     left: u32,
-    /// The list that the model was trained on, if it is known.
+    /// The list of the model, if known.
     known: Option<&'a Known<'a>>,
-    /// Whether its lines are left out.
+    /// Whether lines of the list are left out.
     novel: bool,
     /// Whether repeats are left out.
     unique: bool,
-    /// Names so far, where repeats are left out.
+    /// Names so far, kept if repeats are left out.
     seen: HashSet<String>,
-    /// How many in a row were left out.
+    /// Names left out in a row.
     missed: u32,
-    /// What the names so far are to the list.
+    /// Counts of the names so far by novelty.
     tally: Tally,
 }
 
 impl Names<'_> {
-    /// Some more names; `None` where there are all, or no more to be hoped for.
+    /// Draws some more names; `None` when all are drawn or `sample` gives up.
     ///
-    /// Whether a name is left out follows from the names with lower numbers alone, so it does not matter how many are drawn at
-    /// once.
+    /// Names with lower numbers alone decide whether a name is left out, so the size of a chunk changes nothing.
     fn chunk(&mut self) -> anyhow::Result<Option<Vec<Drawn>>> {
         let picky = self.unique || self.novel;
         if self.left == 0 || self.missed >= PATIENCE || self.next == u32::MAX {
@@ -242,7 +241,7 @@ impl Names<'_> {
         Ok(Some(kept))
     }
 
-    /// Done, or an error that says how many names are missing, and why.
+    /// Done, or an error that tells how many names are missing, and why.
     fn outcome(&self, options: &SampleOptions) -> anyhow::Result<Outcome> {
         let why = match (options.novel, options.unique) {
             (true, true) => "lines of the list or repeats",

@@ -1,4 +1,4 @@
-//! `score`: how likely a model finds texts, and each of their letters.
+//! `score`: −ln p of texts, and of each of their letters.
 
 use std::io::{self, Read, Write};
 
@@ -15,7 +15,7 @@ use crate::show::messages::announce;
 use crate::show::terminal::{self, shown};
 use crate::show::waiting::Waiting;
 
-/// What `--json` prints.
+/// The object of `--json`.
 #[derive(Serialize)]
 struct Report<'a> {
     model: &'a str,
@@ -30,11 +30,11 @@ struct Scored {
     text: String,
     /// −ln p of the text.
     nll_nats: f64,
-    /// Its standard error as an estimate from random orders, if there are several.
+    /// Standard error over the random orders, if there are several.
     nll_order_stderr_nats: Option<f64>,
-    /// The part of it that its length has.
+    /// −ln p of the length.
     length_nats: f64,
-    /// The rest, −ln p of its letters, given the length.
+    /// −ln p of the letters given the length.
     letters_nats: f64,
     /// −ln p of each letter, given all others.
     surprise_nats: Vec<f64>,
@@ -97,14 +97,14 @@ pub(crate) fn run(options: &ScoreOptions) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// Why `model` cannot score `line`, if it cannot.
+/// The reason why `model` cannot score `line`, if it cannot.
 fn refusal(model: &Model, line: &String) -> Option<anyhow::Error> {
     let fits = model.reads(line) && line.chars().count() <= model.file.shape().positions;
     if fits { None } else { model.network.surprises(std::slice::from_ref(line)).err() }
 }
 
-/// The texts that `arguments` give, prepared as the lines of a list are, and how many lines of stdin `model` cannot read: each is
-/// named, and the others are scored.
+/// Prepares the texts of `arguments` like lines of a list. Lines of stdin that `model` cannot read are named and counted,
+/// and the others scored.
 fn texts(arguments: &[String], model: &Model) -> anyhow::Result<(Vec<String>, usize)> {
     let (mut texts, mut skipped) = (Vec::new(), 0);
     let lowercase = model.is_lowercase();

@@ -14,7 +14,7 @@ use crate::show::waiting::Waiting;
 
 /// Columns between two names.
 const GAP: usize = 2;
-/// From always the same to anything goes.
+/// Temperatures from the likeliest letter alone to nearly any letter.
 const TEMPERATURES: [f64; 6] = [0.0, 0.4, 0.6, 0.8, 1.0, 1.5];
 
 pub(crate) fn run(options: &SweepOptions) -> anyhow::Result<Outcome> {
@@ -49,7 +49,7 @@ pub(crate) fn run(options: &SweepOptions) -> anyhow::Result<Outcome> {
             writeln!(out, "{}", line.trim_end())?;
         }
     }
-    // The marks go wherever the table goes, and so does what they mean.
+    // The table has marks in a pipe too, so its legend goes with it.
     if known.is_some() {
         out.lines(&format!("\n{LEGEND}"))?;
     }
@@ -67,7 +67,7 @@ pub(crate) fn run(options: &SweepOptions) -> anyhow::Result<Outcome> {
 struct Column {
     heading: String,
     names: Vec<String>,
-    /// Columns of the terminal, with those before the next.
+    /// Display columns, with the gap to the next.
     width: usize,
 }
 
@@ -78,7 +78,7 @@ impl Column {
     }
 }
 
-/// `columns` in tables that are no wider than a terminal of so many columns, one below the other.
+/// Splits `columns` into tables no wider than `terminal`, one below the other.
 fn tables(columns: &[Column], terminal: Option<usize>) -> Vec<&[Column]> {
     let (mut tables, mut rest) = (Vec::new(), columns);
     while !rest.is_empty() {

@@ -1,4 +1,4 @@
-//! `train`: from a text file to a run folder, with everything shown on the way.
+//! `train`: trains on a text file, writes a run folder, and shows everything on the way.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -47,9 +47,9 @@ const NAMES: u32 = 20;
 /// Names shown while training, as many as a line holds.
 const LIVE_NAMES: u32 = 8;
 
-/// Set by Ctrl-C; the training loop looks at it after each step.
+/// Set by Ctrl-C and read after each step.
 static STOP: AtomicBool = AtomicBool::new(false);
-/// Whether there is a loop to look at it.
+/// Whether the training loop is running and reads [`STOP`].
 static TRAINING: AtomicBool = AtomicBool::new(false);
 
 pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
@@ -103,19 +103,19 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// What a run is made of.
+/// The material of a run.
 struct Material {
     config: Config,
     corpus: Corpus,
     /// The prepared lines, for the run folder.
     list: String,
     settings: RunSettings,
-    /// What it starts from, where that is not random weights.
+    /// The trained model that the run starts from; `None` for random weights.
     start: Option<Start>,
 }
 
 impl Material {
-    /// Gathers what the run in `out` is made of, which goes on from `resumed`, if there is that.
+    /// Gathers the material of the run in `out`, which goes on from `resumed` if given.
     fn gather(
         options: &TrainOptions,
         out: &Path,
@@ -162,8 +162,8 @@ impl Material {
     }
 }
 
-/// The settings of a run of `config` on `corpus`, but for where the list is from: the options, else what is stored of a run that
-/// goes on, else the defaults.
+/// The settings of a run of `config` on `corpus`, without the list's source. Options come first, then the stored settings
+/// of a run that goes on, then defaults.
 fn settings_of(
     options: &TrainOptions,
     stored: Option<&RunSettings>,
@@ -183,11 +183,11 @@ fn settings_of(
     }
 }
 
-/// Refuses to train for integers a network that has none, or with dropout.
+/// Refuses to train for integers with dropout, or a network that has no integers.
 fn refuse_unroundable(config: &Config, training: &Settings) -> anyhow::Result<()> {
     if training.quantize.is_some() {
         config.network.format(training.dtype())?;
-        // The slope of their activation is 0 at its upper end too, which cannot be told from a value scaled by dropout.
+        // The slope of the integers' activation is 0 at its upper end too, which a value scaled by dropout would hide.
         ensure!(
             training.dropout == 0.0,
             "dropout is {}, and a model of integers is trained without: leave out --dropout or --quantize",
@@ -203,12 +203,12 @@ struct Start {
     config: Config,
     alphabet: String,
     weights: Vec<f32>,
-    /// That it was trained on held-out lines of the run, as far as that is known.
+    /// A warning if it was trained on held-out lines of the run, as far as known.
     warning: Option<String>,
 }
 
 impl Start {
-    /// The model at `path`, for a run on a split of lines that were read from `input`.
+    /// Loads the model at `path` for a run on a split of lines read from `input`.
     fn load(path: &Path, (lines, split, input): (&Lines, Split, Option<&Path>)) -> anyhow::Result<Self> {
         let mut bytes = ModelBytes::load(Some(path))?;
         let model = bytes.open()?;
@@ -222,7 +222,7 @@ impl Start {
         })
     }
 
-    /// Refuses a network called `asked` that the weights are not of, and lines with characters that they do not know.
+    /// Refuses another network than the weights', called `asked`, and lines with characters that the weights do not know.
     fn refuse_others(&self, asked: Option<&str>, corpus: &Corpus) -> anyhow::Result<()> {
         let own = self.config.name;
         if let Some(asked) = asked.filter(|asked| *asked != own) {
@@ -245,13 +245,14 @@ impl Start {
     }
 }
 
-/// What the options name as the list, as the settings keep it.
+/// The list of the options, as the settings keep it.
 fn named_input(options: &TrainOptions) -> Option<PathBuf> {
     let path = options.input.as_deref()?;
     Some(if Origin::of(path) == Origin::Stdin { STDIN.into() } else { path.to_owned() })
 }
 
-/// The list of the run in `out`, which goes on from `checkpoint`, and where it is from: where the options say, else where it was.
+/// The list of the run in `out`, which goes on from `checkpoint`, with its path: that of the options, or else the former
+/// one.
 fn resumed_list(
     options: &TrainOptions,
     checkpoint: &Checkpoint,
@@ -293,7 +294,7 @@ fn resumed_list(
 fn open_run(options: &TrainOptions) -> anyhow::Result<(PathBuf, Option<Checkpoint>)> {
     let origin = Origin::of(options.input.as_deref().unwrap_or(Path::new(DEFAULT_INPUT)));
     let name = match &origin {
-        // A pipe has no name that says what comes through it.
+        // A pipe has no name that tells its content.
         Origin::File(path) if path.exists() && !path.is_file() && !path.is_dir() => OsStr::new("stdin"),
         Origin::File(path) => {
             path.file_stem().context("the input has no name; give a run folder with --out")?
@@ -374,21 +375,21 @@ fn train(
     Ok(true)
 }
 
-/// What a run works with, and what it leaves.
+/// The parts of a run in progress.
 struct Run<'a> {
     folder: &'a RunFolder,
     config: &'a Config,
     corpus: &'a Corpus,
-    /// The lines that it is of, as a list.
+    /// The lines of the run, as a list.
     list: &'a str,
-    /// These lines by what they are to it.
+    /// The lines as known texts: trained on, or not.
     known: Known<'a>,
     settings: &'a RunSettings,
     options: &'a TrainOptions,
 }
 
 impl Run<'_> {
-    /// Looks at the run as far as its options want to see anything, from `state` on.
+    /// Observes the run from `state` on, as far as its options show anything.
     fn observer(&self, state: &State) -> anyhow::Result<Observer<'_>> {
         let TrainOptions { no_eval, no_pictures, .. } = *self.options;
         let wanted = Wanted {
@@ -409,12 +410,12 @@ impl Run<'_> {
         Ok(Observer::new(self.config.network, wanted, &self.settings.training, done, earlier))
     }
 
-    /// The held-out lines that score the model, while it is trained and at the end.
+    /// The held-out lines that score the model, during and after training.
     fn scored(&self) -> Vec<String> {
         spread(&self.corpus.held_out, self.config.ending.0)
     }
 
-    /// The list, the settings, and a checkpoint to go on from should the run end early.
+    /// Writes list, settings, and a checkpoint in case the run ends early.
     fn start(&self, state: &State) -> anyhow::Result<()> {
         self.folder.save(folder::LIST, self.list.as_bytes())?;
         let json = serde_json::to_string_pretty(self.settings)? + "\n";
@@ -439,7 +440,7 @@ impl Run<'_> {
         self.folder.save(folder::CHECKPOINT, &bytes)
     }
 
-    /// The last checkpoint, the losses and the model.
+    /// Writes the last checkpoint, the losses and the model.
     fn finish(&self, state: &State, observer: &Observer) -> anyhow::Result<()> {
         self.checkpoint(state, observer)?;
         let mut csv = "step,loss_nats_per_name,learning_rate\n".to_owned();
@@ -450,7 +451,7 @@ impl Run<'_> {
         self.folder.save(folder::MODEL, &self.model(state)?)
     }
 
-    /// The model file that the run has come to: integers, if it was trained for them.
+    /// The model file of `state`: integers if the run trained for them.
     fn model(&self, state: &State) -> anyhow::Result<Vec<u8>> {
         match state.scales {
             Some(_) => self.model_in(self.settings.training.dtype(), state),
@@ -458,7 +459,7 @@ impl Run<'_> {
         }
     }
 
-    /// The model file that the run has come to, with weights of `dtype`.
+    /// The model file of `state` with weights of `dtype`.
     fn model_in(&self, dtype: Dtype, state: &State) -> anyhow::Result<Vec<u8>> {
         let format = self.config.network.format(dtype)?;
         let bytes =
@@ -466,7 +467,7 @@ impl Run<'_> {
         bytes.context("the sums of these integers do not fit 32 bits; lower the learning rate with --lr")
     }
 
-    /// What rounding costs, for whoever trained for integers.
+    /// Prints the loss by rounding, for a run that trained for integers.
     fn say_loss(&self, state: &State) -> anyhow::Result<()> {
         let TrainOptions { no_eval, quiet, .. } = *self.options;
         if self.settings.training.quantize.is_none() || no_eval || quiet || self.corpus.held_out.is_empty() {
@@ -479,7 +480,7 @@ impl Run<'_> {
     }
 }
 
-/// The held-out score, the unmasking, the pictures and the names.
+/// Shows the held-out score, the unmasking and the names, and writes the pictures.
 fn finale(run: &Run, seen: &Seen, state: &State, say: &mut Progress) -> anyhow::Result<()> {
     let TrainOptions { no_eval, no_pictures, .. } = *run.options;
     if no_eval && no_pictures {
@@ -506,7 +507,7 @@ fn finale(run: &Run, seen: &Seen, state: &State, say: &mut Progress) -> anyhow::
             lines.iter().for_each(|line| say.line(line));
         }
     }
-    // A reader who leaves takes nothing from the run folder.
+    // If the reader of stdout leaves, the run folder still gets all its files.
     let printed = if no_eval { Ok(()) } else { print(&drawn, &run.known, run.options.quiet, say) };
     if !no_pictures {
         let report = Report {
@@ -528,8 +529,8 @@ fn finale(run: &Run, seen: &Seen, state: &State, say: &mut Progress) -> anyhow::
     printed
 }
 
-/// Prints names and says which are lines of the list: on a terminal by their marks, elsewhere by naming them. A `quiet` run
-/// says nothing, so that there are no marks that nobody explains.
+/// Prints names and tells which are lines of the list: by marks on a terminal, elsewhere by naming them. A `quiet` run
+/// prints no marks, since nobody would explain them.
 fn print(drawn: &[Drawn], known: &Known, quiet: bool, say: &mut Progress) -> anyhow::Result<()> {
     let marks = !quiet && terminal::width_of_results().is_some();
     let names = drawn.iter().map(|drawn| &*drawn.text);
@@ -557,7 +558,7 @@ fn print(drawn: &[Drawn], known: &Known, quiet: bool, say: &mut Progress) -> any
     Ok(())
 }
 
-/// The score by the network's lines and orders and that of counting, if there are held-out lines.
+/// Scores held-out lines by the network's number of lines and orders, and by counting, if there are such lines.
 fn held_out_scores(run: &Run, model: &Model, say: &mut Progress) -> anyhow::Result<Option<Scores>> {
     let held_out = &run.corpus.held_out;
     if held_out.is_empty() {
