@@ -106,7 +106,7 @@ fn floats<'a, M, const L: usize, const V: usize>(
 where
     M: Model<L, V> + 'a,
 {
-    let source = Floats::<M>::new(weights).context("parameters do not fit")?;
+    let source = Floats::<M>::new(weights).context("the weights are not as many as the network has")?;
     Ok(Box::new(Opened { source: Box::new(source), language }))
 }
 

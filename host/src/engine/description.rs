@@ -7,7 +7,9 @@ use micro_diffusion::tensor::Dtype;
 /// A file error, for people.
 pub(crate) fn file_error(error: &FileError) -> anyhow::Error {
     match error {
-        FileError::NotAModel => anyhow::anyhow!("not a model file (it does not begin with “mdm”)"),
+        FileError::NotAModel => anyhow::anyhow!(
+            "not a model file: it does not begin with “mdm”; give a .mdm or .safetensors file"
+        ),
         FileError::Version(version) => {
             let way_out =
                 if *version < VERSION { "train the model anew" } else { "use the program that wrote it" };
@@ -27,8 +29,14 @@ pub(crate) fn file_error(error: &FileError) -> anyhow::Error {
         FileError::Checksum => {
             anyhow::anyhow!("the checksum does not match: the file was altered; copy it again")
         }
-        FileError::Header(field) => anyhow::anyhow!("the header's {field} is not one this program knows"),
-        FileError::NotFinite(index) => anyhow::anyhow!("weight {index} is not a finite number"),
+        FileError::Header(field) => {
+            anyhow::anyhow!(
+                "the header has an unknown {field}; copy the file again, or use the program that wrote it"
+            )
+        }
+        FileError::NotFinite(index) => {
+            anyhow::anyhow!("weight {index} is not a finite number; export the model again")
+        }
         FileError::Dtype(dtype) => anyhow::anyhow!(
             "its weights are {}, and this needs them otherwise: {}",
             dtype_name(*dtype),

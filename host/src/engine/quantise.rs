@@ -37,7 +37,8 @@ pub(crate) fn quantised(
             best = Some((nelbo, bytes));
         }
     }
-    let (_, bytes) = best.context("no scale keeps its sums within 32 bits")?;
+    let (_, bytes) =
+        best.context("no scale keeps the sums of its integers within 32 bits; train it with --quantize")?;
     Ok(bytes)
 }
 

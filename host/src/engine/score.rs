@@ -139,7 +139,9 @@ pub(crate) fn exact<const L: usize, const V: usize>(
         let nats = likelihood::exact_nats(denoiser, language.alphabet.symbols(), clean, &mut memory)?;
         Some(length_nats(language, clean) + nats)
     });
-    nats.into_iter().collect::<Option<_>>().context("the subsets of positions exceed the memory")
+    nats.into_iter()
+        .collect::<Option<_>>()
+        .context("no memory for every subset of the positions; leave out --exact")
 }
 
 /// For each text, −ln p of each of its characters given all others, in nats.

@@ -155,12 +155,14 @@ pub(crate) fn load(path: &Path) -> anyhow::Result<Checkpoint> {
 pub(crate) fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
     let (_, header) = SafeTensors::read_metadata(bytes)?;
     let json = header.metadata().as_ref().and_then(|entries| entries.get(METADATA));
-    let json = json.context("it was not written by this program")?;
+    let json =
+        json.context("it was not written by this program; give a run folder, or its checkpoint.safetensors")?;
     let fields: serde_json::Value = serde_json::from_str(json)?;
     refuse_outdated(&fields)?;
     let metadata: Metadata = serde_json::from_str(json)?;
     let name = &metadata.settings.training.config;
-    let family = configurations::by_name(name).with_context(|| format!("no network “{name}”"))?;
+    let family = configurations::by_name(name)
+        .with_context(|| format!("no network “{name}” in this program; use the program that wrote it"))?;
     let file = SafeTensors::deserialize(bytes)?;
     let fits = |config: &Config| {
         let dimensions = |tensor: &Tensor| {
@@ -172,7 +174,10 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
     let config = family.configs().find(fits);
     let config = config.with_context(|| {
         let rooms: Vec<String> = family.configs().map(|config| config.room()).collect();
-        format!("its weights are those of no room of the network {name}, which has {}", rooms.join(", "))
+        format!(
+            "its weights fit no room of the network {name}, which has {}; train it anew",
+            rooms.join(", ")
+        )
     })?;
     let group = |group: &str| -> anyhow::Result<Vec<f32>> {
         let tensors = config.network.tensors();
@@ -200,7 +205,7 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
         ..State::new(&group("weights")?, &group("m")?, &group("v")?, &average)
     };
     if state.losses.len() > metadata.settings.training.steps as usize {
-        bail!("it has more steps than its settings");
+        bail!("it has more steps than its settings; train it anew");
     }
     Ok(Checkpoint { metadata, config, state })
 }
@@ -275,7 +280,7 @@ fn scales(exponents: &[f32]) -> anyhow::Result<Scales> {
         Some(Scales { activation: *activation, tensors: tensors.try_into().ok()? })
     });
     let sound = scales.filter(|scales| scales.checked().is_some());
-    sound.context("its exponents are not those of integers")
+    sound.context("its exponents are not those of integers; train it anew")
 }
 
 /// Reads the tensor `name`: finite floats of 32 bits, or of 16 in either form, with dimensions `shape` if given.
@@ -294,7 +299,7 @@ pub(crate) fn floats(file: &SafeTensors, name: &str, shape: Option<&[usize]>) ->
         ),
     };
     if values.iter().any(|value| !value.is_finite()) {
-        bail!("tensor {name} holds a number that is not finite");
+        bail!("tensor {name} holds a number that is not finite; save an earlier state of the training");
     }
     Ok(values)
 }

@@ -230,10 +230,10 @@ impl Lines {
 impl Corpus {
     /// The characters as symbols, and the lengths of the training lines.
     pub(crate) fn language(&self) -> anyhow::Result<Language<'_>> {
-        let alphabet =
-            Alphabet::new(&self.alphabet).with_context(|| format!("{}: no alphabet for it", self.source))?;
+        let alphabet = Alphabet::new(&self.alphabet)
+            .with_context(|| format!("{}: its characters make no alphabet", self.source))?;
         let lengths = Lengths::new(&self.lengths)
-            .with_context(|| format!("{}: more lines than 32 bits count", self.source))?;
+            .with_context(|| format!("{}: more lines than 32 bits can count; train on fewer", self.source))?;
         Ok(Language { alphabet, lengths })
     }
 

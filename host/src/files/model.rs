@@ -296,7 +296,7 @@ impl<'a> Model<'a> {
             }
             _ if self.is_built_in() => (Lines::built_in()?, None),
             _ => bail!(
-                "{} does not say which list it was trained on, so that nobody knows which names are new: name the list with \
+                "{} does not say which list it was trained on, and so not which names are new: name the list with \
                  --input, or give the run folder with --model",
                 self.source
             ),

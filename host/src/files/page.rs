@@ -79,7 +79,9 @@ pub(crate) fn page(
     let written = rounded.unwrap_or(model);
     let shape = model.file.shape();
     let module = MODULES.iter().find(|(l, v, _)| (*l, *v) == (shape.positions, shape.symbols));
-    let (.., module) = module.with_context(|| format!("no page has a room of {}", model.config.room()))?;
+    let (.., module) = module.with_context(|| {
+        format!("no page has room for a model of {}; give a perceptron or a convolution", model.config.room())
+    })?;
     let program = [module, written.bytes()].concat();
     let code = base85(&compress_to_vec(&program, LEVEL));
     let write = |filter: &Filter| {

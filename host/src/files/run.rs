@@ -109,9 +109,10 @@ impl RunFolder {
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let name = path.display();
         let create = || fs::create_dir_all(path).and_then(|()| plain(path));
-        let path = create().with_context(|| format!("cannot create the run folder {name}"))?;
+        let path = create()
+            .with_context(|| format!("cannot create the run folder {name}; choose another with --out"))?;
         let lock = File::create(path.join(LOCK))
-            .with_context(|| format!("cannot write in the run folder {name}"))?;
+            .with_context(|| format!("cannot write in the run folder {name}; choose another with --out"))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path, _lock: lock }),
             Err(TryLockError::WouldBlock) => {

@@ -65,9 +65,7 @@ pub(crate) fn to_model(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
     let (_, header) = SafeTensors::read_metadata(bytes)?;
     let metadata = header.metadata().clone().unwrap_or_default();
     if metadata.contains_key(checkpoint::METADATA) {
-        bail!(
-            "it is a checkpoint of a run that is to go on; finish it with train --resume and take its model.mdm"
-        );
+        bail!("it is the checkpoint of a run; finish the run with train --resume, and give its model.mdm");
     }
     let tensors = SafeTensors::deserialize(bytes)?;
     let config = config_of(&tensors)?;
@@ -83,14 +81,14 @@ pub(crate) fn to_model(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
     })?;
     if alphabet.symbols() > shape.symbols {
         bail!(
-            "its alphabet has {} characters, and the tensors have {} symbols",
+            "its alphabet has {} characters, and the tensors have {} symbols; save a character for each symbol at most",
             alphabet.symbols(),
             shape.symbols
         );
     }
     if let Some(heads) = metadata.get(HEADS).filter(|heads| **heads != shape.heads.to_string()) {
         bail!(
-            "it was made with {heads} attention heads, and the network {} has {}",
+            "it was made with {heads} attention heads, and the network {} has {}; train it with as many",
             config.name,
             shape.heads
         );

@@ -53,7 +53,8 @@ pub(crate) fn column(origin: &Origin, text: &str, column: &str) -> anyhow::Resul
     let source = origin.name();
     let separator = separator(text).map_or(b',', |(separator, ..)| separator);
     let rows: Result<Vec<csv::StringRecord>, _> = reader(text, separator).records().collect();
-    let rows = rows.with_context(|| format!("{source} is no table"))?;
+    let rows =
+        rows.with_context(|| format!("{source} is no table; leave out --column, or save it as CSV"))?;
     let first = rows
         .first()
         .with_context(|| format!("{source}: no line to train on; put one example on each line"))?;

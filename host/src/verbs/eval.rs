@@ -70,7 +70,10 @@ pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
     let (input, development) = (options.input.as_deref(), options.development);
     let corpus = scoring_list(&model, Wanted { input, preparation: &preparation, development })?;
     if corpus.held_out.is_empty() {
-        bail!("{}: no held-out line that the model can read; it holds out every tenth line", corpus.source);
+        bail!(
+            "{}: the model can read none of its held-out lines, every tenth; name the model's list with --input",
+            corpus.source
+        );
     }
     let some = options.lines.map(|count| spread(&corpus.held_out, count));
     let texts = some.as_ref().unwrap_or(&corpus.held_out);
