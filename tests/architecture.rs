@@ -1,5 +1,5 @@
-//! Imports run one way, in the core and in the host: a file uses only files listed above it in its `lib.rs`, and a folder of
-//! the host uses only the folders below it. And every kernel of the core is compiled for each instruction set by the host.
+//! Imports run one way, in the core and in the host. A file uses only files listed above it in its `lib.rs`; a folder of
+//! the host uses only the folders below it. The host compiles every kernel of the core for each instruction set.
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,7 @@ const HOST: [(&str, &[&str]); 5] = [
     ("verbs", &["cli", "show", "files", "engine"]),
 ];
 
-/// What the host's engine knows nothing of: options, files and terminals.
+/// Crates and modules that the host's engine must not use: options, files and terminals.
 const FOREIGN_TO_ENGINE: [&str; 13] = [
     "anstream",
     "anstyle",
@@ -58,7 +58,7 @@ impl Library {
                 self.read_folder(&path, &format!("{module}::"));
                 continue;
             }
-            // What files of the host are made from lies beside the code that fills it in.
+            // Templates of the host lie beside the code that fills them in.
             if path.extension().is_none_or(|extension| extension != "rs") {
                 continue;
             }
@@ -116,7 +116,7 @@ impl Library {
         (uses, wrong)
     }
 
-    /// What is wrong with the order of the files.
+    /// Faults in the order of the files.
     fn problems(&self) -> Vec<String> {
         let (uses, mut wrong) = self.uses();
         let listed = self.listed();
@@ -133,7 +133,7 @@ impl Library {
         wrong
     }
 
-    /// What is wrong with the folders of the host.
+    /// Faults in the folders of the host.
     fn folder_problems(&self) -> Vec<String> {
         let (uses, mut wrong) = (self.uses().0, Vec::new());
         let mut folders: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
@@ -371,7 +371,7 @@ fn listed_functions(file: &str, name: &str, implement: &str) -> BTreeMap<String,
     found
 }
 
-/// What is wrong with the host's list of kernels.
+/// Faults in the host's list of kernels.
 ///
 /// The trait has a body for each, so the compiler misses none that the host forgets: it would run at the baseline.
 fn kernel_problems(core: &str, host: &str) -> Vec<String> {

@@ -1,8 +1,8 @@
 //! The C that `export` writes draws the names that `sample` prints: on this machine, and on emulated chips.
 //!
-//! Where a compiler or an emulator is missing these tests say so and pass, unless `CI` is set. `.ci/emulators` installs all.
+//! Without a compiler or an emulator these tests say so and pass, unless `CI` is set. `.ci/emulators` installs all.
 //!
-//! Every network is made here from random numbers, so that no sum is as tame as in a trained one and nothing has to be trained.
+//! Every network has random weights: its sums are wilder than a trained one's, and no time goes into training.
 
 #[allow(dead_code, reason = "this compiles no Rust for chips")]
 #[path = "firmware/c.rs"]
@@ -95,7 +95,7 @@ fn every_small_network_in_c_draws_10_names_on_an_avr() {
     }
 }
 
-/// What a model may work in on an ATmega328P, which has 2 KB, besides its own stack and that of the program.
+/// Most bytes of a model's memory on an ATmega328P, which has 2 KB, besides the stacks of model and program.
 const UNO_RAM: usize = 1700;
 
 /// Temperatures in thousandths, and as `--temperature` takes them, to both ends: the last two draw evenly.
@@ -275,7 +275,7 @@ fn endings(header: &str, name: &str) -> BTreeSet<String> {
     lower.filter_map(|word| Some(word.strip_prefix(name)?.strip_prefix('_')?.to_owned())).collect()
 }
 
-/// With a header called x and another x_output, both would have an x_output_bias.
+/// Headers called x and x_output would both have an `x_output_bias`.
 #[test]
 fn no_two_names_of_models_make_one_name_of_c() {
     let folder = TempDir::new().unwrap();

@@ -147,7 +147,7 @@ fn the_cosine_schedule_is_the_reference_s() {
     assert_eq!(trace("linear"), [12, 10, 8, 6, 4, 2]);
 }
 
-/// What the firmware examples print on their chips, tests/firmware.rs compares with the same files.
+/// `tests/firmware.rs` compares the output of the firmware examples on their chips with these files.
 #[test]
 fn the_desktop_prints_what_the_firmware_examples_print() {
     let scene = Scene::new();
@@ -451,7 +451,7 @@ fn own_text_is_prepared_in_one_order_and_reported() {
         b"short\nmuchlongerthanthat\n",
         &["1 line of more than 12 characters dropped", "longest     18"],
     );
-    // Of one length, and that length is 1.
+    // A pattern of one length: 1.
     own_text(b"a\nb\nc\n", &["3 lines to train on", "longest     1 character\n"]);
     let same: String = ('a'..='t').map(|letter| format!("{letter}{letter}z\n")).collect();
     own_text(same.as_bytes(), &["18 lines to train on, 2 held out", "longest     3 characters"]);
@@ -483,7 +483,7 @@ fn a_few_lines_with_rare_characters_are_spared_and_said() {
     );
 }
 
-/// What `train` says of `lines` where nobody names a configuration.
+/// The messages of `train` about `lines` without `--config`.
 fn chosen_for(lines: &str) -> String {
     let scene = Scene::new();
     scene.write("names.txt", lines.as_bytes());
@@ -684,9 +684,9 @@ fn altered(bytes: &[u8], place: usize) -> Vec<u8> {
     altered
 }
 
-/// The reader's own checksum is too slow for 10,000 passes over 666 KB in a checked build, and a CRC is linear: a change
-/// of one byte changes it by an amount that depends on the place and the change alone, and is never 0. So the heavy test
-/// is for the slow script, and this one tries what it can.
+/// The reader's own checksum is too slow for 10,000 passes over 666 KB in a checked build. A CRC is linear: a change of
+/// one byte changes it by an amount that depends on place and change alone, and is never 0. So the slow script runs the
+/// heavy test, and this one tries part of it.
 #[test]
 fn changes_of_the_shipped_model_are_refused() {
     refuse_changes(40);
@@ -710,7 +710,7 @@ fn refuse_changes(count: u32) {
     }
 }
 
-/// What a finished run leaves, byte by byte.
+/// The files of a finished run, byte by byte.
 fn results(scene: &Scene, run: &str) -> [Vec<u8>; 3] {
     ["model.mdm", "loss.csv", "checkpoint.safetensors"].map(|file| scene.read(&format!("{run}/{file}")))
 }
@@ -762,7 +762,7 @@ fn integers_are_exported_trained_sampled_and_scored() {
         assert!(nelbo.as_f64().unwrap() < 40.0, "{eval}");
         assert!(scene.good(&["inspect", &file]).contains(format));
         assert_eq!(scene.good(&["inspect", "--model", &file]), scene.good(&["inspect", &file]));
-        // What is integers already stays, and is not made floats again.
+        // A model of integers stays one, and is not converted to floats.
         scene.good(&["export", "--model", &file, "--format", format, "--out", "again.mdm"]);
         assert_eq!(scene.read("again.mdm"), scene.read(&file));
         scene.bad(&["export", "--model", &file, "--format", "rust", "--out", "x.rs"], 1, &[format]);
@@ -1420,7 +1420,7 @@ fn command_of_a_bound_user(scene: &Scene, arguments: &[&str]) -> Command {
     if text(&Command::new("id").arg("-u").output().unwrap().stdout).trim() != "0" {
         return scene.command(arguments);
     }
-    // Where the program was built may be closed to others.
+    // The folder of the build may be closed to others.
     fs::copy(env!("CARGO_BIN_EXE_micro-diffusion"), scene.path("program")).unwrap();
     for name in ["", "run"] {
         fs::set_permissions(scene.path(name), fs::Permissions::from_mode(0o777)).unwrap();
@@ -1479,9 +1479,9 @@ fn wait_for(path: &Path) {
     panic!("{} does not appear", path.display());
 }
 
-/// Kills training `kills` times at random moments, resuming after each, and expects what was saved to be there each time,
-/// readable and no less than before, and at each run's end the bytes of a run left in peace. What is begun after an end is
-/// another run.
+/// Kills training `kills` times at random moments and resumes it after each. Everything saved must be there, readable,
+/// with no fewer steps than before. A finished run must have the bytes of an undisturbed one;
+/// another run begins after it.
 #[cfg(unix)]
 fn kill_and_resume(kills: u32) {
     use std::os::unix::process::ExitStatusExt;
@@ -1644,7 +1644,7 @@ fn scores_agree_with_each_other() {
         assert!((length + letters - nll).abs() < 1e-9 && letters > 0.0, "{text}");
         assert_eq!(text["surprise_nats"].as_array().unwrap().len(), name.len(), "{text}");
     }
-    // Of one letter, its surprise given all others is all there is besides its length.
+    // A text of one letter costs its length and its letter's surprise given nothing else.
     let report: serde_json::Value =
         serde_json::from_str(&scene.good(&["score", "--json", "--orders", "3", "q"])).unwrap();
     let text = &report["texts"][0];
@@ -1902,7 +1902,7 @@ fn names_are_said_to_be_new_held_out_or_training_lines() {
         let output = scene.run(&[verb, "--model", "alone.mdm"]);
         let said = text(&output.stderr);
         assert!(output.status.success() && said.contains("alone.mdm does not say which list"), "{said}");
-        // What it says to do can be done, and says which names are new.
+        // The advice works, and then tells which names are new.
         assert!(said.contains("name the list with --input, or give the run folder with --model"), "{said}");
         let listed = scene.run(&[verb, "--model", "alone.mdm", "--input", "names.txt"]);
         let whole = scene.run(&[verb, "--model", "run"]);
@@ -2077,8 +2077,8 @@ fn names_on_a_terminal_have_marks() {
     assert!(!quiet.contains(['†', '‡']), "{quiet}");
 }
 
-/// What a message quotes for a shell stays whole on a terminal, so that it can be pasted, and letters have one blank before an
-/// arrow, however wide the alphabet is.
+/// Text quoted for a shell stays whole on a terminal, so that it can be pasted. Letters have one blank before an arrow,
+/// however wide the alphabet.
 #[cfg(target_os = "linux")]
 #[test]
 fn what_is_quoted_stays_whole_on_a_terminal() {

@@ -1,9 +1,8 @@
 //! Firmware on emulated chips: the same names and the same bits as on the desktop, nothing that can panic, and what it
 //! costs.
 //!
-//! Where QEMU or the chips' targets are missing these tests say so and pass. `.ci/emulators` installs both, and where the
-//! variable `CI` is set every test must run: a missing tool then is a failure, and so is another compiler than the one
-//! that made the table of costs.
+//! Without QEMU or the chips' targets these tests say so and pass. `.ci/emulators` installs both. If the variable `CI` is
+//! set, a missing tool is a failure, and so is another compiler than that of the table of costs.
 //!
 //! `cargo test` tries the micro:bit; the other chips and the table take minutes, and `.ci/slow` runs them.
 
@@ -33,9 +32,9 @@ const COMPARED: [Chip; 3] = [MICROBIT, CORTEX_M4F, RISC_V];
 const EXAMPLE: Program =
     Program { package: "core/examples/firmware", binary: "micro-diffusion-firmware", features: "" };
 
-/// What the example prints, and `sample --trace` for the same model and seed.
+/// The output of the example, and of `sample --trace` for its model and seed.
 const NAMES: &str = include_str!("golden/firmware.txt");
-/// What the ten-cent program prints, and `sample` for the same model and seed.
+/// The output of the ten-cent program, and of `sample` for its model and seed.
 const TEN_CENT_NAMES: &str = include_str!("golden/ten-cent.txt");
 
 /// Runs a program of the checks on the desktop and on the chips, and compares every line.
@@ -91,8 +90,8 @@ fn every_chip_trains_to_the_desktops_bits() {
     training(&COMPARED);
 }
 
-/// Of 32-bit floats some changes, of integers every cut and every flipped bit, and every flipped bit under a checksum that
-/// matches: each is an error, or a model that draws texts.
+/// Bad bytes: some changes of a file of 32-bit floats; every cut and every flipped bit of a file of integers; every
+/// flipped bit under a checksum that matches. Each is an error, or a model that draws texts.
 fn bad_bytes(chips: &[Chip]) {
     let Some(tools) = tools() else { return };
     let folder = build_for_desktop("release");
@@ -203,8 +202,8 @@ fn multiplies(code: &[u8]) -> bool {
     found
 }
 
-/// The linker was given exactly the chip's 16 KB and 2 KB; the names come from a stack within the 2 KB, and no instruction
-/// multiplies or divides, which the emulated chip would do.
+/// The linker had exactly the chip's 16 KB and 2 KB. The stack stays within the 2 KB, and no instruction multiplies or
+/// divides, which the emulated chip could do.
 #[test]
 #[ignore = "takes minutes; run by the slow script"]
 fn the_ten_cent_program_fits_its_chip() {
@@ -225,7 +224,7 @@ fn the_ten_cent_program_fits_its_chip() {
 #[ignore = "takes minutes; run by the slow script"]
 fn a_stack_too_deep_for_the_ten_cent_chip_ends_its_program() {
     let Some(tools) = tools().filter(Tools::has_ten_cent) else { return };
-    // It begins 1 KB lower, so that it has half of the memory.
+    // The stack begins 1 KB lower, so that it has half of the memory.
     let half = r#"target.riscv32emc-unknown-none-elf.rustflags=["-Clink-arg=--defsym=stack_top=0x80000400"]"#;
     let elf = tools.build_with(TEN_CENT_EXAMPLE, TEN_CENT.target, &["--config", half]).unwrap();
     assert_eq!(tools.run(TEN_CENT, &elf, &[]), (Some(1), String::new()));

@@ -142,8 +142,8 @@ impl Oracle {
     }
 }
 
-/// How many standard deviations χ² is above its mean, for `counts` of kinds that have the probabilities `expected` up to a
-/// factor. Kinds that are expected fewer than five times are one.
+/// The distance of χ² above its mean in standard deviations, for `counts` of kinds with probabilities `expected` up to a
+/// factor. Kinds expected fewer than five times are counted as one.
 #[track_caller]
 fn deviation<K: Ord + std::fmt::Debug>(counts: &BTreeMap<K, usize>, expected: &BTreeMap<K, f64>) -> f64 {
     let texts = counts.values().sum::<usize>() as f64;
@@ -172,7 +172,7 @@ fn deviation<K: Ord + std::fmt::Debug>(counts: &BTreeMap<K, usize>, expected: &B
     (square - (kinds - 1.0)) / (2.0 * (kinds - 1.0)).sqrt()
 }
 
-/// How often each of `kinds` occurs.
+/// Counts of each of `kinds`.
 fn counted<K: Ord>(kinds: impl Iterator<Item = K>) -> BTreeMap<K, usize> {
     let mut counts = BTreeMap::new();
     for kind in kinds {
@@ -184,7 +184,7 @@ fn counted<K: Ord>(kinds: impl Iterator<Item = K>) -> BTreeMap<K, usize> {
 /// χ² this many standard deviations above its mean does not happen.
 const NEVER: f64 = 5.0;
 
-/// Which form a text gets is what its trace begins with.
+/// A trace begins with the text's form.
 #[test]
 fn the_letters_of_a_pattern_stand_where_they_are_likely() {
     let folder = TempDir::new().unwrap();

@@ -1,5 +1,5 @@
-//! How a list comes in: its encoding, what is dropped of it, its columns, stdin, and a list that is gone or altered when its run
-//! is taken up again.
+//! Reading lists: encodings, dropped characters, columns, stdin, and lists that are gone or altered when their run is
+//! resumed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -112,7 +112,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// What is expected of `stderr`, each part of it.
+/// Asserts each part of `stderr`.
 #[track_caller]
 fn says(stderr: &str, parts: &[&str]) {
     for part in parts {
@@ -164,7 +164,7 @@ fn what_is_not_seen_but_shapes_its_neighbours_stays() {
     assert_eq!(lines[..kept.len()], kept);
     assert_eq!(lines[kept.len()..], ["ab", "می", "👩", "a", "x", "का"]);
     says(&stderr, &["6 characters dropped that cannot be seen"]);
-    // What stays is seen in the alphabet by its code point.
+    // Characters that stay show their code points in the alphabet.
     says(&stderr, &["U+200C U+200D U+FE0F"]);
     // Prepared once more, it is the same.
     scene.step(&["--input", "run/prepared_list.txt", "--out", "again"]);
@@ -227,7 +227,7 @@ fn what_is_not_utf_8_is_named_with_a_command_that_helps() {
         scene.paste(command);
         assert_eq!(scene.read("it's a list.txt"), list, "{encoding}");
     }
-    // What the wrong advice would have made of them.
+    // Lists that the wrong advice would have made.
     for (encoding, list) in [("WINDOWS-1252", "O’Tamu\nŒvar\n"), ("UTF-16", "anna\nbob\n")] {
         scene.write("list", list.as_bytes());
         scene.paste(&format!("iconv -f UTF-8 -t {encoding} < list | iconv -f LATIN1 -t UTF-8 > wrong"));
@@ -243,7 +243,7 @@ fn what_is_not_utf_8_is_named_with_a_command_that_helps() {
     scene.write("mixed", &bytes);
     let stderr = scene.bad(&["train", "--input", "mixed"]);
     says(&stderr, &["line 4", "3 others"]);
-    // That command reports what it left out by its exit code.
+    // The command reports dropped bytes by its exit code.
     scene.paste(&format!("{} || true", stderr.trim_end().split_once(" with: ").unwrap().1));
     says(&scene.read("mixed.txt"), &["Zoë\nRené\nJosé\nMara\n"]);
 }
@@ -496,7 +496,7 @@ fn columns_are_those_of_the_screen() {
     let mut lines = table.lines();
     let heading = lines.next().unwrap();
     let place = heading.find("T = 1.5").unwrap();
-    // What the marks mean follows after an empty line.
+    // The legend follows after an empty line.
     for line in lines.take_while(|line| !line.is_empty()) {
         let mut column = 0;
         let starts: Vec<usize> = line

@@ -1,4 +1,4 @@
-//! What `export` writes, read by others: NumPy, a C compiler and rustc compute the logits that the core computes.
+//! Exports, read by others: NumPy, a C compiler and rustc compute the logits that the core computes.
 
 use std::fs;
 use std::io::Write;
@@ -65,7 +65,7 @@ fn trained(config: &str) -> TempDir {
     trained_with(config, &[])
 }
 
-/// The same, trained with `more` arguments.
+/// A folder with a run trained with `more` arguments.
 fn trained_with(config: &str, more: &[&str]) -> TempDir {
     let folder = TempDir::new().unwrap();
     let names: String =
@@ -104,7 +104,7 @@ fn logits<M: Model<L, V>, const L: usize, const V: usize>(file: &[u8], texts: &[
     scores.map(|scores| scores.into_iter().map(|score| f64::from(score) / 65_536.0).collect()).collect()
 }
 
-/// What `denoiser` says of each text, position by position.
+/// The scores of `denoiser` for each text, position by position.
 fn scores<D: Denoiser<L, V>, const L: usize, const V: usize>(
     mut denoiser: D,
     texts: &[Masked],
@@ -146,7 +146,7 @@ fn line(text: &Masked) -> String {
     numbers.collect::<Vec<_>>().join(" ")
 }
 
-/// What the script `name` prints of `texts` for the model `file` of `folder`.
+/// The output of the script `name` about `texts`, for the model `file` of `folder`.
 fn numpy(name: &str, folder: &Path, file: &str, texts: &[Masked]) -> String {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/interchange").join(name);
     let mut python = Command::new("python3");
@@ -268,7 +268,7 @@ fn pytorch_trains_and_comes_back() {
     assert!(printed.ends_with(&names), "{printed}");
 }
 
-/// What a script of tests/peers prints about the model in `run` of a folder.
+/// The output of a script of tests/peers about the model in `run` of a folder.
 #[track_caller]
 fn peer(folder: &Path, script: &str, arguments: &[&str]) -> String {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/peers").join(script);

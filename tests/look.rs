@@ -1,4 +1,4 @@
-//! What people look at: the animation, the pictures and the report, the manual, and the keys of the JSON.
+//! Everything that people look at: the animation, the pictures and the report, the manual, and the keys of the JSON.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -57,8 +57,8 @@ fn on_a_terminal(
     Some(String::from_utf8(output.stdout).unwrap())
 }
 
-/// What a terminal of `columns` shows after `text`, line by line. Knows what the animation uses: up, clear line, colours,
-/// the cursor's visibility. Panics where a line is too long or anything else is asked for.
+/// The lines that a terminal of `columns` columns shows after `text`. Knows the controls of the animation: up, clear
+/// line, colours, the cursor's visibility. Panics where a line is too long, or at any other control.
 #[cfg(target_os = "linux")]
 fn screen(text: &str, columns: usize) -> Vec<String> {
     let (mut lines, mut row) = (vec![String::new()], 0_usize);
@@ -254,8 +254,8 @@ fn text_in_pictures_is_text() {
     assert!(report.contains("&lt;") && report.contains("&amp;") && !report.contains("&\">"));
 }
 
-/// The candidates beside a step are those it drew from: the likeliest has the probability that the picture shows, and
-/// the drawn letters make the name.
+/// The candidates beside a step are those of the draw. The likeliest has the probability in the picture, and the drawn
+/// letters make the name.
 #[test]
 fn a_step_shows_what_it_chose_from() {
     let folder = scene();
@@ -333,7 +333,7 @@ fn names_that_are_lines_of_the_list_are_marked() {
     let copies = expected.iter().filter(|(_, sign)| sign == "†").count();
     assert!(copies > 1 && copies < 20, "{copies} copies");
     assert!(read("names.svg").contains(&format!("{copies} training lines †")), "the legend counts them");
-    // The same names from the first step to the last.
+    // Names of fixed numbers, from the first step to the last.
     let previews = read("previews.tsv");
     let rows: Vec<Vec<&str>> = previews.lines().map(|line| line.split('\t').collect()).collect();
     assert_eq!(
@@ -499,8 +499,8 @@ fn the_curve_of_a_killed_run_goes_on() {
     }
 }
 
-/// The curve's last estimate and the score of record are of the same lines and differ as their errors over orders say: in the
-/// root mean square over three seeds by two at most.
+/// The curve's last estimate and the score of record are of equal lines. They differ as their errors over orders tell: by
+/// at most two in the root mean square over three seeds.
 #[test]
 fn the_curve_ends_at_the_score() {
     let folder = scene();

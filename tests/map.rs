@@ -1,8 +1,8 @@
 //! Compares the audit guide, `core/AUDIT.md`, with the code.
 //!
 //! The guide's map must list each public function of the core, each function of the method, and each function of the host
-//! that computes. This fails where a name is wrong, where a function is in no row, where a backward pass has no gradient
-//! check, and where a table that is counted out of the code is stale (`AUDIT=renew` writes those again).
+//! that computes. Fails where a name is wrong, a function is in no row, or a backward pass has no gradient check. Also
+//! fails where a table counted out of the code is stale; `AUDIT=renew` writes those tables again.
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
@@ -84,13 +84,13 @@ impl Source {
     }
 }
 
-/// What the guide is compared with.
+/// The code that the guide is compared with.
 #[derive(Clone)]
 struct Code {
     core: Vec<Source>,
     host: Vec<Source>,
     tests: Vec<Source>,
-    /// What the gradient checks share with other tests.
+    /// Helpers that the gradient checks share with other tests.
     common: Vec<Source>,
 }
 
@@ -451,7 +451,7 @@ fn excused(guide: &str, host: &[Function], named: &BTreeSet<String>) -> (BTreeSe
     (all, wrong)
 }
 
-/// What each function of some test files calls, and the types and traits that it mentions.
+/// Calls of each function of some test files, and the types and traits that it mentions.
 #[derive(Default)]
 struct Uses {
     calls: BTreeMap<String, BTreeSet<String>>,
@@ -495,7 +495,7 @@ impl<'ast> Visit<'ast> for Uses {
 }
 
 impl Uses {
-    /// What `function` calls and mentions, itself or in what it calls.
+    /// Calls and mentions of `function`, its own and those of functions that it calls.
     fn reached(&self, function: &str) -> (BTreeSet<String>, BTreeSet<String>) {
         let (mut called, mut mentioned) = (BTreeSet::new(), BTreeSet::new());
         let mut next = vec![function.to_owned()];
@@ -594,7 +594,7 @@ fn is_backward(name: &str) -> bool {
     name == "gradient" || name.contains("backward")
 }
 
-/// What is wrong with the map.
+/// Faults of the map.
 fn problems(guide: &str, code: &Code) -> Vec<String> {
     let (rows, mut wrong) = map(guide);
     let (functions, host) = (functions(&code.core), host_functions(&code.host));
@@ -1011,7 +1011,7 @@ fn section<'a>(manifest: &'a str, name: &str) -> Vec<&'a str> {
     lines.take_while(|line| !line.starts_with('[')).filter(|line| !line.is_empty()).collect()
 }
 
-/// What a manifest depends on.
+/// The dependencies of a manifest.
 fn dependencies(manifest: &str, section_name: &str) -> BTreeSet<String> {
     let names = section(manifest, section_name).into_iter().filter_map(|line| line.split_once(" ="));
     names.map(|(name, _)| name.to_owned()).collect()

@@ -1,4 +1,4 @@
-//! What a run and its scores are made of, besides the network: the order of the texts, the rows of a batch, means, standard
+//! The parts of a run and its scores besides the network: the order of the texts, the rows of a batch, means, standard
 //! errors and divergences.
 #![allow(
     clippy::arithmetic_side_effects,

@@ -1,4 +1,4 @@
-//! Which drawn texts are called new.
+//! Drawn texts that are called new.
 
 use micro_diffusion_cli::files::novelty::{Known, Novelty};
 use micro_diffusion_cli::files::readers;

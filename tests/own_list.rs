@@ -1,6 +1,6 @@
 //! A list of one's own, from its lines to names on an emulated chip that are those of the desktop.
 //!
-//! Where QEMU or the chip's target is missing this says so and passes, unless `CI` is set.
+//! Without QEMU or the chip's target this test says so and passes, unless `CI` is set.
 
 use std::fs;
 use std::path::Path;

@@ -1,8 +1,8 @@
-//! The page that `export --format html` writes: its modules come from the sources, it draws the names of `sample`, it is small, and
-//! in a browser it does what a visitor expects.
+//! The page that `export --format html` writes. Its modules come from the sources, it draws the names of `sample`, it is
+//! small, and a browser shows what a visitor expects.
 //!
-//! Where a tool is missing these tests say so and pass. `.ci/emulators` installs the compiler and Node.js, `.ci/browser` the
-//! browser and what drives it, and where the variable `CI` is set every test must run.
+//! Without a tool these tests say so and pass. `.ci/emulators` installs the compiler and Node.js, `.ci/browser` the
+//! browser and its driver. If the variable `CI` is set, every test must run.
 
 #![allow(dead_code, reason = "not every test crosses")]
 
@@ -25,7 +25,7 @@ fn run(folder: &Path, arguments: &[&str]) -> (bool, String, String) {
     (output.status.success(), text(output.stdout), text(output.stderr))
 }
 
-/// What the program prints.
+/// The stdout of the program.
 fn stdout(folder: &Path, arguments: &[&str]) -> String {
     let (success, stdout, stderr) = run(folder, arguments);
     assert!(success, "{arguments:?}: {stderr}");
@@ -256,7 +256,7 @@ fn a_page_says_what_it_lacks() {
     assert!(!success && said.contains("this network exists in floats only"), "{said}");
 }
 
-/// What a name of a file holds does not become a part of the page.
+/// The name of a file does not become a part of the page.
 #[test]
 fn a_path_is_text_in_the_page() {
     let folder = TempDir::new().unwrap();
@@ -280,7 +280,8 @@ fn browser() -> Option<&'static str> {
     names.into_iter().find(|name| output(Command::new(name).arg("--version")).is_some())
 }
 
-/// What a test in a browser is told: the browser, the modules that drive it, and where pictures go. `None` where one is missing.
+/// The arguments of a test in a browser: the browser, the modules that drive it, and the folder for pictures. `None` if
+/// one is missing.
 fn stage() -> Option<serde_json::Map<String, serde_json::Value>> {
     let modules = project().join("target/browser/node_modules/");
     let how = "`.ci/browser` installs it";
@@ -389,7 +390,7 @@ fn a_visitor_sees_names_emerge() {
     play("browser.mjs", folder.path(), cases);
 }
 
-/// Where the program `name` lies.
+/// The path of the program `name`.
 fn which(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap();
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.exists()).unwrap()

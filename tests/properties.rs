@@ -1,4 +1,4 @@
-//! What must hold whatever the numbers, texts and patterns are: each property on inputs that proptest draws and shrinks.
+//! Properties that hold for all numbers, texts and patterns, each on inputs that proptest draws and shrinks.
 //!
 //! `PROPTEST_CASES` says how many of them; the default is few, so that the tests stay quick.
 use std::collections::BTreeSet;

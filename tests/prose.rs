@@ -136,7 +136,7 @@ fn paragraphs(text: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// What is not plain about the comments of `text`.
+/// Faults in the comments of `text`.
 fn not_plain(text: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     for (number, paragraph) in paragraphs(text) {

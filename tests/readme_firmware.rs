@@ -1,8 +1,8 @@
-//! The firmware guide's program as a reader gets it: its four files are taken out, pasted into an empty package, built and run on an
-//! emulated chip, where they print the desktop's names. And it fits every board of the guide's table.
+//! The firmware guide's program as a reader gets it. Its four files are pasted into an empty package, built, and run on
+//! an emulated chip, where they print the desktop's names. The program also fits every board of the guide's table.
 //!
-//! Where QEMU or the chips' targets are missing these tests say so and pass. `.ci/emulators` installs both, and where the
-//! variable `CI` is set every test must run.
+//! Without QEMU or the chips' targets these tests say so and pass. `.ci/emulators` installs both. If the variable `CI` is
+//! set, every test must run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ fn package(bytes: &[u8]) -> TempDir {
         fs::write(path, format!("{text}\n")).unwrap();
     }
     fs::write(folder.path().join("src/names-int4.mdm"), bytes).unwrap();
-    // What is committed is tried, and not what was published.
+    // The committed crate is tried, not the published one.
     let here = format!("{{ path = {:?} }}", project().canonicalize().unwrap().join("core"));
     let published = r#"{ git = "https://github.com/micro-diffusion/micro-diffusion-rs" }"#;
     replace(&folder.path().join("Cargo.toml"), published, &here);
@@ -74,7 +74,7 @@ fn compiler(targets: &[&str]) -> Option<Compiler> {
     found
 }
 
-/// What the program prints.
+/// The stdout of the program.
 fn stdout(folder: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_micro-diffusion"));
     let output = command.args(arguments).current_dir(folder).stdin(Stdio::null()).output().unwrap();
@@ -82,8 +82,8 @@ fn stdout(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Whether the guide's package with `model`, and with the first of each of `changes` replaced by the second in its program, prints the
-/// names of `sample` on the emulated micro:bit.
+/// Whether the guide's package with `model` prints the names of `sample` on the emulated micro:bit. Each of `changes`
+/// replaces the first of its texts in the program.
 fn check(model: &Path, changes: &[(&str, &str)]) {
     let Some(compiler) = compiler(&[TARGET]) else { return };
     if output(Command::new("qemu-system-arm").arg("--version")).is_none() {

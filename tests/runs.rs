@@ -256,7 +256,7 @@ fn new_names_are_no_lines_of_the_list_and_unique_ones_no_repeats() {
     assert!(found.lines().count() == 500 && found.lines().all(|name| !names.contains(name)));
 }
 
-/// What is written must not hang on who reads the names.
+/// The files of a run must not depend on whether someone reads its names.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_reader_who_leaves_takes_nothing_from_the_run_folder() {

@@ -1,11 +1,11 @@
 //! Training and drawing give the same bits on aarch64 and on wasm32 as on this machine.
 //!
-//! `tests/targets` is one program for all three: core's own loops train every kind of network for a few steps, models in
-//! every number format draw texts, and each line it prints holds hashes of all bits. The chips have tests of their own in
-//! firmware.rs, and the instruction sets of x86-64 in widths.rs.
+//! `tests/targets` is one program for all three. In it core's own loops train every kind of network for a few steps, and
+//! models in every number format draw texts. Each line of its output holds hashes of all bits. The chips have tests of
+//! their own in firmware.rs, and the instruction sets of x86-64 in widths.rs.
 //!
-//! Where a compiler, QEMU or Node.js is missing, this test says so and passes. `.ci/emulators` installs them, and where the
-//! variable `CI` is set a missing tool is a failure.
+//! Without a compiler, QEMU or Node.js this test says so and passes. `.ci/emulators` installs them. If the variable `CI`
+//! is set, a missing tool is a failure.
 
 // The core's lints are for firmware.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -41,7 +41,7 @@ fn target_folder() -> PathBuf {
     project().join("target/targets")
 }
 
-/// What the program prints on this machine, in a build with the arguments `profile`.
+/// The output of the program on this machine, in a build with the arguments `profile`.
 fn on_the_desktop(profile: &[&str]) -> String {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(folder()).args(["run", "--locked", "--quiet"]).args(profile);
@@ -49,7 +49,7 @@ fn on_the_desktop(profile: &[&str]) -> String {
 }
 
 impl Target {
-    /// What the program prints there; `None`, with the reason on stderr, where a tool is missing.
+    /// The output of the program there; `None`, with the reason on stderr, if a tool is missing.
     fn run(&self) -> Option<String> {
         let how = "`.ci/emulators` installs it on Debian";
         let Some(compiler) = Compiler::find(&[self.name]) else {

@@ -31,7 +31,7 @@ fn an_arduino_library_is_complete() {
     let properties = read("library.properties");
     let property =
         |key: &str| properties.lines().find_map(|line| line.strip_prefix(&format!("{key}="))).unwrap();
-    // What the library specification asks for.
+    // Checks the rules of the library specification.
     for key in ["author", "maintainer", "sentence", "paragraph"] {
         assert!(!property(key).is_empty(), "{key}");
     }
@@ -85,7 +85,7 @@ fn an_arduino_library_is_complete() {
     assert!(said.contains("a library is a folder"), "{said}");
 }
 
-/// Of floats the error is a command that works, and of a model that no AVR can address a note says so.
+/// For floats the error holds a command that works. For a model too large for an AVR a note says so.
 #[test]
 fn an_arduino_library_says_what_it_needs() {
     let folder = TempDir::new().unwrap();
@@ -140,7 +140,7 @@ fn no_header_of_a_library_hides_one_of_the_system() {
     }
 }
 
-/// What the sketch prints, by `sample`.
+/// The lines that the sketch must print, by `sample`.
 fn dreams(model: &str, num: &str) -> String {
     let sample = ["sample", "--model", model, "--seed", "1", "--trace", "--num", num];
     good(project(), &sample).replace(" → ", " ")
@@ -166,14 +166,14 @@ fn the_arduino_sketch_prints_the_names_of_sample() {
 /// The core of Arduino for AVR, as Debian has it.
 const ARDUINO: &str = "/usr/share/arduino/hardware/arduino/avr";
 
-/// What the README says of the sketch and of a name on the Uno; none may grow by more than 5 %.
+/// The README's figures of the sketch and of a name on the Uno; none may grow by more than 5 %.
 const SKETCH_FLASH: usize = 17_528;
 const SKETCH_MEMORY: usize = 1_461;
 const MEAN_SECONDS: f64 = 0.137;
 const MOST_SECONDS: f64 = 0.224;
 
-/// The sketch with Arduino's own core on the Uno's chip, emulated: its names, within what the bootloader leaves of 32 KB of flash, and
-/// with memory left for the stack.
+/// The sketch with Arduino's own core on the Uno's emulated chip prints the right names. It stays within the flash that
+/// the bootloader leaves of 32 KB, and leaves memory for the stack.
 #[test]
 fn an_arduino_uno_dreams_up_names() {
     let Some(target) = tried(&[ATMEGA328P]).pop() else { return };
@@ -247,7 +247,7 @@ fn an_arduino_uno_dreams_up_names() {
     assert_eq!(names, dreams(&model, "6"));
 }
 
-/// What a name costs the Uno's chip, optimised for size as by Arduino, without its core: printed, for the README.
+/// Prints the cost of a name on the Uno's chip, optimised for size as by Arduino, without Arduino's core: for the README.
 #[test]
 fn a_name_takes_an_atmega328p_a_seventh_of_a_second() {
     let Some(target) = tried(&[ATMEGA328P]).pop() else { return };

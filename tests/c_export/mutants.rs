@@ -37,7 +37,7 @@ fn constants(header: &str) -> Vec<Mutant> {
     let (mut table, mut elsewhere) = (false, false);
     for (line, whole) in header.lines().enumerate() {
         let code = whole.split("//").next().unwrap();
-        // What only an AVR compiles.
+        // Code that only an AVR compiles.
         elsewhere = (elsewhere || code.starts_with("#ifdef __AVR__"))
             && !code.starts_with("#else")
             && !code.starts_with("#endif");
@@ -67,8 +67,8 @@ fn constants(header: &str) -> Vec<Mutant> {
     found
 }
 
-/// Twenty constants of a header changed one at a time: a shift by one more, a mask without its highest bit, a table entry with another
-/// highest bit. No change leaves both the names and the parts as they were.
+/// Changes twenty constants of a header one at a time: a shift by one more, a mask without its highest bit, a table entry
+/// with another highest bit. Each change must change the names or the parts.
 fn mutants_are_caught(scene: &Scene, seed: u64) {
     let Some(target) = tried(&[CLANG]).pop() else { return };
     let header = scene.header();
@@ -87,7 +87,7 @@ fn mutants_are_caught(scene: &Scene, seed: u64) {
     let more: Vec<&str> =
         told.iter().map(String::as_str).chain(["-DTEXTS=4000", "-O1", "-Wno-error"]).collect();
     let likeliest = [&more[..], &["-DTHOUSANDTHS=0"]].concat();
-    // What each program prints; an error is none of it, nor is what it prints before it is stopped.
+    // The output of each program; a program that fails or is stopped has none.
     let programs = [("names.c", &more), ("parts.c", &more), ("names.c", &likeliest)];
     let prints = |(name, more): (&str, &Vec<&str>)| -> Option<String> {
         let source = project().join("tests/firmware/c").join(name);
@@ -136,7 +136,7 @@ fn evenly(positions: usize) -> Vec<[u8; 4]> {
 #[ignore = "half a minute; run by the slow script"]
 fn every_changed_constant_of_the_c_changes_what_it_draws() {
     let (alphabet, seed) = (characters(26), 20);
-    // Where shifts are at least 1.
+    // Shifts that are at least 1.
     let int4 = random_model::<PerceptronSmall, Int4, 12, 26>(&alphabet, &evenly(12));
     mutants_are_caught(&Scene::of(&Case { name: "perceptron".to_owned(), bytes: int4 }), seed);
     let int8 = random_model::<ConvolutionSmall, Int8, 16, 26>(&alphabet, &evenly(16));

@@ -1,4 +1,4 @@
-//! What the parts of the C compute, against the core.
+//! The parts of the C against the core.
 
 use micro_diffusion::categorical::{power_of_two, scale_in_halves};
 use micro_diffusion::config::{ConvolutionChip, ConvolutionSmall, Perceptron, PerceptronSmall, Residual};
@@ -23,7 +23,7 @@ impl Hash {
     }
 }
 
-/// What parts.c prints, by the core, for a model `I`.
+/// The output of parts.c for a model `I`, computed by the core.
 fn parts<I: IntegerModel<L, V>, const L: usize, const V: usize>(bytes: &[u8], texts: u32) -> String {
     let draw = |a: u32, b: u32| threefry2x32([1, 2], [a, b]);
     let (mut random, mut uniform, mut weights, mut all) = (Hash::NEW, Hash::NEW, Hash::NEW, Hash::NEW);

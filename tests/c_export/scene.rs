@@ -32,7 +32,7 @@ pub(crate) fn program(folder: &Path, arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-/// What the program prints in `folder`.
+/// The stdout of the program in `folder`.
 #[track_caller]
 pub(crate) fn good(folder: &Path, arguments: &[&str]) -> String {
     let output = program(folder, arguments);
@@ -40,7 +40,7 @@ pub(crate) fn good(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What the program says in `folder`, where it fails.
+/// The stderr of the program in `folder`, where it fails.
 #[track_caller]
 pub(crate) fn bad(folder: &Path, arguments: &[&str]) -> String {
     let output = program(folder, arguments);
@@ -48,7 +48,7 @@ pub(crate) fn bad(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
-/// Those of `targets` that can be tried; says so of the others.
+/// The `targets` that can be tried; names the others.
 pub(crate) fn tried(targets: &[Target]) -> Vec<Target> {
     let here = |target: &&Target| match target.missing() {
         Some(tool) => {
@@ -66,7 +66,7 @@ pub(crate) fn characters(count: usize) -> String {
     all.take(count).collect()
 }
 
-/// How many training texts have each length: three to seven letters, so that a long one is rare.
+/// Training texts of each length, three to seven letters, so that a long text is rare.
 pub(crate) fn lengths(positions: usize) -> Vec<[u8; 4]> {
     (1..=positions)
         .map(|n| if (3..=7).contains(&n) { (200 + 7 * n as u32).to_le_bytes() } else { [0; 4] })
@@ -172,10 +172,10 @@ pub(crate) fn large_convolutions() -> Vec<Case> {
     })
 }
 
-/// From one seed to the next: both halves of a seed are other ones.
+/// The step between seeds, which changes both halves of a seed.
 pub(crate) const STRIDE: u64 = (1 << 32) + 1;
 
-/// What names.c is told to draw the names of so many seeds.
+/// The macros by which names.c draws names of this many seeds.
 pub(crate) fn told(seeds: u32, orders: usize) -> [String; 4] {
     let seed = format!("-DSEED(i)=(i * {STRIDE}u)");
     [format!("-DNAMES={seeds}"), format!("-DORDERS={orders}"), seed, "-DNUMBER(i)=0".to_owned()]
@@ -215,7 +215,7 @@ impl Scene {
         fs::read_to_string(self.path().join(format!("{}.h", self.name))).unwrap()
     }
 
-    /// What `sample` prints for `seeds` seeds in random order, and by confidence if `orders` is 2.
+    /// The output of `sample` for `seeds` seeds in random order, and in confidence order if `orders` is 2.
     pub(crate) fn names(&self, seeds: u32, orders: usize) -> String {
         let mut names = String::new();
         for order in ["random", "confidence"].into_iter().take(orders) {
@@ -228,7 +228,7 @@ impl Scene {
         names
     }
 
-    /// What the C program `source` prints, compiled for `target`.
+    /// The output of the C program `source`, compiled for `target`.
     pub(crate) fn c(&self, source: &str, target: Target, more: &[&str]) -> String {
         let source = project().join("tests/firmware/c").join(source);
         let program = target.compile(&source, self.path(), &self.name, more);

@@ -15,13 +15,13 @@ pub fn project() -> &'static Path {
 /// Says why a check is left out.
 ///
 /// # Panics
-/// Where the variable `CI` is set.
+/// The variable `CI` is set.
 pub fn skip(reason: &str) {
     assert!(std::env::var_os(REQUIRED).is_none(), "{REQUIRED} is set, but {reason}");
     eprintln!("SKIPPED: {reason}");
 }
 
-/// What `command` prints on stdout; `None` where it cannot be run or fails.
+/// The stdout of `command`; `None` if it cannot run or fails.
 pub fn output(command: &mut Command) -> Option<String> {
     let output = command.output().ok().filter(|output| output.status.success())?;
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
@@ -33,7 +33,7 @@ pub fn run_build(cargo: &mut Command) -> Result<(), String> {
     output.status.success().then_some(()).ok_or_else(|| String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// What compiles for other targets.
+/// A compiler for other targets.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Compiler {
     /// The one that compiles this test, with rustup's targets.

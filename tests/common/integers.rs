@@ -168,7 +168,7 @@ pub fn agrees<I: IntegerModel<L, V>, const L: usize, const V: usize>(
     }
 }
 
-/// What trains for the integers of `P` computes what they compute: the same scores of masked positions, to the bit.
+/// Training for the integers of `P` computes the integers' own results: equal scores of masked positions, to the bit.
 pub fn training_computes_integers<
     M: Quantisable<L, V>,
     P: Precision + 'static,

@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Helpers that the tests share.
 pub mod cross;
 pub mod integers;
 pub mod naive;

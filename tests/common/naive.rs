@@ -47,7 +47,7 @@ impl Hidden {
         }
     }
 
-    /// What a residual stream holds of x.
+    /// The value of x that a residual stream holds.
     fn held(&mut self, x: f64) -> f64 {
         match self.activation {
             Activation::Relu => x,
@@ -76,7 +76,7 @@ impl<'p> Pass<'_, 'p> {
         head
     }
 
-    /// What dropout multiplies unit number `unit` of `units` by, at `position`.
+    /// The factor of dropout for unit number `unit` of `units`, at `position`.
     fn kept(&self, layer: usize, units: usize, unit: usize, position: usize) -> f64 {
         let Place { dropout, width, first } = self.place;
         if dropout == Dropout::NONE {
@@ -223,7 +223,7 @@ fn transformer(shape: Shape, text: &[Option<u8>], pass: &mut Pass<'_, '_>) -> Ve
     x.iter().map(|x| affine(output, &rms_norm(gain, x), &vec![0.0; symbols])).collect()
 }
 
-/// What the heads of `shape` make of each letter, from W_q, W_k and W_v in `maps`.
+/// The output of the heads of `shape` for each letter, from W_q, W_k and W_v in `maps`.
 fn attention(shape: Shape, maps: &[f64], normed: &[Vec<f64>]) -> Vec<Vec<f64>> {
     let Shape { width, heads, .. } = shape;
     let map = |number: usize| -> Vec<Vec<f64>> {

@@ -12,7 +12,7 @@ use micro_diffusion::text::Text;
 /// Steps of a run.
 pub const STEPS: u32 = 3;
 
-/// What all steps of a run have in common.
+/// Constants of all steps of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Run {
     /// Examples of a batch.
@@ -22,7 +22,7 @@ pub struct Run {
     pub activation: Activation,
     /// The probability with which a hidden value is left out.
     pub dropout: f32,
-    /// What the weights are rounded to, if they are.
+    /// The grid of the rounded weights, if any.
     pub grid: Option<Grid>,
 }
 
@@ -84,7 +84,7 @@ pub fn adam(step: u32) -> AdamStep<f32> {
     Adam { weight_decay: 0.1, ..Adam::default() }.step(step, 0.01)
 }
 
-/// What training changes.
+/// The state that training changes.
 #[derive(Clone, Debug)]
 pub struct State {
     pub weights: Vec<f32>,
@@ -103,7 +103,7 @@ impl State {
     }
 }
 
-/// The same bits, of numbers that are none of them NaN.
+/// Asserts equal bits of numbers, none of them NaN.
 impl PartialEq for State {
     fn eq(&self, other: &Self) -> bool {
         let all = |state: &Self| {

@@ -5,10 +5,10 @@ use std::process::{Command, Stdio};
 
 use common::cross::project;
 
-/// What a C compiler is asked to complain about, and that it fails where it does.
+/// Warnings that a C compiler must give, as errors.
 pub(crate) const WARNINGS: [&str; 5] = ["-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror"];
 
-/// Where C is compiled for, and what runs it.
+/// A target of C, with its compiler and emulator.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Target {
     pub(crate) name: &'static str,
@@ -78,9 +78,9 @@ pub(crate) const ATMEGA1284P: Target = Target {
 };
 
 impl Target {
-    /// What is missing here to compile for the target and to run what was compiled, if anything is.
+    /// The tools that are missing to compile for the target and to run the result.
     pub(crate) fn missing(&self) -> Option<&'static str> {
-        // It starts: simavr calls every question about itself a failure.
+        // Starting is enough: simavr fails on any question about itself.
         let starts = |tool: &str| Command::new(tool).arg("--version").output().is_ok();
         let mut tools = [self.compiler].into_iter().chain(self.emulator.first().copied());
         tools.find(|tool| !starts(tool))
@@ -89,7 +89,7 @@ impl Target {
     /// Compiles `source`, of this folder's C or elsewhere, for the model `name`, whose header lies in `folder`.
     ///
     /// # Errors
-    /// What the compiler said.
+    /// The compiler's messages.
     pub(crate) fn compile(
         &self,
         source: &Path,
@@ -123,7 +123,7 @@ impl Target {
         if said.status.success() { Ok(program) } else { Err(error()) }
     }
 
-    /// What `program` prints, in ten minutes at most.
+    /// The output of `program`, in ten minutes at most.
     pub(crate) fn run(&self, program: &Path) -> String {
         let mut command = Command::new("timeout");
         command.arg("600").args(self.emulator).stdin(Stdio::null());
@@ -139,8 +139,8 @@ impl Target {
     }
 }
 
-/// What a program wrote to its serial port, of what simavr prints: lines between a colour and a reset, with a full stop in the place
-/// of the line's end, and bytes beyond ASCII as the program wrote them, in hexadecimal.
+/// The output that a program wrote to its serial port, from simavr's log. A line stands between a colour and a reset, and
+/// ends in a full stop. Bytes beyond ASCII are in hexadecimal, as the program wrote them.
 fn of_serial_port(said: &str) -> String {
     let mut bytes = Vec::new();
     for line in said.lines() {

@@ -1,4 +1,4 @@
-//! What a model costs on a chip, the committed table of it, and how two READMEs show that table.
+//! The cost of models on chips: measurement, the committed table, and its copies in two READMEs.
 
 use std::ffi::OsStr;
 use std::fmt::Write;
@@ -28,14 +28,14 @@ const SUMMARY: [&str; 5] = [
     "ten-cent class (CH32V003, RV32EC), 20,666 parameters, int4",
     "ten-cent class (CH32V003, RV32EC), 20,666 parameters, int4, in C",
 ];
-/// How much more than the committed figure fails, in percent.
+/// Most growth over the committed figure, in percent of it.
 const MOST_PERCENT: u64 = 105;
 
 /// A model on a chip.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row {
     chip: Chip,
-    /// How the tables name the model.
+    /// The name of the model in the tables.
     model: &'static str,
     file: &'static str,
     /// The whole program, of which flash and memory are measured.
@@ -44,7 +44,7 @@ pub(crate) struct Row {
     counted: Source,
 }
 
-/// What a program is made of.
+/// The source of a program.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Source {
     Rust(Program),
@@ -122,7 +122,7 @@ pub(crate) fn rows() -> Vec<Row> {
     ]
 }
 
-/// What names.c is told to draw the names that the checks in Rust draw, and those of the ten-cent example.
+/// The macros by which names.c draws the names of the checks in Rust, and those of the ten-cent example.
 const WARM: [&str; 5] = ["-DORDERS=2", "-DNAMES=100", "-DSEED(i)=i", "-DNUMBER(i)=0", "-DTHOUSANDTHS=700"];
 const NUMBERED: [&str; 4] = ["-DORDERS=2", "-DNAMES=20", "-DSEED(i)=1", "-DNUMBER(i)=i"];
 
@@ -151,7 +151,7 @@ fn summary(spans: &[(u64, u64)]) -> [u64; 3] {
     [instructions / count, spans.iter().map(|span| span.0).max().unwrap_or(0), cycles / count]
 }
 
-/// What lies between the marks number 0 and 1, 2 and 3, …
+/// Differences between marks 0 and 1, 2 and 3, …
 fn paired(marks: &[(u64, u64)]) -> Vec<(u64, u64)> {
     marks.chunks_exact(2).map(|pair| (pair[1].0 - pair[0].0, pair[1].1 - pair[0].1)).collect()
 }
@@ -204,12 +204,12 @@ impl Row {
         let stack = tools.count(self.chip, &program, None).stack;
         let counted = self.build(tools, self.counted);
         let (start_up, random, confidence) = if self.program == self.counted {
-            // From one name shown to the next; what is shown costs a few hundred instructions more.
+            // A span lasts from one name shown to the next; to show a name costs a few hundred instructions.
             let show = Image::read(&counted).symbols_with(&["4show"]).first().map(|name| (*name).to_owned());
             let marks = tools.count(self.chip, &counted, show.as_deref()).marks;
             let spans: Vec<_> =
                 marks.windows(2).map(|pair| (pair[1].0 - pair[0].0, pair[1].1 - pair[0].1)).collect();
-            // It checks nothing when it starts: the build did.
+            // The ten-cent program checks nothing when it starts: the build did.
             (0, summary(&spans), [0; 3])
         } else if let Source::C(..) = self.counted {
             let spans = paired(&tools.count(self.chip, &counted, Some("mark")).marks);
@@ -278,7 +278,7 @@ impl Table {
         }
     }
 
-    /// What of `row`, measured as `figures`, is more than the table allows.
+    /// The figures of `row` that exceed the committed table.
     pub(crate) fn excess(&self, row: &Row, figures: &Figures) -> Vec<String> {
         let Some((_, _, committed)) = self.rows.iter().find(|(name, _, _)| *name == row.name()) else {
             return vec![format!("{}: not in the table", row.name())];
@@ -417,8 +417,8 @@ fn more_than_105_percent_of_any_figure_is_an_excess() {
     assert_eq!(table.excess(&unknown, &[0; FIGURES.len()]).len(), 1, "a row that the table lacks");
 }
 
-/// What C takes of flash, memory and instructions is at most 105 % of what Rust takes, on the same chip for the same model; and on a
-/// micro:bit the model in four bits has 96 KB of flash and 2 KB of memory.
+/// Flash, memory and instructions of C are at most 105 % of Rust's, on equal chips for equal models. On a micro:bit the
+/// model in four bits has 96 KB of flash and 2 KB of memory.
 #[test]
 fn c_takes_no_more_than_rust() {
     let table = Table::committed();

@@ -63,7 +63,7 @@ pub(crate) const TEN_CENT: Chip = Chip {
     ..RISC_V
 };
 
-/// Where everything of these tests is built.
+/// The folder of all builds of these tests.
 fn target_folder() -> PathBuf {
     project().join("target/firmware")
 }
@@ -96,7 +96,7 @@ pub(crate) struct Tools {
     compiler: Compiler,
 }
 
-/// What is to be built.
+/// A program to build.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Program {
     /// The folder of its package, in the project.
@@ -138,7 +138,7 @@ impl Tools {
         self.build_with(program, target, &[])
     }
 
-    /// The same with more arguments for cargo.
+    /// Builds with more arguments for cargo.
     pub(crate) fn build_with(
         &self,
         program: Program,
@@ -211,12 +211,12 @@ pub(crate) fn limited(command: Command) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8_lossy(&said).into_owned())
 }
 
-/// What the instruction counter found.
+/// Results of the instruction counter.
 #[derive(Clone, Debug)]
 pub(crate) struct Counts {
     /// Instructions and cycles until each entry of the marked function.
     pub(crate) marks: Vec<(u64, u64)>,
-    /// How far the stack reached down.
+    /// Deepest stack, in bytes.
     pub(crate) stack: u64,
 }
 
@@ -235,7 +235,7 @@ impl Counts {
     }
 }
 
-/// What the linker made.
+/// A linked program.
 #[derive(Debug)]
 pub(crate) struct Image {
     /// Bytes of flash: all that is loaded.

@@ -1,5 +1,5 @@
-//! What fuzzing runs on each input, and `cargo test` on each input of the corpora: the readers of files and patterns that
-//! anyone may have written. None may panic, and what they accept must keep what they promise.
+//! The targets of fuzzing: readers of files and patterns from anyone. `cargo test` runs them on the corpora.
+//! None may panic, and accepted input must keep its promises.
 //!
 //! Each returns whether the input got all the way through, so that a corpus which no longer reaches the depths is noticed.
 
@@ -153,7 +153,7 @@ pub fn pattern(bytes: &[u8]) -> bool {
 
 /// A text file, prepared for training; the first byte says which split.
 pub fn text(bytes: &[u8]) -> bool {
-    // Of the largest room.
+    // The alphabet of the largest room.
     const L: usize = 64;
     let Some((first, bytes)) = bytes.split_first() else { return false };
     let Ok(text) = readers::text(bytes, first % 2 == 1) else { return false };
@@ -175,8 +175,8 @@ pub fn text(bytes: &[u8]) -> bool {
     true
 }
 
-/// A safetensors file as a model and as a checkpoint: the bytes, and once more as the header of a file that has as many
-/// zeros as the header asks for, so that small inputs can describe large tensors.
+/// A safetensors file as a model and as a checkpoint: the bytes, and the bytes as the header of a file of zeros. So small
+/// inputs can describe large tensors.
 pub fn safetensors(bytes: &[u8]) -> bool {
     const MOST: usize = 1 << 20;
     let numbers = bytes.split(|byte| !byte.is_ascii_digit()).filter_map(|digits| str::from_utf8(digits).ok());

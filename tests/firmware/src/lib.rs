@@ -1,5 +1,5 @@
-//! What the checks on emulated chips share. On the desktop the same sources are ordinary programs, so that every line a
-//! chip prints can be compared with what a desktop prints.
+//! Helpers of the checks on emulated chips. On the desktop the sources are ordinary programs, so that every line a chip
+//! prints can be compared.
 
 #![cfg_attr(target_os = "none", no_std)]
 

@@ -1,5 +1,5 @@
-//! Trains each kind of network for a few steps and draws texts from models in every number format; prints hashes of all
-//! bits, so that targets can be compared line by line.
+//! Trains each kind of network for a few steps and draws texts from models in every number format. Prints hashes of all
+//! bits, to compare targets line by line.
 
 #![cfg_attr(any(target_os = "none", target_family = "wasm"), no_std, no_main)]
 
@@ -114,7 +114,7 @@ const fn samplers(positions: usize) -> [(&'static str, Settings, usize); 4] {
     ]
 }
 
-/// What texts are drawn: their symbols and lengths.
+/// Drawn texts as symbols and lengths.
 struct Texts<'a> {
     symbols: usize,
     alphabet: Option<Alphabet<'a>>,

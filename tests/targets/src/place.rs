@@ -1,4 +1,4 @@
-//! Where the checks run: on the desktop, under QEMU as a Linux program of aarch64, or in a host of WebAssembly.
+//! The place of the checks: the desktop, QEMU as a Linux program of aarch64, or a host of WebAssembly.
 //!
 //! The last two have no standard library: this file gives them output, an exit and a heap that only grows.
 

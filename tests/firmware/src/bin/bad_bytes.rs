@@ -1,4 +1,4 @@
-//! What a chip may find in its flash instead of a model: each case must give an error, and none a fault.
+//! Bytes that a chip may find in its flash instead of a model: each case must be an error, and none a fault.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
@@ -70,7 +70,7 @@ fn say(case: &str, result: Result<(), FileError>) {
     }
 }
 
-/// What can become of bytes.
+/// The results of reading bytes.
 const OUTCOMES: [&str; 10] = [
     "taken",
     "not a model",
@@ -119,8 +119,8 @@ fn small<M: Quantisable<L, 6>, P: Precision + 'static, const L: usize>() -> Opti
     Some(bytes)
 }
 
-/// Cuts a file of integers to every length, and flips every bit of it, with the checksum as it was and with one that matches:
-/// how often what became of it.
+/// Cuts a file of integers to every length, and flips each of its bits, under the old checksum and under one that
+/// matches. Counts the results.
 ///
 /// Not inlined, so that the files of several networks do not lie on the stack at once.
 #[inline(never)]
