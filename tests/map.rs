@@ -993,11 +993,11 @@ fn tests_named(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_tests_that_back_security_and_faults_exist() {
+fn the_tests_that_back_security_claims_and_faults_exist() {
     let tests = tests(&Code::read().tests);
     let guide = guide();
-    let faults = guide.split("\n## ").find(|section| section.starts_with("Faults")).unwrap();
-    for text in [&read("SECURITY.md"), faults] {
+    let part = |name| guide.split("\n## ").find(|section| section.starts_with(name)).unwrap();
+    for text in [&read("SECURITY.md"), part("Claims"), part("Faults")] {
         let named = tests_named(text);
         assert!(named.len() > 5, "{named:?}");
         let unknown: Vec<_> = named.iter().filter(|name| !tests.contains(*name)).collect();
