@@ -1,12 +1,12 @@
-// Texts out of masks, by a network in integers that is called @NAME@ here.
+// Draws texts out of masks, by a network in integers called @NAME@ here.
 //
 // @TITLE@.
 //
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //
 // Written by micro-diffusion @VERSION@ from a trained model; export it again instead of changing it. C99, and C++11 as well.
-// No heap, no float, no other file, and no call but of memcpy, memset and the compiler's own arithmetic: the model is constant data
-// in flash, and what changes is one model_state of MODEL_RAM bytes, and some 200 bytes of stack.
+// No heap, no float, no other file. It calls only memcpy, memset and the compiler's own arithmetic. The model is constant data in
+// flash. Memory is one model_state of MODEL_RAM bytes and some 200 bytes of stack.
 // Every name begins with model_ or MODEL_, so that several models can be in one program.
 //
 //     char text[MODEL_TEXT];
@@ -15,10 +15,10 @@
 // writes the first line of `micro-diffusion sample --model FILE --seed 1`, number 1 the second, and so on, on every chip.
 // The seed is the only randomness: take it from a clock, a noisy input, or a counter that outlives the power.
 //
-// model_sample_with takes settings: order, temperature, length, letters that are given. To show each state of a text:
+// model_sample_with takes settings: order, temperature, length, given letters. To show each state of a text:
 //
 //     static model_state state;                          // MODEL_RAM bytes
-//     if (model_start(&state, &settings, seed, number))  // false where no text can be as the settings ask
+//     if (model_start(&state, &settings, seed, number))  // false if no text can meet the settings
 //         do {
 //             model_show(&state, '_', text, sizeof text);
 //             puts(text);                                // for example _____, _o___, _or__, nor__, nor_a, noria
@@ -28,7 +28,7 @@
 // To write a text, start with all letters hidden and reveal them one after the other.
 //
 // 1. Length. n is drawn first, with p(n) = (L c_n + 1) / (L C + L), c_n of the C training texts having n letters, of at most
-//    L = MODEL_POSITIONS. Every letter is then a mask, except those that are given.
+//    L = MODEL_POSITIONS. Every letter is then a mask, except given ones.
 // 2. Order. Random: of the masked positions, the one whose random word is the least. Confidence: the one whose likeliest letter
 //    is the most probable.
 // 3. Evaluation. From the letters shown so far the network computes, for a masked position, a score s_v of each letter v: the
@@ -52,7 +52,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Where constant data lies, and how a number of it is read. An AVR has flash in an address space of its own.
+// Attributes and readers of constant data. An AVR has flash in an address space of its own.
 #ifdef __AVR__
 #include <avr/pgmspace.h>
 #define MODEL_FLASH PROGMEM
@@ -66,7 +66,7 @@
 #define MODEL_UINT32(place) (*(place))
 #endif
 
-// A negative number shifted right is rounded down, as by every compiler that is known; with another, compilation stops here.
+// Shifting a negative number right must round down, as all known compilers do. Compilation stops here if one does not.
 typedef char model_shifts_downward[(-1 >> 1) == -1 ? 1 : -1];
 
 // Keeps a function apart from its callers, so that its loop has all registers to itself.

@@ -65,11 +65,11 @@ typedef struct {
 // The bytes that a model_state takes.
 #define MODEL_RAM sizeof(model_state)
 
-// How a text is drawn. `model_settings settings = MODEL_DEFAULTS;` are the settings of model_sample.
+// Settings of a draw. `model_settings settings = MODEL_DEFAULTS;` are those of model_sample.
 typedef struct {
     uint8_t order;       // MODEL_RANDOM or MODEL_CONFIDENCE
     uint32_t sharpness;  // MODEL_TEMPERATURE(680), in thousandths, for the temperature 0.68; MODEL_TEMPERATURE(0): the likeliest letter
-    uint8_t length;      // how many letters; 0 lets the table say
+    uint8_t length;      // number of letters; 0 draws it from the table
     // "m?r?a" keeps m, r and a, and gives the length; a backslash takes the next letter as it is; NULL gives nothing. Bytes are
     // compared and nothing is trimmed, composed (NFC) or put in lower case: write letters as the list's prepared lines have them.
     const char *pattern;
@@ -91,7 +91,7 @@ static bool model_reads(const char **text, unsigned v)
     return true;
 }
 
-// Reads one place of a pattern and moves past it: a symbol, MODEL_MASK for `?`, or -1 for what no text can have there.
+// Reads one place of a pattern and moves past it: a symbol, MODEL_MASK for `?`, or -1 if no text can meet it.
 static int model_place(const char **pattern)
 {
     if (**pattern == '?') {
@@ -122,9 +122,9 @@ static unsigned model_drawn_length(const uint32_t key[2])
     return n;
 }
 
-// Begins text `number` of `seed`: the length, masks, and the letters that are given.
+// Begins text `number` of `seed`: its length, masks, and given letters.
 //
-// False where no text can be as the settings ask: too many letters, one that the alphabet lacks, a `*`, or a length that the
+// False if no text can meet the settings: too many letters, one that the alphabet lacks, a `*`, or a length that the
 // pattern does not have.
 static inline bool model_start(model_state *state, const model_settings *settings, uint64_t seed, uint32_t number)
 {
@@ -213,8 +213,8 @@ static inline bool model_step(model_state *state)
     return true;
 }
 
-// Writes the text as it stands, in UTF-8, `mask` for each hidden letter, and a 0 behind it; letters that `size` has no room for
-// are left out. Returns the bytes of the whole text without the 0: where they are `size` or more, some were left out.
+// Writes the text in UTF-8, with `mask` for each hidden letter and a 0 at the end; letters beyond `size` are left out. Returns the
+// bytes of the whole text without the 0. If these are `size` or more, letters were left out.
 static inline size_t model_show(const model_state *state, char mask, char *text, size_t size)
 {
     size_t written = 0, needed = 0;
@@ -236,8 +236,8 @@ static inline size_t model_show(const model_state *state, char mask, char *text,
     return needed;
 }
 
-// Draws text `number` of `seed` by `settings` into `text`, as model_show writes it. Returns 0, and an empty text, where no text can
-// be as the settings ask.
+// Draws text `number` of `seed` by `settings` into `text`, as model_show writes it. Returns 0, and an empty text, if no text
+// can meet the settings.
 static inline size_t model_sample_with(const model_settings *settings, uint64_t seed, uint32_t number, char *text, size_t size)
 {
     model_state state;
