@@ -12,7 +12,7 @@ fn lines(text: &[&str]) -> Vec<String> {
     text.iter().map(|line| (*line).to_owned()).collect()
 }
 
-/// Of “ab” and “aa” over a, b and the end $: p₁ = (count + 3·1/3)/(6 + 3), so 4/9 for a, 2/9 for b, 3/9 for $.
+/// Counts “ab” and “aa” over a, b and the end $: p₁ = (count + 3·1/3)/(6 + 3), so 4/9 for a, 2/9 for b, 3/9 for $.
 #[test]
 fn two_lines_counted_by_hand() {
     let lines = lines(&["ab", "aa"]);

@@ -345,7 +345,7 @@ fn a_pattern_of_too_many_placements_is_refused_with_the_way_out() {
         let output = command.args(sample).current_dir(path).stdin(Stdio::null()).output().unwrap();
         (output.status.success(), [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()))
     };
-    // With s letters, one between any two stars, it is Σ_n C(n, s) = C(17, s + 1) over n = s … 16.
+    // Ways with s letters, one between any two stars: Σ_n C(n, s) = C(17, s + 1) over n = s … 16.
     let (good, [out, said]) = sample(&["--pattern", "*a*b*c*"]);
     assert!(good && out.lines().count() == 3, "2380 ways: {said}");
     let pattern = "*a*b*c*d*";

@@ -58,7 +58,7 @@ fn numeric_of_smooth(x: &[f64], f: impl FnMut(&[f64]) -> f64) -> Vec<f64> {
     })
 }
 
-/// What `slope` makes, for every i, of the differences f(x + step) − f(x − step) along x_i.
+/// `slope` of the differences f(x + step) − f(x − step) along x_i, for every i.
 fn slopes(
     x: &[f64],
     mut f: impl FnMut(&[f64]) -> f64,
@@ -111,7 +111,7 @@ fn check_linear(inputs: usize, outputs: usize, rows: &[usize]) {
 
     let slopes = numeric(&weight, |weight| loss(weight, &bias, &x));
     for stride in [outputs, outputs + 3] {
-        // What lies between the rows is not read.
+        // Numbers between the rows are not read.
         let mut spaced = vec![f64::NAN; batch * stride];
         for (spaced, c) in spaced.chunks_mut(stride).zip(c.chunks(outputs)) {
             spaced[..outputs].copy_from_slice(c);
@@ -339,7 +339,7 @@ fn gelu() {
     product_transposed(&w, &c, &mut d, 1, Store::Multiply);
     assert_gradient(&d, &slopes, "GELU before a product");
 
-    // The same weights as a product that is transposed: its backward is the product.
+    // The weights as a transposed product, whose backward pass is the product.
     let (x, c) = (x[..O].to_vec(), numbers(4, I));
     let slopes = numeric(&x, |x| {
         let mut z = [f64::NAN; I];
@@ -422,8 +422,8 @@ fn side_by_side(lengths: &[usize]) -> Vec<u8> {
     (0..).zip(lengths).flat_map(|(text, length)| vec![text; *length]).collect()
 }
 
-/// What a shift by j − r brings in, the shift by r − j takes back; nothing is moved from text to text, and what lies past the last
-/// one's end is neither read nor moved.
+/// A shift by r − j takes back a shift by j − r. Nothing moves from text to text. Numbers past the end of the last text
+/// are neither read nor moved.
 #[test]
 fn shifts() {
     let cases: [(usize, &[usize], usize); 9] = [
@@ -458,8 +458,8 @@ fn shifts() {
     }
 }
 
-/// Checks the rows of symbols and of positions from both ends under the loss Σ c_dl·x_dl, in tables for `positions`, with
-/// `width` positions computed; symbols are shown twice, and not at all.
+/// Checks the gradients of the rows of symbols and of positions from both ends under the loss Σ c_dl·x_dl. The tables are
+/// for `positions`, and `width` positions are computed. Symbols are shown twice, and not at all.
 fn check_embedding(features: usize, symbols: &[Option<u8>], positions: usize, width: usize) {
     let outputs = 5;
     let counts = [outputs, positions, positions].map(|rows| rows * features);
@@ -470,7 +470,7 @@ fn check_embedding(features: usize, symbols: &[Option<u8>], positions: usize, wi
         embed(Embedding { token, position, from_end }, symbols, &mut x, width, 0);
         dot(&x, &c)
     };
-    // With the positions outermost, which is the gradient of their rows from the start.
+    // Positions are outermost, which gives the gradient of their rows from the start.
     let mut d = vec![f64::NAN; c.len()];
     transpose(&c, &mut d, width);
     let mut gradients = counts.map(|count| vec![0.0; count]);
@@ -664,7 +664,7 @@ fn cross_entropy_of_rows_and_of_positions() {
             "cross_entropy_of_rows",
         );
 
-        // The same logits with the positions innermost, and more positions than the text has.
+        // Equal logits with the positions innermost, and more positions than the text has.
         let (mut clean, mut weights) = ([7; ROWS + 3], [0.0; ROWS + 3]);
         for Target { row, clean: symbol, weight } in targets {
             (clean[row], weights[row]) = (symbol, weight);
@@ -756,7 +756,7 @@ fn assert_tensors<M: Model<L, V>, const L: usize, const V: usize>(
     assert!(gradient.is_empty() && slopes.is_empty(), "{name}: the tensors are the whole");
 }
 
-/// Checks every parameter of a model whose hidden values are in steps, each of which has its price: against the slopes of its
+/// Checks every parameter of a model whose hidden values are in steps, each with its price. The slopes are those of its
 /// equations with every step continued by its ramp.
 fn check_steps_of_model<M: Model<L, V>, const L: usize, const V: usize>(symbols: u8, name: &str) {
     let activation = Activation::Stepped(Steps { exponent: 3, largest: 70, price: 0.05 });

@@ -234,7 +234,7 @@ fn the_incremental_first_layer_equals_the_sum_from_scratch() {
         let mut memory = I::MEMORY;
         let mut denoiser = I::denoiser(I::view(&case.payload, &case.scales).unwrap(), &mut memory);
         let stream = Stream::new(8, Purpose::Noise);
-        // Of a denoiser that has not started a text yet, all positions are there and masked.
+        // A denoiser that has not started a text has all positions, masked.
         let mut text = vec![None; 12];
         let mut lengths = [false; 13];
         for change in 0..400 {
@@ -267,7 +267,7 @@ fn the_incremental_first_layer_equals_the_sum_from_scratch() {
     check::<Residual4>(&Case::new::<ResidualFloats, Residual4, 12, 26>(4, 2));
 }
 
-/// What is no symbol of the network has no row, and counts as a mask.
+/// A number that is no symbol of the network has no row, and counts as a mask.
 #[test]
 fn what_is_no_symbol_is_a_mask() {
     fn check<M: Model<12, 26>, I: IntegerModel<12, 26>>() {
@@ -561,7 +561,7 @@ fn a_hidden_value_counts_for_the_positions_that_read_it() {
     assert_eq!(count([0.0; 4]), 0.0);
     assert_eq!(count([0.0, 0.5, 0.0, 0.0]), 0.5 / 4.0 * 2.0 / 5.0);
     assert_eq!(count([0.5, 0.25, 0.25, 0.0]), 1.0 / 4.0 * 6.0 / 5.0);
-    // Of two letters: what lies past them counts nothing.
+    // Two letters: values past them count nothing.
     assert_eq!(of(2, [0.5, 0.0, 0.0, 0.0]), 0.5 / 2.0 * 2.0 / 3.0);
     assert_eq!(of(2, [0.5, 0.25, 7.0, 1.0]), 0.75 / 2.0 * 4.0 / 3.0);
     // The bound's weights, for k masked positions of n, n/k each: 1, on the average over k.

@@ -15,8 +15,8 @@ use micro_diffusion::tensor::Dtype;
 /// Steps of the residual stream in 1, as a power of two.
 const STREAM: i64 = 10;
 
-/// The scores at the masked positions of `text`, how often the stream was held at an end, and the largest number that it
-/// began with, by plain loops over the letters.
+/// The scores at the masked positions of `text`, by plain loops over the letters. Also the number of times that the
+/// stream was held at an end, and its largest initial number.
 fn plain<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>(
     tensors: &[Vec<i64>],
     scales: &Scales,
@@ -64,8 +64,8 @@ fn plain<const L: usize, const V: usize, const D: usize, const N: usize, const T
     (masked.map(|l| (l, std::array::from_fn(|v| score(l, v)))).collect(), held, most)
 }
 
-/// Compares with the plain loops over many texts, one denoiser for all; how often the stream was held at an end, and the
-/// largest number that it began with.
+/// Compares with the plain loops over many texts, with one denoiser for all. Returns how often the stream was held at an
+/// end, and its largest initial number.
 fn agrees_with_plain_loops<
     P: Precision + 'static,
     const L: usize,

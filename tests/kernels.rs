@@ -123,7 +123,8 @@ fn dense_kernels_follow_their_documented_order() {
     check_sizes(65, 28, &few);
     check_sizes(100, 12, &few);
     check_sizes(256, 27, &few);
-    // Every number of outputs that tiles of several rows can make up or leave over.
+    // Every number of a record and of the memory is written if every position counts: no buffer is too large. Networks
+    // whose records lie one behind the other fill each up to a multiple of 16.
     for outputs in 1..=40 {
         check_sizes(33, outputs, &few);
     }
@@ -145,7 +146,7 @@ fn lookups_follow_their_documented_order() {
         // A masked position adds nothing, and neither does a symbol that is not in the table.
         let noisy = [Some(3), None, Some(0), Some(4), Some(1)];
         let numbered: Vec<(usize, &[f32])> = tables.iter().map(Vec::as_slice).enumerate().collect();
-        // The same symbols in texts of five letters, of four and of one.
+        // Equal symbols in texts of five letters, of four and of one.
         let text = |length: usize| Text::new(&[1, 2, 3, 0, 1][..length]).unwrap();
         let batch = [5, 4, 1].map(|length| Example { clean: text(length), noisy, ..Example::EMPTY });
         let mut y = vec![f32::NAN; 3 * width];
@@ -200,7 +201,7 @@ fn embeddings_follow_their_documented_order() {
         let symbols: Vec<Option<u8>> = (0..length).map(|l| (l % 3 != 1).then_some((l % 5) as u8)).collect();
         let before = floats(7, features * width);
         let mut x = before.clone();
-        // From the second column on, where there is one to spare.
+        // Skips the first column, if there is one to spare.
         let first = usize::from(length < width);
         embed(tables, &symbols, &mut x, width, first);
         for (d, column) in pairs(features, width) {
@@ -213,7 +214,7 @@ fn embeddings_follow_their_documented_order() {
             }
             assert_eq!(x[d * width + column].to_bits(), f32::to_bits(sum), "feature {d} of {column}");
         }
-        // What lies past the text's end is not read.
+        // Numbers past the text's end are not read.
         let mut d = floats(4, width * features);
         d[length * features..].fill(f32::NAN);
         for symbol in [0, 2, 3, 4] {
@@ -319,7 +320,7 @@ fn ascending(terms: impl Iterator<Item = (f32, f32)>) -> f32 {
     terms.fold(0.0, |sum, (a, b)| sum + a * b)
 }
 
-/// What becomes of a sum, in so many words.
+/// The stored value of a sum, spelt out.
 fn stored(store: Store, y: f32, sum: f32) -> f32 {
     match store {
         Store::Set => sum,
@@ -395,7 +396,7 @@ fn check_positions(inputs: usize, outputs: usize, chosen: &[bool]) {
     let (mut d_y, x) = (floats(1, outputs * width), floats(2, inputs * width));
     for (row, l) in pairs(outputs, width) {
         if !chosen[l] {
-            // Of both signs: neither is seen.
+            // Zeros of both signs are ignored.
             d_y[row * width + l] = if row % 2 == 0 { 0.0 } else { -0.0 };
         }
     }
@@ -511,7 +512,7 @@ fn rounded_weights_take_the_floats_behind_them_along() {
         }
         for count in [0, 1, 7, 16, 33, 100] {
             let before = floats(2, count);
-            // What a step left of the rounded weights: on no grid.
+            // Rounded weights after a step lie on no grid.
             let moved: Vec<f32> =
                 before.iter().zip(floats(3, count)).map(|(w, d)| grid.round(*w) + d / 4.0).collect();
             let (mut rounded, mut floats) = (moved.clone(), before.clone());
@@ -628,7 +629,7 @@ fn check_attention(number: usize, features: usize, width: usize, texts: &[u8]) {
     let mut naive: [Vec<f32>; 4] = [0, 1, 2, 3].map(|_| vec![f32::NAN; length]);
     for head in 0..number {
         let at = |f: usize, l: usize| (head * features + f) * width + l;
-        // Of position j: its share of each letter i of its text, and the gradient of what it asks for; else 0.
+        // For position j: its share of each letter i of its text, and the gradient of its score; else 0.
         let (mut p, mut d_s) = (vec![vec![0.0; width]; width], vec![vec![0.0; width]; width]);
         for (j, text) in texts.iter().enumerate() {
             let own: Vec<usize> = (0..texts.len()).filter(|i| texts[*i] == *text).collect();
@@ -746,8 +747,8 @@ fn a_split_batch_gives_the_same_bits() {
     check_splits::<Transformer<20, 6, 6, 1, 2, 3>, 20, 6>(6);
 }
 
-/// Every number of a record and of the memory is written where every position counts: there is room for what is needed, and
-/// for nothing else. Networks whose records lie one behind the other fill each up to a multiple of 16.
+/// Every number of a record and of the memory is written if every position counts: no buffer is too large. Networks whose
+/// records lie one behind the other fill each up to a multiple of 16.
 fn check_room<M: Model<L, V>, const L: usize, const V: usize>() {
     let mut parameters = vec![0.0; M::PARAMETERS];
     M::initialise(&mut parameters, Stream::new(5, Purpose::Weights));
@@ -788,8 +789,8 @@ fn there_is_room_for_what_is_needed_and_for_nothing_else() {
     check_room::<Transformer<16, 9, 16, 3, 2, 8>, 16, 9>();
 }
 
-/// What training says of a text, the model at work says too, from floats and from the bytes of a file alike, and so do the
-/// equations; one denoiser serves texts of all lengths.
+/// The model at work gives training's scores of a text, from floats and from the bytes of a file. So do the equations.
+/// One denoiser serves texts of all lengths.
 fn check_inference<M: Model<L, V>, const L: usize, const V: usize>(symbols: usize) {
     let mut parameters = vec![0.0; M::PARAMETERS];
     M::initialise(&mut parameters, Stream::new(4, Purpose::Weights));
@@ -933,8 +934,8 @@ fn no_text_counts_nothing() {
     check::<Transformer<5, 6, 6, 2, 3, 2>, 5, 6>();
 }
 
-/// The parameters of a network of `N` for texts of up to `LONG` from those of an `M` for up to `SHORT`: what belongs to
-/// positions or lengths that no short text has is NaN.
+/// The parameters of a network of `N` for texts of up to `LONG`, from those of an `M` for up to `SHORT`. Parameters of
+/// positions or lengths that no short text has are NaN.
 fn lengthened<
     M: Model<SHORT, V>,
     N: Model<LONG, V>,

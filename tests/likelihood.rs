@@ -146,7 +146,7 @@ fn given_letters_are_scored_from_left_to_right() {
                 shown[position] = Some(symbol);
             }
             let mut denoiser = table();
-            // What the last text left must not matter.
+            // The state after an earlier text must not matter.
             nats_in_order(&mut denoiser, 3, &text(&[2, 1, 0]), &[1]);
             denoiser.evaluations = 0;
             let found = nats_of_given(&mut denoiser, 3, length, &given);

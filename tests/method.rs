@@ -157,7 +157,7 @@ fn the_seam_moves_weights_by_the_functions_it_names() {
     assert_ne!(found, before);
 }
 
-// What `schedule.rs` says of the shipped model, to one digit more than it shows.
+// Figures of `schedule.rs` for the shipped model, to one more digit.
 const BOUND_OF_LETTERS: f64 = 12.7225;
 const STRATA_ROOT: f64 = 34.643;
 const STRATA_DEVIATIONS: f64 = 39.462;
@@ -165,8 +165,8 @@ const STRATA_UNIFORM: f64 = 36.294;
 const ALONE_ROOT: f64 = 74.179;
 const ALONE_UNIFORM: f64 = 42.037;
 
-/// T_k of each held-out name for the shipped model, k = 1 … n: the mean −ln p of k masked positions, in the four draws that
-/// `eval` makes of them by default.
+/// T_k of each held-out name for the shipped model, k = 1 … n: the mean −ln p of k masked positions, over four draws of
+/// masks.
 fn terms_of_the_shipped_model() -> Vec<Vec<f64>> {
     let file = ModelFile::parse(include_bytes!("../data/names.mdm")).unwrap();
     let view = Perceptron::view(file.parameters::<Perceptron, 12, 26>().unwrap()).unwrap();

@@ -17,7 +17,7 @@ type Small = Mlp<3, 4, 2>;
 const HEADER: usize = 24;
 /// Texts of each length, little-endian.
 const LENGTHS: [[u8; 4]; 3] = [[7, 0, 0, 0], [0; 4], [2, 1, 0, 0]];
-/// Where the tables of the tiny file begin.
+/// The places of the tables in the tiny file.
 const LENGTHS_PLACE: usize = HEADER + "xyé".len();
 const TENSORS_PLACE: usize = LENGTHS_PLACE + 4 * LENGTHS.len();
 
@@ -201,13 +201,13 @@ fn another_shape_is_refused_by_name() {
     let refused =
         |bytes: &[u8]| ModelFile::parse(bytes).unwrap().parameters::<Mlp<3, 4, 3>, 3, 4>().unwrap_err();
     assert_eq!(refused(&bytes), FileError::Shape(Small::SHAPE));
-    // The same sizes under another architecture.
+    // Equal sizes under another architecture.
     bytes[8] = 2;
     let bytes = resealed(bytes);
     let file = ModelFile::parse(&bytes).unwrap();
     assert_eq!(file.shape().architecture, Architecture::Residual);
     assert!(matches!(file.parameters::<Small, 3, 4>(), Err(FileError::Shape(_))));
-    // The same shape with tensors cut otherwise.
+    // An equal shape with tensors cut otherwise.
     let (mut bytes, _) = tiny();
     let dimensions = TENSORS_PLACE + 4;
     bytes[dimensions] = 4;
@@ -238,7 +238,7 @@ fn a_view_asks_for_the_exact_length() {
     assert!(Small::denoiser(Plain, Activation::Relu, view, &mut short).is_none());
 }
 
-/// What may be drawn is the file's, and not what the network has room for.
+/// The file decides which symbols may be drawn, not the network's room.
 #[test]
 fn a_file_allows_the_symbols_of_its_alphabet() {
     let (bytes, _) = tiny();

@@ -25,7 +25,7 @@ fn batch<const L: usize>(lengths: &[usize]) -> Vec<Example<L>> {
     lengths.iter().enumerate().map(example).collect()
 }
 
-/// How many texts each pack of texts of `lengths` has.
+/// Number of texts in each pack of texts of `lengths`.
 fn counts<const L: usize>(lengths: &[usize]) -> Vec<usize> {
     packs(&batch::<L>(lengths)).map(|pack| pack.examples().len()).collect()
 }

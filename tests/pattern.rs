@@ -127,7 +127,7 @@ fn forms_are_drawn_as_often_as_their_shares_say() {
         drawn[form] += 1;
     }
     assert!((3900..4100).contains(&drawn[0]) && (900..1100).contains(&drawn[1]), "{drawn:?}");
-    // What rounding leaves above the last share is the last form's; of none it is no form's number.
+    // A draw above the last share, which rounding allows, takes the last form. Without forms no form is drawn.
     assert_eq!(drawn_form(&[0.0, 0.0], Stream::of_text(1, 0)), 1);
     assert_eq!(drawn_form(&[], Stream::of_text(1, 0)), 0);
     cumulate(&mut []);
@@ -225,8 +225,8 @@ fn sequences(characters: &[char], most: usize) -> Vec<Vec<char>> {
     all
 }
 
-/// All patterns of up to five characters, over all texts of up to four: a text meets a pattern if and only if it has one of
-/// the pattern's forms. Errors are those of the first place that is wrong.
+/// All patterns of up to five characters, over all texts of up to four. A text meets a pattern if and only if it has one
+/// of the pattern's forms. An error names the first wrong place.
 #[test]
 fn the_forms_of_a_pattern_are_the_texts_that_meet_it() {
     const L: usize = 4;

@@ -17,7 +17,7 @@ fn text<const L: usize>(symbols: &[u8]) -> Text<L> {
     Text::new(symbols).unwrap()
 }
 
-/// How many sets of `chosen` of `all` there are.
+/// Number of sets of `chosen` of `all`.
 fn choose(all: u32, chosen: u32) -> u32 {
     (0..chosen).fold(1, |ways, i| ways * (all - i) / (i + 1))
 }
@@ -145,7 +145,7 @@ fn counts_of_masks_are_even_over_a_batch_and_have_their_probabilities() {
 /// A batch has one word, and its texts their own lengths: a row's count is the same quantile of the distribution of each length.
 #[test]
 fn rows_of_other_lengths_have_the_quantile_of_their_own() {
-    // From one row's stratum to the next row's: ⌊0.618·64⌋, which has no divisor in common with 64.
+    // Distance of two rows' strata: ⌊0.618·64⌋, which has no divisor in common with 64.
     const STRIDE: u32 = 39;
     let counts = MaskCounts::<12>::new(64);
     for (word, row) in [(0, 0), (77, 3), (1 << 31, 63), (u32::MAX, 17)] {
@@ -190,8 +190,8 @@ fn each_row_s_counts_have_their_probabilities() {
     }
 }
 
-/// In a batch of one row the count is the quantile of the word itself: the words of each count begin where those of the one
-/// before end.
+/// In a batch of one row the count is the quantile of the word itself. The words of each count begin where those of the
+/// previous count end.
 #[test]
 fn the_words_of_a_count_are_its_share() {
     let counts = MaskCounts::<5>::new(1);

@@ -64,7 +64,7 @@ proptest! {
         }
     }
 
-    /// Probabilities lie in 0 … 1 and add up to 1; adding c to every logit adds c to the logarithm of the sum and changes
+    /// Probabilities lie in 0 … 1 and add up to 1. Adding c to every logit adds c to the logarithm of the sum and changes
     /// no probability.
     #[test]
     fn a_softmax_sums_to_one_and_does_not_see_a_shift(
@@ -87,8 +87,8 @@ proptest! {
     }
 }
 
-/// Losses belong to their examples, to the bit, in whatever order these come; the gradient is a sum over them in that
-/// order, so that another order changes no more than its rounding.
+/// Losses belong to their examples, to the bit, in any order. The gradient is a sum over the examples in order, so
+/// another order changes only its rounding.
 fn check_permutation<M: Model<L, V>, const L: usize, const V: usize>(order: &[usize], seed: u64) {
     let rows = batch::<L>(order.len(), V as u8);
     let parameters = numbers(seed, M::PARAMETERS);
@@ -101,7 +101,7 @@ fn check_permutation<M: Model<L, V>, const L: usize, const V: usize>(order: &[us
     for (index, (a, b)) in gradient.iter().zip(gradient_permuted).enumerate() {
         assert_close(*a, b, PROPERTY_F64, &format!("gradient of parameter {index}"));
     }
-    // By itself an example has the same loss, and the gradients of all by themselves add up to that of the batch.
+    // An example by itself has an equal loss, and the gradients of single examples add up to that of the batch.
     let mut sum = vec![0.0; M::PARAMETERS];
     for (row, example) in rows.iter().enumerate() {
         let (loss, gradient) = loss_and_gradient::<M, L, V>(&parameters, &[*example], V);
@@ -185,8 +185,8 @@ fn settings() -> impl Strategy<Value = Settings> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: few().cases * 8, ..few() })]
 
-    /// Given symbols stay at every step, shown ones too unless the order takes one back, only allowed ones are drawn, no
-    /// mask is left, and a text is the same whatever the denoiser wrote before.
+    /// Given symbols stay at every step; shown ones too, unless the order takes one back. Only allowed symbols are drawn,
+    /// and no mask is left. A text does not depend on earlier output of the denoiser.
     #[test]
     fn texts_keep_what_is_given_and_draw_what_is_allowed(
         denoiser in denoiser(),
@@ -226,7 +226,7 @@ proptest! {
         prop_assert_eq!(draw(&mut used, length, index), alone, "after another text");
     }
 
-    /// Where one symbol can be drawn, the likeliest, a temperature does what temperature 0 does.
+    /// If only the likeliest symbol can be drawn, a temperature does what temperature 0 does.
     #[test]
     fn the_likeliest_alone_is_what_temperature_0_draws(
         denoiser in denoiser(),
@@ -406,7 +406,7 @@ proptest! {
     }
 }
 
-/// What a writer of model files writes.
+/// The bytes of a writer of model files.
 fn written(write: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<(), ()>) -> Result<(), ()>) -> Vec<u8> {
     let mut bytes = Vec::new();
     write(&mut |piece| {
@@ -417,7 +417,7 @@ fn written(write: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<(), ()>) -> Result
     bytes
 }
 
-/// How many texts have each of four lengths: few or many, of which L·C + L fits 32 bits.
+/// Texts of each of four lengths: few or many, with an L·C + L that fits 32 bits.
 fn counts() -> impl Strategy<Value = Vec<[u8; 4]>> {
     vec(prop_oneof![0..9_u32, 0..1_u32 << 27].prop_map(u32::to_le_bytes), 4)
 }
@@ -450,7 +450,7 @@ fn check_integers<I: IntegerModel<L, V>, const L: usize, const V: usize>(
     let mut kept = scales;
     kept.tensors[I::TENSORS.len()..].fill(0);
     assert_eq!(file.scales(), kept);
-    // What the arithmetic cannot bear is refused, and only that.
+    // Scales are refused if the arithmetic cannot bear them, and only then.
     let refused = I::view(payload, &scales).is_none();
     assert_eq!(file.integers::<I, L, V>().is_err(), refused);
 }
@@ -496,7 +496,7 @@ proptest! {
     }
 }
 
-/// How the numbers of a tensor begin.
+/// Initial numbers of a tensor.
 enum Start {
     /// All are this.
     At(f32),
@@ -553,7 +553,7 @@ fn weights_begin_with_the_variance_of_their_fan_in() {
     check_starts::<Residual<12, 26, 64>, 12, 26>(&starts);
     let starts = [FanIn(4), FanIn(50), FanIn(50), FanIn(3 * 40), zero(), FanIn(4 * 40), zero()];
     check_starts::<Convolution<12, 26, 40, 2, 3>, 12, 26>(&starts);
-    // What adds to the stream, of three blocks with two sums each, has its share of the variance: 2·3 times the fan-in.
+    // Each of the six sums of three blocks that add to the stream has its share of the variance: 2·3 times the fan-in.
     let [token, to_stream] = [FanIn(4), FanIn(6 * 40)];
     let (gain, wide) = (At(1.0), FanIn(6 * 4 * 40));
     let starts = [

@@ -325,8 +325,8 @@ fn weights_are_the_softmax_at_a_temperature() {
     }
 }
 
-/// The whole way from scores to a weight, at scores up to a weight of 0: too large by the share that `categorical.rs` derives
-/// and too small by less than 1.
+/// The whole way from scores to a weight, at scores up to a weight of 0. A weight is too large by at most the share that
+/// `categorical.rs` derives, and too small by less than 1.
 #[test]
 fn weights_are_within_their_bound_of_the_exact_ones() {
     let (both, mut largest) = (SymbolSet::first(2), 0.0_f64);
@@ -353,7 +353,7 @@ fn weights_are_within_their_bound_of_the_exact_ones() {
     assert!((7.0e-5..7.1e-5).contains(&largest), "{largest}");
 }
 
-/// How many of the 2³² words draw each symbol, by bisection of the ends.
+/// Number of the 2³² words that draw each symbol, by bisection of the ends.
 fn first_word_of<const V: usize>(weights: &Weights<V>, symbol: u8) -> u64 {
     let (mut low, mut high) = (0_u64, 1 << 32);
     while low < high {
@@ -437,7 +437,7 @@ fn truncation_keeps_the_likeliest() {
     assert_eq!(drawn(weights.truncated(256, 60_000)), [1, 2, 4]);
 }
 
-/// What stands before a text and after it, where pairs are counted.
+/// The edge before and after a text, in counts of pairs.
 const EDGE: usize = 26;
 
 /// A denoiser that knows letter pairs alone: whatever scores symbols can be sampled from.
@@ -579,8 +579,8 @@ fn scaling_in_halves_is_exact() {
     }
 }
 
-/// How many held-out names the shipped model could not draw at temperature 1, in one random order for each: somewhere on
-/// the way the next letter is less likely than 2⁻²³ of the likeliest.
+/// Counts held-out names that the shipped model could not draw at temperature 1, in one random order for each. Such a
+/// name has a letter less likely than 2⁻²³ of the likeliest.
 #[test]
 fn few_held_out_names_are_cut_off() {
     let file = ModelFile::parse(include_bytes!("../data/names.mdm")).unwrap();

@@ -45,8 +45,8 @@ fn on_threads<M: Step<L, V>, const L: usize, const V: usize>(run: Run, threads: 
     state
 }
 
-/// Compares the steps on `threads` threads with their definition by core's own loops, for batches of so many `rows`, an
-/// alphabet of so many `symbols`, both activations, with dropout and without.
+/// Compares the steps on `threads` threads with their definition by core's own loops. Batches have `rows` rows and the
+/// alphabet `symbols` symbols, for both activations, with dropout and without.
 fn check<M: Step<L, V>, const L: usize, const V: usize>(symbols: usize, rows: &[usize], threads: &[usize]) {
     let steps = Activation::Stepped(Steps { exponent: 3, largest: 17, price: 0.01 });
     let pools = threads.iter().map(|threads| ThreadPoolBuilder::new().num_threads(*threads).build().unwrap());

@@ -1,8 +1,8 @@
 //! The kernels compiled for SSE2, AVX2 and AVX-512 give the same bits, and so do those that the program chooses.
 //!
-//! Each type of kernels is compiled for one instruction set, beside a function that says whether this machine runs it.
-//! `multiversion` asks a machine for ten more features than a target names where that is of AVX-512, those of Ice Lake; a
-//! server that has AVX-512 without them runs the baseline instead. What does not run is skipped, and the test says so.
+//! Each type of kernels is compiled for one instruction set, beside a function that tells whether this machine runs it.
+//! For AVX-512 `multiversion` asks for ten features more than the target names, those of Ice Lake. A server with AVX-512
+//! but without them runs the baseline instead. Instruction sets that do not run are skipped, and the test says so.
 
 use common::training::{Run, State};
 use micro_diffusion::activation::{Activation, Steps};
@@ -112,7 +112,7 @@ fn widths() -> Vec<&'static str> {
     runs.iter().filter(|(_, runs)| *runs).map(|(name, _)| *name).collect()
 }
 
-/// What a width is called is what was compiled for it.
+/// The name of a width tells the instruction set that runs.
 #[test]
 fn a_width_that_does_not_run_is_not_taken_for_one_that_does() {
     let baseline = cfg!(target_feature = "avx2");

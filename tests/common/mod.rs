@@ -89,7 +89,7 @@ pub fn add_gradient<M: Model<L, V>, R: Real, K: Kernels<R>, const L: usize, cons
 /// It counts how often it is evaluated.
 #[derive(Clone)]
 pub struct Table<const L: usize, const V: usize> {
-    /// Of the n positions.
+    /// The symbols of the n positions; `None` is a mask.
     pub symbols: Vec<Option<u8>>,
     pub evaluations: usize,
     pub seed: u64,

@@ -5,7 +5,7 @@ use micro_diffusion::denoiser::{Architecture, Example, Shape};
 use micro_diffusion::dropout::Dropout;
 use micro_diffusion::product::width_of;
 
-/// What becomes of the sums of hidden values, and what was made of them before.
+/// The activation of sums of hidden values, with the steps taken so far.
 pub struct Hidden {
     activation: Activation,
     /// (x, y, slope) of every step that was taken, in the order of the pass.
@@ -19,8 +19,8 @@ impl Hidden {
         Self { activation, steps: Vec::new(), next: None }
     }
 
-    /// From now on y = y₀ + slope·(x − x₀), with x₀, y₀ and the slope of the passes so far: what the straight-through
-    /// estimator differentiates, each step continued by the ramp it stands for.
+    /// Continues every step by its ramp from now on: y = y₀ + slope·(x − x₀), with x₀, y₀ and the slope of the passes so
+    /// far. This is the function that the straight-through estimator differentiates.
     pub fn along_the_slopes(&mut self) {
         self.next = Some(0);
     }
@@ -261,18 +261,18 @@ pub fn logits_at_work(
     logits
 }
 
-/// Where dropout finds the hidden values of an example.
+/// The place of an example's hidden values for dropout.
 #[derive(Clone, Copy)]
 pub struct Place {
     dropout: Dropout,
     /// Positions of a map.
     width: usize,
-    /// That of the example's first position.
+    /// The place of the example's first position.
     first: usize,
 }
 
-/// Where dropout finds those of each example of a batch: a perceptron's in a row of its own; else in a map with texts that follow
-/// each other, as many as fit 16 positions, which all go by what the first says.
+/// The places of the examples of a batch for dropout. A perceptron's example has a row of its own. Other networks pack
+/// texts behind each other into a map, as many as fit 16 positions, and all go by the first text's dropout.
 pub fn places<const L: usize>(shape: Shape, batch: &[Example<L>]) -> Vec<Place> {
     if matches!(shape.architecture, Architecture::Mlp | Architecture::Residual) {
         return batch.iter().map(|e| Place { dropout: e.dropout, width: 1, first: 0 }).collect();

@@ -43,7 +43,7 @@ impl Run {
         (0..self.rows).map(|row| self.example(step, row)).collect()
     }
 
-    /// What the steps of this run make of an `M`, computed by `kernels`.
+    /// The state after the steps of this run for an `M`, computed by `kernels`.
     pub fn definition<M: Model<L, V>, K: Kernels<f32>, const L: usize, const V: usize>(
         &self,
         kernels: K,

@@ -14,9 +14,9 @@ use micro_diffusion::text::Text;
 const STEPS: u32 = 3;
 const BATCH: u32 = 11;
 
-/// What a few steps of training leave.
+/// The result of a few training steps.
 pub(crate) struct Trained {
-    /// Of each step and example.
+    /// The loss of each step and example.
     pub(crate) losses: Vec<f32>,
     pub(crate) weights: Vec<f32>,
     pub(crate) averages: Vec<f32>,
