@@ -366,8 +366,8 @@ impl Place {
     /// The text of the file before the rows, the rows, and the text after them.
     pub(crate) fn split(self, text: &str) -> (&str, &str, &str) {
         let Self(file, first, last) = self;
-        let start = text.find(first).unwrap_or_else(|| panic!("{file} lacks {first}")) + first.len();
-        let end = text.find(last).unwrap_or_else(|| panic!("{file} lacks {last}"));
+        let start = text.find(first).expect(file) + first.len();
+        let end = text.find(last).expect(file);
         (&text[..start], &text[start..end], &text[end..])
     }
 }
