@@ -122,8 +122,8 @@ pub(crate) struct TrainOptions {
     /// Adam's weight decay for each unit of learning rate [default: by the network, the number of lines and their length]
     #[arg(long, value_parser = not_negative, allow_hyphen_values = true)]
     pub(crate) weight_decay: Option<f64>,
-    /// Save an average of the weights as the model, of which each step keeps this share, such as 0.999; 0 means no
-    /// average [default: the network's]
+    /// Save an average of the weights as the model. Each step keeps this share of it, such as 0.999; 0 means no average
+    /// [default: the network's]
     #[arg(long, value_name = "SHARE", value_parser = below_one, allow_hyphen_values = true)]
     pub(crate) averaging: Option<f64>,
     /// Probability of dropping a hidden value while training, such as 0.1, rounded to 256ths; 0 means none. Helps where a
