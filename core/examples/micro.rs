@@ -26,7 +26,7 @@
 //! **The loss** is n times one random term of the sum. In the term with k masks, the masks are at k random places, and each of
 //! them may be the next to be filled. So training masks k random letters, k from 1 to n, and takes n times their mean −ln p.
 //!
-//! `minimal.rs` beside this file is the same idea with the crate, which does it faster and to the same bits on every machine.
+//! `minimal.rs` beside this file is the same idea with the crate, whose bits are the same on every machine.
 
 // The crate's lints are for firmware; an essay may index.
 #![allow(clippy::restriction, clippy::pedantic)]
@@ -56,17 +56,19 @@ fn main() {
     let count = |n| training.iter().filter(|name| name.len() == n).count() as f32;
     let lengths: [f32; L] = from_fn(|i| (count(i + 1) + 1.0 / L as f32) / (training.len() + 1) as f32);
 
+    // A name on its way to noise.
     let rng = &mut Rng(1);
     let order = rng.order(9);
     let states: Vec<_> = (0..=9).map(|k| show(&mask(&read("josephine"), &order[..k]))).collect();
     println!("\nforward: {}\n", states.join(" → "));
 
-    // Weights, their gradient, and Adam's two averages of it. The first layer's weights are random, so that hidden units differ.
-    // The second's are 0, so that an untrained network finds all letters equally likely.
+    // Weights, their gradient, and Adam's averages of the gradient and of its square. The first layer's weights are random, so
+    // that hidden units differ. The second's are 0, so that an untrained network finds all letters equally likely.
     let [mut w, mut g, mut m, mut v] = from_fn(|_| vec![[0.0; H]; ROWS]);
     w[..FIRST].as_flattened_mut().fill_with(|| 0.2 * (rng.uniform() - 0.5));
     println!("untrained: a held-out name costs {:.2} nats", bound(&w, &held_out, &lengths));
     for step in 1..=STEPS {
+        // The gradient of the batch's mean loss, for which each name loses k letters.
         g.fill([0.0; H]);
         for _ in 0..BATCH {
             let name = &training[rng.below(training.len())];
@@ -80,8 +82,9 @@ fn main() {
         }
     }
 
-    let states = unmask(&w, &lengths, rng);
-    println!("\nreverse: {}\n\ntwenty names, * those in no line of the list:", states.join(" → "));
+    // Noise on its way to names.
+    println!("\nreverse: {}\n", unmask(&w, &lengths, rng).join(" → "));
+    println!("twenty names, * if in no line of the list:");
     for _ in 0..20 {
         let name = unmask(&w, &lengths, rng).pop().unwrap_or_default();
         println!("{name}{}", if list.lines().any(|line| line == name) { "" } else { " *" });
@@ -95,10 +98,12 @@ fn mask(text: &[usize], places: &[usize]) -> Vec<usize> {
     text.iter().enumerate().map(|(l, x)| if places.contains(&l) { MASK } else { *x }).collect()
 }
 
+/// Symbols of letters.
 fn read(text: &str) -> Vec<usize> {
     text.bytes().map(|x| usize::from(x - b'a')).collect()
 }
 
+/// Letters of symbols.
 fn show(text: &[usize]) -> String {
     text.iter().map(|x| char::from(b"abcdefghijklmnopqrstuvwxyz_"[*x])).collect()
 }
@@ -106,8 +111,8 @@ fn show(text: &[usize]) -> String {
 // ---- The network: two layers, whose weights are rows of H numbers ----
 
 type Row = [f32; H];
-const FIRST: usize = L * (V + 1); // rows of the first layer, w: for each place l, one for each symbol x
-const ROWS: usize = FIRST + L * V; // then those of the second, u: for each place l, one for each letter v
+const FIRST: usize = L * (V + 1); // rows w_l,x of the first layer: at each place l, one for each letter or MASK x
+const ROWS: usize = FIRST + L * V; // and rows u_l,v of the second: at each place l, one for each letter v
 
 /// h = max(0, a),   a = Σ_l w_l,x
 fn hidden(w: &[Row], text: &[usize]) -> Row {
@@ -125,7 +130,7 @@ fn predict(w: &[Row], h: &Row, l: usize) -> [f32; V] {
     e.map(|e| e / sum)
 }
 
-/// a · b, in eight sums side by side, which the compiler keeps in vector registers
+/// a · b, in eight sums side by side, which the compiler keeps in vector registers.
 fn dot(a: &Row, b: &Row) -> f32 {
     let sums: [f32; 8] = from_fn(|lane| (lane..H).step_by(8).map(|i| a[i] * b[i]).sum());
     sums.iter().sum()
@@ -138,45 +143,50 @@ fn add(to: &mut Row, factor: f32, from: &Row) {
 
 // ---- Training ----
 
-/// Adds to g the gradient of weight · Σ_masked −ln p(x_l). The chain rule goes through the network from its end to its start.
+/// Adds to g the gradient of weight · Σ_masked −ln p(x_l), by the chain rule, from the network's end to its start.
 fn backward(w: &[Row], g: &mut [Row], name: &[usize], noisy: &[usize], weight: f32) {
     let h = hidden(w, noisy);
     let mut d_h = [0.0; H];
     for l in (0..name.len()).filter(|l| noisy[*l] == MASK) {
         let p = predict(w, &h, l);
         for v in 0..V {
-            // p = softmax(z):  ∂(−ln p_x)/∂z_v = p_v − (1 if v = x else 0).   z_v = u_v · h:  ∂z_v/∂h = u_v,  ∂z_v/∂u_v = h
+            // p_v = exp(z_v) / Σ exp(z):  ∂(−ln p_x)/∂z_v = p_v − (1 if v = x else 0)
+            // z_v = u_l,v · h:            ∂z_v/∂h = u_l,v   ∂z_v/∂u_l,v = h
             let d_z = weight * (p[v] - f32::from(v == name[l]));
             add(&mut d_h, d_z, &w[FIRST + l * V + v]);
             add(&mut g[FIRST + l * V + v], d_z, &h);
         }
     }
-    // h = max(0, a):  ∂h/∂a = 1 if a > 0 else 0.   a = Σ_l w_l,x:  ∂a/∂w_l,x = 1
+    // h = max(0, a):   ∂h/∂a = 1 if a > 0 else 0
+    // a = Σ_l w_l,x:   ∂a/∂w_l,x = 1
     let d_a = from_fn(|i| if h[i] > 0.0 { d_h[i] } else { 0.0 });
     noisy.iter().enumerate().for_each(|(l, x)| add(&mut g[l * (V + 1) + x], 1.0, &d_a));
 }
 
 /// m ← β₁·m + (1 − β₁)·g,   v ← β₂·v + (1 − β₂)·g²,   w ← w − rate · m/(1 − β₁ᵗ) / (√(v/(1 − β₂ᵗ)) + ε)
+///
+/// in step t, for each weight, with β₁ = 0.9, β₂ = 0.999 and ε = 1e-8. The rate falls to 0.
 fn adam(w: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], step: usize) {
-    const BETA: [f32; 2] = [0.9, 0.999];
     let rate = 5e-3 * (1.0 - step as f32 / STEPS as f32);
-    let share = BETA.map(|beta| 1.0 - beta.powi(step as i32)); // m and v begin at 0: this much of them is gradients
+    // m and v begin at 0. After t steps gradients make up this share of them.
+    let [m_share, v_share] = [0.9_f32, 0.999].map(|beta| 1.0 - beta.powi(step as i32));
     for (((w, g), m), v) in w.iter_mut().zip(g).zip(m).zip(v) {
-        *m = BETA[0] * *m + (1.0 - BETA[0]) * g;
-        *v = BETA[1] * *v + (1.0 - BETA[1]) * g * g;
-        *w -= rate * (*m / share[0]) / ((*v / share[1]).sqrt() + 1e-8);
+        *m = 0.9 * *m + 0.1 * g;
+        *v = 0.999 * *v + 0.001 * g * g;
+        *w -= rate * (*m / m_share) / ((*v / v_share).sqrt() + 1e-8);
     }
 }
 
-/// The mean of −ln p(x | σ) over the names x, each in four random orders σ
+/// The mean of −ln p(x | σ) over the names x, each in four random orders σ.
 fn bound(w: &[Row], names: &[Vec<usize>], lengths: &[f32]) -> f64 {
-    let rng = &mut Rng(2);
+    let rng = &mut Rng(2); // the same orders each time
     let mut sum = 0.0;
     for name in names.iter().flat_map(|name| [name; 4]) {
         sum -= f64::from(lengths[name.len() - 1].ln());
         let order = rng.order(name.len());
-        for (i, l) in order.iter().enumerate() {
-            sum -= f64::from(predict(w, &hidden(w, &mask(name, &order[i..])), *l)[name[*l]].ln());
+        for (i, &l) in order.iter().enumerate() {
+            let h = hidden(w, &mask(name, &order[i..]));
+            sum -= f64::from(predict(w, &h, l)[name[l]].ln());
         }
     }
     sum / (4 * names.len()) as f64
