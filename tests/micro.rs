@@ -6,11 +6,11 @@ use std::process::{Command, Output};
 
 use common::cross::project;
 
-/// Code lines, of which blank lines and comments are none, that people paste into a chat.
+/// Lines of code at most, without blank lines and comments: the file is short enough to paste into a chat.
 const LINES: usize = 143;
-/// What counting letter triples scores, in nats a name.
+/// The score of counting letter triples, in nats a name, rounded up.
 const TRIGRAMS: f64 = 15.9;
-/// Half of the last digit that is printed, and as much again for the sums.
+/// The scores are printed with two decimals: half a unit of the last, and as much again for sums in f32.
 const ROUNDING: f64 = 0.01;
 
 fn source() -> String {
@@ -39,7 +39,7 @@ fn nats(printed: &str, start: &str) -> f64 {
     line.split(' ').rev().nth(1).unwrap().parse().unwrap()
 }
 
-/// The states behind `start`, of which each differs from the one before it in one more mask or one less.
+/// The states behind `start`. Each masks or fills one place of the state before it.
 fn states<'a>(printed: &'a str, start: &str) -> Vec<&'a str> {
     let states: Vec<&str> =
         printed.lines().find_map(|line| line.strip_prefix(start)).unwrap().split(" → ").collect();

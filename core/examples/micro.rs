@@ -208,7 +208,7 @@ fn unmask(w: &[Row], lengths: &[f32], rng: &mut Rng) -> Vec<String> {
 
 // ---- Chance ----
 
-/// A linear congruential generator (Knuth's MMIX), of which the upper bits are taken.
+/// A linear congruential generator (Knuth's MMIX). Only the upper bits are used, since the lower ones repeat early.
 struct Rng(u64);
 
 impl Rng {
