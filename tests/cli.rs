@@ -1365,7 +1365,7 @@ fn an_interrupt_saves_and_says_how_to_go_on() {
         1,
         &["unfinished, at step", "of 3000", "train --out run --resume"],
     );
-    scene.bad(&["sample", "--model", "run/checkpoint.safetensors"], 1, &["it is a checkpoint"]);
+    scene.bad(&["sample", "--model", "run/checkpoint.safetensors"], 1, &["it is the checkpoint of a run"]);
     fs::create_dir(scene.path("Ann's run")).unwrap();
     scene.write("Ann's run/checkpoint.safetensors", &scene.read("run/checkpoint.safetensors"));
     paste(&scene, &["sample", "--model", "Ann's run"], "go on with: ");

@@ -3,6 +3,8 @@
 //! A diffusion model learns to undo noise. Here the text is a name and the noise is forgetting: letters are replaced by
 //! MASK. Nothing else is learned but to fill masks in, and that is enough to write new names: draw how many letters a name
 //! has, start from so many masks, and fill in one position after the other.
+//!
+//! `micro.rs` beside this file writes out what is called here: the network, its gradient, Adam and the sampler.
 
 // The core's lints are for firmware; an essay may index.
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
