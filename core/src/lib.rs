@@ -1,38 +1,45 @@
 #![doc = include_str!("../README.md")]
 #![no_std]
 
-// Each file uses only those above it.
+// Each file uses only those above it. A heading names the part of the core that its files belong to; `AUDIT.md` has its reading
+// list and its sizes from here.
 
-// 1. Numbers, randomness, shapes, texts.
+// The method: numbers, randomness, shapes, texts.
 pub mod math;
 pub mod rng;
 pub mod tensor;
 pub mod text;
 
-// 2. Layers: each forward with its backward.
+// The method: layers, each forward with its backward.
 pub mod linear;
-pub mod product;
 pub mod activation;
 pub mod softmax;
+pub mod dropout;
+
+// Further networks: their layers.
+pub mod product;
 pub mod normalisation;
 pub mod attention;
-pub mod dropout;
 pub mod embedding;
 
-// 3. The optimiser, and weights on a grid.
+// The method: the optimiser.
 pub mod adam;
+
+// Integers: weights on a grid.
 pub mod rounding;
 
-// 4. Networks, and the seam between them and what computes.
+// The method: the perceptron, and the seam between networks and what computes.
 pub mod kernels;
 pub mod denoiser;
-pub mod pack;
 pub mod mlp;
+
+// Further networks: the networks.
+pub mod pack;
 pub mod residual;
 pub mod transformer;
 pub mod convolution;
 
-// 5. Diffusion: how long a text is, how much is masked, the forward process, the reverse process, and its scores.
+// The method: how long a text is, how much is masked, the forward process, the reverse process, and its scores.
 pub mod length;
 pub mod schedule;
 pub mod corruption;
@@ -41,18 +48,18 @@ pub mod sampler;
 pub mod bound;
 pub mod likelihood;
 
-// 6. Networks in integers.
+// Integers: networks without floats.
 pub mod integer;
 pub mod integer_residual;
 pub mod integer_convolution;
 pub mod quantise;
 
-// 7. Patterns and files.
+// The method: patterns and files.
 pub mod pattern;
 pub mod file;
-pub mod config;
 
-// 8. For programs that draw.
+// Lists: for programs that draw.
+pub mod config;
 pub mod error;
 pub mod prelude;
 
