@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use micro_diffusion::crc::crc32;
 use micro_diffusion::denoiser::Model;
-use micro_diffusion::file::crc32;
 use micro_diffusion::length::Lengths;
 use micro_diffusion::rng::{Purpose, Stream, below};
 use micro_diffusion::schedule::cosine_remaining;

@@ -18,20 +18,23 @@ use common::integers::{
 use common::numbers;
 use micro_diffusion::activation::Activation;
 use micro_diffusion::categorical::Temperature;
+use micro_diffusion::crc::crc32;
 use micro_diffusion::denoiser::{Denoiser, Example, Model};
-use micro_diffusion::file::{FileError, ModelFile, crc32, write};
-use micro_diffusion::integer::{
-    Int4, Int8, IntegerMlp, IntegerModel, PRICE, Precision, Scales, add_bit_by_bit, add_products,
-};
+use micro_diffusion::dtype::Dtype;
+use micro_diffusion::file::{FileError, ModelFile, write};
+use micro_diffusion::integer::{IntegerModel, Scales};
+use micro_diffusion::integer_mlp::IntegerMlp;
 use micro_diffusion::integer_residual::IntegerResidual;
+use micro_diffusion::integer_sums::{add_bit_by_bit, add_products};
 use micro_diffusion::length::Lengths;
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::pattern::Form;
+use micro_diffusion::precision::{Int4, Int8, PRICE, Precision};
 use micro_diffusion::quantise::{best_exponent, grid, quantise, scales, trained_scales};
 use micro_diffusion::residual::Residual;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
-use micro_diffusion::tensor::{Dtype, Role, StoredTensor};
+use micro_diffusion::stored::{Role, StoredTensor};
 use micro_diffusion::text::{Alphabet, Text};
 
 /// The first hidden layer by plain loops.

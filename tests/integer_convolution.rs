@@ -7,10 +7,11 @@ use common::integers::{
 use micro_diffusion::activation::Activation;
 use micro_diffusion::convolution::Convolution;
 use micro_diffusion::denoiser::Model;
+use micro_diffusion::dtype::Dtype;
 use micro_diffusion::file::{FileError, ModelFile};
-use micro_diffusion::integer::{Int4, Int8, IntegerModel, Precision, Scales};
+use micro_diffusion::integer::{IntegerModel, Scales};
 use micro_diffusion::integer_convolution::IntegerConvolution;
-use micro_diffusion::tensor::Dtype;
+use micro_diffusion::precision::{Int4, Int8, Precision};
 
 /// Steps of the residual stream in 1, as a power of two.
 const STREAM: i64 = 10;

@@ -3,7 +3,7 @@ use common::integers::all_scores;
 use common::naive::logits_at_work;
 use common::tolerance::{AT_WORK, ORACLE_SCORES, assert_close};
 use common::{add_gradient, batch, numbers};
-use micro_diffusion::activation::{Activation, Steps, relu_forward};
+use micro_diffusion::activation::{Activation, relu_forward};
 use micro_diffusion::attention::{Heads, attention_backward, attention_forward};
 use micro_diffusion::bound::negative_log_probability;
 use micro_diffusion::convolution::Convolution;
@@ -27,6 +27,7 @@ use micro_diffusion::rounding::{Grid, straight_through};
 use micro_diffusion::softmax::{
     Target, cross_entropy, cross_entropy_of_positions, cross_entropy_of_rows, softmax_forward,
 };
+use micro_diffusion::steps::Steps;
 use micro_diffusion::text::Text;
 use micro_diffusion::transformer::Transformer;
 

@@ -5,7 +5,7 @@
 //! server that has AVX-512 without them runs the baseline instead. What does not run is skipped, and the test says so.
 
 use common::training::{Run, State};
-use micro_diffusion::activation::{Activation, Steps};
+use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::AdamStep;
 use micro_diffusion::attention::Heads;
 use micro_diffusion::convolution::Convolution;
@@ -19,6 +19,7 @@ use micro_diffusion::product::Store;
 use micro_diffusion::residual::Residual;
 use micro_diffusion::rounding::Grid;
 use micro_diffusion::softmax::Target;
+use micro_diffusion::steps::Steps;
 use micro_diffusion::transformer::Transformer;
 use micro_diffusion_cli::engine::kernels::Vectorised;
 use micro_diffusion_cli::{each_kernel, kernels_compiled_for};

@@ -7,11 +7,12 @@
 //! Most kernels do the work of a batch at one position, or of all positions of one example; the least is a row of the hidden
 //! layer. Choosing the instruction set costs a nanosecond or two beside it. Sizes are arguments and not types, so a kernel is compiled once, however many shapes of networks there are.
 
-use crate::activation::{self, Activation};
+use crate::activation::Activation;
 use crate::adam::{AdamStep, average_update};
 use crate::attention::{self, Heads};
 use crate::dropout::Dropout;
 use crate::embedding::{self, Embedding};
+use crate::gelu;
 use crate::linear;
 use crate::math::{Real, Stored};
 use crate::normalisation;
@@ -119,14 +120,14 @@ pub trait Kernels<R: Real>: Copy + Send + Sync {
         Activation::hold(activation, x);
     }
 
-    /// [`gelu_forward`](crate::activation::gelu_forward).
+    /// [`gelu_forward`](crate::gelu::gelu_forward).
     fn gelu_forward(self, x: &mut [R]) {
-        activation::gelu_forward(x);
+        gelu::gelu_forward(x);
     }
 
-    /// [`gelu_forward_slope`](crate::activation::gelu_forward_slope).
+    /// [`gelu_forward_slope`](crate::gelu::gelu_forward_slope).
     fn gelu_forward_slope(self, x: &mut [R], slope: &mut [R]) {
-        activation::gelu_forward_slope(x, slope);
+        gelu::gelu_forward_slope(x, slope);
     }
 
     /// [`cross_entropy_of_rows`](crate::softmax::cross_entropy_of_rows).

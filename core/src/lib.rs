@@ -7,8 +7,12 @@
 // The method: numbers, randomness, shapes, texts.
 pub mod math;
 pub mod rng;
+pub mod dtype;
 pub mod tensor;
 pub mod text;
+
+// Integers: hidden values in steps.
+pub mod steps;
 
 // The method: layers, each forward with its backward.
 pub mod linear;
@@ -18,6 +22,7 @@ pub mod dropout;
 
 // Further networks: their layers.
 pub mod product;
+pub mod gelu;
 pub mod normalisation;
 pub mod attention;
 pub mod embedding;
@@ -48,15 +53,23 @@ pub mod sampler;
 pub mod bound;
 pub mod likelihood;
 
-// Integers: networks without floats.
-pub mod integer;
-pub mod integer_residual;
-pub mod integer_convolution;
-pub mod quantise;
-
 // The method: patterns and files.
 pub mod pattern;
+pub mod crc;
+pub mod file_table;
 pub mod file;
+
+// Integers: networks without floats.
+pub mod stored;
+pub mod precision;
+pub mod integer;
+pub mod integer_sums;
+pub mod integer_layers;
+pub mod integer_mlp;
+pub mod integer_residual;
+pub mod integer_convolution;
+pub mod integer_file;
+pub mod quantise;
 
 // Lists: for programs that draw.
 pub mod config;

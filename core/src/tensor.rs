@@ -4,6 +4,8 @@
 //! without copying, so that the same view serves weights in memory, gradients and a file in flash, and no large array
 //! is ever a value on the stack.
 
+use crate::dtype::Dtype;
+
 /// One parameter tensor: its name, its dimensions, and how training may split it. A model lists its tensors in flat
 /// order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +19,11 @@ pub struct Tensor {
 }
 
 impl Tensor {
+    /// Its dtype and dimensions in a model file.
+    pub(crate) const fn stored(&self) -> (Dtype, &'static [usize]) {
+        (Dtype::F32, self.dimensions)
+    }
+
     /// How many numbers the tensor holds: the product of its dimensions.
     pub const fn len(&self) -> usize {
         product(self.dimensions)
@@ -44,156 +51,6 @@ pub(crate) const fn product(dimensions: &[usize]) -> usize {
         rest = tail;
     }
     product
-}
-
-/// How the numbers of a tensor are stored.
-///
-/// An integer weight is stored as a code without sign, weight = (code − [`zero`](Self::zero))·scale, so that one
-/// instruction loads it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dtype {
-    /// Four bytes, IEEE 754.
-    F32,
-    /// A byte for each weight: code − 128, −128 … 127.
-    Int8,
-    /// Two weights in a byte, the first in its low half: code − 8, −8 … 7. Where rows, the last dimension, are odd, the last
-    /// weights of rows 2i and 2i + 1 share a byte between the rows; see [`row`](Self::row).
-    Int4,
-    /// Two bytes with sign: biases beside [`Int8`](Self::Int8) and [`Int4`](Self::Int4) weights.
-    Int16,
-}
-
-impl Dtype {
-    /// Its name in messages.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::Int8 => "int8",
-            Self::Int4 => "int4",
-            Self::Int16 => "int16",
-        }
-    }
-
-    /// The bits of one number.
-    pub const fn bits(self) -> usize {
-        match self {
-            Self::F32 => 32,
-            Self::Int8 => 8,
-            Self::Int4 => 4,
-            Self::Int16 => 16,
-        }
-    }
-
-    /// The code of 0.
-    pub const fn zero(self) -> u8 {
-        match self {
-            Self::Int8 => 128,
-            Self::Int4 => 8,
-            Self::F32 | Self::Int16 => 0,
-        }
-    }
-
-    /// The bytes of a tensor of `numbers`.
-    pub const fn bytes(self, numbers: usize) -> usize {
-        numbers.saturating_mul(self.bits()).div_ceil(8)
-    }
-
-    /// Row `number` of a tensor with rows of `length` weights: where its whole bytes begin, how many they are, and where its
-    /// last weight lies if that is half a byte.
-    ///
-    /// An odd row of nibbles has ⌊length/2⌋ whole bytes. Rows 2i and 2i + 1 lie as: the bytes of row 2i; a byte with the last
-    /// weight of row 2i in its low half and that of row 2i + 1 in its high half; the bytes of row 2i + 1.
-    #[inline(always)]
-    pub const fn row(self, number: usize, length: usize) -> (usize, usize, Option<Nibble>) {
-        let bytes = length.wrapping_mul(self.bits()) >> 3;
-        let start = number.wrapping_mul(bytes);
-        if length.wrapping_mul(self.bits()) & 7 == 0 {
-            return (start, bytes, None);
-        }
-        let (pair, odd) = (number >> 1, number & 1);
-        let start = start.wrapping_add(pair).wrapping_add(odd);
-        let byte = if odd == 1 { start.wrapping_sub(1) } else { start.wrapping_add(bytes) };
-        (start, bytes, Some(Nibble { byte, high: odd == 1 }))
-    }
-}
-
-/// The place of half a byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Nibble {
-    /// The byte.
-    pub byte: usize,
-    /// Whether it is the high half.
-    pub high: bool,
-}
-
-/// What an integer tensor does in its network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// A table of rows that symbols add to a hidden layer.
-    Lookup,
-    /// A table of rows that a residual stream begins with.
-    Embedding,
-    /// The bias of a hidden layer.
-    HiddenBias,
-    /// A bias that is added to a residual stream.
-    StreamBias,
-    /// A matrix that multiplies hidden values, stored with the hidden units outermost: the last two dimensions change places
-    /// with respect to training.
-    Product,
-    /// The bias of the scores.
-    ScoreBias,
-}
-
-/// A tensor of integers in a model file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StoredTensor {
-    /// Name in reports.
-    pub name: &'static str,
-    /// Dimensions, outermost first, row-major.
-    pub dimensions: &'static [usize],
-    /// How its numbers are stored.
-    pub dtype: Dtype,
-    /// What it does.
-    pub role: Role,
-}
-
-impl StoredTensor {
-    /// How many bytes it takes.
-    pub const fn bytes(&self) -> usize {
-        self.dtype.bytes(self.numbers())
-    }
-
-    /// How many numbers it holds: the product of its dimensions.
-    pub const fn numbers(&self) -> usize {
-        product(self.dimensions)
-    }
-
-    /// The length of a row, the last dimension.
-    pub const fn row(&self) -> usize {
-        match self.dimensions {
-            [.., row] => *row,
-            [] => 0,
-        }
-    }
-}
-
-/// How many bytes `tensors` take together.
-pub const fn total_bytes(tensors: &[StoredTensor]) -> usize {
-    let (mut sum, mut rest) = (0usize, tensors);
-    while let [first, tail @ ..] = rest {
-        sum = sum.saturating_add(first.bytes());
-        rest = tail;
-    }
-    sum
-}
-
-/// How many bytes tensor `number` of `tensors` takes; 0 past the last.
-pub(crate) const fn bytes_of(tensors: &[StoredTensor], number: usize) -> usize {
-    match (tensors, number) {
-        ([tensor, ..], 0) => tensor.bytes(),
-        ([_, rest @ ..], _) => bytes_of(rest, number.saturating_sub(1)),
-        ([], _) => 0,
-    }
 }
 
 /// How many numbers `tensors` hold together.

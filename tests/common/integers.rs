@@ -2,16 +2,20 @@
 
 use micro_diffusion::activation::Activation;
 use micro_diffusion::categorical::Temperature;
+use micro_diffusion::crc::crc32;
 use micro_diffusion::denoiser::{Denoiser, Model, Score};
-use micro_diffusion::file::{ModelFile, crc32, write_integers};
-use micro_diffusion::integer::{IntegerModel, Precision, Quantisable, Scales};
+use micro_diffusion::dtype::Dtype;
+use micro_diffusion::file::ModelFile;
+use micro_diffusion::integer::{IntegerModel, Quantisable, Scales};
+use micro_diffusion::integer_file::write_integers;
 use micro_diffusion::kernels::Plain;
 use micro_diffusion::length::Lengths;
 use micro_diffusion::pattern::Form;
+use micro_diffusion::precision::Precision;
 use micro_diffusion::quantise::{grid, quantise, scales};
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
-use micro_diffusion::tensor::{Dtype, StoredTensor};
+use micro_diffusion::stored::StoredTensor;
 use micro_diffusion::text::Alphabet;
 
 use super::numbers;

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
+use micro_diffusion::crc::crc32;
 use micro_diffusion::denoiser::{Example, Model};
 use micro_diffusion::dropout::Dropout;
-use micro_diffusion::file::crc32;
 use micro_diffusion::text::Text;
 
 const VECTORS: &str = include_str!("../oracle/vectors.txt");

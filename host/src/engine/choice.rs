@@ -3,8 +3,8 @@
 //! A short list is learned by heart before its schedule ends. So every tenth training line is not trained on, and scores the
 //! state after fixed steps. The best state is kept; held-out lines choose nothing.
 
+use micro_diffusion::dtype::Dtype;
 use micro_diffusion::file::ModelFile;
-use micro_diffusion::tensor::Dtype;
 
 use crate::engine::language::Language;
 use crate::engine::network::NumberFormat;

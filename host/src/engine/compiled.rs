@@ -6,10 +6,14 @@ use std::marker::PhantomData;
 use anyhow::{Context, bail};
 use micro_diffusion::activation::Activation;
 use micro_diffusion::denoiser::{Example, Model, Shape};
-use micro_diffusion::file::{self, ModelFile, write_integers};
-use micro_diffusion::integer::{Int4, Int8, IntegerModel, Quantisable, Scales};
+use micro_diffusion::dtype::Dtype;
+use micro_diffusion::file::{self, ModelFile};
+use micro_diffusion::integer::{IntegerModel, Quantisable, Scales};
+use micro_diffusion::integer_file::write_integers;
+use micro_diffusion::precision::{Int4, Int8};
 use micro_diffusion::quantise;
-use micro_diffusion::tensor::{Dtype, StoredTensor, Tensor};
+use micro_diffusion::stored::StoredTensor;
+use micro_diffusion::tensor::Tensor;
 
 use crate::engine::description::file_error;
 use crate::engine::language::Language;

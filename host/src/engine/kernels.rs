@@ -16,7 +16,7 @@ macro_rules! implement_kernels {
         })*
     ) => {
         const _: () = {
-            use ::micro_diffusion::activation::{self, Activation};
+            use ::micro_diffusion::activation::Activation;
             use ::micro_diffusion::adam::{self, AdamStep};
             use ::micro_diffusion::attention::{self, Heads};
             use ::micro_diffusion::dropout::Dropout;
@@ -25,7 +25,7 @@ macro_rules! implement_kernels {
             use ::micro_diffusion::product::{self, Store};
             use ::micro_diffusion::rounding::{self, Grid};
             use ::micro_diffusion::softmax::{self, Target};
-            use ::micro_diffusion::{kernels, linear, normalisation};
+            use ::micro_diffusion::{gelu, kernels, linear, normalisation};
 
             $($(
                 #[::multiversion::multiversion(targets $targets)]
@@ -120,8 +120,8 @@ macro_rules! each_kernel {
                 fn product_backward_weight (
                     positions: &[usize], d_y: &[f32], x: &[f32], d_w: &mut [f32], width: usize
                 ) = product::product_backward_weight(positions, d_y, x, d_w, width);
-                fn gelu_forward (x: &mut [f32]) = activation::gelu_forward(x);
-                fn gelu_forward_slope (x: &mut [f32], slope: &mut [f32]) = activation::gelu_forward_slope(x, slope);
+                fn gelu_forward (x: &mut [f32]) = gelu::gelu_forward(x);
+                fn gelu_forward_slope (x: &mut [f32], slope: &mut [f32]) = gelu::gelu_forward_slope(x, slope);
                 fn attention_forward (
                     heads: Heads, texts: &[u8], inputs: [&[f32]; 3], share: &mut [f32], y: &mut [f32]
                 ) = attention::attention_forward(heads, texts, inputs, share, y);

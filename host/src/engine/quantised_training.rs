@@ -13,7 +13,7 @@
 use micro_diffusion::integer::Scales;
 use micro_diffusion::kernels::Kernels;
 use micro_diffusion::quantise;
-use micro_diffusion::tensor::StoredTensor;
+use micro_diffusion::stored::StoredTensor;
 use rayon::prelude::*;
 
 use crate::engine::kernels::Vectorised;

@@ -1,6 +1,6 @@
 //! What several verbs say on stderr: which model and text they took, and what integers lose.
 
-use micro_diffusion::tensor::Dtype;
+use micro_diffusion::dtype::Dtype;
 
 use crate::engine::configurations::Config;
 use crate::engine::description::dtype_name;

@@ -3,10 +3,7 @@
 use micro_diffusion::denoiser::Denoiser;
 use micro_diffusion::file::ModelFile;
 use micro_diffusion::likelihood::nats_of_given;
-use micro_diffusion::pattern::{
-    Form, MOST_PLACEMENTS, PatternError, cumulate, drawn_form, each_form, leaves_all_open, placements,
-    shortest,
-};
+use micro_diffusion::pattern::{Form, MOST_PLACEMENTS, PatternError, cumulate, drawn_form, each_form, leaves_all_open, placements, shortest};
 use micro_diffusion::rng::Stream;
 
 /// The forms that texts can have, each once and in ascending order; none for any text.

@@ -267,13 +267,11 @@ macro_rules! room {
 
 /// All that [`room`] names.
 pub mod names {
-    pub use micro_diffusion::config::{
-        Convolution, ConvolutionChip, ConvolutionMedium, ConvolutionSmall, Perceptron, PerceptronSmall,
-        Residual,
-    };
+    pub use micro_diffusion::config::{Convolution, ConvolutionChip, ConvolutionMedium, ConvolutionSmall, Perceptron, PerceptronSmall, Residual};
     pub use micro_diffusion::denoiser::Denoiser;
     pub use micro_diffusion::file::ModelFile;
-    pub use micro_diffusion::integer::{Int4, Int8, IntegerModel, Quantisable};
+    pub use micro_diffusion::precision::{Int4, Int8};
+    pub use micro_diffusion::integer::{IntegerModel, Quantisable};
 
     pub use crate::{Arriving, Forms, Mutex, MutexGuard, Page, Trace, with};
 }

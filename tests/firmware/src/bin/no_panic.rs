@@ -10,12 +10,11 @@ use core::hint::black_box;
 
 use micro_diffusion::activation::Activation;
 use micro_diffusion::categorical::Temperature;
-use micro_diffusion::config::{
-    ConvolutionChip, ConvolutionSmall, Perceptron, PerceptronSmall, Residual, Transformer,
-};
+use micro_diffusion::config::{ConvolutionChip, ConvolutionSmall, Perceptron, PerceptronSmall, Residual, Transformer};
 use micro_diffusion::denoiser::{Denoiser, Model};
 use micro_diffusion::file::ModelFile;
-use micro_diffusion::integer::{Int4, Int8, IntegerModel, Precision, Quantisable};
+use micro_diffusion::precision::{Int4, Int8, Precision};
+use micro_diffusion::integer::{IntegerModel, Quantisable};
 use micro_diffusion::kernels::Plain;
 use micro_diffusion::pattern::{self, Form};
 use micro_diffusion::rng::{Purpose, Stream};
