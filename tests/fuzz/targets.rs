@@ -22,7 +22,7 @@ use micro_diffusion::text::Alphabet;
 use micro_diffusion::transformer::Transformer;
 use micro_diffusion_cli::files::readers;
 
-const ORDERS: [Order; 3] = [Order::Random, Order::Confidence, Order::Remask];
+const ORDERS: [Order; 2] = [Order::Random, Order::Confidence];
 
 /// The bytes as a model file, and once more with a checksum that matches, since else hardly any would get past it.
 pub fn model_file(bytes: &[u8]) -> bool {

@@ -21,14 +21,13 @@ pub(crate) const ORDER: Order = Order::Random;
 pub(crate) const SCHEDULE: Schedule = Schedule::Linear;
 
 /// Every order.
-pub(crate) const ORDERS: [Order; 3] = [Order::Random, Order::Confidence, Order::Remask];
+pub(crate) const ORDERS: [Order; 2] = [Order::Random, Order::Confidence];
 
 /// The name of `order` on the command line and in reports.
 pub(crate) fn order_name(order: Order) -> &'static str {
     match order {
         Order::Random => "random",
         Order::Confidence => "confidence",
-        Order::Remask => "remask",
     }
 }
 

@@ -76,7 +76,7 @@ fn float<M: Model<L, V>, const L: usize, const V: usize, const MEMORY: usize>(fi
 
 fn draw<D: Denoiser<L, V>, const L: usize, const V: usize>(denoiser: &mut D, file: ModelFile) -> Option<()> {
     let (alphabet, lengths) = (file.alphabet(), file.lengths());
-    let order = black_box([Order::Random, Order::Confidence, Order::Remask]);
+    let order = black_box([Order::Random, Order::Confidence]);
     for order in order {
         let mut settings = Settings::new(order, Temperature::from_milli(black_box(700)));
         (settings.top_k, settings.top_p) = black_box((256, 65_536));
