@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use micro_diffusion::cosine::cosine_remaining;
 use micro_diffusion::crc::crc32;
 use micro_diffusion::denoiser::Model;
 use micro_diffusion::length::Lengths;
 use micro_diffusion::rng::{Purpose, Stream, below};
-use micro_diffusion::schedule::cosine_remaining;
 use micro_diffusion::text::Alphabet;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;

@@ -231,11 +231,14 @@ const ARITHMETIC: [&str; 32] = [
 ];
 
 /// The files of the core that hold arithmetic; a function of the host that names something of theirs computes.
-const COMPUTING: [&str; 15] = [
+const COMPUTING: [&str; 18] = [
     "adam",
     "bound",
     "corruption",
+    "cosine",
     "dropout",
+    "estimate",
+    "exact",
     "kernels",
     "length",
     "likelihood",

@@ -1,8 +1,8 @@
 //! Patterns against a matcher too plain to be wrong, over every pattern and every text of a tiny world.
 use micro_diffusion::categorical::{SymbolSet, Temperature};
+use micro_diffusion::form::{Form, leaves_all_open};
 use micro_diffusion::pattern::{
-    Form, PatternError, cumulate, drawn_form, each_form, leaves_all_open, next_placement, placements,
-    shortest,
+    PatternError, cumulate, drawn_form, each_form, next_placement, placements, shortest,
 };
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};

@@ -449,7 +449,7 @@ impl Denoiser<12, 26> for Pairs {
 #[test]
 fn a_denoiser_of_ones_own_is_sampled_in_every_order() {
     let alphabet = micro_diffusion::text::Alphabet::new("abcdefghijklmnopqrstuvwxyz").unwrap();
-    let form = micro_diffusion::pattern::Form::<12>::of("m????a", &[], alphabet).unwrap();
+    let form = micro_diffusion::form::Form::<12>::of("m????a", &[], alphabet).unwrap();
     let allowed = form.allowed(26);
     for order in ORDERS {
         let (mut drawn, mut backwards) = (0.0, 0.0);

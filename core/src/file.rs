@@ -131,7 +131,7 @@ impl<'a> ModelFile<'a> {
         let table_len = usize::from(tensor_count).saturating_mul(TENSOR);
         let (table, after) = after.split_at_checked(table_len).ok_or(cut)?;
         let tensors = table.as_chunks().0;
-        let read = FIXED.saturating_add(alphabet_len).saturating_add(lengths_len).saturating_add(table_len);
+        let read = header_bytes(alphabet_len, positions, tensors.len());
         let stored = tensors.iter().fold(0, |sum: usize, tensor| sum.saturating_add(entry(tensor).bytes()));
         let expected = stored.saturating_add(read).saturating_add(CHECKSUM);
         let length = FileError::Length { expected: Some(expected), found };
@@ -235,6 +235,18 @@ impl<'a> ModelFile<'a> {
     }
 }
 
+/// The length of the header: the alphabet in bytes, the lengths and the tensors by number.
+fn header_bytes(alphabet: usize, lengths: usize, tensors: usize) -> usize {
+    let tables = lengths.saturating_mul(LENGTH).saturating_add(tensors.saturating_mul(TENSOR));
+    FIXED.saturating_add(alphabet).saturating_add(tables)
+}
+
+/// How many bytes a model file has whose `tensors` tensors take `payload` bytes.
+pub fn file_len(alphabet: Alphabet, lengths: Lengths, tensors: usize, payload: usize) -> usize {
+    let header = header_bytes(alphabet.characters().len(), lengths.counts().len(), tensors);
+    header.saturating_add(payload).saturating_add(CHECKSUM)
+}
+
 /// Writes the model file of `parameters`, piece by piece, to `sink`.
 ///
 /// # Errors
@@ -266,11 +278,10 @@ pub(crate) fn write_pieces<E>(
         crc.update(bytes);
         sink(bytes)
     };
-    let (alphabet, lengths) = (alphabet.characters(), lengths.counts().as_flattened());
-    let table_len = lengths.len().saturating_add(entries.len().saturating_mul(TENSOR));
+    let (alphabet, lengths) = (alphabet.characters(), lengths.counts());
     put(&MAGIC)?;
     put(&VERSION.to_le_bytes())?;
-    put(&u16_bytes(FIXED.saturating_add(alphabet.len()).saturating_add(table_len)))?;
+    put(&u16_bytes(header_bytes(alphabet.len(), lengths.len(), entries.len())))?;
     put(&[architecture_code(shape.architecture), layout])?;
     for size in [shape.positions, shape.symbols, shape.width, shape.blocks, shape.heads] {
         put(&u16_bytes(size))?;
@@ -278,7 +289,7 @@ pub(crate) fn write_pieces<E>(
     put(&[u8::try_from(entries.len()).unwrap_or(u8::MAX), activation])?;
     put(&u16_bytes(alphabet.len()))?;
     put(alphabet.as_bytes())?;
-    put(lengths)?;
+    put(lengths.as_flattened())?;
     let mut offset: usize = 0;
     for (number, ((dtype, dimensions), exponent)) in (0..=u8::MAX).zip(entries) {
         put(&[number, dtype_code(dtype), u8::try_from(dimensions.len()).unwrap_or(u8::MAX), 0])?;

@@ -44,20 +44,31 @@ pub mod residual;
 pub mod transformer;
 pub mod convolution;
 
-// The method: how long a text is, how much is masked, the forward process, the reverse process, and its scores.
+// The method: how long a text is, how much is masked, the forward process, the draw of a symbol.
 pub mod length;
 pub mod schedule;
 pub mod corruption;
 pub mod categorical;
+
+// Options: the likeliest symbols only.
+pub mod truncation;
+
+// The method: the reverse process, and scores.
 pub mod sampler;
 pub mod bound;
 pub mod likelihood;
 
-// The method: patterns and files.
-pub mod pattern;
+// The method: what is asked of a text, and files.
+pub mod form;
 pub mod crc;
 pub mod file_table;
 pub mod file;
+
+// Options: other scores, other steps, patterns.
+pub mod estimate;
+pub mod exact;
+pub mod cosine;
+pub mod pattern;
 
 // Integers: networks without floats.
 pub mod stored;

@@ -3,10 +3,11 @@
 use std::ops::Range;
 
 use micro_diffusion::categorical::{SymbolSet, Temperature, Weights};
+use micro_diffusion::cosine::cosine_remaining;
 use micro_diffusion::denoiser::Denoiser;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
-use micro_diffusion::schedule::{cosine_remaining, linear_remaining};
+use micro_diffusion::schedule::linear_remaining;
 use micro_diffusion::text::Alphabet;
 
 use crate::engine::forms::{ANYTHING, Forms};
