@@ -310,5 +310,5 @@ fn every_order_and_pattern_runs_on_integers_and_gives_the_same_texts_for_ever() 
         every_order_and_pattern::<ConvolutionSmall, ConvolutionSmall4, 16>(3),
     ];
     let checksums = found.each_ref().map(|(checksum, _)| *checksum);
-    assert_eq!(checksums, [0xc6be_9bba, 0x13c8_e832], "\n{found:#?}");
+    assert_eq!(checksums, [0x8a03_3fbd, 0x9c3d_4826], "\n{found:#?}");
 }

@@ -202,8 +202,6 @@ pub trait Model<const L: usize, const V: usize> {
 
     /// The typed view of the flat parameters.
     type View<'a, T: Copy + 'a>: Copy;
-    /// The model at work.
-    type Denoiser<'a, W: Stored<f32> + 'a, K: Kernels<f32> + 'a>: Denoiser<L, V>;
 
     /// Views `flat`, the parameters in flat order; `None` where it is not [`PARAMETERS`](Self::PARAMETERS) long.
     fn view<T: Copy>(flat: &[T]) -> Option<Self::View<'_, T>>;
@@ -244,14 +242,72 @@ pub trait Model<const L: usize, const V: usize> {
         out: &mut [R],
     );
 
+    /// Computes into `memory`, [`MEMORY`](Self::MEMORY) numbers, what all positions of the text `shown` share.
+    fn evaluate<W: Stored<f32>, K: Kernels<f32>>(
+        kernels: K,
+        activation: Activation,
+        parameters: Self::View<'_, W>,
+        shown: &[Option<u8>],
+        memory: &mut [f32],
+    );
+
+    /// Writes the score of each symbol at `position` of a text of `length`, from what [`evaluate`](Self::evaluate) left.
+    fn scores<W: Stored<f32>, K: Kernels<f32>>(
+        kernels: K,
+        parameters: Self::View<'_, W>,
+        length: usize,
+        memory: &[f32],
+        position: usize,
+        out: &mut [Score; V],
+    );
+
     /// The model as a [`Denoiser`] that has not [started](Denoiser::start) a text; `memory` is [`MEMORY`](Self::MEMORY)
     /// numbers or more (`None` where it is fewer), in any state.
-    fn denoiser<'a: 'm, 'm, W: Stored<f32> + 'a, K: Kernels<f32> + 'm>(
+    fn denoiser<'a, 'm, W: Stored<f32>, K: Kernels<f32>>(
         kernels: K,
         activation: Activation,
         parameters: Self::View<'a, W>,
         memory: &'m mut [f32],
-    ) -> Option<Self::Denoiser<'m, W, K>>;
+    ) -> Option<AtWork<'a, 'm, Self, W, K, L, V>>
+    where
+        Self: Sized,
+    {
+        let memory = memory.get_mut(..Self::MEMORY)?;
+        Some(AtWork { kernels, activation, parameters, symbols: [None; L], length: L, memory })
+    }
+}
+
+/// A [`Model`] at work: its parameters, the text so far, and what the last evaluation left.
+pub struct AtWork<'a, 'm, M: Model<L, V>, W: Stored<f32> + 'a, K, const L: usize, const V: usize> {
+    kernels: K,
+    activation: Activation,
+    parameters: M::View<'a, W>,
+    symbols: [Option<u8>; L],
+    length: usize,
+    memory: &'m mut [f32],
+}
+
+impl<M: Model<L, V>, W: Stored<f32>, K: Kernels<f32>, const L: usize, const V: usize> Denoiser<L, V>
+    for AtWork<'_, '_, M, W, K, L, V>
+{
+    fn start(&mut self, length: usize) {
+        (self.symbols, self.length) = ([None; L], length.min(L));
+    }
+
+    fn set(&mut self, position: usize, symbol: Option<u8>) {
+        if let Some(slot) = self.symbols.get_mut(position) {
+            *slot = symbol;
+        }
+    }
+
+    fn evaluate(&mut self) {
+        let shown = self.symbols.get(..self.length).unwrap_or(&self.symbols);
+        M::evaluate(self.kernels, self.activation, self.parameters, shown, self.memory);
+    }
+
+    fn scores(&self, position: usize, out: &mut [Score; V]) {
+        M::scores(self.kernels, self.parameters, self.length, self.memory, position, out);
+    }
 }
 
 /// The numbers of all rows of a batch, in groups.

@@ -15,7 +15,7 @@
 //! Source: K. He et al., "Deep Residual Learning for Image Recognition", 2016, for the skip connection.
 
 use crate::activation::Activation;
-use crate::denoiser::{Architecture, Denoiser, Example, Model, Score, Shape, all_rows, initialise};
+use crate::denoiser::{Architecture, Example, Model, Score, Shape, all_rows, initialise};
 use crate::kernels::Kernels;
 use crate::math::{Real, Stored};
 use crate::mlp::{
@@ -24,7 +24,7 @@ use crate::mlp::{
     table_gradient,
 };
 use crate::rng::Stream;
-use crate::tensor::{Tensor, block, block_mut, cube, matrix, vector, vector_mut};
+use crate::tensor::{Flat, Tensor, block, block_mut, cube, matrix, vector};
 
 /// A residual perceptron over `L` positions and `V` symbols, with twice `H` hidden units; `H` is a multiple of 16.
 #[derive(Clone, Copy, Debug)]
@@ -50,50 +50,32 @@ pub struct ResidualView<'a, T, const L: usize, const V: usize, const H: usize> {
 /// Rows of W in one part of its gradient.
 const ROWS: usize = 16;
 
-/// What the passes leave of a shard, each `[E][H]` but the last.
-struct Records<'a, R> {
+/// What the passes leave of a shard, each `[E][H]` but the logits' gradient.
+struct Records<S> {
     /// f.
-    first: &'a [R],
-    d_first: &'a [R],
-    d_second: &'a [R],
-    /// h.
-    hidden: &'a [R],
-    /// ∂loss/∂z, `[L][E][V]`, defined where an example is scored.
-    d_logits: &'a [R],
-}
-
-/// The records of a shard, to be written, and what only backward reads.
-struct RecordsMut<'a, R> {
-    first: &'a mut [R],
-    d_first: &'a mut [R],
+    first: S,
+    d_first: S,
     /// First ∂loss/∂h.
-    d_second: &'a mut [R],
-    hidden: &'a mut [R],
-    d_logits: &'a mut [R],
-    /// g.
-    second: &'a mut [R],
+    d_second: S,
+    /// h.
+    hidden: S,
+    /// ∂loss/∂z, `[L][E][V]`, defined where an example is scored.
+    d_logits: S,
+    /// g, which only backward reads.
+    second: S,
 }
 
 impl<const L: usize, const V: usize, const H: usize> Residual<L, V, H> {
-    fn records<R>(flat: &[R], rows: usize) -> Option<Records<'_, R>> {
+    fn records<S: Flat>(mut flat: S, rows: usize) -> Option<Records<S>> {
         let layer = rows.checked_mul(H)?;
-        let (first, rest) = flat.split_at_checked(layer)?;
-        let (d_first, rest) = rest.split_at_checked(layer)?;
-        let (d_second, rest) = rest.split_at_checked(layer)?;
-        let (hidden, rest) = rest.split_at_checked(layer)?;
-        let (d_logits, _) = rest.split_at_checked(rows.checked_mul(V)?.checked_mul(L)?)?;
-        Some(Records { first, d_first, d_second, hidden, d_logits })
-    }
-
-    fn records_mut<R>(flat: &mut [R], rows: usize) -> Option<RecordsMut<'_, R>> {
-        let layer = rows.checked_mul(H)?;
-        let (first, rest) = flat.split_at_mut_checked(layer)?;
-        let (d_first, rest) = rest.split_at_mut_checked(layer)?;
-        let (d_second, rest) = rest.split_at_mut_checked(layer)?;
-        let (hidden, rest) = rest.split_at_mut_checked(layer)?;
-        let (d_logits, rest) = rest.split_at_mut_checked(rows.checked_mul(V)?.checked_mul(L)?)?;
-        let (second, _) = rest.split_at_mut_checked(layer)?;
-        Some(RecordsMut { first, d_first, d_second, hidden, d_logits, second })
+        Some(Records {
+            first: flat.take(layer)?,
+            d_first: flat.take(layer)?,
+            d_second: flat.take(layer)?,
+            hidden: flat.take(layer)?,
+            d_logits: flat.take(rows.checked_mul(V)?.checked_mul(L)?)?,
+            second: flat.take(layer)?,
+        })
     }
 }
 
@@ -118,7 +100,6 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
     const MEMORY: usize = 2 * H;
 
     type View<'a, T: Copy + 'a> = ResidualView<'a, T, L, V, H>;
-    type Denoiser<'a, W: Stored<f32> + 'a, K: Kernels<f32> + 'a> = ResidualDenoiser<'a, W, K, L, V, H>;
 
     fn view<T: Copy>(mut flat: &[T]) -> Option<Self::View<'_, T>> {
         const { assert!(L <= 256, "a byte numbers the rows of b") };
@@ -151,8 +132,8 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
         losses: &mut [R],
     ) {
         let rows = shard.len();
-        let Some(RecordsMut { first, d_first, d_second, hidden, d_logits, second }) =
-            Self::records_mut(records, rows)
+        let Some(Records { first, d_first, d_second, hidden, d_logits, second }) =
+            Self::records(records, rows)
         else {
             return;
         };
@@ -194,7 +175,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
         out: &mut [R],
     ) {
         let rows = shard.len();
-        let Some(Records { first, d_first, d_second, hidden, d_logits }) = Self::records(records, rows)
+        let Some(Records { first, d_first, d_second, hidden, d_logits, .. }) = Self::records(records, rows)
         else {
             return;
         };
@@ -217,64 +198,32 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
         }
     }
 
-    fn denoiser<'a: 'm, 'm, W: Stored<f32> + 'a, K: Kernels<f32> + 'm>(
+    fn evaluate<W: Stored<f32>, K: Kernels<f32>>(
         kernels: K,
         activation: Activation,
-        parameters: Self::View<'a, W>,
-        mut memory: &'m mut [f32],
-    ) -> Option<Self::Denoiser<'m, W, K>> {
-        Some(ResidualDenoiser {
-            kernels,
-            activation,
-            parameters,
-            symbols: [None; L],
-            length: L,
-            first: vector_mut(&mut memory)?,
-            second: vector_mut(&mut memory)?,
-        })
-    }
-}
-
-/// A [`Residual`] at work: parameters, the text so far, and the hidden layers of the last evaluation.
-#[derive(Debug)]
-pub struct ResidualDenoiser<'a, W, K, const L: usize, const V: usize, const H: usize> {
-    kernels: K,
-    activation: Activation,
-    parameters: ResidualView<'a, W, L, V, H>,
-    symbols: [Option<u8>; L],
-    length: usize,
-    /// f.
-    first: &'a mut [f32; H],
-    /// g, and at last h.
-    second: &'a mut [f32; H],
-}
-
-impl<W: Stored<f32>, K: Kernels<f32>, const L: usize, const V: usize, const H: usize> Denoiser<L, V>
-    for ResidualDenoiser<'_, W, K, L, V, H>
-{
-    fn start(&mut self, length: usize) {
-        (self.symbols, self.length) = ([None; L], length.min(L));
-    }
-
-    fn set(&mut self, position: usize, symbol: Option<u8>) {
-        if let Some(slot) = self.symbols.get_mut(position) {
-            *slot = symbol;
-        }
-    }
-
-    fn evaluate(&mut self) {
-        let Self { kernels, activation, parameters, symbols, length, first, second } = self;
-        look_up_text(*kernels, (parameters.input, parameters.length), symbols, *length, first);
-        kernels.activation_forward(*activation, *first);
+        parameters: Self::View<'_, W>,
+        shown: &[Option<u8>],
+        memory: &mut [f32],
+    ) {
+        let [second, first, ..] = memory.as_chunks_mut::<H>().0 else { return };
+        look_up_text(kernels, (parameters.input, parameters.length), shown, first);
+        kernels.activation_forward(activation, first);
         let residual = parameters.residual.as_flattened();
-        kernels.linear_forward(residual, parameters.residual_bias, &[0], *first, *second);
-        kernels.activation_forward(*activation, *second);
-        kernels.add_scaled(*second, 1.0, *first);
+        kernels.linear_forward(residual, parameters.residual_bias, &[0], first, second);
+        kernels.activation_forward(activation, second);
+        kernels.add_scaled(second, 1.0, first);
     }
 
-    fn scores(&self, position: usize, out: &mut [Score; V]) {
-        let layer = self.parameters.output.get(position).zip(self.parameters.output_bias.get(position));
-        let Some(layer) = layer else { return };
-        output_scores(self.kernels, layer, self.second, out);
+    fn scores<W: Stored<f32>, K: Kernels<f32>>(
+        kernels: K,
+        parameters: Self::View<'_, W>,
+        _length: usize,
+        memory: &[f32],
+        position: usize,
+        out: &mut [Score; V],
+    ) {
+        let layer = parameters.output.get(position).zip(parameters.output_bias.get(position));
+        let (Some(layer), Some(hidden)) = (layer, memory.first_chunk()) else { return };
+        output_scores(kernels, layer, hidden, out);
     }
 }

@@ -63,6 +63,26 @@ pub const fn total_len(tensors: &[Tensor]) -> usize {
     sum
 }
 
+/// A flat slice, to be read or written, of which parts are split off.
+pub(crate) trait Flat: Sized {
+    /// Splits `length` numbers off the front; `None` where there are fewer.
+    fn take(&mut self, length: usize) -> Option<Self>;
+}
+
+impl<T> Flat for &[T] {
+    #[inline(always)]
+    fn take(&mut self, length: usize) -> Option<Self> {
+        self.split_off(..length)
+    }
+}
+
+impl<T> Flat for &mut [T] {
+    #[inline(always)]
+    fn take(&mut self, length: usize) -> Option<Self> {
+        self.split_off_mut(..length)
+    }
+}
+
 /// Block number `number` of `flat`, `length` numbers each; `None` where there are fewer.
 #[inline(always)]
 pub(crate) fn block<T>(flat: &[T], number: usize, length: usize) -> Option<&[T]> {
@@ -126,11 +146,4 @@ pub fn hypercube<'a, T, const N: usize, const M: usize, const K: usize, const J:
     let (head, tail) = flat.split_at_checked(J.checked_mul(K)?.checked_mul(M)?.checked_mul(N)?)?;
     *flat = tail;
     head.as_chunks().0.as_chunks().0.as_chunks().0.try_into().ok()
-}
-
-/// Splits a mutable `[T; N]` off the front of `flat`; `None` where it is too short.
-pub fn vector_mut<'a, T, const N: usize>(flat: &mut &'a mut [T]) -> Option<&'a mut [T; N]> {
-    let (head, tail) = core::mem::take(flat).split_first_chunk_mut()?;
-    *flat = tail;
-    Some(head)
 }
