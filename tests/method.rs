@@ -24,6 +24,7 @@ use micro_diffusion::denoiser::{Example, Model};
 use micro_diffusion::dropout::Dropout;
 use micro_diffusion::estimate::{sampled, term};
 use micro_diffusion::file::ModelFile;
+use micro_diffusion::further_kernels::FurtherKernels;
 use micro_diffusion::kernels::{Kernels, Plain};
 use micro_diffusion::likelihood::nats_in_order;
 use micro_diffusion::math::log2;
@@ -151,7 +152,7 @@ fn the_seam_moves_weights_by_the_functions_it_names() {
     let before = [weights, [0.3, -0.4, 0.7]];
     let (mut found, mut expected) = (before, before);
     let [rounded, floats] = &mut found;
-    Kernels::<f32>::straight_through(Plain, grid, rounded, floats);
+    FurtherKernels::<f32>::straight_through(Plain, grid, rounded, floats);
     let [rounded, floats] = &mut expected;
     straight_through(grid, rounded, floats);
     assert_eq!(found, expected);

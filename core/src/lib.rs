@@ -33,6 +33,9 @@ pub mod adam;
 // Integers: weights on a grid.
 pub mod rounding;
 
+// Further networks: the seam between them and what computes.
+pub mod further_kernels;
+
 // The method: the perceptron, and the seam between networks and what computes.
 pub mod kernels;
 pub mod denoiser;
