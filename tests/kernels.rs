@@ -24,9 +24,8 @@ use micro_diffusion::product::{
 use micro_diffusion::residual::Residual;
 use micro_diffusion::rng::{Purpose, Stream, threefry2x32};
 use micro_diffusion::rounding::{Grid, straight_through};
-use micro_diffusion::softmax::{
-    Target, cross_entropy, cross_entropy_of_positions, cross_entropy_of_rows, softmax_forward,
-};
+use micro_diffusion::softmax::{Target, cross_entropy, cross_entropy_of_rows, softmax_forward};
+use micro_diffusion::softmax_of_maps::cross_entropy_of_positions;
 use micro_diffusion::steps::Steps;
 use micro_diffusion::text::Text;
 use micro_diffusion::transformer::Transformer;

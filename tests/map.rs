@@ -907,7 +907,7 @@ fn what_the_code_leaves_behind_is_reported() {
     for (file, from, to, said) in [
         ("core/rng", "pub const fn symmetric", "pub const fn unit", "rng::unit is in no row"),
         ("core/rng", "pub const fn symmetric", "pub const fn unit", "rng::symmetric, which does not exist"),
-        ("core/bound", "pub fn term", "pub fn twice() {}\npub fn term", "bound::twice is in no row"),
+        ("core/bound", "pub fn mean", "pub fn twice() {}\npub fn mean", "bound::twice is in no row"),
         (
             "core/product",
             "fn transpose_square",

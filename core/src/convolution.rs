@@ -23,14 +23,14 @@
 //! Source: K. He et al., "Identity Mappings in Deep Residual Networks", ECCV 2016, figure 4 (e), for the order of the parts.
 
 use crate::activation::Activation;
-use crate::denoiser::{Architecture, Example, Model, Score, Shape, initialise, to_scores_at};
+use crate::denoiser::{Architecture, Example, Model, Score, Shape, initialise};
 use crate::embedding::Embedding;
 use crate::kernels::Kernels;
 use crate::math::{Real, Stored};
-use crate::pack::{Pack, alone, boundary, with_records, with_records_mut};
+use crate::pack::{Pack, alone, boundary, to_scores_at, with_records, with_records_mut};
 use crate::product::{Positions, Store, width_of};
 use crate::rng::Stream;
-use crate::softmax::MOST_SYMBOLS;
+use crate::softmax_of_maps::MOST_SYMBOLS;
 use crate::tensor::{Flat, Tensor, block, hypercube, matrix, vector};
 
 /// A residual convolution over `L` positions and `V` symbols, with `N` layers of width `D` and `T` taps, an odd number.

@@ -310,11 +310,6 @@ impl<M: Model<L, V>, W: Stored<f32>, K: Kernels<f32>, const L: usize, const V: u
     }
 }
 
-/// The numbers of all rows of a batch, in groups.
-pub(crate) fn all_rows(rows: usize) -> impl Iterator<Item = heapless::Vec<usize, GROUP>> {
-    (0..rows).step_by(GROUP).map(move |first| (first..rows).take(GROUP).collect())
-}
-
 /// Gathers what `item` makes of an example and its number, where it says to keep it, and calls `each` with what [`GROUP`] examples
 /// gave. Which are kept cannot be foreseen, so nothing branches on it.
 #[inline(always)]
@@ -354,21 +349,6 @@ pub fn to_scores<const V: usize>(logits: &[f32; V], scores: &mut [Score; V]) {
     for (score, logit) in scores.iter_mut().zip(logits) {
         *score = round_to_i32(*logit * NAT_F32);
     }
-}
-
-/// The same of the logits at `position`, where they lie `[V][W]` with the `width` = W positions innermost.
-#[inline(always)]
-pub(crate) fn to_scores_at<const V: usize>(
-    logits: &[f32],
-    width: usize,
-    position: usize,
-    scores: &mut [Score; V],
-) {
-    let mut column = [0.0; V];
-    for (column, logits) in column.iter_mut().zip(logits.chunks_exact(width.max(1))) {
-        *column = logits.get(position).copied().unwrap_or(0.0);
-    }
-    to_scores(&column, scores);
 }
 
 /// [`NAT`] as a float, exactly.

@@ -8,7 +8,7 @@ use crate::math::{Real, Stored};
 use crate::normalisation;
 use crate::product::{self, Store};
 use crate::rounding::{self, Grid};
-use crate::softmax;
+use crate::softmax_of_maps;
 
 /// What computes: each function is the one of its name in the file that documents it.
 pub trait FurtherKernels<R: Real>: Copy + Send + Sync {
@@ -67,7 +67,7 @@ pub trait FurtherKernels<R: Real>: Copy + Send + Sync {
         Activation::hold(activation, x);
     }
 
-    /// [`cross_entropy_of_positions`](crate::softmax::cross_entropy_of_positions).
+    /// [`cross_entropy_of_positions`](crate::softmax_of_maps::cross_entropy_of_positions).
     fn cross_entropy_of_positions(
         self,
         clean: &[u8],
@@ -76,7 +76,7 @@ pub trait FurtherKernels<R: Real>: Copy + Send + Sync {
         z: &mut [R],
         losses: &mut [R],
     ) {
-        softmax::cross_entropy_of_positions(clean, weights, symbols, z, losses);
+        softmax_of_maps::cross_entropy_of_positions(clean, weights, symbols, z, losses);
     }
 
     /// [`rms_norm_forward`](crate::normalisation::rms_norm_forward) with the correctly rounded square root.

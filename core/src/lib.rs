@@ -23,6 +23,7 @@ pub mod dropout;
 // Further networks: their layers.
 pub mod product;
 pub mod gelu;
+pub mod softmax_of_maps;
 pub mod normalisation;
 pub mod attention;
 pub mod embedding;

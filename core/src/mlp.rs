@@ -14,7 +14,7 @@
 
 use crate::activation::Activation;
 use crate::denoiser::{
-    Architecture, Example, Model, Score, Shape, all_rows, in_groups, in_scored_rows, initialise, to_scores,
+    Architecture, Example, Model, Score, Shape, in_groups, in_scored_rows, initialise, to_scores,
 };
 use crate::kernels::Kernels;
 use crate::linear::GROUP;
@@ -221,13 +221,6 @@ fn rows_gradient<R: Real, K: Kernels<R>, const L: usize>(
             kernels.lookup_backward(read, d_hidden, d_table, width);
         },
     );
-}
-
-/// d_b += Σ d_h over the rows of a batch: the gradient of the bias of a hidden layer. `d_hidden` is `[E][H]`.
-pub(crate) fn hidden_bias_gradient<R: Real, K: Kernels<R>>(kernels: K, d_hidden: &[R], d_bias: &mut [R]) {
-    for rows in all_rows(d_hidden.len().checked_div(d_bias.len()).unwrap_or(0)) {
-        kernels.linear_backward_bias(&rows, d_hidden, d_bias);
-    }
 }
 
 /// What the passes leave of a shard.

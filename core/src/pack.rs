@@ -12,7 +12,7 @@
 //! attention within a text only, and a loss for each text. The packs are those of "next fit", which keeps the order.
 
 use crate::activation::Activation;
-use crate::denoiser::Example;
+use crate::denoiser::{Example, Score, to_scores};
 use crate::dropout::Dropout;
 use crate::embedding::Embedding;
 use crate::kernels::Kernels;
@@ -218,4 +218,19 @@ impl<'a, const L: usize> Pack<'a, L> {
             *loss = columns.fold(R::ZERO, |sum, loss| sum + *loss);
         }
     }
+}
+
+/// [`to_scores`] of the logits at `position`, where they lie `[V][W]` with the `width` = W positions innermost.
+#[inline(always)]
+pub(crate) fn to_scores_at<const V: usize>(
+    logits: &[f32],
+    width: usize,
+    position: usize,
+    scores: &mut [Score; V],
+) {
+    let mut column = [0.0; V];
+    for (column, logits) in column.iter_mut().zip(logits.chunks_exact(width.max(1))) {
+        *column = logits.get(position).copied().unwrap_or(0.0);
+    }
+    to_scores(&column, scores);
 }

@@ -15,13 +15,13 @@
 //! Source: K. He et al., "Deep Residual Learning for Image Recognition", 2016, for the skip connection.
 
 use crate::activation::Activation;
-use crate::denoiser::{Architecture, Example, Model, Score, Shape, all_rows, initialise};
+use crate::denoiser::{Architecture, Example, Model, Score, Shape, initialise};
 use crate::kernels::Kernels;
+use crate::linear::GROUP;
 use crate::math::{Real, Stored};
 use crate::mlp::{
-    activate, activate_backward, hidden_bias_gradient, length_gradient, look_up, look_up_text,
-    output_backward, output_bias_gradient, output_forward, output_scores, output_weight_gradient,
-    table_gradient,
+    activate, activate_backward, length_gradient, look_up, look_up_text, output_backward,
+    output_bias_gradient, output_forward, output_scores, output_weight_gradient, table_gradient,
 };
 use crate::rng::Stream;
 use crate::tensor::{Flat, Tensor, block, block_mut, cube, matrix, vector};
@@ -225,5 +225,17 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
         let layer = parameters.output.get(position).zip(parameters.output_bias.get(position));
         let (Some(layer), Some(hidden)) = (layer, memory.first_chunk()) else { return };
         output_scores(kernels, layer, hidden, out);
+    }
+}
+
+/// The numbers of all rows of a batch, in groups.
+fn all_rows(rows: usize) -> impl Iterator<Item = heapless::Vec<usize, GROUP>> {
+    (0..rows).step_by(GROUP).map(move |first| (first..rows).take(GROUP).collect())
+}
+
+/// d_b += Σ d_h over the rows of a batch: the gradient of the bias of a hidden layer. `d_hidden` is `[E][H]`.
+fn hidden_bias_gradient<R: Real, K: Kernels<R>>(kernels: K, d_hidden: &[R], d_bias: &mut [R]) {
+    for rows in all_rows(d_hidden.len().checked_div(d_bias.len()).unwrap_or(0)) {
+        kernels.linear_backward_bias(&rows, d_hidden, d_bias);
     }
 }

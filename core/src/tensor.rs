@@ -106,16 +106,6 @@ pub(crate) fn first_rows<T, const N: usize>(mut flat: &[T], width: usize) -> Opt
     Some(rows)
 }
 
-/// The first `N` rows of `flat`, `width` numbers each, to be written; `None` where there are fewer.
-#[inline(always)]
-pub(crate) fn first_rows_mut<T, const N: usize>(mut flat: &mut [T], width: usize) -> Option<[&mut [T]; N]> {
-    let mut rows = core::array::from_fn(|_| &mut [][..]);
-    for row in &mut rows {
-        (*row, flat) = flat.split_at_mut_checked(width)?;
-    }
-    Some(rows)
-}
-
 /// Splits `[T; N]` off the front of `flat`; `None` where it is too short.
 pub fn vector<'a, T, const N: usize>(flat: &mut &'a [T]) -> Option<&'a [T; N]> {
     let (head, tail) = flat.split_first_chunk()?;

@@ -30,16 +30,16 @@ use core::ops::Range;
 
 use crate::activation::Activation;
 use crate::attention::Heads;
-use crate::denoiser::{Architecture, Example, Model, Score, Shape, initialise, to_scores_at};
+use crate::denoiser::{Architecture, Example, Model, Score, Shape, initialise};
 use crate::embedding::Embedding;
 use crate::kernels::Kernels;
 use crate::math::{Real, Stored};
 use crate::normalisation::MOST_POSITIONS;
-use crate::pack::{Pack, alone, boundary, with_records, with_records_mut};
+use crate::pack::{Pack, alone, boundary, to_scores_at, with_records, with_records_mut};
 use crate::product::{Store, width_of};
 use crate::rng::Stream;
-use crate::softmax::MOST_SYMBOLS;
-use crate::tensor::{Flat, Tensor, block, cube, first_rows, first_rows_mut, hypercube, matrix, vector};
+use crate::softmax_of_maps::MOST_SYMBOLS;
+use crate::tensor::{Flat, Tensor, block, cube, first_rows, hypercube, matrix, vector};
 
 /// A transformer over `L` positions, at most 64, and `V` symbols, with `N` blocks of width `D` and `A` heads of `K` features.
 #[derive(Clone, Copy, Debug)]
@@ -555,4 +555,14 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
     ) {
         to_scores_at(memory, width_of(length, L), position, out);
     }
+}
+
+/// The first `N` rows of `flat`, `width` numbers each, to be written; `None` where there are fewer.
+#[inline(always)]
+fn first_rows_mut<T, const N: usize>(mut flat: &mut [T], width: usize) -> Option<[&mut [T]; N]> {
+    let mut rows = core::array::from_fn(|_| &mut [][..]);
+    for row in &mut rows {
+        (*row, flat) = flat.split_at_mut_checked(width)?;
+    }
+    Some(rows)
 }
