@@ -13,7 +13,7 @@ use micro_diffusion::mlp::Mlp;
 use micro_diffusion::pattern::PatternError;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, SamplerError, Settings};
-use micro_diffusion::tensor::Tensor;
+use micro_diffusion::tensor::{Start, Tensor};
 use micro_diffusion::text::{Alphabet, AlphabetError, EncodeError};
 
 type Small = Mlp<3, 4, 2>;
@@ -221,7 +221,7 @@ fn another_shape_is_refused_by_name() {
 
 #[test]
 fn tensors_know_their_sizes() {
-    let tensor = |dimensions, parts| Tensor { name: "one", dimensions, parts };
+    let tensor = |dimensions, parts| Tensor { name: "one", dimensions, parts, start: Start::Zeros };
     assert_eq!(
         (tensor(&[2, 6], 3).len(), tensor(&[2, 6], 3).part_len(), tensor(&[2, 6], 0).part_len()),
         (12, 4, 0)

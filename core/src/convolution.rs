@@ -23,15 +23,14 @@
 //! Source: K. He et al., "Identity Mappings in Deep Residual Networks", ECCV 2016, figure 4 (e), for the order of the parts.
 
 use crate::activation::Activation;
-use crate::denoiser::{Architecture, Example, Model, Score, Shape, initialise};
+use crate::denoiser::{Architecture, Example, Model, Score, Shape};
 use crate::embedding::Embedding;
 use crate::kernels::Kernels;
 use crate::math::{Real, Stored};
 use crate::pack::{Pack, alone, boundary, to_scores_at, with_records, with_records_mut};
 use crate::product::{Positions, Store, width_of};
-use crate::rng::Stream;
 use crate::softmax_of_maps::MOST_SYMBOLS;
-use crate::tensor::{Flat, Tensor, block, hypercube, matrix, vector};
+use crate::tensor::{Flat, Start, Tensor, block, hypercube, matrix, vector};
 
 /// A residual convolution over `L` positions and `V` symbols, with `N` layers of width `D` and `T` taps, an odd number.
 #[derive(Clone, Copy, Debug)]
@@ -210,14 +209,16 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         blocks: N,
         heads: T,
     };
+    /// A fan-in of 4·D for U makes the first logits small; 4 for a row of E and 50 for one of P or Q make symbols count first.
+    /// Chosen by the score after 2,500 steps.
     const TENSORS: &'static [Tensor] = &[
-        Tensor { name: "token", dimensions: &[V, D], parts: V },
-        Tensor { name: "position", dimensions: &[L, D], parts: 1 },
-        Tensor { name: "from_end", dimensions: &[L, D], parts: 1 },
-        Tensor { name: "weight", dimensions: &[N, T, D, D], parts: T * N },
-        Tensor { name: "bias", dimensions: &[N, D], parts: N },
-        Tensor { name: "output", dimensions: &[V, D], parts: 1 },
-        Tensor { name: "output_bias", dimensions: &[V], parts: 1 },
+        Tensor { name: "token", dimensions: &[V, D], parts: V, start: Start::Uniform(4) },
+        Tensor { name: "position", dimensions: &[L, D], parts: 1, start: Start::Uniform(50) },
+        Tensor { name: "from_end", dimensions: &[L, D], parts: 1, start: Start::Uniform(50) },
+        Tensor { name: "weight", dimensions: &[N, T, D, D], parts: T * N, start: Start::Uniform(T * D) },
+        Tensor { name: "bias", dimensions: &[N, D], parts: N, start: Start::Zeros },
+        Tensor { name: "output", dimensions: &[V, D], parts: 1, start: Start::Uniform(4 * D) },
+        Tensor { name: "output_bias", dimensions: &[V], parts: 1, start: Start::Zeros },
     ];
     const RECORD: usize = (Self::LAYERS + Self::REST).next_multiple_of(16);
     /// The logits, x, a, and a shifted.
@@ -240,12 +241,6 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         flat.is_empty().then_some(view)
     }
 
-    /// Uniform in ±√(3/fan-in), with T·D for W, 4·D for U, which makes the first logits small, 4 for a row of E and 50 for one of
-    /// P or Q, so that at first it is symbols that count. Biases are 0. Chosen by the score after 2,500 steps.
-    fn initialise(parameters: &mut [f32], stream: Stream) {
-        initialise(Self::TENSORS, &const { [4, 50, 50, T * D, 0, 4 * D, 0] }, parameters, stream);
-    }
-
     fn boundary(batch: &[Example<L>], row: usize) -> usize {
         boundary(batch, row)
     }
@@ -260,12 +255,13 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         losses: &mut [R],
     ) {
         let with = (kernels, activation);
+        let embedding = Embedding::of(parameters.token, parameters.position, parameters.from_end);
         for (pack, record, losses) in with_records_mut(shard, records, Self::RECORD, losses) {
             let (width, texts) = (pack.width(), pack.texts());
             let texts = texts.get(..width).unwrap_or(&texts);
             let Some((layers, rest)) = record.split_at_mut_checked(Self::LAYERS) else { return };
             let Some(mut rest) = Self::record(rest, width) else { return };
-            pack.embed(kernels, parameters.embedding(), rest.x);
+            pack.embed(kernels, embedding, rest.x);
             let weights = || parameters.weight.iter().zip(parameters.bias);
             let records = layers.chunks_exact_mut(Self::LAYER);
             for (number, (layer, record)) in (0..).zip(weights().zip(records)) {
@@ -344,7 +340,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
             |features: usize| memory.split_off_mut(..features.wrapping_mul(width)).unwrap_or_default();
         let (logits, x, a, shifted) = (part(V), part(D), part(D), part(D));
         x.fill(0.0);
-        kernels.embed(parameters.embedding(), shown, x, width, 0);
+        let embedding = Embedding::of(parameters.token, parameters.position, parameters.from_end);
+        kernels.embed(embedding, shown, x, width, 0);
         let texts = alone::<L>(shown.len());
         let texts = texts.get(..width).unwrap_or(&texts);
         // Both are D·W long, which the compiler does not see: `copy_from_slice` would link a panic.
@@ -368,18 +365,5 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         out: &mut [Score; V],
     ) {
         to_scores_at(memory, width_of(length, L), position, out);
-    }
-}
-
-impl<'a, W, const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>
-    ConvolutionView<'a, W, L, V, D, N, T>
-{
-    /// E, P and Q.
-    fn embedding(&self) -> Embedding<'a, W> {
-        Embedding {
-            token: self.token.as_flattened(),
-            position: self.position.as_flattened(),
-            from_end: self.from_end.as_flattened(),
-        }
     }
 }

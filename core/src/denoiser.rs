@@ -11,7 +11,7 @@ use crate::kernels::Kernels;
 use crate::linear::GROUP;
 use crate::math::{Real, Stored, round_to_i32};
 use crate::rng::{Stream, symmetric};
-use crate::tensor::Tensor;
+use crate::tensor::{Start, Tensor};
 use crate::text::Text;
 
 /// A logarithm of a probability plus any constant, in 1/65536 nat.
@@ -191,7 +191,7 @@ pub struct Shape {
 pub trait Model<const L: usize, const V: usize> {
     /// Kind and sizes.
     const SHAPE: Shape;
-    /// Names and dimensions of the parameter tensors, in flat order.
+    /// The parameter tensors, in flat order.
     const TENSORS: &'static [Tensor];
     /// How many parameters there are.
     const PARAMETERS: usize = crate::tensor::total_len(Self::TENSORS);
@@ -206,8 +206,10 @@ pub trait Model<const L: usize, const V: usize> {
     /// Views `flat`, the parameters in flat order; `None` where it is not [`PARAMETERS`](Self::PARAMETERS) long.
     fn view<T: Copy>(flat: &[T]) -> Option<Self::View<'_, T>>;
 
-    /// Writes the initial parameters, drawn from `stream`.
-    fn initialise(parameters: &mut [f32], stream: Stream);
+    /// Writes the initial parameters, drawn from `stream`, each tensor as its [`Start`] says.
+    fn initialise(parameters: &mut [f32], stream: Stream) {
+        initialise(Self::TENSORS, parameters, stream);
+    }
 
     /// The first row of `batch` from number `row` on at which a shard may begin: any, unless the network computes some examples
     /// [together](crate::pack).
@@ -354,19 +356,26 @@ pub fn to_scores<const V: usize>(logits: &[f32; V], scores: &mut [Score; V]) {
 /// [`NAT`] as a float, exactly.
 const NAT_F32: f32 = 65_536.0;
 
-/// Writes initial parameters: each tensor uniform in ±√(3/fan-in), or 0 where `fan_ins` says 0.
+/// Writes initial parameters, each tensor as its [`Start`] says.
 ///
 /// Uniform numbers in ±a have variance a²/3, here 1/fan-in, so that a sum of fan-in terms has the variance of its inputs.
 /// Source: Y. LeCun et al., "Efficient BackProp", 1998, section 4.6.
 ///
 /// Element i of tensor t comes from draw (i, 0) of child (t, 0) of `stream`.
-pub(crate) fn initialise(tensors: &[Tensor], fan_ins: &[usize], parameters: &mut [f32], stream: Stream) {
+fn initialise(tensors: &[Tensor], parameters: &mut [f32], stream: Stream) {
     let mut rest = parameters;
-    for ((number, tensor), fan_in) in (0..).zip(tensors).zip(fan_ins) {
+    for (number, tensor) in (0..).zip(tensors) {
         let Some((head, tail)) = rest.split_at_mut_checked(tensor.len()) else { return };
         rest = tail;
+        let limit = match tensor.start {
+            Start::Zeros => 0.0,
+            Start::Uniform(fan_in) => Real::sqrt(3.0 / fan_in as f32),
+            Start::Ones => {
+                head.fill(1.0);
+                continue;
+            }
+        };
         let stream = stream.child(number, 0);
-        let limit = if *fan_in == 0 { 0.0 } else { Real::sqrt(3.0 / *fan_in as f32) };
         for (index, parameter) in (0..).zip(head) {
             let [word, _] = stream.draw(index, 0);
             *parameter = limit * symmetric(word);

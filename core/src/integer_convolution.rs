@@ -30,7 +30,7 @@
 use core::marker::PhantomData;
 
 use crate::convolution::Convolution;
-use crate::denoiser::{Architecture, Denoiser, Score, Shape};
+use crate::denoiser::{Denoiser, Model, Score, Shape};
 use crate::dtype::Dtype;
 use crate::integer::{IntegerModel, Quantisable, Scales};
 use crate::integer_layers::OutputLayer;
@@ -114,14 +114,7 @@ pub struct IntegerConvolutionDenoiser<
 impl<P: Precision + 'static, const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>
     IntegerModel<L, V> for IntegerConvolution<P, L, V, D, N, T>
 {
-    const SHAPE: Shape = Shape {
-        architecture: Architecture::Convolution,
-        positions: L,
-        symbols: V,
-        width: D,
-        blocks: N,
-        heads: T,
-    };
+    const SHAPE: Shape = Convolution::<L, V, D, N, T>::SHAPE;
     const DTYPE: Dtype = P::DTYPE;
     const TENSORS: &'static [StoredTensor] = &[
         // In the float network three tensors one after the other.

@@ -11,7 +11,7 @@
 
 use core::marker::PhantomData;
 
-use crate::denoiser::{Architecture, Denoiser, Score, Shape};
+use crate::denoiser::{Denoiser, Model, Score, Shape};
 use crate::dtype::Dtype;
 use crate::integer::{IntegerModel, Quantisable, Scales};
 use crate::integer_layers::{Active, InputLayer, InputSums, OutputLayer, Units, mark_active, value_of};
@@ -48,8 +48,7 @@ pub struct IntegerMlpDenoiser<'a, P, const L: usize, const V: usize, const H: us
 impl<P: Precision + 'static, const L: usize, const V: usize, const H: usize> IntegerModel<L, V>
     for IntegerMlp<P, L, V, H>
 {
-    const SHAPE: Shape =
-        Shape { architecture: Architecture::Mlp, positions: L, symbols: V, width: H, blocks: 0, heads: 0 };
+    const SHAPE: Shape = Mlp::<L, V, H>::SHAPE;
     const DTYPE: Dtype = P::DTYPE;
     const TENSORS: &'static [StoredTensor] = &[
         StoredTensor { name: "input", dimensions: &[L, V, H], dtype: P::DTYPE, role: Role::Lookup },

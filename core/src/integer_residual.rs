@@ -16,7 +16,7 @@
 
 use core::marker::PhantomData;
 
-use crate::denoiser::{Architecture, Denoiser, Score, Shape};
+use crate::denoiser::{Denoiser, Model, Score, Shape};
 use crate::dtype::Dtype;
 use crate::integer::{IntegerModel, Quantisable, Scales};
 use crate::integer_layers::{
@@ -71,14 +71,7 @@ fn largest_value<P: Precision, const H: usize>() -> u8 {
 impl<P: Precision + 'static, const L: usize, const V: usize, const H: usize> IntegerModel<L, V>
     for IntegerResidual<P, L, V, H>
 {
-    const SHAPE: Shape = Shape {
-        architecture: Architecture::Residual,
-        positions: L,
-        symbols: V,
-        width: H,
-        blocks: 0,
-        heads: 0,
-    };
+    const SHAPE: Shape = Residual::<L, V, H>::SHAPE;
     const DTYPE: Dtype = P::DTYPE;
     const TENSORS: &'static [StoredTensor] = &[
         StoredTensor { name: "input", dimensions: &[L, V, H], dtype: P::DTYPE, role: Role::Lookup },

@@ -13,15 +13,12 @@
 //! Source: D. Rumelhart, G. Hinton and R. Williams, "Learning representations by back-propagating errors", Nature, 1986.
 
 use crate::activation::Activation;
-use crate::denoiser::{
-    Architecture, Example, Model, Score, Shape, in_groups, in_scored_rows, initialise, to_scores,
-};
+use crate::denoiser::{Architecture, Example, Model, Score, Shape, in_groups, in_scored_rows, to_scores};
 use crate::kernels::Kernels;
 use crate::linear::GROUP;
 use crate::math::{Real, Stored};
-use crate::rng::Stream;
 use crate::softmax::Target;
-use crate::tensor::{Flat, Tensor, block, block_mut, cube, matrix};
+use crate::tensor::{Flat, Start, Tensor, block, block_mut, cube, matrix};
 
 /// A two-layer perceptron over `L` positions and `V` symbols, with `H` hidden units.
 #[derive(Clone, Copy, Debug)]
@@ -244,11 +241,12 @@ impl<const L: usize, const V: usize, const H: usize> Mlp<L, V, H> {
 impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H> {
     const SHAPE: Shape =
         Shape { architecture: Architecture::Mlp, positions: L, symbols: V, width: H, blocks: 0, heads: 0 };
+    /// A table's fan-in is that of the dense map of a one-hot input, L·V.
     const TENSORS: &'static [Tensor] = &[
-        Tensor { name: "input", dimensions: &[L, V, H], parts: L },
-        Tensor { name: "length", dimensions: &[L, H], parts: 1 },
-        Tensor { name: "output", dimensions: &[L, V, H], parts: L },
-        Tensor { name: "output_bias", dimensions: &[L, V], parts: L },
+        Tensor { name: "input", dimensions: &[L, V, H], parts: L, start: Start::Uniform(L * V) },
+        Tensor { name: "length", dimensions: &[L, H], parts: 1, start: Start::Zeros },
+        Tensor { name: "output", dimensions: &[L, V, H], parts: L, start: Start::Uniform(H) },
+        Tensor { name: "output_bias", dimensions: &[L, V], parts: L, start: Start::Zeros },
     ];
     const RECORD: usize = 2 * H + L * V;
     const MEMORY: usize = H;
@@ -264,12 +262,6 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H
             output_bias: matrix(&mut flat)?,
         };
         flat.is_empty().then_some(view)
-    }
-
-    /// The tables are uniform in ±√(3/fan-in), a table's fan-in being that of the dense map of a one-hot input, L·V;
-    /// biases are 0.
-    fn initialise(parameters: &mut [f32], stream: Stream) {
-        initialise(Self::TENSORS, &[L.saturating_mul(V), 0, H, 0], parameters, stream);
     }
 
     #[expect(clippy::indexing_slicing, reason = "training; position < L")]

@@ -15,7 +15,7 @@
 //! Source: K. He et al., "Deep Residual Learning for Image Recognition", 2016, for the skip connection.
 
 use crate::activation::Activation;
-use crate::denoiser::{Architecture, Example, Model, Score, Shape, initialise};
+use crate::denoiser::{Architecture, Example, Model, Score, Shape};
 use crate::kernels::Kernels;
 use crate::linear::GROUP;
 use crate::math::{Real, Stored};
@@ -23,8 +23,7 @@ use crate::mlp::{
     activate, activate_backward, length_gradient, look_up, look_up_text, output_backward,
     output_bias_gradient, output_forward, output_scores, output_weight_gradient, table_gradient,
 };
-use crate::rng::Stream;
-use crate::tensor::{Flat, Tensor, block, block_mut, cube, matrix, vector};
+use crate::tensor::{Flat, Start, Tensor, block, block_mut, cube, matrix, vector};
 
 /// A residual perceptron over `L` positions and `V` symbols, with twice `H` hidden units; `H` is a multiple of 16.
 #[derive(Clone, Copy, Debug)]
@@ -88,13 +87,14 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
         blocks: 0,
         heads: 0,
     };
+    /// A table's fan-in is that of the dense map of a one-hot input, L·V.
     const TENSORS: &'static [Tensor] = &[
-        Tensor { name: "input", dimensions: &[L, V, H], parts: L },
-        Tensor { name: "length", dimensions: &[L, H], parts: 1 },
-        Tensor { name: "residual", dimensions: &[H, H], parts: H / ROWS },
-        Tensor { name: "residual_bias", dimensions: &[H], parts: 1 },
-        Tensor { name: "output", dimensions: &[L, V, H], parts: L },
-        Tensor { name: "output_bias", dimensions: &[L, V], parts: L },
+        Tensor { name: "input", dimensions: &[L, V, H], parts: L, start: Start::Uniform(L * V) },
+        Tensor { name: "length", dimensions: &[L, H], parts: 1, start: Start::Zeros },
+        Tensor { name: "residual", dimensions: &[H, H], parts: H / ROWS, start: Start::Uniform(H) },
+        Tensor { name: "residual_bias", dimensions: &[H], parts: 1, start: Start::Zeros },
+        Tensor { name: "output", dimensions: &[L, V, H], parts: L, start: Start::Uniform(H) },
+        Tensor { name: "output_bias", dimensions: &[L, V], parts: L, start: Start::Zeros },
     ];
     const RECORD: usize = 5 * H + L * V;
     const MEMORY: usize = 2 * H;
@@ -113,12 +113,6 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
             output_bias: matrix(&mut flat)?,
         };
         flat.is_empty().then_some(view)
-    }
-
-    /// The tables are uniform in ±√(3/fan-in), a table's fan-in being that of the dense map of a one-hot input, L·V;
-    /// biases are 0.
-    fn initialise(parameters: &mut [f32], stream: Stream) {
-        initialise(Self::TENSORS, &[L.saturating_mul(V), 0, H, 0, H, 0], parameters, stream);
     }
 
     #[expect(clippy::indexing_slicing, reason = "training; position < L")]

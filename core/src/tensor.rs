@@ -6,7 +6,18 @@
 
 use crate::dtype::Dtype;
 
-/// One parameter tensor: its name, its dimensions, and how training may split it. A model lists its tensors in flat
+/// How a tensor begins training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// All 0, as biases.
+    Zeros,
+    /// All 1, as gains.
+    Ones,
+    /// Uniform in ±√(3/fan-in), fan-in being how many terms the sums have that it weighs.
+    Uniform(usize),
+}
+
+/// One parameter tensor: its name, its dimensions, how it begins, and how training may split it. A model lists its tensors in flat
 /// order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tensor {
@@ -16,6 +27,8 @@ pub struct Tensor {
     pub dimensions: &'static [usize],
     /// Into how many equal, contiguous parts its gradient can be split; each is computed alone.
     pub parts: usize,
+    /// How it begins.
+    pub start: Start,
 }
 
 impl Tensor {

@@ -30,16 +30,15 @@ use core::ops::Range;
 
 use crate::activation::Activation;
 use crate::attention::Heads;
-use crate::denoiser::{Architecture, Example, Model, Score, Shape, initialise};
+use crate::denoiser::{Architecture, Example, Model, Score, Shape};
 use crate::embedding::Embedding;
 use crate::kernels::Kernels;
 use crate::math::{Real, Stored};
 use crate::normalisation::MOST_POSITIONS;
 use crate::pack::{Pack, alone, boundary, to_scores_at, with_records, with_records_mut};
 use crate::product::{Store, width_of};
-use crate::rng::Stream;
 use crate::softmax_of_maps::MOST_SYMBOLS;
-use crate::tensor::{Flat, Tensor, block, cube, first_rows, hypercube, matrix, vector};
+use crate::tensor::{Flat, Start, Tensor, block, cube, first_rows, hypercube, matrix, vector};
 
 /// A transformer over `L` positions, at most 64, and `V` symbols, with `N` blocks of width `D` and `A` heads of `K` features.
 #[derive(Clone, Copy, Debug)]
@@ -92,15 +91,6 @@ struct Block<'a, T, const D: usize> {
 impl<'a, T, const L: usize, const V: usize, const D: usize, const N: usize>
     TransformerView<'a, T, L, V, D, N>
 {
-    /// E, P and Q.
-    fn embedding(&self) -> Embedding<'a, T> {
-        Embedding {
-            token: self.token.as_flattened(),
-            position: self.position.as_flattened(),
-            from_end: self.from_end.as_flattened(),
-        }
-    }
-
     /// The blocks in the order of the network.
     fn blocks(
         &self,
@@ -367,18 +357,26 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         blocks: N,
         heads: A,
     };
+    /// The 2·N matrices that add to x begin as if their fan-in were 2·N times as large, so that x ends with about the variance of
+    /// all of them; rows of E as if it were 4, those of P and Q 24, so that at first it is symbols that count. Chosen by the score
+    /// after 2,500 steps.
     const TENSORS: &'static [Tensor] = &[
-        Tensor { name: "token", dimensions: &[V, D], parts: V },
-        Tensor { name: "position", dimensions: &[L, D], parts: 1 },
-        Tensor { name: "from_end", dimensions: &[L, D], parts: 1 },
-        Tensor { name: "attention_gain", dimensions: &[N, D], parts: N },
-        Tensor { name: "query_key_value", dimensions: &[N, 3, D, D], parts: 3 * N },
-        Tensor { name: "attention_output", dimensions: &[N, D, D], parts: N },
-        Tensor { name: "mlp_gain", dimensions: &[N, D], parts: N },
-        Tensor { name: "up", dimensions: &[N, 4, D, D], parts: 4 * N },
-        Tensor { name: "down", dimensions: &[N, 4, D, D], parts: 4 * N },
-        Tensor { name: "final_gain", dimensions: &[D], parts: 1 },
-        Tensor { name: "output", dimensions: &[V, D], parts: 1 },
+        Tensor { name: "token", dimensions: &[V, D], parts: V, start: Start::Uniform(4) },
+        Tensor { name: "position", dimensions: &[L, D], parts: 1, start: Start::Uniform(24) },
+        Tensor { name: "from_end", dimensions: &[L, D], parts: 1, start: Start::Uniform(24) },
+        Tensor { name: "attention_gain", dimensions: &[N, D], parts: N, start: Start::Ones },
+        Tensor { name: "query_key_value", dimensions: &[N, 3, D, D], parts: 3 * N, start: Start::Uniform(D) },
+        Tensor {
+            name: "attention_output",
+            dimensions: &[N, D, D],
+            parts: N,
+            start: Start::Uniform(2 * N * D),
+        },
+        Tensor { name: "mlp_gain", dimensions: &[N, D], parts: N, start: Start::Ones },
+        Tensor { name: "up", dimensions: &[N, 4, D, D], parts: 4 * N, start: Start::Uniform(D) },
+        Tensor { name: "down", dimensions: &[N, 4, D, D], parts: 4 * N, start: Start::Uniform(8 * N * D) },
+        Tensor { name: "final_gain", dimensions: &[D], parts: 1, start: Start::Ones },
+        Tensor { name: "output", dimensions: &[V, D], parts: 1, start: Start::Uniform(D) },
     ];
     /// A whole number of cache lines, so that the rows of all records lie alike.
     const RECORD: usize = (Self::BLOCKS + Self::REST).next_multiple_of(16);
@@ -407,22 +405,6 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         flat.is_empty().then_some(view)
     }
 
-    /// Matrices are uniform in ±√(3/fan-in), which keeps the variance of a sum of `fan-in` terms; the 2·N that add to x
-    /// as if their fan-in were 2·N times as large, so that x ends with about the variance of all of them; rows of E as if it were 4,
-    /// those of P and Q 24, so that at first it is symbols that count. Gains are 1. Chosen by the score after 2,500 steps.
-    fn initialise(parameters: &mut [f32], stream: Stream) {
-        let fan_ins = const { [4, 24, 24, 0, D, 2 * N * D, 0, D, 8 * N * D, 0, D] };
-        initialise(Self::TENSORS, &fan_ins, parameters, stream);
-        let mut rest = parameters;
-        for (tensor, fan_in) in Self::TENSORS.iter().zip(fan_ins) {
-            let Some((head, tail)) = rest.split_at_mut_checked(tensor.len()) else { return };
-            rest = tail;
-            if fan_in == 0 {
-                head.fill(1.0);
-            }
-        }
-    }
-
     fn boundary(batch: &[Example<L>], row: usize) -> usize {
         boundary(batch, row)
     }
@@ -437,11 +419,12 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         records: &mut [R],
         losses: &mut [R],
     ) {
+        let embedding = Embedding::of(parameters.token, parameters.position, parameters.from_end);
         for (pack, record, losses) in with_records_mut(shard, records, Self::RECORD, losses) {
             let width = pack.width();
             let Some((blocks, rest)) = record.split_at_mut_checked(Self::BLOCKS) else { return };
             let Some(mut rest) = Self::record(rest, width) else { return };
-            pack.embed(kernels, parameters.embedding(), rest.x);
+            pack.embed(kernels, embedding, rest.x);
             let layers = || Self::LAYERS.step_by(2).zip(parameters.blocks());
             for ((layer, block), record) in layers().zip(blocks.chunks_exact_mut(Self::BLOCK)) {
                 let Some(record) = Self::block_record(record, width) else { return };
@@ -531,7 +514,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         let (logits, x, normed) = (part(V), part(D), part(D));
         let (group, shares) = (part(D.wrapping_mul(4)), part(A.wrapping_mul(width)));
         x.fill(0.0);
-        kernels.embed(parameters.embedding(), shown, x, width, 0);
+        let embedding = Embedding::of(parameters.token, parameters.position, parameters.from_end);
+        kernels.embed(embedding, shown, x, width, 0);
         for block in parameters.blocks() {
             block.attend(kernels, sizes, x, normed, group, shares);
             if let Some([.., mixed]) = first_rows::<f32, 4>(group, normed.len()) {
