@@ -2,7 +2,7 @@
 
 /// How the numbers of a tensor are stored.
 ///
-/// An integer weight is stored as a code without sign, weight = (code − [zero](crate::stored))·scale, so that one
+/// An integer weight is stored as a code without sign, weight = (code − [`zero`](Self::zero))·scale, so that one
 /// instruction loads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dtype {
@@ -11,7 +11,7 @@ pub enum Dtype {
     /// A byte for each weight: code − 128, −128 … 127.
     Int8,
     /// Two weights in a byte, the first in its low half: code − 8, −8 … 7. Where rows, the last dimension, are odd, the last
-    /// weights of rows 2i and 2i + 1 share a byte between the rows; see [`row`](crate::stored::row).
+    /// weights of rows 2i and 2i + 1 share a byte between the rows; see [`row`](Self::row).
     Int4,
     /// Two bytes with sign: biases beside [`Int8`](Self::Int8) and [`Int4`](Self::Int4) weights.
     Int16,
