@@ -168,7 +168,7 @@ fn lookup() {
 fn many<const L: usize>(rows: usize, symbols: u8) -> Vec<Example<L>> {
     let mut batch = batch::<L>(rows, symbols);
     for (row, example) in (0..).zip(&mut batch).step_by(2) {
-        example.dropout = Dropout::new(0.25, Stream::new(1, Purpose::Dropout).child(0, row));
+        example.dropout = Some(Dropout::new(0.25, Stream::new(1, Purpose::Dropout).child(0, row)));
     }
     batch
 }
@@ -712,7 +712,7 @@ fn check_batch<M: Model<L, V>, const L: usize, const V: usize>(
     name: &str,
 ) {
     check_examples::<M, L, V>(&examples, symbols, name);
-    let dropout = |row| Dropout::new(0.3, Stream::new(2, Purpose::Dropout).child(0, row));
+    let dropout = |row| Some(Dropout::new(0.3, Stream::new(2, Purpose::Dropout).child(0, row)));
     let with = |(row, example)| Example { dropout: dropout(row), ..example };
     let examples: Vec<_> = (0..).zip(examples).map(with).collect();
     check_examples::<M, L, V>(&examples, symbols, &format!("{name} with dropout"));

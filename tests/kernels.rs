@@ -716,7 +716,7 @@ fn check_splits<M: Model<L, V>, const L: usize, const V: usize>(symbols: u8) {
         let mut batch = batch::<L>(rows, symbols);
         // Every other one goes without some hidden values.
         for (row, example) in (0..).zip(&mut batch).step_by(2) {
-            example.dropout = Dropout::new(0.2, Stream::new(8, Purpose::Dropout).child(0, row));
+            example.dropout = Some(Dropout::new(0.2, Stream::new(8, Purpose::Dropout).child(0, row)));
         }
         let symbols = usize::from(symbols);
         let whole = run::<M, L, V>(activation, &batch, &[], symbols);
@@ -867,7 +867,7 @@ fn check_litter<M: Model<L, V>, const L: usize, const V: usize>() {
     let plain = batch::<L>(L + 3, V as u8);
     let mut dropout = plain.clone();
     for (row, example) in (0..).zip(&mut dropout) {
-        example.dropout = Dropout::new(0.3, Stream::new(7, Purpose::Dropout).child(0, row));
+        example.dropout = Some(Dropout::new(0.3, Stream::new(7, Purpose::Dropout).child(0, row)));
     }
     for (batch, activation) in
         [&plain, &dropout].into_iter().flat_map(|b| [(b, Activation::Relu), (b, STEPS)])
@@ -971,7 +971,7 @@ fn check_lengths<
             clean: Text::new(example.clean.symbols()).unwrap(),
             noisy: std::array::from_fn(|l| if of(l) { example.noisy[l] } else { None }),
             weights: std::array::from_fn(|l| if of(l) { example.weights[l] } else { 0.0 }),
-            dropout: Dropout::NONE,
+            dropout: None,
         }
     };
     let lengthened_batch: Vec<Example<LONG>> = batch.iter().map(lengthen).collect();

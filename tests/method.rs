@@ -21,7 +21,6 @@ use micro_diffusion::adam::{Adam, average_update};
 use micro_diffusion::bound::{divergence, mean, share, standard_error};
 use micro_diffusion::config::Perceptron;
 use micro_diffusion::denoiser::{Example, Model};
-use micro_diffusion::dropout::Dropout;
 use micro_diffusion::estimate::{sampled, term};
 use micro_diffusion::file::ModelFile;
 use micro_diffusion::further_kernels::FurtherKernels;
@@ -84,7 +83,7 @@ fn rows_of_a_batch_are_examples_of_their_count_and_weight() {
         let count = counts.count(words, row, length);
         let weight = counts.weight(count, length) / 7.0;
         assert_eq!(found, Example::bound(&clean, count, weight, stream(row)));
-        assert_eq!(found.dropout, Dropout::NONE);
+        assert_eq!(found.dropout, None);
     }
 }
 

@@ -150,7 +150,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         let width = pack.width();
         other.copy_from_slice(x);
         kernels.activation_forward(activation, other);
-        kernels.dropout_forward(pack.dropout(), N, other);
+        pack.dropout_forward(kernels, N, other);
         kernels.transpose_blocks(other, last, width);
         output_forward(kernels, (parameters.output, parameters.output_bias), other, d_logits);
         pack.cross_entropy(kernels, symbols, d_logits, losses);
@@ -195,7 +195,7 @@ fn activation_backward<R: Real, K: Kernels<R>, const L: usize>(
 ) {
     let prices = pack.prices(activation, everywhere);
     kernels.activation_backward(activation, y, d_y, prices.get(..pack.width()).unwrap_or(&prices));
-    kernels.dropout_backward(pack.dropout(), d_y);
+    pack.dropout_backward(kernels, d_y);
 }
 
 impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize> Model<L, V>
@@ -268,7 +268,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
                 let Some(LayerRecord { a, .. }) = Self::layer_record(record, width) else { return };
                 a.copy_from_slice(rest.x);
                 kernels.activation_forward(activation, a);
-                kernels.dropout_forward(pack.dropout(), number, a);
+                pack.dropout_forward(kernels, number, a);
                 layer_forward(with, layer, texts, a, rest.other, rest.x);
             }
             Self::head(with, &parameters, pack, symbols, &mut rest, losses);

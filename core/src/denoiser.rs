@@ -81,14 +81,13 @@ pub struct Example<const L: usize> {
     pub noisy: [Option<u8>; L],
     /// The weight of each position's cross-entropy; a position of weight 0 is not computed. Nothing reads those past the end.
     pub weights: [f32; L],
-    /// The hidden values that the network goes without. In a [pack](crate::pack) those of its first example count.
-    pub dropout: Dropout,
+    /// The hidden values that the network goes without, if it goes without some. In a [pack](crate::pack) those of its first example count.
+    pub dropout: Option<Dropout>,
 }
 
 impl<const L: usize> Example<L> {
     /// An example that counts nothing.
-    pub const EMPTY: Self =
-        Self { clean: Text::EMPTY, noisy: [None; L], weights: [0.0; L], dropout: Dropout::NONE };
+    pub const EMPTY: Self = Self { clean: Text::EMPTY, noisy: [None; L], weights: [0.0; L], dropout: None };
 
     /// n: how long the text is.
     #[inline(always)]

@@ -1,7 +1,8 @@
-//! The kernels that only further networks, and training for integers, need; see [`kernels`](crate::kernels).
+//! The kernels that only further networks, dropout and training for integers need; see [`kernels`](crate::kernels).
 
 use crate::activation::Activation;
 use crate::attention::{self, Heads};
+use crate::dropout::Dropout;
 use crate::embedding::{self, Embedding};
 use crate::gelu;
 use crate::math::{Real, Stored};
@@ -131,5 +132,15 @@ pub trait FurtherKernels<R: Real>: Copy + Send + Sync {
     /// [`straight_through`](crate::rounding::straight_through).
     fn straight_through(self, grid: Grid, rounded: &mut [f32], floats: &mut [f32]) {
         rounding::straight_through(grid, rounded, floats);
+    }
+
+    /// [`Dropout::forward`].
+    fn dropout_forward(self, dropout: Dropout, layer: usize, x: &mut [R]) {
+        Dropout::forward(dropout, layer, x);
+    }
+
+    /// [`Dropout::backward`].
+    fn dropout_backward(self, dropout: Dropout, d_y: &mut [R]) {
+        Dropout::backward(dropout, d_y);
     }
 }

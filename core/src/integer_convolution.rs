@@ -192,7 +192,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
 
 /// The activation of a feature x, in steps of 2^`shift`: min(max(⌊x / 2^shift + ½⌋, 0), `largest`).
 #[inline(always)]
-fn value_of(x: i16, shift: u32, largest: u8) -> u8 {
+fn activation_of(x: i16, shift: u32, largest: u8) -> u8 {
     let half = 1_i32 << (shift & 31) >> 1;
     let steps = i32::from(x).wrapping_add(half) >> (shift & 31);
     u8::try_from(steps.max(0)).unwrap_or(u8::MAX).min(largest)
@@ -258,7 +258,7 @@ impl<P: Precision, const L: usize, const V: usize, const D: usize, const N: usiz
         for ahead in 0..length.wrapping_add(T >> 1) {
             let (shift, largest) = (self.view.activation_shift, P::largest_value(const { T * D }));
             let x = self.memory.stream.get(ahead).filter(|_| ahead < length);
-            let mut next = x.map_or([0; D], |x| x.map(|x| value_of(x, shift, largest)));
+            let mut next = x.map_or([0; D], |x| x.map(|x| activation_of(x, shift, largest)));
             for row in self.memory.window.iter_mut().rev() {
                 core::mem::swap(row, &mut next);
             }
@@ -332,7 +332,7 @@ impl<P: Precision, const L: usize, const V: usize, const D: usize, const N: usiz
     fn scores(&self, position: usize, out: &mut [Score; V]) {
         let Some(x) = self.memory.stream.get(position) else { return };
         let (shift, largest) = (self.view.activation_shift, P::largest_value(const { T * D }));
-        let values = x.iter().map(|x| u32::from(value_of(*x, shift, largest))).enumerate();
+        let values = x.iter().map(|x| u32::from(activation_of(*x, shift, largest))).enumerate();
         self.view.output.scores(0, values.filter(|(_, value)| *value > 0), out);
     }
 }

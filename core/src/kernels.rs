@@ -9,14 +9,13 @@
 
 use crate::activation::Activation;
 use crate::adam::{AdamStep, average_update};
-use crate::dropout::Dropout;
 use crate::further_kernels::FurtherKernels;
 use crate::linear;
 use crate::math::{Real, Stored};
 use crate::softmax::{self, Target};
 
-/// What computes: each function is the one of its name in the file that documents it. What only further networks and integers
-/// need is in [`FurtherKernels`].
+/// What computes: each function is the one of its name in the file that documents it. What only further networks, dropout and
+/// integers need is in [`FurtherKernels`].
 pub trait Kernels<R: Real>: FurtherKernels<R> {
     /// [`lookup_forward`](crate::linear::lookup_forward).
     fn lookup_forward<W: Stored<R>>(self, rows: &[&[W]], y: &mut [R]) {
@@ -81,16 +80,6 @@ pub trait Kernels<R: Real>: FurtherKernels<R> {
         losses: &mut [R],
     ) {
         softmax::cross_entropy_of_rows(targets, z, outputs, symbols, losses);
-    }
-
-    /// [`Dropout::forward`].
-    fn dropout_forward(self, dropout: Dropout, layer: usize, x: &mut [R]) {
-        Dropout::forward(dropout, layer, x);
-    }
-
-    /// [`Dropout::backward`].
-    fn dropout_backward(self, dropout: Dropout, d_y: &mut [R]) {
-        Dropout::backward(dropout, d_y);
     }
 
     /// [`AdamStep::update`] with the correctly rounded square root.

@@ -18,6 +18,8 @@ pub mod steps;
 pub mod linear;
 pub mod activation;
 pub mod softmax;
+
+// Options: dropout.
 pub mod dropout;
 
 // Further networks: their layers.

@@ -84,7 +84,9 @@ pub fn activate<R: Real, K: Kernels<R>, const L: usize>(
     kernels.activation_forward(activation, hidden);
     let width = hidden.len().checked_div(batch.len()).unwrap_or(0).max(1);
     for (example, hidden) in batch.iter().zip(hidden.chunks_exact_mut(width)) {
-        kernels.dropout_forward(example.dropout, layer, hidden);
+        if let Some(dropout) = example.dropout {
+            kernels.dropout_forward(dropout, layer, hidden);
+        }
     }
 }
 
@@ -100,7 +102,9 @@ pub fn activate_backward<R: Real, K: Kernels<R>, const L: usize>(
     let rows = hidden.chunks_exact(width).zip(d_hidden.chunks_exact_mut(width));
     for (example, (hidden, d_hidden)) in batch.iter().zip(rows) {
         kernels.activation_backward(activation, hidden, d_hidden, &[example.price_weight(activation)]);
-        kernels.dropout_backward(example.dropout, d_hidden);
+        if let Some(dropout) = example.dropout {
+            kernels.dropout_backward(dropout, d_hidden);
+        }
     }
 }
 

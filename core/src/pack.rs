@@ -159,8 +159,22 @@ impl<'a, const L: usize> Pack<'a, L> {
     }
 
     /// Which hidden values the pack goes without: those that its first example names.
-    pub fn dropout(&self) -> Dropout {
-        self.examples.first().map_or(Dropout::NONE, |example| example.dropout)
+    fn dropout(&self) -> Option<Dropout> {
+        self.examples.first()?.dropout
+    }
+
+    /// What dropout leaves of `x`, the values of layer number `layer`, in place.
+    pub(crate) fn dropout_forward<R: Real, K: Kernels<R>>(&self, kernels: K, layer: usize, x: &mut [R]) {
+        if let Some(dropout) = self.dropout() {
+            kernels.dropout_forward(dropout, layer, x);
+        }
+    }
+
+    /// The gradient of what went into dropout from that of what came out, in place.
+    pub(crate) fn dropout_backward<R: Real, K: Kernels<R>>(&self, kernels: K, d_y: &mut [R]) {
+        if let Some(dropout) = self.dropout() {
+            kernels.dropout_backward(dropout, d_y);
+        }
     }
 
     /// What each column's symbol and position give, [`embed`](crate::embedding::embed), in `x`, `[D][W]`.

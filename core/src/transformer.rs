@@ -10,7 +10,7 @@
 //! causal mask hides any.
 //!
 //! Backward is the same list from the end, each line by the rules of its file: [`product`](crate::product),
-//! [`normalisation`](crate::normalisation), [`activation`](crate::activation), [`attention`](crate::attention). Where x is
+//! [`normalisation`](crate::normalisation), [`gelu`](crate::gelu), [`attention`](crate::attention). Where x is
 //! added to, its gradient is the sum of what comes back on both ways.
 //!
 //! While it trains, [dropout](crate::dropout) leaves out some of what W_o and W_down read.
@@ -273,15 +273,15 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         before.copy_from_slice(x);
         block.attend(kernels, sizes, x, normed, heads, record.shares);
         let Some([.., mixed]) = first_rows_mut::<R, 4>(heads, x.len()) else { return };
-        kernels.dropout_forward(pack.dropout(), layer, mixed);
+        pack.dropout_forward(kernels, layer, mixed);
         block.attended(kernels, mixed, x, width);
         kernels.transpose_blocks(normed, normed_before, width);
         between.copy_from_slice(x);
         block.expand(kernels, x, normed, hidden, width);
         kernels.transpose_blocks(normed, normed_between, width);
         kernels.gelu_forward_slope(hidden, slopes);
-        kernels.dropout_forward(pack.dropout(), layer | 1, hidden);
-        kernels.dropout_forward(pack.dropout(), layer | 1, slopes);
+        pack.dropout_forward(kernels, layer | 1, hidden);
+        pack.dropout_forward(kernels, layer | 1, slopes);
         block.contract(kernels, hidden, x, width);
     }
 
@@ -314,7 +314,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
 
         kernels.product(block.attention_output.as_flattened(), d_x, d, width, Store::Set);
         // Linear and diagonal, it is its own transpose.
-        kernels.dropout_forward(pack.dropout(), layer, d);
+        pack.dropout_forward(kernels, layer, d);
         let sizes = Self::heads(width);
         kernels.attention_backward(sizes, [&mut *query, &mut *key, &mut *value], record.shares, d, d_share);
         d.fill(R::ZERO);

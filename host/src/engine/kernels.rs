@@ -82,7 +82,6 @@ macro_rules! each_kernel {
                     fn cross_entropy_of_rows (
                         targets: &[Target], z: &mut [f32], outputs: usize, symbols: usize, losses: &mut [f32]
                     ) = softmax::cross_entropy_of_rows(targets, z, outputs, symbols, losses);
-                    fn dropout_backward (dropout: Dropout, d_y: &mut [f32]) = Dropout::backward(dropout, d_y);
                 }
                 // Faster in wide registers.
                 $wide {
@@ -92,8 +91,6 @@ macro_rules! each_kernel {
                     fn linear_backward_weight (
                         rows: &[usize], x: &[f32], d_y: &[f32], stride: usize, d_weight: &mut [f32], inputs: usize
                     ) = linear::linear_backward_weight(rows, x, d_y, stride, d_weight, inputs);
-                    fn dropout_forward (dropout: Dropout, layer: usize, x: &mut [f32]) =
-                        Dropout::forward(dropout, layer, x);
                     fn adam (step: &AdamStep<f32>, weights: &mut [f32], gradient: &[f32], m: &mut [f32], v: &mut [f32]) =
                         step.update(weights, gradient, m, v, f32::sqrt);
                     fn average_update (average: &mut [f32], weights: &[f32], rate: f32) =
@@ -103,6 +100,7 @@ macro_rules! each_kernel {
             further_kernels::FurtherKernels {
                 // As fast in narrow registers as in wide ones.
                 $narrow {
+                    fn dropout_backward (dropout: Dropout, d_y: &mut [f32]) = Dropout::backward(dropout, d_y);
                     fn transpose_blocks (x: &[f32], y: &mut [f32], width: usize) = product::transpose_blocks(x, y, width);
                     fn transpose (x: &[f32], y: &mut [f32], width: usize) = product::transpose(x, y, width);
                     fn shift (x: &[f32], tap: (usize, usize), y: &mut [f32], width: usize, texts: &[u8]) =
@@ -130,6 +128,8 @@ macro_rules! each_kernel {
                 }
                 // Faster in wide registers.
                 $wide {
+                    fn dropout_forward (dropout: Dropout, layer: usize, x: &mut [f32]) =
+                        Dropout::forward(dropout, layer, x);
                     fn product [W] (w: &[W], x: &[f32], y: &mut [f32], width: usize, store: Store) =
                         product::product(w, x, y, width, store);
                     fn product_transposed [W] (w: &[W], x: &[f32], y: &mut [f32], width: usize, store: Store) =
