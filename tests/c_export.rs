@@ -24,7 +24,7 @@ use c::{ATMEGA328P, ATMEGA1284P, CLANG, CORTEX_M0, CXX, GCC, LARGE_CORTEX_M0, RV
 use common::cross::{output, project};
 use micro_diffusion::config::{ConvolutionSmall, PerceptronSmall, Transformer};
 use micro_diffusion::denoiser::Model;
-use micro_diffusion::integer::{Int4, Int8};
+use micro_diffusion::precision::{Int4, Int8};
 use scene::{
     Case, Scene, bad, fixed, good, large_convolutions, lengths, program, random_model, shipped,
     small_convolutions, some, tried,

@@ -281,7 +281,7 @@ fn lengths_are_drawn_by_how_many_training_texts_have_each() {
     let folder = TempDir::new().unwrap();
     let oracle = Oracle::of(folder.path(), &[]);
     let num = TEXTS.to_string();
-    for sampler in ["random", "confidence", "remask"] {
+    for sampler in ["random", "confidence"] {
         let steps = ["sample", "--num", &num, "--steps", "1", "--sampler", sampler];
         let counts = counted(stdout(folder.path(), &steps).lines().map(|name| name.chars().count()));
         let expected = (1..).zip(oracle.lengths.iter().copied()).collect();
@@ -303,10 +303,8 @@ fn a_text_is_as_long_as_its_first_state() {
     for (steps, sampler, most) in [
         (None, "random", 0),
         (Some("30"), "random", 0),
-        (None, "remask", 0),
         (Some("1"), "random", 1),
         (Some("3"), "confidence", 3),
-        (Some("30"), "remask", 30),
     ] {
         let more: Vec<&str> = steps.iter().flat_map(|steps| ["--steps", steps]).collect();
         let sample = [&["sample", "--trace", "--num", "200", "--sampler", sampler], &more[..]].concat();
@@ -316,16 +314,14 @@ fn a_text_is_as_long_as_its_first_state() {
             assert_eq!(states[0], "_".repeat(length), "{line}");
             assert!(states.iter().all(|state| state.len() == length), "{line}");
             assert!(!states[states.len() - 1].contains('_'), "{line}");
-            // One step for each letter, unless steps say otherwise; only remasking makes use of more.
+            // One step for each letter, unless steps are fewer.
             let letters_of_a_step =
                 |pair: &[&str]| pair[0].matches('_').count() - pair[1].matches('_').count();
             match most {
-                0 if sampler == "random" => {
+                0 => {
                     assert_eq!(states.len(), length + 1, "{line}");
                     assert!(states.windows(2).all(|pair| letters_of_a_step(pair) == 1), "{line}");
                 }
-                0 => assert!(states.len() <= length + 1, "{line}"),
-                30 => assert!(states.len() > length + 1 && states.len() <= 31, "{line}"),
                 most => assert_eq!(states.len(), most.min(length) + 1, "{line}"),
             }
         }

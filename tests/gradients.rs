@@ -16,15 +16,15 @@ use common::tolerance::{
     F64, GRADIENT_CHECK, GRADIENT_SEEN, GRADIENT_STEP, PROPERTY_F64, SHARES, SMOOTH_STEP, assert_close,
 };
 use common::{add_gradient, batch, loss_and_gradient, numbers, vector};
-use micro_diffusion::activation::{
-    Activation, Steps, gelu_forward, gelu_forward_slope, relu_backward, relu_forward,
-};
+use micro_diffusion::activation::{Activation, relu_backward, relu_forward};
 use micro_diffusion::attention::{Heads, attention_backward, attention_forward};
 use micro_diffusion::convolution::Convolution;
 use micro_diffusion::denoiser::{Architecture, Example, Model};
 use micro_diffusion::dropout::Dropout;
 use micro_diffusion::embedding::{Embedding, embed, embed_backward, embed_backward_from_end};
-use micro_diffusion::integer::{Int4, IntegerMlp, IntegerModel, PRICE};
+use micro_diffusion::gelu::{gelu_forward, gelu_forward_slope};
+use micro_diffusion::integer::IntegerModel;
+use micro_diffusion::integer_mlp::IntegerMlp;
 use micro_diffusion::kernels::Plain;
 use micro_diffusion::linear::{
     linear_backward_bias, linear_backward_input, linear_backward_weight, linear_forward, lookup_backward,
@@ -36,13 +36,16 @@ use micro_diffusion::mlp::{
 };
 use micro_diffusion::normalisation::{rms_norm_backward, rms_norm_forward};
 use micro_diffusion::pack::{Pack, packs};
+use micro_diffusion::precision::{Int4, PRICE};
 use micro_diffusion::product::{
     Store, add_bias, add_bias_backward, product, product_backward_weight, product_transposed, shift,
     transpose, transpose_blocks,
 };
 use micro_diffusion::residual::Residual;
 use micro_diffusion::rng::{Purpose, Stream};
-use micro_diffusion::softmax::{Target, cross_entropy, cross_entropy_of_positions, cross_entropy_of_rows};
+use micro_diffusion::softmax::{Target, cross_entropy, cross_entropy_of_rows};
+use micro_diffusion::softmax_of_maps::cross_entropy_of_positions;
+use micro_diffusion::steps::Steps;
 use micro_diffusion::text::Text;
 use micro_diffusion::transformer::Transformer;
 
@@ -165,7 +168,7 @@ fn lookup() {
 fn many<const L: usize>(rows: usize, symbols: u8) -> Vec<Example<L>> {
     let mut batch = batch::<L>(rows, symbols);
     for (row, example) in (0..).zip(&mut batch).step_by(2) {
-        example.dropout = Dropout::new(0.25, Stream::new(1, Purpose::Dropout).child(0, row));
+        example.dropout = Some(Dropout::new(0.25, Stream::new(1, Purpose::Dropout).child(0, row)));
     }
     batch
 }
@@ -709,7 +712,7 @@ fn check_batch<M: Model<L, V>, const L: usize, const V: usize>(
     name: &str,
 ) {
     check_examples::<M, L, V>(&examples, symbols, name);
-    let dropout = |row| Dropout::new(0.3, Stream::new(2, Purpose::Dropout).child(0, row));
+    let dropout = |row| Some(Dropout::new(0.3, Stream::new(2, Purpose::Dropout).child(0, row)));
     let with = |(row, example)| Example { dropout: dropout(row), ..example };
     let examples: Vec<_> = (0..).zip(examples).map(with).collect();
     check_examples::<M, L, V>(&examples, symbols, &format!("{name} with dropout"));

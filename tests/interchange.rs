@@ -11,8 +11,9 @@ use micro_diffusion::config::{
 };
 use micro_diffusion::denoiser::{Denoiser, Model, Score};
 use micro_diffusion::file::ModelFile;
-use micro_diffusion::integer::{Int4, Int8, IntegerModel, Quantisable};
+use micro_diffusion::integer::{IntegerModel, Quantisable};
 use micro_diffusion::kernels::Plain;
+use micro_diffusion::precision::{Int4, Int8};
 use micro_diffusion::rng::{Purpose, Stream, below};
 use tempfile::TempDir;
 

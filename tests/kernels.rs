@@ -3,7 +3,7 @@ use common::integers::all_scores;
 use common::naive::logits_at_work;
 use common::tolerance::{AT_WORK, ORACLE_SCORES, assert_close};
 use common::{add_gradient, batch, numbers};
-use micro_diffusion::activation::{Activation, Steps, relu_forward};
+use micro_diffusion::activation::{Activation, relu_forward};
 use micro_diffusion::attention::{Heads, attention_backward, attention_forward};
 use micro_diffusion::bound::negative_log_probability;
 use micro_diffusion::convolution::Convolution;
@@ -24,9 +24,9 @@ use micro_diffusion::product::{
 use micro_diffusion::residual::Residual;
 use micro_diffusion::rng::{Purpose, Stream, threefry2x32};
 use micro_diffusion::rounding::{Grid, straight_through};
-use micro_diffusion::softmax::{
-    Target, cross_entropy, cross_entropy_of_positions, cross_entropy_of_rows, softmax_forward,
-};
+use micro_diffusion::softmax::{Target, cross_entropy, cross_entropy_of_rows, softmax_forward};
+use micro_diffusion::softmax_of_maps::cross_entropy_of_positions;
+use micro_diffusion::steps::Steps;
 use micro_diffusion::text::Text;
 use micro_diffusion::transformer::Transformer;
 
@@ -717,7 +717,7 @@ fn check_splits<M: Model<L, V>, const L: usize, const V: usize>(symbols: u8) {
         let mut batch = batch::<L>(rows, symbols);
         // Every other one goes without some hidden values.
         for (row, example) in (0..).zip(&mut batch).step_by(2) {
-            example.dropout = Dropout::new(0.2, Stream::new(8, Purpose::Dropout).child(0, row));
+            example.dropout = Some(Dropout::new(0.2, Stream::new(8, Purpose::Dropout).child(0, row)));
         }
         let symbols = usize::from(symbols);
         let whole = run::<M, L, V>(activation, &batch, &[], symbols);
@@ -868,7 +868,7 @@ fn check_litter<M: Model<L, V>, const L: usize, const V: usize>() {
     let plain = batch::<L>(L + 3, V as u8);
     let mut dropout = plain.clone();
     for (row, example) in (0..).zip(&mut dropout) {
-        example.dropout = Dropout::new(0.3, Stream::new(7, Purpose::Dropout).child(0, row));
+        example.dropout = Some(Dropout::new(0.3, Stream::new(7, Purpose::Dropout).child(0, row)));
     }
     for (batch, activation) in
         [&plain, &dropout].into_iter().flat_map(|b| [(b, Activation::Relu), (b, STEPS)])
@@ -972,7 +972,7 @@ fn check_lengths<
             clean: Text::new(example.clean.symbols()).unwrap(),
             noisy: std::array::from_fn(|l| if of(l) { example.noisy[l] } else { None }),
             weights: std::array::from_fn(|l| if of(l) { example.weights[l] } else { 0.0 }),
-            dropout: Dropout::NONE,
+            dropout: None,
         }
     };
     let lengthened_batch: Vec<Example<LONG>> = batch.iter().map(lengthen).collect();

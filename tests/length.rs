@@ -134,7 +134,7 @@ fn a_length_has_an_address_of_its_own() {
     let bytes = table(&[0; 3]);
     let lengths = Lengths::new(&bytes).unwrap();
     let allowed = [SymbolSet::first(3)];
-    for order in [Order::Random, Order::Confidence, Order::Remask] {
+    for order in [Order::Random, Order::Confidence] {
         let settings = Settings::new(order, Temperature::ONE);
         let mut counts = [[0_u32; 3]; 3];
         for index in 0..TEXTS {

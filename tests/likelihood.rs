@@ -6,11 +6,12 @@ use common::{Table, probabilities};
 use micro_diffusion::bound::{mean, standard_error};
 use micro_diffusion::categorical::{SymbolSet, Temperature};
 use micro_diffusion::denoiser::{Denoiser, Score};
+use micro_diffusion::exact::exact_nats;
 use micro_diffusion::length::Lengths;
 use micro_diffusion::likelihood::{
-    error_of_mean, exact_nats, jackknife_error, nats_in_order, nats_of_given, negative_log_mean,
-    random_order, share_of_mean,
+    error_of_mean, jackknife_error, nats_in_order, negative_log_mean, random_order,
 };
+use micro_diffusion::pattern::{nats_of_given, share_of_mean};
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
 use micro_diffusion::text::Text;

@@ -12,52 +12,12 @@ use std::rc::Rc;
 use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
 
-/// The files of the core in reading order, under the reason to read them.
-const PARTS: [(&str, &[&str]); 4] = [
-    (
-        METHOD,
-        &[
-            "math",
-            "rng",
-            "tensor",
-            "text",
-            "linear",
-            "activation",
-            "softmax",
-            "dropout",
-            "adam",
-            "kernels",
-            "denoiser",
-            "mlp",
-            "length",
-            "schedule",
-            "corruption",
-            "categorical",
-            "sampler",
-            "bound",
-            "likelihood",
-            "pattern",
-            "file",
-        ],
-    ),
-    ("integers", &["rounding", "integer", "integer_residual", "integer_convolution", "quantise"]),
-    (
-        "further networks",
-        &[
-            "product",
-            "normalisation",
-            "attention",
-            "embedding",
-            "pack",
-            "residual",
-            "transformer",
-            "convolution",
-        ],
-    ),
-    ("lists", &["config", "error", "prelude", "lib"]),
-];
-/// The part of which every function must be in the map; `.ci/method` checks that it is what `train` enters.
-const METHOD: &str = "the method: what the default `train` runs";
+/// The part of the core of which every function must be in the map.
+///
+/// It is what the default `train` and `sample` enter, which `.ci/method` checks.
+const METHOD: &str = "the method";
+/// The words before and after the reading list of the method.
+const READING_LIST: [&str; 2] = ["which holds formula and derivation: ", ". Then"];
 
 /// The head of a table of the map.
 const MAP: &str = "| what | source | functions | tests |";
@@ -168,6 +128,28 @@ fn is_public(visibility: &syn::Visibility) -> bool {
     matches!(visibility, syn::Visibility::Public(_))
 }
 
+/// The files of the core in reading order, each with the part that it belongs to.
+///
+/// Both are in `lib.rs`: a comment `// Part: what` is the heading of the files below it, up to the next.
+fn reading_order(core: &[Source]) -> Vec<(String, String)> {
+    let lib = core.iter().find(|source| source.name == "lib").unwrap();
+    let (mut part, mut order) = (String::new(), Vec::new());
+    for line in lib.text.lines() {
+        if let Some((heading, _)) = line.strip_prefix("// ").and_then(|line| line.split_once(": ")) {
+            part = heading.to_lowercase();
+        } else if let Some(file) = line.strip_prefix("pub mod ").and_then(|line| line.strip_suffix(';')) {
+            order.push((part.clone(), file.to_owned()));
+        }
+    }
+    order
+}
+
+/// The files of the method in reading order.
+fn method(core: &[Source]) -> Vec<String> {
+    let order = reading_order(core).into_iter();
+    order.filter_map(|(part, file)| (part == METHOD).then_some(file)).collect()
+}
+
 /// Every function of the core, with those that a block declares inside itself left out.
 fn functions(core: &[Source]) -> Vec<Function> {
     let items = || core.iter().flat_map(|file| file.parsed.items.iter().map(|item| (&file.name, item)));
@@ -177,10 +159,10 @@ fn functions(core: &[Source]) -> Vec<Function> {
             _ => None,
         })
         .collect();
-    let method = PARTS.iter().find(|(part, _)| *part == METHOD).map_or(&[][..], |(_, files)| *files);
+    let method = method(core);
     let mut found = Vec::new();
     for (file, item) in items() {
-        let within = method.contains(&file.as_str());
+        let within = method.contains(file);
         match item {
             syn::Item::Fn(item) => {
                 let (name, public) = (format!("{file}::{}", item.sig.ident), is_public(&item.vis));
@@ -249,11 +231,14 @@ const ARITHMETIC: [&str; 32] = [
 ];
 
 /// The files of the core that hold arithmetic; a function of the host that names something of theirs computes.
-const COMPUTING: [&str; 15] = [
+const COMPUTING: [&str; 18] = [
     "adam",
     "bound",
     "corruption",
+    "cosine",
     "dropout",
+    "estimate",
+    "exact",
     "kernels",
     "length",
     "likelihood",
@@ -742,29 +727,31 @@ fn size(source: &Source) -> (usize, usize) {
     (code.len(), comment.len())
 }
 
-/// The rows of the table of sizes.
+/// The rows of the table of sizes: each part with its files, in the order of `lib.rs`, which itself counts for the whole.
 fn sizes(core: &[Source]) -> String {
-    let (mut rows, mut total) = (String::new(), (0, 0));
-    for Source { name, .. } in core {
-        let parts = PARTS.iter().filter(|(_, files)| files.contains(&name.as_str())).count();
-        assert_eq!(parts, 1, "core/src/{name}.rs belongs to one of the parts in tests/map.rs");
+    let mut parts: Vec<(String, Vec<(String, (usize, usize))>)> = Vec::new();
+    let sizes: BTreeMap<&str, _> = core.iter().map(|source| (source.name.as_str(), size(source))).collect();
+    for (part, file) in reading_order(core) {
+        let size = *sizes.get(file.as_str()).unwrap_or_else(|| panic!("core/src/{file}.rs is gone"));
+        match parts.iter_mut().find(|(other, _)| *other == part) {
+            Some((_, files)) => files.push((file, size)),
+            None => parts.push((part, vec![(file, size)])),
+        }
     }
-    for (part, files) in PARTS {
-        let sizes: Vec<_> = files
-            .iter()
-            .map(|file| {
-                let source = core.iter().find(|source| source.name == *file);
-                (file, size(source.unwrap_or_else(|| panic!("core/src/{file}.rs is gone"))))
-            })
-            .collect();
-        let sum = sizes.iter().fold((0, 0), |sum, (_, size)| (sum.0 + size.0, sum.1 + size.1));
-        writeln!(rows, "| **{part}** | **{}** | **{}** |", sum.0, sum.1).unwrap();
-        for (file, (code, comment)) in sizes {
+    let listed: usize = parts.iter().map(|(_, files)| files.len()).sum();
+    assert_eq!(listed + 1, core.len(), "lib.rs lists every other file of the core under a heading");
+    let sum =
+        |sizes: &mut dyn Iterator<Item = (usize, usize)>| sizes.fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+    let mut rows = String::new();
+    for (part, files) in parts {
+        let (code, comment) = sum(&mut files.iter().map(|(_, size)| *size));
+        writeln!(rows, "| **{part}** | **{code}** | **{comment}** |").unwrap();
+        for (file, (code, comment)) in files {
             writeln!(rows, "| `{file}.rs` | {code} | {comment} |").unwrap();
         }
-        total = (total.0 + sum.0, total.1 + sum.1);
     }
-    writeln!(rows, "| **the core** | **{}** | **{}** |", total.0, total.1).unwrap();
+    let (code, comment) = sum(&mut sizes.into_values());
+    writeln!(rows, "| **the core, with `lib.rs`** | **{code}** | **{comment}** |").unwrap();
     rows
 }
 
@@ -781,6 +768,11 @@ fn renewed(guide: &str, code: &Code) -> String {
         let end = start + text[start..].find("\n\n").map_or(text[start..].len(), |end| end + 1);
         text.replace_range(start..end, &rows);
     }
+    let [before, after] = READING_LIST;
+    let start = text.find(before).unwrap_or_else(|| panic!("the guide has no “{before}”")) + before.len();
+    let end = start + text[start..].find(after).unwrap();
+    let list: Vec<String> = method(&code.core).iter().map(|file| format!("`{file}`")).collect();
+    text.replace_range(start..end, &list.join(", "));
     text
 }
 
@@ -792,24 +784,6 @@ fn guide() -> String {
 fn the_map_names_what_there_is_and_leaves_nothing_out() {
     let wrong = problems(&guide(), &Code::read());
     assert!(wrong.is_empty(), "core/AUDIT.md:\n{}", wrong.join("\n"));
-}
-
-/// The order of `lib.rs`, in which a file uses only those above it, is that of the guide and of each of its parts.
-#[test]
-fn there_is_one_reading_order() {
-    let lib = read("core/src/lib.rs");
-    let order: Vec<&str> =
-        lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
-    for (part, files) in PARTS {
-        let places = files.iter().filter_map(|file| order.iter().position(|module| module == file));
-        assert!(places.is_sorted(), "{part} is not in the order of lib.rs");
-    }
-    let guide = guide();
-    let (_, list) = guide.split_once("which holds formula and derivation: ").unwrap();
-    let (list, _) = list.split_once(". Then").unwrap();
-    let method = PARTS.iter().find(|(part, _)| *part == METHOD).unwrap().1;
-    let listed: Vec<&str> = list.split(',').map(|file| file.trim().trim_matches('`')).collect();
-    assert_eq!(listed, method, "what the guide says to read");
 }
 
 #[test]
@@ -933,7 +907,7 @@ fn what_the_code_leaves_behind_is_reported() {
     for (file, from, to, said) in [
         ("core/rng", "pub const fn symmetric", "pub const fn unit", "rng::unit is in no row"),
         ("core/rng", "pub const fn symmetric", "pub const fn unit", "rng::symmetric, which does not exist"),
-        ("core/bound", "pub fn term", "pub fn twice() {}\npub fn term", "bound::twice is in no row"),
+        ("core/bound", "pub fn mean", "pub fn twice() {}\npub fn mean", "bound::twice is in no row"),
         (
             "core/product",
             "fn transpose_square",
@@ -969,6 +943,8 @@ fn what_the_code_leaves_behind_is_reported() {
         ("core/rng", "/// A uniform number", "#[allow(clippy::panic)]\n/// A uniform number"),
         ("core/rng", "the two halves of the seed are taken on purpose", "why not"),
         ("core/rng", "pub const fn symmetric", "const _: () = ();\npub const fn symmetric"),
+        ("core/lib", "pub mod math;\npub mod rng;", "pub mod rng;\npub mod math;"),
+        ("core/lib", "pub mod rng;\n", "// Lists: names.\npub mod rng;\n"),
     ] {
         assert_ne!(renewed(&guide, &edited(&code, file, from, to)), guide, "{from} changes a counted table");
     }

@@ -18,11 +18,12 @@ use common::Table;
 use common::tolerance::{BATCH_VARIANCE, BOUND, F64, SHOWN, SIGMAS, assert_close};
 use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::{Adam, average_update};
-use micro_diffusion::bound::{divergence, mean, sampled, share, standard_error, term};
+use micro_diffusion::bound::{divergence, mean, share, standard_error};
 use micro_diffusion::config::Perceptron;
 use micro_diffusion::denoiser::{Example, Model};
-use micro_diffusion::dropout::Dropout;
+use micro_diffusion::estimate::{sampled, term};
 use micro_diffusion::file::ModelFile;
+use micro_diffusion::further_kernels::FurtherKernels;
 use micro_diffusion::kernels::{Kernels, Plain};
 use micro_diffusion::likelihood::nats_in_order;
 use micro_diffusion::math::log2;
@@ -82,7 +83,7 @@ fn rows_of_a_batch_are_examples_of_their_count_and_weight() {
         let count = counts.count(words, row, length);
         let weight = counts.weight(count, length) / 7.0;
         assert_eq!(found, Example::bound(&clean, count, weight, stream(row)));
-        assert_eq!(found.dropout, Dropout::NONE);
+        assert_eq!(found.dropout, None);
     }
 }
 
@@ -150,7 +151,7 @@ fn the_seam_moves_weights_by_the_functions_it_names() {
     let before = [weights, [0.3, -0.4, 0.7]];
     let (mut found, mut expected) = (before, before);
     let [rounded, floats] = &mut found;
-    Kernels::<f32>::straight_through(Plain, grid, rounded, floats);
+    FurtherKernels::<f32>::straight_through(Plain, grid, rounded, floats);
     let [rounded, floats] = &mut expected;
     straight_through(grid, rounded, floats);
     assert_eq!(found, expected);

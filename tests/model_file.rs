@@ -1,16 +1,19 @@
 //! The model file: what is written is read, and nothing else is.
 use micro_diffusion::activation::Activation;
 use micro_diffusion::categorical::{SymbolSet, Temperature};
+use micro_diffusion::crc::crc32;
 use micro_diffusion::denoiser::{Architecture, Model};
+use micro_diffusion::dtype::Dtype;
 use micro_diffusion::error::Error;
-use micro_diffusion::file::{FileError, MAGIC, ModelFile, VERSION, crc32, write};
+use micro_diffusion::file::{FileError, MAGIC, ModelFile, VERSION, write};
+use micro_diffusion::form::Form;
 use micro_diffusion::kernels::Plain;
 use micro_diffusion::length::Lengths;
 use micro_diffusion::mlp::Mlp;
-use micro_diffusion::pattern::{Form, PatternError};
+use micro_diffusion::pattern::PatternError;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, SamplerError, Settings};
-use micro_diffusion::tensor::{Dtype, Tensor};
+use micro_diffusion::tensor::{Start, Tensor};
 use micro_diffusion::text::{Alphabet, AlphabetError, EncodeError};
 
 type Small = Mlp<3, 4, 2>;
@@ -218,7 +221,7 @@ fn another_shape_is_refused_by_name() {
 
 #[test]
 fn tensors_know_their_sizes() {
-    let tensor = |dimensions, parts| Tensor { name: "one", dimensions, parts };
+    let tensor = |dimensions, parts| Tensor { name: "one", dimensions, parts, start: Start::Zeros };
     assert_eq!(
         (tensor(&[2, 6], 3).len(), tensor(&[2, 6], 3).part_len(), tensor(&[2, 6], 0).part_len()),
         (12, 4, 0)

@@ -5,11 +5,12 @@ use common::tolerance::{
     ORACLE_ATTENTION, ORACLE_F64, ORACLE_F64_ADAM, ORACLE_GELU, ORACLE_LINEAR, ORACLE_NORM, ORACLE_PRODUCT,
     ORACLE_SCORES, ORACLE_SOFTMAX, assert_close,
 };
-use micro_diffusion::activation::{Activation, gelu_forward_slope, relu_backward, relu_forward};
+use micro_diffusion::activation::{Activation, relu_backward, relu_forward};
 use micro_diffusion::adam::{Adam, learning_rate};
 use micro_diffusion::attention::{Heads, attention_backward, attention_forward};
 use micro_diffusion::convolution::Convolution;
 use micro_diffusion::denoiser::{Denoiser, Model, NAT};
+use micro_diffusion::gelu::gelu_forward_slope;
 use micro_diffusion::kernels::Plain;
 use micro_diffusion::linear::{
     linear_backward_bias, linear_backward_input, linear_backward_weight, linear_forward,

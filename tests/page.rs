@@ -160,7 +160,7 @@ fn every_page_draws_the_names_of_sample() {
             for (order, temperature, seed, pattern) in [
                 ("random", "0.68", "1", None),
                 ("confidence", "1.1", "18446744073709551615", None),
-                ("remask", "0.9", "7", None),
+                ("random", "0.9", "7", None),
                 ("random", "0", "3", Some(format!("?{given}?"))),
                 ("random", "0.8", "4", Some(format!("{given}*"))),
                 ("confidence", "1", "5", Some(format!("*{given}?*"))),
@@ -194,7 +194,7 @@ fn the_built_in_page_draws_the_names_of_sample() {
     for (order, temperature, seed, pattern) in [
         ("random", "0.68", "1", "*"),
         ("confidence", "0.68", "1", "*"),
-        ("remask", "1.3", "9007199254740993", "*"),
+        ("random", "1.3", "9007199254740993", "*"),
         ("random", "0.68", "2", "m?r?a"),
         ("confidence", "0.9", "3", "*an*"),
         ("random", "0.5", "4", "?*?*?*?*?*?"),
@@ -381,7 +381,7 @@ fn a_visitor_sees_names_emerge() {
         "names": [
             names(&[]),
             names(&[("order", "confidence"), ("seed", "12")]),
-            names(&[("order", "remask"), ("temperature", "1.25"), ("seed", "18446744073709551615")]),
+            names(&[("temperature", "1.25"), ("seed", "18446744073709551615")]),
             names(&[("pattern", "*an*"), ("temperature", "0")]),
             names(&[("pattern", "m?r?a"), ("order", "confidence"), ("temperature", "0.9")]),
         ],

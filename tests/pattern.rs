@@ -1,8 +1,8 @@
 //! Patterns against a matcher too plain to be wrong, over every pattern and every text of a tiny world.
 use micro_diffusion::categorical::{SymbolSet, Temperature};
+use micro_diffusion::form::{Form, leaves_all_open};
 use micro_diffusion::pattern::{
-    Form, PatternError, cumulate, drawn_form, each_form, leaves_all_open, next_placement, placements,
-    shortest,
+    PatternError, cumulate, drawn_form, each_form, next_placement, placements, shortest,
 };
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
@@ -303,8 +303,8 @@ fn texts_drawn_under_random_patterns_meet_them() {
             (0..word(0) % 6).map(|i| ['a', 'b', '?', '?', '*'][word(i + 1) as usize % 5]).collect();
         let placement = [word(20) as usize % 3, word(21) as usize % 3, word(22) as usize % 3];
         let Ok(form) = Form::<5>::of(&pattern, &placement, letters()) else { continue };
-        let orders = [Order::Random, Order::Confidence, Order::Remask];
-        let settings = Settings::new(orders[index as usize % 3], Temperature::ONE);
+        let orders = [Order::Random, Order::Confidence];
+        let settings = Settings::new(orders[index as usize % 2], Temperature::ONE);
         let stream = Stream::new(3, Purpose::Sample).child(index, 0);
         let sets = form.allowed(3);
         let mut sampler = Sampler::<5, 3>::new(form.length, &sets, settings, stream).unwrap();

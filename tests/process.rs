@@ -2,11 +2,13 @@
 use common::tolerance::{BOUND, COSINE, F32, F64, LOG_PROBABILITY, SIGMAS, UNIFORM, assert_close};
 use common::{Table, probabilities};
 use micro_diffusion::adam::{Adam, SMALLEST, average_rate, average_update, learning_rate};
-use micro_diffusion::bound::{negative_log_probability, term};
+use micro_diffusion::bound::negative_log_probability;
 use micro_diffusion::corruption::mask_count;
+use micro_diffusion::cosine::{cosine_mask_rate, cosine_remaining};
 use micro_diffusion::denoiser::Example;
+use micro_diffusion::estimate::term;
 use micro_diffusion::rng::{Purpose, Stream};
-use micro_diffusion::schedule::{MaskCounts, cosine_mask_rate, cosine_remaining, linear_remaining};
+use micro_diffusion::schedule::{MaskCounts, linear_remaining};
 use micro_diffusion::text::Text;
 
 fn stream(index: u32) -> Stream {

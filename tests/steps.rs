@@ -4,13 +4,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::training::{Run, STEPS, State, adam};
-use micro_diffusion::activation::{Activation, Steps};
+use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::average_rate;
 use micro_diffusion::convolution::Convolution;
 use micro_diffusion::denoiser::{Example, Model};
 use micro_diffusion::kernels::Plain;
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::residual::Residual;
+use micro_diffusion::steps::Steps;
 use micro_diffusion::transformer::Transformer;
 use micro_diffusion_cli::engine::step::{Batch, Parameters, Rates, Setup, Step, longer};
 use rayon::ThreadPoolBuilder;

@@ -5,20 +5,22 @@
 //! but without them runs the baseline instead. Instruction sets that do not run are skipped, and the test says so.
 
 use common::training::{Run, State};
-use micro_diffusion::activation::{Activation, Steps};
+use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::AdamStep;
 use micro_diffusion::attention::Heads;
 use micro_diffusion::convolution::Convolution;
 use micro_diffusion::denoiser::Model;
 use micro_diffusion::dropout::Dropout;
 use micro_diffusion::embedding::Embedding;
-use micro_diffusion::kernels::{Kernels, Plain};
+use micro_diffusion::further_kernels;
+use micro_diffusion::kernels::{self, Plain};
 use micro_diffusion::math::Stored;
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::product::Store;
 use micro_diffusion::residual::Residual;
 use micro_diffusion::rounding::Grid;
 use micro_diffusion::softmax::Target;
+use micro_diffusion::steps::Steps;
 use micro_diffusion::transformer::Transformer;
 use micro_diffusion_cli::engine::kernels::Vectorised;
 use micro_diffusion_cli::{each_kernel, kernels_compiled_for};
@@ -87,17 +89,19 @@ macro_rules! with_chosen {
 macro_rules! delegate {
     (
         ($kernels:ident)
-        $($targets:tt {
-            $(fn $name:ident $([$stored:ident])? ($($argument:ident: $type:ty),*) $(-> $result:ty)? = $loop:expr;)*
+        $($module:ident::$trait:ident {
+            $($targets:tt {
+                $(fn $name:ident $([$stored:ident])? ($($argument:ident: $type:ty),*) $(-> $result:ty)? = $loop:expr;)*
+            })*
         })*
     ) => {
-        impl Kernels<f32> for $kernels {
+        $(impl $module::$trait<f32> for $kernels {
             $($(
                 fn $name$(<$stored: Stored<f32>>)?(self, $($argument: $type),*) $(-> $result)? {
-                    with_chosen!(self, kernels => Kernels::<f32>::$name(kernels, $($argument),*))
+                    with_chosen!(self, kernels => $module::$trait::<f32>::$name(kernels, $($argument),*))
                 }
             )*)*
-        }
+        })*
     };
 }
 

@@ -1,23 +1,12 @@
-//! The bound on −ln p(text) by separate masks, as training lowers it, estimated over any denoiser.
-//!
-//! NELBO = Σ_k (1/k)·E\[Σ_masked −ln p(x_l | shown)\], k = 1 … n, the expectation over which k of the n positions are
-//! masked. With −ln p(n) on top it bounds the code length of the text with its end, and can be set beside an autoregressive
-//! model's −ln p. One [`term`] is an unbiased estimate of one summand of the outer sum, for one evaluation. The score of record
-//! is the same sum along whole orders: see [`likelihood`](crate::likelihood).
+//! The score of a symbol, and statistics of scores and texts.
 //!
 //! The mean over n texts has the standard error √(s²/n), s² = Σ (x − mean)²/(n − 1) being the sample variance.
 //!
 //! Drawn texts are compared with held-out ones by [`divergence`] and [`share`].
-//!
-//! Source: see [`schedule`](crate::schedule) for the bound.
 
-use crate::corruption::mask_count;
-use crate::denoiser::{Denoiser, NAT, Score};
+use crate::denoiser::{NAT, Score};
 use crate::math::{Real, log2};
-use crate::rng::Stream;
-use crate::schedule::MaskCounts;
 use crate::softmax::softmax_forward;
-use crate::text::Text;
 
 /// −ln p of `symbol` under the softmax of the first `symbols` of `scores`, in nats.
 ///
@@ -29,48 +18,6 @@ pub fn negative_log_probability<const V: usize>(scores: &[Score; V], symbols: us
     }
     let logit = logits.get(usize::from(symbol)).copied().unwrap_or(f32::NEG_INFINITY);
     softmax_forward(&mut logits) - logit
-}
-
-/// (1/`count`)·Σ −ln p over `count` masked positions of `clean`, drawn from `stream`, in nats.
-#[inline(always)]
-pub fn term<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
-    denoiser: &mut D,
-    symbols: usize,
-    clean: &Text<L>,
-    count: u32,
-    stream: Stream,
-) -> f32 {
-    let noisy = mask_count(clean, count, stream);
-    denoiser.start(clean.symbols().len());
-    for (position, (symbol, _)) in noisy.iter().zip(clean.symbols()).enumerate() {
-        denoiser.set(position, *symbol);
-    }
-    denoiser.evaluate();
-    let mut sum = 0.0;
-    let mut scores = [0; V];
-    for (position, (shown, symbol)) in noisy.iter().zip(clean.symbols()).enumerate() {
-        if shown.is_none() {
-            denoiser.scores(position, &mut scores);
-            sum += negative_log_probability(&scores, symbols, *symbol);
-        }
-    }
-    sum / f32::of(f64::from(count.max(1)))
-}
-
-/// An unbiased estimate of the whole bound of `clean`, in nats, from the number of masks of row `row`: its [`term`] over
-/// p_k.
-///
-/// `words` are the random words that all rows share.
-pub fn sampled<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
-    denoiser: &mut D,
-    symbols: usize,
-    clean: &Text<L>,
-    counts: &MaskCounts<L>,
-    (words, row): ([u32; 2], u32),
-    stream: Stream,
-) -> f32 {
-    let count = counts.count(words, row, clean.symbols().len());
-    term(denoiser, symbols, clean, count, stream) * count as f32 * counts.weight(count, clean.symbols().len())
 }
 
 /// The mean of `values`, added up in their order; NaN where there are none.

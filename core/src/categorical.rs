@@ -96,7 +96,7 @@ impl SymbolSet {
 
     /// Adds `symbol`.
     #[expect(clippy::indexing_slicing, reason = "symbol >> 5 is below 8 for every u8")]
-    const fn insert(&mut self, symbol: u8) {
+    pub(crate) const fn insert(&mut self, symbol: u8) {
         self.bits[(symbol >> 5) as usize] |= 1 << (symbol & 31);
     }
 
@@ -125,8 +125,8 @@ impl SymbolSet {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Weights<const V: usize> {
     /// At most 2²³ each, in the type of a score.
-    weights: [Score; V],
-    total: u32,
+    pub(crate) weights: [Score; V],
+    pub(crate) total: u32,
     greedy: bool,
 }
 
@@ -189,43 +189,6 @@ impl<const V: usize> Weights<V> {
         self.weights.iter().map(|weight| weight.cast_unsigned())
     }
 
-    /// The same without the unlikely: only the `top_k` likeliest symbols, and of those only as many as it takes, the
-    /// likeliest first, to hold `top_p`/65536 of the probability. Equals are taken in the order of the symbols.
-    ///
-    /// At least the likeliest stays; 256 and 65536 keep all. Source: A. Fan et al., "Hierarchical Neural Story
-    /// Generation", 2018 (top-k); A. Holtzman et al., "The Curious Case of Neural Text Degeneration", 2020 (top-p).
-    pub fn truncated(mut self, top_k: u16, top_p: u32) -> Self {
-        self.truncate(top_k, top_p);
-        self
-    }
-
-    /// [`truncated`](Self::truncated), in place.
-    #[inline(never)]
-    pub(crate) fn truncate(&mut self, top_k: u16, top_p: u32) {
-        let all = u64::from(self.total).saturating_mul(u64::from(top_p));
-        let (mut kept, mut total) = (SymbolSet::EMPTY, 0_u32);
-        for count in 0..V {
-            if count > 0 && (count >= usize::from(top_k) || u64::from(total) << 16 >= all) {
-                break;
-            }
-            let mut next = None;
-            for (symbol, weight) in numbered(self.iter()) {
-                if !kept.contains(symbol) && next.is_none_or(|(_, largest)| weight > largest) {
-                    next = Some((symbol, weight));
-                }
-            }
-            let Some((symbol, weight)) = next else { break };
-            kept.insert(symbol);
-            total = total.saturating_add(weight);
-        }
-        for (symbol, weight) in numbered(self.weights.iter_mut()) {
-            if !kept.contains(symbol) {
-                *weight = 0;
-            }
-        }
-        self.total = total;
-    }
-
     /// The sum of the weights: 2²³ when the model is sure of one symbol, V·2²³ when all are equally likely.
     ///
     /// The largest probability is 2²³/total, so a smaller total is a greater confidence, without a division.
@@ -257,7 +220,7 @@ impl<const V: usize> Weights<V> {
 }
 
 /// `items`, at most 256, each with the symbol it belongs to; an inclusive range of `u8` would count in ten instructions.
-fn numbered<T>(items: impl Iterator<Item = T>) -> impl Iterator<Item = (u8, T)> {
+pub(crate) fn numbered<T>(items: impl Iterator<Item = T>) -> impl Iterator<Item = (u8, T)> {
     let mut next = 0_u8;
     items.map(move |item| {
         let symbol = next;

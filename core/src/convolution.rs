@@ -23,15 +23,14 @@
 //! Source: K. He et al., "Identity Mappings in Deep Residual Networks", ECCV 2016, figure 4 (e), for the order of the parts.
 
 use crate::activation::Activation;
-use crate::denoiser::{Architecture, Denoiser, Example, Model, Score, Shape, initialise, to_scores_at};
+use crate::denoiser::{Architecture, Example, Model, Score, Shape};
 use crate::embedding::Embedding;
 use crate::kernels::Kernels;
 use crate::math::{Real, Stored};
-use crate::pack::{Pack, alone, boundary, with_records, with_records_mut};
+use crate::pack::{Pack, alone, boundary, to_scores_at, with_records, with_records_mut};
 use crate::product::{Positions, Store, width_of};
-use crate::rng::Stream;
-use crate::softmax::MOST_SYMBOLS;
-use crate::tensor::{Tensor, block, hypercube, matrix, vector};
+use crate::softmax_of_maps::MOST_SYMBOLS;
+use crate::tensor::{Flat, Start, Tensor, block, hypercube, matrix, vector};
 
 /// A residual convolution over `L` positions and `V` symbols, with `N` layers of width `D` and `T` taps, an odd number.
 #[derive(Clone, Copy, Debug)]
@@ -65,38 +64,23 @@ pub struct ConvolutionView<
 }
 
 /// What one pack leaves of one layer.
-struct LayerRecord<'a, R> {
-    /// The map a, in transposed blocks.
-    a: &'a [R],
+struct LayerRecord<S> {
+    /// The map a; after backward in transposed blocks.
+    a: S,
     /// For each tap j the map of the gradient d\[l − j + r\] of what the layer puts out.
-    d_shifted: &'a [R],
-}
-
-/// The same, to be written.
-struct LayerRecordMut<'a, R> {
-    /// Forward: a as it is.
-    a: &'a mut [R],
-    d_shifted: &'a mut [R],
+    d_shifted: S,
 }
 
 /// What one pack leaves besides its layers.
-struct Record<'a, R> {
-    /// ∂loss/∂x of what the symbols and positions gave, `[W][D]`.
-    d_embedding: &'a [R],
+struct Record<S> {
+    /// Forward: a shifted. Backward: ∂loss/∂a; at last ∂loss/∂x of what the symbols and positions gave, `[W][D]`.
+    other: S,
     /// max(0, x) of the last x, in transposed blocks.
-    last: &'a [R],
+    last: S,
     /// `[V][W]`.
-    d_logits: &'a [R],
-}
-
-/// The same, to be written, and what only the passes read.
-struct RecordMut<'a, R> {
-    /// Forward: x shifted. Backward: ∂loss/∂a; at last `d_embedding`.
-    other: &'a mut [R],
-    last: &'a mut [R],
-    d_logits: &'a mut [R],
+    d_logits: S,
     /// Forward: x. Backward: its gradient.
-    x: &'a mut [R],
+    x: S,
 }
 
 /// x += b + Σ_j W_j·shift_j(a) in each of `texts`, of which x holds what `activation` lets it; `shifted` is used up.
@@ -137,38 +121,20 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
     const LAYERS: usize = N * Self::LAYER;
     const REST: usize = 3 * D * L + V * L;
 
-    /// What `record` holds of layer number `layer`, where `width` positions are computed.
-    fn layer_record<R>(record: &[R], layer: usize, width: usize) -> Option<LayerRecord<'_, R>> {
-        let mut flat = record.chunks_exact(Self::LAYER).nth(layer)?;
+    /// What `flat` holds of a layer, where `width` positions are computed.
+    fn layer_record<S: Flat>(mut flat: S, width: usize) -> Option<LayerRecord<S>> {
         let map = D.wrapping_mul(width);
-        Some(LayerRecord { a: flat.split_off(..map)?, d_shifted: flat.split_off(..T.wrapping_mul(map))? })
+        Some(LayerRecord { a: flat.take(map)?, d_shifted: flat.take(T.wrapping_mul(map))? })
     }
 
-    fn layer_record_mut<R>(mut flat: &mut [R], width: usize) -> Option<LayerRecordMut<'_, R>> {
+    /// What `flat`, a record behind its layers, holds where `width` positions are computed.
+    fn record<S: Flat>(mut flat: S, width: usize) -> Option<Record<S>> {
         let map = D.wrapping_mul(width);
-        Some(LayerRecordMut {
-            a: flat.split_off_mut(..map)?,
-            d_shifted: flat.split_off_mut(..T.wrapping_mul(map))?,
-        })
-    }
-
-    /// What `record` holds besides its layers, where `width` positions are computed.
-    fn record<R>(record: &[R], width: usize) -> Option<Record<'_, R>> {
-        let mut flat = record.get(Self::LAYERS..)?;
         Some(Record {
-            d_embedding: flat.split_off(..D.wrapping_mul(width))?,
-            last: flat.split_off(..D.wrapping_mul(width))?,
-            d_logits: flat.split_off(..V.wrapping_mul(width))?,
-        })
-    }
-
-    fn record_mut<R>(mut flat: &mut [R], width: usize) -> Option<RecordMut<'_, R>> {
-        let map = D.wrapping_mul(width);
-        Some(RecordMut {
-            other: flat.split_off_mut(..map)?,
-            last: flat.split_off_mut(..map)?,
-            d_logits: flat.split_off_mut(..V.wrapping_mul(width))?,
-            x: flat.split_off_mut(..map)?,
+            other: flat.take(map)?,
+            last: flat.take(map)?,
+            d_logits: flat.take(V.wrapping_mul(width))?,
+            x: flat.take(map)?,
         })
     }
 
@@ -178,13 +144,13 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         parameters: &ConvolutionView<'_, R, L, V, D, N, T>,
         pack: Pack<L>,
         symbols: usize,
-        RecordMut { other, last, d_logits, x }: &mut RecordMut<R>,
+        Record { other, last, d_logits, x }: &mut Record<&mut [R]>,
         losses: &mut [R],
     ) {
         let width = pack.width();
         other.copy_from_slice(x);
         kernels.activation_forward(activation, other);
-        kernels.dropout_forward(pack.dropout(), N, other);
+        pack.dropout_forward(kernels, N, other);
         kernels.transpose_blocks(other, last, width);
         output_forward(kernels, (parameters.output, parameters.output_bias), other, d_logits);
         pack.cross_entropy(kernels, symbols, d_logits, losses);
@@ -198,7 +164,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         with: (K, Activation),
         weight: &[[[R; D]; D]; T],
         pack: Pack<L>,
-        LayerRecordMut { a, d_shifted }: LayerRecordMut<R>,
+        LayerRecord { a, d_shifted }: LayerRecord<&mut [R]>,
         d: &mut [R],
         d_a: &mut [R],
     ) {
@@ -229,7 +195,7 @@ fn activation_backward<R: Real, K: Kernels<R>, const L: usize>(
 ) {
     let prices = pack.prices(activation, everywhere);
     kernels.activation_backward(activation, y, d_y, prices.get(..pack.width()).unwrap_or(&prices));
-    kernels.dropout_backward(pack.dropout(), d_y);
+    pack.dropout_backward(kernels, d_y);
 }
 
 impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize> Model<L, V>
@@ -243,21 +209,22 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         blocks: N,
         heads: T,
     };
+    /// A fan-in of 4·D for U makes the first logits small; 4 for a row of E and 50 for one of P or Q make symbols count first.
+    /// Chosen by the score after 2,500 steps.
     const TENSORS: &'static [Tensor] = &[
-        Tensor { name: "token", dimensions: &[V, D], parts: V },
-        Tensor { name: "position", dimensions: &[L, D], parts: 1 },
-        Tensor { name: "from_end", dimensions: &[L, D], parts: 1 },
-        Tensor { name: "weight", dimensions: &[N, T, D, D], parts: T * N },
-        Tensor { name: "bias", dimensions: &[N, D], parts: N },
-        Tensor { name: "output", dimensions: &[V, D], parts: 1 },
-        Tensor { name: "output_bias", dimensions: &[V], parts: 1 },
+        Tensor { name: "token", dimensions: &[V, D], parts: V, start: Start::Uniform(4) },
+        Tensor { name: "position", dimensions: &[L, D], parts: 1, start: Start::Uniform(50) },
+        Tensor { name: "from_end", dimensions: &[L, D], parts: 1, start: Start::Uniform(50) },
+        Tensor { name: "weight", dimensions: &[N, T, D, D], parts: T * N, start: Start::Uniform(T * D) },
+        Tensor { name: "bias", dimensions: &[N, D], parts: N, start: Start::Zeros },
+        Tensor { name: "output", dimensions: &[V, D], parts: 1, start: Start::Uniform(4 * D) },
+        Tensor { name: "output_bias", dimensions: &[V], parts: 1, start: Start::Zeros },
     ];
     const RECORD: usize = (Self::LAYERS + Self::REST).next_multiple_of(16);
+    /// The logits, x, a, and a shifted.
     const MEMORY: usize = 3 * D * L + V * L;
 
     type View<'a, W: Copy + 'a> = ConvolutionView<'a, W, L, V, D, N, T>;
-    type Denoiser<'a, W: Stored<f32> + 'a, K: Kernels<f32> + 'a> =
-        ConvolutionDenoiser<'a, W, K, L, V, D, N, T>;
 
     fn view<W: Copy>(mut flat: &[W]) -> Option<Self::View<'_, W>> {
         const { assert!(!T.is_multiple_of(2), "as many taps before a position as after it") };
@@ -274,12 +241,6 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         flat.is_empty().then_some(view)
     }
 
-    /// Uniform in ±√(3/fan-in), with T·D for W, 4·D for U, which makes the first logits small, 4 for a row of E and 50 for one of
-    /// P or Q, so that at first it is symbols that count. Biases are 0. Chosen by the score after 2,500 steps.
-    fn initialise(parameters: &mut [f32], stream: Stream) {
-        initialise(Self::TENSORS, &const { [4, 50, 50, T * D, 0, 4 * D, 0] }, parameters, stream);
-    }
-
     fn boundary(batch: &[Example<L>], row: usize) -> usize {
         boundary(batch, row)
     }
@@ -294,24 +255,25 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         losses: &mut [R],
     ) {
         let with = (kernels, activation);
+        let embedding = Embedding::of(parameters.token, parameters.position, parameters.from_end);
         for (pack, record, losses) in with_records_mut(shard, records, Self::RECORD, losses) {
             let (width, texts) = (pack.width(), pack.texts());
             let texts = texts.get(..width).unwrap_or(&texts);
             let Some((layers, rest)) = record.split_at_mut_checked(Self::LAYERS) else { return };
-            let Some(mut rest) = Self::record_mut(rest, width) else { return };
-            pack.embed(kernels, parameters.embedding(), rest.x);
+            let Some(mut rest) = Self::record(rest, width) else { return };
+            pack.embed(kernels, embedding, rest.x);
             let weights = || parameters.weight.iter().zip(parameters.bias);
             let records = layers.chunks_exact_mut(Self::LAYER);
             for (number, (layer, record)) in (0..).zip(weights().zip(records)) {
-                let Some(LayerRecordMut { a, .. }) = Self::layer_record_mut(record, width) else { return };
+                let Some(LayerRecord { a, .. }) = Self::layer_record(record, width) else { return };
                 a.copy_from_slice(rest.x);
                 kernels.activation_forward(activation, a);
-                kernels.dropout_forward(pack.dropout(), number, a);
+                pack.dropout_forward(kernels, number, a);
                 layer_forward(with, layer, texts, a, rest.other, rest.x);
             }
             Self::head(with, &parameters, pack, symbols, &mut rest, losses);
             for ((weight, _), record) in weights().zip(layers.chunks_exact_mut(Self::LAYER)).rev() {
-                let Some(record) = Self::layer_record_mut(record, width) else { return };
+                let Some(record) = Self::layer_record(record, width) else { return };
                 Self::layer_backward(with, weight, pack, record, rest.x, rest.other);
             }
             kernels.transpose(rest.x, rest.other, width);
@@ -332,12 +294,14 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
     ) {
         for (pack, record) in with_records(shard, records, Self::RECORD) {
             let width = pack.width();
-            let Some(rest) = Self::record(record, width) else { return };
+            let Some((layers, rest)) = record.split_at_checked(Self::LAYERS) else { return };
+            let Some(rest) = Self::record(rest, width) else { return };
+            let layer_record = |layer| Self::layer_record(block(layers, layer, Self::LAYER)?, width);
             match tensor {
-                0..3 => pack.embed_backward(kernels, (tensor, part), rest.d_embedding, out, D),
+                0..3 => pack.embed_backward(kernels, (tensor, part), rest.other, out, D),
                 3 => {
                     let (number, tap) = (part / T, part % T);
-                    let Some(layer) = Self::layer_record(record, number, width) else { return };
+                    let Some(layer) = layer_record(number) else { return };
                     let Some(d) = block(layer.d_shifted, tap, D.saturating_mul(width)) else { return };
                     // Nothing reads what the last layer puts out where nothing is scored.
                     let read = pack.positions(number + 1 < N);
@@ -349,7 +313,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
                     kernels.product_backward_weight(positions.as_slice(), d, layer.a, out, width);
                 }
                 4 => {
-                    let Some(layer) = Self::layer_record(record, part, width) else { return };
+                    let Some(layer) = layer_record(part) else { return };
                     // The middle tap's gradient is not shifted.
                     let middle = block(layer.d_shifted, T / 2, D.saturating_mul(width));
                     kernels.add_bias_backward(middle.unwrap_or(&[]), out, width);
@@ -364,87 +328,21 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         }
     }
 
-    fn denoiser<'a: 'm, 'm, W: Stored<f32> + 'a, K: Kernels<f32> + 'm>(
+    fn evaluate<W: Stored<f32>, K: Kernels<f32>>(
         kernels: K,
         activation: Activation,
-        parameters: Self::View<'a, W>,
-        mut memory: &'m mut [f32],
-    ) -> Option<Self::Denoiser<'m, W, K>> {
-        Some(ConvolutionDenoiser {
-            kernels,
-            activation,
-            parameters,
-            symbols: [None; L],
-            length: L,
-            memory: memory.split_off_mut(..Self::MEMORY)?,
-        })
-    }
-}
-
-impl<'a, W, const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>
-    ConvolutionView<'a, W, L, V, D, N, T>
-{
-    /// E, P and Q.
-    fn embedding(&self) -> Embedding<'a, W> {
-        Embedding {
-            token: self.token.as_flattened(),
-            position: self.position.as_flattened(),
-            from_end: self.from_end.as_flattened(),
-        }
-    }
-}
-
-/// A [`Convolution`] at work: parameters, the text so far, and the logits of the last evaluation.
-#[derive(Debug)]
-pub struct ConvolutionDenoiser<
-    'a,
-    W,
-    K,
-    const L: usize,
-    const V: usize,
-    const D: usize,
-    const N: usize,
-    const T: usize,
-> {
-    kernels: K,
-    activation: Activation,
-    parameters: ConvolutionView<'a, W, L, V, D, N, T>,
-    symbols: [Option<u8>; L],
-    length: usize,
-    /// Of the text's width: the logits, x, a, and a shifted.
-    memory: &'a mut [f32],
-}
-
-impl<
-    W: Stored<f32>,
-    K: Kernels<f32>,
-    const L: usize,
-    const V: usize,
-    const D: usize,
-    const N: usize,
-    const T: usize,
-> Denoiser<L, V> for ConvolutionDenoiser<'_, W, K, L, V, D, N, T>
-{
-    fn start(&mut self, length: usize) {
-        (self.symbols, self.length) = ([None; L], length.min(L));
-    }
-
-    fn set(&mut self, position: usize, symbol: Option<u8>) {
-        if let Some(slot) = self.symbols.get_mut(position) {
-            *slot = symbol;
-        }
-    }
-
-    fn evaluate(&mut self) {
-        let Self { kernels, activation, parameters, symbols, length, memory } = self;
-        let (kernels, activation, length) = (*kernels, *activation, *length);
-        let (width, mut memory) = (width_of(length, L), &mut **memory);
+        parameters: Self::View<'_, W>,
+        shown: &[Option<u8>],
+        memory: &mut [f32],
+    ) {
+        let (width, mut memory) = (width_of(shown.len(), L), memory);
         let mut part =
             |features: usize| memory.split_off_mut(..features.wrapping_mul(width)).unwrap_or_default();
         let (logits, x, a, shifted) = (part(V), part(D), part(D), part(D));
         x.fill(0.0);
-        kernels.embed(parameters.embedding(), symbols.get(..length).unwrap_or(symbols), x, width, 0);
-        let texts = alone::<L>(length);
+        let embedding = Embedding::of(parameters.token, parameters.position, parameters.from_end);
+        kernels.embed(embedding, shown, x, width, 0);
+        let texts = alone::<L>(shown.len());
         let texts = texts.get(..width).unwrap_or(&texts);
         // Both are D·W long, which the compiler does not see: `copy_from_slice` would link a panic.
         let copy = |from: &[f32], to: &mut [f32]| to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
@@ -458,7 +356,14 @@ impl<
         output_forward(kernels, (parameters.output, parameters.output_bias), a, logits);
     }
 
-    fn scores(&self, position: usize, out: &mut [Score; V]) {
-        to_scores_at(self.memory, width_of(self.length, L), position, out);
+    fn scores<W: Stored<f32>, K: Kernels<f32>>(
+        _kernels: K,
+        _parameters: Self::View<'_, W>,
+        length: usize,
+        memory: &[f32],
+        position: usize,
+        out: &mut [Score; V],
+    ) {
+        to_scores_at(memory, width_of(length, L), position, out);
     }
 }

@@ -8,7 +8,6 @@
 //! Source: J. Austin et al., "Structured Denoising Diffusion Models in Discrete State-Spaces", NeurIPS 2021, section 3.1.
 
 use crate::denoiser::Example;
-use crate::dropout::Dropout;
 use crate::rng::{Stream, below};
 use crate::schedule::MaskCounts;
 use crate::text::Text;
@@ -47,7 +46,7 @@ impl<const L: usize> Example<L> {
         for ((slot, symbol), _) in weights.iter_mut().zip(noisy).zip(clean.symbols()) {
             *slot = if symbol.is_none() { weight } else { 0.0 };
         }
-        Self { clean: *clean, noisy, weights, dropout: Dropout::NONE }
+        Self { clean: *clean, noisy, weights, dropout: None }
     }
 
     /// Row `row` of a batch of the likelihood bound: the number k of masks is that of the row, and each masked position

@@ -11,7 +11,7 @@ use crate::kernels::Kernels;
 use crate::linear::GROUP;
 use crate::math::{Real, Stored, round_to_i32};
 use crate::rng::{Stream, symmetric};
-use crate::tensor::Tensor;
+use crate::tensor::{Start, Tensor};
 use crate::text::Text;
 
 /// A logarithm of a probability plus any constant, in 1/65536 nat.
@@ -81,14 +81,13 @@ pub struct Example<const L: usize> {
     pub noisy: [Option<u8>; L],
     /// The weight of each position's cross-entropy; a position of weight 0 is not computed. Nothing reads those past the end.
     pub weights: [f32; L],
-    /// The hidden values that the network goes without. In a [pack](crate::pack) those of its first example count.
-    pub dropout: Dropout,
+    /// The hidden values that the network goes without, if it goes without some. In a [pack](crate::pack) those of its first example count.
+    pub dropout: Option<Dropout>,
 }
 
 impl<const L: usize> Example<L> {
     /// An example that counts nothing.
-    pub const EMPTY: Self =
-        Self { clean: Text::EMPTY, noisy: [None; L], weights: [0.0; L], dropout: Dropout::NONE };
+    pub const EMPTY: Self = Self { clean: Text::EMPTY, noisy: [None; L], weights: [0.0; L], dropout: None };
 
     /// n: how long the text is.
     #[inline(always)]
@@ -191,7 +190,7 @@ pub struct Shape {
 pub trait Model<const L: usize, const V: usize> {
     /// Kind and sizes.
     const SHAPE: Shape;
-    /// Names and dimensions of the parameter tensors, in flat order.
+    /// The parameter tensors, in flat order.
     const TENSORS: &'static [Tensor];
     /// How many parameters there are.
     const PARAMETERS: usize = crate::tensor::total_len(Self::TENSORS);
@@ -202,14 +201,14 @@ pub trait Model<const L: usize, const V: usize> {
 
     /// The typed view of the flat parameters.
     type View<'a, T: Copy + 'a>: Copy;
-    /// The model at work.
-    type Denoiser<'a, W: Stored<f32> + 'a, K: Kernels<f32> + 'a>: Denoiser<L, V>;
 
     /// Views `flat`, the parameters in flat order; `None` where it is not [`PARAMETERS`](Self::PARAMETERS) long.
     fn view<T: Copy>(flat: &[T]) -> Option<Self::View<'_, T>>;
 
-    /// Writes the initial parameters, drawn from `stream`.
-    fn initialise(parameters: &mut [f32], stream: Stream);
+    /// Writes the initial parameters, drawn from `stream`, each tensor as its [`Start`] says.
+    fn initialise(parameters: &mut [f32], stream: Stream) {
+        initialise(Self::TENSORS, parameters, stream);
+    }
 
     /// The first row of `batch` from number `row` on at which a shard may begin: any, unless the network computes some examples
     /// [together](crate::pack).
@@ -244,19 +243,72 @@ pub trait Model<const L: usize, const V: usize> {
         out: &mut [R],
     );
 
+    /// Computes into `memory`, [`MEMORY`](Self::MEMORY) numbers, what all positions of the text `shown` share.
+    fn evaluate<W: Stored<f32>, K: Kernels<f32>>(
+        kernels: K,
+        activation: Activation,
+        parameters: Self::View<'_, W>,
+        shown: &[Option<u8>],
+        memory: &mut [f32],
+    );
+
+    /// Writes the score of each symbol at `position` of a text of `length`, from what [`evaluate`](Self::evaluate) left.
+    fn scores<W: Stored<f32>, K: Kernels<f32>>(
+        kernels: K,
+        parameters: Self::View<'_, W>,
+        length: usize,
+        memory: &[f32],
+        position: usize,
+        out: &mut [Score; V],
+    );
+
     /// The model as a [`Denoiser`] that has not [started](Denoiser::start) a text; `memory` is [`MEMORY`](Self::MEMORY)
     /// numbers or more (`None` where it is fewer), in any state.
-    fn denoiser<'a: 'm, 'm, W: Stored<f32> + 'a, K: Kernels<f32> + 'm>(
+    fn denoiser<'a, 'm, W: Stored<f32>, K: Kernels<f32>>(
         kernels: K,
         activation: Activation,
         parameters: Self::View<'a, W>,
         memory: &'m mut [f32],
-    ) -> Option<Self::Denoiser<'m, W, K>>;
+    ) -> Option<AtWork<'a, 'm, Self, W, K, L, V>>
+    where
+        Self: Sized,
+    {
+        let memory = memory.get_mut(..Self::MEMORY)?;
+        Some(AtWork { kernels, activation, parameters, symbols: [None; L], length: L, memory })
+    }
 }
 
-/// The numbers of all rows of a batch, in groups.
-pub(crate) fn all_rows(rows: usize) -> impl Iterator<Item = heapless::Vec<usize, GROUP>> {
-    (0..rows).step_by(GROUP).map(move |first| (first..rows).take(GROUP).collect())
+/// A [`Model`] at work: its parameters, the text so far, and what the last evaluation left.
+pub struct AtWork<'a, 'm, M: Model<L, V>, W: Stored<f32> + 'a, K, const L: usize, const V: usize> {
+    kernels: K,
+    activation: Activation,
+    parameters: M::View<'a, W>,
+    symbols: [Option<u8>; L],
+    length: usize,
+    memory: &'m mut [f32],
+}
+
+impl<M: Model<L, V>, W: Stored<f32>, K: Kernels<f32>, const L: usize, const V: usize> Denoiser<L, V>
+    for AtWork<'_, '_, M, W, K, L, V>
+{
+    fn start(&mut self, length: usize) {
+        (self.symbols, self.length) = ([None; L], length.min(L));
+    }
+
+    fn set(&mut self, position: usize, symbol: Option<u8>) {
+        if let Some(slot) = self.symbols.get_mut(position) {
+            *slot = symbol;
+        }
+    }
+
+    fn evaluate(&mut self) {
+        let shown = self.symbols.get(..self.length).unwrap_or(&self.symbols);
+        M::evaluate(self.kernels, self.activation, self.parameters, shown, self.memory);
+    }
+
+    fn scores(&self, position: usize, out: &mut [Score; V]) {
+        M::scores(self.kernels, self.parameters, self.length, self.memory, position, out);
+    }
 }
 
 /// Gathers what `item` makes of an example and its number, where it says to keep it, and calls `each` with what [`GROUP`] examples
@@ -300,37 +352,29 @@ pub fn to_scores<const V: usize>(logits: &[f32; V], scores: &mut [Score; V]) {
     }
 }
 
-/// The same of the logits at `position`, where they lie `[V][W]` with the `width` = W positions innermost.
-#[inline(always)]
-pub(crate) fn to_scores_at<const V: usize>(
-    logits: &[f32],
-    width: usize,
-    position: usize,
-    scores: &mut [Score; V],
-) {
-    let mut column = [0.0; V];
-    for (column, logits) in column.iter_mut().zip(logits.chunks_exact(width.max(1))) {
-        *column = logits.get(position).copied().unwrap_or(0.0);
-    }
-    to_scores(&column, scores);
-}
-
 /// [`NAT`] as a float, exactly.
 const NAT_F32: f32 = 65_536.0;
 
-/// Writes initial parameters: each tensor uniform in ±√(3/fan-in), or 0 where `fan_ins` says 0.
+/// Writes initial parameters, each tensor as its [`Start`] says.
 ///
 /// Uniform numbers in ±a have variance a²/3, here 1/fan-in, so that a sum of fan-in terms has the variance of its inputs.
 /// Source: Y. LeCun et al., "Efficient BackProp", 1998, section 4.6.
 ///
 /// Element i of tensor t comes from draw (i, 0) of child (t, 0) of `stream`.
-pub(crate) fn initialise(tensors: &[Tensor], fan_ins: &[usize], parameters: &mut [f32], stream: Stream) {
+fn initialise(tensors: &[Tensor], parameters: &mut [f32], stream: Stream) {
     let mut rest = parameters;
-    for ((number, tensor), fan_in) in (0..).zip(tensors).zip(fan_ins) {
+    for (number, tensor) in (0..).zip(tensors) {
         let Some((head, tail)) = rest.split_at_mut_checked(tensor.len()) else { return };
         rest = tail;
+        let limit = match tensor.start {
+            Start::Zeros => 0.0,
+            Start::Uniform(fan_in) => Real::sqrt(3.0 / fan_in as f32),
+            Start::Ones => {
+                head.fill(1.0);
+                continue;
+            }
+        };
         let stream = stream.child(number, 0);
-        let limit = if *fan_in == 0 { 0.0 } else { Real::sqrt(3.0 / *fan_in as f32) };
         for (index, parameter) in (0..).zip(head) {
             let [word, _] = stream.draw(index, 0);
             *parameter = limit * symmetric(word);

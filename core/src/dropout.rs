@@ -12,7 +12,7 @@
 //! for the division by 1 − p while training.
 
 use crate::math::{Real, round_to_i32};
-use crate::rng::{Purpose, Stream};
+use crate::rng::Stream;
 
 /// Which hidden values one example goes without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,9 +26,6 @@ pub struct Dropout {
 const DRAWS: usize = 16;
 
 impl Dropout {
-    /// Every value stays.
-    pub const NONE: Self = Self { rate: 0, stream: Stream::new(0, Purpose::Dropout) };
-
     /// Each value is left out with probability `rate`, a number in 0 … 1 that is rounded to 256ths and to 255/256 at most.
     ///
     /// Values 8·n … 8·n + 7 of a layer are decided by the eight bytes of draw (n, layer) of `stream`, lowest first.
@@ -47,9 +44,6 @@ impl Dropout {
     #[expect(clippy::indexing_slicing, reason = "a training kernel; x is at most DRAWS·8 long")]
     #[inline(always)]
     pub fn forward<R: Real>(self, layer: usize, x: &mut [R]) {
-        if self.rate == 0 {
-            return;
-        }
         let (scale, layer) = (self.scale(), u32::try_from(layer).unwrap_or(u32::MAX));
         let mut rest = x;
         let mut counters = (0..).step_by(DRAWS);
@@ -76,9 +70,6 @@ impl Dropout {
     /// [`Stepped`](crate::activation::Activation::Stepped), which asks whether y is at its upper end, does not.
     #[inline(always)]
     pub fn backward<R: Real>(self, d_y: &mut [R]) {
-        if self.rate == 0 {
-            return;
-        }
         let scale = self.scale();
         for d_y in d_y {
             *d_y = *d_y * scale;

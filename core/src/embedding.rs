@@ -22,6 +22,18 @@ pub struct Embedding<'a, W> {
     pub from_end: &'a [W],
 }
 
+impl<'a, W> Embedding<'a, W> {
+    /// The tables E, P and Q.
+    pub(crate) fn of<const V: usize, const L: usize, const D: usize>(
+        token: &'a [[W; D]; V],
+        position: &'a [[W; D]; L],
+        from_end: &'a [[W; D]; L],
+    ) -> Self {
+        let (token, position) = (token.as_flattened(), position.as_flattened());
+        Self { token, position, from_end: from_end.as_flattened() }
+    }
+}
+
 /// x\[`first` + l\] = P\[l\] + Q\[n − 1 − l\] + E\[x_l\] for the n positions l of `symbols`; `x` is `[D][W]`, with `width`
 /// = W ≥ `first` + n, and what is there otherwise stays.
 ///

@@ -27,17 +27,21 @@
 //! | 4 | int16, two bytes each, with sign: number·scale | 2, biases |
 //!
 //! The scale of integers is a power of two 2⁻ᵉ, e = 0 … 16, and activations have the scale 2⁻ᵃ; see
-//! [`integer`](crate::integer) for the arithmetic. The tensors lie one after the other in flat order, and nothing may follow
+//! [`integer_mlp`](crate::integer_mlp) for the arithmetic. The tensors lie one after the other in flat order, and nothing may follow
 //! the checksum.
 //!
 //! [`ModelFile::parse`] checks all of this once; past it nothing can fail. The checksum finds accidents, not malice: a
 //! forged file can hold any finite weights, but no content can make the reader or the sampler fault.
 
 use crate::categorical::SymbolSet;
+use crate::crc::{Crc32, crc32};
 use crate::denoiser::{Architecture, Model, Shape};
-use crate::integer::{IntegerModel, LARGEST_EXPONENT, MOST_TENSORS, Scales};
+use crate::dtype::Dtype;
+use crate::file_table::{
+    LARGEST_EXPONENT, TENSOR, check_table, dimensions_of, dtype_code, entry, is_finite, scale_bits, u32_of,
+};
 use crate::length::Lengths;
-use crate::tensor::{Dtype, StoredTensor, Tensor, product, total_len};
+use crate::tensor::{Tensor, product, total_len};
 use crate::text::Alphabet;
 
 /// The first four bytes of a model file.
@@ -48,11 +52,9 @@ pub const VERSION: u16 = 2;
 const FIXED: usize = 24;
 /// Of an entry of the table of lengths.
 const LENGTH: usize = 4;
-/// Of an entry of the table of tensors.
-const TENSOR: usize = 28;
 const CHECKSUM: usize = 4;
 const LAYOUT_TRAINED: u8 = 1;
-const LAYOUT_INTEGERS: u8 = 2;
+pub(crate) const LAYOUT_INTEGERS: u8 = 2;
 
 /// Why bytes are not a model this program can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,9 +93,9 @@ pub struct ModelFile<'a> {
     /// Of the weights.
     dtype: Dtype,
     /// Exponent of the activations.
-    activation: u8,
-    tensors: &'a [[u8; TENSOR]],
-    payload: &'a [u8],
+    pub(crate) activation: u8,
+    pub(crate) tensors: &'a [[u8; TENSOR]],
+    pub(crate) payload: &'a [u8],
 }
 
 impl<'a> ModelFile<'a> {
@@ -129,7 +131,7 @@ impl<'a> ModelFile<'a> {
         let table_len = usize::from(tensor_count).saturating_mul(TENSOR);
         let (table, after) = after.split_at_checked(table_len).ok_or(cut)?;
         let tensors = table.as_chunks().0;
-        let read = FIXED.saturating_add(alphabet_len).saturating_add(lengths_len).saturating_add(table_len);
+        let read = header_bytes(alphabet_len, positions, tensors.len());
         let stored = tensors.iter().fold(0, |sum: usize, tensor| sum.saturating_add(entry(tensor).bytes()));
         let expected = stored.saturating_add(read).saturating_add(CHECKSUM);
         let length = FileError::Length { expected: Some(expected), found };
@@ -207,70 +209,42 @@ impl<'a> ModelFile<'a> {
     pub fn parameters<M: Model<L, V>, const L: usize, const V: usize>(
         &self,
     ) -> Result<&'a [[u8; 4]], FileError> {
-        self.check_floats(&M::SHAPE, M::TENSORS)?;
+        self.check(&M::SHAPE, Dtype::F32, M::TENSORS.iter().map(Tensor::stored))?;
         Ok(self.payload.as_chunks().0)
     }
 
-    /// That the file holds the floats `tensors` of a network of `shape`.
-    fn check_floats(&self, shape: &Shape, tensors: &[Tensor]) -> Result<(), FileError> {
-        if self.shape != *shape {
-            return Err(FileError::Shape(self.shape));
-        }
-        if self.dtype != Dtype::F32 {
-            return Err(FileError::Dtype(self.dtype));
-        }
-        let dimensions = tensors.iter().map(|tensor| dimensions_of(tensor.dimensions));
-        if !self.tensors.iter().map(|bytes| entry(bytes).dimensions).eq(dimensions) {
-            return Err(FileError::Shape(self.shape));
-        }
-        Ok(())
-    }
-
-    /// The tensors of an `M`, a network in integers, in place.
-    ///
-    /// # Errors
-    /// [`FileError::Shape`] where the file holds a model of another shape, [`FileError::Dtype`] where its weights are stored
-    /// otherwise, [`FileError::Scale`] where a sum could overflow.
-    pub fn integers<M: IntegerModel<L, V>, const L: usize, const V: usize>(
+    /// That the file holds `tensors` of these dtypes and dimensions, of a network of `shape` with weights of `dtype`.
+    pub(crate) fn check(
         &self,
-    ) -> Result<M::View<'a>, FileError> {
-        self.check_integers(&M::SHAPE, M::DTYPE, M::TENSORS)?;
-        M::view(self.payload, &self.scales()).ok_or(FileError::Scale)
-    }
-
-    /// That the file holds the integers `tensors` of a network of `shape`.
-    fn check_integers(&self, shape: &Shape, dtype: Dtype, tensors: &[StoredTensor]) -> Result<(), FileError> {
+        shape: &Shape,
+        dtype: Dtype,
+        tensors: impl Iterator<Item = (Dtype, &'static [usize])>,
+    ) -> Result<(), FileError> {
         if self.shape != *shape {
             return Err(FileError::Shape(self.shape));
         }
         if self.dtype != dtype {
             return Err(FileError::Dtype(self.dtype));
         }
-        let same = |(bytes, tensor): (&[u8; TENSOR], &StoredTensor)| {
+        let found = self.tensors.iter().map(|bytes| {
             let entry = entry(bytes);
-            dtype_of(entry.dtype) == Some(tensor.dtype)
-                && entry.dimensions == dimensions_of(tensor.dimensions)
-                && usize::from(entry.dimension_count) == tensor.dimensions.len()
-        };
-        if self.tensors.len() != tensors.len() || !self.tensors.iter().zip(tensors).all(same) {
-            return Err(FileError::Shape(self.shape));
-        }
-        Ok(())
+            (entry.dtype, usize::from(entry.dimension_count), entry.dimensions)
+        });
+        let expected = tensors.map(|(dtype, sizes)| (dtype_code(dtype), sizes.len(), dimensions_of(sizes)));
+        if found.eq(expected) { Ok(()) } else { Err(FileError::Shape(self.shape)) }
     }
+}
 
-    /// The tensors one after the other, as [`IntegerModel::view`] takes them.
-    pub fn payload(&self) -> &'a [u8] {
-        self.payload
-    }
+/// The length of the header: the alphabet in bytes, the lengths and the tensors by number.
+fn header_bytes(alphabet: usize, lengths: usize, tensors: usize) -> usize {
+    let tables = lengths.saturating_mul(LENGTH).saturating_add(tensors.saturating_mul(TENSOR));
+    FIXED.saturating_add(alphabet).saturating_add(tables)
+}
 
-    /// The scales of a network in integers.
-    pub fn scales(&self) -> Scales {
-        let mut scales = Scales { activation: self.activation, tensors: [0; MOST_TENSORS] };
-        for (slot, bytes) in scales.tensors.iter_mut().zip(self.tensors) {
-            *slot = exponent_of(entry(bytes).scale).unwrap_or(0);
-        }
-        scales
-    }
+/// How many bytes a model file has whose `tensors` tensors take `payload` bytes.
+pub fn file_len(alphabet: Alphabet, lengths: Lengths, tensors: usize, payload: usize) -> usize {
+    let header = header_bytes(alphabet.characters().len(), lengths.counts().len(), tensors);
+    header.saturating_add(payload).saturating_add(CHECKSUM)
 }
 
 /// Writes the model file of `parameters`, piece by piece, to `sink`.
@@ -285,46 +259,17 @@ pub fn write<E>(
     parameters: &[f32],
     sink: impl FnMut(&[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
-    let entries = tensors.iter().map(|tensor| (tensor.dimensions, Dtype::F32, 0));
+    let entries = tensors.iter().map(|tensor| (tensor.stored(), 0));
     let parameters = parameters.iter().take(total_len(tensors)).map(|parameter| parameter.to_le_bytes());
     write_pieces(shape, (alphabet, lengths), [LAYOUT_TRAINED, 0], entries, parameters, sink)
 }
 
-/// Writes the model file of an `M`, a network in integers: its tensors one after the other are `payload`.
-///
-/// # Errors
-/// The first error of `sink`; nothing is written after it.
-pub fn write_integers<M: IntegerModel<L, V>, const L: usize, const V: usize, E>(
-    alphabet: Alphabet,
-    lengths: Lengths,
-    scales: &Scales,
-    payload: &[u8],
-    sink: impl FnMut(&[u8]) -> Result<(), E>,
-) -> Result<(), E> {
-    write_stored(&M::SHAPE, M::TENSORS, alphabet, lengths, scales, payload, sink)
-}
-
-/// [`write_integers`], compiled once for all networks.
-fn write_stored<E>(
-    shape: &Shape,
-    tensors: &[StoredTensor],
-    alphabet: Alphabet,
-    lengths: Lengths,
-    scales: &Scales,
-    payload: &[u8],
-    sink: impl FnMut(&[u8]) -> Result<(), E>,
-) -> Result<(), E> {
-    let entries = tensors.iter().zip(scales.tensors).map(|(t, scale)| (t.dimensions, t.dtype, scale));
-    let layout = [LAYOUT_INTEGERS, scales.activation];
-    write_pieces(shape, (alphabet, lengths), layout, entries, core::iter::once(payload), sink)
-}
-
-/// Writes a model file: header, table of `entries` (dimensions, dtype, exponent of the scale), payload, checksum.
-fn write_pieces<E>(
+/// Writes a model file: header, table of `entries` (dtype and dimensions, exponent of the scale), payload, checksum.
+pub(crate) fn write_pieces<E>(
     shape: &Shape,
     (alphabet, lengths): (Alphabet, Lengths),
     [layout, activation]: [u8; 2],
-    entries: impl ExactSizeIterator<Item = (&'static [usize], Dtype, u8)>,
+    entries: impl ExactSizeIterator<Item = ((Dtype, &'static [usize]), u8)>,
     payload: impl Iterator<Item = impl AsRef<[u8]>>,
     mut sink: impl FnMut(&[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
@@ -333,11 +278,10 @@ fn write_pieces<E>(
         crc.update(bytes);
         sink(bytes)
     };
-    let (alphabet, lengths) = (alphabet.characters(), lengths.counts().as_flattened());
-    let table_len = lengths.len().saturating_add(entries.len().saturating_mul(TENSOR));
+    let (alphabet, lengths) = (alphabet.characters(), lengths.counts());
     put(&MAGIC)?;
     put(&VERSION.to_le_bytes())?;
-    put(&u16_bytes(FIXED.saturating_add(alphabet.len()).saturating_add(table_len)))?;
+    put(&u16_bytes(header_bytes(alphabet.len(), lengths.len(), entries.len())))?;
     put(&[architecture_code(shape.architecture), layout])?;
     for size in [shape.positions, shape.symbols, shape.width, shape.blocks, shape.heads] {
         put(&u16_bytes(size))?;
@@ -345,9 +289,9 @@ fn write_pieces<E>(
     put(&[u8::try_from(entries.len()).unwrap_or(u8::MAX), activation])?;
     put(&u16_bytes(alphabet.len()))?;
     put(alphabet.as_bytes())?;
-    put(lengths)?;
+    put(lengths.as_flattened())?;
     let mut offset: usize = 0;
-    for (number, (dimensions, dtype, exponent)) in (0..=u8::MAX).zip(entries) {
+    for (number, ((dtype, dimensions), exponent)) in (0..=u8::MAX).zip(entries) {
         put(&[number, dtype_code(dtype), u8::try_from(dimensions.len()).unwrap_or(u8::MAX), 0])?;
         for dimension in dimensions_of(dimensions) {
             put(&dimension.to_le_bytes())?;
@@ -362,60 +306,6 @@ fn write_pieces<E>(
     sink(&crc.value().to_le_bytes())
 }
 
-/// CRC-32: reflected polynomial 0xEDB88320, initial value and final exclusive-or 0xFFFFFFFF.
-///
-/// Four bits at a time, so that its table takes 64 bytes of flash. Source: ISO 3309; PNG specification, annex D.
-struct Crc32 {
-    state: u32,
-}
-
-impl Crc32 {
-    const TABLE: [u32; 16] = {
-        let mut table = [0; 16];
-        let mut nibble = 0;
-        while nibble < 16 {
-            #[expect(clippy::cast_possible_truncation, reason = "nibble < 16")]
-            let mut value = nibble as u32;
-            let mut bit = 0;
-            while bit < 4 {
-                value = if value & 1 == 1 { value >> 1 ^ 0xEDB8_8320 } else { value >> 1 };
-                bit += 1;
-            }
-            #[expect(clippy::indexing_slicing, reason = "nibble < 16, and evaluated at compile time")]
-            {
-                table[nibble] = value;
-            }
-            nibble += 1;
-        }
-        table
-    };
-
-    fn new() -> Self {
-        Self { state: u32::MAX }
-    }
-
-    fn update(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            for nibble in [*byte, byte >> 4] {
-                let entry = (self.state ^ u32::from(nibble)) & 15;
-                let word = Self::TABLE.get(entry as usize).copied().unwrap_or(0);
-                self.state = self.state >> 4 ^ word;
-            }
-        }
-    }
-
-    fn value(&self) -> u32 {
-        !self.state
-    }
-}
-
-/// The CRC-32 of `bytes`.
-pub fn crc32(bytes: &[u8]) -> u32 {
-    let mut crc = Crc32::new();
-    crc.update(bytes);
-    crc.value()
-}
-
 /// Splits `N` bytes off the front.
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
     let (head, tail) = rest.split_first_chunk()?;
@@ -425,10 +315,6 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
 
 fn take_u16(rest: &mut &[u8]) -> Option<u16> {
     take(rest).map(u16::from_le_bytes)
-}
-
-fn u32_of(value: usize) -> u32 {
-    u32::try_from(value).unwrap_or(u32::MAX)
 }
 
 /// Every size in the header is a compile-time constant far below the limit.
@@ -449,99 +335,4 @@ fn architecture_of(code: u8) -> Option<Architecture> {
     [Architecture::Mlp, Architecture::Residual, Architecture::Transformer, Architecture::Convolution]
         .into_iter()
         .find(|architecture| architecture_code(*architecture) == code)
-}
-
-fn dtype_code(dtype: Dtype) -> u8 {
-    match dtype {
-        Dtype::F32 => 1,
-        Dtype::Int8 => 2,
-        Dtype::Int4 => 3,
-        Dtype::Int16 => 4,
-    }
-}
-
-fn dtype_of(code: u8) -> Option<Dtype> {
-    [Dtype::F32, Dtype::Int8, Dtype::Int4, Dtype::Int16].into_iter().find(|dtype| dtype_code(*dtype) == code)
-}
-
-/// Where the exponent of an f32 begins.
-const EXPONENT_PLACE: u32 = 23;
-/// The exponent of 1 in an f32.
-const EXPONENT_OF_ONE: u32 = 127;
-
-/// 2⁻ᵉ as the bits of an f32.
-fn scale_bits(exponent: u8) -> u32 {
-    EXPONENT_OF_ONE.saturating_sub(u32::from(exponent)) << EXPONENT_PLACE
-}
-
-/// The exponent e of the scale 2⁻ᵉ, e = 0 … 16; `None` for any other.
-fn exponent_of(scale: u32) -> Option<u8> {
-    (0..=LARGEST_EXPONENT).find(|exponent| scale_bits(*exponent) == scale)
-}
-
-/// Whether an f32 is finite, told by its exponent so that no float instruction is needed.
-fn is_finite(bytes: [u8; 4]) -> bool {
-    u32::from_le_bytes(bytes) >> EXPONENT_PLACE & 0xFF != 0xFF
-}
-
-/// Four dimensions, 1 where the tensor has fewer.
-fn dimensions_of(tensor: &[usize]) -> [u32; 4] {
-    let mut dimensions = [1; 4];
-    for (slot, dimension) in dimensions.iter_mut().zip(tensor) {
-        *slot = u32_of(*dimension);
-    }
-    dimensions
-}
-
-/// One entry of the tensor table.
-struct Entry {
-    number: u8,
-    dtype: u8,
-    dimension_count: u8,
-    reserved: u8,
-    dimensions: [u32; 4],
-    offset: u32,
-    scale: u32,
-}
-
-impl Entry {
-    /// The product of the dimensions.
-    fn numbers(&self) -> usize {
-        let sizes = self.dimensions.iter().map(|size| usize::try_from(*size).unwrap_or(usize::MAX));
-        sizes.fold(1, usize::saturating_mul)
-    }
-
-    /// The bytes it takes; an unknown dtype counts as f32.
-    fn bytes(&self) -> usize {
-        dtype_of(self.dtype).unwrap_or(Dtype::F32).bytes(self.numbers())
-    }
-}
-
-fn entry(bytes: &[u8; TENSOR]) -> Entry {
-    let (head, words) = bytes.split_first_chunk().unwrap_or((&[0; 4], &[]));
-    let [number, dtype, dimension_count, reserved] = *head;
-    let mut words = words.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word));
-    let mut next = || words.next().unwrap_or(0);
-    let dimensions = [next(), next(), next(), next()];
-    Entry { number, dtype, dimension_count, reserved, dimensions, offset: next(), scale: next() }
-}
-
-/// The dtype of the weights, if the tensors are numbered from 0, lie one after the other, and are all f32 (`trained`) or
-/// all integers; `None` otherwise.
-fn check_table(tensors: &[[u8; TENSOR]], trained: bool) -> Option<Dtype> {
-    let mut offset = 0;
-    for (number, bytes) in (0..=u8::MAX).zip(tensors) {
-        let entry = entry(bytes);
-        let float = dtype_of(entry.dtype)? == Dtype::F32;
-        let exponent = exponent_of(entry.scale)?;
-        let unused = entry.dimensions.iter().skip(usize::from(entry.dimension_count));
-        let placed = entry.number == number && entry.offset == offset && entry.reserved == 0;
-        let shaped =
-            (1..=4).contains(&entry.dimension_count) && unused.copied().all(|dimension| dimension == 1);
-        if !(placed && shaped && float == trained && (exponent == 0 || !float)) {
-            return None;
-        }
-        offset = offset.saturating_add(u32_of(entry.bytes()));
-    }
-    tensors.first().and_then(|first| dtype_of(entry(first).dtype))
 }

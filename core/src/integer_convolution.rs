@@ -1,6 +1,6 @@
 //! The residual convolution in integers: 8-bit or 4-bit weights, and no float anywhere.
 //!
-//! The arithmetic is that of [`integer`](crate::integer). The features of a position, the residual stream x, are 16-bit
+//! The arithmetic is that of [`integer_mlp`](crate::integer_mlp). The features of a position, the residual stream x, are 16-bit
 //! numbers in units of 2⁻ˢ, S = 10. With the exponents e of the embedding, a of the activations, u of the weights and o of
 //! the output table, codes E, P, Q, W, b, U, c, and ⌊·⌋ a shift right:
 //!
@@ -23,17 +23,22 @@
 //! **Bounds.** |E + P + Q|·2^(S − e) ≤ 3·2¹³ < 2¹⁵, and |Σ|·2^max(S − u − a, 0) ≤ 2³⁰: a file where they
 //! could be larger is refused when it is opened. What is added to x is then at most 2³⁰ and a bias of 2¹⁵, so that their sum
 //! stays within 2³⁰ + 2¹⁶ before it is held at the ends of 16 bits, ±32. The choice of A keeps |Σ| ≤ 128·A·T·D < 2²⁴ in 8
-//! bits, which a float holds exactly too; the codes' own sum, at most 255·A·T·D, stays below 2²⁵. Every lane of an [`Int4`](crate::integer::Int4) word ends below T·D·A·15 < 2¹⁶.
+//! bits, which a float holds exactly too; the codes' own sum, at most 255·A·T·D, stays below 2²⁵. Every lane of an [`Int4`](crate::precision::Int4) word ends below T·D·A·15 < 2¹⁶.
 //!
 //! Source: as of [`integer`](crate::integer) and [`convolution`](crate::convolution).
 
 use core::marker::PhantomData;
 
-use crate::activation::{STREAM, Steps};
 use crate::convolution::Convolution;
-use crate::denoiser::{Architecture, Denoiser, Score, Shape};
-use crate::integer::{IntegerModel, OutputLayer, Precision, Quantisable, Scales, steps, sum_rows};
-use crate::tensor::{Dtype, Role, StoredTensor, bytes_of, matrix};
+use crate::denoiser::{Denoiser, Model, Score, Shape};
+use crate::dtype::Dtype;
+use crate::integer::{IntegerModel, Quantisable, Scales};
+use crate::integer_layers::OutputLayer;
+use crate::integer_sums::sum_rows;
+use crate::precision::{Precision, steps};
+use crate::steps::{STREAM, Steps};
+use crate::stored::{Role, StoredTensor, bytes_of};
+use crate::tensor::matrix;
 
 /// What the products may contribute to the stream, before what it holds is cut to 16 bits.
 const SHARE: u32 = 1 << 30;
@@ -109,14 +114,7 @@ pub struct IntegerConvolutionDenoiser<
 impl<P: Precision + 'static, const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>
     IntegerModel<L, V> for IntegerConvolution<P, L, V, D, N, T>
 {
-    const SHAPE: Shape = Shape {
-        architecture: Architecture::Convolution,
-        positions: L,
-        symbols: V,
-        width: D,
-        blocks: N,
-        heads: T,
-    };
+    const SHAPE: Shape = Convolution::<L, V, D, N, T>::SHAPE;
     const DTYPE: Dtype = P::DTYPE;
     const TENSORS: &'static [StoredTensor] = &[
         // In the float network three tensors one after the other.
@@ -194,7 +192,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
 
 /// The activation of a feature x, in steps of 2^`shift`: min(max(⌊x / 2^shift + ½⌋, 0), `largest`).
 #[inline(always)]
-fn value_of(x: i16, shift: u32, largest: u8) -> u8 {
+fn activation_of(x: i16, shift: u32, largest: u8) -> u8 {
     let half = 1_i32 << (shift & 31) >> 1;
     let steps = i32::from(x).wrapping_add(half) >> (shift & 31);
     u8::try_from(steps.max(0)).unwrap_or(u8::MAX).min(largest)
@@ -260,7 +258,7 @@ impl<P: Precision, const L: usize, const V: usize, const D: usize, const N: usiz
         for ahead in 0..length.wrapping_add(T >> 1) {
             let (shift, largest) = (self.view.activation_shift, P::largest_value(const { T * D }));
             let x = self.memory.stream.get(ahead).filter(|_| ahead < length);
-            let mut next = x.map_or([0; D], |x| x.map(|x| value_of(x, shift, largest)));
+            let mut next = x.map_or([0; D], |x| x.map(|x| activation_of(x, shift, largest)));
             for row in self.memory.window.iter_mut().rev() {
                 core::mem::swap(row, &mut next);
             }
@@ -334,7 +332,7 @@ impl<P: Precision, const L: usize, const V: usize, const D: usize, const N: usiz
     fn scores(&self, position: usize, out: &mut [Score; V]) {
         let Some(x) = self.memory.stream.get(position) else { return };
         let (shift, largest) = (self.view.activation_shift, P::largest_value(const { T * D }));
-        let values = x.iter().map(|x| u32::from(value_of(*x, shift, largest))).enumerate();
+        let values = x.iter().map(|x| u32::from(activation_of(*x, shift, largest))).enumerate();
         self.view.output.scores(0, values.filter(|(_, value)| *value > 0), out);
     }
 }

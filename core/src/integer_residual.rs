@@ -1,6 +1,6 @@
 //! The residual perceptron in integers.
 //!
-//! With the arithmetic of [`integer`](crate::integer), two hidden layers f and g whose values are in units of 2⁻ᵃ and at
+//! With the arithmetic of [`integer_mlp`](crate::integer_mlp), two hidden layers f and g whose values are in units of 2⁻ᵃ and at
 //! most A, and W stored hidden-major, codes in units of 2⁻ʷ:
 //!
 //! ```text
@@ -16,14 +16,17 @@
 
 use core::marker::PhantomData;
 
-use crate::activation::Steps;
-use crate::denoiser::{Architecture, Denoiser, Score, Shape};
-use crate::integer::{
-    Active, InputLayer, InputSums, IntegerModel, OutputLayer, Precision, Quantisable, Scales, Units,
-    mark_active, split_hidden_bias, split_table, steps, sum_rows, value_of,
+use crate::denoiser::{Denoiser, Model, Score, Shape};
+use crate::dtype::Dtype;
+use crate::integer::{IntegerModel, Quantisable, Scales};
+use crate::integer_layers::{
+    Active, InputLayer, InputSums, OutputLayer, Units, mark_active, split_hidden_bias, split_table, value_of,
 };
+use crate::integer_sums::sum_rows;
+use crate::precision::{Precision, steps};
 use crate::residual::Residual;
-use crate::tensor::{Dtype, Role, StoredTensor};
+use crate::steps::Steps;
+use crate::stored::{Role, StoredTensor};
 
 /// A residual perceptron in integers, [`Residual`] with weights of precision `P`.
 #[derive(Clone, Copy, Debug)]
@@ -68,14 +71,7 @@ fn largest_value<P: Precision, const H: usize>() -> u8 {
 impl<P: Precision + 'static, const L: usize, const V: usize, const H: usize> IntegerModel<L, V>
     for IntegerResidual<P, L, V, H>
 {
-    const SHAPE: Shape = Shape {
-        architecture: Architecture::Residual,
-        positions: L,
-        symbols: V,
-        width: H,
-        blocks: 0,
-        heads: 0,
-    };
+    const SHAPE: Shape = Residual::<L, V, H>::SHAPE;
     const DTYPE: Dtype = P::DTYPE;
     const TENSORS: &'static [StoredTensor] = &[
         StoredTensor { name: "input", dimensions: &[L, V, H], dtype: P::DTYPE, role: Role::Lookup },

@@ -1,58 +1,95 @@
 #![doc = include_str!("../README.md")]
 #![no_std]
 
-// Each file uses only those above it.
+// Each file uses only those above it. A heading names the part of the core that its files belong to; `AUDIT.md` has its reading
+// list and its sizes from here.
 
-// 1. Numbers, randomness, shapes, texts.
+// The method: numbers, randomness, shapes, texts.
 pub mod math;
 pub mod rng;
+pub mod dtype;
 pub mod tensor;
 pub mod text;
 
-// 2. Layers: each forward with its backward.
+// Integers: hidden values in steps.
+pub mod steps;
+
+// The method: layers, each forward with its backward.
 pub mod linear;
-pub mod product;
 pub mod activation;
 pub mod softmax;
+
+// Options: dropout.
+pub mod dropout;
+
+// Further networks: their layers.
+pub mod product;
+pub mod gelu;
+pub mod softmax_of_maps;
 pub mod normalisation;
 pub mod attention;
-pub mod dropout;
 pub mod embedding;
 
-// 3. The optimiser, and weights on a grid.
+// The method: the optimiser.
 pub mod adam;
+
+// Integers: weights on a grid.
 pub mod rounding;
 
-// 4. Networks, and the seam between them and what computes.
+// Further networks: the seam between them and what computes.
+pub mod further_kernels;
+
+// The method: the perceptron, and the seam between networks and what computes.
 pub mod kernels;
 pub mod denoiser;
-pub mod pack;
 pub mod mlp;
+
+// Further networks: the networks.
+pub mod pack;
 pub mod residual;
 pub mod transformer;
 pub mod convolution;
 
-// 5. Diffusion: how long a text is, how much is masked, the forward process, the reverse process, and its scores.
+// The method: how long a text is, how much is masked, the forward process, the draw of a symbol.
 pub mod length;
 pub mod schedule;
 pub mod corruption;
 pub mod categorical;
+
+// Options: the likeliest symbols only.
+pub mod truncation;
+
+// The method: the reverse process, and scores.
 pub mod sampler;
 pub mod bound;
 pub mod likelihood;
 
-// 6. Networks in integers.
+// The method: what is asked of a text, and files.
+pub mod form;
+pub mod crc;
+pub mod file_table;
+pub mod file;
+
+// Options: other scores, other steps, patterns.
+pub mod estimate;
+pub mod exact;
+pub mod cosine;
+pub mod pattern;
+
+// Integers: networks without floats.
+pub mod stored;
+pub mod precision;
 pub mod integer;
+pub mod integer_sums;
+pub mod integer_layers;
+pub mod integer_mlp;
 pub mod integer_residual;
 pub mod integer_convolution;
+pub mod integer_file;
 pub mod quantise;
 
-// 7. Patterns and files.
-pub mod pattern;
-pub mod file;
+// Lists: for programs that draw.
 pub mod config;
-
-// 8. For programs that draw.
 pub mod error;
 pub mod prelude;
 

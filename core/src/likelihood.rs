@@ -1,4 +1,4 @@
-//! The likelihood of a text under the sampler: −ln p(x) by random orders, and exactly.
+//! The likelihood of a text under the sampler: −ln p(x) by random orders.
 //!
 //! [`Order::Random`](crate::sampler::Order::Random), one position a step, draws the n positions of a text in an order σ, every
 //! order equally likely. So it draws the text x, once its length is known, with the probability
@@ -14,22 +14,14 @@
 //! - −ln((1/K)·Σ_j p(x | σ_j)), the [`negative_log_mean`] over K orders, is at least −ln p(x) in expectation too. It falls with K
 //!   to −ln p(x), and is the estimate above at K = 1 (Burda et al., theorem 1).
 //!
-//! Exactly: let f(S) be the probability that the rest of x is drawn once its positions S are shown. Each of the rest is equally
-//! likely to be next, whatever the order was before, so
-//!
-//! ```text
-//! f(all) = 1,   f(S) = (1/|rest|)·Σ_{l in rest} p(x_l | x_S)·f(S ∪ {l}),   p(x) = f(∅)                 (b)
-//! ```
-//!
-//! [`exact_nats`] goes through all 2ⁿ sets in place of the n! orders.
+//! [`exact_nats`](crate::exact::exact_nats) is −ln p(x) itself.
 //!
 //! Errors: σ_j are independent, and so are texts. The estimate of a text from K orders has the
 //! [`standard_error`](crate::bound::standard_error) of a mean for the NELBO, and the [`jackknife_error`] for −ln of a mean. The
 //! mean over N texts then has the [`error_of_mean`] that comes of the orders, besides what comes of the choice of the texts.
 //!
 //! Source: for (a) E. Hoogeboom et al., "Autoregressive Diffusion Models", ICLR 2022, equation 2; for the mean over K, Y. Burda et
-//! al., "Importance Weighted Autoencoders", ICLR 2016; for (b) the recursion over subsets of M. Held and R. Karp, "A Dynamic
-//! Programming Approach to Sequencing Problems", 1962; B. Efron, *The Jackknife, the Bootstrap and Other Resampling Plans*, 1982.
+//! al., "Importance Weighted Autoencoders", ICLR 2016; B. Efron, *The Jackknife, the Bootstrap and Other Resampling Plans*, 1982.
 
 use crate::bound::negative_log_probability;
 use crate::denoiser::Denoiser;
@@ -63,21 +55,8 @@ pub fn nats_in_order<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>
     nats_of_steps(denoiser, symbols, steps)
 }
 
-/// Σ −ln p(x_l | those left of it, n) over the positions l of `given` that hold a symbol, in nats: the letters that are given in
-/// a text of `length`, from left to right, with everything else masked.
-pub fn nats_of_given<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
-    denoiser: &mut D,
-    symbols: usize,
-    length: usize,
-    given: &[Option<u8>; L],
-) -> f64 {
-    denoiser.start(length);
-    let steps = given.iter().enumerate().filter_map(|(position, symbol)| Some((position, (*symbol)?)));
-    nats_of_steps(denoiser, symbols, steps)
-}
-
 /// Σ −ln p of the symbol of each of `steps`, in nats, each shown before the next.
-fn nats_of_steps<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
+pub(crate) fn nats_of_steps<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,
     symbols: usize,
     steps: impl Iterator<Item = (usize, u8)>,
@@ -92,7 +71,7 @@ fn nats_of_steps<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
 }
 
 /// −ln p of `symbol` at `position`, in nats, as of the last evaluation.
-fn nats_at<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
+pub(crate) fn nats_at<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &D,
     symbols: usize,
     position: usize,
@@ -101,56 +80,6 @@ fn nats_at<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     let mut scores = [0; V];
     denoiser.scores(position, &mut scores);
     negative_log_probability(&scores, symbols, symbol).to_f64()
-}
-
-/// −ln p(x | n) of the text `clean` of n symbols in nats, by (b).
-///
-/// It takes 2ⁿ − 1 evaluations, and works in `memory`: −ln f of each set, 2ⁿ numbers or more in any state
-/// (`None` where it is fewer).
-pub fn exact_nats<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
-    denoiser: &mut D,
-    symbols: usize,
-    clean: &Text<L>,
-    memory: &mut [f64],
-) -> Option<f64> {
-    let (clean, length) = (clean.symbols(), clean.symbols().len());
-    let table = memory.get_mut(..set_of(length)?)?;
-    let all = table.len().saturating_sub(1);
-    denoiser.start(length);
-    for (position, symbol) in clean.iter().enumerate() {
-        denoiser.set(position, Some(*symbol));
-    }
-    // A set is a number whose bit l says that position l is shown, so that every larger set is a larger number.
-    let mut before = all;
-    for shown in (0..=all).rev() {
-        for (position, symbol) in clean.iter().enumerate() {
-            let bit = set_of(position)?;
-            if (shown ^ before) & bit != 0 {
-                denoiser.set(position, Some(*symbol).filter(|_| shown & bit != 0));
-            }
-        }
-        before = shown;
-        if shown == all {
-            *table.last_mut()? = 0.0;
-            continue;
-        }
-        denoiser.evaluate();
-        let mut ways: heapless::Vec<f64, L> = heapless::Vec::new();
-        for (position, symbol) in clean.iter().enumerate() {
-            let bit = set_of(position)?;
-            if shown & bit == 0 {
-                let rest = table.get(shown | bit)?;
-                ways.push(nats_at(denoiser, symbols, position, *symbol) + rest).ok()?;
-            }
-        }
-        *table.get_mut(shown)? = negative_log_mean(ways.iter().copied());
-    }
-    table.first().copied()
-}
-
-/// The set of position `position` alone, 2^`position`, where a number holds it.
-fn set_of(position: usize) -> Option<usize> {
-    1_usize.checked_shl(u32::try_from(position).ok()?)
 }
 
 /// −ln((1/K)·Σ_j e^(−x_j)) of the K `nats` x: −ln of the mean of probabilities that are given by their −ln.
@@ -164,12 +93,6 @@ pub fn negative_log_mean(nats: impl Iterator<Item = f64> + Clone) -> f64 {
         count += 1.0;
     }
     if least == f64::INFINITY { least } else { least - Real::ln(sum / count) }
-}
-
-/// The share e^(mean − x)/K that a term of −ln p = x = `nats` has of the sum of K = `count` of them whose
-/// [`negative_log_mean`] is `mean`.
-pub fn share_of_mean(nats: f64, mean: f64, count: usize) -> f64 {
-    Real::exp(mean - nats) / count as f64
 }
 
 /// The jackknife's standard error of the [`negative_log_mean`] θ of K independent `nats`:

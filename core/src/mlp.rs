@@ -13,16 +13,12 @@
 //! Source: D. Rumelhart, G. Hinton and R. Williams, "Learning representations by back-propagating errors", Nature, 1986.
 
 use crate::activation::Activation;
-use crate::denoiser::{
-    Architecture, Denoiser, Example, Model, Score, Shape, all_rows, in_groups, in_scored_rows, initialise,
-    to_scores,
-};
+use crate::denoiser::{Architecture, Example, Model, Score, Shape, in_groups, in_scored_rows, to_scores};
 use crate::kernels::Kernels;
 use crate::linear::GROUP;
 use crate::math::{Real, Stored};
-use crate::rng::Stream;
 use crate::softmax::Target;
-use crate::tensor::{Tensor, block, block_mut, cube, matrix};
+use crate::tensor::{Flat, Start, Tensor, block, block_mut, cube, matrix};
 
 /// A two-layer perceptron over `L` positions and `V` symbols, with `H` hidden units.
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +84,9 @@ pub fn activate<R: Real, K: Kernels<R>, const L: usize>(
     kernels.activation_forward(activation, hidden);
     let width = hidden.len().checked_div(batch.len()).unwrap_or(0).max(1);
     for (example, hidden) in batch.iter().zip(hidden.chunks_exact_mut(width)) {
-        kernels.dropout_forward(example.dropout, layer, hidden);
+        if let Some(dropout) = example.dropout {
+            kernels.dropout_forward(dropout, layer, hidden);
+        }
     }
 }
 
@@ -104,7 +102,9 @@ pub fn activate_backward<R: Real, K: Kernels<R>, const L: usize>(
     let rows = hidden.chunks_exact(width).zip(d_hidden.chunks_exact_mut(width));
     for (example, (hidden, d_hidden)) in batch.iter().zip(rows) {
         kernels.activation_backward(activation, hidden, d_hidden, &[example.price_weight(activation)]);
-        kernels.dropout_backward(example.dropout, d_hidden);
+        if let Some(dropout) = example.dropout {
+            kernels.dropout_backward(dropout, d_hidden);
+        }
     }
 }
 
@@ -224,45 +224,38 @@ fn rows_gradient<R: Real, K: Kernels<R>, const L: usize>(
     );
 }
 
-/// d_b += Σ d_h over the rows of a batch: the gradient of the bias of a hidden layer. `d_hidden` is `[E][H]`.
-pub(crate) fn hidden_bias_gradient<R: Real, K: Kernels<R>>(kernels: K, d_hidden: &[R], d_bias: &mut [R]) {
-    for rows in all_rows(d_hidden.len().checked_div(d_bias.len()).unwrap_or(0)) {
-        kernels.linear_backward_bias(&rows, d_hidden, d_bias);
-    }
-}
-
 /// What the passes leave of a shard.
-struct Records<'a, R> {
+struct Records<S> {
     /// h, `[E][H]`.
-    hidden: &'a [R],
+    hidden: S,
     /// ∂loss/∂h, and then that of its sums.
-    d_hidden: &'a [R],
+    d_hidden: S,
     /// ∂loss/∂z, `[L][E][V]`, defined where an example is scored.
-    d_logits: &'a [R],
+    d_logits: S,
 }
 
 impl<const L: usize, const V: usize, const H: usize> Mlp<L, V, H> {
-    fn records<R>(flat: &[R], rows: usize) -> Option<Records<'_, R>> {
-        let (hidden, rest) = flat.split_at_checked(rows.checked_mul(H)?)?;
-        let (d_hidden, d_logits) = rest.split_at_checked(rows.checked_mul(H)?)?;
-        Some(Records { hidden, d_hidden, d_logits })
+    fn records<S: Flat>(mut flat: S, rows: usize) -> Option<Records<S>> {
+        let layer = rows.checked_mul(H)?;
+        let (hidden, d_hidden) = (flat.take(layer)?, flat.take(layer)?);
+        Some(Records { hidden, d_hidden, d_logits: flat })
     }
 }
 
 impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H> {
     const SHAPE: Shape =
         Shape { architecture: Architecture::Mlp, positions: L, symbols: V, width: H, blocks: 0, heads: 0 };
+    /// A table's fan-in is that of the dense map of a one-hot input, L·V.
     const TENSORS: &'static [Tensor] = &[
-        Tensor { name: "input", dimensions: &[L, V, H], parts: L },
-        Tensor { name: "length", dimensions: &[L, H], parts: 1 },
-        Tensor { name: "output", dimensions: &[L, V, H], parts: L },
-        Tensor { name: "output_bias", dimensions: &[L, V], parts: L },
+        Tensor { name: "input", dimensions: &[L, V, H], parts: L, start: Start::Uniform(L * V) },
+        Tensor { name: "length", dimensions: &[L, H], parts: 1, start: Start::Zeros },
+        Tensor { name: "output", dimensions: &[L, V, H], parts: L, start: Start::Uniform(H) },
+        Tensor { name: "output_bias", dimensions: &[L, V], parts: L, start: Start::Zeros },
     ];
     const RECORD: usize = 2 * H + L * V;
     const MEMORY: usize = H;
 
     type View<'a, T: Copy + 'a> = MlpView<'a, T, L, V, H>;
-    type Denoiser<'a, W: Stored<f32> + 'a, K: Kernels<f32> + 'a> = MlpDenoiser<'a, W, K, L, V, H>;
 
     fn view<T: Copy>(mut flat: &[T]) -> Option<Self::View<'_, T>> {
         const { assert!(L <= 256, "a byte numbers the rows of b") };
@@ -273,12 +266,6 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H
             output_bias: matrix(&mut flat)?,
         };
         flat.is_empty().then_some(view)
-    }
-
-    /// The tables are uniform in ±√(3/fan-in), a table's fan-in being that of the dense map of a one-hot input, L·V;
-    /// biases are 0.
-    fn initialise(parameters: &mut [f32], stream: Stream) {
-        initialise(Self::TENSORS, &[L.saturating_mul(V), 0, H, 0], parameters, stream);
     }
 
     #[expect(clippy::indexing_slicing, reason = "training; position < L")]
@@ -292,8 +279,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H
         losses: &mut [R],
     ) {
         let rows = shard.len();
-        let (hidden, rest) = records.split_at_mut(rows.saturating_mul(H));
-        let (d_hidden, d_logits) = rest.split_at_mut(rows.saturating_mul(H));
+        let Some(Records { hidden, d_hidden, d_logits }) = Self::records(records, rows) else { return };
         losses.fill(R::ZERO);
         let tables: [(usize, &[R]); L] =
             core::array::from_fn(|position| (position, parameters.input[position].as_flattened()));
@@ -333,29 +319,33 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H
         }
     }
 
-    fn denoiser<'a: 'm, 'm, W: Stored<f32> + 'a, K: Kernels<f32> + 'm>(
+    fn evaluate<W: Stored<f32>, K: Kernels<f32>>(
         kernels: K,
         activation: Activation,
-        parameters: Self::View<'a, W>,
-        memory: &'m mut [f32],
-    ) -> Option<Self::Denoiser<'m, W, K>> {
-        let hidden = memory.first_chunk_mut()?;
-        Some(MlpDenoiser { kernels, activation, parameters, symbols: [None; L], length: L, hidden })
+        parameters: Self::View<'_, W>,
+        shown: &[Option<u8>],
+        memory: &mut [f32],
+    ) {
+        let Some(hidden) = memory.first_chunk_mut() else { return };
+        look_up_text(kernels, (parameters.input, parameters.length), shown, hidden);
+        kernels.activation_forward(activation, hidden);
+    }
+
+    fn scores<W: Stored<f32>, K: Kernels<f32>>(
+        kernels: K,
+        parameters: Self::View<'_, W>,
+        _length: usize,
+        memory: &[f32],
+        position: usize,
+        out: &mut [Score; V],
+    ) {
+        let layer = parameters.output.get(position).zip(parameters.output_bias.get(position));
+        let (Some(layer), Some(hidden)) = (layer, memory.first_chunk()) else { return };
+        output_scores(kernels, layer, hidden, out);
     }
 }
 
-/// An [`Mlp`] at work: parameters, the text so far, and the hidden layer of the last evaluation.
-#[derive(Debug)]
-pub struct MlpDenoiser<'a, W, K, const L: usize, const V: usize, const H: usize> {
-    kernels: K,
-    activation: Activation,
-    parameters: MlpView<'a, W, L, V, H>,
-    symbols: [Option<u8>; L],
-    length: usize,
-    hidden: &'a mut [f32; H],
-}
-
-/// The hidden layer's sums of a text of `length` symbols, b_n + Σ_l E\[l\]\[x_l\] over the shown positions l.
+/// The hidden layer's sums of the text `shown` of n symbols, b_n + Σ_l E\[l\]\[x_l\] over the shown positions l.
 pub(crate) fn look_up_text<
     W: Stored<f32>,
     K: Kernels<f32>,
@@ -365,16 +355,15 @@ pub(crate) fn look_up_text<
 >(
     kernels: K,
     (table, lengths): (&[[[W; H]; V]; L], &[[W; H]; L]),
-    symbols: &[Option<u8>; L],
-    length: usize,
+    shown: &[Option<u8>],
     hidden: &mut [f32; H],
 ) {
     hidden.fill(0.0);
-    if let Some(row) = row_of_length(lengths.as_flattened(), length, H) {
+    if let Some(row) = row_of_length(lengths.as_flattened(), shown.len(), H) {
         kernels.lookup_forward(&[row], hidden);
     }
     let mut rows = heapless::Vec::<&[W], L>::new();
-    for (table, symbol) in table.iter().zip(symbols).take(length) {
+    for (table, symbol) in table.iter().zip(shown) {
         if let Some(row) = symbol.and_then(|symbol| table.get(usize::from(symbol))) {
             // There is room for one of each position.
             let _ = rows.push(row);
@@ -393,30 +382,4 @@ pub(crate) fn output_scores<W: Stored<f32>, K: Kernels<f32>, const V: usize, con
     let mut logits = [0.0; V];
     kernels.linear_forward(weight.as_flattened(), bias, &[0], hidden, &mut logits);
     to_scores(&logits, out);
-}
-
-impl<W: Stored<f32>, K: Kernels<f32>, const L: usize, const V: usize, const H: usize> Denoiser<L, V>
-    for MlpDenoiser<'_, W, K, L, V, H>
-{
-    fn start(&mut self, length: usize) {
-        (self.symbols, self.length) = ([None; L], length.min(L));
-    }
-
-    fn set(&mut self, position: usize, symbol: Option<u8>) {
-        if let Some(slot) = self.symbols.get_mut(position) {
-            *slot = symbol;
-        }
-    }
-
-    fn evaluate(&mut self) {
-        let Self { kernels, activation, parameters, symbols, length, hidden } = self;
-        look_up_text(*kernels, (parameters.input, parameters.length), symbols, *length, hidden);
-        kernels.activation_forward(*activation, *hidden);
-    }
-
-    fn scores(&self, position: usize, out: &mut [Score; V]) {
-        let layer = self.parameters.output.get(position).zip(self.parameters.output_bias.get(position));
-        let Some(layer) = layer else { return };
-        output_scores(self.kernels, layer, self.hidden, out);
-    }
 }

@@ -12,7 +12,7 @@
 //! attention within a text only, and a loss for each text. The packs are those of "next fit", which keeps the order.
 
 use crate::activation::Activation;
-use crate::denoiser::Example;
+use crate::denoiser::{Example, Score, to_scores};
 use crate::dropout::Dropout;
 use crate::embedding::Embedding;
 use crate::kernels::Kernels;
@@ -159,8 +159,22 @@ impl<'a, const L: usize> Pack<'a, L> {
     }
 
     /// Which hidden values the pack goes without: those that its first example names.
-    pub fn dropout(&self) -> Dropout {
-        self.examples.first().map_or(Dropout::NONE, |example| example.dropout)
+    fn dropout(&self) -> Option<Dropout> {
+        self.examples.first()?.dropout
+    }
+
+    /// What dropout leaves of `x`, the values of layer number `layer`, in place.
+    pub(crate) fn dropout_forward<R: Real, K: Kernels<R>>(&self, kernels: K, layer: usize, x: &mut [R]) {
+        if let Some(dropout) = self.dropout() {
+            kernels.dropout_forward(dropout, layer, x);
+        }
+    }
+
+    /// The gradient of what went into dropout from that of what came out, in place.
+    pub(crate) fn dropout_backward<R: Real, K: Kernels<R>>(&self, kernels: K, d_y: &mut [R]) {
+        if let Some(dropout) = self.dropout() {
+            kernels.dropout_backward(dropout, d_y);
+        }
     }
 
     /// What each column's symbol and position give, [`embed`](crate::embedding::embed), in `x`, `[D][W]`.
@@ -218,4 +232,19 @@ impl<'a, const L: usize> Pack<'a, L> {
             *loss = columns.fold(R::ZERO, |sum, loss| sum + *loss);
         }
     }
+}
+
+/// [`to_scores`] of the logits at `position`, where they lie `[V][W]` with the `width` = W positions innermost.
+#[inline(always)]
+pub(crate) fn to_scores_at<const V: usize>(
+    logits: &[f32],
+    width: usize,
+    position: usize,
+    scores: &mut [Score; V],
+) {
+    let mut column = [0.0; V];
+    for (column, logits) in column.iter_mut().zip(logits.chunks_exact(width.max(1))) {
+        *column = logits.get(position).copied().unwrap_or(0.0);
+    }
+    to_scores(&column, scores);
 }

@@ -9,8 +9,10 @@
 
 use core::ops::RangeInclusive;
 
-use crate::categorical::SymbolSet;
-use crate::likelihood::{negative_log_mean, share_of_mean};
+use crate::denoiser::Denoiser;
+use crate::form::Form;
+use crate::likelihood::{nats_of_steps, negative_log_mean};
+use crate::math::Real;
 use crate::rng::Stream;
 use crate::text::Alphabet;
 
@@ -68,12 +70,6 @@ fn places<'a>(
     })
 }
 
-/// Whether `pattern` is stars alone, however many: any text meets it, and texts are drawn as without a pattern, each with a length
-/// from the table.
-pub fn leaves_all_open(pattern: &str) -> bool {
-    !pattern.is_empty() && pattern.bytes().all(|byte| byte == b'*')
-}
-
 /// The length of the shortest text of `pattern`, and how many stars it has.
 ///
 /// # Errors
@@ -122,21 +118,7 @@ pub fn next_placement(placement: &mut [usize]) -> bool {
     false
 }
 
-/// A length, and the letters that are given in a text of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Form<const L: usize> {
-    /// n.
-    pub length: usize,
-    /// The letter that is given at each position, if one is.
-    pub given: [Option<u8>; L],
-}
-
 impl<const L: usize> Form<L> {
-    /// Any text of `length` letters.
-    pub const fn any(length: usize) -> Self {
-        Self { length, given: [None; L] }
-    }
-
     /// The texts of `pattern` whose stars stand for `placement` letters. Stars past its end stand for none, and what is past the
     /// last star says nothing.
     ///
@@ -162,11 +144,6 @@ impl<const L: usize> Form<L> {
             }
         }
         Ok(form)
-    }
-
-    /// The symbols that each position may hold, of `symbols`, as the [`Sampler`](crate::sampler::Sampler) takes them.
-    pub fn allowed(&self, symbols: usize) -> [SymbolSet; L] {
-        self.given.map(|given| given.map_or(SymbolSet::first(symbols), SymbolSet::only))
     }
 }
 
@@ -216,4 +193,23 @@ pub fn drawn_form(shares: &[f64], stream: Stream) -> usize {
     let share = f64::from(word) / 4_294_967_296.0;
     let last = shares.len().saturating_sub(1);
     shares.iter().position(|sum| *sum > share).unwrap_or(last)
+}
+
+/// Σ −ln p(x_l | those left of it, n) over the positions l of `given` that hold a symbol, in nats: the letters that are given in
+/// a text of `length`, from left to right, with everything else masked.
+pub fn nats_of_given<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
+    denoiser: &mut D,
+    symbols: usize,
+    length: usize,
+    given: &[Option<u8>; L],
+) -> f64 {
+    denoiser.start(length);
+    let steps = given.iter().enumerate().filter_map(|(position, symbol)| Some((position, (*symbol)?)));
+    nats_of_steps(denoiser, symbols, steps)
+}
+
+/// The share e^(mean − x)/K that a term of −ln p = x = `nats` has of the sum of K = `count` of them whose
+/// [`negative_log_mean`] is `mean`.
+pub fn share_of_mean(nats: f64, mean: f64, count: usize) -> f64 {
+    Real::exp(mean - nats) / count as f64
 }

@@ -9,10 +9,11 @@ pub use crate::config::{
 pub use crate::denoiser::{Denoiser, Model};
 pub use crate::error::Error;
 pub use crate::file::ModelFile;
-pub use crate::integer::{Int4, Int8, IntegerModel, Integers};
+pub use crate::form::Form;
+pub use crate::integer::{IntegerModel, Integers};
 pub use crate::kernels::Plain;
 pub use crate::length::Lengths;
-pub use crate::pattern::Form;
+pub use crate::precision::{Int4, Int8};
 pub use crate::rng::Stream;
 pub use crate::sampler::{Order, Sampler, Settings};
 pub use crate::text::Alphabet;

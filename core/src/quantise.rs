@@ -17,11 +17,12 @@
 //! Source: B. Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
 //! Inference", CVPR 2018.
 
-use crate::activation::STREAM;
+use crate::dtype::Dtype;
 use crate::integer::{SCORE, SUM_SHARE, Scales};
 use crate::math::Real;
 use crate::rounding::Grid;
-use crate::tensor::{Dtype, Nibble, Role, StoredTensor};
+use crate::steps::STREAM;
+use crate::stored::{Nibble, Role, StoredTensor};
 
 /// The numbers that `tensor` can hold with steps of 2^−`exponent`.
 pub fn grid(tensor: &StoredTensor, exponent: u8) -> Grid {

@@ -15,16 +15,15 @@
 //! Source: K. He et al., "Deep Residual Learning for Image Recognition", 2016, for the skip connection.
 
 use crate::activation::Activation;
-use crate::denoiser::{Architecture, Denoiser, Example, Model, Score, Shape, all_rows, initialise};
+use crate::denoiser::{Architecture, Example, Model, Score, Shape};
 use crate::kernels::Kernels;
+use crate::linear::GROUP;
 use crate::math::{Real, Stored};
 use crate::mlp::{
-    activate, activate_backward, hidden_bias_gradient, length_gradient, look_up, look_up_text,
-    output_backward, output_bias_gradient, output_forward, output_scores, output_weight_gradient,
-    table_gradient,
+    activate, activate_backward, length_gradient, look_up, look_up_text, output_backward,
+    output_bias_gradient, output_forward, output_scores, output_weight_gradient, table_gradient,
 };
-use crate::rng::Stream;
-use crate::tensor::{Tensor, block, block_mut, cube, matrix, vector, vector_mut};
+use crate::tensor::{Flat, Start, Tensor, block, block_mut, cube, matrix, vector};
 
 /// A residual perceptron over `L` positions and `V` symbols, with twice `H` hidden units; `H` is a multiple of 16.
 #[derive(Clone, Copy, Debug)]
@@ -50,50 +49,32 @@ pub struct ResidualView<'a, T, const L: usize, const V: usize, const H: usize> {
 /// Rows of W in one part of its gradient.
 const ROWS: usize = 16;
 
-/// What the passes leave of a shard, each `[E][H]` but the last.
-struct Records<'a, R> {
+/// What the passes leave of a shard, each `[E][H]` but the logits' gradient.
+struct Records<S> {
     /// f.
-    first: &'a [R],
-    d_first: &'a [R],
-    d_second: &'a [R],
-    /// h.
-    hidden: &'a [R],
-    /// ∂loss/∂z, `[L][E][V]`, defined where an example is scored.
-    d_logits: &'a [R],
-}
-
-/// The records of a shard, to be written, and what only backward reads.
-struct RecordsMut<'a, R> {
-    first: &'a mut [R],
-    d_first: &'a mut [R],
+    first: S,
+    d_first: S,
     /// First ∂loss/∂h.
-    d_second: &'a mut [R],
-    hidden: &'a mut [R],
-    d_logits: &'a mut [R],
-    /// g.
-    second: &'a mut [R],
+    d_second: S,
+    /// h.
+    hidden: S,
+    /// ∂loss/∂z, `[L][E][V]`, defined where an example is scored.
+    d_logits: S,
+    /// g, which only backward reads.
+    second: S,
 }
 
 impl<const L: usize, const V: usize, const H: usize> Residual<L, V, H> {
-    fn records<R>(flat: &[R], rows: usize) -> Option<Records<'_, R>> {
+    fn records<S: Flat>(mut flat: S, rows: usize) -> Option<Records<S>> {
         let layer = rows.checked_mul(H)?;
-        let (first, rest) = flat.split_at_checked(layer)?;
-        let (d_first, rest) = rest.split_at_checked(layer)?;
-        let (d_second, rest) = rest.split_at_checked(layer)?;
-        let (hidden, rest) = rest.split_at_checked(layer)?;
-        let (d_logits, _) = rest.split_at_checked(rows.checked_mul(V)?.checked_mul(L)?)?;
-        Some(Records { first, d_first, d_second, hidden, d_logits })
-    }
-
-    fn records_mut<R>(flat: &mut [R], rows: usize) -> Option<RecordsMut<'_, R>> {
-        let layer = rows.checked_mul(H)?;
-        let (first, rest) = flat.split_at_mut_checked(layer)?;
-        let (d_first, rest) = rest.split_at_mut_checked(layer)?;
-        let (d_second, rest) = rest.split_at_mut_checked(layer)?;
-        let (hidden, rest) = rest.split_at_mut_checked(layer)?;
-        let (d_logits, rest) = rest.split_at_mut_checked(rows.checked_mul(V)?.checked_mul(L)?)?;
-        let (second, _) = rest.split_at_mut_checked(layer)?;
-        Some(RecordsMut { first, d_first, d_second, hidden, d_logits, second })
+        Some(Records {
+            first: flat.take(layer)?,
+            d_first: flat.take(layer)?,
+            d_second: flat.take(layer)?,
+            hidden: flat.take(layer)?,
+            d_logits: flat.take(rows.checked_mul(V)?.checked_mul(L)?)?,
+            second: flat.take(layer)?,
+        })
     }
 }
 
@@ -106,19 +87,19 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
         blocks: 0,
         heads: 0,
     };
+    /// A table's fan-in is that of the dense map of a one-hot input, L·V.
     const TENSORS: &'static [Tensor] = &[
-        Tensor { name: "input", dimensions: &[L, V, H], parts: L },
-        Tensor { name: "length", dimensions: &[L, H], parts: 1 },
-        Tensor { name: "residual", dimensions: &[H, H], parts: H / ROWS },
-        Tensor { name: "residual_bias", dimensions: &[H], parts: 1 },
-        Tensor { name: "output", dimensions: &[L, V, H], parts: L },
-        Tensor { name: "output_bias", dimensions: &[L, V], parts: L },
+        Tensor { name: "input", dimensions: &[L, V, H], parts: L, start: Start::Uniform(L * V) },
+        Tensor { name: "length", dimensions: &[L, H], parts: 1, start: Start::Zeros },
+        Tensor { name: "residual", dimensions: &[H, H], parts: H / ROWS, start: Start::Uniform(H) },
+        Tensor { name: "residual_bias", dimensions: &[H], parts: 1, start: Start::Zeros },
+        Tensor { name: "output", dimensions: &[L, V, H], parts: L, start: Start::Uniform(H) },
+        Tensor { name: "output_bias", dimensions: &[L, V], parts: L, start: Start::Zeros },
     ];
     const RECORD: usize = 5 * H + L * V;
     const MEMORY: usize = 2 * H;
 
     type View<'a, T: Copy + 'a> = ResidualView<'a, T, L, V, H>;
-    type Denoiser<'a, W: Stored<f32> + 'a, K: Kernels<f32> + 'a> = ResidualDenoiser<'a, W, K, L, V, H>;
 
     fn view<T: Copy>(mut flat: &[T]) -> Option<Self::View<'_, T>> {
         const { assert!(L <= 256, "a byte numbers the rows of b") };
@@ -134,12 +115,6 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
         flat.is_empty().then_some(view)
     }
 
-    /// The tables are uniform in ±√(3/fan-in), a table's fan-in being that of the dense map of a one-hot input, L·V;
-    /// biases are 0.
-    fn initialise(parameters: &mut [f32], stream: Stream) {
-        initialise(Self::TENSORS, &[L.saturating_mul(V), 0, H, 0, H, 0], parameters, stream);
-    }
-
     #[expect(clippy::indexing_slicing, reason = "training; position < L")]
     fn forward_backward<R: Real, K: Kernels<R>>(
         kernels: K,
@@ -151,8 +126,8 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
         losses: &mut [R],
     ) {
         let rows = shard.len();
-        let Some(RecordsMut { first, d_first, d_second, hidden, d_logits, second }) =
-            Self::records_mut(records, rows)
+        let Some(Records { first, d_first, d_second, hidden, d_logits, second }) =
+            Self::records(records, rows)
         else {
             return;
         };
@@ -194,7 +169,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
         out: &mut [R],
     ) {
         let rows = shard.len();
-        let Some(Records { first, d_first, d_second, hidden, d_logits }) = Self::records(records, rows)
+        let Some(Records { first, d_first, d_second, hidden, d_logits, .. }) = Self::records(records, rows)
         else {
             return;
         };
@@ -217,64 +192,44 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
         }
     }
 
-    fn denoiser<'a: 'm, 'm, W: Stored<f32> + 'a, K: Kernels<f32> + 'm>(
+    fn evaluate<W: Stored<f32>, K: Kernels<f32>>(
         kernels: K,
         activation: Activation,
-        parameters: Self::View<'a, W>,
-        mut memory: &'m mut [f32],
-    ) -> Option<Self::Denoiser<'m, W, K>> {
-        Some(ResidualDenoiser {
-            kernels,
-            activation,
-            parameters,
-            symbols: [None; L],
-            length: L,
-            first: vector_mut(&mut memory)?,
-            second: vector_mut(&mut memory)?,
-        })
-    }
-}
-
-/// A [`Residual`] at work: parameters, the text so far, and the hidden layers of the last evaluation.
-#[derive(Debug)]
-pub struct ResidualDenoiser<'a, W, K, const L: usize, const V: usize, const H: usize> {
-    kernels: K,
-    activation: Activation,
-    parameters: ResidualView<'a, W, L, V, H>,
-    symbols: [Option<u8>; L],
-    length: usize,
-    /// f.
-    first: &'a mut [f32; H],
-    /// g, and at last h.
-    second: &'a mut [f32; H],
-}
-
-impl<W: Stored<f32>, K: Kernels<f32>, const L: usize, const V: usize, const H: usize> Denoiser<L, V>
-    for ResidualDenoiser<'_, W, K, L, V, H>
-{
-    fn start(&mut self, length: usize) {
-        (self.symbols, self.length) = ([None; L], length.min(L));
-    }
-
-    fn set(&mut self, position: usize, symbol: Option<u8>) {
-        if let Some(slot) = self.symbols.get_mut(position) {
-            *slot = symbol;
-        }
-    }
-
-    fn evaluate(&mut self) {
-        let Self { kernels, activation, parameters, symbols, length, first, second } = self;
-        look_up_text(*kernels, (parameters.input, parameters.length), symbols, *length, first);
-        kernels.activation_forward(*activation, *first);
+        parameters: Self::View<'_, W>,
+        shown: &[Option<u8>],
+        memory: &mut [f32],
+    ) {
+        let [second, first, ..] = memory.as_chunks_mut::<H>().0 else { return };
+        look_up_text(kernels, (parameters.input, parameters.length), shown, first);
+        kernels.activation_forward(activation, first);
         let residual = parameters.residual.as_flattened();
-        kernels.linear_forward(residual, parameters.residual_bias, &[0], *first, *second);
-        kernels.activation_forward(*activation, *second);
-        kernels.add_scaled(*second, 1.0, *first);
+        kernels.linear_forward(residual, parameters.residual_bias, &[0], first, second);
+        kernels.activation_forward(activation, second);
+        kernels.add_scaled(second, 1.0, first);
     }
 
-    fn scores(&self, position: usize, out: &mut [Score; V]) {
-        let layer = self.parameters.output.get(position).zip(self.parameters.output_bias.get(position));
-        let Some(layer) = layer else { return };
-        output_scores(self.kernels, layer, self.second, out);
+    fn scores<W: Stored<f32>, K: Kernels<f32>>(
+        kernels: K,
+        parameters: Self::View<'_, W>,
+        _length: usize,
+        memory: &[f32],
+        position: usize,
+        out: &mut [Score; V],
+    ) {
+        let layer = parameters.output.get(position).zip(parameters.output_bias.get(position));
+        let (Some(layer), Some(hidden)) = (layer, memory.first_chunk()) else { return };
+        output_scores(kernels, layer, hidden, out);
+    }
+}
+
+/// The numbers of all rows of a batch, in groups.
+fn all_rows(rows: usize) -> impl Iterator<Item = heapless::Vec<usize, GROUP>> {
+    (0..rows).step_by(GROUP).map(move |first| (first..rows).take(GROUP).collect())
+}
+
+/// d_b += Σ d_h over the rows of a batch: the gradient of the bias of a hidden layer. `d_hidden` is `[E][H]`.
+fn hidden_bias_gradient<R: Real, K: Kernels<R>>(kernels: K, d_hidden: &[R], d_bias: &mut [R]) {
+    for rows in all_rows(d_hidden.len().checked_div(d_bias.len()).unwrap_or(0)) {
+        kernels.linear_backward_bias(&rows, d_hidden, d_bias);
     }
 }

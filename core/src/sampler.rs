@@ -9,9 +9,6 @@
 //!   in a random order for each, 2 of 3,197 held-out names cannot be drawn from the shipped model.
 //! - [`Order::Confidence`] draws a symbol at every masked position and reveals those whose distribution is the most
 //!   certain (the largest probability of any symbol), as the reference does. It is sharper than the learned distribution.
-//! - [`Order::Remask`] is [`Order::Random`], but each step first hides one symbol drawn before, to be drawn anew among
-//!   its present neighbours. Only here can a shown symbol change, and steps beyond one for each position go on improving
-//!   the text. It draws from no distribution known in closed form.
 //!
 //! Several positions revealed in one step are drawn independently of each other: that is the price of fewer steps.
 //!
@@ -19,8 +16,7 @@
 //! the symbol and word 1 for the order. A step that reveals nothing evaluates nothing and uses up no evaluation, so the
 //! text does not depend on how many empty steps a schedule has.
 //!
-//! Source: the reference's loop; E. Hoogeboom et al., "Autoregressive Diffusion Models", ICLR 2022, algorithm 1;
-//! G. Wang et al., "Remasking Discrete Diffusion Models with Inference-Time Scaling", 2025.
+//! Source: the reference's loop; E. Hoogeboom et al., "Autoregressive Diffusion Models", ICLR 2022, algorithm 1.
 
 use crate::categorical::{SymbolSet, Temperature, Weights, confidence};
 use crate::denoiser::Denoiser;
@@ -38,8 +34,6 @@ pub enum Order {
     /// [`Settings::top_p`]. Near temperature 0, but not at it, the model is sure everywhere to the last of its 23 bits, and
     /// all are equals.
     Confidence,
-    /// Uniformly random ones, after one shown symbol is hidden again.
-    Remask,
 }
 
 /// How texts are drawn.
@@ -145,11 +139,9 @@ impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
     /// Reveals positions until `remaining` are masked, all from one evaluation of `denoiser`; returns how many symbols
     /// were drawn.
     ///
-    /// Where none is to be drawn, nothing happens and the denoiser does not run: where no more than `remaining` are masked
-    /// already, except that [`Order::Remask`] draws one anew.
+    /// Where no more than `remaining` are masked already, nothing happens and the denoiser does not run.
     pub fn step<D: Denoiser<L, V> + ?Sized>(&mut self, denoiser: &mut D, remaining: usize) -> usize {
-        let hidden = if self.settings.order == Order::Remask { self.to_hide() } else { None };
-        let reveal = self.masked().saturating_sub(remaining).saturating_add(usize::from(hidden.is_some()));
+        let reveal = self.masked().saturating_sub(remaining);
         if reveal == 0 {
             return 0;
         }
@@ -158,9 +150,6 @@ impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
             for (position, symbol) in self.symbols().iter().enumerate() {
                 denoiser.set(position, *symbol);
             }
-        }
-        if let Some(position) = hidden {
-            self.put(denoiser, position, None, 0);
         }
         denoiser.evaluate();
         let mut candidates = [None; L];
@@ -178,7 +167,12 @@ impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
             let Some(candidate) = candidates.get_mut(position).and_then(Option::take) else { break };
             let drawn = candidate.drawn.or_else(|| self.draw(denoiser, position).drawn);
             let Some((symbol, total)) = drawn else { break };
-            self.put(denoiser, position, Some(symbol), confidence(total));
+            denoiser.set(position, Some(symbol));
+            if let (Some(slot), Some(share)) =
+                (self.symbols.get_mut(position), self.confidence.get_mut(position))
+            {
+                (*slot, *share) = (Some(symbol), confidence(total));
+            }
         }
         self.evaluations = self.evaluations.saturating_add(1);
         reveal
@@ -208,20 +202,9 @@ impl<const L: usize, const V: usize> Sampler<'_, L, V> {
             return None;
         }
         Some(match self.settings.order {
-            Order::Random | Order::Remask => Candidate { rank: self.words(position)[1], drawn: None },
+            Order::Random => Candidate { rank: self.words(position)[1], drawn: None },
             Order::Confidence => self.draw(denoiser, position),
         })
-    }
-
-    /// The shown position, chosen at random among those that were drawn, that is to be drawn anew.
-    fn to_hide(&self) -> Option<usize> {
-        // Draws of the symbols use counters below this bit.
-        const HIDE: u32 = 1 << 31;
-        let shown = self.symbols.iter().enumerate().filter(|(_, symbol)| symbol.is_some());
-        let drawn =
-            shown.filter(|(position, _)| set_of(self.allowed, *position).iter_below(V).nth(1).is_some());
-        let rank = |position| self.stream.draw(self.evaluations, counter(position) | HIDE);
-        drawn.map(|(position, _)| (rank(position), position)).min().map(|(_, position)| position)
     }
 
     /// The two random words of `position` in this evaluation.
@@ -236,23 +219,6 @@ impl<const L: usize, const V: usize> Sampler<'_, L, V> {
         let Settings { temperature, top_k, top_p, .. } = self.settings;
         let [word, _] = self.words(position);
         draw(denoiser, position, allowed, temperature, top_k, top_p, word)
-    }
-
-    /// Puts `symbol` at `position`, or masks it again.
-    fn put<D: Denoiser<L, V> + ?Sized>(
-        &mut self,
-        denoiser: &mut D,
-        position: usize,
-        symbol: Option<u8>,
-        confidence: u16,
-    ) {
-        denoiser.set(position, symbol);
-        if let Some(slot) = self.symbols.get_mut(position) {
-            *slot = symbol;
-        }
-        if let Some(slot) = self.confidence.get_mut(position) {
-            *slot = confidence;
-        }
     }
 }
 

@@ -18,14 +18,12 @@
 //! p_k proportional to s_k within each length that a hundred of them have, and 36.3 for uniform k. Without strata it is 74.2 for 1/√k and 42.0 for uniform k,
 //! so 1/√k needs the strata. This is the variance of the loss; what it does for the trained score is in `core/notes/experiments.md`.
 //!
-//! Sampling reveals positions evenly, or as the reference does: its share of masked positions at time t of T is
-//! 1 − cos²(((t/T) + s)/(1 + s)·π/2), s = 0.008.
+//! Sampling reveals positions evenly, or as the reference does ([`cosine`](crate::cosine)).
 //!
 //! Source: E. Hoogeboom et al., "Autoregressive Diffusion Models", ICLR 2022, equation 2 and what follows it; S. Sahoo et
-//! al., "Simple and Effective Masked Diffusion Language Models", NeurIPS 2024, equation 11; for the cosine, A. Nichol and
-//! P. Dhariwal, "Improved Denoising Diffusion Probabilistic Models", 2021, equation 17.
+//! al., "Simple and Effective Masked Diffusion Language Models", NeurIPS 2024, equation 11.
 
-use crate::math::{Real, cos};
+use crate::math::Real;
 use crate::rng::below;
 
 /// How many positions training masks in each row of a batch of texts of at most `L` symbols, and what they weigh.
@@ -105,29 +103,4 @@ const fn greatest_common_divisor(mut a: u32, mut b: u32) -> u32 {
 /// 0 from the last step on; `steps` of 0 means one step.
 pub fn linear_remaining(masked: usize, step: usize, steps: usize) -> usize {
     masked.saturating_mul(steps.saturating_sub(step)).checked_div(steps).unwrap_or(0)
-}
-
-/// The reference's share of masked positions at `time` of `times`: 1 − cos²(((time/times) + s)/(1 + s)·π/2).
-///
-/// 0.000155 at time 0 and 1 at `times`.
-pub fn cosine_mask_rate(time: u32, times: u32) -> f32 {
-    const OFFSET: f32 = 0.008;
-    let fraction = time as f32 / times.max(1) as f32;
-    let cosine = cos((fraction + OFFSET) / (1.0 + OFFSET) * core::f32::consts::FRAC_PI_2);
-    1.0 - cosine * cosine
-}
-
-/// How many of `masked` positions the reference leaves masked in the step from `time` to `time` − 1:
-/// ⌊masked·rate(time − 1)/rate(time)⌋, and none at time 1.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a product of a count and a share, floored"
-)]
-pub fn cosine_remaining(masked: usize, time: u32, times: u32) -> usize {
-    if time <= 1 {
-        return 0;
-    }
-    let share = cosine_mask_rate(time.saturating_sub(1), times) / cosine_mask_rate(time, times);
-    (masked as f32 * share) as usize
 }

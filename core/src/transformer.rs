@@ -10,7 +10,7 @@
 //! causal mask hides any.
 //!
 //! Backward is the same list from the end, each line by the rules of its file: [`product`](crate::product),
-//! [`normalisation`](crate::normalisation), [`activation`](crate::activation), [`attention`](crate::attention). Where x is
+//! [`normalisation`](crate::normalisation), [`gelu`](crate::gelu), [`attention`](crate::attention). Where x is
 //! added to, its gradient is the sum of what comes back on both ways.
 //!
 //! While it trains, [dropout](crate::dropout) leaves out some of what W_o and W_down read.
@@ -30,16 +30,15 @@ use core::ops::Range;
 
 use crate::activation::Activation;
 use crate::attention::Heads;
-use crate::denoiser::{Architecture, Denoiser, Example, Model, Score, Shape, initialise, to_scores_at};
+use crate::denoiser::{Architecture, Example, Model, Score, Shape};
 use crate::embedding::Embedding;
 use crate::kernels::Kernels;
 use crate::math::{Real, Stored};
 use crate::normalisation::MOST_POSITIONS;
-use crate::pack::{Pack, alone, boundary, with_records, with_records_mut};
+use crate::pack::{Pack, alone, boundary, to_scores_at, with_records, with_records_mut};
 use crate::product::{Store, width_of};
-use crate::rng::Stream;
-use crate::softmax::MOST_SYMBOLS;
-use crate::tensor::{Tensor, block, cube, first_rows, first_rows_mut, hypercube, matrix, vector};
+use crate::softmax_of_maps::MOST_SYMBOLS;
+use crate::tensor::{Flat, Start, Tensor, block, cube, first_rows, hypercube, matrix, vector};
 
 /// A transformer over `L` positions, at most 64, and `V` symbols, with `N` blocks of width `D` and `A` heads of `K` features.
 #[derive(Clone, Copy, Debug)]
@@ -92,15 +91,6 @@ struct Block<'a, T, const D: usize> {
 impl<'a, T, const L: usize, const V: usize, const D: usize, const N: usize>
     TransformerView<'a, T, L, V, D, N>
 {
-    /// E, P and Q.
-    fn embedding(&self) -> Embedding<'a, T> {
-        Embedding {
-            token: self.token.as_flattened(),
-            position: self.position.as_flattened(),
-            from_end: self.from_end.as_flattened(),
-        }
-    }
-
     /// The blocks in the order of the network.
     fn blocks(
         &self,
@@ -193,54 +183,34 @@ impl<W, const D: usize> Block<'_, W, D> {
 /// | `heads` | queries, keys, values, and what the heads make of them | the gradients of the first three |
 /// | `slopes` | the slopes of the hidden units | the gradients of what went into them |
 /// | `hidden` | the hidden units | the same |
-struct BlockRecord<'a, R> {
-    before: &'a [R],
-    normed_before: &'a [R],
-    between: &'a [R],
-    normed_between: &'a [R],
-    heads: &'a [R],
-    slopes: &'a [R],
-    hidden: &'a [R],
+struct BlockRecord<S> {
+    before: S,
+    normed_before: S,
+    between: S,
+    normed_between: S,
+    heads: S,
+    slopes: S,
+    hidden: S,
     /// Of both gains.
-    d_gains: [&'a [R]; 2],
-}
-
-/// The same, to be written, and what only backward reads.
-struct BlockRecordMut<'a, R> {
-    before: &'a mut [R],
-    normed_before: &'a mut [R],
-    between: &'a mut [R],
-    normed_between: &'a mut [R],
-    heads: &'a mut [R],
-    slopes: &'a mut [R],
-    hidden: &'a mut [R],
-    d_gains: [&'a mut [R]; 2],
-    /// What each head's softmax gave, `[A][W][W]`.
-    shares: &'a mut [R],
+    d_gains: [S; 2],
+    /// What each head's softmax gave, `[A][W][W]`, which only backward reads.
+    shares: S,
 }
 
 /// What one pack leaves besides its blocks.
-struct Record<'a, R> {
-    /// ∂loss/∂x of what the symbols and positions gave, `[W][D]`.
-    d_embedding: &'a [R],
+struct Record<S> {
+    /// Forward: a normalisation. Backward: its gradient, or that of a head; at last ∂loss/∂x of what the symbols and positions
+    /// gave, `[W][D]`.
+    d: S,
     /// The last normalisation, in transposed blocks.
-    normed: &'a [R],
-    d_gain: &'a [R],
+    normed: S,
+    d_gain: S,
     /// `[V][W]`.
-    d_logits: &'a [R],
-}
-
-/// The same, to be written, and what only backward reads.
-struct RecordMut<'a, R> {
-    /// Forward: a normalisation. Backward: its gradient, or that of a head; at last `d_embedding`.
-    d: &'a mut [R],
-    normed: &'a mut [R],
-    d_gain: &'a mut [R],
-    d_logits: &'a mut [R],
+    d_logits: S,
     /// Forward: x, which ends as the input of the last normalisation. Backward: its gradient.
-    x: &'a mut [R],
-    /// `[W][W]`.
-    d_share: &'a mut [R],
+    x: S,
+    /// `[W][W]`, which only backward uses.
+    d_share: S,
 }
 
 impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: usize, const K: usize>
@@ -252,57 +222,32 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
     const LAYERS: Range<usize> = 0..2 * N;
     const REST: usize = 3 * D * L + D + V * L + L * L;
 
-    /// What `record` holds of block number `block`, where `width` positions are computed.
-    fn block_record<R>(record: &[R], block: usize, width: usize) -> Option<BlockRecord<'_, R>> {
-        let mut flat = record.chunks_exact(Self::BLOCK).nth(block)?;
+    /// What `flat` holds of a block, where `width` positions are computed.
+    fn block_record<S: Flat>(mut flat: S, width: usize) -> Option<BlockRecord<S>> {
         let (map, group) = (D.wrapping_mul(width), D.wrapping_mul(width).wrapping_mul(4));
         Some(BlockRecord {
-            before: flat.split_off(..map)?,
-            normed_before: flat.split_off(..map)?,
-            between: flat.split_off(..map)?,
-            normed_between: flat.split_off(..map)?,
-            heads: flat.split_off(..group)?,
-            slopes: flat.split_off(..group)?,
-            hidden: flat.split_off(..group)?,
-            d_gains: [flat.split_off(..D)?, flat.split_off(..D)?],
+            before: flat.take(map)?,
+            normed_before: flat.take(map)?,
+            between: flat.take(map)?,
+            normed_between: flat.take(map)?,
+            heads: flat.take(group)?,
+            slopes: flat.take(group)?,
+            hidden: flat.take(group)?,
+            d_gains: [flat.take(D)?, flat.take(D)?],
+            shares: flat.take(A.wrapping_mul(width).wrapping_mul(width))?,
         })
     }
 
-    fn block_record_mut<R>(mut flat: &mut [R], width: usize) -> Option<BlockRecordMut<'_, R>> {
-        let (map, group) = (D.wrapping_mul(width), D.wrapping_mul(width).wrapping_mul(4));
-        Some(BlockRecordMut {
-            before: flat.split_off_mut(..map)?,
-            normed_before: flat.split_off_mut(..map)?,
-            between: flat.split_off_mut(..map)?,
-            normed_between: flat.split_off_mut(..map)?,
-            heads: flat.split_off_mut(..group)?,
-            slopes: flat.split_off_mut(..group)?,
-            hidden: flat.split_off_mut(..group)?,
-            d_gains: [flat.split_off_mut(..D)?, flat.split_off_mut(..D)?],
-            shares: flat.split_off_mut(..A.wrapping_mul(width).wrapping_mul(width))?,
-        })
-    }
-
-    /// What `record` holds besides its blocks, where `width` positions are computed.
-    fn record<R>(record: &[R], width: usize) -> Option<Record<'_, R>> {
-        let mut flat = record.get(Self::BLOCKS..)?;
-        Some(Record {
-            d_embedding: flat.split_off(..D.wrapping_mul(width))?,
-            normed: flat.split_off(..D.wrapping_mul(width))?,
-            d_gain: flat.split_off(..D)?,
-            d_logits: flat.split_off(..V.wrapping_mul(width))?,
-        })
-    }
-
-    fn record_mut<R>(mut flat: &mut [R], width: usize) -> Option<RecordMut<'_, R>> {
+    /// What `flat`, a record behind its blocks, holds where `width` positions are computed.
+    fn record<S: Flat>(mut flat: S, width: usize) -> Option<Record<S>> {
         let map = D.wrapping_mul(width);
-        Some(RecordMut {
-            d: flat.split_off_mut(..map)?,
-            normed: flat.split_off_mut(..map)?,
-            d_gain: flat.split_off_mut(..D)?,
-            d_logits: flat.split_off_mut(..V.wrapping_mul(width))?,
-            x: flat.split_off_mut(..map)?,
-            d_share: flat.split_off_mut(..width.wrapping_mul(width))?,
+        Some(Record {
+            d: flat.take(map)?,
+            normed: flat.take(map)?,
+            d_gain: flat.take(D)?,
+            d_logits: flat.take(V.wrapping_mul(width))?,
+            x: flat.take(map)?,
+            d_share: flat.take(width.wrapping_mul(width))?,
         })
     }
 
@@ -317,26 +262,26 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         kernels: C,
         block: &Block<R, D>,
         (pack, layer): (Pack<L>, usize),
-        record: BlockRecordMut<R>,
+        record: BlockRecord<&mut [R]>,
         x: &mut [R],
         normed: &mut [R],
     ) {
-        let BlockRecordMut { before, normed_before, between, normed_between, heads, slopes, hidden, .. } =
+        let BlockRecord { before, normed_before, between, normed_between, heads, slopes, hidden, .. } =
             record;
         let (width, texts) = (pack.width(), pack.texts());
         let sizes = (Self::heads(width), texts.get(..width).unwrap_or(&texts));
         before.copy_from_slice(x);
         block.attend(kernels, sizes, x, normed, heads, record.shares);
         let Some([.., mixed]) = first_rows_mut::<R, 4>(heads, x.len()) else { return };
-        kernels.dropout_forward(pack.dropout(), layer, mixed);
+        pack.dropout_forward(kernels, layer, mixed);
         block.attended(kernels, mixed, x, width);
         kernels.transpose_blocks(normed, normed_before, width);
         between.copy_from_slice(x);
         block.expand(kernels, x, normed, hidden, width);
         kernels.transpose_blocks(normed, normed_between, width);
         kernels.gelu_forward_slope(hidden, slopes);
-        kernels.dropout_forward(pack.dropout(), layer | 1, hidden);
-        kernels.dropout_forward(pack.dropout(), layer | 1, slopes);
+        pack.dropout_forward(kernels, layer | 1, hidden);
+        pack.dropout_forward(kernels, layer | 1, slopes);
         block.contract(kernels, hidden, x, width);
     }
 
@@ -347,13 +292,12 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         kernels: C,
         block: &Block<R, D>,
         (pack, layer): (Pack<L>, usize),
-        record: BlockRecordMut<R>,
+        record: BlockRecord<&mut [R]>,
         (d_x, d): (&mut [R], &mut [R]),
         d_share: &mut [R],
     ) {
-        let BlockRecordMut {
-            before, between, heads, slopes, d_gains: [d_attention_gain, d_mlp_gain], ..
-        } = record;
+        let BlockRecord { before, between, heads, slopes, d_gains: [d_attention_gain, d_mlp_gain], .. } =
+            record;
         let (width, map) = (pack.width(), d_x.len());
         let Some([query, key, value, _]) = first_rows_mut(heads, map) else { return };
 
@@ -370,7 +314,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
 
         kernels.product(block.attention_output.as_flattened(), d_x, d, width, Store::Set);
         // Linear and diagonal, it is its own transpose.
-        kernels.dropout_forward(pack.dropout(), layer, d);
+        pack.dropout_forward(kernels, layer, d);
         let sizes = Self::heads(width);
         kernels.attention_backward(sizes, [&mut *query, &mut *key, &mut *value], record.shares, d, d_share);
         d.fill(R::ZERO);
@@ -388,7 +332,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         parameters: &TransformerView<'_, R, L, V, D, N>,
         pack: Pack<L>,
         symbols: usize,
-        RecordMut { x, d, normed, d_gain, d_logits, .. }: &mut RecordMut<R>,
+        Record { x, d, normed, d_gain, d_logits, .. }: &mut Record<&mut [R]>,
         losses: &mut [R],
     ) {
         let (output, width) = (parameters.output.as_flattened(), pack.width());
@@ -413,26 +357,33 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         blocks: N,
         heads: A,
     };
+    /// The 2·N matrices that add to x begin as if their fan-in were 2·N times as large, so that x ends with about the variance of
+    /// all of them; rows of E as if it were 4, those of P and Q 24, so that at first it is symbols that count. Chosen by the score
+    /// after 2,500 steps.
     const TENSORS: &'static [Tensor] = &[
-        Tensor { name: "token", dimensions: &[V, D], parts: V },
-        Tensor { name: "position", dimensions: &[L, D], parts: 1 },
-        Tensor { name: "from_end", dimensions: &[L, D], parts: 1 },
-        Tensor { name: "attention_gain", dimensions: &[N, D], parts: N },
-        Tensor { name: "query_key_value", dimensions: &[N, 3, D, D], parts: 3 * N },
-        Tensor { name: "attention_output", dimensions: &[N, D, D], parts: N },
-        Tensor { name: "mlp_gain", dimensions: &[N, D], parts: N },
-        Tensor { name: "up", dimensions: &[N, 4, D, D], parts: 4 * N },
-        Tensor { name: "down", dimensions: &[N, 4, D, D], parts: 4 * N },
-        Tensor { name: "final_gain", dimensions: &[D], parts: 1 },
-        Tensor { name: "output", dimensions: &[V, D], parts: 1 },
+        Tensor { name: "token", dimensions: &[V, D], parts: V, start: Start::Uniform(4) },
+        Tensor { name: "position", dimensions: &[L, D], parts: 1, start: Start::Uniform(24) },
+        Tensor { name: "from_end", dimensions: &[L, D], parts: 1, start: Start::Uniform(24) },
+        Tensor { name: "attention_gain", dimensions: &[N, D], parts: N, start: Start::Ones },
+        Tensor { name: "query_key_value", dimensions: &[N, 3, D, D], parts: 3 * N, start: Start::Uniform(D) },
+        Tensor {
+            name: "attention_output",
+            dimensions: &[N, D, D],
+            parts: N,
+            start: Start::Uniform(2 * N * D),
+        },
+        Tensor { name: "mlp_gain", dimensions: &[N, D], parts: N, start: Start::Ones },
+        Tensor { name: "up", dimensions: &[N, 4, D, D], parts: 4 * N, start: Start::Uniform(D) },
+        Tensor { name: "down", dimensions: &[N, 4, D, D], parts: 4 * N, start: Start::Uniform(8 * N * D) },
+        Tensor { name: "final_gain", dimensions: &[D], parts: 1, start: Start::Ones },
+        Tensor { name: "output", dimensions: &[V, D], parts: 1, start: Start::Uniform(D) },
     ];
     /// A whole number of cache lines, so that the rows of all records lie alike.
     const RECORD: usize = (Self::BLOCKS + Self::REST).next_multiple_of(16);
+    /// The logits, x, a normalisation, a group of maps, and the shares.
     const MEMORY: usize = 6 * D * L + A * L * L + V * L;
 
     type View<'a, T: Copy + 'a> = TransformerView<'a, T, L, V, D, N>;
-    type Denoiser<'a, W: Stored<f32> + 'a, C: Kernels<f32> + 'a> =
-        TransformerDenoiser<'a, W, C, L, V, D, N, A, K>;
 
     fn view<T: Copy>(mut flat: &[T]) -> Option<Self::View<'_, T>> {
         const { assert!(A * K == D, "the heads share the width") };
@@ -454,22 +405,6 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         flat.is_empty().then_some(view)
     }
 
-    /// Matrices are uniform in ±√(3/fan-in), which keeps the variance of a sum of `fan-in` terms; the 2·N that add to x
-    /// as if their fan-in were 2·N times as large, so that x ends with about the variance of all of them; rows of E as if it were 4,
-    /// those of P and Q 24, so that at first it is symbols that count. Gains are 1. Chosen by the score after 2,500 steps.
-    fn initialise(parameters: &mut [f32], stream: Stream) {
-        let fan_ins = const { [4, 24, 24, 0, D, 2 * N * D, 0, D, 8 * N * D, 0, D] };
-        initialise(Self::TENSORS, &fan_ins, parameters, stream);
-        let mut rest = parameters;
-        for (tensor, fan_in) in Self::TENSORS.iter().zip(fan_ins) {
-            let Some((head, tail)) = rest.split_at_mut_checked(tensor.len()) else { return };
-            rest = tail;
-            if fan_in == 0 {
-                head.fill(1.0);
-            }
-        }
-    }
-
     fn boundary(batch: &[Example<L>], row: usize) -> usize {
         boundary(batch, row)
     }
@@ -484,19 +419,20 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         records: &mut [R],
         losses: &mut [R],
     ) {
+        let embedding = Embedding::of(parameters.token, parameters.position, parameters.from_end);
         for (pack, record, losses) in with_records_mut(shard, records, Self::RECORD, losses) {
             let width = pack.width();
             let Some((blocks, rest)) = record.split_at_mut_checked(Self::BLOCKS) else { return };
-            let Some(mut rest) = Self::record_mut(rest, width) else { return };
-            pack.embed(kernels, parameters.embedding(), rest.x);
+            let Some(mut rest) = Self::record(rest, width) else { return };
+            pack.embed(kernels, embedding, rest.x);
             let layers = || Self::LAYERS.step_by(2).zip(parameters.blocks());
             for ((layer, block), record) in layers().zip(blocks.chunks_exact_mut(Self::BLOCK)) {
-                let Some(record) = Self::block_record_mut(record, width) else { return };
+                let Some(record) = Self::block_record(record, width) else { return };
                 Self::block_forward(kernels, &block, (pack, layer), record, rest.x, rest.d);
             }
             Self::head(kernels, &parameters, pack, symbols, &mut rest, losses);
             for ((layer, block), record) in layers().zip(blocks.chunks_exact_mut(Self::BLOCK)).rev() {
-                let Some(record) = Self::block_record_mut(record, width) else { return };
+                let Some(record) = Self::block_record(record, width) else { return };
                 let d = (&mut *rest.x, &mut *rest.d);
                 Self::block_backward(kernels, &block, (pack, layer), record, d, rest.d_share);
             }
@@ -513,16 +449,20 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         out: &mut [R],
     ) {
         let packs = || with_records(shard, records, Self::RECORD);
-        let all = || packs().filter_map(|(pack, record)| Some((pack, Self::record(record, pack.width())?)));
+        let all = || {
+            packs().filter_map(|(pack, record)| {
+                Some((pack, Self::record(record.get(Self::BLOCKS..)?, pack.width())?))
+            })
+        };
         let of_block = |number: usize| {
             packs().filter_map(move |(pack, record)| {
-                Some((pack, Self::block_record(record, number, pack.width())?))
+                Some((pack, Self::block_record(block(record, number, Self::BLOCK)?, pack.width())?))
             })
         };
         match tensor {
             0..3 => {
                 for (pack, record) in all() {
-                    pack.embed_backward(kernels, (tensor, part), record.d_embedding, out, D);
+                    pack.embed_backward(kernels, (tensor, part), record.d, out, D);
                 }
             }
             3 => of_block(part).for_each(|(_, record)| kernels.add_scaled(out, R::ONE, record.d_gains[0])),
@@ -560,76 +500,22 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         }
     }
 
-    fn denoiser<'a: 'm, 'm, W: Stored<f32> + 'a, C: Kernels<f32> + 'm>(
+    fn evaluate<W: Stored<f32>, C: Kernels<f32>>(
         kernels: C,
         _activation: Activation,
-        parameters: Self::View<'a, W>,
-        mut memory: &'m mut [f32],
-    ) -> Option<Self::Denoiser<'m, W, C>> {
-        Some(TransformerDenoiser {
-            kernels,
-            parameters,
-            symbols: [None; L],
-            length: L,
-            memory: memory.split_off_mut(..Self::MEMORY)?,
-        })
-    }
-}
-
-/// A [`Transformer`] at work: parameters, the text so far, and the logits of the last evaluation.
-#[derive(Debug)]
-pub struct TransformerDenoiser<
-    'a,
-    W,
-    C,
-    const L: usize,
-    const V: usize,
-    const D: usize,
-    const N: usize,
-    const A: usize,
-    const K: usize,
-> {
-    kernels: C,
-    parameters: TransformerView<'a, W, L, V, D, N>,
-    symbols: [Option<u8>; L],
-    length: usize,
-    /// Of the text's width: the logits, x, a normalisation, a group of maps, and the shares.
-    memory: &'a mut [f32],
-}
-
-impl<
-    W: Stored<f32>,
-    C: Kernels<f32>,
-    const L: usize,
-    const V: usize,
-    const D: usize,
-    const N: usize,
-    const A: usize,
-    const K: usize,
-> Denoiser<L, V> for TransformerDenoiser<'_, W, C, L, V, D, N, A, K>
-{
-    fn start(&mut self, length: usize) {
-        (self.symbols, self.length) = ([None; L], length.min(L));
-    }
-
-    fn set(&mut self, position: usize, symbol: Option<u8>) {
-        if let Some(slot) = self.symbols.get_mut(position) {
-            *slot = symbol;
-        }
-    }
-
-    fn evaluate(&mut self) {
-        let Self { kernels, parameters, symbols, length, memory } = self;
-        let (kernels, length, texts) = (*kernels, *length, alone::<L>(*length));
-        let (width, mut memory) = (width_of(length, L), &mut **memory);
-        let heads = Transformer::<L, V, D, N, A, K>::heads(width);
-        let sizes = (heads, texts.get(..width).unwrap_or(&texts));
+        parameters: Self::View<'_, W>,
+        shown: &[Option<u8>],
+        memory: &mut [f32],
+    ) {
+        let (width, mut memory, texts) = (width_of(shown.len(), L), memory, alone::<L>(shown.len()));
+        let sizes = (Self::heads(width), texts.get(..width).unwrap_or(&texts));
         let mut part =
             |features: usize| memory.split_off_mut(..features.wrapping_mul(width)).unwrap_or_default();
         let (logits, x, normed) = (part(V), part(D), part(D));
         let (group, shares) = (part(D.wrapping_mul(4)), part(A.wrapping_mul(width)));
         x.fill(0.0);
-        kernels.embed(parameters.embedding(), symbols.get(..length).unwrap_or(symbols), x, width, 0);
+        let embedding = Embedding::of(parameters.token, parameters.position, parameters.from_end);
+        kernels.embed(embedding, shown, x, width, 0);
         for block in parameters.blocks() {
             block.attend(kernels, sizes, x, normed, group, shares);
             if let Some([.., mixed]) = first_rows::<f32, 4>(group, normed.len()) {
@@ -643,7 +529,24 @@ impl<
         kernels.product(parameters.output.as_flattened(), normed, logits, width, Store::Set);
     }
 
-    fn scores(&self, position: usize, out: &mut [Score; V]) {
-        to_scores_at(self.memory, width_of(self.length, L), position, out);
+    fn scores<W: Stored<f32>, C: Kernels<f32>>(
+        _kernels: C,
+        _parameters: Self::View<'_, W>,
+        length: usize,
+        memory: &[f32],
+        position: usize,
+        out: &mut [Score; V],
+    ) {
+        to_scores_at(memory, width_of(length, L), position, out);
     }
+}
+
+/// The first `N` rows of `flat`, `width` numbers each, to be written; `None` where there are fewer.
+#[inline(always)]
+fn first_rows_mut<T, const N: usize>(mut flat: &mut [T], width: usize) -> Option<[&mut [T]; N]> {
+    let mut rows = core::array::from_fn(|_| &mut [][..]);
+    for row in &mut rows {
+        (*row, flat) = flat.split_at_mut_checked(width)?;
+    }
+    Some(rows)
 }

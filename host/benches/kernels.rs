@@ -7,9 +7,9 @@
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
-use micro_diffusion::activation::gelu_forward_slope;
 use micro_diffusion::adam::{Adam, AdamStep};
 use micro_diffusion::attention::{Heads, attention_backward, attention_forward};
+use micro_diffusion::gelu::gelu_forward_slope;
 use micro_diffusion::linear::{
     linear_backward_input, linear_backward_weight, linear_forward, lookup_backward, lookup_forward,
 };

@@ -466,7 +466,6 @@ fn order() -> impl TypedValueParser<Value = Order> {
     let help = |order| match order {
         Order::Random => "Random positions: draws from the learned distribution",
         Order::Confidence => "The positions whose likeliest symbol is the most probable: sharper names",
-        Order::Remask => "Random positions, and one shown letter drawn anew at each step",
     };
     let present = draw::ORDERS.map(|order| PossibleValue::new(order_name(order)).help(help(order)));
     let old = PossibleValue::new(ENTROPY).hide(true);

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use micro_diffusion::config::{ConvolutionSmall, PerceptronSmall};
-use micro_diffusion::integer::{Int4, Int8};
+use micro_diffusion::precision::{Int4, Int8};
 use micro_diffusion::rng::{Purpose, Stream, below};
 
 use crate::c::CLANG;

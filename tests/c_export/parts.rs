@@ -3,10 +3,11 @@
 use micro_diffusion::categorical::{power_of_two, scale_in_halves};
 use micro_diffusion::config::{ConvolutionChip, ConvolutionSmall, Perceptron, PerceptronSmall, Residual};
 use micro_diffusion::denoiser::{Denoiser, Model};
+use micro_diffusion::dtype::Dtype;
 use micro_diffusion::file::ModelFile;
-use micro_diffusion::integer::{Int4, Int8, IntegerModel, Precision, Quantisable};
+use micro_diffusion::integer::{IntegerModel, Quantisable};
+use micro_diffusion::precision::{Int4, Int8, Precision};
 use micro_diffusion::rng::{below, threefry2x32};
-use micro_diffusion::tensor::Dtype;
 
 use crate::c::{CLANG, GCC};
 use crate::scene::{Case, Scene, characters, lengths, random_model, tried};

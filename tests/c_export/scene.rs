@@ -9,9 +9,10 @@ use micro_diffusion::config::{
     Convolution, ConvolutionChip, ConvolutionMedium, ConvolutionSmall, Perceptron, PerceptronSmall, Residual,
 };
 use micro_diffusion::denoiser::Model;
-use micro_diffusion::file::write_integers;
-use micro_diffusion::integer::{Int4, Int8, IntegerModel, Precision, Quantisable};
+use micro_diffusion::integer::{IntegerModel, Quantisable};
+use micro_diffusion::integer_file::write_integers;
 use micro_diffusion::length::Lengths;
+use micro_diffusion::precision::{Int4, Int8, Precision};
 use micro_diffusion::quantise;
 use micro_diffusion::rng::{Purpose, Stream, symmetric};
 use micro_diffusion::text::Alphabet;

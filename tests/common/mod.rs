@@ -8,7 +8,6 @@ pub mod training;
 
 use micro_diffusion::activation::Activation;
 use micro_diffusion::denoiser::{Denoiser, Example, Model, Score};
-use micro_diffusion::dropout::Dropout;
 use micro_diffusion::kernels::{Kernels, Plain};
 use micro_diffusion::math::Real;
 use micro_diffusion::rng::{Purpose, Stream, symmetric};
@@ -48,7 +47,7 @@ pub fn batch<const L: usize>(rows: usize, symbols: u8) -> Vec<Example<L>> {
                 _ => 0.0,
             });
             let clean = Text::new(&letters).unwrap();
-            Example { clean, noisy, weights, dropout: Dropout::NONE }
+            Example { clean, noisy, weights, dropout: None }
         })
         .collect()
 }

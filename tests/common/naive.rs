@@ -79,9 +79,7 @@ impl<'p> Pass<'_, 'p> {
     /// The factor of dropout for unit number `unit` of `units`, at `position`.
     fn kept(&self, layer: usize, units: usize, unit: usize, position: usize) -> f64 {
         let Place { dropout, width, first } = self.place;
-        if dropout == Dropout::NONE {
-            return 1.0;
-        }
+        let Some(dropout) = dropout else { return 1.0 };
         let mut factors = vec![1.0_f64; units * width];
         dropout.forward(layer, &mut factors);
         factors[unit * width + first + position]
@@ -254,7 +252,7 @@ pub fn logits_at_work(
     text: &[Option<u8>],
 ) -> Vec<Vec<f64>> {
     let hidden = &mut Hidden::new(activation);
-    let place = Place { dropout: Dropout::NONE, width: 1, first: 0 };
+    let place = Place { dropout: None, width: 1, first: 0 };
     let mut pass = Pass { hidden, place, rest: parameters, sum: 0.0 };
     let logits = logits(shape, text, |_| true, &mut pass);
     assert!(pass.rest.is_empty(), "the parameters are all read");
@@ -264,7 +262,7 @@ pub fn logits_at_work(
 /// The place of an example's hidden values for dropout.
 #[derive(Clone, Copy)]
 pub struct Place {
-    dropout: Dropout,
+    dropout: Option<Dropout>,
     /// Positions of a map.
     width: usize,
     /// The place of the example's first position.

@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
+use micro_diffusion::crc::crc32;
 use micro_diffusion::denoiser::{Example, Model};
-use micro_diffusion::dropout::Dropout;
-use micro_diffusion::file::crc32;
 use micro_diffusion::text::Text;
 
 const VECTORS: &str = include_str!("../oracle/vectors.txt");
@@ -55,7 +54,7 @@ impl Oracle {
                     clean: Text::new(&clean[..*length as usize]).unwrap(),
                     noisy,
                     weights: weights.map(|weight| weight as f32),
-                    dropout: Dropout::NONE,
+                    dropout: None,
                 }
             })
             .collect()

@@ -34,7 +34,8 @@ impl Run {
         let length = L - row as usize % L;
         let letter = |l: usize| (stream.draw(l as u32, 1)[0] % self.symbols as u32) as u8;
         let clean = Text::new(&(0..length).map(letter).collect::<Vec<_>>()).expect("a letter at least");
-        let dropout = Dropout::new(self.dropout, Stream::new(2, Purpose::Dropout).child(step, row));
+        let dropped = Stream::new(2, Purpose::Dropout).child(step, row);
+        let dropout = (self.dropout > 0.0).then(|| Dropout::new(self.dropout, dropped));
         Example { dropout, ..Example::bound(&clean, 1 + row % length as u32, 0.1, stream) }
     }
 

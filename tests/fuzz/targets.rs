@@ -6,12 +6,16 @@
 use micro_diffusion::activation::Activation;
 use micro_diffusion::categorical::{SymbolSet, Temperature};
 use micro_diffusion::convolution::Convolution;
+use micro_diffusion::crc::crc32;
 use micro_diffusion::denoiser::{Denoiser, Model};
-use micro_diffusion::file::{FileError, ModelFile, crc32};
-use micro_diffusion::integer::{Int4, Int8, IntegerMlp, IntegerModel};
+use micro_diffusion::file::{FileError, ModelFile};
+use micro_diffusion::form::Form;
+use micro_diffusion::integer::IntegerModel;
+use micro_diffusion::integer_mlp::IntegerMlp;
 use micro_diffusion::kernels::Plain;
 use micro_diffusion::mlp::Mlp;
-use micro_diffusion::pattern::{Form, PatternError, next_placement, placements, shortest};
+use micro_diffusion::pattern::{PatternError, next_placement, placements, shortest};
+use micro_diffusion::precision::{Int4, Int8};
 use micro_diffusion::residual::Residual;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
@@ -19,7 +23,7 @@ use micro_diffusion::text::Alphabet;
 use micro_diffusion::transformer::Transformer;
 use micro_diffusion_cli::files::readers;
 
-const ORDERS: [Order; 3] = [Order::Random, Order::Confidence, Order::Remask];
+const ORDERS: [Order; 2] = [Order::Random, Order::Confidence];
 
 /// The bytes as a model file, and once more with a checksum that matches, since else hardly any would get past it.
 pub fn model_file(bytes: &[u8]) -> bool {

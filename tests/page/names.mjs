@@ -24,7 +24,7 @@ const halves = new DataView(new ArrayBuffer(8));
 halves.setFloat64(0, Number(temperature), true);
 const low = Number(BigInt(seed) & 0xffffffffn);
 const high = Number(BigInt(seed) >> 32n);
-model.settings(["random", "confidence", "remask"].indexOf(order), halves.getUint32(0, true), halves.getUint32(4, true), low, high);
+model.settings(["random", "confidence"].indexOf(order), halves.getUint32(0, true), halves.getUint32(4, true), low, high);
 for (const character of pattern) model.letter(character.codePointAt(0));
 const placed = model.place();
 if (placed < 0) throw new Error(`the pattern cannot be placed: ${placed}`);

@@ -4,8 +4,8 @@
 //! scores the state after fixed steps. The best state is kept. Held-out lines choose nothing.
 
 use anyhow::Context;
+use micro_diffusion::dtype::Dtype;
 use micro_diffusion::file::ModelFile;
-use micro_diffusion::tensor::Dtype;
 
 use crate::engine::language::Language;
 use crate::engine::network::NumberFormat;

@@ -6,10 +6,14 @@ use std::marker::PhantomData;
 use anyhow::{Context, bail};
 use micro_diffusion::activation::Activation;
 use micro_diffusion::denoiser::{Example, Model, Shape};
-use micro_diffusion::file::{self, ModelFile, write_integers};
-use micro_diffusion::integer::{Int4, Int8, IntegerModel, Quantisable, Scales};
+use micro_diffusion::dtype::Dtype;
+use micro_diffusion::file::{self, ModelFile, file_len};
+use micro_diffusion::integer::{IntegerModel, Quantisable, Scales};
+use micro_diffusion::integer_file::write_integers;
+use micro_diffusion::precision::{Int4, Int8};
 use micro_diffusion::quantise;
-use micro_diffusion::tensor::{Dtype, StoredTensor, Tensor};
+use micro_diffusion::stored::StoredTensor;
+use micro_diffusion::tensor::Tensor;
 
 use crate::engine::description::file_error;
 use crate::engine::language::Language;
@@ -153,8 +157,9 @@ where
     }
 
     fn chip_bytes(&self, language: Language) -> ChipBytes {
-        let file = float_file(&M::SHAPE, M::TENSORS, language, &vec![0.0; M::PARAMETERS]);
-        ChipBytes { file: file.len(), memory: M::MEMORY * size_of::<f32>() }
+        let payload = M::PARAMETERS * size_of::<f32>();
+        let file = file_len(language.alphabet, language.lengths, M::TENSORS.len(), payload);
+        ChipBytes { file, memory: M::MEMORY * size_of::<f32>() }
     }
 }
 
@@ -239,7 +244,7 @@ where
     }
 
     fn chip_bytes(&self, language: Language) -> ChipBytes {
-        let file = integer_file::<I, L, V>(language, &Scales::default(), &vec![0; I::BYTES]);
-        ChipBytes { file: file.len(), memory: size_of::<I::Memory>() }
+        let file = file_len(language.alphabet, language.lengths, I::TENSORS.len(), I::BYTES);
+        ChipBytes { file, memory: size_of::<I::Memory>() }
     }
 }

@@ -1,8 +1,8 @@
 //! Shapes, number formats and file errors in words.
 
 use micro_diffusion::denoiser::{Architecture, Shape};
+use micro_diffusion::dtype::Dtype;
 use micro_diffusion::file::{FileError, VERSION};
-use micro_diffusion::tensor::Dtype;
 
 /// A file error, for people.
 pub(crate) fn file_error(error: &FileError) -> anyhow::Error {

@@ -4,10 +4,11 @@ use std::ops::Range;
 
 use anyhow::Context;
 use micro_diffusion::categorical::{SymbolSet, Temperature, Weights};
+use micro_diffusion::cosine::cosine_remaining;
 use micro_diffusion::denoiser::Denoiser;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
-use micro_diffusion::schedule::{cosine_remaining, linear_remaining};
+use micro_diffusion::schedule::linear_remaining;
 use micro_diffusion::text::Alphabet;
 
 use crate::engine::forms::{ANYTHING, Forms};
@@ -22,14 +23,13 @@ pub(crate) const ORDER: Order = Order::Random;
 pub(crate) const SCHEDULE: Schedule = Schedule::Linear;
 
 /// Every order.
-pub(crate) const ORDERS: [Order; 3] = [Order::Random, Order::Confidence, Order::Remask];
+pub(crate) const ORDERS: [Order; 2] = [Order::Random, Order::Confidence];
 
 /// The name of `order` on the command line and in reports.
 pub(crate) fn order_name(order: Order) -> &'static str {
     match order {
         Order::Random => "random",
         Order::Confidence => "confidence",
-        Order::Remask => "remask",
     }
 }
 

@@ -8,10 +8,9 @@ use std::collections::BTreeSet;
 
 use anyhow::bail;
 use micro_diffusion::categorical::SymbolSet;
-use micro_diffusion::likelihood;
+use micro_diffusion::form::{Form, leaves_all_open};
 use micro_diffusion::pattern::{
-    Form, MOST_PLACEMENTS, PatternError, cumulate, drawn_form, each_form, leaves_all_open, placements,
-    shortest,
+    MOST_PLACEMENTS, PatternError, cumulate, drawn_form, each_form, nats_of_given, placements, shortest,
 };
 use micro_diffusion::rng::Stream;
 
@@ -55,7 +54,7 @@ impl<const L: usize> Forms<L> {
         } else {
             on_shares(source, &forms, |denoiser, form| {
                 language.lengths.negative_log_probability(form.length)
-                    + likelihood::nats_of_given(denoiser, symbols, form.length, &form.given)
+                    + nats_of_given(denoiser, symbols, form.length, &form.given)
             })
         };
         cumulate(&mut shares);

@@ -11,12 +11,14 @@ use multiversion::multiversion;
 macro_rules! implement_kernels {
     (
         ($kernels:ident)
-        $($targets:tt {
-            $(fn $name:ident $([$stored:ident])? ($($argument:ident: $type:ty),*) $(-> $result:ty)? = $loop:expr;)*
+        $($module:ident::$trait:ident {
+            $($targets:tt {
+                $(fn $name:ident $([$stored:ident])? ($($argument:ident: $type:ty),*) $(-> $result:ty)? = $loop:expr;)*
+            })*
         })*
     ) => {
         const _: () = {
-            use ::micro_diffusion::activation::{self, Activation};
+            use ::micro_diffusion::activation::Activation;
             use ::micro_diffusion::adam::{self, AdamStep};
             use ::micro_diffusion::attention::{self, Heads};
             use ::micro_diffusion::dropout::Dropout;
@@ -25,22 +27,22 @@ macro_rules! implement_kernels {
             use ::micro_diffusion::product::{self, Store};
             use ::micro_diffusion::rounding::{self, Grid};
             use ::micro_diffusion::softmax::{self, Target};
-            use ::micro_diffusion::{kernels, linear, normalisation};
+            use ::micro_diffusion::{further_kernels, gelu, kernels, linear, normalisation, softmax_of_maps};
 
-            $($(
+            $($($(
                 #[::multiversion::multiversion(targets $targets)]
                 fn $name$(<$stored: Stored<f32>>)?($($argument: $type),*) $(-> $result)? {
                     $loop
                 }
-            )*)*
+            )*)*)*
 
-            impl kernels::Kernels<f32> for $kernels {
+            $(impl $module::$trait<f32> for $kernels {
                 $($(
                     fn $name$(<$stored: Stored<f32>>)?(self, $($argument: $type),*) $(-> $result)? {
                         $name($($argument),*)
                     }
                 )*)*
-            }
+            })*
         };
     };
 }
@@ -56,84 +58,94 @@ macro_rules! kernels_compiled_for {
     };
 }
 
-/// Calls the macro `$implement` with `$with` and the list of all kernels: first those for `$narrow`, then those for
-/// `$wide`.
+/// Calls the macro `$implement` with `$with` and the list of all kernels by their traits: first those for `$narrow`, then
+/// those for `$wide`.
 #[doc(hidden)]
 #[macro_export(local_inner_macros)]
 macro_rules! each_kernel {
     ($implement:ident, $with:tt, $narrow:tt, $wide:tt) => {
         $implement! { $with
-            // As fast in narrow registers as in wide ones.
-            $narrow {
-                fn lookup_forward [W] (rows: &[&[W]], y: &mut [f32]) = linear::lookup_forward(rows, y);
-                fn lookup_backward (shown: &[(usize, u8)], d_y: &[f32], d_table: &mut [f32], width: usize) =
-                    linear::lookup_backward(shown, d_y, d_table, width);
-                fn linear_forward [W] (weight: &[W], bias: &[W], rows: &[usize], x: &[f32], y: &mut [f32]) =
-                    linear::linear_forward(weight, bias, rows, x, y);
-                fn linear_backward_bias (rows: &[usize], d_y: &[f32], d_bias: &mut [f32]) =
-                    linear::linear_backward_bias(rows, d_y, d_bias);
-                fn add_scaled (y: &mut [f32], a: f32, x: &[f32]) = linear::add_scaled(y, a, x);
-                fn transpose_blocks (x: &[f32], y: &mut [f32], width: usize) = product::transpose_blocks(x, y, width);
-                fn transpose (x: &[f32], y: &mut [f32], width: usize) = product::transpose(x, y, width);
-                fn shift (x: &[f32], tap: (usize, usize), y: &mut [f32], width: usize, texts: &[u8]) =
-                    product::shift(x, tap, y, width, texts);
-                fn add_bias [W] (bias: &[W], x: &mut [f32], width: usize) = product::add_bias(bias, x, width);
-                fn add_bias_backward (d_x: &[f32], d_bias: &mut [f32], width: usize) =
-                    product::add_bias_backward(d_x, d_bias, width);
-                fn activation_forward (activation: Activation, x: &mut [f32]) = Activation::forward(activation, x);
-                fn activation_backward (activation: Activation, y: &[f32], d_y: &mut [f32], weights: &[f32]) =
-                    Activation::backward(activation, y, d_y, weights);
-                fn hold (activation: Activation, x: &mut [f32]) = Activation::hold(activation, x);
-                fn cross_entropy_of_rows (
-                    targets: &[Target], z: &mut [f32], outputs: usize, symbols: usize, losses: &mut [f32]
-                ) = softmax::cross_entropy_of_rows(targets, z, outputs, symbols, losses);
-                fn cross_entropy_of_positions (
-                    clean: &[u8], weights: &[f32], symbols: usize, z: &mut [f32], losses: &mut [f32]
-                ) = softmax::cross_entropy_of_positions(clean, weights, symbols, z, losses);
-                fn rms_norm_forward [W] (gain: &[W], x: &[f32], y: &mut [f32], width: usize) =
-                    normalisation::rms_norm_forward(gain, x, y, width, f32::sqrt);
-                fn rms_norm_backward (gain: &[f32], x: &[f32], d: &mut [f32], d_gain: &mut [f32], width: usize) =
-                    normalisation::rms_norm_backward(gain, x, d, d_gain, width, f32::sqrt);
-                fn dropout_backward (dropout: Dropout, d_y: &mut [f32]) = Dropout::backward(dropout, d_y);
-                fn embed [W] (
-                    tables: Embedding<W>, symbols: &[Option<u8>], x: &mut [f32], width: usize, first: usize
-                ) = embedding::embed(tables, symbols, x, width, first);
-                fn embed_backward (symbols: &[Option<u8>], d: &[f32], symbol: u8, d_row: &mut [f32]) =
-                    embedding::embed_backward(symbols, d, symbol, d_row);
-                fn embed_backward_from_end (length: usize, d: &[f32], d_from_end: &mut [f32], features: usize) =
-                    embedding::embed_backward_from_end(length, d, d_from_end, features);
-                fn straight_through (grid: Grid, rounded: &mut [f32], floats: &mut [f32]) =
-                    rounding::straight_through(grid, rounded, floats);
+            kernels::Kernels {
+                // As fast in narrow registers as in wide ones.
+                $narrow {
+                    fn lookup_forward [W] (rows: &[&[W]], y: &mut [f32]) = linear::lookup_forward(rows, y);
+                    fn lookup_backward (shown: &[(usize, u8)], d_y: &[f32], d_table: &mut [f32], width: usize) =
+                        linear::lookup_backward(shown, d_y, d_table, width);
+                    fn linear_forward [W] (weight: &[W], bias: &[W], rows: &[usize], x: &[f32], y: &mut [f32]) =
+                        linear::linear_forward(weight, bias, rows, x, y);
+                    fn linear_backward_bias (rows: &[usize], d_y: &[f32], d_bias: &mut [f32]) =
+                        linear::linear_backward_bias(rows, d_y, d_bias);
+                    fn add_scaled (y: &mut [f32], a: f32, x: &[f32]) = linear::add_scaled(y, a, x);
+                    fn activation_forward (activation: Activation, x: &mut [f32]) = Activation::forward(activation, x);
+                    fn activation_backward (activation: Activation, y: &[f32], d_y: &mut [f32], weights: &[f32]) =
+                        Activation::backward(activation, y, d_y, weights);
+                    fn cross_entropy_of_rows (
+                        targets: &[Target], z: &mut [f32], outputs: usize, symbols: usize, losses: &mut [f32]
+                    ) = softmax::cross_entropy_of_rows(targets, z, outputs, symbols, losses);
+                }
+                // Faster in wide registers.
+                $wide {
+                    fn linear_backward_input (
+                        weight: &[f32], rows: &[usize], d_y: &[f32], d_x: &mut [f32], inputs: usize
+                    ) = linear::linear_backward_input(weight, rows, d_y, d_x, inputs);
+                    fn linear_backward_weight (
+                        rows: &[usize], x: &[f32], d_y: &[f32], stride: usize, d_weight: &mut [f32], inputs: usize
+                    ) = linear::linear_backward_weight(rows, x, d_y, stride, d_weight, inputs);
+                    fn adam (step: &AdamStep<f32>, weights: &mut [f32], gradient: &[f32], m: &mut [f32], v: &mut [f32]) =
+                        step.update(weights, gradient, m, v, f32::sqrt);
+                    fn average_update (average: &mut [f32], weights: &[f32], rate: f32) =
+                        adam::average_update(average, weights, rate);
+                }
             }
-            // Faster in wide registers.
-            $wide {
-                fn linear_backward_input (
-                    weight: &[f32], rows: &[usize], d_y: &[f32], d_x: &mut [f32], inputs: usize
-                ) = linear::linear_backward_input(weight, rows, d_y, d_x, inputs);
-                fn linear_backward_weight (
-                    rows: &[usize], x: &[f32], d_y: &[f32], stride: usize, d_weight: &mut [f32], inputs: usize
-                ) = linear::linear_backward_weight(rows, x, d_y, stride, d_weight, inputs);
-                fn product [W] (w: &[W], x: &[f32], y: &mut [f32], width: usize, store: Store) =
-                    product::product(w, x, y, width, store);
-                fn product_transposed [W] (w: &[W], x: &[f32], y: &mut [f32], width: usize, store: Store) =
-                    product::product_transposed(w, x, y, width, store);
-                fn product_backward_weight (
-                    positions: &[usize], d_y: &[f32], x: &[f32], d_w: &mut [f32], width: usize
-                ) = product::product_backward_weight(positions, d_y, x, d_w, width);
-                fn gelu_forward (x: &mut [f32]) = activation::gelu_forward(x);
-                fn gelu_forward_slope (x: &mut [f32], slope: &mut [f32]) = activation::gelu_forward_slope(x, slope);
-                fn attention_forward (
-                    heads: Heads, texts: &[u8], inputs: [&[f32]; 3], share: &mut [f32], y: &mut [f32]
-                ) = attention::attention_forward(heads, texts, inputs, share, y);
-                fn attention_backward (
-                    heads: Heads, inputs: [&mut [f32]; 3], share: &mut [f32], d_y: &mut [f32], d_share: &mut [f32]
-                ) = attention::attention_backward(heads, inputs, share, d_y, d_share);
-                fn dropout_forward (dropout: Dropout, layer: usize, x: &mut [f32]) =
-                    Dropout::forward(dropout, layer, x);
-                fn adam (step: &AdamStep<f32>, weights: &mut [f32], gradient: &[f32], m: &mut [f32], v: &mut [f32]) =
-                    step.update(weights, gradient, m, v, f32::sqrt);
-                fn average_update (average: &mut [f32], weights: &[f32], rate: f32) =
-                    adam::average_update(average, weights, rate);
+            further_kernels::FurtherKernels {
+                // As fast in narrow registers as in wide ones.
+                $narrow {
+                    fn dropout_backward (dropout: Dropout, d_y: &mut [f32]) = Dropout::backward(dropout, d_y);
+                    fn transpose_blocks (x: &[f32], y: &mut [f32], width: usize) = product::transpose_blocks(x, y, width);
+                    fn transpose (x: &[f32], y: &mut [f32], width: usize) = product::transpose(x, y, width);
+                    fn shift (x: &[f32], tap: (usize, usize), y: &mut [f32], width: usize, texts: &[u8]) =
+                        product::shift(x, tap, y, width, texts);
+                    fn add_bias [W] (bias: &[W], x: &mut [f32], width: usize) = product::add_bias(bias, x, width);
+                    fn add_bias_backward (d_x: &[f32], d_bias: &mut [f32], width: usize) =
+                        product::add_bias_backward(d_x, d_bias, width);
+                    fn hold (activation: Activation, x: &mut [f32]) = Activation::hold(activation, x);
+                    fn cross_entropy_of_positions (
+                        clean: &[u8], weights: &[f32], symbols: usize, z: &mut [f32], losses: &mut [f32]
+                    ) = softmax_of_maps::cross_entropy_of_positions(clean, weights, symbols, z, losses);
+                    fn rms_norm_forward [W] (gain: &[W], x: &[f32], y: &mut [f32], width: usize) =
+                        normalisation::rms_norm_forward(gain, x, y, width, f32::sqrt);
+                    fn rms_norm_backward (gain: &[f32], x: &[f32], d: &mut [f32], d_gain: &mut [f32], width: usize) =
+                        normalisation::rms_norm_backward(gain, x, d, d_gain, width, f32::sqrt);
+                    fn embed [W] (
+                        tables: Embedding<W>, symbols: &[Option<u8>], x: &mut [f32], width: usize, first: usize
+                    ) = embedding::embed(tables, symbols, x, width, first);
+                    fn embed_backward (symbols: &[Option<u8>], d: &[f32], symbol: u8, d_row: &mut [f32]) =
+                        embedding::embed_backward(symbols, d, symbol, d_row);
+                    fn embed_backward_from_end (length: usize, d: &[f32], d_from_end: &mut [f32], features: usize) =
+                        embedding::embed_backward_from_end(length, d, d_from_end, features);
+                    fn straight_through (grid: Grid, rounded: &mut [f32], floats: &mut [f32]) =
+                        rounding::straight_through(grid, rounded, floats);
+                }
+                // Faster in wide registers.
+                $wide {
+                    fn dropout_forward (dropout: Dropout, layer: usize, x: &mut [f32]) =
+                        Dropout::forward(dropout, layer, x);
+                    fn product [W] (w: &[W], x: &[f32], y: &mut [f32], width: usize, store: Store) =
+                        product::product(w, x, y, width, store);
+                    fn product_transposed [W] (w: &[W], x: &[f32], y: &mut [f32], width: usize, store: Store) =
+                        product::product_transposed(w, x, y, width, store);
+                    fn product_backward_weight (
+                        positions: &[usize], d_y: &[f32], x: &[f32], d_w: &mut [f32], width: usize
+                    ) = product::product_backward_weight(positions, d_y, x, d_w, width);
+                    fn gelu_forward (x: &mut [f32]) = gelu::gelu_forward(x);
+                    fn gelu_forward_slope (x: &mut [f32], slope: &mut [f32]) = gelu::gelu_forward_slope(x, slope);
+                    fn attention_forward (
+                        heads: Heads, texts: &[u8], inputs: [&[f32]; 3], share: &mut [f32], y: &mut [f32]
+                    ) = attention::attention_forward(heads, texts, inputs, share, y);
+                    fn attention_backward (
+                        heads: Heads, inputs: [&mut [f32]; 3], share: &mut [f32], d_y: &mut [f32], d_share: &mut [f32]
+                    ) = attention::attention_backward(heads, inputs, share, d_y, d_share);
+                }
             }
         }
     };

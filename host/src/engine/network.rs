@@ -4,9 +4,11 @@ use std::ops::Range;
 
 use micro_diffusion::categorical::Temperature;
 use micro_diffusion::denoiser::{self, Shape};
+use micro_diffusion::dtype::Dtype;
 use micro_diffusion::file::ModelFile;
 use micro_diffusion::integer::Scales;
-use micro_diffusion::tensor::{Dtype, StoredTensor, Tensor};
+use micro_diffusion::stored::StoredTensor;
+use micro_diffusion::tensor::Tensor;
 
 use crate::engine::draw::{self, Choice, Draw, Drawn, Frame, Request};
 use crate::engine::language::Language;

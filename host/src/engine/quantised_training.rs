@@ -10,10 +10,10 @@
 //! Source: B. Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
 //! Inference", CVPR 2018, section 3.
 
+use micro_diffusion::further_kernels::FurtherKernels;
 use micro_diffusion::integer::Scales;
-use micro_diffusion::kernels::Kernels;
 use micro_diffusion::quantise;
-use micro_diffusion::tensor::StoredTensor;
+use micro_diffusion::stored::StoredTensor;
 use rayon::prelude::*;
 
 use crate::engine::kernels::Vectorised;

@@ -4,6 +4,8 @@ use anyhow::{Context, bail};
 use micro_diffusion::bound;
 use micro_diffusion::corruption::mask_count;
 use micro_diffusion::denoiser;
+use micro_diffusion::estimate::sampled;
+use micro_diffusion::exact::exact_nats;
 use micro_diffusion::likelihood;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::schedule::MaskCounts;
@@ -115,10 +117,7 @@ pub(crate) fn texts<const L: usize, const V: usize>(
     }))
 }
 
-/// −ln p of each text, exactly.
-///
-/// # Errors
-/// A text has more than [`EXACT_POSITIONS`] positions.
+/// −ln p of each text, exactly; a text has at most [`EXACT_POSITIONS`].
 pub(crate) fn exact<const L: usize, const V: usize>(
     source: &dyn Source<L, V>,
     language: Language,
@@ -126,17 +125,9 @@ pub(crate) fn exact<const L: usize, const V: usize>(
     noted: Noted,
 ) -> anyhow::Result<Vec<f64>> {
     let texts: Vec<Text<L>> = encode(texts, language.alphabet)?;
-    if let Some(longest) =
-        texts.iter().map(|text| text.symbols().len()).max().filter(|n| *n > EXACT_POSITIONS)
-    {
-        bail!(
-            "an exact score goes through every subset of the positions: {EXACT_POSITIONS} can be scored so, and the longest \
-             text has {longest}; score it by random orders"
-        );
-    }
     let nats = on_noted_shares(source, &texts, noted, |denoiser, clean| {
         let mut memory = vec![0.0; 1 << clean.symbols().len()];
-        let nats = likelihood::exact_nats(denoiser, language.alphabet.symbols(), clean, &mut memory)?;
+        let nats = exact_nats(denoiser, language.alphabet.symbols(), clean, &mut memory)?;
         Some(length_nats(language, clean) + nats)
     });
     nats.into_iter()
@@ -180,7 +171,7 @@ pub(crate) fn estimate<const L: usize, const V: usize>(
     let terms = on_shares(source, &texts, |denoiser, (row, clean)| {
         let stream = stream.child(*row, 0);
         let symbols = language.alphabet.symbols();
-        let letters = bound::sampled(denoiser, symbols, clean, &counts, (shared, *row), stream);
+        let letters = sampled(denoiser, symbols, clean, &counts, (shared, *row), stream);
         length_nats(language, clean) + f64::from(letters)
     });
     Ok(bound::mean(&terms))

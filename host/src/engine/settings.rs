@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use micro_diffusion::adam::learning_rate;
-use micro_diffusion::tensor::Dtype;
+use micro_diffusion::dtype::Dtype;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::split::hold_out;

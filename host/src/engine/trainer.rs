@@ -210,8 +210,9 @@ impl<'a> Noise<'a> {
         let row = row as u32;
         let stream = self.stream.child(self.step, row);
         let example = Example::bound_row(clean, counts, self.shared, row, stream);
-        let dropped = self.dropout.child(self.step, row);
-        Example { dropout: Dropout::new(self.settings.dropout as f32, dropped), ..example }
+        let rate = self.settings.dropout as f32;
+        let dropout = (rate > 0.0).then(|| Dropout::new(rate, self.dropout.child(self.step, row)));
+        Example { dropout, ..example }
     }
 }
 

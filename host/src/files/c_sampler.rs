@@ -5,13 +5,15 @@
 
 use std::fmt::Write as _;
 
-use micro_diffusion::activation::STREAM;
 use micro_diffusion::categorical::power_of_two;
 use micro_diffusion::denoiser::{Architecture, Shape};
+use micro_diffusion::dtype::Dtype;
 use micro_diffusion::file::ModelFile;
-use micro_diffusion::integer::{Int4, Int8, Precision, SCORE, Scales};
+use micro_diffusion::integer::{SCORE, Scales};
+use micro_diffusion::precision::{Int4, Int8, Precision};
 use micro_diffusion::sampler::Order;
-use micro_diffusion::tensor::{Dtype, StoredTensor};
+use micro_diffusion::steps::STREAM;
+use micro_diffusion::stored::StoredTensor;
 
 use crate::engine::description::{dtype_name, shape_name};
 use crate::engine::draw::{ORDER, TEMPERATURE};

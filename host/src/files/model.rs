@@ -8,8 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use micro_diffusion::dtype::Dtype;
 use micro_diffusion::file::{self, FileError, ModelFile};
-use micro_diffusion::tensor::Dtype;
 use micro_diffusion::text::Alphabet;
 
 use crate::engine::configurations::{self, Config};

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use anyhow::Context;
+use micro_diffusion::crc::crc32;
 use micro_diffusion::denoiser::Shape;
-use micro_diffusion::file::crc32;
 use micro_diffusion::tensor::Tensor;
 
 use crate::engine::description::shape_name;

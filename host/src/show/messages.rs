@@ -1,6 +1,6 @@
 //! Messages of several verbs on stderr: the model and list taken, and the loss by integers.
 
-use micro_diffusion::tensor::Dtype;
+use micro_diffusion::dtype::Dtype;
 
 use crate::engine::configurations::Config;
 use crate::engine::description::dtype_name;

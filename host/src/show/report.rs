@@ -317,11 +317,11 @@ impl Report<'_> {
         ];
         html! {
             section {
-                h2 { "Three orders of drawing" }
+                h2 { "Two orders of drawing" }
                 table {
                     caption.quiet {
                         (grouped(first.sampled_names as u64)) " names with each, at the default temperature. “random” drew the names above; “confidence” fills in the surest position "
-                        "first, and “remask” hides a letter again now and then. Distances are Jensen–Shannon divergences, in bits."
+                        "first. Distances are Jensen–Shannon divergences, in bits."
                     }
                     thead { tr {
                         th scope="col" { "measure" }

@@ -16,7 +16,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::bail;
-use micro_diffusion::tensor::Dtype;
+use micro_diffusion::dtype::Dtype;
 
 use crate::cli::{ExportOptions, Outcome};
 use crate::engine::description::dtype_name;

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use anstyle::Style;
 use anyhow::{Context, bail, ensure};
-use micro_diffusion::tensor::Dtype;
+use micro_diffusion::dtype::Dtype;
 
 use crate::cli::{Outcome, TrainOptions};
 use crate::engine::choice::Chooser;

@@ -59,13 +59,12 @@ pub const V: usize = 26;
 pub const SEEDS: u64 = 100;
 
 /// The samplers for texts of `positions`: name, how it draws, and in how many steps.
-const fn samplers(positions: usize) -> [(&'static str, Settings, usize); 5] {
+const fn samplers(positions: usize) -> [(&'static str, Settings, usize); 4] {
     let warm = Temperature::from_milli(700);
     let truncated = Settings { top_k: 5, top_p: 58_982, ..Settings::new(Order::Random, Temperature::ONE) };
     [
         ("random", Settings::new(Order::Random, warm), positions),
         ("confidence", Settings::new(Order::Confidence, warm), positions),
-        ("remask", Settings::new(Order::Remask, warm), 2 * positions),
         ("top-k-top-p", truncated, positions),
         ("greedy", Settings::new(Order::Confidence, Temperature::GREEDY), 7),
     ]

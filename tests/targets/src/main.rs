@@ -16,7 +16,8 @@ use micro_diffusion::config::{ConvolutionChip, Perceptron, PerceptronSmall};
 use micro_diffusion::convolution::Convolution;
 use micro_diffusion::denoiser::{Denoiser, Model, Score};
 use micro_diffusion::file::ModelFile;
-use micro_diffusion::integer::{Int4, Int8, IntegerModel, Precision, Quantisable};
+use micro_diffusion::precision::{Int4, Int8, Precision};
+use micro_diffusion::integer::{IntegerModel, Quantisable};
 use micro_diffusion::length::Lengths;
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::quantise::{quantise, scales};
@@ -103,13 +104,12 @@ fn integer_file<M: Quantisable<L, 26>, P: Precision + 'static, const L: usize>(
 const TEXTS: u32 = 5;
 
 /// The samplers for texts of `positions`: name, how it draws, and in how many steps.
-const fn samplers(positions: usize) -> [(&'static str, Settings, usize); 4] {
+const fn samplers(positions: usize) -> [(&'static str, Settings, usize); 3] {
     let warm = Temperature::from_milli(700);
     let truncated = Settings { top_k: 5, top_p: 58_982, ..Settings::new(Order::Random, Temperature::ONE) };
     [
         ("random", Settings::new(Order::Random, warm), positions),
         ("confidence", Settings::new(Order::Confidence, warm), positions),
-        ("remask", Settings::new(Order::Remask, warm), 2 * positions),
         ("top-k-top-p", truncated, positions),
     ]
 }

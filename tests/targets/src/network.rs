@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::{Adam, average_rate, average_update};
-use micro_diffusion::denoiser::{Example, Model};
+use micro_diffusion::denoiser::{AtWork, Example, Model};
 use micro_diffusion::kernels::Plain;
 use micro_diffusion::math::{Real, Stored};
 use micro_diffusion::rng::{Purpose, Stream};
@@ -62,7 +62,7 @@ fn example<const L: usize, const V: usize>(step: u32, row: u32) -> Example<L> {
 /// Calls `use_it` with the denoiser of an `M`; `None` where `parameters` are not an `M`'s.
 pub(crate) fn with_denoiser<M: Model<L, V>, W: Stored<f32>, const L: usize, const V: usize>(
     parameters: &[W],
-    use_it: impl FnOnce(&mut M::Denoiser<'_, W, Plain>) -> Option<()>,
+    use_it: impl FnOnce(&mut AtWork<'_, '_, M, W, Plain, L, V>) -> Option<()>,
 ) -> Option<()> {
     let mut memory = vec![0.0; M::MEMORY];
     use_it(&mut M::denoiser(Plain, Activation::Relu, M::view(parameters)?, &mut memory)?)

@@ -2,11 +2,9 @@
 
 use micro_diffusion::denoiser::Denoiser;
 use micro_diffusion::file::ModelFile;
-use micro_diffusion::likelihood::nats_of_given;
-use micro_diffusion::pattern::{
-    Form, MOST_PLACEMENTS, PatternError, cumulate, drawn_form, each_form, leaves_all_open, placements,
-    shortest,
-};
+use micro_diffusion::pattern::nats_of_given;
+use micro_diffusion::form::{Form, leaves_all_open};
+use micro_diffusion::pattern::{MOST_PLACEMENTS, PatternError, cumulate, drawn_form, each_form, placements, shortest};
 use micro_diffusion::rng::Stream;
 
 /// The forms that texts can have, each once and in ascending order; none for any text.

@@ -106,14 +106,13 @@ impl<const L: usize, const V: usize> Page<L, V> {
         character.map_or(0, u32::from)
     }
 
-    /// Sets the order (0 random, 1 confidence, 2 remask), the temperature (the bits of an f64) and the seed, each of the two in
+    /// Sets the order (0 random, 1 confidence), the temperature (the bits of an f64) and the seed, each of the two in
     /// halves, the low one first; 1 where one of them is none.
     pub fn settings(&mut self, order: u32, temperature: [u32; 2], seed: [u32; 2]) -> u32 {
         let whole = |[low, high]: [u32; 2]| u64::from(high) << 32 | u64::from(low);
         let order = match order {
             0 => Order::Random,
             1 => Order::Confidence,
-            2 => Order::Remask,
             _ => return 1,
         };
         let Some(temperature) = Temperature::new(f64::from_bits(whole(temperature))) else { return 1 };
@@ -267,13 +266,11 @@ macro_rules! room {
 
 /// All that [`room`] names.
 pub mod names {
-    pub use micro_diffusion::config::{
-        Convolution, ConvolutionChip, ConvolutionMedium, ConvolutionSmall, Perceptron, PerceptronSmall,
-        Residual,
-    };
+    pub use micro_diffusion::config::{Convolution, ConvolutionChip, ConvolutionMedium, ConvolutionSmall, Perceptron, PerceptronSmall, Residual};
     pub use micro_diffusion::denoiser::Denoiser;
     pub use micro_diffusion::file::ModelFile;
-    pub use micro_diffusion::integer::{Int4, Int8, IntegerModel, Quantisable};
+    pub use micro_diffusion::precision::{Int4, Int8};
+    pub use micro_diffusion::integer::{IntegerModel, Quantisable};
 
     pub use crate::{Arriving, Forms, Mutex, MutexGuard, Page, Trace, with};
 }

@@ -2,7 +2,7 @@
 // Script and module exchange whole numbers only; see core/examples/page.
 "use strict";
 
-const ORDERS = ["random", "confidence", "remask"];
+const ORDERS = ["random", "confidence"];
 const DEFAULTS = { pattern: "", temperature: "0.68", order: "random", seed: "1", name: "1" };
 const NAMES = 20;
 const MOST_SEED = 2n ** 64n - 1n;

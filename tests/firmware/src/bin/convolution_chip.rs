@@ -4,7 +4,8 @@
 
 use firmware_checks::{V, tell_integers};
 use micro_diffusion::config::ConvolutionChip;
-use micro_diffusion::integer::{Int4, Quantisable};
+use micro_diffusion::precision::Int4;
+use micro_diffusion::integer::Quantisable;
 
 firmware_checks::program!(run);
 

@@ -3,7 +3,8 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 use firmware_checks::{L, SEEDS, V, tell_integers};
-use micro_diffusion::integer::{Int8, IntegerMlp};
+use micro_diffusion::precision::Int8;
+use micro_diffusion::integer_mlp::IntegerMlp;
 
 firmware_checks::program!(run);
 

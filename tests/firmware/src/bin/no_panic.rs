@@ -10,14 +10,14 @@ use core::hint::black_box;
 
 use micro_diffusion::activation::Activation;
 use micro_diffusion::categorical::Temperature;
-use micro_diffusion::config::{
-    ConvolutionChip, ConvolutionSmall, Perceptron, PerceptronSmall, Residual, Transformer,
-};
+use micro_diffusion::config::{ConvolutionChip, ConvolutionSmall, Perceptron, PerceptronSmall, Residual, Transformer};
 use micro_diffusion::denoiser::{Denoiser, Model};
 use micro_diffusion::file::ModelFile;
-use micro_diffusion::integer::{Int4, Int8, IntegerModel, Precision, Quantisable};
+use micro_diffusion::precision::{Int4, Int8, Precision};
+use micro_diffusion::integer::{IntegerModel, Quantisable};
 use micro_diffusion::kernels::Plain;
-use micro_diffusion::pattern::{self, Form};
+use micro_diffusion::pattern;
+use micro_diffusion::form::Form;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
 use micro_diffusion::text::Alphabet;
@@ -77,7 +77,7 @@ fn float<M: Model<L, V>, const L: usize, const V: usize, const MEMORY: usize>(fi
 
 fn draw<D: Denoiser<L, V>, const L: usize, const V: usize>(denoiser: &mut D, file: ModelFile) -> Option<()> {
     let (alphabet, lengths) = (file.alphabet(), file.lengths());
-    let order = black_box([Order::Random, Order::Confidence, Order::Remask]);
+    let order = black_box([Order::Random, Order::Confidence]);
     for order in order {
         let mut settings = Settings::new(order, Temperature::from_milli(black_box(700)));
         (settings.top_k, settings.top_p) = black_box((256, 65_536));

@@ -1,0 +1,32 @@
+//! The schedule of the Python reference: how many positions each step of sampling leaves masked.
+//!
+//! Its share of masked positions at time t of T is 1 − cos²(((t/T) + s)/(1 + s)·π/2), s = 0.008.
+//!
+//! Source: A. Nichol and P. Dhariwal, "Improved Denoising Diffusion Probabilistic Models", 2021, equation 17.
+
+use crate::math::cos;
+
+/// The reference's share of masked positions at `time` of `times`: 1 − cos²(((time/times) + s)/(1 + s)·π/2).
+///
+/// 0.000155 at time 0 and 1 at `times`.
+pub fn cosine_mask_rate(time: u32, times: u32) -> f32 {
+    const OFFSET: f32 = 0.008;
+    let fraction = time as f32 / times.max(1) as f32;
+    let cosine = cos((fraction + OFFSET) / (1.0 + OFFSET) * core::f32::consts::FRAC_PI_2);
+    1.0 - cosine * cosine
+}
+
+/// How many of `masked` positions the reference leaves masked in the step from `time` to `time` − 1:
+/// ⌊masked·rate(time − 1)/rate(time)⌋, and none at time 1.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a product of a count and a share, floored"
+)]
+pub fn cosine_remaining(masked: usize, time: u32, times: u32) -> usize {
+    if time <= 1 {
+        return 0;
+    }
+    let share = cosine_mask_rate(time.saturating_sub(1), times) / cosine_mask_rate(time, times);
+    (masked as f32 * share) as usize
+}

@@ -1,0 +1,45 @@
+//! How the numbers of a tensor are stored in a model file.
+
+/// How the numbers of a tensor are stored.
+///
+/// An integer weight is stored as a code without sign, weight = (code − [`zero`](Self::zero))·scale, so that one
+/// instruction loads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dtype {
+    /// Four bytes, IEEE 754.
+    F32,
+    /// A byte for each weight: code − 128, −128 … 127.
+    Int8,
+    /// Two weights in a byte, the first in its low half: code − 8, −8 … 7. Where rows, the last dimension, are odd, the last
+    /// weights of rows 2i and 2i + 1 share a byte between the rows; see [`row`](Self::row).
+    Int4,
+    /// Two bytes with sign: biases beside [`Int8`](Self::Int8) and [`Int4`](Self::Int4) weights.
+    Int16,
+}
+
+impl Dtype {
+    /// Its name in messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Int8 => "int8",
+            Self::Int4 => "int4",
+            Self::Int16 => "int16",
+        }
+    }
+
+    /// The bits of one number.
+    pub const fn bits(self) -> usize {
+        match self {
+            Self::F32 => 32,
+            Self::Int8 => 8,
+            Self::Int4 => 4,
+            Self::Int16 => 16,
+        }
+    }
+
+    /// The bytes of a tensor of `numbers`.
+    pub const fn bytes(self, numbers: usize) -> usize {
+        numbers.saturating_mul(self.bits()).div_ceil(8)
+    }
+}

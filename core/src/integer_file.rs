@@ -1,0 +1,66 @@
+//! Model files of networks in integers.
+
+use crate::denoiser::Shape;
+use crate::file::{FileError, LAYOUT_INTEGERS, ModelFile, write_pieces};
+use crate::file_table::{entry, exponent_of};
+use crate::integer::{IntegerModel, MOST_TENSORS, Scales};
+use crate::length::Lengths;
+use crate::stored::StoredTensor;
+use crate::text::Alphabet;
+
+impl<'a> ModelFile<'a> {
+    /// The tensors of an `M`, a network in integers, in place.
+    ///
+    /// # Errors
+    /// [`FileError::Shape`] where the file holds a model of another shape, [`FileError::Dtype`] where its weights are stored
+    /// otherwise, [`FileError::Scale`] where a sum could overflow.
+    pub fn integers<M: IntegerModel<L, V>, const L: usize, const V: usize>(
+        &self,
+    ) -> Result<M::View<'a>, FileError> {
+        self.check(&M::SHAPE, M::DTYPE, M::TENSORS.iter().map(StoredTensor::stored))?;
+        M::view(self.payload, &self.scales()).ok_or(FileError::Scale)
+    }
+
+    /// The tensors one after the other, as [`IntegerModel::view`] takes them.
+    pub fn payload(&self) -> &'a [u8] {
+        self.payload
+    }
+
+    /// The scales of a network in integers.
+    pub fn scales(&self) -> Scales {
+        let mut scales = Scales { activation: self.activation, tensors: [0; MOST_TENSORS] };
+        for (slot, bytes) in scales.tensors.iter_mut().zip(self.tensors) {
+            *slot = exponent_of(entry(bytes).scale).unwrap_or(0);
+        }
+        scales
+    }
+}
+
+/// Writes the model file of an `M`, a network in integers: its tensors one after the other are `payload`.
+///
+/// # Errors
+/// The first error of `sink`; nothing is written after it.
+pub fn write_integers<M: IntegerModel<L, V>, const L: usize, const V: usize, E>(
+    alphabet: Alphabet,
+    lengths: Lengths,
+    scales: &Scales,
+    payload: &[u8],
+    sink: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    write_stored(&M::SHAPE, M::TENSORS, alphabet, lengths, scales, payload, sink)
+}
+
+/// [`write_integers`], compiled once for all networks.
+fn write_stored<E>(
+    shape: &Shape,
+    tensors: &[StoredTensor],
+    alphabet: Alphabet,
+    lengths: Lengths,
+    scales: &Scales,
+    payload: &[u8],
+    sink: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let entries = tensors.iter().zip(scales.tensors).map(|(tensor, scale)| (tensor.stored(), scale));
+    let layout = [LAYOUT_INTEGERS, scales.activation];
+    write_pieces(shape, (alphabet, lengths), layout, entries, core::iter::once(payload), sink)
+}

@@ -1,0 +1,45 @@
+//! Cross-entropy where the logits of all positions lie in one map, with the positions innermost; see [`softmax`](crate::softmax).
+
+use crate::math::Real;
+use crate::softmax::cross_entropy;
+
+/// Symbols of the largest alphabet: a network with more does not compile.
+pub(crate) const MOST_SYMBOLS: usize = 256;
+
+/// Turns the logits of every position l into their gradients, and gives its weight_l·−ln p(clean_l) in `losses`, in nats; both
+/// are 0 where the weight is.
+///
+/// `z` is `[V][W]`; `clean`, `weights` and `losses` are `[W]`.
+#[expect(clippy::indexing_slicing, reason = "training; position < L, clean < symbols ≤ V ≤ 256")]
+#[inline(always)]
+pub fn cross_entropy_of_positions<R: Real>(
+    clean: &[u8],
+    weights: &[f32],
+    symbols: usize,
+    z: &mut [R],
+    losses: &mut [R],
+) {
+    let positions = losses.len();
+    let outputs = z.len().checked_div(positions).unwrap_or(0);
+    let mut column = [R::ZERO; MOST_SYMBOLS];
+    let column = &mut column[..outputs];
+    for position in 0..positions {
+        let weight = R::of(f64::from(weights[position]));
+        if weight == R::ZERO {
+            column.fill(R::ZERO);
+            losses[position] = R::ZERO;
+        } else {
+            let mut place = position;
+            for v in 0..outputs {
+                column[v] = z[place];
+                place = place.saturating_add(positions);
+            }
+            losses[position] = cross_entropy(column, symbols, clean[position], weight);
+        }
+        let mut place = position;
+        for v in 0..outputs {
+            z[place] = column[v];
+            place = place.saturating_add(positions);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Hidden values in steps, as networks in integers hold them, for training.
+
+use crate::math::Real;
+
+/// The exponent of a residual stream in integers, whose numbers are 16 bits with sign: −32 … 32 in steps of 1/1024.
+pub const STREAM: u8 = 10;
+
+/// The steps of an [`Activation::Stepped`](crate::activation::Activation::Stepped): y = 2⁻ᵃ·min(⌊x·2ᵃ + ½⌋, A) where that is above 0, else 0.
+///
+/// Steps have no slope; backward takes that of the ramp they stand for, 1 where 0 < y < A·2⁻ᵃ and else 0 (the
+/// straight-through estimator). Each value also adds `price`·y to the loss, weighted by the
+/// [number of positions that read it](crate::denoiser::Example::hidden_weight): a unit that helps little ends at 0, and
+/// zeros cost no time.
+///
+/// Source: Y. Bengio, N. Léonard, A. Courville, "Estimating or Propagating Gradients Through Stochastic Neurons for
+/// Conditional Computation", 2013; X. Glorot, A. Bordes, Y. Bengio, "Deep Sparse Rectifier Neural Networks", 2011, for the
+/// price.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Steps {
+    /// a, at most 16.
+    pub exponent: u8,
+    /// A.
+    pub largest: u8,
+    /// What a hidden value of 1 costs a text, in nats.
+    pub price: f64,
+}
+
+impl Steps {
+    /// 2ᵃ, and A.
+    #[inline(always)]
+    fn scale<R: Real>(self) -> (R, R) {
+        let steps = 1_u32.wrapping_shl(u32::from(self.exponent));
+        (R::of(f64::from(steps)), R::of(f64::from(self.largest)))
+    }
+}
+
+/// x_i = 2⁻ᵃ·min(⌊max(x_i, 0)·2ᵃ + ½⌋, A), in place.
+#[inline(always)]
+pub(crate) fn stepped_forward<R: Real>(steps: Steps, x: &mut [R]) {
+    let (steps, largest) = steps.scale::<R>();
+    for x in x {
+        let count = (if *x > R::ZERO { *x } else { R::ZERO }) * steps + R::of(0.5);
+        *x = (if count < largest { count.truncate() } else { largest }) / steps;
+    }
+}
+
+/// d_x_dl = d_y_dl + weight_l·price where 0 < y_dl < A·2⁻ᵃ, else 0, in place. Forward was
+/// `y_i = 2⁻ᵃ·min(⌊max(x_i, 0)·2ᵃ + ½⌋, A)`.
+#[expect(clippy::indexing_slicing, reason = "i is below all lengths")]
+#[inline(always)]
+pub(crate) fn stepped_backward<R: Real>(steps: Steps, y: &[R], d_y: &mut [R], weights: &[R]) {
+    let price = R::of(steps.price);
+    let (steps, largest) = steps.scale::<R>();
+    let end = largest / steps;
+    for (y, d_y) in y.chunks(weights.len().max(1)).zip(d_y.chunks_mut(weights.len().max(1))) {
+        let count = y.len().min(d_y.len());
+        let (y, d_y, weights) = (&y[..count], &mut d_y[..count], &weights[..count]);
+        for i in 0..count {
+            d_y[i] = if y[i] > R::ZERO && y[i] < end { d_y[i] + weights[i] * price } else { R::ZERO };
+        }
+    }
+}
+
+/// x_i = the nearest step of a residual stream in integers, halves up, within its ends.
+#[inline(always)]
+pub(crate) fn hold<R: Real>(x: &mut [R]) {
+    let steps = R::of(f64::from(1_u32 << STREAM));
+    let (least, most) = (R::of(f64::from(i16::MIN)) / steps, R::of(f64::from(i16::MAX)) / steps);
+    for x in x {
+        let held = if *x > least { *x } else { least };
+        let held = if held < most { held } else { most };
+        // Counted from the least, none is below 0, and to drop the fraction is to round down.
+        *x = ((held - least) * steps + R::of(0.5)).truncate() / steps + least;
+    }
+}

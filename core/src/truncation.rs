@@ -1,0 +1,44 @@
+//! A categorical distribution without the unlikely: top-k and top-p.
+//!
+//! Source: A. Fan et al., "Hierarchical Neural Story Generation", 2018 (top-k); A. Holtzman et al., "The Curious Case of Neural
+//! Text Degeneration", 2020 (top-p).
+
+use crate::categorical::{SymbolSet, Weights, numbered};
+
+impl<const V: usize> Weights<V> {
+    /// These weights without the unlikely: only the `top_k` likeliest symbols, and of those only as many as it takes, the
+    /// likeliest first, to hold `top_p`/65536 of the probability. Equals are taken in the order of the symbols.
+    ///
+    /// At least the likeliest stays; 256 and 65536 keep all.
+    pub fn truncated(mut self, top_k: u16, top_p: u32) -> Self {
+        self.truncate(top_k, top_p);
+        self
+    }
+
+    /// [`truncated`](Self::truncated), in place.
+    #[inline(never)]
+    pub(crate) fn truncate(&mut self, top_k: u16, top_p: u32) {
+        let all = u64::from(self.total).saturating_mul(u64::from(top_p));
+        let (mut kept, mut total) = (SymbolSet::EMPTY, 0_u32);
+        for count in 0..V {
+            if count > 0 && (count >= usize::from(top_k) || u64::from(total) << 16 >= all) {
+                break;
+            }
+            let mut next = None;
+            for (symbol, weight) in numbered(self.iter()) {
+                if !kept.contains(symbol) && next.is_none_or(|(_, largest)| weight > largest) {
+                    next = Some((symbol, weight));
+                }
+            }
+            let Some((symbol, weight)) = next else { break };
+            kept.insert(symbol);
+            total = total.saturating_add(weight);
+        }
+        for (symbol, weight) in numbered(self.weights.iter_mut()) {
+            if !kept.contains(symbol) {
+                *weight = 0;
+            }
+        }
+        self.total = total;
+    }
+}
