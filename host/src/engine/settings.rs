@@ -80,17 +80,17 @@ impl Recipe {
         Self { steps, batch, learning_rate, weight_decay: 0.01, averaging: 0.0, dropout: 0.0 }
     }
 
-    /// This recipe for a network of `parameters` parameters and a list of `lines` training lines of `letters` characters in the
-    /// mean.
+    /// This recipe for a network of `parameters` parameters and a list of `lines` training lines, for each of which `width`
+    /// positions are computed in the mean.
     ///
-    /// Where lines are longer than [`LETTERS`], steps are as many times fewer, so that they take no longer. A list of fewer lines
+    /// Where these are more than [`WIDTH`], steps are as many times fewer, so that they take no longer. A list of fewer lines
     /// than [`LINES`] is passed over [`PASSES`] times at most, in [`LEAST_STEPS`] at least, and the fewer lines there are, the more
     /// has to keep the network from learning them by heart: weight decay grows as 1/lines, to [`MOST_DECAY`], and dropout by
     /// [`DROPOUT_A_DOUBLING`] with each doubling of the parameters for each line above [`PARAMETERS_A_LINE`], to
     /// [`MOST_DROPOUT`]. The average of fewer steps than the recipe's spans a twentieth of them at most.
-    fn for_list(self, parameters: usize, lines: usize, letters: f64) -> Self {
+    fn for_list(self, parameters: usize, lines: usize, width: f64) -> Self {
         let lines = lines.max(1) as f64;
-        let most = (f64::from(self.steps) * (LETTERS / letters).min(1.0)) as u32;
+        let most = (f64::from(self.steps) * (WIDTH / width).min(1.0)) as u32;
         let is_short = lines < LINES;
         let passes = (PASSES * lines / f64::from(self.batch)).min(f64::from(u32::MAX)) as u32;
         let steps = if is_short { passes.max(LEAST_STEPS).min(most) } else { most };
@@ -143,8 +143,8 @@ const PASSES: f64 = 200.0;
 pub(crate) const LEAST_STEPS: u32 = 1000;
 /// Training lines from which on the recipe holds as it is: somewhat fewer than the names have.
 const LINES: f64 = 25_000.0;
-/// Characters of a line in the mean up to which steps are the recipe's.
-const LETTERS: f64 = 12.5;
+/// Positions computed for a line, in the mean, up to which steps are the recipe's: those of the names, and 1 % more.
+const WIDTH: f64 = 8.53;
 /// Weight decay that a short list comes to at most, for each unit of learning rate.
 const MOST_DECAY: f64 = 5.0;
 /// Parameters for each line that need no dropout.
@@ -164,10 +164,10 @@ const FINAL_RATE: f64 = 0.01;
 
 impl Settings {
     /// The settings of the network `config` of `parameters` parameters, which is trained by `recipe` on `lines` training
-    /// lines of `letters` characters in the mean.
-    pub(crate) fn new(config: &str, recipe: Recipe, parameters: usize, lines: usize, letters: f64) -> Self {
+    /// lines, for each of which it computes `width` positions in the mean.
+    pub(crate) fn new(config: &str, recipe: Recipe, parameters: usize, lines: usize, width: f64) -> Self {
         let Recipe { steps, batch, learning_rate, weight_decay, averaging, dropout } =
-            recipe.for_list(parameters, lines, letters);
+            recipe.for_list(parameters, lines, width);
         Self {
             config: config.to_owned(),
             steps,
