@@ -29,9 +29,9 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// The settings that train it on a list of `lines` training lines of `letters` characters in the mean.
-    pub(crate) fn settings(&self, lines: usize, letters: f64) -> Settings {
-        Settings::new(self.name, self.recipe, self.network.parameters(), lines, letters)
+    /// The settings that train it on a list of `lines` training lines, for which it computes `width` positions in the mean.
+    pub(crate) fn settings(&self, lines: usize, width: f64) -> Settings {
+        Settings::new(self.name, self.recipe, self.network.parameters(), lines, width)
     }
 
     /// Its room, positions and symbols: “16 × 64”.
@@ -102,7 +102,7 @@ pub(crate) static FAMILIES: [Family; 8] = [
     Family {
         name: DEFAULT_ELSEWHERE,
         rooms: every_room!(ConvolutionMedium),
-        recipe: Recipe { averaging: 0.999, ..Recipe::new(6000, 128, 4e-3) },
+        recipe: Recipe { averaging: 0.999, ..Recipe::new(9000, 128, 4e-3) },
         ending: (1600, 8),
     },
     Family {

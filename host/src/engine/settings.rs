@@ -80,20 +80,19 @@ impl Recipe {
         Self { steps, batch, learning_rate, weight_decay: 0.01, averaging: 0.0, dropout: 0.0 }
     }
 
-    /// Fits this recipe to a network of `parameters` parameters and a list of `lines` training lines of `letters`
-    /// characters in the mean.
+    /// Fits this recipe to a network of `parameters` parameters and a list of `lines` training lines, for which `width`
+    /// positions are computed in the mean.
     ///
-    /// Lines longer than [`LETTERS`] in the mean divide the steps, so that a run takes no longer. A list shorter than
+    /// More positions than [`WIDTH`] divide the steps, so that a run takes no longer. A list shorter than
     /// [`LINES`] lines is passed over at most [`PASSES`] times, in at least [`LEAST_STEPS`] steps.
-    ///
     ///
     /// The fewer lines, the more has to keep the network from learning them by heart. Weight decay grows as 1/lines, up
     /// to [`MOST_DECAY`]. Each doubling of the parameters a line above [`PARAMETERS_A_LINE`] adds [`DROPOUT_A_DOUBLING`]
     /// of dropout, up to [`MOST_DROPOUT`]. Where steps are fewer than the recipe's, the average spans at most a twentieth
     /// of them.
-    fn for_list(self, parameters: usize, lines: usize, letters: f64) -> Self {
+    fn for_list(self, parameters: usize, lines: usize, width: f64) -> Self {
         let lines = lines.max(1) as f64;
-        let most = (f64::from(self.steps) * (LETTERS / letters).min(1.0)) as u32;
+        let most = (f64::from(self.steps) * (WIDTH / width).min(1.0)) as u32;
         let is_short = lines < LINES;
         let passes = (PASSES * lines / f64::from(self.batch)).min(f64::from(u32::MAX)) as u32;
         let steps = if is_short { passes.max(LEAST_STEPS).min(most) } else { most };
@@ -146,8 +145,8 @@ const PASSES: f64 = 200.0;
 pub(crate) const LEAST_STEPS: u32 = 1000;
 /// Training lines from which on the recipe holds unchanged: somewhat fewer than the names have.
 const LINES: f64 = 25_000.0;
-/// Mean characters of a line up to which steps are the recipe's.
-const LETTERS: f64 = 12.5;
+/// Mean positions computed for a line up to which steps are the recipe's: those of the names, and 1 % more.
+const WIDTH: f64 = 8.53;
 /// Most weight decay of a short list, for each unit of learning rate.
 const MOST_DECAY: f64 = 5.0;
 /// Parameters for each line that need no dropout.
@@ -167,10 +166,10 @@ const FINAL_RATE: f64 = 0.01;
 
 impl Settings {
     /// The default settings of the network `config` of `parameters` parameters with the recipe `recipe`, for `lines`
-    /// training lines of `letters` characters in the mean.
-    pub(crate) fn new(config: &str, recipe: Recipe, parameters: usize, lines: usize, letters: f64) -> Self {
+    /// training lines, for which it computes `width` positions in the mean.
+    pub(crate) fn new(config: &str, recipe: Recipe, parameters: usize, lines: usize, width: f64) -> Self {
         let Recipe { steps, batch, learning_rate, weight_decay, averaging, dropout } =
-            recipe.for_list(parameters, lines, letters);
+            recipe.for_list(parameters, lines, width);
         Self {
             config: config.to_owned(),
             steps,

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use micro_diffusion::length::Lengths;
+use micro_diffusion::product::width_of;
 use micro_diffusion::text::Alphabet;
 use sha2::{Digest, Sha256};
 
@@ -237,10 +238,11 @@ impl Corpus {
         Ok(Language { alphabet, lengths })
     }
 
-    /// Mean characters of a training line.
-    pub(crate) fn mean_length(&self) -> f64 {
-        let characters: usize = self.training.iter().map(|line| length_of(line)).sum();
-        characters as f64 / self.training.len().max(1) as f64
+    /// Mean positions that a network of `positions` computes for a training line.
+    pub(crate) fn mean_width(&self, positions: usize) -> f64 {
+        let width = |line: &String| width_of(length_of(line), positions);
+        let widths: usize = self.training.iter().map(width).sum();
+        widths as f64 / self.training.len().max(1) as f64
     }
 
     /// SHA-256 of the training lines in their order and the alphabet, on which training depends.

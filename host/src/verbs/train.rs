@@ -173,7 +173,9 @@ fn settings_of(
     RunSettings {
         training: options.over(match stored {
             Some(settings) => settings.training.clone(),
-            None => config.settings(corpus.training.len(), corpus.mean_length()),
+            None => {
+                config.settings(corpus.training.len(), corpus.mean_width(config.network.shape().positions))
+            }
         }),
         development: options.development || stored.is_some_and(|settings| settings.development),
         data_sha256: corpus.digest(),
