@@ -276,9 +276,13 @@ fn results_go_to_stdout_and_json_is_one_line() {
 #[test]
 fn nothing_is_coloured_or_animated_off_a_terminal() {
     let scene = Scene::new();
-    for arguments in
-        [&["sample", "--trace"][..], &["sweep"], &["noise", "emma"], &["eval", "--num", "9"], &["inspect"]]
-    {
+    for arguments in [
+        &["sample", "--trace"][..],
+        &["sweep"],
+        &["noise", "emma"],
+        &["eval", "--num", "9", "--orders", "2", "--lines", "50"],
+        &["inspect"],
+    ] {
         let output = scene.run(arguments);
         assert!(
             output.status.success() && !output.stdout.is_empty(),
@@ -1989,7 +1993,8 @@ fn a_terminal_is_wide_enough_for_all_that_is_printed() {
         vec!["score", "--model", "words", "a long line of words 1"],
         vec!["eval", "--num", "50", "--orders", "2", "--lines", "20"],
         vec!["sample", "--model", "no such model"],
-        vec!["export", "--model", "built-in", "--quantize", "int8", "--format", "c", "--out", "names.h"],
+        vec!["export", "--model", "built-in", "--format", "c", "--out", "names.h"],
+        vec!["export", "--model", "built-in-int4", "--format", "c", "--out", "names.h"],
         vec![
             "train",
             "--input",

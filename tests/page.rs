@@ -228,20 +228,26 @@ fn a_page_says_what_it_lacks() {
     assert!(success && said.contains("lines of names.txt are marked, and one new name in 1024"), "{said}");
 
     let (success, _, said) = export(&["--model", "built-in"]);
+    assert!(!success && said.contains("floats only") && said.contains("--model built-in-int4"), "{said}");
+    let (success, _, said) = export(&["--model", "built-in-int4", "--out", "built-in.html"]);
+    assert!(success && said.contains("lines of the built-in names are marked"), "{said}");
+    copy("names.mdm", "floats.mdm");
+    let (success, _, said) = export(&["--model", "floats.mdm", "--input", "names.txt"]);
     let (_, command) = said.trim().split_once("round them with: micro-diffusion ").unwrap();
     assert!(!success && said.contains("its weights are floats, and a page draws from integers"), "{said}");
     let (success, _, said) = run(folder.path(), &command.split(' ').collect::<Vec<_>>());
-    assert!(success && said.contains("lines of the built-in names are marked"), "{command}: {said}");
-    let rounded = folder.path().join("names.html");
+    assert!(success && said.contains("lines of names.txt are marked"), "{command}: {said}");
+    let rounded = folder.path().join("floats.html");
     assert!(fs::metadata(&rounded).unwrap().len() <= MOST_BYTES);
-    stdout(folder.path(), &["export", "--model", "built-in", "--format", "int8", "--out", "names.int8.mdm"]);
+    let integers = ["export", "--model", "floats.mdm", "--format", "int8", "--out", "names.int8.mdm"];
+    stdout(folder.path(), &[&integers[..], &["--input", "names.txt"]].concat());
     if has_node() {
         let expected = stdout(folder.path(), &["sample", "--model", "names.int8.mdm", "--num", "5"]);
         assert_eq!(drawn(&rounded, &["random", "0.68", "1", "5"]), expected);
     }
     assert!(fs::read_to_string(&rounded).unwrap().contains(r#""source":null,"#));
     let (success, _, said) = export(&["--quantize", "int8"]);
-    assert!(!success && said.contains("--model built-in"), "{said}");
+    assert!(!success && said.contains("name floats with --model"), "{said}");
     let (success, _, said) = run(folder.path(), &["export", "--format", "mdm", "--quantize", "int8"]);
     assert!(!success && said.contains("--quantize goes with --format c, arduino and html"), "{said}");
 

@@ -90,8 +90,12 @@ fn an_arduino_library_is_complete() {
 fn an_arduino_library_says_what_it_needs() {
     let folder = TempDir::new().unwrap();
     let path = folder.path();
-    let export = ["export", "--format", "arduino", "--model", "built-in", "--out", "names", "--name", "n"];
-    let said = bad(path, &export);
+    fs::copy(project().join("data/names.mdm"), path.join("floats.mdm")).unwrap();
+    let export = ["export", "--format", "arduino", "--out", "names", "--name", "n", "--model"];
+    let said = bad(path, &[&export[..], &["built-in"]].concat());
+    assert!(said.contains("floats only") && said.contains("--model built-in-int4"), "{said}");
+    good(path, &[&export[..], &["built-in-int4"]].concat());
+    let said = bad(path, &[&export[..], &["floats.mdm"]].concat());
     let advice = pasted(&said);
     let said = program(path, &advice[..]);
     assert!(said.status.success() && path.join("names/src/n_model.h").exists());

@@ -42,7 +42,7 @@ static BUILT_IN: [BuiltIn; 2] = [
     BuiltIn {
         name: "built-in",
         source: "the built-in model",
-        bytes: include_bytes!("../../../data/names.mdm"),
+        bytes: include_bytes!("../../../data/transformer.mdm"),
     },
     BuiltIn {
         name: BUILT_IN_INT4,

@@ -20,6 +20,7 @@ use micro_diffusion::dtype::Dtype;
 
 use crate::cli::{ExportOptions, Outcome};
 use crate::engine::description::dtype_name;
+use crate::engine::network::NumberFormat;
 use crate::engine::quantise;
 use crate::files::arduino;
 use crate::files::c_sampler::CSampler;
@@ -60,8 +61,7 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
     }
     if page && named.is_none() && options.quantize.is_some() {
         bail!(
-            "the model of the page is in integers already, and --quantize rounds floats: leave it out, or give the floats with \
-             --model built-in"
+            "the model of the page is in integers already, and --quantize rounds floats: leave it out, or name floats with --model"
         );
     }
     let mut bytes = ModelBytes::load(named.or(page.then_some(Path::new(BUILT_IN_INT4))))?;
@@ -102,8 +102,8 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
     replace(&out, &bytes)?;
     terminal::say(&format!("wrote {}: {} bytes, from {}", out.display(), bytes.len(), model.source));
     if options.format == FileFormat::C && written.file.dtype() == Dtype::F32 {
-        let advice = match model.config.network.format(Dtype::Int8) {
-            Ok(_) => with_quantize(&model, options),
+        let advice = match number_format(&model, Dtype::Int8) {
+            Ok(_) => with_quantize(&model, options, Dtype::Int8),
             Err(error) => error.to_string(),
         };
         terminal::say(&terminal::note(&format!(
@@ -111,6 +111,16 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
         )));
     }
     Ok(Outcome::Done)
+}
+
+/// The network of `model` in numbers of `dtype`; for a built-in one of floats only, the error names the integers beside it.
+fn number_format(model: &Model, dtype: Dtype) -> anyhow::Result<&'static dyn NumberFormat> {
+    model.config.network.format(dtype).map_err(|error| match model.comes_along() {
+        true => {
+            anyhow::anyhow!("{error}, or take the names in integers that come along: --model {BUILT_IN_INT4}")
+        }
+        false => error,
+    })
 }
 
 /// Collects the tensors of `model`, of floats, for source code.
@@ -125,12 +135,13 @@ fn source<'a>(model: &Model<'a>) -> anyhow::Result<SourceCode<'a>> {
     })
 }
 
-/// The command of `options` with `--quantize`, for a `model` of floats.
-fn with_quantize(model: &Model, options: &ExportOptions) -> String {
+/// The command of `options` that first rounds the floats of `model` to `dtype`.
+fn with_quantize(model: &Model, options: &ExportOptions, dtype: Dtype) -> String {
     let mut command = format!(
-        "micro-diffusion export --format {} --model {} --quantize int8",
+        "micro-diffusion export --format {} --model {} --quantize {}",
         options.format.name(),
-        quoted(Path::new(model.argument()))
+        quoted(Path::new(model.argument())),
+        dtype_name(dtype)
     );
     let files = [("out", &options.out), ("input", &options.input)];
     for (option, file) in files.into_iter().filter_map(|(option, file)| Some((option, file.as_ref()?))) {
@@ -147,13 +158,12 @@ fn html(model: &Model, rounded: Option<&Model>, options: &ExportOptions) -> anyh
     if model.file.dtype() == Dtype::F32 && rounded.is_none() {
         // With more 8-bit weights than this, a page is too large.
         const LARGE: usize = 200_000;
-        let bytes = model.config.network.format(Dtype::Int8)?.chip_bytes(model.language()).file;
+        let bytes = number_format(model, Dtype::Int8)?.chip_bytes(model.language()).file;
+        let dtype = if bytes < LARGE { Dtype::Int8 } else { Dtype::Int4 };
         bail!(
-            "{}: its weights are floats, and a page draws from integers; round them with: micro-diffusion export --format html \
-             --model {} --quantize {}",
+            "{}: its weights are floats, and a page draws from integers; round them with: {}",
             model.source,
-            quoted(Path::new(model.argument())),
-            dtype_name(if bytes < LARGE { Dtype::Int8 } else { Dtype::Int4 })
+            with_quantize(model, options, dtype)
         );
     }
     let preparation = options.list.over(&Preparation::default());
@@ -194,11 +204,11 @@ fn library(model: &Model, prefix: &Prefix, out: &Path, options: &ExportOptions) 
         bail!("a library is a folder and does not go to stdout; name the folder with --out");
     }
     if model.file.dtype() == Dtype::F32 {
-        model.config.network.format(Dtype::Int8)?;
+        number_format(model, Dtype::Int8)?;
         bail!(
             "{}: an Arduino library computes in integers, and these weights are floats; round them with: {}",
             model.source,
-            with_quantize(model, options)
+            with_quantize(model, options, Dtype::Int8)
         );
     }
     let sampler = sampler(model, prefix)?;
@@ -215,7 +225,7 @@ fn library(model: &Model, prefix: &Prefix, out: &Path, options: &ExportOptions) 
 
 /// Rounds `model` to `dtype`; the report goes to stderr.
 fn integers(model: &Model, dtype: Dtype, options: &ExportOptions) -> anyhow::Result<Vec<u8>> {
-    let format = model.config.network.format(dtype)?;
+    let format = number_format(model, dtype)?;
     if model.file.dtype() == dtype {
         terminal::say(&format!("{} is {} already", model.source, dtype_name(dtype)));
         return Ok(model.bytes().to_vec());
