@@ -56,10 +56,10 @@ fn compare(tools: Tools, program: &'static str, chips: &[Chip], expected_lines: 
     }
 }
 
-/// Names and a checksum over all scores, from 100 seeds with each of five samplers.
+/// Names and a checksum over all scores, from 100 seeds with each of four samplers.
 fn sampling(programs: &[&'static str], chips: &[Chip]) {
     let Some(tools) = tools() else { return };
-    programs.iter().for_each(|program| compare(tools, program, chips, 500));
+    programs.iter().for_each(|program| compare(tools, program, chips, 400));
 }
 
 #[test]

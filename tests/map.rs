@@ -729,24 +729,21 @@ fn size(source: &Source) -> (usize, usize) {
 
 /// The rows of the table of sizes: each part with its files, in the order of `lib.rs`, which itself counts for the whole.
 fn sizes(core: &[Source]) -> String {
-    let mut parts: Vec<(String, Vec<(String, (usize, usize))>)> = Vec::new();
     let sizes: BTreeMap<&str, _> = core.iter().map(|source| (source.name.as_str(), size(source))).collect();
-    for (part, file) in reading_order(core) {
-        let size = *sizes.get(file.as_str()).unwrap_or_else(|| panic!("core/src/{file}.rs is gone"));
-        match parts.iter_mut().find(|(other, _)| *other == part) {
-            Some((_, files)) => files.push((file, size)),
-            None => parts.push((part, vec![(file, size)])),
-        }
-    }
-    let listed: usize = parts.iter().map(|(_, files)| files.len()).sum();
-    assert_eq!(listed + 1, core.len(), "lib.rs lists every other file of the core under a heading");
+    let order = reading_order(core);
+    assert_eq!(order.len() + 1, core.len(), "lib.rs lists every other file of the core under a heading");
     let sum =
         |sizes: &mut dyn Iterator<Item = (usize, usize)>| sizes.fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
-    let mut rows = String::new();
-    for (part, files) in parts {
-        let (code, comment) = sum(&mut files.iter().map(|(_, size)| *size));
+    let (mut rows, mut seen) = (String::new(), BTreeSet::new());
+    for (part, _) in &order {
+        if !seen.insert(part) {
+            continue;
+        }
+        let files: Vec<_> = order.iter().filter(|(other, _)| other == part).map(|(_, file)| file).collect();
+        let (code, comment) = sum(&mut files.iter().map(|file| sizes[file.as_str()]));
         writeln!(rows, "| **{part}** | **{code}** | **{comment}** |").unwrap();
-        for (file, (code, comment)) in files {
+        for file in files {
+            let (code, comment) = sizes[file.as_str()];
             writeln!(rows, "| `{file}.rs` | {code} | {comment} |").unwrap();
         }
     }

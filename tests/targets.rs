@@ -30,8 +30,8 @@ const WASM32: Target =
 
 /// Lines of hashes of trained weights: as many as networks are trained.
 const TRAINED: usize = 8;
-/// Lines of drawn texts: five of each of four samplers, of every network, of three in two sizes of integers, of five files.
-const DRAWN: usize = 5 * 4 * (TRAINED + 3 * 2 + 5);
+/// Lines of drawn texts: five of each of three samplers, of every network, of three in two sizes of integers, of five files.
+const DRAWN: usize = 5 * 3 * (TRAINED + 3 * 2 + 5);
 
 fn folder() -> PathBuf {
     project().join("tests/targets")
