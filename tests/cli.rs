@@ -2145,13 +2145,13 @@ fn a_line_of_stdin_that_cannot_be_scored_is_named_and_the_others_are_scored() {
         let output = child.wait_with_output().unwrap();
         (output.status.code(), text(&output.stdout), text(&output.stderr))
     };
-    let (code, printed, said) = run(&["score", "-"], "emma\nAva\n\njosephinemarie\nxqzk\n");
+    let (code, printed, said) = run(&["score", "-"], "emma\nAva\n\njosephinemarieanne\nxqzk\n");
     assert_eq!((code, printed), (Some(1), scene.good(&["score", "emma", "xqzk"])));
     for part in [
         "line 2 of stdin: ",
         "“A” of “Ava”",
         "line 4 of stdin: ",
-        "14 characters",
+        "18 characters",
         "2 lines of stdin could not",
     ] {
         assert!(said.contains(part), "{part}: {said}");
@@ -2170,7 +2170,7 @@ fn bench_measures_the_defaults_and_inspect_calls_a_network_what_the_options_do()
         serde_json::from_str(&scene.good(&["sample", "--json", "--num", "1"])).unwrap();
     assert_eq!((&json["sampler"], &json["temperature"]), (&sample["sampler"], &sample["temperature"]));
     let inspected = scene.good(&["inspect"]);
-    assert!(inspected.contains("network (--config)          perceptron\n"), "{inspected}");
+    assert!(inspected.contains("network (--config)          transformer\n"), "{inspected}");
     assert!(!inspected.contains("\nconfig"), "{inspected}");
 }
 
