@@ -166,7 +166,7 @@ const FINAL_RATE: f64 = 0.01;
 
 impl Settings {
     /// The default settings of the network `config` of `parameters` parameters with the recipe `recipe`, for `lines`
-    /// training lines, for which it computes `width` positions in the mean.
+    /// training lines. The network computes `width` positions of a line in the mean.
     pub(crate) fn new(config: &str, recipe: Recipe, parameters: usize, lines: usize, width: f64) -> Self {
         let Recipe { steps, batch, learning_rate, weight_decay, averaging, dropout } =
             recipe.for_list(parameters, lines, width);
