@@ -206,15 +206,15 @@ fn patterns_are_met_or_refused() {
         let again = ["sample", "--pattern", "*an*", "--num", "200", "--threads", threads];
         assert_eq!(scene.good(&again), within, "{threads} threads");
     }
-    scene.bad(&["sample", "--pattern", "abcdefghijklm"], 1, &["13 letters", "at most 12"]);
+    scene.bad(&["sample", "--pattern", "abcdefghijklmnopq"], 1, &["17 letters", "at most 16"]);
     scene.bad(&["sample", "--pattern", "ab", "--length", "3"], 1, &["have 2 letters", "--length"]);
     scene.bad(&["sample", "--pattern", "?", "--length", "3"], 1, &["have 1 letter;", "--length"]);
     scene.bad(&["sample", "--pattern", "*a*n*", "--length", "1"], 1, &["at least 2 letters", "--length"]);
-    scene.bad(&["sample", "--pattern", "*a*", "--length", "13"], 1, &["13 letters", "at most 12"]);
+    scene.bad(&["sample", "--pattern", "*a*", "--length", "17"], 1, &["17 letters", "at most 16"]);
     scene.bad(&["sample", "--pattern", "a\\"], 1, &["a backslash needs a character"]);
     scene.bad(&["sample", "--pattern", ""], 2, &["--pattern"]);
-    scene.bad(&["sample", "--length", "13"], 1, &["13 letters", "at most 12", "--length"]);
-    let output = scene.run(&["sample", "--length", "13"]);
+    scene.bad(&["sample", "--length", "17"], 1, &["17 letters", "at most 16", "--length"]);
+    let output = scene.run(&["sample", "--length", "17"]);
     assert!(!text(&output.stderr).contains('*'), "nobody gave a pattern");
 }
 
@@ -1589,8 +1589,20 @@ fn a_run_is_scored_on_its_own_text_and_split() {
 #[test]
 fn scores_agree_with_each_other() {
     let scene = Scene::new();
+    scene.write("names.mdm", include_bytes!("../data/names.mdm"));
     let eval = |more: &[&str]| -> serde_json::Value {
-        let eval = ["eval", "--json", "--num", "0", "--input", "names.txt", "--orders", "16"];
+        let eval = [
+            "eval",
+            "--json",
+            "--model",
+            "names.mdm",
+            "--num",
+            "0",
+            "--input",
+            "names.txt",
+            "--orders",
+            "16",
+        ];
         serde_json::from_str(&scene.good(&[&eval[..], more].concat())).unwrap()
     };
     let number = |report: &serde_json::Value, key: &str| report[key].as_f64().unwrap();
@@ -1701,7 +1713,7 @@ fn texts_are_scored_as_lines_of_a_list_are() {
     assert_eq!(text(&child.wait_with_output().unwrap().stdout), printed);
 
     scene.bad(&["score", "emma", "Ava"], 1, &["“A”", "“Ava”", "abcdefghijklm"]);
-    scene.bad(&["score", "josephinemarie"], 1, &["“josephinemarie”", "14 characters", "at most 12"]);
+    scene.bad(&["score", "josephinemarieanne"], 1, &["“josephinemarieanne”", "18 characters", "at most 16"]);
     for empty in ["", " ", "\n"] {
         scene.bad(&["score", empty], 1, &["empty", "score emma"]);
     }
