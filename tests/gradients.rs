@@ -21,7 +21,7 @@ use micro_diffusion::activation::{
 };
 use micro_diffusion::attention::{Heads, attention_backward, attention_forward};
 use micro_diffusion::convolution::Convolution;
-use micro_diffusion::denoiser::{Architecture, Example, Model};
+use micro_diffusion::denoiser::{Answers, Architecture, Example, Model};
 use micro_diffusion::dropout::Dropout;
 use micro_diffusion::embedding::{Embedding, embed, embed_backward, embed_backward_from_end};
 use micro_diffusion::integer::{Int4, IntegerMlp, IntegerModel, PRICE};
@@ -732,7 +732,7 @@ fn check_examples<M: Model<L, V>, const L: usize, const V: usize>(
     let loss = |parameters: &[f64]| -> f64 {
         let mut losses = vec![f64::NAN; examples.len()];
         let view = M::view(parameters).unwrap();
-        M::forward_backward(Plain, Activation::Relu, view, examples, symbols, &mut records, &mut losses);
+        M::forward_backward(Plain, Activation::Relu, view, examples, Answers::hard(symbols), &mut records, &mut losses);
         losses.iter().sum()
     };
     let slopes = match M::SHAPE.architecture {
@@ -765,7 +765,7 @@ fn check_steps_of_model<M: Model<L, V>, const L: usize, const V: usize>(symbols:
     let (mut records, mut losses) =
         (vec![f64::NAN; examples.len() * M::RECORD], vec![f64::NAN; examples.len()]);
     let view = M::view(&parameters[..]).unwrap();
-    M::forward_backward(Plain, activation, view, &examples, symbols, &mut records, &mut losses);
+    M::forward_backward(Plain, activation, view, &examples, Answers::hard(symbols), &mut records, &mut losses);
     let mut gradient = vec![0.0; M::PARAMETERS];
     add_gradient::<M, _, _, L, V>(Plain, &examples, &records, &mut gradient);
     let mut hidden: Vec<Hidden> = examples.iter().map(|_| Hidden::new(activation)).collect();

@@ -7,7 +7,7 @@ use micro_diffusion::activation::{Activation, Steps, relu_forward};
 use micro_diffusion::attention::{Heads, attention_backward, attention_forward};
 use micro_diffusion::bound::negative_log_probability;
 use micro_diffusion::convolution::Convolution;
-use micro_diffusion::denoiser::{Architecture, Denoiser, Example, Model};
+use micro_diffusion::denoiser::{Answers, Architecture, Denoiser, Example, Model};
 use micro_diffusion::dropout::Dropout;
 use micro_diffusion::embedding::{Embedding, embed, embed_backward, embed_backward_from_end};
 use micro_diffusion::kernels::Plain;
@@ -701,7 +701,7 @@ fn run<M: Model<L, V>, const L: usize, const V: usize>(
     for next in splits.iter().map(|split| M::boundary(batch, *split)).chain([batch.len()]) {
         let (shard, losses) = (&batch[first..next], &mut losses[first..next]);
         let mut records = vec![f32::NAN; shard.len() * M::RECORD];
-        M::forward_backward(Plain, activation, view, shard, symbols, &mut records, losses);
+        M::forward_backward(Plain, activation, view, shard, Answers::hard(symbols), &mut records, losses);
         add_gradient::<M, _, _, L, V>(Plain, shard, &records, &mut gradient);
         first = next;
     }
@@ -755,7 +755,7 @@ fn check_room<M: Model<L, V>, const L: usize, const V: usize>() {
     let example = Example { clean, weights: [1.0; L], ..Example::EMPTY };
     let (mut record, mut loss) = (vec![f32::NAN; M::RECORD], [f32::NAN]);
     let view = M::view(&parameters).unwrap();
-    M::forward_backward(Plain, Activation::Relu, view, &[example], V, &mut record, &mut loss);
+    M::forward_backward(Plain, Activation::Relu, view, &[example], Answers::hard(V), &mut record, &mut loss);
     assert!(loss[0].is_finite());
     let unwritten = record.iter().rev().take_while(|x| x.is_nan()).count();
     let filled = match M::SHAPE.architecture {
@@ -802,7 +802,7 @@ fn check_inference<M: Model<L, V>, const L: usize, const V: usize>(symbols: usiz
     let rows = L.max(7);
     let batch = batch::<L>(rows, symbols as u8);
     let (mut records, mut losses) = (vec![f32::NAN; rows * M::RECORD], vec![f32::NAN; rows]);
-    M::forward_backward(Plain, Activation::Relu, view, &batch, symbols, &mut records, &mut losses);
+    M::forward_backward(Plain, Activation::Relu, view, &batch, Answers::hard(symbols), &mut records, &mut losses);
     for (example, loss) in batch.iter().zip(losses) {
         let scores = all_scores(&mut floats, example.shown());
         assert_eq!(scores, all_scores(&mut stored, example.shown()), "floats and bytes");
@@ -852,7 +852,7 @@ fn trained<M: Model<L, V>, const L: usize, const V: usize>(
     let (mut losses, mut gradient) = (vec![before; batch.len()], vec![0.0; M::PARAMETERS]);
     let mut records = vec![before; batch.len() * M::RECORD];
     let view = M::view(parameters).unwrap();
-    M::forward_backward(Plain, activation, view, batch, V, &mut records, &mut losses);
+    M::forward_backward(Plain, activation, view, batch, Answers::hard(V), &mut records, &mut losses);
     add_gradient::<M, _, _, L, V>(Plain, batch, &records, &mut gradient);
     assert!(losses.iter().chain(&gradient).all(|number| number.is_finite()), "{:?}", M::SHAPE);
     (bits(&losses), bits(&gradient))

@@ -32,7 +32,7 @@ fn on_threads<M: Step<L, V>, const L: usize, const V: usize>(run: Run, threads: 
         M::step(
             Setup { threads, symbols: run.symbols, activation: run.activation, longer: &longer },
             &rates(step),
-            Batch { examples: &batch, next: &mut next, records: &mut records, losses },
+            Batch { examples: &batch, soft: &run.soft::<L, V>(step), next: &mut next, records: &mut records, losses },
             Parameters { weights, m, v, average },
             &|row, out| {
                 drawn[row].fetch_add(1, Ordering::Relaxed);

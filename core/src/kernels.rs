@@ -17,7 +17,7 @@ use crate::math::{Real, Stored};
 use crate::normalisation;
 use crate::product::{self, Store};
 use crate::rounding::{self, Grid};
-use crate::softmax::{self, Target};
+use crate::softmax::{self, Answer, Target};
 
 /// What computes: each function is the one of its name in the file that documents it.
 pub trait Kernels<R: Real>: Copy + Send + Sync {
@@ -144,13 +144,13 @@ pub trait Kernels<R: Real>: Copy + Send + Sync {
     /// [`cross_entropy_of_positions`](crate::softmax::cross_entropy_of_positions).
     fn cross_entropy_of_positions(
         self,
-        clean: &[u8],
+        answers: &[Answer],
         weights: &[f32],
         symbols: usize,
         z: &mut [R],
         losses: &mut [R],
     ) {
-        softmax::cross_entropy_of_positions(clean, weights, symbols, z, losses);
+        softmax::cross_entropy_of_positions(answers, weights, symbols, z, losses);
     }
 
     /// [`rms_norm_forward`](crate::normalisation::rms_norm_forward) with the correctly rounded square root.

@@ -15,7 +15,7 @@
 //! Source: K. He et al., "Deep Residual Learning for Image Recognition", 2016, for the skip connection.
 
 use crate::activation::Activation;
-use crate::denoiser::{Architecture, Denoiser, Example, Model, Score, Shape, all_rows, initialise};
+use crate::denoiser::{Answers, Architecture, Denoiser, Example, Model, Score, Shape, all_rows, initialise};
 use crate::kernels::Kernels;
 use crate::math::{Real, Stored};
 use crate::mlp::{
@@ -146,7 +146,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
         activation: Activation,
         parameters: Self::View<'_, R>,
         shard: &[Example<L>],
-        symbols: usize,
+        answers: Answers,
         records: &mut [R],
         losses: &mut [R],
     ) {
@@ -174,7 +174,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
             let weight = parameters.output[position].as_flattened();
             let layer = (weight, &parameters.output_bias[position][..]);
             let Some(d_logits) = block_mut(d_logits, position, rows.saturating_mul(V)) else { return };
-            output_forward(kernels, position, layer, symbols, shard, hidden, d_logits, losses);
+            output_forward(kernels, position, layer, answers, shard, hidden, d_logits, losses);
             output_backward(kernels, position, weight, shard, d_logits, d_second);
         }
         d_first.copy_from_slice(d_second);

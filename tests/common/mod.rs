@@ -7,7 +7,7 @@ pub mod tolerance;
 pub mod training;
 
 use micro_diffusion::activation::Activation;
-use micro_diffusion::denoiser::{Denoiser, Example, Model, Score};
+use micro_diffusion::denoiser::{Answers, Denoiser, Example, Model, Score};
 use micro_diffusion::dropout::Dropout;
 use micro_diffusion::kernels::{Kernels, Plain};
 use micro_diffusion::math::Real;
@@ -62,7 +62,7 @@ pub fn loss_and_gradient<M: Model<L, V>, const L: usize, const V: usize>(
     let mut records = vec![f64::NAN; batch.len() * M::RECORD];
     let mut losses = vec![f64::NAN; batch.len()];
     let view = M::view(parameters).unwrap();
-    M::forward_backward(Plain, Activation::Relu, view, batch, symbols, &mut records, &mut losses);
+    M::forward_backward(Plain, Activation::Relu, view, batch, Answers::hard(symbols), &mut records, &mut losses);
     let mut gradient = vec![0.0; M::PARAMETERS];
     add_gradient::<M, _, _, L, V>(Plain, batch, &records, &mut gradient);
     (losses, gradient)

@@ -2,7 +2,7 @@
 
 use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::{Adam, AdamStep, average_rate};
-use micro_diffusion::denoiser::{Example, Model};
+use micro_diffusion::denoiser::{Answers, Example, Model};
 use micro_diffusion::dropout::Dropout;
 use micro_diffusion::kernels::Kernels;
 use micro_diffusion::rng::{Purpose, Stream};
@@ -58,7 +58,7 @@ impl Run {
             let State { weights, m, v, average, losses } = &mut state;
             let mut records = vec![f32::NAN; batch.len() * M::RECORD];
             let view = M::view(&*weights).expect("as long as the view asks");
-            M::forward_backward(kernels, self.activation, view, &batch, self.symbols, &mut records, losses);
+            M::forward_backward(kernels, self.activation, view, &batch, Answers::hard(self.symbols), &mut records, losses);
             let mut gradient = vec![0.0; M::PARAMETERS];
             let mut rest = &mut gradient[..];
             for (number, tensor) in M::TENSORS.iter().enumerate() {

@@ -24,7 +24,7 @@ macro_rules! implement_kernels {
             use ::micro_diffusion::math::Stored;
             use ::micro_diffusion::product::{self, Store};
             use ::micro_diffusion::rounding::{self, Grid};
-            use ::micro_diffusion::softmax::{self, Target};
+            use ::micro_diffusion::softmax::{self, Answer, Target};
             use ::micro_diffusion::{kernels, linear, normalisation};
 
             $($(
@@ -88,8 +88,8 @@ macro_rules! each_kernel {
                     targets: &[Target], z: &mut [f32], outputs: usize, symbols: usize, losses: &mut [f32]
                 ) = softmax::cross_entropy_of_rows(targets, z, outputs, symbols, losses);
                 fn cross_entropy_of_positions (
-                    clean: &[u8], weights: &[f32], symbols: usize, z: &mut [f32], losses: &mut [f32]
-                ) = softmax::cross_entropy_of_positions(clean, weights, symbols, z, losses);
+                    answers: &[Answer], weights: &[f32], symbols: usize, z: &mut [f32], losses: &mut [f32]
+                ) = softmax::cross_entropy_of_positions(answers, weights, symbols, z, losses);
                 fn rms_norm_forward [W] (gain: &[W], x: &[f32], y: &mut [f32], width: usize) =
                     normalisation::rms_norm_forward(gain, x, y, width, f32::sqrt);
                 fn rms_norm_backward (gain: &[f32], x: &[f32], d: &mut [f32], d_gain: &mut [f32], width: usize) =

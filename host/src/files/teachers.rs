@@ -1,0 +1,91 @@
+//! The teachers of a run: trained models, found, opened and held against its lines.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+
+use crate::files::corpus::{Corpus, Lines, Split};
+use crate::files::model::{Model, ModelBytes};
+use crate::files::room::length_of;
+use crate::files::run::TeacherFile;
+
+/// Reads the model file of each of the `paths`; those of a run that goes on are its `stored` ones.
+pub(crate) fn read(paths: &[PathBuf], stored: &[TeacherFile]) -> anyhow::Result<Vec<ModelBytes>> {
+    if !paths.is_empty() {
+        return paths.iter().map(|path| ModelBytes::load(Some(path))).collect();
+    }
+    let read = |teacher: &TeacherFile| {
+        ModelBytes::load(Some(&teacher.path)).with_context(|| {
+            format!(
+                "the run learns from the model {}; if that has moved, name all its teachers anew with --teacher",
+                teacher.path.display()
+            )
+        })
+    };
+    stored.iter().map(read).collect()
+}
+
+/// What the settings of a run keep of the models `read` from `paths`, or from where its `stored` ones are.
+pub(crate) fn described(paths: &[PathBuf], stored: &[TeacherFile], read: &[ModelBytes]) -> Vec<TeacherFile> {
+    let stored = stored.iter().map(|teacher| &teacher.path);
+    let named: Vec<&PathBuf> = if paths.is_empty() { stored.collect() } else { paths.iter().collect() };
+    let described =
+        |(path, bytes): (&PathBuf, &ModelBytes)| TeacherFile { path: path.clone(), sha256: bytes.sha256() };
+    named.into_iter().zip(read).map(described).collect()
+}
+
+/// Which of the models `read` were trained on lines that a run on a split of lines from `input` holds out, as far as is known.
+pub(crate) fn warnings(
+    read: &mut [ModelBytes],
+    (lines, split, input): (&Lines, Split, Option<&Path>),
+) -> anyhow::Result<Vec<String>> {
+    let warning = |bytes: &mut ModelBytes| {
+        let model = bytes.open()?;
+        Ok(model
+            .warning(lines, split, input)
+            .map(|warning| format!("the teacher {}: {warning}", model.source)))
+    };
+    read.iter_mut().filter_map(|bytes| warning(bytes).transpose()).collect()
+}
+
+/// Opens the models `read`, which are to teach a run on `corpus`.
+///
+/// # Errors
+/// A model of another alphabet, or without room for a training line.
+pub(crate) fn open<'a>(read: &'a mut [ModelBytes], corpus: &Corpus) -> anyhow::Result<Vec<Model<'a>>> {
+    let open = |bytes: &'a mut ModelBytes| {
+        let model = bytes.open()?;
+        let (source, alphabet) = (model.source, model.alphabet().characters());
+        ensure!(
+            alphabet == corpus.alphabet,
+            "the teacher {source} predicts other characters than the lines have: it knows “{alphabet}”, and the alphabet of {} is \
+             “{}”; take a teacher that was trained on these lines",
+            corpus.source,
+            corpus.alphabet
+        );
+        let most = model.file.shape().positions;
+        if let Some(line) = corpus.training.iter().find(|line| length_of(line) > most) {
+            bail!(
+                "the teacher {source} reads at most {most} characters, and “{line}” has {}; take a teacher with room for it, or \
+                 leave the longer lines out of the list",
+                length_of(line)
+            );
+        }
+        Ok(model)
+    };
+    read.iter_mut().map(open).collect()
+}
+
+/// Refuses a teacher that lies in the folder `out`, whose files a new run moves aside.
+pub(crate) fn refuse_inside(paths: &[PathBuf], out: &Path) -> anyhow::Result<()> {
+    let Ok(out) = out.canonicalize() else { return Ok(()) };
+    let inside = |path: &&PathBuf| path.canonicalize().is_ok_and(|path| path.starts_with(&out));
+    match paths.iter().find(inside) {
+        Some(path) => bail!(
+            "the teacher {} lies in the run folder {}, whose files a new run moves aside; give the run another --out",
+            path.display(),
+            out.display()
+        ),
+        None => Ok(()),
+    }
+}
