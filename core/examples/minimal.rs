@@ -59,8 +59,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         // 2. Denoise and go back: predict the masked symbols, and carry the error of the prediction backwards. The loss
         //    is a bound on −ln p(name | n), in nats: the expected cost of writing the name in any order.
         let view = Net::view(&weights).ok_or("the parameters are as long as the view asks")?;
-        let symbols = alphabet.symbols();
-        Net::forward_backward(Plain, Activation::Relu, view, &batch, Answers::hard(symbols), &mut records, &mut losses);
+        let answers = Answers::hard(alphabet.symbols());
+        Net::forward_backward(Plain, Activation::Relu, view, &batch, answers, &mut records, &mut losses);
         backward(&batch, &records, &mut gradient);
 
         // 3. Learn: one step of Adam against the gradient.

@@ -16,7 +16,7 @@
 //! the division nor the logarithm can fail.
 //!
 //! Source: I. Goodfellow, Y. Bengio, A. Courville, *Deep Learning*, 2016, equations 4.1 and 6.29; for a teacher's probabilities as
-//! the target, G. Hinton, O. Vinyals and J. Dean, "Distilling the Knowledge in a Neural Network", 2015, section 2, at temperature 1.
+//! the target, G. Hinton, O. Vinyals and J. Dean, "Distilling the Knowledge in a Neural Network", 2015, section 2, at temperature 1 (arXiv 1503.02531).
 
 use crate::linear::{LANES, sum_lanes};
 use crate::math::Real;

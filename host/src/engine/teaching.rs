@@ -10,8 +10,8 @@
 //! share λ. What the [cross-entropy](micro_diffusion::softmax) makes of it is (1 − λ) times the bound on −ln p of the text and λ
 //! times that of texts whose masked symbols the teachers draw. Teachers leave out no hidden value, and are the same in every step.
 //!
-//! Source: G. Hinton, O. Vinyals and J. Dean, "Distilling the Knowledge in a Neural Network", 2015; for an ensemble as the teacher
-//! of one network where the texts are few and passed over many times, K. Kim et al., "Pre-training under infinite compute", 2025.
+//! Source: G. Hinton, O. Vinyals and J. Dean, "Distilling the Knowledge in a Neural Network", 2015 (arXiv 1503.02531); for an
+//! ensemble as the teacher where there is little text, K. Kim et al., "Pre-training under infinite compute", 2025 (2509.14786).
 
 use micro_diffusion::denoiser::Example;
 

@@ -17,7 +17,7 @@ pub(crate) fn read(paths: &[PathBuf], stored: &[TeacherFile]) -> anyhow::Result<
     let read = |teacher: &TeacherFile| {
         ModelBytes::load(Some(&teacher.path)).with_context(|| {
             format!(
-                "the run learns from the model {}; if that has moved, name all its teachers anew with --teacher",
+                "the run learns from {}; if it has moved, name all teachers anew with --teacher",
                 teacher.path.display()
             )
         })
@@ -58,16 +58,16 @@ pub(crate) fn open<'a>(read: &'a mut [ModelBytes], corpus: &Corpus) -> anyhow::R
         let (source, alphabet) = (model.source, model.alphabet().characters());
         ensure!(
             alphabet == corpus.alphabet,
-            "the teacher {source} predicts other characters than the lines have: it knows “{alphabet}”, and the alphabet of {} is \
-             “{}”; take a teacher that was trained on these lines",
+            "as a teacher, {source} must predict the characters of {}, “{}”, and it predicts “{alphabet}”; take one that was \
+             trained on these lines",
             corpus.source,
             corpus.alphabet
         );
         let most = model.file.shape().positions;
         if let Some(line) = corpus.training.iter().find(|line| length_of(line) > most) {
             bail!(
-                "the teacher {source} reads at most {most} characters, and “{line}” has {}; take a teacher with room for it, or \
-                 leave the longer lines out of the list",
+                "as a teacher, {source} must read every line, and it reads at most {most} characters: “{line}” has {}; take one \
+                 with more room, or leave longer lines out of the list",
                 length_of(line)
             );
         }

@@ -419,6 +419,8 @@ fn in_words(value: &Value) -> Option<String> {
         Value::Bool(true) => Some("yes".to_owned()),
         Value::String(text) => Some(text.clone()),
         Value::Array(values) => Some(values.iter().filter_map(in_words).collect::<Vec<_>>().join(", ")),
-        other => Some(other.to_string()),
+        // A teacher.
+        Value::Object(fields) => fields.get("path").and_then(Value::as_str).map(file_name),
+        Value::Number(number) => Some(number.to_string()),
     }
 }
