@@ -281,11 +281,11 @@ impl<const L: usize> Training for Trainer<'_, L> {
         mem::swap(&mut self.batch, &mut self.next);
         self.look_up(step + 1);
         self.next_step = Some(step + 1);
-        let (start, threads) = (Instant::now(), self.pace.threads(step as usize));
-        let (noise, counts) = (Noise::new(self.settings, step + 1), &self.counts);
         if let Some(teaching) = &self.teaching {
             teaching.answer(self.symbols, &self.batch, &mut self.soft);
         }
+        let (start, threads) = (Instant::now(), self.pace.threads(step as usize));
+        let (noise, counts) = (Noise::new(self.settings, step + 1), &self.counts);
         let State { weights, m, v, average, .. } = &mut self.state;
         let batch = Batch {
             examples: &self.batch,

@@ -115,10 +115,8 @@ impl RunSettings {
 
     /// Whether the teachers are those of `other`, wherever they lie.
     fn same_teachers(&self, other: &Self) -> bool {
-        let hashes = |settings: &'_ Self| -> Vec<String> {
-            settings.teachers.iter().map(|teacher| teacher.sha256.clone()).collect()
-        };
-        hashes(self) == hashes(other)
+        let hashes = self.teachers.iter().map(|teacher| &teacher.sha256);
+        hashes.eq(other.teachers.iter().map(|teacher| &teacher.sha256))
     }
 }
 

@@ -9,29 +9,22 @@ use crate::files::model::{Model, ModelBytes};
 use crate::files::room::length_of;
 use crate::files::run::TeacherFile;
 
-/// Reads the model file of each of the `paths`; those of a run that goes on are its `stored` ones.
-pub(crate) fn read(paths: &[PathBuf], stored: &[TeacherFile]) -> anyhow::Result<Vec<ModelBytes>> {
-    if !paths.is_empty() {
-        return paths.iter().map(|path| ModelBytes::load(Some(path))).collect();
-    }
-    let read = |teacher: &TeacherFile| {
-        ModelBytes::load(Some(&teacher.path)).with_context(|| {
-            format!(
-                "the run learns from {}; if it has moved, name all teachers anew with --teacher",
-                teacher.path.display()
-            )
+/// Reads the model file of each of the `paths`; without any, those of a run that goes on, its `stored` ones.
+pub(crate) fn read(
+    paths: &[PathBuf],
+    stored: &[TeacherFile],
+) -> anyhow::Result<Vec<(TeacherFile, ModelBytes)>> {
+    let load = |path: &PathBuf| {
+        let bytes = ModelBytes::load(Some(path))?;
+        Ok((TeacherFile { path: path.clone(), sha256: bytes.sha256() }, bytes))
+    };
+    let load_stored = |TeacherFile { path, .. }: &TeacherFile| {
+        load(path).with_context(|| {
+            let name = path.display();
+            format!("the run learns from {name}; if it has moved, name all teachers anew with --teacher")
         })
     };
-    stored.iter().map(read).collect()
-}
-
-/// What the settings of a run keep of the models `read` from `paths`, or from where its `stored` ones are.
-pub(crate) fn described(paths: &[PathBuf], stored: &[TeacherFile], read: &[ModelBytes]) -> Vec<TeacherFile> {
-    let stored = stored.iter().map(|teacher| &teacher.path);
-    let named: Vec<&PathBuf> = if paths.is_empty() { stored.collect() } else { paths.iter().collect() };
-    let described =
-        |(path, bytes): (&PathBuf, &ModelBytes)| TeacherFile { path: path.clone(), sha256: bytes.sha256() };
-    named.into_iter().zip(read).map(described).collect()
+    if paths.is_empty() { stored.iter().map(load_stored).collect() } else { paths.iter().map(load).collect() }
 }
 
 /// Which of the models `read` were trained on lines that a run on a split of lines from `input` holds out, as far as is known.
@@ -76,10 +69,11 @@ pub(crate) fn open<'a>(read: &'a mut [ModelBytes], corpus: &Corpus) -> anyhow::R
     read.iter_mut().map(open).collect()
 }
 
-/// Refuses a teacher that lies in the folder `out`, whose files a new run moves aside.
+/// Refuses a teacher in the run folder `out`, whose files a new run moves aside.
 pub(crate) fn refuse_inside(paths: &[PathBuf], out: &Path) -> anyhow::Result<()> {
     let Ok(out) = out.canonicalize() else { return Ok(()) };
-    let inside = |path: &&PathBuf| path.canonicalize().is_ok_and(|path| path.starts_with(&out));
+    let inside =
+        |path: &&PathBuf| path.canonicalize().is_ok_and(|path| path == out || path.parent() == Some(&out));
     match paths.iter().find(inside) {
         Some(path) => bail!(
             "the teacher {} lies in the run folder {}, whose files a new run moves aside; give the run another --out",

@@ -148,8 +148,13 @@ impl Material {
             (None, Some(start)) => start.config,
             (None, None) => lines.choose(options.config.as_deref())?,
         };
-        let known = stored.as_ref().map_or(Vec::new(), |stored| stored.teachers.clone());
-        let mut teachers = teachers::read(&options.teacher, &known)?;
+        let known = stored.as_ref().map_or(&[][..], |stored| &stored.teachers);
+        let (teacher_files, mut teachers): (Vec<_>, Vec<_>) =
+            teachers::read(&options.teacher, known)?.into_iter().unzip();
+        if resumed.is_none() {
+            teachers::refuse_inside(&options.teacher, out)?;
+        }
+        let teacher_weight = teacher_weight(options, stored.as_ref(), !teachers.is_empty())?;
         for warning in teachers::warnings(&mut teachers, list_read)? {
             say.line(&terminal::note(&warning));
         }
@@ -162,14 +167,10 @@ impl Material {
         let settings = RunSettings {
             input,
             preparation,
-            teachers: teachers::described(&options.teacher, &known, &teachers),
+            teachers: teacher_files,
+            teacher_weight,
             ..settings_of(options, stored.as_ref(), &config, &corpus)
         };
-        let settings =
-            RunSettings { teacher_weight: teacher_weight(options, &settings, stored.as_ref())?, ..settings };
-        if resumed.is_none() {
-            teachers::refuse_inside(&options.teacher, out)?;
-        }
         // The weights know the alphabet of the model that they came from, which may have more characters than the lines.
         if let Some(start) = &start {
             start.refuse_others(options.config.as_deref(), &corpus)?;
@@ -208,21 +209,18 @@ fn settings_of(
     }
 }
 
-/// The share of the teachers of a run by `settings`, if it has any: that of the options, else what is stored, else the default.
+/// The share of the teachers of a run, if there are `any`: that of the options, else what is stored, else the default.
 fn teacher_weight(
     options: &TrainOptions,
-    settings: &RunSettings,
     stored: Option<&RunSettings>,
+    any: bool,
 ) -> anyhow::Result<Option<f64>> {
-    if settings.teachers.is_empty() {
-        ensure!(
-            options.teacher_weight.is_none(),
-            "--teacher-weight is the share of teachers: name them with --teacher"
-        );
-        return Ok(None);
-    }
+    ensure!(
+        any || options.teacher_weight.is_none(),
+        "--teacher-weight is the share of teachers: name them with --teacher"
+    );
     let stored = stored.and_then(|stored| stored.teacher_weight);
-    Ok(options.teacher_weight.or(stored).or(Some(teaching::SHARE)))
+    Ok(options.teacher_weight.or(stored).or(any.then_some(teaching::SHARE)))
 }
 
 /// Refuses to train for integers a network that has none, or with dropout.

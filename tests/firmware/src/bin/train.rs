@@ -75,7 +75,8 @@ fn forward_and_backward(
     let mut records = [0.0; BATCH * RECORD];
     let mut losses = [0.0; BATCH];
     let view = Network::view(weights)?;
-    Network::forward_backward(Plain, Activation::Relu, view, &batch, Answers::hard(V), &mut records, &mut losses);
+    let answers = Answers::hard(V);
+    Network::forward_backward(Plain, Activation::Relu, view, &batch, answers, &mut records, &mut losses);
     gradient.fill(0.0);
     let mut rest = gradient.as_mut_slice();
     for (number, tensor) in Network::TENSORS.iter().enumerate() {
