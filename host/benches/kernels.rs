@@ -38,7 +38,7 @@ struct Data {
     symbols: [[u8; L]; B],
     shown: Vec<(usize, u8)>,
     rows: Vec<usize>,
-    targets: Vec<Target>,
+    targets: Vec<Target<'static>>,
     weight: Vec<f32>,
     bias: Vec<f32>,
     hidden: Vec<f32>,
