@@ -15,8 +15,9 @@
 //! 0 … 1: p_v = e^(z_v − m) / Σ_u e^(z_u − m), loss = w·(m − Σ_v t_v·z_v + ln Σ_u e^(z_u − m)). The sum is at least 1, so neither
 //! the division nor the logarithm can fail.
 //!
-//! Source: I. Goodfellow, Y. Bengio, A. Courville, *Deep Learning*, 2016, equations 4.1 and 6.29; for a teacher's probabilities as
-//! the target, G. Hinton, O. Vinyals and J. Dean, "Distilling the Knowledge in a Neural Network", 2015, section 2, at temperature 1 (arXiv 1503.02531).
+//! Source: I. Goodfellow, Y. Bengio, A. Courville, *Deep Learning*, 2016, equations 4.1 and 6.29; for a teacher's
+//! probabilities as the target, G. Hinton, O. Vinyals and J. Dean, "Distilling the Knowledge in a Neural Network", 2015
+//! (arXiv 1503.02531), section 2, at temperature 1.
 
 use crate::linear::{LANES, sum_lanes};
 use crate::math::Real;
