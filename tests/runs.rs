@@ -295,7 +295,7 @@ fn teachers_are_kept_with_a_run_and_known_again() {
     assert!(
         said.contains("teacher     one/model.mdm: perceptron-small 12 × 26")
             && said.contains("teacher     two/model.mdm: convolution-small 16 × 26")
-            && said.contains("0.9 of what a masked letter is to predict"),
+            && said.contains("weight 0.9; the rest is the letter that was masked"),
         "{said}"
     );
     let settings = scene.settings("run");

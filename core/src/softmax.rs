@@ -1,22 +1,23 @@
 //! Softmax and cross-entropy, in floating point, for training.
 //!
-//! With logits z and a target distribution t: p_v = e^z_v / Σ_u e^z_u and loss = −w·Σ_v t_v·ln p_v, in nats.
+//! With logits z and the answer t, a distribution over the symbols: p_v = e^z_v / Σ_u e^z_u and loss = −w·Σ_v t_v·ln p_v, in nats.
 //! Since ln p_v = z_v − ln Σ_u e^z_u, Σ_v t_v = 1 and ∂/∂z_v ln Σ_u e^z_u = p_v,
 //!
 //! ```text
-//! loss = w·(ln Σ_u e^z_u − Σ_v t_v·z_v),   ∂loss/∂z_v = w·(p_v − t_v)                                  (a)
+//! loss = w·(ln Σ_u e^z_u − Σ_v t_v·z_v),   ∂loss/∂z_v = w·(p_v − t_v)
 //! ```
 //!
-//! Of the clean symbol c alone, t_v = \[v = c\] and the loss is −w·ln p_c. A teacher gives probabilities p̄ of its own, and with
-//! the share λ of them t_v = (1 − λ)·\[v = c\] + λ·p̄_v. (a) is linear in t, so this is (1 − λ) times the loss of the clean symbol
-//! and λ times the cross-entropy with the teacher, which is least where p = p̄; their sum is least where p = t.
+//! A hard answer is the clean symbol c: t_v = \[v = c\] and loss = −w·ln p_c. A soft answer gives a share λ to probabilities p̄ of a
+//! teacher: t_v = (1 − λ)·\[v = c\] + λ·p̄_v. The loss is linear in t, so it is 1 − λ times that of the clean symbol and λ times the
+//! cross-entropy with the teacher. It is least where p = t.
 //!
 //! The largest logit m is subtracted first, which changes nothing in exact arithmetic and keeps every exponential in
 //! 0 … 1: p_v = e^(z_v − m) / Σ_u e^(z_u − m), loss = w·(m − Σ_v t_v·z_v + ln Σ_u e^(z_u − m)). The sum is at least 1, so neither
 //! the division nor the logarithm can fail.
 //!
-//! Source: I. Goodfellow, Y. Bengio, A. Courville, *Deep Learning*, 2016, equations 4.1 and 6.29; for a teacher's probabilities as
-//! the target, G. Hinton, O. Vinyals and J. Dean, "Distilling the Knowledge in a Neural Network", 2015, section 2, at temperature 1 (arXiv 1503.02531).
+//! Source: I. Goodfellow, Y. Bengio, A. Courville, *Deep Learning*, 2016, equations 4.1 and 6.29; for a teacher's
+//! probabilities as the target, G. Hinton, O. Vinyals and J. Dean, "Distilling the Knowledge in a Neural Network", 2015
+//! (arXiv 1503.02531), section 2, at temperature 1.
 
 use crate::linear::{LANES, sum_lanes};
 use crate::math::Real;

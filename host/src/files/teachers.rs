@@ -73,9 +73,9 @@ pub(crate) fn open<'a>(read: &'a mut [ModelBytes], corpus: &Corpus) -> anyhow::R
 
 /// Refuses a teacher in the run folder `out`, whose files a new run moves aside.
 pub(crate) fn refuse_inside(paths: &[PathBuf], out: &Path) -> anyhow::Result<()> {
-    let Ok(out) = out.canonicalize() else { return Ok(()) };
-    let inside =
-        |path: &&PathBuf| path.canonicalize().is_ok_and(|path| path == out || path.parent() == Some(&out));
+    let Ok(folder) = out.canonicalize() else { return Ok(()) };
+    let lies_there = |path: PathBuf| path == folder || path.parent() == Some(&folder);
+    let inside = |path: &&PathBuf| path.canonicalize().is_ok_and(lies_there);
     match paths.iter().find(inside) {
         Some(path) => bail!(
             "the teacher {} lies in the run folder {}, whose files a new run moves aside; give the run another --out",

@@ -66,7 +66,7 @@ impl Progress {
         for Model { source, config, .. } in teachers {
             self.line(&format!("teacher     {source}: {}", config.title()));
         }
-        self.line(&format!("            their mean is {weight} of what a masked letter is to predict"));
+        self.line(&format!("            weight {weight}; the rest is the letter that was masked"));
     }
 
     /// Prints the data, network and settings of a run. The program chose the network if `chosen`; `choosing` lines are
