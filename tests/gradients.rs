@@ -13,13 +13,14 @@
 
 use common::naive::{Hidden, loss_and_price, places};
 use common::tolerance::{
-    F64, GRADIENT_CHECK, GRADIENT_SEEN, GRADIENT_STEP, PROPERTY_F64, SHARES, SMOOTH_STEP, assert_close,
+    F64, GRADIENT_CHECK, GRADIENT_SEEN, GRADIENT_STEP, PROPERTY_F64, SHARES, SMOOTH_STEP, SOFT_LOSS,
+    assert_close,
 };
-use common::{add_gradient, batch, loss_and_gradient, numbers, vector};
+use common::{add_gradient, batch, distributions, loss_and_gradient, numbers, vector};
 use micro_diffusion::activation::{Activation, relu_backward, relu_forward};
 use micro_diffusion::attention::{Heads, attention_backward, attention_forward};
 use micro_diffusion::convolution::Convolution;
-use micro_diffusion::denoiser::{Architecture, Example, Model};
+use micro_diffusion::denoiser::{Answers, Architecture, Example, Model};
 use micro_diffusion::dropout::Dropout;
 use micro_diffusion::embedding::{Embedding, embed, embed_backward, embed_backward_from_end};
 use micro_diffusion::gelu::{gelu_forward, gelu_forward_slope};
@@ -43,7 +44,7 @@ use micro_diffusion::product::{
 };
 use micro_diffusion::residual::Residual;
 use micro_diffusion::rng::{Purpose, Stream};
-use micro_diffusion::softmax::{Target, cross_entropy, cross_entropy_of_rows};
+use micro_diffusion::softmax::{Answer, Target, cross_entropy, cross_entropy_of_rows};
 use micro_diffusion::softmax_of_maps::cross_entropy_of_positions;
 use micro_diffusion::steps::Steps;
 use micro_diffusion::text::Text;
@@ -192,10 +193,19 @@ fn mlp_activation() {
 /// texts are of all lengths, and each begins with the row of its own.
 #[test]
 fn mlp_pieces() {
+    check_mlp_pieces(&[]);
+    check_mlp_pieces(&distributions(1, ROWS * 3, 4, 4));
+}
+
+/// Examples of the pieces, more than are computed together.
+const ROWS: usize = 70;
+
+/// Checks the pieces with the answers `soft`, or hard ones where there are none.
+fn check_mlp_pieces(soft: &[f32]) {
     const H: usize = 18;
     const L: usize = 3;
     const V: usize = 4;
-    const ROWS: usize = 70;
+    let answers = Answers { symbols: V, soft };
     let batch = many::<L>(ROWS, V as u8);
     let parameters = [L * V * H, L * H, L * V * H, L * V].map(|count| numbers(count as u64, count));
     let look = |[tables, lengths, ..]: [&[f64]; 4]| {
@@ -211,7 +221,7 @@ fn mlp_pieces() {
         let (mut d_logits, mut losses) = (vec![0.0; L * ROWS * V], vec![0.0; ROWS]);
         for (position, d_logits) in d_logits.chunks_mut(ROWS * V).enumerate() {
             let layer = (&weights[position * V * H..][..V * H], &biases[position * V..][..V]);
-            output_forward(Plain, position, layer, V, &batch, hidden, d_logits, &mut losses);
+            output_forward(Plain, position, layer, answers, &batch, hidden, d_logits, &mut losses);
         }
         (losses.iter().sum::<f64>(), d_logits)
     };
@@ -627,15 +637,19 @@ fn attention() {
 fn cross_entropy_with_and_without_excluded_symbols() {
     let z: [f64; 19] = vector(1);
     for symbols in [19, 16, 7, 1] {
-        let loss = |z: &[f64]| cross_entropy(&mut <[f64; 19]>::try_from(z).unwrap(), symbols, 0, 1.7);
-        let slopes = numeric(&z, loss);
-        let mut d_z = z;
-        cross_entropy(&mut d_z, symbols, 0, 1.7);
-        assert!(d_z[symbols..].iter().all(|d| *d == 0.0), "symbols past the alphabet get no gradient");
-        if symbols > 1 {
-            assert_gradient(&d_z, &slopes, "cross_entropy");
-        } else {
-            assert_close(loss(&z), 0.0, F64, "one symbol is certain");
+        let soft = distributions(2, 1, 19, symbols);
+        for answer in [Answer::Hard(0), Answer::Soft(&soft)] {
+            let loss =
+                |z: &[f64]| cross_entropy(&mut <[f64; 19]>::try_from(z).unwrap(), symbols, answer, 1.7);
+            let slopes = numeric(&z, loss);
+            let mut d_z = z;
+            cross_entropy(&mut d_z, symbols, answer, 1.7);
+            assert!(d_z[symbols..].iter().all(|d| *d == 0.0), "symbols past the alphabet get no gradient");
+            if symbols > 1 {
+                assert_gradient(&d_z, &slopes, "cross_entropy");
+            } else {
+                assert_close(loss(&z), 0.0, F64, "one symbol is certain");
+            }
         }
     }
 }
@@ -645,10 +659,14 @@ fn cross_entropy_of_rows_and_of_positions() {
     const V: usize = 11;
     const ROWS: usize = 5;
     let z = numbers(1, ROWS * V);
-    let target = |row: usize| Target { row, clean: (2 * row) as u8, weight: 0.25 + row as f32 };
-    // Rows 1 and 3 do not count, and losses are added to what was there.
-    let targets = [0, 2, 4].map(target);
     for symbols in [V, 9] {
+        let soft = distributions(2, 1, V, symbols);
+        // Rows 1 and 3 do not count, row 2 has a soft answer, and losses are added to what was there.
+        let target = |row: usize| {
+            let answer = if row == 2 { Answer::Soft(&soft) } else { Answer::Hard((2 * row) as u8) };
+            Target { row, answer, weight: 0.25 + row as f32 }
+        };
+        let targets = [0, 2, 4].map(target);
         let losses = |z: &mut [f64]| {
             let mut losses = [1.0; ROWS];
             cross_entropy_of_rows(&targets, z, V, symbols, &mut losses);
@@ -668,9 +686,9 @@ fn cross_entropy_of_rows_and_of_positions() {
         );
 
         // Equal logits with the positions innermost, and more positions than the text has.
-        let (mut clean, mut weights) = ([7; ROWS + 3], [0.0; ROWS + 3]);
-        for Target { row, clean: symbol, weight } in targets {
-            (clean[row], weights[row]) = (symbol, weight);
+        let (mut answers, mut weights) = ([Answer::Hard(7); ROWS + 3], [0.0; ROWS + 3]);
+        for Target { row, answer, weight } in targets {
+            (answers[row], weights[row]) = (answer, weight);
         }
         for width in [ROWS, ROWS + 3] {
             let mut columns = numbers(8, V * width);
@@ -679,7 +697,7 @@ fn cross_entropy_of_rows_and_of_positions() {
             }
             let loss = |z: &mut [f64]| {
                 let mut losses = vec![f64::NAN; width];
-                cross_entropy_of_positions(&clean[..width], &weights[..width], symbols, z, &mut losses);
+                cross_entropy_of_positions(&answers[..width], &weights[..width], symbols, z, &mut losses);
                 losses.iter().sum::<f64>()
             };
             let mut d_columns = columns.clone();
@@ -725,7 +743,7 @@ fn check_examples<M: Model<L, V>, const L: usize, const V: usize>(
 ) {
     let parameters = numbers(5, M::PARAMETERS);
     let symbols = usize::from(symbols);
-    let (losses, gradient) = loss_and_gradient::<M, L, V>(&parameters, examples, symbols);
+    let (losses, gradient) = loss_and_gradient::<M, L, V>(&parameters, examples, Answers::hard(symbols));
     for ((example, place), loss) in examples.iter().zip(places(M::SHAPE, examples)).zip(losses) {
         let hidden = &mut Hidden::new(Activation::Relu);
         let [naive, _] = loss_and_price(M::SHAPE, &parameters, (example, place), symbols, hidden);
@@ -735,7 +753,15 @@ fn check_examples<M: Model<L, V>, const L: usize, const V: usize>(
     let loss = |parameters: &[f64]| -> f64 {
         let mut losses = vec![f64::NAN; examples.len()];
         let view = M::view(parameters).unwrap();
-        M::forward_backward(Plain, Activation::Relu, view, examples, symbols, &mut records, &mut losses);
+        M::forward_backward(
+            Plain,
+            Activation::Relu,
+            view,
+            examples,
+            Answers::hard(symbols),
+            &mut records,
+            &mut losses,
+        );
         losses.iter().sum()
     };
     let slopes = match M::SHAPE.architecture {
@@ -768,7 +794,15 @@ fn check_steps_of_model<M: Model<L, V>, const L: usize, const V: usize>(symbols:
     let (mut records, mut losses) =
         (vec![f64::NAN; examples.len() * M::RECORD], vec![f64::NAN; examples.len()]);
     let view = M::view(&parameters[..]).unwrap();
-    M::forward_backward(Plain, activation, view, &examples, symbols, &mut records, &mut losses);
+    M::forward_backward(
+        Plain,
+        activation,
+        view,
+        &examples,
+        Answers::hard(symbols),
+        &mut records,
+        &mut losses,
+    );
     let mut gradient = vec![0.0; M::PARAMETERS];
     add_gradient::<M, _, _, L, V>(Plain, &examples, &records, &mut gradient);
     let mut hidden: Vec<Hidden> = examples.iter().map(|_| Hidden::new(activation)).collect();
@@ -787,6 +821,48 @@ fn check_steps_of_model<M: Model<L, V>, const L: usize, const V: usize>(symbols:
             .sum()
     });
     assert_tensors::<M, L, V>(&gradient, &slopes, &format!("{name} in steps"));
+}
+
+/// Checks every parameter of model `M` whose answers are soft, and its losses: they are linear in the answers, so for one
+/// distribution at all positions each is the mean, by that, of the losses of every symbol at all positions.
+fn check_soft<M: Model<L, V>, const L: usize, const V: usize>(symbols: usize, name: &str) {
+    let examples = batch::<L>(L.max(5), symbols as u8);
+    let parameters = numbers(5, M::PARAMETERS);
+    let one = distributions(3, 1, V, symbols);
+    let soft = one.repeat(examples.len() * L);
+    let taught = loss_and_gradient::<M, L, V>(&parameters, &examples, Answers { symbols, soft: &soft }).0;
+    let mut means = vec![0.0; examples.len()];
+    for (symbol, share) in (0..).zip(&one[..symbols]) {
+        let all = |example: &Example<L>| Text::new(&vec![symbol; example.length()]).unwrap();
+        let rows: Vec<_> = examples.iter().map(|row| Example { clean: all(row), ..*row }).collect();
+        let hard = loss_and_gradient::<M, L, V>(&parameters, &rows, Answers::hard(symbols)).0;
+        means.iter_mut().zip(hard).for_each(|(mean, loss)| *mean += f64::from(*share) * loss);
+    }
+    for (taught, mean) in taught.iter().zip(means) {
+        assert_close(*taught, mean, SOFT_LOSS, &format!("{name}, a soft loss"));
+    }
+
+    let soft = distributions(4, examples.len() * L, V, symbols);
+    let answers = Answers { symbols, soft: &soft };
+    let (_, gradient) = loss_and_gradient::<M, L, V>(&parameters, &examples, answers);
+    let loss = |parameters: &[f64]| -> f64 {
+        loss_and_gradient::<M, L, V>(parameters, &examples, answers).0.iter().sum()
+    };
+    let slopes = match M::SHAPE.architecture {
+        Architecture::Transformer => numeric_of_smooth(&parameters, loss),
+        _ => numeric(&parameters, loss),
+    };
+    assert_tensors::<M, L, V>(&gradient, &slopes, &format!("{name} with soft answers"));
+}
+
+#[test]
+fn soft_answers() {
+    check_soft::<Mlp<4, 7, 17>, 4, 7>(5, "Mlp<4, 7, 17> with 5 symbols");
+    check_soft::<Residual<2, 7, 16>, 2, 7>(5, "Residual<2, 7, 16> with 5 symbols");
+    check_soft::<Convolution<5, 4, 3, 2, 3>, 5, 4>(4, "Convolution<5, 4, 3, 2, 3>");
+    // Several texts in a pack.
+    check_soft::<Convolution<20, 3, 3, 2, 3>, 20, 3>(3, "Convolution<20, 3, 3, 2, 3>");
+    check_soft::<Transformer<5, 7, 6, 1, 2, 3>, 5, 7>(5, "Transformer<5, 7, 6, 1, 2, 3> with 5 symbols");
 }
 
 #[test]

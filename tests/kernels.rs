@@ -2,12 +2,12 @@
 use common::integers::all_scores;
 use common::naive::logits_at_work;
 use common::tolerance::{AT_WORK, ORACLE_SCORES, assert_close};
-use common::{add_gradient, batch, numbers};
+use common::{add_gradient, batch, distributions, numbers};
 use micro_diffusion::activation::{Activation, relu_forward};
 use micro_diffusion::attention::{Heads, attention_backward, attention_forward};
 use micro_diffusion::bound::negative_log_probability;
 use micro_diffusion::convolution::Convolution;
-use micro_diffusion::denoiser::{Architecture, Denoiser, Example, Model};
+use micro_diffusion::denoiser::{Answers, Architecture, Denoiser, Example, Model};
 use micro_diffusion::dropout::Dropout;
 use micro_diffusion::embedding::{Embedding, embed, embed_backward, embed_backward_from_end};
 use micro_diffusion::kernels::Plain;
@@ -24,7 +24,7 @@ use micro_diffusion::product::{
 use micro_diffusion::residual::Residual;
 use micro_diffusion::rng::{Purpose, Stream, threefry2x32};
 use micro_diffusion::rounding::{Grid, straight_through};
-use micro_diffusion::softmax::{Target, cross_entropy, cross_entropy_of_rows, softmax_forward};
+use micro_diffusion::softmax::{Answer, Target, cross_entropy, cross_entropy_of_rows, softmax_forward};
 use micro_diffusion::softmax_of_maps::cross_entropy_of_positions;
 use micro_diffusion::steps::Steps;
 use micro_diffusion::text::Text;
@@ -278,30 +278,38 @@ fn cross_entropies_are_those_of_each_row() {
     const ROWS: usize = 7;
     for (outputs, symbols) in [(1, 1), (9, 9), (27, 20), (130, 130)] {
         let z = floats(outputs as u64, ROWS * outputs);
-        let target = |row: usize| Target { row, clean: (row * 5 % symbols) as u8, weight: 0.5 + row as f32 };
+        let soft = distributions(3, ROWS, outputs, symbols);
+        // Rows 5 and 3 have hard answers, the others soft ones.
+        let target = |row: usize| {
+            let answer = match row % 3 {
+                0 if row != 3 => Answer::Soft(&soft[row * outputs..][..outputs]),
+                _ => Answer::Hard((row * 5 % symbols) as u8),
+            };
+            Target { row, answer, weight: 0.5 + row as f32 }
+        };
         let targets = [5, 0, 3, 6].map(target);
         let (mut ours, mut losses) = (z.clone(), [1.0; ROWS]);
         cross_entropy_of_rows(&targets, &mut ours, outputs, symbols, &mut losses);
         let (mut naive, mut naive_losses) = (z.clone(), [1.0; ROWS]);
-        for Target { row, clean, weight } in targets {
+        for Target { row, answer, weight } in targets {
             naive_losses[row] +=
-                cross_entropy(&mut naive[row * outputs..][..outputs], symbols, clean, weight);
+                cross_entropy(&mut naive[row * outputs..][..outputs], symbols, answer, weight);
         }
         assert_eq!((bits(&ours), bits(&losses)), (bits(&naive), bits(&naive_losses)), "{outputs} outputs");
 
         // In columns, of which some have no weight.
-        let (mut clean, mut weights) = ([0; ROWS], [0.0; ROWS]);
-        for Target { row, clean: symbol, weight } in targets {
-            (clean[row], weights[row]) = (symbol, weight);
+        let (mut answers, mut weights) = ([Answer::Hard(0); ROWS], [0.0; ROWS]);
+        for Target { row, answer, weight } in targets {
+            (answers[row], weights[row]) = (answer, weight);
         }
         let (mut columns, mut losses) = (transposed(&z, outputs), [f32::NAN; ROWS]);
-        cross_entropy_of_positions(&clean, &weights, symbols, &mut columns, &mut losses);
+        cross_entropy_of_positions(&answers, &weights, symbols, &mut columns, &mut losses);
         let (mut naive, mut naive_losses) = (z.clone(), [0.0; ROWS]);
         for (row, z) in naive.chunks_mut(outputs).enumerate() {
             if weights[row] == 0.0 {
                 z.fill(0.0);
             } else {
-                naive_losses[row] = cross_entropy(z, symbols, clean[row], weights[row]);
+                naive_losses[row] = cross_entropy(z, symbols, answers[row], weights[row]);
             }
         }
         let naive = transposed(&naive, outputs);
@@ -702,7 +710,7 @@ fn run<M: Model<L, V>, const L: usize, const V: usize>(
     for next in splits.iter().map(|split| M::boundary(batch, *split)).chain([batch.len()]) {
         let (shard, losses) = (&batch[first..next], &mut losses[first..next]);
         let mut records = vec![f32::NAN; shard.len() * M::RECORD];
-        M::forward_backward(Plain, activation, view, shard, symbols, &mut records, losses);
+        M::forward_backward(Plain, activation, view, shard, Answers::hard(symbols), &mut records, losses);
         add_gradient::<M, _, _, L, V>(Plain, shard, &records, &mut gradient);
         first = next;
     }
@@ -756,7 +764,7 @@ fn check_room<M: Model<L, V>, const L: usize, const V: usize>() {
     let example = Example { clean, weights: [1.0; L], ..Example::EMPTY };
     let (mut record, mut loss) = (vec![f32::NAN; M::RECORD], [f32::NAN]);
     let view = M::view(&parameters).unwrap();
-    M::forward_backward(Plain, Activation::Relu, view, &[example], V, &mut record, &mut loss);
+    M::forward_backward(Plain, Activation::Relu, view, &[example], Answers::hard(V), &mut record, &mut loss);
     assert!(loss[0].is_finite());
     let unwritten = record.iter().rev().take_while(|x| x.is_nan()).count();
     let filled = match M::SHAPE.architecture {
@@ -803,7 +811,15 @@ fn check_inference<M: Model<L, V>, const L: usize, const V: usize>(symbols: usiz
     let rows = L.max(7);
     let batch = batch::<L>(rows, symbols as u8);
     let (mut records, mut losses) = (vec![f32::NAN; rows * M::RECORD], vec![f32::NAN; rows]);
-    M::forward_backward(Plain, Activation::Relu, view, &batch, symbols, &mut records, &mut losses);
+    M::forward_backward(
+        Plain,
+        Activation::Relu,
+        view,
+        &batch,
+        Answers::hard(symbols),
+        &mut records,
+        &mut losses,
+    );
     for (example, loss) in batch.iter().zip(losses) {
         let scores = all_scores(&mut floats, example.shown());
         assert_eq!(scores, all_scores(&mut stored, example.shown()), "floats and bytes");
@@ -853,7 +869,7 @@ fn trained<M: Model<L, V>, const L: usize, const V: usize>(
     let (mut losses, mut gradient) = (vec![before; batch.len()], vec![0.0; M::PARAMETERS]);
     let mut records = vec![before; batch.len() * M::RECORD];
     let view = M::view(parameters).unwrap();
-    M::forward_backward(Plain, activation, view, batch, V, &mut records, &mut losses);
+    M::forward_backward(Plain, activation, view, batch, Answers::hard(V), &mut records, &mut losses);
     add_gradient::<M, _, _, L, V>(Plain, batch, &records, &mut gradient);
     assert!(losses.iter().chain(&gradient).all(|number| number.is_finite()), "{:?}", M::SHAPE);
     (bits(&losses), bits(&gradient))

@@ -1,16 +1,20 @@
 //! The likelihood of a text in a world small enough to try everything: up to 3 positions, 3 symbols, 6 orders.
 use std::collections::HashMap;
 
-use common::tolerance::{BOUND, F64, JACKKNIFE, LIKELIHOOD, PROPERTY_F64, SHARES, SIGMAS, assert_close};
-use common::{Table, probabilities};
+use common::tolerance::{
+    BOUND, F64, JACKKNIFE, LEARNED, LIKELIHOOD, PROPERTY_F64, SHARES, SIGMAS, assert_close,
+};
+use common::{Table, distributions, loss_and_gradient, numbers, probabilities};
+use micro_diffusion::adam::Adam;
 use micro_diffusion::bound::{mean, standard_error};
 use micro_diffusion::categorical::{SymbolSet, Temperature};
-use micro_diffusion::denoiser::{Denoiser, Score};
+use micro_diffusion::denoiser::{Answers, Denoiser, Example, Model, Score};
 use micro_diffusion::exact::exact_nats;
 use micro_diffusion::length::Lengths;
 use micro_diffusion::likelihood::{
     error_of_mean, jackknife_error, nats_in_order, negative_log_mean, random_order,
 };
+use micro_diffusion::mlp::Mlp;
 use micro_diffusion::pattern::{nats_of_given, share_of_mean};
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
@@ -343,4 +347,74 @@ fn errors_are_what_estimates_scatter_by() {
         assert_close(error_of_mean(&errors), said / 20.0, SHARES, "of the mean of 400");
     }
     assert_eq!(error_of_mean(&[3.0, 4.0]), 2.5);
+}
+
+/// A student that has learned from texts and a teacher, with the share λ, predicts what makes its loss the least: the mixture
+/// (1 − λ)·p(x_l | shown) + λ·p̄_l, in every state of a text of two positions.
+#[test]
+fn a_student_learns_the_mixture_of_its_texts_and_its_teacher() {
+    const SHARE: f64 = 0.7;
+    type Student = Mlp<2, 3, 16>;
+    let drawn = numbers(1, 9);
+    let weight = |text: &[u8]| 1.5 + drawn[usize::from(text[0] + 3 * text[1])];
+    let total: f64 = texts_of(2).map(|text| weight(&text)).sum();
+    let probability = |text: &[u8]| weight(text) / total;
+    // A state of the text: what is shown, or 3 for a mask.
+    let state =
+        |noisy: &[Option<u8>; 2]| noisy.iter().fold(0, |code, s| code * 4 + usize::from(s.unwrap_or(3)));
+    let teacher: Vec<f64> =
+        distributions(2, 32, 3, 3).into_iter().map(|t| 0.1 + 0.7 * f64::from(t)).collect();
+    let taught =
+        |noisy: &[Option<u8>; 2], position: usize| &teacher[(state(noisy) * 2 + position) * 3..][..3];
+
+    let mut examples = Vec::new();
+    let mut soft = Vec::new();
+    for clean in texts_of(2) {
+        for masked in [[true, true], [true, false], [false, true]] {
+            let noisy = [0, 1].map(|l| Some(clean[l]).filter(|_| !masked[l]));
+            let weights = masked.map(|masked| if masked { probability(&clean) as f32 } else { 0.0 });
+            let text = Text::new(&clean).unwrap();
+            examples.push(Example::<2> { clean: text, noisy, weights, dropout: None });
+            for (position, symbol) in clean.iter().enumerate() {
+                soft.extend(taught(&noisy, position).iter().enumerate().map(|(v, p)| {
+                    ((1.0 - SHARE) * f64::from(u8::from(v == usize::from(*symbol))) + SHARE * p) as f32
+                }));
+            }
+        }
+    }
+    let answers = Answers { symbols: 3, soft: &soft };
+    let mut parameters = numbers(5, Student::PARAMETERS);
+    let (mut m, mut v) = (vec![0.0; parameters.len()], vec![0.0; parameters.len()]);
+    const STEPS: u32 = 6000;
+    for step in 0..STEPS {
+        let (_, gradient) = loss_and_gradient::<Student, 2, 3>(&parameters, &examples, answers);
+        let rate = 0.02 * f64::from(STEPS - step) / f64::from(STEPS);
+        Adam::default().step(step, rate).update(&mut parameters, &gradient, &mut m, &mut v, f64::sqrt);
+    }
+
+    for example in &examples {
+        let noisy = &example.noisy;
+        for position in (0..2).filter(|position| noisy[*position].is_none()) {
+            let like =
+                |text: &[u8]| noisy.iter().zip(text).all(|(shown, s)| shown.is_none_or(|shown| shown == *s));
+            let of = |text: Vec<u8>| if like(&text) { probability(&text) } else { 0.0 };
+            let shown: f64 = texts_of(2).map(of).sum();
+            for (symbol, p) in (0..).zip(taught(noisy, position)) {
+                let data: f64 = texts_of(2).filter(|text| text[position] == symbol).map(of).sum();
+                let mut clean = [0; 2];
+                clean[position] = symbol;
+                let mut weights = [0.0; 2];
+                weights[position] = 1.0;
+                let asked = Example { clean: Text::new(&clean).unwrap(), weights, ..*example };
+                let (losses, _) = loss_and_gradient::<Student, 2, 3>(&parameters, &[asked], Answers::hard(3));
+                let mixture = (1.0 - SHARE) * data / shown + SHARE * p;
+                assert_close(
+                    (-losses[0]).exp(),
+                    mixture,
+                    LEARNED,
+                    &format!("{noisy:?}, {symbol} at {position}"),
+                );
+            }
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Packs: which texts share one, and that a text sees itself only.
 use micro_diffusion::activation::Activation;
 use micro_diffusion::convolution::Convolution;
-use micro_diffusion::denoiser::{Example, Model};
+use micro_diffusion::denoiser::{Answers, Example, Model};
 use micro_diffusion::kernels::Plain;
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::pack::{alone, boundary, packs, with_records, with_records_mut};
@@ -70,7 +70,7 @@ fn trained<M: Model<L, V>, const L: usize, const V: usize>(
 ) -> (Vec<f64>, Vec<f64>) {
     let (mut losses, mut records) = (vec![f64::NAN; shard.len()], vec![f64::NAN; shard.len() * M::RECORD]);
     let view = M::view(parameters).unwrap();
-    M::forward_backward(Plain, Activation::Relu, view, shard, V, &mut records, &mut losses);
+    M::forward_backward(Plain, Activation::Relu, view, shard, Answers::hard(V), &mut records, &mut losses);
     let (mut gradient, mut rest) = (vec![0.0; M::PARAMETERS], 0);
     for (number, tensor) in M::TENSORS.iter().enumerate() {
         for part in 0..tensor.parts {
@@ -119,9 +119,20 @@ fn a_text_in_a_pack_is_a_text_alone() {
 fn records_and_losses_go_with_their_pack() {
     let batch = batch::<16>(&[9, 9, 2, 5]);
     let (mut records, mut losses) = ([0; 8], [0; 4]);
-    for (number, (_, record, losses)) in with_records_mut(&batch, &mut records, 2, &mut losses).enumerate() {
+    let hard = Answers::hard(5);
+    for (number, (_, answers, record, losses)) in
+        with_records_mut(&batch, hard, &mut records, 2, &mut losses).enumerate()
+    {
+        assert!(answers.soft.is_empty());
         record.fill(number);
         losses.fill(number);
     }
     assert_eq!((records, losses), ([0, 0, 1, 1, 1, 1, 1, 1], [0, 1, 1, 1]));
+
+    // Three numbers of soft answers for each example.
+    let soft: Vec<f32> = (0_u8..12).map(f32::from).collect();
+    let soft = Answers { soft: &soft, ..hard };
+    let of_packs = with_records_mut(&batch, soft, &mut records, 2, &mut losses);
+    let of_packs: Vec<&[f32]> = of_packs.map(|(_, answers, ..)| answers.soft).collect();
+    assert_eq!(of_packs, [&soft.soft[..3], &soft.soft[3..]]);
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 const NAMES: &str = include_str!("../data/names.txt");
@@ -199,6 +200,178 @@ fn a_run_starts_from_a_trained_model() {
     let (_, said) = scene.run(1, &format!("{SHORT} --steps 5 --from integers --out no"));
     assert!(said.contains("its weights are int8") && said.contains("without --quantize"), "{said}");
     assert!(!scene.path("no").exists(), "nothing is written");
+}
+
+/// Two teachers in the folder of `scene`, of different networks and rooms.
+fn teachers(scene: &Scene) {
+    scene.run(0, &format!("{SHORT} --steps 300 --out one"));
+    let train = "train --input names.txt --config convolution-small --batch 16 --no-eval --no-pictures";
+    scene.run(0, &format!("{train} --steps 40 --out two"));
+}
+
+#[test]
+fn a_taught_run_has_the_same_bytes_on_any_number_of_threads_and_after_a_kill() {
+    let scene = Scene::new(400);
+    teachers(&scene);
+    let check = |train: &str, steps: u32| {
+        let train = format!("{train} --no-eval --no-pictures --teacher one,two --steps {steps}");
+        scene.run(0, &format!("{train} --threads 1 --out whole"));
+        let whole = scene.bytes("whole");
+        scene.run(0, &format!("{train} --threads 3 --out threads"));
+        assert_eq!(scene.bytes("threads"), whole, "{train}");
+
+        let (out, checkpoint) =
+            (format!("{train} --out killed"), scene.path("killed/checkpoint.safetensors"));
+        let mut child = scene.command(&format!("{out} --quiet --save-every 5")).spawn().unwrap();
+        let steps_done = || {
+            let (report, _) = scene.run(0, "inspect --json killed/checkpoint.safetensors");
+            serde_json::from_str::<Value>(&report).unwrap()["steps_done"].as_u64().unwrap()
+        };
+        while !checkpoint.exists() || steps_done() == 0 {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let (_, said) = scene.run(0, "train --resume --no-eval --no-pictures --threads 2 --out killed");
+        assert!(said.contains("teacher     one/model.mdm") && said.contains("going on from step"), "{said}");
+        assert_eq!(scene.bytes("killed"), whole, "{train}");
+        for run in ["whole", "threads", "killed"] {
+            fs::remove_dir_all(scene.path(run)).unwrap();
+        }
+    };
+    // The perceptron has a step of its own.
+    check("train --input names.txt --config perceptron-small --batch 16", 400);
+    check("train --input names.txt --config perceptron-small --batch 16 --quantize int4", 60);
+    check("train --input names.txt --config residual --batch 16", 60);
+    check("train --input names.txt --config convolution-small --batch 16 --dropout 0.2 --averaging 0.5", 60);
+}
+
+#[test]
+fn the_weight_of_teachers_goes_from_nothing_to_all() {
+    let scene = Scene::new(400);
+    teachers(&scene);
+    let model = |options: &str| {
+        scene.run(0, &format!("{SHORT} --steps 40 --out run {options}"));
+        let [model, losses, _] = scene.bytes("run");
+        (model, losses)
+    };
+    let alone = model("");
+    assert!(model("--teacher one --teacher-weight 0") == alone, "a teacher without weight changes nothing");
+    let taught = model("--teacher one");
+    assert_eq!(scene.settings("run")["teacher_weight"], 0.9);
+    assert!(taught != alone);
+    assert!(model("--teacher one --teacher-weight 0.9") == taught);
+    assert!(model("--teacher one,one") == taught, "twice the same is the same: halves add up exactly");
+    assert!(model("--teacher one --teacher one/model.mdm") == taught);
+    for other in ["--teacher one,two", "--teacher two", "--teacher one --teacher-weight 1"] {
+        assert!(model(other) != taught, "{other}");
+    }
+    // Integers teach as well.
+    scene.run(0, "export --model one --input names.txt --format int8 --out one-int8.mdm");
+    assert!(model("--teacher one-int8.mdm") != taught);
+}
+
+/// A student of a teacher that has seen all lines knows of those that were held from it.
+#[test]
+fn a_student_learns_what_its_teacher_knows() {
+    let scene = Scene::new(400);
+    let train = format!("{SHORT} --steps 1000");
+    let nats = |options: &str| {
+        scene.run(0, &format!("{train} --out run {options}"));
+        let (report, _) = scene.run(0, "eval --model run --json --num 0 --orders 8");
+        serde_json::from_str::<Value>(&report).unwrap()["nelbo_nats_per_name"].as_f64().unwrap()
+    };
+    let [alone, half, taught] =
+        ["", "--teacher built-in --teacher-weight 0.5", "--teacher built-in"].map(nats);
+    println!("{alone} alone, {half} with half from a teacher, {taught} with most from it");
+    assert!(taught + 0.3 < alone && half + 0.2 < alone, "{alone} {half} {taught}");
+}
+
+#[test]
+fn teachers_are_kept_with_a_run_and_known_again() {
+    let scene = Scene::new(400);
+    teachers(&scene);
+    let (_, said) = scene.run(0, &format!("{SHORT} --steps 5 --teacher one,two/model.mdm --out run"));
+    assert!(
+        said.contains("teacher     one/model.mdm: perceptron-small 12 × 26")
+            && said.contains("teacher     two/model.mdm: convolution-small 16 × 26")
+            && said.contains("weight 0.9; the rest is the letter that was masked"),
+        "{said}"
+    );
+    let settings = scene.settings("run");
+    let hash = |run: &str| {
+        let bytes = fs::read(scene.path(&format!("{run}/model.mdm"))).unwrap();
+        Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    let expected = serde_json::json!([
+        {"path": "one", "sha256": hash("one")},
+        {"path": "two/model.mdm", "sha256": hash("two")},
+    ]);
+    assert_eq!(settings["teachers"], expected);
+    let (report, _) = scene.run(0, "inspect run/checkpoint.safetensors");
+    assert!(report.contains(&hash("one")) && report.contains("two/model.mdm"), "{report}");
+    scene.run(0, "train --resume --out run --steps 6 --no-eval");
+    let page = scene.read("run/report.html");
+    assert!(page.contains("teachers") && page.contains("one, model.mdm"), "the report names them");
+
+    let resume = "train --resume --no-eval --no-pictures --out run --steps 8";
+    let (_, said) = scene.run(1, &format!("{resume} --teacher-weight 0.5"));
+    assert!(said.contains("teacher_weight is 0.5, and was 0.9"), "{said}");
+    let (_, said) = scene.run(1, &format!("{resume} --teacher two,one"));
+    assert!(said.contains("the teachers are not the models that it began with"), "{said}");
+    scene.run(0, &format!("{SHORT} --steps 5 --out untaught"));
+    let (_, said) = scene.run(1, "train --resume --no-eval --out untaught --teacher one");
+    assert!(said.contains("it began without a teacher"), "{said}");
+
+    fs::rename(scene.path("one"), scene.path("moved")).unwrap();
+    let (_, said) = scene.run(1, resume);
+    assert!(said.contains("learns from one") && said.contains("anew with --teacher"), "{said}");
+    scene.run(0, &format!("{resume} --teacher moved,two"));
+    assert_eq!(scene.settings("run")["teachers"][0]["path"], "moved");
+    fs::copy(scene.path("two/model.mdm"), scene.path("moved/model.mdm")).unwrap();
+    fs::remove_file(scene.path("moved/settings.json")).unwrap();
+    let (_, said) = scene.run(1, "train --resume --no-eval --no-pictures --out run --steps 9");
+    assert!(said.contains("the teachers are not the models that it began with"), "{said}");
+}
+
+#[test]
+fn teachers_that_cannot_teach_are_refused() {
+    let scene = Scene::new(400);
+    teachers(&scene);
+    scene.write("letters.txt", "anna\nhanna\nnana\nhana\n");
+    scene.run(0, "train --input letters.txt --steps 2 --no-eval --no-pictures --out letters");
+    scene.write("none.mdm", "no model");
+    for (teacher, said) in [
+        (
+            "letters",
+            ["as a teacher, letters/model.mdm must predict", "it predicts “ahn”", "trained on these lines"],
+        ),
+        ("missing", ["cannot read the model missing", "", ""]),
+        ("one,none.mdm", ["none.mdm", "not a model file", ""]),
+        ("no/model.mdm", ["lies in the run folder", "another --out", ""]),
+    ] {
+        if teacher.starts_with("no/") {
+            fs::rename(scene.path("two"), scene.path("no")).unwrap();
+        }
+        let (_, error) = scene.run(1, &format!("{SHORT} --steps 2 --out no --teacher {teacher}"));
+        assert!(said.iter().all(|said| error.contains(said)), "{teacher}: {error}");
+        assert!(!scene.path("no/settings.json").exists() || teacher.starts_with("no/"), "nothing is written");
+    }
+    // A line of 13 letters, which a student of 16 positions has room for.
+    scene.write("long.txt", &format!("{}christopherrr\n", scene.read("names.txt")));
+    let train = "train --config convolution-small --steps 2 --no-eval --no-pictures --out no-room";
+    let (_, error) = scene.run(1, &format!("{train} --input long.txt --teacher one"));
+    assert!(
+        error.contains("at most 12 characters: “christopherrr” has 13") && error.contains("with more room"),
+        "{error}"
+    );
+    let (_, error) = scene.run(1, &format!("{SHORT} --steps 2 --out no-room --teacher-weight 0.5"));
+    assert!(error.contains("name them with --teacher"), "{error}");
+    for weight in ["-0.1", "1.1", "nan", "much"] {
+        let (_, error) = scene.run(2, &format!("{SHORT} --teacher one --teacher-weight {weight}"));
+        assert!(error.contains("must be a number from 0 to 1") || error.contains("not a number"), "{error}");
+    }
+    assert!(!scene.path("no-room").exists(), "nothing is written");
 }
 
 #[test]

@@ -33,7 +33,13 @@ fn on_threads<M: Step<L, V>, const L: usize, const V: usize>(run: Run, threads: 
         M::step(
             Setup { threads, symbols: run.symbols, activation: run.activation, longer: &longer },
             &rates(step),
-            Batch { examples: &batch, next: &mut next, records: &mut records, losses },
+            Batch {
+                examples: &batch,
+                soft: &run.soft::<L, V>(step),
+                next: &mut next,
+                records: &mut records,
+                losses,
+            },
             Parameters { weights, m, v, average },
             &|row, out| {
                 drawn[row].fetch_add(1, Ordering::Relaxed);
@@ -47,16 +53,22 @@ fn on_threads<M: Step<L, V>, const L: usize, const V: usize>(run: Run, threads: 
 }
 
 /// Compares the steps on `threads` threads with their definition by core's own loops. Batches have `rows` rows and the
-/// alphabet `symbols` symbols, for both activations, with dropout and without.
+/// alphabet `symbols` symbols, for both activations, with dropout and without, and for hard answers and soft ones.
 fn check<M: Step<L, V>, const L: usize, const V: usize>(symbols: usize, rows: &[usize], threads: &[usize]) {
     let steps = Activation::Stepped(Steps { exponent: 3, largest: 17, price: 0.01 });
     let pools = threads.iter().map(|threads| ThreadPoolBuilder::new().num_threads(*threads).build().unwrap());
     let pools: Vec<_> = pools.collect();
     for rows in rows.iter().copied() {
-        for (activation, dropout) in
-            [(Activation::Relu, 0.2), (Activation::Relu, 0.0), (steps, 0.0), (steps, 0.2)]
-        {
-            let run = Run { rows, symbols, activation, dropout, grid: None };
+        let relu = Activation::Relu;
+        for (activation, dropout, taught) in [
+            (relu, 0.2, false),
+            (relu, 0.0, false),
+            (relu, 0.2, true),
+            (relu, 0.0, true),
+            (steps, 0.0, false),
+            (steps, 0.2, true),
+        ] {
+            let run = Run { rows, symbols, activation, dropout, grid: None, taught };
             let expected = run.definition::<M, _, L, V>(Plain);
             for (pool, threads) in pools.iter().zip(threads) {
                 let found = pool.install(|| on_threads::<M, L, V>(run, *threads));
@@ -71,7 +83,8 @@ fn check<M: Step<L, V>, const L: usize, const V: usize>(symbols: usize, rows: &[
 fn steps_are_their_definition_on_any_number_of_threads() {
     let (rows, threads) = ([1, 2, 5, 11], [1, 2, 3, 4, 5, 6, 7]);
     let lengths = |rows| {
-        let run = Run { rows, symbols: 4, activation: Activation::Relu, dropout: 0.0, grid: None };
+        let run =
+            Run { rows, symbols: 4, activation: Activation::Relu, dropout: 0.0, grid: None, taught: false };
         run.batch::<5>(0).iter().map(Example::length).collect::<Vec<_>>()
     };
     assert_eq!((lengths(1), lengths(5)), (vec![5], vec![5, 4, 3, 2, 1]), "texts of all lengths");
@@ -104,11 +117,18 @@ fn a_panic_on_one_thread_ends_the_step() {
             let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let mut state = State::new::<Network, 5, 4>(rows);
             let mut records = vec![0.0; rows * <Network as Model<5, 4>>::RECORD];
-            let run = Run { rows, symbols: 4, activation: Activation::Relu, dropout: 0.2, grid: None };
+            let run = Run {
+                rows,
+                symbols: 4,
+                activation: Activation::Relu,
+                dropout: 0.2,
+                grid: None,
+                taught: false,
+            };
             let batch = run.batch::<5>(0);
             let mut next = vec![Example::EMPTY; rows];
             let State { weights, m, v, average, losses } = &mut state;
-            let batch = Batch { examples: &batch, next: &mut next, records: &mut records, losses };
+            let batch = Batch { examples: &batch, soft: &[], next: &mut next, records: &mut records, losses };
             let parameters = Parameters { weights, m, v, average };
             let setup = Setup { threads, symbols: 4, activation: Activation::Relu, longer: &[1.0; 5] };
             let step = || {

@@ -19,7 +19,7 @@ use micro_diffusion::mlp::Mlp;
 use micro_diffusion::product::Store;
 use micro_diffusion::residual::Residual;
 use micro_diffusion::rounding::Grid;
-use micro_diffusion::softmax::Target;
+use micro_diffusion::softmax::{Answer, Target};
 use micro_diffusion::steps::Steps;
 use micro_diffusion::transformer::Transformer;
 use micro_diffusion_cli::engine::kernels::Vectorised;
@@ -133,12 +133,20 @@ fn check<M: Model<L, V>, const L: usize, const V: usize>() {
     let on = |run: Run, kernels: Chosen| run.definition::<M, _, L, V>(kernels);
     let widths = widths();
     // Texts of all lengths.
-    let plain =
-        Run { rows: L.max(11), symbols: V - 1, activation: Activation::Relu, dropout: 0.0, grid: None };
+    let plain = Run {
+        rows: L.max(11),
+        symbols: V - 1,
+        activation: Activation::Relu,
+        dropout: 0.0,
+        grid: None,
+        taught: false,
+    };
     let dropout = Run { dropout: 0.2, ..plain };
     let steps = Activation::Stepped(Steps { exponent: 3, largest: 17, price: 0.01 });
     let grid = Some(Grid { least: -8, largest: 7, exponent: 3 });
-    for run in [plain, dropout, Run { activation: steps, ..plain }, Run { activation: steps, grid, ..plain }]
+    let taught = Run { taught: true, ..plain };
+    for run in
+        [plain, dropout, taught, Run { activation: steps, ..plain }, Run { activation: steps, grid, ..plain }]
     {
         let expected = on(run, Chosen::Plain);
         let same = |state: State, name: &str| {

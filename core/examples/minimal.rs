@@ -14,7 +14,7 @@ use std::error::Error;
 use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::{Adam, learning_rate};
 use micro_diffusion::categorical::{SymbolSet, Temperature};
-use micro_diffusion::denoiser::{Example, Model};
+use micro_diffusion::denoiser::{Answers, Example, Model};
 use micro_diffusion::kernels::Plain;
 use micro_diffusion::length::Lengths;
 use micro_diffusion::mlp::Mlp;
@@ -61,8 +61,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         // 2. Denoise and go back: predict the masked symbols, and carry the error of the prediction backwards. The loss
         //    is a bound on −ln p(name | n), in nats: the expected cost of writing the name in any order.
         let view = Net::view(&weights).ok_or("the parameters are as long as the view asks")?;
-        let symbols = alphabet.symbols();
-        Net::forward_backward(Plain, Activation::Relu, view, &batch, symbols, &mut records, &mut losses);
+        let answers = Answers::hard(alphabet.symbols());
+        Net::forward_backward(Plain, Activation::Relu, view, &batch, answers, &mut records, &mut losses);
         backward(&batch, &records, &mut gradient);
 
         // 3. Learn: one step of Adam against the gradient.

@@ -23,7 +23,7 @@
 //! Source: K. He et al., "Identity Mappings in Deep Residual Networks", ECCV 2016, figure 4 (e), for the order of the parts.
 
 use crate::activation::Activation;
-use crate::denoiser::{Architecture, Example, Model, Score, Shape};
+use crate::denoiser::{Answers, Architecture, Example, Model, Score, Shape};
 use crate::embedding::Embedding;
 use crate::kernels::Kernels;
 use crate::math::{Real, Stored};
@@ -142,8 +142,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
     fn head<R: Real, K: Kernels<R>>(
         (kernels, activation): (K, Activation),
         parameters: &ConvolutionView<'_, R, L, V, D, N, T>,
-        pack: Pack<L>,
-        symbols: usize,
+        (pack, answers): (Pack<L>, Answers),
         Record { other, last, d_logits, x }: &mut Record<&mut [R]>,
         losses: &mut [R],
     ) {
@@ -153,7 +152,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         pack.dropout_forward(kernels, N, other);
         kernels.transpose_blocks(other, last, width);
         output_forward(kernels, (parameters.output, parameters.output_bias), other, d_logits);
-        pack.cross_entropy(kernels, symbols, d_logits, losses);
+        pack.cross_entropy(kernels, answers, d_logits, losses);
         kernels.product_transposed(parameters.output.as_flattened(), d_logits, x, width, Store::Set);
         activation_backward((kernels, activation), pack, false, other, x);
     }
@@ -250,13 +249,14 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         activation: Activation,
         parameters: Self::View<'_, R>,
         shard: &[Example<L>],
-        symbols: usize,
+        answers: Answers,
         records: &mut [R],
         losses: &mut [R],
     ) {
         let with = (kernels, activation);
         let embedding = Embedding::of(parameters.token, parameters.position, parameters.from_end);
-        for (pack, record, losses) in with_records_mut(shard, records, Self::RECORD, losses) {
+        for (pack, answers, record, losses) in with_records_mut(shard, answers, records, Self::RECORD, losses)
+        {
             let (width, texts) = (pack.width(), pack.texts());
             let texts = texts.get(..width).unwrap_or(&texts);
             let Some((layers, rest)) = record.split_at_mut_checked(Self::LAYERS) else { return };
@@ -271,7 +271,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
                 pack.dropout_forward(kernels, number, a);
                 layer_forward(with, layer, texts, a, rest.other, rest.x);
             }
-            Self::head(with, &parameters, pack, symbols, &mut rest, losses);
+            Self::head(with, &parameters, (pack, answers), &mut rest, losses);
             for ((weight, _), record) in weights().zip(layers.chunks_exact_mut(Self::LAYER)).rev() {
                 let Some(record) = Self::layer_record(record, width) else { return };
                 Self::layer_backward(with, weight, pack, record, rest.x, rest.other);

@@ -11,7 +11,8 @@ use crate::kernels::Kernels;
 use crate::linear::GROUP;
 use crate::math::{Real, Stored, round_to_i32};
 use crate::rng::{Stream, symmetric};
-use crate::tensor::{Start, Tensor};
+use crate::softmax::Answer;
+use crate::tensor::{Start, Tensor, block};
 use crate::text::Text;
 
 /// A logarithm of a probability plus any constant, in 1/65536 nat.
@@ -137,6 +138,30 @@ impl<const L: usize> Example<L> {
     }
 }
 
+/// What the predictions of a shard are compared with.
+#[derive(Clone, Copy, Debug)]
+pub struct Answers<'a> {
+    /// How many symbols the alphabet has; later ones are outside and get probability 0.
+    pub symbols: usize,
+    /// A distribution t for each position of each example, `[E][L][V]`, read where an example is scored; see
+    /// [`softmax`](crate::softmax). Empty where the clean symbols are the answers.
+    pub soft: &'a [f32],
+}
+
+impl<'a> Answers<'a> {
+    /// The clean symbols of the examples, of an alphabet of `symbols`.
+    pub const fn hard(symbols: usize) -> Self {
+        Self { symbols, soft: &[] }
+    }
+
+    /// The answer at position number `number` of the shard, which holds L for each example. `clean` is the symbol there, and a row of
+    /// logits is `outputs` = V numbers.
+    #[inline(always)]
+    pub(crate) fn at(self, number: usize, clean: u8, outputs: usize) -> Answer<'a> {
+        block(self.soft, number, outputs).map_or(Answer::Hard(clean), Answer::Soft)
+    }
+}
+
 /// Which kind of network a model is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Architecture {
@@ -219,15 +244,14 @@ pub trait Model<const L: usize, const V: usize> {
     /// Forward and backward through the activations, for each example of a shard.
     ///
     /// `records` holds [`RECORD`](Self::RECORD) numbers for each example, in any state; they are overwritten, and how they
-    /// lie is the network's own affair. `losses` receives each example's Σ_l weight_l · −ln p(clean_l | noisy), in nats.
-    /// Hidden values pass through `activation`, unless the network has one of its own. Symbols from `symbols` on are
-    /// outside the alphabet and get probability 0.
+    /// lie is the network's own affair. `losses` receives each example's Σ_l weight_l · −Σ_v t_lv·ln p_l(v | noisy), in nats,
+    /// where t is the `answers`. Of clean symbols this is Σ_l weight_l · −ln p(clean_l | noisy). Hidden values pass through `activation`, unless the network has one of its own.
     fn forward_backward<R: Real, K: Kernels<R>>(
         kernels: K,
         activation: Activation,
         parameters: Self::View<'_, R>,
         shard: &[Example<L>],
-        symbols: usize,
+        answers: Answers,
         records: &mut [R],
         losses: &mut [R],
     );

@@ -9,6 +9,7 @@ use crate::math::{Real, Stored};
 use crate::normalisation;
 use crate::product::{self, Store};
 use crate::rounding::{self, Grid};
+use crate::softmax::Answer;
 use crate::softmax_of_maps;
 
 /// What computes: each function is the one of its name in the file that documents it.
@@ -71,13 +72,13 @@ pub trait FurtherKernels<R: Real>: Copy + Send + Sync {
     /// [`cross_entropy_of_positions`](crate::softmax_of_maps::cross_entropy_of_positions).
     fn cross_entropy_of_positions(
         self,
-        clean: &[u8],
+        answers: &[Answer],
         weights: &[f32],
         symbols: usize,
         z: &mut [R],
         losses: &mut [R],
     ) {
-        softmax_of_maps::cross_entropy_of_positions(clean, weights, symbols, z, losses);
+        softmax_of_maps::cross_entropy_of_positions(answers, weights, symbols, z, losses);
     }
 
     /// [`rms_norm_forward`](crate::normalisation::rms_norm_forward) with the correctly rounded square root.

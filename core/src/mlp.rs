@@ -13,11 +13,13 @@
 //! Source: D. Rumelhart, G. Hinton and R. Williams, "Learning representations by back-propagating errors", Nature, 1986.
 
 use crate::activation::Activation;
-use crate::denoiser::{Architecture, Example, Model, Score, Shape, in_groups, in_scored_rows, to_scores};
+use crate::denoiser::{
+    Answers, Architecture, Example, Model, Score, Shape, in_groups, in_scored_rows, to_scores,
+};
 use crate::kernels::Kernels;
 use crate::linear::GROUP;
 use crate::math::{Real, Stored};
-use crate::softmax::Target;
+use crate::softmax::{Answer, Target};
 use crate::tensor::{Flat, Start, Tensor, block, block_mut, cube, matrix};
 
 /// A two-layer perceptron over `L` positions and `V` symbols, with `H` hidden units.
@@ -111,28 +113,30 @@ pub fn activate_backward<R: Real, K: Kernels<R>, const L: usize>(
 /// z = c_l + U_l·h at the position l = `position`, of each example that is scored there; of z, the loss and ∂loss/∂z.
 ///
 /// `weight` is U_l, `[V][H]`, `bias` c_l, `[V]`, and `hidden` `[E][H]`; `d_logits`, `[E][V]`, and `losses`, `[E]`, receive
-/// ∂loss/∂z and, added to what they hold, the losses in nats. Symbols from `symbols` on get probability 0.
+/// ∂loss/∂z and, added to what they hold, the losses in nats, both by the `answers` of the batch.
 #[expect(clippy::too_many_arguments, reason = "what computes, a layer, what it reads, what it writes")]
 pub fn output_forward<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     position: usize,
     (weight, bias): (&[R], &[R]),
-    symbols: usize,
+    answers: Answers,
     batch: &[Example<L>],
     hidden: &[R],
     d_logits: &mut [R],
     losses: &mut [R],
 ) {
-    let none = Target { row: 0, clean: 0, weight: 0.0 };
-    let target = |row, example: &Example<L>| {
-        let (clean, weight) = (example.clean.symbol(position), example.weight(position));
-        (Target { row, clean, weight }, weight != 0.0)
+    let none = Target { row: 0, answer: Answer::Hard(0), weight: 0.0 };
+    let target = |row: usize, example: &Example<L>| {
+        let number = row.wrapping_mul(L).wrapping_add(position);
+        let answer = answers.at(number, example.clean.symbol(position), bias.len());
+        let weight = example.weight(position);
+        (Target { row, answer, weight }, weight != 0.0)
     };
     in_groups(batch, none, target, |targets| {
         let mut rows = [0; GROUP];
         rows.iter_mut().zip(targets).for_each(|(row, target)| *row = target.row);
         kernels.linear_forward(weight, bias, rows.get(..targets.len()).unwrap_or(&[]), hidden, d_logits);
-        kernels.cross_entropy_of_rows(targets, d_logits, bias.len(), symbols, losses);
+        kernels.cross_entropy_of_rows(targets, d_logits, bias.len(), answers.symbols, losses);
     });
 }
 
@@ -274,7 +278,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H
         activation: Activation,
         parameters: Self::View<'_, R>,
         shard: &[Example<L>],
-        symbols: usize,
+        answers: Answers,
         records: &mut [R],
         losses: &mut [R],
     ) {
@@ -291,7 +295,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H
             let weight = parameters.output[position].as_flattened();
             let layer = (weight, &parameters.output_bias[position][..]);
             let Some(d_logits) = block_mut(d_logits, position, rows.saturating_mul(V)) else { return };
-            output_forward(kernels, position, layer, symbols, shard, hidden, d_logits, losses);
+            output_forward(kernels, position, layer, answers, shard, hidden, d_logits, losses);
             output_backward(kernels, position, weight, shard, d_logits, d_hidden);
         }
         activate_backward(kernels, activation, shard, hidden, d_hidden);

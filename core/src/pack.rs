@@ -12,12 +12,13 @@
 //! attention within a text only, and a loss for each text. The packs are those of "next fit", which keeps the order.
 
 use crate::activation::Activation;
-use crate::denoiser::{Example, Score, to_scores};
+use crate::denoiser::{Answers, Example, Score, to_scores};
 use crate::dropout::Dropout;
 use crate::embedding::Embedding;
 use crate::kernels::Kernels;
 use crate::math::Real;
 use crate::product::{Positions, TILE, width_of};
+use crate::softmax::Answer;
 
 /// Examples that are computed side by side, at least one.
 #[derive(Clone, Copy, Debug)]
@@ -46,17 +47,21 @@ pub fn with_records<'a, R, const L: usize>(
     })
 }
 
-/// The packs of `shard`, each with its part of `records`, of `record` numbers an example, and of `losses`.
+/// The packs of `shard`, each with its part of `answers`, of `records`, of `record` numbers an example, and of `losses`.
 pub fn with_records_mut<'a, R, const L: usize>(
     shard: &'a [Example<L>],
+    answers: Answers<'a>,
     records: &'a mut [R],
     record: usize,
     losses: &'a mut [R],
-) -> impl Iterator<Item = (Pack<'a, L>, &'a mut [R], &'a mut [R])> {
-    packs(shard).scan((records, losses), move |(records, losses), pack| {
+) -> impl Iterator<Item = (Pack<'a, L>, Answers<'a>, &'a mut [R], &'a mut [R])> {
+    // None where the answers are hard.
+    let each = answers.soft.len().checked_div(shard.len()).unwrap_or(0);
+    packs(shard).scan((answers.soft, records, losses), move |(soft, records, losses), pack| {
         let count = pack.examples.len();
+        let soft = soft.split_off(..each.saturating_mul(count))?;
         let here = records.split_off_mut(..record.saturating_mul(count))?;
-        Some((pack, here, losses.split_off_mut(..count)?))
+        Some((pack, Answers { soft, ..answers }, here, losses.split_off_mut(..count)?))
     })
 }
 
@@ -212,21 +217,25 @@ impl<'a, const L: usize> Pack<'a, L> {
         }
     }
 
-    /// Turns the logits `z`, `[V][W]`, into their gradients, and gives each example's loss.
+    /// Turns the logits `z`, `[V][W]`, into their gradients, and gives each example's loss, both by the `answers` of the pack.
     pub fn cross_entropy<R: Real, K: Kernels<R>>(
         &self,
         kernels: K,
-        symbols: usize,
+        answers: Answers,
         z: &mut [R],
         losses: &mut [R],
     ) {
-        let clean =
-            |_, example: &Example<L>, position| example.clean.symbols().get(position).copied().unwrap_or(0);
-        let (clean, weights, mut of_columns) = (self.columns(0, clean), self.weights(), [R::ZERO; L]);
         let width = self.width();
-        let all = (clean.get(..width), weights.get(..width), of_columns.get_mut(..width));
-        let (Some(clean), Some(weights), Some(of_width)) = all else { return };
-        kernels.cross_entropy_of_positions(clean, weights, symbols, z, of_width);
+        let outputs = z.len().checked_div(width).unwrap_or(0);
+        let answer = |row, example: &Example<L>, position| {
+            let number = usize::from(row).wrapping_mul(L).wrapping_add(position);
+            answers.at(number, example.clean.symbol(position), outputs)
+        };
+        let (of_answers, weights) = (self.columns(Answer::Hard(0), answer), self.weights());
+        let mut of_columns = [R::ZERO; L];
+        let all = (of_answers.get(..width), weights.get(..width), of_columns.get_mut(..width));
+        let (Some(of_answers), Some(weights), Some(of_width)) = all else { return };
+        kernels.cross_entropy_of_positions(of_answers, weights, answers.symbols, z, of_width);
         for ((first, example), loss) in self.placed().zip(losses) {
             let columns = of_columns.iter().skip(first).take(example.length());
             *loss = columns.fold(R::ZERO, |sum, loss| sum + *loss);

@@ -15,7 +15,7 @@
 //! Source: K. He et al., "Deep Residual Learning for Image Recognition", 2016, for the skip connection.
 
 use crate::activation::Activation;
-use crate::denoiser::{Architecture, Example, Model, Score, Shape};
+use crate::denoiser::{Answers, Architecture, Example, Model, Score, Shape};
 use crate::kernels::Kernels;
 use crate::linear::GROUP;
 use crate::math::{Real, Stored};
@@ -121,7 +121,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
         activation: Activation,
         parameters: Self::View<'_, R>,
         shard: &[Example<L>],
-        symbols: usize,
+        answers: Answers,
         records: &mut [R],
         losses: &mut [R],
     ) {
@@ -149,7 +149,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
             let weight = parameters.output[position].as_flattened();
             let layer = (weight, &parameters.output_bias[position][..]);
             let Some(d_logits) = block_mut(d_logits, position, rows.saturating_mul(V)) else { return };
-            output_forward(kernels, position, layer, symbols, shard, hidden, d_logits, losses);
+            output_forward(kernels, position, layer, answers, shard, hidden, d_logits, losses);
             output_backward(kernels, position, weight, shard, d_logits, d_second);
         }
         d_first.copy_from_slice(d_second);

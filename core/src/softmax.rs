@@ -1,13 +1,23 @@
 //! Softmax and cross-entropy, in floating point, for training.
 //!
-//! With logits z and the clean symbol c: p_v = e^z_v / Σ_u e^z_u and loss = −w·ln p_c, in nats.
-//! Since ln p_c = z_c − ln Σ_u e^z_u and ∂/∂z_v ln Σ_u e^z_u = p_v, the gradient is ∂loss/∂z_v = w·(p_v − \[v = c\]).
+//! With logits z and the answer t, a distribution over the symbols: p_v = e^z_v / Σ_u e^z_u and loss = −w·Σ_v t_v·ln p_v, in nats.
+//! Since ln p_v = z_v − ln Σ_u e^z_u, Σ_v t_v = 1 and ∂/∂z_v ln Σ_u e^z_u = p_v,
+//!
+//! ```text
+//! loss = w·(ln Σ_u e^z_u − Σ_v t_v·z_v),   ∂loss/∂z_v = w·(p_v − t_v)
+//! ```
+//!
+//! A hard answer is the clean symbol c: t_v = \[v = c\] and loss = −w·ln p_c. A soft answer gives a share λ to probabilities p̄ of a
+//! teacher: t_v = (1 − λ)·\[v = c\] + λ·p̄_v. The loss is linear in t, so it is 1 − λ times that of the clean symbol and λ times the
+//! cross-entropy with the teacher. It is least where p = t.
 //!
 //! The largest logit m is subtracted first, which changes nothing in exact arithmetic and keeps every exponential in
-//! 0 … 1: p_v = e^(z_v − m) / Σ_u e^(z_u − m), loss = w·(m − z_c + ln Σ_u e^(z_u − m)). The sum is at least 1, so neither
+//! 0 … 1: p_v = e^(z_v − m) / Σ_u e^(z_u − m), loss = w·(m − Σ_v t_v·z_v + ln Σ_u e^(z_u − m)). The sum is at least 1, so neither
 //! the division nor the logarithm can fail.
 //!
-//! Source: I. Goodfellow, Y. Bengio, A. Courville, *Deep Learning*, 2016, equations 4.1 and 6.29.
+//! Source: I. Goodfellow, Y. Bengio, A. Courville, *Deep Learning*, 2016, equations 4.1 and 6.29; for a teacher's
+//! probabilities as the target, G. Hinton, O. Vinyals and J. Dean, "Distilling the Knowledge in a Neural Network", 2015
+//! (arXiv 1503.02531), section 2, at temperature 1.
 
 use crate::linear::{LANES, sum_lanes};
 use crate::math::Real;
@@ -65,37 +75,57 @@ fn maximum<R: Real>(a: R, b: R) -> R {
     if b > a { b } else { a }
 }
 
-/// Returns loss = w·(ln Σ_v e^z_v − z_c), in nats, and turns the logits into its gradient, d_z_v = w·(p_v − \[v = c\]).
+/// What a row of logits is to predict.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Answer<'a> {
+    /// c: the symbol that was there.
+    Hard(u8),
+    /// t: a distribution over the V symbols, 0 outside the alphabet.
+    Soft(&'a [f32]),
+}
+
+/// Returns loss = w·(ln Σ_v e^z_v − Σ_v t_v·z_v), in nats, and turns the logits into its gradient, d_z_v = w·(p_v − t_v).
 ///
-/// Only the first `symbols` of the logits take part: the others are set to −∞ first and get gradient 0. `clean` is c and
-/// must be below `symbols`.
-#[expect(clippy::indexing_slicing, reason = "a training kernel; clean < symbols ≤ V is the contract")]
+/// Only the first `symbols` of the logits take part: the others are set to −∞ first and get gradient 0. A hard answer c means
+/// t_v = \[v = c\] and must be below `symbols`. Σ_v t_v·z_v is in ascending order of v.
+#[expect(clippy::indexing_slicing, reason = "a training kernel; c < symbols ≤ V is the contract")]
 #[inline(always)]
-pub fn cross_entropy<R: Real>(z: &mut [R], symbols: usize, clean: u8, weight: R) -> R {
+pub fn cross_entropy<R: Real>(z: &mut [R], symbols: usize, answer: Answer, weight: R) -> R {
     for z in &mut z[symbols..] {
         *z = R::NEG_INFINITY;
     }
-    let z_clean = z[usize::from(clean)];
+    let expected = match answer {
+        Answer::Hard(clean) => z[usize::from(clean)],
+        Answer::Soft(t) => {
+            let terms = z.iter().zip(t).take(symbols);
+            terms.fold(R::ZERO, |sum, (z, t)| sum + R::of(f64::from(*t)) * *z)
+        }
+    };
     let log_sum = softmax_forward(z);
-    z[usize::from(clean)] = z[usize::from(clean)] - R::ONE;
+    match answer {
+        Answer::Hard(clean) => z[usize::from(clean)] = z[usize::from(clean)] - R::ONE,
+        Answer::Soft(t) => {
+            z.iter_mut().zip(t).take(symbols).for_each(|(p, t)| *p = *p - R::of(f64::from(*t)))
+        }
+    }
     for p in z.iter_mut() {
         *p = *p * weight;
     }
-    weight * (log_sum - z_clean)
+    weight * (log_sum - expected)
 }
 
 /// A row of logits whose cross-entropy counts.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Target {
+pub struct Target<'a> {
     /// Its number in the batch.
     pub row: usize,
-    /// c: the symbol that was there.
-    pub clean: u8,
+    /// What it is to predict.
+    pub answer: Answer<'a>,
     /// w: what its loss counts.
     pub weight: f32,
 }
 
-/// losses_e += w·−ln p(clean) for the row e of each target, in nats; turns those rows of the logits into their gradients.
+/// losses_e += the [`cross_entropy`] of the row e of each target, in nats; turns those rows of the logits into their gradients.
 ///
 /// `z` is `[E][V]` and `losses` `[E]`, with `outputs` = V.
 #[inline(always)]
@@ -106,9 +136,9 @@ pub fn cross_entropy_of_rows<R: Real>(
     symbols: usize,
     losses: &mut [R],
 ) {
-    for Target { row, clean, weight } in targets {
+    for Target { row, answer, weight } in targets {
         if let (Some(z), Some(loss)) = (block_mut(z, *row, outputs), losses.get_mut(*row)) {
-            *loss += cross_entropy(z, symbols, *clean, R::of(f64::from(*weight)));
+            *loss += cross_entropy(z, symbols, *answer, R::of(f64::from(*weight)));
         }
     }
 }

@@ -1,19 +1,19 @@
 //! Cross-entropy where the logits of all positions lie in one map, with the positions innermost; see [`softmax`](crate::softmax).
 
 use crate::math::Real;
-use crate::softmax::cross_entropy;
+use crate::softmax::{Answer, cross_entropy};
 
 /// Symbols of the largest alphabet: a network with more does not compile.
 pub(crate) const MOST_SYMBOLS: usize = 256;
 
-/// Turns the logits of every position l into their gradients, and gives its weight_l·−ln p(clean_l) in `losses`, in nats; both
-/// are 0 where the weight is.
+/// Turns the logits of every position l into their gradients, and gives its [`cross_entropy`] in `losses`, in nats; both are 0
+/// where the weight is.
 ///
-/// `z` is `[V][W]`; `clean`, `weights` and `losses` are `[W]`.
-#[expect(clippy::indexing_slicing, reason = "training; position < L, clean < symbols ≤ V ≤ 256")]
+/// `z` is `[V][W]`; `answers`, `weights` and `losses` are `[W]`.
+#[expect(clippy::indexing_slicing, reason = "training; position < L, symbols ≤ V ≤ 256")]
 #[inline(always)]
 pub fn cross_entropy_of_positions<R: Real>(
-    clean: &[u8],
+    answers: &[Answer],
     weights: &[f32],
     symbols: usize,
     z: &mut [R],
@@ -34,7 +34,7 @@ pub fn cross_entropy_of_positions<R: Real>(
                 column[v] = z[place];
                 place = place.saturating_add(positions);
             }
-            losses[position] = cross_entropy(column, symbols, clean[position], weight);
+            losses[position] = cross_entropy(column, symbols, answers[position], weight);
         }
         let mut place = position;
         for v in 0..outputs {

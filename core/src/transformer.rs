@@ -30,7 +30,7 @@ use core::ops::Range;
 
 use crate::activation::Activation;
 use crate::attention::Heads;
-use crate::denoiser::{Architecture, Example, Model, Score, Shape};
+use crate::denoiser::{Answers, Architecture, Example, Model, Score, Shape};
 use crate::embedding::Embedding;
 use crate::kernels::Kernels;
 use crate::math::{Real, Stored};
@@ -330,8 +330,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
     fn head<R: Real, C: Kernels<R>>(
         kernels: C,
         parameters: &TransformerView<'_, R, L, V, D, N>,
-        pack: Pack<L>,
-        symbols: usize,
+        (pack, answers): (Pack<L>, Answers),
         Record { x, d, normed, d_gain, d_logits, .. }: &mut Record<&mut [R]>,
         losses: &mut [R],
     ) {
@@ -339,7 +338,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         kernels.rms_norm_forward(parameters.final_gain, x, d, width);
         kernels.product(output, d, d_logits, width, Store::Set);
         kernels.transpose_blocks(d, normed, width);
-        pack.cross_entropy(kernels, symbols, d_logits, losses);
+        pack.cross_entropy(kernels, answers, d_logits, losses);
         kernels.product_transposed(output, d_logits, d, width, Store::Set);
         kernels.rms_norm_backward(parameters.final_gain, x, d, d_gain, width);
         x.copy_from_slice(d);
@@ -415,12 +414,13 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         _activation: Activation,
         parameters: Self::View<'_, R>,
         shard: &[Example<L>],
-        symbols: usize,
+        answers: Answers,
         records: &mut [R],
         losses: &mut [R],
     ) {
         let embedding = Embedding::of(parameters.token, parameters.position, parameters.from_end);
-        for (pack, record, losses) in with_records_mut(shard, records, Self::RECORD, losses) {
+        for (pack, answers, record, losses) in with_records_mut(shard, answers, records, Self::RECORD, losses)
+        {
             let width = pack.width();
             let Some((blocks, rest)) = record.split_at_mut_checked(Self::BLOCKS) else { return };
             let Some(mut rest) = Self::record(rest, width) else { return };
@@ -430,7 +430,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
                 let Some(record) = Self::block_record(record, width) else { return };
                 Self::block_forward(kernels, &block, (pack, layer), record, rest.x, rest.d);
             }
-            Self::head(kernels, &parameters, pack, symbols, &mut rest, losses);
+            Self::head(kernels, &parameters, (pack, answers), &mut rest, losses);
             for ((layer, block), record) in layers().zip(blocks.chunks_exact_mut(Self::BLOCK)).rev() {
                 let Some(record) = Self::block_record(record, width) else { return };
                 let d = (&mut *rest.x, &mut *rest.d);

@@ -52,7 +52,7 @@ fn steps<M: Step<L, V>>(bencher: Bencher, batch: u32, threads: usize) {
     bencher.counter(ItemsCount::new(flops)).bench_local(|| {
         let noise = (step + 1, shared(step + 1));
         let (records, losses) = (&mut records, &mut losses);
-        let batch = Batch { examples: &examples, next: &mut next, records, losses };
+        let batch = Batch { examples: &examples, soft: &[], next: &mut next, records, losses };
         let rates = Rates { adam: Adam::default().step(step, 1e-3), average: average_rate(step, 0.0) };
         let (weights, m, v) = (&mut weights, &mut m, &mut v);
         let parameters = Parameters { weights, m, v, average: &mut [] };

@@ -141,6 +141,13 @@ pub(crate) struct TrainOptions {
     /// lines
     #[arg(long, value_name = "MODEL", conflicts_with = "resume")]
     pub(crate) from: Option<PathBuf>,
+    /// Learn from trained models too, by the mean of their probabilities: model files, run folders or `built-in`, separated by commas,
+    /// each of the alphabet of the lines
+    #[arg(long, value_name = "MODEL", value_delimiter = ',', value_parser = clap::builder::NonEmptyStringValueParser::new().map(PathBuf::from))]
+    pub(crate) teacher: Vec<PathBuf>,
+    /// Share of the teachers in what each masked letter is to predict, 0 to 1; the rest is the letter that was there [default: 0.9]
+    #[arg(long, value_name = "SHARE", value_parser = up_to_one, allow_hyphen_values = true)]
+    pub(crate) teacher_weight: Option<f64>,
     /// Seed of weights, order and noise [default: 1]
     #[arg(long, value_parser = seed, allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,
@@ -557,6 +564,11 @@ fn below_one(text: &str) -> Result<f64, String> {
         .contains(&value)
         .then_some(value)
         .ok_or_else(|| "must be a number from 0 to below 1".to_owned())
+}
+
+fn up_to_one(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    (0.0..=1.0).contains(&value).then_some(value).ok_or_else(|| "must be a number from 0 to 1".to_owned())
 }
 
 /// Refuses rates that [`Dropout`](micro_diffusion::dropout::Dropout) would round to 0.

@@ -14,6 +14,7 @@ pub mod engine {
     pub mod kernels;
     pub mod step;
     pub(crate) mod relay;
+    pub(crate) mod teaching;
     pub(crate) mod trainer;
     pub(crate) mod quantised_training;
 
@@ -57,6 +58,7 @@ pub mod files {
     pub(crate) mod c_sampler;
     pub(crate) mod arduino;
     pub(crate) mod model;
+    pub(crate) mod teachers;
     pub(crate) mod page;
     pub mod readers;
 }

@@ -7,7 +7,7 @@ pub mod tolerance;
 pub mod training;
 
 use micro_diffusion::activation::Activation;
-use micro_diffusion::denoiser::{Denoiser, Example, Model, Score};
+use micro_diffusion::denoiser::{Answers, Denoiser, Example, Model, Score};
 use micro_diffusion::kernels::{Kernels, Plain};
 use micro_diffusion::math::Real;
 use micro_diffusion::rng::{Purpose, Stream, symmetric};
@@ -27,6 +27,20 @@ pub fn vector<const M: usize>(seed: u64) -> [f64; M] {
 /// An `N` × `M` matrix of numbers in ±1.
 pub fn matrix<const N: usize, const M: usize>(seed: u64) -> [[f64; M]; N] {
     std::array::from_fn(|row| vector(seed * 1000 + row as u64))
+}
+
+/// `count` distributions over `symbols` symbols in rows of `outputs` numbers, fixed by `seed`; some symbols have none of it.
+pub fn distributions(seed: u64, count: usize, outputs: usize, symbols: usize) -> Vec<f32> {
+    let mut rows = vec![0.0; count * outputs];
+    let drawn = numbers(seed, count * symbols);
+    for (row, drawn) in rows.chunks_mut(outputs).zip(drawn.chunks(symbols)) {
+        let weights: Vec<f64> = drawn.iter().map(|x| (x + 0.5).max(0.0)).collect();
+        // Where none has any, the first has all.
+        let total: f64 = weights.iter().sum();
+        row[0] = if total == 0.0 { 1.0 } else { 0.0 };
+        row.iter_mut().zip(weights).for_each(|(t, weight)| *t += (weight / total.max(1e-9)) as f32);
+    }
+    rows
 }
 
 /// A batch with every kind of example: some masks, all masks, none that count, shown positions that count; texts of every
@@ -56,12 +70,12 @@ pub fn batch<const L: usize>(rows: usize, symbols: u8) -> Vec<Example<L>> {
 pub fn loss_and_gradient<M: Model<L, V>, const L: usize, const V: usize>(
     parameters: &[f64],
     batch: &[Example<L>],
-    symbols: usize,
+    answers: Answers,
 ) -> (Vec<f64>, Vec<f64>) {
     let mut records = vec![f64::NAN; batch.len() * M::RECORD];
     let mut losses = vec![f64::NAN; batch.len()];
     let view = M::view(parameters).unwrap();
-    M::forward_backward(Plain, Activation::Relu, view, batch, symbols, &mut records, &mut losses);
+    M::forward_backward(Plain, Activation::Relu, view, batch, answers, &mut records, &mut losses);
     let mut gradient = vec![0.0; M::PARAMETERS];
     add_gradient::<M, _, _, L, V>(Plain, batch, &records, &mut gradient);
     (losses, gradient)

@@ -2,12 +2,14 @@
 
 use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::{Adam, AdamStep, average_rate};
-use micro_diffusion::denoiser::{Example, Model};
+use micro_diffusion::denoiser::{Answers, Example, Model};
 use micro_diffusion::dropout::Dropout;
 use micro_diffusion::kernels::Kernels;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::rounding::Grid;
 use micro_diffusion::text::Text;
+
+use super::distributions;
 
 /// Steps of a run.
 pub const STEPS: u32 = 3;
@@ -24,6 +26,8 @@ pub struct Run {
     pub dropout: f32,
     /// The grid of the rounded weights, if any.
     pub grid: Option<Grid>,
+    /// Whether the answers are soft.
+    pub taught: bool,
 }
 
 impl Run {
@@ -37,6 +41,12 @@ impl Run {
         let dropped = Stream::new(2, Purpose::Dropout).child(step, row);
         let dropout = (self.dropout > 0.0).then(|| Dropout::new(self.dropout, dropped));
         Example { dropout, ..Example::bound(&clean, 1 + row % length as u32, 0.1, stream) }
+    }
+
+    /// What the batch of step `step` is to predict, `[E][L][V]`: distributions over the symbols of the alphabet, if it is taught.
+    pub fn soft<const L: usize, const V: usize>(&self, step: u32) -> Vec<f32> {
+        let rows = if self.taught { self.rows } else { 0 };
+        distributions(u64::from(step), rows * L, V, self.symbols)
     }
 
     /// The batch of step `step`.
@@ -59,7 +69,8 @@ impl Run {
             let State { weights, m, v, average, losses } = &mut state;
             let mut records = vec![f32::NAN; batch.len() * M::RECORD];
             let view = M::view(&*weights).expect("as long as the view asks");
-            M::forward_backward(kernels, self.activation, view, &batch, self.symbols, &mut records, losses);
+            let answers = Answers { symbols: self.symbols, soft: &self.soft::<L, V>(step) };
+            M::forward_backward(kernels, self.activation, view, &batch, answers, &mut records, losses);
             let mut gradient = vec![0.0; M::PARAMETERS];
             let mut rest = &mut gradient[..];
             for (number, tensor) in M::TENSORS.iter().enumerate() {

@@ -54,6 +54,28 @@ def softmax(generator, symbols, kept):
     put(f"{case}/d_z", z.grad)
 
 
+def soft_answer(generator, symbols, kept, share):
+    """(1 - share) times the loss of the clean symbol and share times the cross-entropy with a teacher's probabilities."""
+    case = f"soft{symbols}k{kept}"
+    z = leaf(4 * uniform(generator, symbols))
+    clean, weight = 3 % kept, 1.25
+    teacher = torch.softmax(torch.tensor(3 * uniform(generator, kept)), dim=-1)
+    logits = z[None, :kept]
+    hard = torch.nn.functional.cross_entropy(logits, torch.tensor([clean]))
+    mixed = (1 - share) * torch.nn.functional.one_hot(torch.tensor(clean), kept) + share * teacher
+    # Shares that floats of 32 bits hold exactly, with the sum 1.
+    t = torch.round(mixed * 2**20) / 2**20
+    t[clean] += 1 - t.sum()
+    loss = weight * torch.nn.functional.cross_entropy(logits, t[None])
+    soft = torch.nn.functional.cross_entropy(logits, teacher[None])
+    assert abs(loss - weight * ((1 - share) * hard + share * soft)) < 1e-5
+    loss.backward()
+    put(f"{case}/z", z)
+    put(f"{case}/t", torch.nn.functional.pad(t, (0, symbols - kept)))
+    put(f"{case}/loss", loss)
+    put(f"{case}/d_z", z.grad)
+
+
 def relu(generator):
     x = leaf(uniform(generator, 20))
     d_y = torch.tensor(uniform(generator, 20))
@@ -321,6 +343,8 @@ def main():
     transformer(generator, 17, 4, 6, 1, 3, 3, 3)
     convolution(generator, 5, 4, 6, 2, 3, 4, 4)
     convolution(generator, 17, 5, 4, 1, 5, 3, 3)
+    soft_answer(generator, 19, 19, 0.75)
+    soft_answer(generator, 27, 20, 1.0)
     lines = [f"crc32 {zlib.crc32(pathlib.Path(__file__).read_bytes()):08x}"] + LINES
     if "--check" in sys.argv:
         check((HERE / "vectors.txt").read_text().splitlines(), lines)

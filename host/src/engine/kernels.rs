@@ -26,7 +26,7 @@ macro_rules! implement_kernels {
             use ::micro_diffusion::math::Stored;
             use ::micro_diffusion::product::{self, Store};
             use ::micro_diffusion::rounding::{self, Grid};
-            use ::micro_diffusion::softmax::{self, Target};
+            use ::micro_diffusion::softmax::{self, Answer, Target};
             use ::micro_diffusion::{further_kernels, gelu, kernels, linear, normalisation, softmax_of_maps};
 
             $($($(
@@ -110,8 +110,8 @@ macro_rules! each_kernel {
                         product::add_bias_backward(d_x, d_bias, width);
                     fn hold (activation: Activation, x: &mut [f32]) = Activation::hold(activation, x);
                     fn cross_entropy_of_positions (
-                        clean: &[u8], weights: &[f32], symbols: usize, z: &mut [f32], losses: &mut [f32]
-                    ) = softmax_of_maps::cross_entropy_of_positions(clean, weights, symbols, z, losses);
+                        answers: &[Answer], weights: &[f32], symbols: usize, z: &mut [f32], losses: &mut [f32]
+                    ) = softmax_of_maps::cross_entropy_of_positions(answers, weights, symbols, z, losses);
                     fn rms_norm_forward [W] (gain: &[W], x: &[f32], y: &mut [f32], width: usize) =
                         normalisation::rms_norm_forward(gain, x, y, width, f32::sqrt);
                     fn rms_norm_backward (gain: &[f32], x: &[f32], d: &mut [f32], d_gain: &mut [f32], width: usize) =

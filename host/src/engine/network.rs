@@ -14,6 +14,7 @@ use crate::engine::draw::{self, Choice, Draw, Drawn, Frame, Request};
 use crate::engine::language::Language;
 use crate::engine::score::{self, TextScore};
 use crate::engine::source::{Noted, Source};
+use crate::engine::teaching::Teacher;
 use crate::engine::trainer::{Plan, Training};
 
 /// A compiled network, whatever its shape.
@@ -73,7 +74,7 @@ pub(crate) struct ChipBytes {
 }
 
 /// A model that draws and scores, whatever its network and number format.
-pub(crate) trait OpenModel: Sync {
+pub(crate) trait OpenModel: Teacher {
     /// Bytes of a denoiser's memory, without the weights.
     fn memory_bytes(&self) -> usize;
     /// Prepares to draw the texts of `request`: finds the forms that they can have.
@@ -100,6 +101,12 @@ pub(crate) trait OpenModel: Sync {
 pub(crate) struct Opened<'a, const L: usize, const V: usize> {
     pub(crate) source: Box<dyn Source<L, V> + 'a>,
     pub(crate) language: Language<'a>,
+}
+
+impl<const L: usize, const V: usize> Teacher for Opened<'_, L, V> {
+    fn predictions(&self, noisy: &[&[Option<u8>]]) -> Vec<Vec<f32>> {
+        score::predictions(&*self.source, self.language.alphabet.symbols(), noisy)
+    }
 }
 
 impl<const L: usize, const V: usize> OpenModel for Opened<'_, L, V> {

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, RwLock, RwLockReadGuard};
 use std::thread;
 
-use micro_diffusion::denoiser::{Example, Model};
+use micro_diffusion::denoiser::{Answers, Example, Model};
 use micro_diffusion::mlp::{self, Mlp};
 
 use crate::engine::kernels::Vectorised;
@@ -29,7 +29,7 @@ impl<const L: usize, const V: usize, const H: usize> Step<L, V> for Mlp<L, V, H>
             return step::step::<Self, L, V>(setup, rates, batch, parameters, draw);
         }
         const { assert!(Self::RECORD >= 2 * H + L * V, "a record has room for h, d_h and the logits") };
-        let Batch { examples, next, records, losses } = batch;
+        let Batch { examples, soft, next, records, losses } = batch;
         let (rows, threads) = (examples.len(), setup.threads);
         let (hidden, rest) = records.split_at_mut(rows * H);
         let (d_hidden, d_logits) = rest.split_at_mut(rows * H);
@@ -64,6 +64,7 @@ impl<const L: usize, const V: usize, const H: usize> Step<L, V> for Mlp<L, V, H>
             setup,
             rates,
             examples,
+            answers: Answers { symbols: setup.symbols, soft },
             next: Mutex::new((0..).step_by(DRAWN).zip(next.chunks_mut(DRAWN))),
             draw,
             last: shares.len() - 1,
@@ -135,6 +136,7 @@ struct Common<'a, const L: usize> {
     setup: Setup<'a>,
     rates: &'a Rates,
     examples: &'a [Example<L>],
+    answers: Answers<'a>,
     /// Rows of the next batch not drawn yet, and the number of the first of each chunk. Waiting threads draw them.
     next: Mutex<Zip<StepBy<RangeFrom<usize>>, ChunksMut<'a, Example<L>>>>,
     draw: &'a Draw<'a, L>,
@@ -182,7 +184,7 @@ struct Output<'a> {
 impl Share<'_> {
     /// A thread's part of the step.
     fn run<const L: usize>(mut self, thread: usize, common: &Common<L>) {
-        let Common { setup, rates, examples, last, hidden, d_hidden, end, .. } = common;
+        let Common { setup, rates, examples, answers, last, hidden, d_hidden, end, .. } = common;
         let _released = (hidden.release_on_panic(), d_hidden.release_on_panic(), end.release_on_panic());
         let draw = || common.draw_rows();
         let first = thread == 0;
@@ -201,7 +203,7 @@ impl Share<'_> {
             let gradient_of =
                 |output: &Output, gradient: &mut [f32]| output.gradient(examples, &hidden, gradient);
             for output in &mut self.outputs {
-                output.forward(setup, examples, &hidden);
+                output.forward(*answers, examples, &hidden);
             }
             // The gradients of these weights do not need those of the hidden values.
             let mut gradients = gradients.chunks_exact_mut(length);
@@ -284,12 +286,12 @@ impl Output<'_> {
         self.weight.parameters.weights.len() + self.bias.parameters.weights.len()
     }
 
-    fn forward<const L: usize>(&mut self, setup: &Setup, examples: &[Example<L>], hidden: &[f32]) {
+    fn forward<const L: usize>(&mut self, answers: Answers, examples: &[Example<L>], hidden: &[f32]) {
         mlp::output_forward(
             Vectorised,
             self.position,
             (&*self.weight.parameters.weights, &*self.bias.parameters.weights),
-            setup.symbols,
+            answers,
             examples,
             hidden,
             self.d_logits,

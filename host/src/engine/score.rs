@@ -3,12 +3,13 @@
 use anyhow::{Context, bail};
 use micro_diffusion::bound;
 use micro_diffusion::corruption::mask_count;
-use micro_diffusion::denoiser;
+use micro_diffusion::denoiser::{self, Denoiser, NAT};
 use micro_diffusion::estimate::sampled;
 use micro_diffusion::exact::exact_nats;
 use micro_diffusion::likelihood;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::schedule::MaskCounts;
+use micro_diffusion::softmax::softmax_forward;
 use micro_diffusion::text::{Alphabet, EncodeError, Text};
 
 use crate::engine::language::Language;
@@ -192,20 +193,47 @@ pub(crate) fn scores<const L: usize, const V: usize>(
             let length = clean.symbols().len();
             let count = index % length as u32 + 1;
             let noisy = mask_count(clean, count, stream.child(index, 0).child(count, 0));
-            let noisy = &noisy[..length];
-            denoiser.start(length);
-            for (position, symbol) in noisy.iter().enumerate() {
-                denoiser.set(position, *symbol);
-            }
-            denoiser.evaluate();
-            for (position, _) in noisy.iter().enumerate().filter(|(_, symbol)| symbol.is_none()) {
-                let mut scores = [0; V];
-                denoiser.scores(position, &mut scores);
+            for_each_masked(denoiser, &noisy[..length], |scores| {
                 all.extend_from_slice(&scores[..language.alphabet.symbols()]);
-            }
+            });
         }
     });
     Ok(all)
+}
+
+/// The probabilities of the alphabet's `symbols` symbols at each masked position of each of the `noisy` texts, in ascending order.
+pub(crate) fn predictions<const L: usize, const V: usize>(
+    source: &dyn Source<L, V>,
+    symbols: usize,
+    noisy: &[&[Option<u8>]],
+) -> Vec<Vec<f32>> {
+    on_shares(source, noisy, |denoiser, noisy| {
+        let mut all = Vec::new();
+        for_each_masked(denoiser, noisy, |scores| {
+            let first = all.len();
+            all.extend(scores[..symbols].iter().map(|score| *score as f32 / NAT as f32));
+            softmax_forward(&mut all[first..]);
+        });
+        all
+    })
+}
+
+/// Calls `work` with the scores of each masked position of the text `noisy`.
+fn for_each_masked<const L: usize, const V: usize>(
+    denoiser: &mut dyn Denoiser<L, V>,
+    noisy: &[Option<u8>],
+    mut work: impl FnMut(&[denoiser::Score; V]),
+) {
+    denoiser.start(noisy.len());
+    for (position, symbol) in noisy.iter().enumerate() {
+        denoiser.set(position, *symbol);
+    }
+    denoiser.evaluate();
+    for (position, _) in noisy.iter().enumerate().filter(|(_, symbol)| symbol.is_none()) {
+        let mut scores = [0; V];
+        denoiser.scores(position, &mut scores);
+        work(&scores);
+    }
 }
 
 /// Encodes `texts` as symbols.

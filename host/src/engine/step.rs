@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::AdamStep;
 use micro_diffusion::convolution::Convolution;
-use micro_diffusion::denoiser::{Example, Model};
+use micro_diffusion::denoiser::{Answers, Example, Model};
 use micro_diffusion::kernels::Kernels;
 use micro_diffusion::residual::Residual;
 use micro_diffusion::rng::Stream;
@@ -27,6 +27,8 @@ use crate::engine::kernels::Vectorised;
 pub struct Batch<'a, const L: usize> {
     /// The examples of this step.
     pub examples: &'a [Example<L>],
+    /// The distributions to predict, where they are not the clean symbols; see [`Answers::soft`].
+    pub soft: &'a [f32],
     /// The examples of the next step; their noise is drawn by a thread that has time.
     pub next: &'a mut [Example<L>],
     /// The model's record of each example.
@@ -92,6 +94,8 @@ pub(crate) trait Trained<const L: usize>: Sync {
     fn parameters(&self) -> usize;
     /// [`Model::RECORD`].
     fn record(&self) -> usize;
+    /// V: symbols that a position can hold.
+    fn outputs(&self) -> usize;
     /// [`Model::initialise`].
     fn initialise(&self, weights: &mut [f32], stream: Stream);
     /// [`Step::step`].
@@ -108,6 +112,10 @@ impl<M: Step<L, V>, const L: usize, const V: usize> Trained<L> for Of<M, V> {
 
     fn record(&self) -> usize {
         M::RECORD
+    }
+
+    fn outputs(&self) -> usize {
+        V
     }
 
     fn initialise(&self, weights: &mut [f32], stream: Stream) {
@@ -143,11 +151,12 @@ trait Passes<const L: usize>: Sync {
     fn record(&self) -> usize;
     /// [`Model::boundary`].
     fn boundary(&self, batch: &[Example<L>], row: usize) -> usize;
-    /// [`Model::forward_backward`] of a shard.
+    /// [`Model::forward_backward`] of a shard, with its part of [`Batch::soft`].
     fn forward_backward(
         &self,
         weights: &[f32],
         shard: &[Example<L>],
+        soft: &[f32],
         records: &mut [f32],
         losses: &mut [f32],
     );
@@ -178,12 +187,14 @@ impl<M: Model<L, V>, const L: usize, const V: usize> Passes<L> for PassesOf<'_, 
         &self,
         weights: &[f32],
         shard: &[Example<L>],
+        soft: &[f32],
         records: &mut [f32],
         losses: &mut [f32],
     ) {
         let Setup { activation, symbols, .. } = self.setup;
+        let answers = Answers { symbols, soft };
         if let Some(view) = M::view(weights) {
-            M::forward_backward(Vectorised, activation, view, shard, symbols, records, losses);
+            M::forward_backward(Vectorised, activation, view, shard, answers, records, losses);
         }
     }
 
@@ -201,7 +212,8 @@ fn by_examples_and_parameters<const L: usize>(
     draw: &Draw<L>,
 ) {
     let (tensors, record) = (network.tensors(), network.record());
-    let Batch { examples, next, records, losses } = batch;
+    let Batch { examples, soft, next, records, losses } = batch;
+    let distributions = soft.len() / examples.len().max(1);
     let start = |shard: usize| network.boundary(examples, shard * examples.len() / threads);
     let shards: Vec<Range<usize>> = (0..threads).map(|shard| start(shard)..start(shard + 1)).collect();
     let (mut rest, mut shares) = ((&mut *records, losses, next), Vec::new());
@@ -214,7 +226,8 @@ fn by_examples_and_parameters<const L: usize>(
         for (row, example) in rows.clone().zip(next) {
             draw(row, example);
         }
-        network.forward_backward(parameters.weights, &examples[rows], records, losses);
+        let soft = &soft[rows.start * distributions..rows.end * distributions];
+        network.forward_backward(parameters.weights, &examples[rows], soft, records, losses);
     });
     let records = &*records;
     let mut shares: Vec<Vec<Part>> = (0..threads).map(|_| Vec::new()).collect();

@@ -20,6 +20,7 @@ use crate::engine::aligned::Aligned;
 use crate::engine::language::Language;
 use crate::engine::settings::Settings;
 use crate::engine::step::{Batch, Parameters, Rates, Setup, Trained, longer};
+use crate::engine::teaching::Teaching;
 
 /// The plan of a run.
 pub(crate) struct Plan<'a> {
@@ -28,6 +29,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) settings: &'a Settings,
     /// The weights to start from; `None` for random ones.
     pub(crate) start: Option<&'a [f32]>,
+    /// Models that it learns from besides the texts, if there are any.
+    pub(crate) teaching: Option<Teaching<'a>>,
 }
 
 /// A run in progress, whatever its network.
@@ -117,6 +120,9 @@ pub(crate) struct Trainer<'a, const L: usize> {
     epoch: Option<u32>,
     counts: MaskCounts<L>,
     batch: Vec<Example<L>>,
+    teaching: Option<Teaching<'a>>,
+    /// The distributions that the batch is to predict, where there is a teacher.
+    soft: Vec<f32>,
     /// The batch of step `next_step`, once it is drawn.
     next: Vec<Example<L>>,
     next_step: Option<u32>,
@@ -142,6 +148,8 @@ impl<'a, const L: usize> Trainer<'a, L> {
         }
         let average = if settings.averaging > 0.0 { &weights[..] } else { &[] };
         let nats = |text: &Text<L>| plan.language.lengths.negative_log_probability(text.symbols().len());
+        // A teacher without a share would only take time.
+        let teaching = plan.teaching.filter(|teaching| teaching.share > 0.0);
         let length_nats = bound::mean(&texts.iter().map(nats).collect::<Vec<_>>()) as f32;
         Self {
             network,
@@ -156,6 +164,8 @@ impl<'a, const L: usize> Trainer<'a, L> {
             epoch: None,
             counts: MaskCounts::new(settings.batch),
             batch: vec![Example::EMPTY; rows],
+            soft: vec![0.0; if teaching.is_some() { rows * L * network.outputs() } else { 0 }],
+            teaching,
             next: vec![Example::EMPTY; rows],
             next_step: None,
             records: Aligned::copy_of(&vec![0.0; rows * network.record()], 0),
@@ -272,11 +282,15 @@ impl<const L: usize> Training for Trainer<'_, L> {
         mem::swap(&mut self.batch, &mut self.next);
         self.look_up(step + 1);
         self.next_step = Some(step + 1);
+        if let Some(teaching) = &self.teaching {
+            teaching.answer(self.symbols, &self.batch, &mut self.soft);
+        }
         let (start, threads) = (Instant::now(), self.pace.threads(step as usize));
         let (noise, counts) = (Noise::new(self.settings, step + 1), &self.counts);
         let State { weights, m, v, average, .. } = &mut self.state;
         let batch = Batch {
             examples: &self.batch,
+            soft: &self.soft,
             next: &mut self.next,
             records: &mut self.records,
             losses: &mut self.losses,

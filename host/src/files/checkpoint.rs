@@ -241,7 +241,7 @@ fn refuse_outdated(fields: &serde_json::Value) -> anyhow::Result<()> {
 
 /// The command that trains by `settings`, with the network's present name.
 pub(crate) fn train_command(settings: &RunSettings) -> String {
-    let RunSettings { training, development, input, preparation, .. } = settings;
+    let RunSettings { training, development, input, preparation, teachers, teacher_weight, .. } = settings;
     let Settings { config, steps, batch, learning_rate, weight_decay, averaging, dropout, seed, .. } =
         training;
     let config = configurations::renamed(config).unwrap_or(config);
@@ -254,6 +254,12 @@ pub(crate) fn train_command(settings: &RunSettings) -> String {
     }
     if training.quantize.is_some() {
         options += &format!(" --quantize {}", dtype_name(training.dtype()));
+    }
+    for teacher in teachers {
+        options += &format!(" --teacher {}", quoted(&teacher.path));
+    }
+    if let Some(weight) = teacher_weight {
+        options += &format!(" --teacher-weight {weight}");
     }
     if *development {
         options += " --development";

@@ -3,12 +3,15 @@
 use std::fs;
 
 use anyhow::bail;
+use micro_diffusion::denoiser::Shape;
 
 use crate::engine::network::Network;
 
-/// Refuses a batch that does not fit the free memory.
-pub(crate) fn refuse_too_large(network: &dyn Network, batch: u32) -> anyhow::Result<()> {
-    let bytes = network.record_bytes().saturating_mul(batch as usize);
+/// Refuses a batch that does not fit the free memory. Teachers' answers take room too, where the run is `taught`.
+pub(crate) fn refuse_too_large(network: &dyn Network, batch: u32, taught: bool) -> anyhow::Result<()> {
+    let Shape { positions, symbols, .. } = network.shape();
+    let answers = if taught { positions * symbols * size_of::<f32>() } else { 0 };
+    let bytes = (network.record_bytes() + answers).saturating_mul(batch as usize);
     if !has(bytes) {
         bail!("a batch of {batch} needs {:.1} GB, more than there is; lower --batch", bytes as f64 / 1e9);
     }

@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use micro_diffusion::dtype::Dtype;
 use micro_diffusion::file::{self, FileError, ModelFile};
 use micro_diffusion::text::Alphabet;
+use sha2::{Digest, Sha256};
 
 use crate::engine::configurations::{self, Config};
 use crate::engine::description::{dtype_name, file_error, network_name, shape_name};
@@ -136,6 +137,11 @@ impl ModelBytes {
             bytes: Cow::Owned(bytes),
             weights: Vec::new(),
         }
+    }
+
+    /// The SHA-256 of the model file.
+    pub(crate) fn sha256(&self) -> String {
+        Sha256::digest(&*self.bytes).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Parses, checks and decodes the model.

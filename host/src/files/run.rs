@@ -79,6 +79,21 @@ pub(crate) struct RunSettings {
     /// The model that the run started from; `None` for random weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) from: Option<PathBuf>,
+    /// The trained models that it learns from besides the lines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) teachers: Vec<TeacherFile>,
+    /// λ: their share of what each masked position is to predict, where there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) teacher_weight: Option<f64>,
+}
+
+/// A model file that a run learns from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TeacherFile {
+    /// The path that `--teacher` names, for the next time; the hash says whether the file is unchanged.
+    pub(crate) path: PathBuf,
+    /// SHA-256 of the model file.
+    pub(crate) sha256: String,
 }
 
 impl RunSettings {
@@ -87,13 +102,22 @@ impl RunSettings {
         let fields = |settings: &Self| serde_json::to_value(settings).unwrap_or_default();
         let (new, old) = (fields(self), fields(other));
         let keys = new.as_object().into_iter().flatten();
-        keys.filter(|(key, value)| *key != "input" && old.get(key) != Some(value))
+        let moved = |key: &str| key == "input" || key == "teachers" && self.same_teachers(other);
+        keys.filter(|(key, value)| !moved(key) && old.get(key) != Some(value))
             .map(|(key, value)| match key.as_str() {
+                "teachers" if other.teachers.is_empty() => "it began without a teacher".to_owned(),
+                "teachers" => "the teachers are not the models that it began with".to_owned(),
                 "data_sha256" => "the training lines or the alphabet differ".to_owned(),
                 "steps" => format!("steps is {value}, and was {}: a run only goes on to more", old[key]),
                 _ => format!("{key} is {value}, and was {}", old[key]),
             })
             .collect()
+    }
+
+    /// Whether the teachers are those of `other`, wherever they lie.
+    fn same_teachers(&self, other: &Self) -> bool {
+        let hashes = self.teachers.iter().map(|teacher| &teacher.sha256);
+        hashes.eq(other.teachers.iter().map(|teacher| &teacher.sha256))
     }
 }
 

@@ -11,8 +11,10 @@ use crate::engine::settings::{LEAST_STEPS, Settings};
 use crate::engine::trainer::{Best, State};
 use crate::files::characters::code_point;
 use crate::files::corpus::Corpus;
+use crate::files::model::Model;
 use crate::files::novelty::Known;
 use crate::files::room::Room;
+use crate::files::run::RunSettings;
 use crate::show::columns::{clipped, counted, fit_levels, listed, width};
 use crate::show::marks::marked;
 use crate::show::picture::{HEADING, noise_levels};
@@ -56,6 +58,15 @@ impl Progress {
 
     pub(crate) fn heading(&mut self, text: &str) {
         self.line(&format!("\n{}{text}{}", HEADING.render(), HEADING.render_reset()));
+    }
+
+    /// Prints the `teachers` of a run by `settings`, if it has any.
+    pub(crate) fn teachers(&mut self, teachers: &[Model], settings: &RunSettings) {
+        let Some(weight) = settings.teacher_weight else { return };
+        for Model { source, config, .. } in teachers {
+            self.line(&format!("teacher     {source}: {}", config.title()));
+        }
+        self.line(&format!("            weight {weight}; the rest is the letter that was masked"));
     }
 
     /// Prints the data, network and settings of a run. The program chose the network if `chosen`; `choosing` lines are

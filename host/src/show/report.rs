@@ -278,6 +278,7 @@ impl Report<'_> {
                 p.quiet {
                     "The training loss estimates the NELBO of the lines that are trained on"
                     @if self.settings.training.dropout > 0.0 { ", with dropout" }
+                    @if let Some(weight) = self.settings.teacher_weight { ", with " (weight) " of each letter from the teachers" }
                     ". "
                     @if !curve.is_empty() { (self.about_estimate(curve)) }
                 }
@@ -292,8 +293,8 @@ impl Report<'_> {
         let kept_earlier = self.kept < self.losses.len();
         html! {
             "The held-out curve is that of lines that the network never saw, from " (preview::ORDERS) " random orders of each; its band is two "
-            "standard errors over the orders, at most " (format!("{:.2}", 2.0 * error)) " nats wide to each side. Where the loss falls below the "
-            "curve, the network knows its own lines better than others. "
+            "standard errors over the orders, at most " (format!("{:.2}", 2.0 * error)) " nats wide to each side. "
+            @if self.settings.teachers.is_empty() { "Where the loss falls below the curve, the network knows its own lines better than others. " }
             @if let Some(scores) = self.scores {
                 "The diamond is the score of record, from " (self.config.ending.1) " orders of each of the "
                 (counted_in_groups(scores.lines.len(), "line")) ", its error that over the orders, of the finished model"
@@ -419,6 +420,8 @@ fn in_words(value: &Value) -> Option<String> {
         Value::Bool(true) => Some("yes".to_owned()),
         Value::String(text) => Some(text.clone()),
         Value::Array(values) => Some(values.iter().filter_map(in_words).collect::<Vec<_>>().join(", ")),
-        other => Some(other.to_string()),
+        // A teacher.
+        Value::Object(fields) => fields.get("path").and_then(Value::as_str).map(file_name),
+        Value::Number(number) => Some(number.to_string()),
     }
 }

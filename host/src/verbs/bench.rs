@@ -46,7 +46,7 @@ pub(crate) fn run(options: &BenchOptions) -> anyhow::Result<Outcome> {
     let lines = Lines::read(None)?;
     let config = &room::choose(&lines.lines, &lines.source, Some(&options.config))?;
     let batch = options.batch.unwrap_or(config.recipe.batch);
-    refuse_too_large(config.network, batch)?;
+    refuse_too_large(config.network, batch, false)?;
     let settings = Settings { steps: u32::MAX, batch, ..config.settings(usize::MAX, 1.0) };
     let (mut steps, weights, corpus) = time_steps(lines.corpus(config, Split::Record)?, config, &settings)?;
     steps.sort_by(f64::total_cmp);
@@ -96,8 +96,13 @@ fn time_steps(
     settings: &Settings,
 ) -> anyhow::Result<(Vec<f64>, Vec<f32>, Corpus)> {
     let language = corpus.language()?;
-    let mut trainer =
-        config.network.trainer(Plan { texts: &corpus.training, language, settings, start: None })?;
+    let mut trainer = config.network.trainer(Plan {
+        texts: &corpus.training,
+        language,
+        settings,
+        start: None,
+        teaching: None,
+    })?;
     let mut round = |steps: u32| {
         let start = Instant::now();
         for _ in 0..steps {

@@ -42,8 +42,11 @@ pub(crate) fn run(options: &InspectOptions) -> anyhow::Result<Outcome> {
         } else if let Value::Array(rows) = value {
             writeln!(out, "{key}")?;
             for row in rows {
-                let (name, dimensions) = (row["name"].as_str().unwrap_or_default(), &row["dimensions"]);
-                writeln!(out, "  {name:<24} {dimensions}")?;
+                // A tensor with its dimensions, or a teacher with its hash.
+                let text = |key: &str| row[key].as_str();
+                let name = text("name").or(text("path")).unwrap_or_default();
+                let of_it = text("sha256").map_or_else(|| row["dimensions"].to_string(), str::to_owned);
+                out.lines(&format!("  {:<24} {of_it}", terminal::shown(name)))?;
             }
         } else if let Value::Object(formats) = value {
             writeln!(out, "{key}")?;

@@ -20,6 +20,7 @@ use crate::engine::draw::{Drawn, Request};
 use crate::engine::preview::{Observer, Seen, Wanted};
 use crate::engine::score::{Score, spread};
 use crate::engine::settings::Settings;
+use crate::engine::teaching::{self, Teacher, Teaching};
 use crate::engine::trainer::{Plan, State, Training};
 use crate::files::checkpoint::{self, Checkpoint};
 use crate::files::corpus::{Corpus, DEFAULT_INPUT, Lines, Split};
@@ -32,6 +33,7 @@ use crate::files::quoting::quoted;
 use crate::files::room::Room;
 use crate::files::run::{self as folder, RunFolder, RunSettings};
 use crate::files::run_list::LeftRun;
+use crate::files::teachers;
 use crate::show::columns::{fit_cells, with_error};
 use crate::show::marks::{LEGEND, Tally, marked};
 use crate::show::messages::{report_chip, report_integers};
@@ -55,11 +57,14 @@ static TRAINING: AtomicBool = AtomicBool::new(false);
 pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     let (out, resumed) = open_run(options)?;
     let mut say = Progress::new(options.quiet);
-    let material = Material::gather(options, &out, resumed.as_ref(), &mut say)?;
-    let Material { config, corpus, list, settings, start } = &material;
+    let mut material = Material::gather(options, &out, resumed.as_ref(), &mut say)?;
+    let Material { config, corpus, list, settings, start, teachers } = &mut material;
+    let (config, corpus, list, settings, start) = (&*config, &*corpus, &*list, &*settings, &*start);
     let training = &settings.training;
-    refuse_too_large(config.network, training.batch)?;
+    refuse_too_large(config.network, training.batch, !teachers.is_empty())?;
     refuse_unroundable(config, training)?;
+    let models = teachers::open(teachers, corpus)?;
+    let teachers: Vec<&dyn Teacher> = models.iter().map(|model| &*model.network as &dyn Teacher).collect();
     let folder = RunFolder::open(&out)?;
     if resumed.is_none()
         && let Some(aside) = folder.keep_earlier()?
@@ -69,12 +74,14 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     let (shown, choosing) = training.keep.split(&corpus.training);
     let chosen = resumed.is_none() && options.config.is_none() && start.is_none();
     say.found(corpus, config, chosen, training, choosing.len());
+    say.teachers(&models, settings);
     if !options.no_pictures && !options.quiet {
         say.forward(corpus, training.seed);
         say.line(&format!("marks       {LEGEND}"));
     }
     let start = start.as_ref().map(|start| &*start.weights);
-    let plan = Plan { texts: &shown, language: corpus.language()?, settings: training, start };
+    let teaching = settings.teacher_weight.map(|share| Teaching { teachers: &teachers, share });
+    let plan = Plan { texts: &shown, language: corpus.language()?, settings: training, start, teaching };
     let mut trainer = config.network.trainer(plan)?;
     if let Some(checkpoint) = resumed {
         trainer.restore(checkpoint.state);
@@ -112,6 +119,8 @@ struct Material {
     settings: RunSettings,
     /// The trained model that the run starts from; `None` for random weights.
     start: Option<Start>,
+    /// The models that it learns from besides the lines.
+    teachers: Vec<ModelBytes>,
 }
 
 impl Material {
@@ -139,14 +148,29 @@ impl Material {
             (None, Some(start)) => start.config,
             (None, None) => lines.choose(options.config.as_deref())?,
         };
+        let known = stored.as_ref().map_or(&[][..], |stored| &stored.teachers);
+        let (teacher_files, mut teachers): (Vec<_>, Vec<_>) =
+            teachers::read(&options.teacher, known)?.into_iter().unzip();
+        if resumed.is_none() {
+            teachers::refuse_inside(&options.teacher, out)?;
+        }
+        let teacher_weight = teacher_weight(options, stored.as_ref(), !teachers.is_empty())?;
+        for warning in teachers::warnings(&mut teachers, list_read)? {
+            say.line(&terminal::note(&warning));
+        }
         if let Some(warning) = start.as_ref().and_then(|start| start.warning.as_ref()) {
             say.line(&terminal::note(warning));
         }
         let mut corpus = lines.corpus(&config, Split::of(development))?;
         let stored =
             stored.map(|stored| RunSettings { training: stored.training.extended(options.steps), ..stored });
-        let settings =
-            RunSettings { input, preparation, ..settings_of(options, stored.as_ref(), &config, &corpus) };
+        let settings = RunSettings {
+            input,
+            preparation,
+            teachers: teacher_files,
+            teacher_weight,
+            ..settings_of(options, stored.as_ref(), &config, &corpus)
+        };
         // The weights know the alphabet of the model that they came from, which may have more characters than the lines.
         if let Some(start) = &start {
             start.refuse_others(options.config.as_deref(), &corpus)?;
@@ -158,7 +182,7 @@ impl Material {
         if let Some(stored) = &stored {
             refuse_differences(&settings, stored, out)?;
         }
-        Ok(Self { config, corpus, list, settings, start })
+        Ok(Self { config, corpus, list, settings, start, teachers })
     }
 }
 
@@ -182,7 +206,23 @@ fn settings_of(
         input: None,
         preparation: Preparation::default(),
         from: options.from.clone().or(stored.and_then(|settings| settings.from.clone())),
+        teachers: Vec::new(),
+        teacher_weight: None,
     }
+}
+
+/// The share of the teachers of a run, if there are `any`: that of the options, else what is stored, else the default.
+fn teacher_weight(
+    options: &TrainOptions,
+    stored: Option<&RunSettings>,
+    any: bool,
+) -> anyhow::Result<Option<f64>> {
+    ensure!(
+        any || options.teacher_weight.is_none(),
+        "--teacher-weight is the share of teachers: name them with --teacher"
+    );
+    let stored = stored.and_then(|stored| stored.teacher_weight);
+    Ok(options.teacher_weight.or(stored).or(any.then_some(teaching::SHARE)))
 }
 
 /// Refuses to train for integers with dropout, or a network that has no integers.

@@ -8,7 +8,7 @@ use firmware_checks::{Hash, number};
 use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::{Adam, learning_rate};
 use micro_diffusion::categorical::{SymbolSet, Temperature};
-use micro_diffusion::denoiser::{Example, Model};
+use micro_diffusion::denoiser::{Answers, Example, Model};
 use micro_diffusion::kernels::Plain;
 use micro_diffusion::length::Lengths;
 use micro_diffusion::math::Real;
@@ -75,7 +75,8 @@ fn forward_and_backward(
     let mut records = [0.0; BATCH * RECORD];
     let mut losses = [0.0; BATCH];
     let view = Network::view(weights)?;
-    Network::forward_backward(Plain, Activation::Relu, view, &batch, V, &mut records, &mut losses);
+    let answers = Answers::hard(V);
+    Network::forward_backward(Plain, Activation::Relu, view, &batch, answers, &mut records, &mut losses);
     gradient.fill(0.0);
     let mut rest = gradient.as_mut_slice();
     for (number, tensor) in Network::TENSORS.iter().enumerate() {

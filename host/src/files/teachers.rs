@@ -1,0 +1,87 @@
+//! The teachers of a run: finds and opens trained models, and compares them with the lines.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+
+use crate::files::corpus::{Corpus, Lines, Split};
+use crate::files::model::{Model, ModelBytes};
+use crate::files::room::length_of;
+use crate::files::run::TeacherFile;
+
+/// Reads the model file of each of the `paths`. Without paths it reads the `stored` ones of a run that goes on.
+pub(crate) fn read(
+    paths: &[PathBuf],
+    stored: &[TeacherFile],
+) -> anyhow::Result<Vec<(TeacherFile, ModelBytes)>> {
+    let load = |path: &PathBuf| {
+        let bytes = ModelBytes::load(Some(path))?;
+        Ok((TeacherFile { path: path.clone(), sha256: bytes.sha256() }, bytes))
+    };
+    let load_stored = |TeacherFile { path, .. }: &TeacherFile| {
+        load(path).with_context(|| {
+            let name = path.display();
+            format!("the run learns from {name}; if it has moved, name all teachers anew with --teacher")
+        })
+    };
+    if paths.is_empty() { stored.iter().map(load_stored).collect() } else { paths.iter().map(load).collect() }
+}
+
+/// Warns of each of the models `read` that was trained, as far as is known, on lines that the run holds out.
+///
+/// The run splits the lines from `input`.
+pub(crate) fn warnings(
+    read: &mut [ModelBytes],
+    (lines, split, input): (&Lines, Split, Option<&Path>),
+) -> anyhow::Result<Vec<String>> {
+    let warning = |bytes: &mut ModelBytes| {
+        let model = bytes.open()?;
+        Ok(model
+            .warning(lines, split, input)
+            .map(|warning| format!("the teacher {}: {warning}", model.source)))
+    };
+    read.iter_mut().filter_map(|bytes| warning(bytes).transpose()).collect()
+}
+
+/// Opens the models `read`, which are to teach a run on `corpus`.
+///
+/// # Errors
+/// A model of another alphabet, or without room for a training line.
+pub(crate) fn open<'a>(read: &'a mut [ModelBytes], corpus: &Corpus) -> anyhow::Result<Vec<Model<'a>>> {
+    let open = |bytes: &'a mut ModelBytes| {
+        let model = bytes.open()?;
+        let (source, alphabet) = (model.source, model.alphabet().characters());
+        ensure!(
+            alphabet == corpus.alphabet,
+            "as a teacher, {source} must predict the characters of {}, “{}”, and it predicts “{alphabet}”; take one that was \
+             trained on these lines",
+            corpus.source,
+            corpus.alphabet
+        );
+        let most = model.file.shape().positions;
+        if let Some(line) = corpus.training.iter().find(|line| length_of(line) > most) {
+            bail!(
+                "as a teacher, {source} must read every line, and it reads at most {most} characters: “{line}” has {}; take one \
+                 with more room, or leave longer lines out of the list",
+                length_of(line)
+            );
+        }
+        Ok(model)
+    };
+    read.iter_mut().map(open).collect()
+}
+
+/// Refuses a teacher in the run folder `out`, whose files a new run moves aside.
+pub(crate) fn refuse_inside(paths: &[PathBuf], out: &Path) -> anyhow::Result<()> {
+    let Ok(folder) = out.canonicalize() else { return Ok(()) };
+    let lies_there = |path: PathBuf| path == folder || path.parent() == Some(&folder);
+    let inside = |path: &&PathBuf| path.canonicalize().is_ok_and(lies_there);
+    match paths.iter().find(inside) {
+        Some(path) => bail!(
+            "the teacher {} lies in the run folder {}, whose files a new run moves aside; give the run another --out",
+            path.display(),
+            out.display()
+        ),
+        None => Ok(()),
+    }
+}
