@@ -1642,13 +1642,14 @@ fn scores_agree_with_each_other() {
     assert!(!said.contains('±'), "{said}");
 
     // p(n) of twelve lengths, one of which is one text more spread over all.
-    let lengths: serde_json::Value = serde_json::from_str(&scene.good(&["inspect", "--json"])).unwrap();
+    let lengths: serde_json::Value =
+        serde_json::from_str(&scene.good(&["inspect", "--json", "names.mdm"])).unwrap();
     let counts: Vec<f64> =
         lengths["lengths"].as_array().unwrap().iter().map(|count| count.as_f64().unwrap()).collect();
     let all_counts: f64 = counts.iter().sum();
     let length_nats = |length: usize| -((counts[length - 1] + 1.0 / 12.0) / (all_counts + 1.0)).ln();
     // `score` is asked for the same lines, in the same order.
-    let score = [&["score", "--json", "--orders", "16"], &names[..]].concat();
+    let score = [&["score", "--model", "names.mdm", "--json", "--orders", "16"], &names[..]].concat();
     let report: serde_json::Value = serde_json::from_str(&scene.good(&score)).unwrap();
     let texts = report["texts"].as_array().unwrap();
     let sum: f64 = texts.iter().map(|text| number(text, "nll_nats")).sum();
