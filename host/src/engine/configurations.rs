@@ -2,7 +2,7 @@
 
 use micro_diffusion::config::{
     Convolution, ConvolutionChip, ConvolutionMedium, ConvolutionSmall, Perceptron, PerceptronSmall, Residual,
-    Transformer,
+    Transformer, TransformerLarge,
 };
 use micro_diffusion::denoiser::Shape;
 
@@ -74,7 +74,7 @@ macro_rules! every_room {
 }
 
 /// All of them.
-pub(crate) static FAMILIES: [Family; 8] = [
+pub(crate) static FAMILIES: [Family; 9] = [
     Family {
         name: DEFAULT,
         rooms: &[&Compiled::<Perceptron, 12, 26>::ALL],
@@ -132,6 +132,17 @@ pub(crate) static FAMILIES: [Family; 8] = [
             ..Recipe::new(48_000, 256, 4e-3)
         },
         ending: (1000, 8),
+    },
+    Family {
+        name: "transformer-large",
+        rooms: &[&Compiled::<TransformerLarge, 16, 26>::FLOATS],
+        recipe: Recipe {
+            weight_decay: 0.05,
+            averaging: 0.999,
+            dropout: 0.15,
+            ..Recipe::new(48_000, 256, 3e-3)
+        },
+        ending: (800, 8),
     },
 ];
 
