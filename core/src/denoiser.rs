@@ -138,7 +138,7 @@ impl<const L: usize> Example<L> {
     }
 }
 
-/// What the predictions of a shard are compared with.
+/// The answers that the predictions of a shard are compared with.
 #[derive(Clone, Copy, Debug)]
 pub struct Answers<'a> {
     /// How many symbols the alphabet has; later ones are outside and get probability 0.
@@ -154,8 +154,8 @@ impl<'a> Answers<'a> {
         Self { symbols, soft: &[] }
     }
 
-    /// The answer at position number `number` of the shard, which holds L for each example. `clean` is the symbol there, and a row of
-    /// logits is `outputs` = V numbers.
+    /// The answer at position number `number` of the shard, which has L positions for each example. `clean` is the symbol there, and
+    /// a row of logits is `outputs` = V numbers.
     #[inline(always)]
     pub(crate) fn at(self, number: usize, clean: u8, outputs: usize) -> Answer<'a> {
         block(self.soft, number, outputs).map_or(Answer::Hard(clean), Answer::Soft)
@@ -245,7 +245,8 @@ pub trait Model<const L: usize, const V: usize> {
     ///
     /// `records` holds [`RECORD`](Self::RECORD) numbers for each example, in any state; they are overwritten, and how they
     /// lie is the network's own affair. `losses` receives each example's Σ_l weight_l · −Σ_v t_lv·ln p_l(v | noisy), in nats,
-    /// where t is the `answers`. Of clean symbols this is Σ_l weight_l · −ln p(clean_l | noisy). Hidden values pass through `activation`, unless the network has one of its own.
+    /// where t is the `answers`. For clean symbols this is Σ_l weight_l · −ln p(clean_l | noisy). Hidden values pass through
+    /// `activation`, unless the network has one of its own.
     fn forward_backward<R: Real, K: Kernels<R>>(
         kernels: K,
         activation: Activation,

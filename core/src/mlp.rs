@@ -113,7 +113,7 @@ pub fn activate_backward<R: Real, K: Kernels<R>, const L: usize>(
 /// z = c_l + U_l·h at the position l = `position`, of each example that is scored there; of z, the loss and ∂loss/∂z.
 ///
 /// `weight` is U_l, `[V][H]`, `bias` c_l, `[V]`, and `hidden` `[E][H]`; `d_logits`, `[E][V]`, and `losses`, `[E]`, receive
-/// ∂loss/∂z and, added to what they hold, the losses in nats, both by the `answers` of the batch.
+/// ∂loss/∂z and, added to what they hold, the losses in nats, both by the batch's `answers`.
 #[expect(clippy::too_many_arguments, reason = "what computes, a layer, what it reads, what it writes")]
 pub fn output_forward<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,

@@ -75,7 +75,7 @@ fn maximum<R: Real>(a: R, b: R) -> R {
     if b > a { b } else { a }
 }
 
-/// What a row of logits is to predict.
+/// The answer that a row of logits is to predict.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Answer<'a> {
     /// c: the symbol that was there.
@@ -119,7 +119,7 @@ pub fn cross_entropy<R: Real>(z: &mut [R], symbols: usize, answer: Answer, weigh
 pub struct Target<'a> {
     /// Its number in the batch.
     pub row: usize,
-    /// What it is to predict.
+    /// The answer that it is to predict.
     pub answer: Answer<'a>,
     /// w: what its loss counts.
     pub weight: f32,
