@@ -11,7 +11,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use micro_diffusion::length::Lengths;
-use micro_diffusion::product::width_of;
+use micro_diffusion::linear::LANES;
 use micro_diffusion::text::Alphabet;
 use sha2::{Digest, Sha256};
 
@@ -238,9 +238,10 @@ impl Corpus {
         Ok(Language { alphabet, lengths })
     }
 
-    /// Mean positions that a network of `positions` computes for a training line.
+    /// Mean positions that a convolution or transformer of `positions` computes for a training line: whole groups of
+    /// [`LANES`].
     pub(crate) fn mean_width(&self, positions: usize) -> f64 {
-        let width = |line: &String| width_of(length_of(line), positions);
+        let width = |line: &String| length_of(line).next_multiple_of(LANES).min(positions);
         let widths: usize = self.training.iter().map(width).sum();
         widths as f64 / self.training.len().max(1) as f64
     }
