@@ -35,7 +35,7 @@ const SHOWN: u32 = 500;
 const SEED: u64 = 1;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let alphabet = Alphabet::new("abcdefghijklmnopqrstuvwxyz").map_err(|error| format!("{error:?}"))?;
+    let alphabet = Alphabet::new("abcdefghijklmnopqrstuvwxyz")?;
     let text = std::fs::read_to_string("data/names.txt")?;
     // Every tenth name is held out, here as everywhere, so that scores mean something.
     let training = (1..).zip(text.lines()).filter(|(number, _)| number % 10 != 0);
@@ -138,8 +138,7 @@ fn unmask(
     let settings = Settings::new(Order::Random, Temperature::from_milli(680));
     let stream = Stream::new(SEED, Purpose::Sample).child(index, 0);
     let length = lengths.draw(stream);
-    let mut sampler =
-        Sampler::<L, V>::new(length, &allowed, settings, stream).map_err(|error| format!("{error:?}"))?;
+    let mut sampler = Sampler::<L, V>::new(length, &allowed, settings, stream)?;
     let mut line = String::new();
     for step in 1..=length {
         if step % 2 == 1 {

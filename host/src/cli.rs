@@ -23,7 +23,7 @@ pub(crate) enum Outcome {
     Interrupted,
 }
 
-/// Masked text diffusion: every letter of a name at once, by iterative unmasking.
+/// Masked text diffusion: names emerge from masks, letter by letter, in any order.
 #[derive(Parser)]
 #[command(
     name = "micro-diffusion",
@@ -196,8 +196,8 @@ impl ListOptions {
 
 #[derive(Args)]
 pub(crate) struct ModelOption {
-    /// Model file (.mdm or .safetensors), run folder, built-in (the model that comes along) or built-in-int4 (in 4-bit
-    /// integers) [default: the newest finished run in runs/ of 1000 steps or more, else built-in]
+    /// Model file (.mdm or .safetensors), run folder, built-in (the transformer that comes along) or built-in-int4 (the
+    /// perceptron in 4-bit integers) [default: the newest finished run in runs/ of 1000 steps or more, else built-in]
     #[arg(long, value_name = "PATH")]
     pub(crate) model: Option<PathBuf>,
 }

@@ -47,7 +47,7 @@ static BUILT_IN: [BuiltIn; 2] = [
     },
     BuiltIn {
         name: BUILT_IN_INT4,
-        source: "the built-in model in 4-bit integers",
+        source: "the built-in perceptron in 4-bit integers",
         bytes: include_bytes!("../../../data/names-int4.mdm"),
     },
 ];
