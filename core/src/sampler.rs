@@ -6,7 +6,7 @@
 //! - [`Order::Random`] reveals positions in uniformly random order and draws a symbol only there. One position at a time
 //!   and at temperature 1, this draws from the any-order autoregressive distribution that training bounds, to the accuracy
 //!   of [`categorical`](crate::categorical). A symbol of less than 2⁻²³ of the likeliest one's probability is never drawn:
-//!   in a random order for each, 2 of 3,197 held-out names cannot be drawn from the shipped model.
+//!   in a random order for each, 2 of 3,197 held-out names cannot be drawn from `data/names.mdm`.
 //! - [`Order::Confidence`] draws a symbol at every masked position and reveals those whose distribution is the most
 //!   certain (the largest probability of any symbol), as the reference does. It is sharper than the learned distribution.
 //!

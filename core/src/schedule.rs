@@ -14,7 +14,7 @@
 //!   and p_k proportional to s_k makes it least (Cauchy and Schwarz). A mean of k independent terms has s_k proportional to 1/√k.
 //!
 //! For texts of any length each row's k is the same quantile u of p for its own length, and with f(u) the mean of T_k/p_k over texts
-//! R times the variance is E\[(T_k/p_k)²\] − ∫ f(u)² du. For the shipped model on held-out names that is 34.6 nats² for 1/√k, 39.5 for
+//! R times the variance is E\[(T_k/p_k)²\] − ∫ f(u)² du. For `data/names.mdm` on held-out names that is 34.6 nats² for 1/√k, 39.5 for
 //! p_k proportional to s_k within each length that a hundred of them have, and 36.3 for uniform k. Without strata it is 74.2 for 1/√k and 42.0 for uniform k,
 //! so 1/√k needs the strata. This is the variance of the loss; what it does for the trained score is in `core/notes/experiments.md`.
 //!

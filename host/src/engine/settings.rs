@@ -145,7 +145,7 @@ const PASSES: f64 = 200.0;
 pub(crate) const LEAST_STEPS: u32 = 1000;
 /// Training lines from which on the recipe holds unchanged: somewhat fewer than the names have.
 const LINES: f64 = 25_000.0;
-/// Mean positions computed for a line up to which steps are the recipe's: those of the names, and 1 % more.
+/// Mean length of a line, in whole groups of eight, up to which steps are the recipe's: that of the names, and 1 % more.
 const WIDTH: f64 = 8.53;
 /// Most weight decay of a short list, for each unit of learning rate.
 const MOST_DECAY: f64 = 5.0;

@@ -8,8 +8,8 @@
 //!
 //! over the symbols v. The probabilities p_m are those of M teachers, which see the student's noisy text; λ is the teachers' share.
 //!
-//! The [cross-entropy](micro_diffusion::softmax) with t has two parts. The bound on −ln p of the text counts 1 − λ, and the bound of
-//! texts whose masked symbols the teachers draw counts λ. Teachers have no dropout and are the same in every step.
+//! The [cross-entropy](micro_diffusion::softmax) with t has two parts. The bound on −ln p of the text counts 1 − λ. The
+//! cross-entropy with the teachers at the same masked positions counts λ. Teachers have no dropout and are the same in every step.
 //!
 //! Source: G. Hinton, O. Vinyals and J. Dean, "Distilling the Knowledge in a Neural Network", 2015 (arXiv 1503.02531); for an
 //! ensemble as the teacher where there is little text, K. Kim et al., "Pre-training under infinite compute", 2025 (2509.14786).

@@ -238,8 +238,7 @@ impl Corpus {
         Ok(Language { alphabet, lengths })
     }
 
-    /// Mean positions that a convolution or transformer of `positions` computes for a training line: whole groups of
-    /// [`LANES`].
+    /// Mean length of a training line in whole groups of [`LANES`], at most `positions`: the size by which steps are scaled.
     pub(crate) fn mean_width(&self, positions: usize) -> f64 {
         let width = |line: &String| length_of(line).next_multiple_of(LANES).min(positions);
         let widths: usize = self.training.iter().map(width).sum();

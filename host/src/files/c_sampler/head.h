@@ -45,7 +45,8 @@
 // block (e, l) of the text's own stream. So the texts do not depend on what is computed or skipped.
 //
 // The original in Rust, with derivations and with bounds for every sum, is https://github.com/micro-diffusion/micro-diffusion-rs:
-// core/src/sampler.rs, categorical.rs, length.rs, rng.rs, and integer.rs, integer_residual.rs and integer_convolution.rs.
+// core/src/sampler.rs, categorical.rs, length.rs, rng.rs, precision.rs, integer_layers.rs, integer_mlp.rs, integer_residual.rs and
+// integer_convolution.rs.
 
 @GUARD@
 #include <stdbool.h>
