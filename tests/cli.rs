@@ -1585,6 +1585,29 @@ fn a_run_is_scored_on_its_own_text_and_split() {
     scene.bad(&["eval", "--model", "run"], 1, &["trained on own.txt", "--input"]);
 }
 
+#[test]
+fn one_order_or_one_line_has_no_error() {
+    let scene = Scene::new();
+    // One order says nothing of the error that comes of the orders.
+    let one = ["eval", "--num", "0", "--input", "names.txt", "--orders", "1", "--lines", "8"];
+    let report: serde_json::Value =
+        serde_json::from_str(&scene.good(&[&one[..], &["--json"]].concat())).unwrap();
+    assert!(report["nelbo_order_stderr_nats"].is_null() && report["nll_order_stderr_nats"].is_null());
+    // Nor does one line of the error over lines.
+    let line = ["eval", "--num", "0", "--input", "names.txt", "--orders", "2", "--lines", "1"];
+    let said = scene.good(&line);
+    let over_orders = said.matches("(over the orders ±").count();
+    assert!(said.contains("1 line of") && over_orders == 2 && said.matches('±').count() == 2, "{said}");
+    let report: serde_json::Value =
+        serde_json::from_str(&scene.good(&[&line[..], &["--json"]].concat())).unwrap();
+    assert!(report["nelbo_stderr_nats"].is_null() && report["nll_stderr_nats"].is_null());
+    assert!(report["nelbo_order_stderr_nats"].is_f64());
+    let said = scene.good(&one);
+    assert!(said.contains("one random order") && !said.contains("over the orders"), "{said}");
+    let said = scene.good(&["score", "--orders", "1", "emma"]);
+    assert!(!said.contains('±'), "{said}");
+}
+
 /// The figures that `eval` prints of a model that ships.
 #[test]
 fn scores_agree_with_each_other() {
@@ -1621,25 +1644,6 @@ fn scores_agree_with_each_other() {
     let characters: usize = names.iter().map(|name| name.len() + 1).sum();
     let of_names = number(&all, "nll_nats_per_name") * names.len() as f64;
     assert!((of_names / characters as f64 - number(&all, "nll_nats_per_character")).abs() < 1e-9);
-
-    // One order says nothing of the error that comes of the orders.
-    let one = ["eval", "--num", "0", "--input", "names.txt", "--orders", "1", "--lines", "8"];
-    let report: serde_json::Value =
-        serde_json::from_str(&scene.good(&[&one[..], &["--json"]].concat())).unwrap();
-    assert!(report["nelbo_order_stderr_nats"].is_null() && report["nll_order_stderr_nats"].is_null());
-    // Nor does one line of the error over lines.
-    let line = ["eval", "--num", "0", "--input", "names.txt", "--orders", "2", "--lines", "1"];
-    let said = scene.good(&line);
-    let over_orders = said.matches("(over the orders ±").count();
-    assert!(said.contains("1 line of") && over_orders == 2 && said.matches('±').count() == 2, "{said}");
-    let report: serde_json::Value =
-        serde_json::from_str(&scene.good(&[&line[..], &["--json"]].concat())).unwrap();
-    assert!(report["nelbo_stderr_nats"].is_null() && report["nll_stderr_nats"].is_null());
-    assert!(report["nelbo_order_stderr_nats"].is_f64());
-    let said = scene.good(&one);
-    assert!(said.contains("one random order") && !said.contains("over the orders"), "{said}");
-    let said = scene.good(&["score", "--orders", "1", "emma"]);
-    assert!(!said.contains('±'), "{said}");
 
     // p(n) of twelve lengths, one of which is one text more spread over all.
     let lengths: serde_json::Value =
