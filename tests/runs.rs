@@ -287,6 +287,26 @@ fn a_student_learns_what_its_teacher_knows() {
     assert!(taught + 0.3 < alone && half + 0.2 < alone, "{alone} {half} {taught}");
 }
 
+/// The models that come along have seen every line but those held out for the record.
+#[test]
+fn a_built_in_model_that_knows_the_held_out_lines_is_warned_of() {
+    let scene = Scene::new(400);
+    let warning = "36 of the 36 held-out lines are lines that the model was trained on";
+    let train = "train --input names.txt --batch 2 --steps 1 --no-eval --no-pictures --out run";
+    let eval = "eval --input names.txt --num 0 --orders 1 --model built-in";
+    for line in [
+        &format!("{train} --teacher built-in"),
+        &format!("{train} --teacher built-in-int4"),
+        &format!("{train} --from built-in"),
+        eval,
+    ] {
+        let (_, said) = scene.run(0, &format!("{line} --development"));
+        assert!(said.contains(warning), "{line}: {said}");
+        let (_, said) = scene.run(0, line);
+        assert!(!said.contains("held-out lines are lines"), "{line}: {said}");
+    }
+}
+
 #[test]
 fn teachers_are_kept_with_a_run_and_known_again() {
     let scene = Scene::new(400);

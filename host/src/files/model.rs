@@ -26,7 +26,7 @@ use crate::files::preparation::Preparation;
 use crate::files::quoting::quoted;
 use crate::files::room::Room;
 use crate::files::run::{self, Newest, RunSettings};
-use crate::files::run_list::LeftRun;
+use crate::files::run_list::{LeftRun, seen};
 use crate::files::safetensors;
 
 /// A model that comes with the program.
@@ -314,7 +314,11 @@ impl<'a> Model<'a> {
 
     /// Warns if lines of `split` of `lines`, read from `input`, are lines that the model was trained on, as far as known.
     pub(crate) fn warning(&self, lines: &Lines, split: Split, input: Option<&Path>) -> Option<String> {
-        self.left_run()?.warning(lines, split, input)
+        if let Some(run) = self.left_run() {
+            return run.warning(lines, split, input);
+        }
+        let own = if self.is_built_in() { Lines::built_in().ok() } else { None };
+        seen((&own?, Split::Record), (lines, split), Room::of(&self.config))
     }
 
     /// The run that left the model.
@@ -353,7 +357,7 @@ impl<'a> Model<'a> {
         };
         // Without another list or split, these lines are those that the run held out: `list` has checked it.
         if input.is_some() || development.is_some() {
-            notes.extend(run.and_then(|run| run.warning(&lines, split, input)));
+            notes.extend(self.warning(&lines, split, input));
         }
         let mut corpus = lines.within(Room::any_character(self.file.shape().positions), split)?;
         let held_out = corpus.held_out.len();
