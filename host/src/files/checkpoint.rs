@@ -15,7 +15,7 @@ use crate::engine::configurations::{self, Config};
 use crate::engine::description::{dimensions_name, dtype_name};
 use crate::engine::settings::{Keep, Settings};
 use crate::engine::trainer::{Best, State};
-use crate::files::origin::STDIN;
+use crate::files::origin::quoted_or_stream;
 use crate::files::quoting::quoted;
 use crate::files::run::{RunSettings, lost_objective};
 
@@ -265,16 +265,9 @@ pub(crate) fn train_command(settings: &RunSettings) -> String {
         options += " --development";
     }
     if let Some(input) = input {
-        let stdin = input.as_path() == Path::new(STDIN);
-        options += &format!(" --input {}", if stdin { STDIN.into() } else { quoted(input) });
+        options += &format!(" --input {}", quoted_or_stream(input));
     }
-    if let Some(column) = &preparation.column {
-        options += &format!(" --column {}", quoted(Path::new(column)));
-    }
-    if preparation.lowercase {
-        options += " --lowercase";
-    }
-    options
+    options + &preparation.options()
 }
 
 /// The scales from `exponents`: the activations', then those of the tensors.
