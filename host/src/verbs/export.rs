@@ -123,7 +123,10 @@ fn number_format(
 ) -> anyhow::Result<&'static dyn NumberFormat> {
     model.config.network.format(dtype).map_err(|error| match model.comes_along() {
         true => {
-            anyhow::anyhow!("{error}, or take the names in integers that come along: {}", of_integers(options))
+            anyhow::anyhow!(
+                "{error}, or take the names in integers that come along: {}",
+                of_integers(options)
+            )
         }
         false => error,
     })
