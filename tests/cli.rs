@@ -1214,6 +1214,24 @@ fn an_old_objective_is_read_where_it_is_the_bound_and_refused_with_a_command_tha
     assert_eq!(scene.read("runs/names/model.mdm"), before[0]);
 }
 
+/// A run that needs other models is trained anew in its own folder, since the default one may be theirs.
+#[test]
+#[cfg(unix)]
+fn a_run_of_other_models_is_trained_anew_beside_them() {
+    let scene = Scene::new();
+    scene.train("runs/names", &[]);
+    scene.train("run", &["--from", "runs/names", "--teacher", "runs/names"]);
+    let settings = scene.read("run/settings.json");
+    forge_checkpoint(&scene, r#"\"version\":2,"#, r#"\"version\":1,"#);
+    paste(&scene, &["inspect", "run/checkpoint.safetensors"], "train it anew with: ");
+    assert!(scene.path("run.1").exists() && scene.read("run/settings.json") == settings);
+    let mut model = scene.read("run/model.mdm");
+    model[4] = 1;
+    scene.write("run/model.mdm", &model);
+    paste(&scene, &["eval", "--model", "run"], "train the model anew with: ");
+    assert!(scene.path("run.2").exists() && scene.read("run/settings.json") == settings);
+}
+
 #[test]
 fn an_old_order_on_the_command_line_is_refused_with_what_to_use_instead() {
     let scene = Scene::new();

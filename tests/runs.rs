@@ -287,6 +287,28 @@ fn a_student_learns_what_its_teacher_knows() {
     assert!(taught + 0.3 < alone && half + 0.2 < alone, "{alone} {half} {taught}");
 }
 
+/// The models that come along have seen every line but those held out for the record.
+#[test]
+fn a_built_in_model_that_knows_the_held_out_lines_is_warned_of() {
+    let scene = Scene::new(400);
+    let warning = "36 of the 36 held-out lines are lines that the model was trained on";
+    let train = "train --input names.txt --batch 2 --steps 1 --no-eval --no-pictures --out run";
+    let eval = "eval --input names.txt --num 0 --orders 1 --model built-in";
+    for line in [
+        &format!("{train} --teacher built-in"),
+        &format!("{train} --teacher built-in-int4"),
+        &format!("{train} --from built-in"),
+        eval,
+    ] {
+        let (_, said) = scene.run(0, &format!("{line} --development"));
+        assert!(said.contains(warning), "{line}: {said}");
+        let score = if line == eval { "what it scores there" } else { "the run's held-out score" };
+        assert!(said.contains(&format!(", so {score} says nothing of new ones")), "{line}: {said}");
+        let (_, said) = scene.run(0, line);
+        assert!(!said.contains("held-out lines are lines"), "{line}: {said}");
+    }
+}
+
 #[test]
 fn teachers_are_kept_with_a_run_and_known_again() {
     let scene = Scene::new(400);
@@ -295,7 +317,8 @@ fn teachers_are_kept_with_a_run_and_known_again() {
     assert!(
         said.contains("teacher     one/model.mdm: perceptron-small 12 × 26")
             && said.contains("teacher     two/model.mdm: convolution-small 16 × 26")
-            && said.contains("weight 0.9; the rest is the letter that was masked"),
+            && said.contains("weight 0.9; the rest is the letter that was masked")
+            && said.contains("loss (with teachers) "),
         "{said}"
     );
     let settings = scene.settings("run");
@@ -312,7 +335,7 @@ fn teachers_are_kept_with_a_run_and_known_again() {
     assert!(report.contains(&hash("one")) && report.contains("two/model.mdm"), "{report}");
     scene.run(0, "train --resume --out run --steps 6 --no-eval");
     let page = scene.read("run/report.html");
-    assert!(page.contains("teachers") && page.contains("one, model.mdm"), "the report names them");
+    assert!(page.contains("teachers") && page.contains("one, two"), "the report names them");
 
     let resume = "train --resume --no-eval --no-pictures --out run --steps 8";
     let (_, said) = scene.run(1, &format!("{resume} --teacher-weight 0.5"));
@@ -321,7 +344,9 @@ fn teachers_are_kept_with_a_run_and_known_again() {
     assert!(said.contains("the teachers are not the models that it began with"), "{said}");
     scene.run(0, &format!("{SHORT} --steps 5 --out untaught"));
     let (_, said) = scene.run(1, "train --resume --no-eval --out untaught --teacher one");
-    assert!(said.contains("it began without a teacher"), "{said}");
+    assert!(said.contains("it began without a teacher; give the same settings"), "{said}");
+    let (_, said) = scene.run(1, "train --resume --no-eval --out untaught --teacher-weight 0.5");
+    assert!(said.contains("the run has no teachers: leave out --teacher-weight"), "{said}");
 
     fs::rename(scene.path("one"), scene.path("moved")).unwrap();
     let (_, said) = scene.run(1, resume);
@@ -357,6 +382,14 @@ fn teachers_that_cannot_teach_are_refused() {
         assert!(said.iter().all(|said| error.contains(said)), "{teacher}: {error}");
         assert!(!scene.path("no/settings.json").exists() || teacher.starts_with("no/"), "nothing is written");
     }
+    // The start has more characters than the lines, and the teacher has just theirs.
+    let train = "train --input letters.txt --steps 2 --no-eval --no-pictures --out no-room";
+    let (_, error) = scene.run(1, &format!("{train} --from one --teacher letters"));
+    assert!(
+        error.contains("must predict the characters of the model of --from, “abc")
+            && error.contains("leave out --from"),
+        "{error}"
+    );
     // A line of 13 letters, which a student of 16 positions has room for.
     scene.write("long.txt", &format!("{}christopherrr\n", scene.read("names.txt")));
     let train = "train --config convolution-small --steps 2 --no-eval --no-pictures --out no-room";

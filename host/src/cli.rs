@@ -141,8 +141,8 @@ pub(crate) struct TrainOptions {
     /// lines
     #[arg(long, value_name = "MODEL", conflicts_with = "resume")]
     pub(crate) from: Option<PathBuf>,
-    /// Learn from trained models too, by the mean of their probabilities: model files, run folders or `built-in`, separated by commas,
-    /// each of the alphabet of the lines
+    /// Learn from trained models too, by the mean of their probabilities: model files, run folders, built-in or
+    /// built-in-int4, separated by commas. Each must have exactly the characters of the lines
     #[arg(long, value_name = "MODEL", value_delimiter = ',', value_parser = clap::builder::NonEmptyStringValueParser::new().map(PathBuf::from))]
     pub(crate) teacher: Vec<PathBuf>,
     /// Share of the teachers in what each masked letter is to predict, 0 to 1; the rest is the letter that was there [default: 0.9]

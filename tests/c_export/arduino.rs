@@ -85,6 +85,39 @@ fn an_arduino_library_is_complete() {
     assert!(said.contains("a library is a folder"), "{said}");
 }
 
+/// Where the built-in transformer has no integers, the command in the message exports those that come along.
+#[test]
+fn the_advice_for_the_built_in_transformer_works() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    for (options, written) in [
+        ("--format int8", "names.int4.mdm"),
+        ("--format int4 --out mine.mdm", "mine.mdm"),
+        ("--format c --quantize int8 --name n --out n.h", "n.h"),
+        ("--format arduino --quantize int4", "names_arduino/library.properties"),
+        ("--format html --quantize int8", "names.html"),
+        ("--format html", "names.html"),
+    ] {
+        let export = format!("export --model built-in {options}");
+        let said = bad(path, &export.split(' ').collect::<Vec<_>>());
+        assert!(!path.join(written).exists() && !said.contains("scaling"), "{said}");
+        good(path, &pasted(&said));
+        let made = path.join(written);
+        assert!(made.exists(), "{said}");
+        if written == "names.html" {
+            fs::remove_file(made).unwrap();
+        }
+    }
+    // Floats in C are arrays, and the note beside them has the command for C that draws.
+    let arrays = ["export", "--format", "c", "--model", "built-in", "--out", "arrays.h"];
+    let said = String::from_utf8(program(path, &arrays).stderr).unwrap();
+    good(path, &pasted(&said));
+    assert!(fs::read_to_string(path.join("arrays.h")).unwrap().contains("int8_t"), "{said}");
+    // Integers that came along are refused before they are scaled.
+    let said = bad(path, &["export", "--format", "int8", "--model", "built-in-int4"]);
+    assert!(said.contains("its weights are int4") && !said.contains("scaling"), "{said}");
+}
+
 /// For floats the error holds a command that works. For a model too large for an AVR a note says so.
 #[test]
 fn an_arduino_library_says_what_it_needs() {
@@ -93,8 +126,10 @@ fn an_arduino_library_says_what_it_needs() {
     fs::copy(project().join("data/names.mdm"), path.join("floats.mdm")).unwrap();
     let export = ["export", "--format", "arduino", "--out", "names", "--name", "n", "--model"];
     let said = bad(path, &[&export[..], &["built-in"]].concat());
-    assert!(said.contains("floats only") && said.contains("--model built-in-int4"), "{said}");
-    good(path, &[&export[..], &["built-in-int4"]].concat());
+    assert!(said.contains("floats only") && said.contains("for example with train --config"), "{said}");
+    good(path, &pasted(&said));
+    assert!(path.join("names/src/n_model.h").exists(), "{said}");
+    fs::remove_dir_all(path.join("names")).unwrap();
     let said = bad(path, &[&export[..], &["floats.mdm"]].concat());
     let advice = pasted(&said);
     let said = program(path, &advice[..]);

@@ -95,8 +95,8 @@ where
             Some(format) => Ok(*format),
             None => bail!(
                 "this network exists in floats only: a transformer's softmax, its normalisation and its sums of products \
-                 of activations have no integer form here; choose a perceptron or a convolution, for example \
-                 --config convolution-medium"
+                 of activations have no integer form here; choose a perceptron or a convolution, for example with \
+                 train --config convolution-medium"
             ),
         }
     }

@@ -15,7 +15,7 @@ use crate::engine::configurations::{self, Config};
 use crate::engine::description::{dimensions_name, dtype_name};
 use crate::engine::settings::{Keep, Settings};
 use crate::engine::trainer::{Best, State};
-use crate::files::origin::STDIN;
+use crate::files::origin::quoted_or_stream;
 use crate::files::quoting::quoted;
 use crate::files::run::{RunSettings, lost_objective};
 
@@ -148,17 +148,22 @@ pub(crate) fn is_one(path: &Path) -> bool {
 pub(crate) fn load(path: &Path) -> anyhow::Result<Checkpoint> {
     let name = path.display();
     let bytes = fs::read(path).with_context(|| format!("cannot read {name}"))?;
-    from_bytes(&bytes).with_context(|| format!("{name} is not a usable checkpoint"))
+    read(&bytes, path.parent()).with_context(|| format!("{name} is not a usable checkpoint"))
 }
 
 /// Reads the checkpoint in the safetensors file `bytes`.
 pub(crate) fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
+    read(bytes, None)
+}
+
+/// Reads the checkpoint `bytes` of the run in `folder`.
+fn read(bytes: &[u8], folder: Option<&Path>) -> anyhow::Result<Checkpoint> {
     let (_, header) = SafeTensors::read_metadata(bytes)?;
     let json = header.metadata().as_ref().and_then(|entries| entries.get(METADATA));
     let json =
         json.context("it was not written by this program; give a run folder, or its checkpoint.safetensors")?;
     let fields: serde_json::Value = serde_json::from_str(json)?;
-    refuse_outdated(&fields)?;
+    refuse_outdated(&fields, folder)?;
     let metadata: Metadata = serde_json::from_str(json)?;
     let name = &metadata.settings.training.config;
     let family = configurations::by_name(name)
@@ -210,8 +215,9 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
     Ok(Checkpoint { metadata, config, state })
 }
 
-/// Refuses a checkpoint with the metadata `fields` of an earlier or later program, and says how to go on.
-fn refuse_outdated(fields: &serde_json::Value) -> anyhow::Result<()> {
+/// Refuses a checkpoint with the metadata `fields` of an earlier or later program, and says how to go on with the run in
+/// `folder`.
+fn refuse_outdated(fields: &serde_json::Value, folder: Option<&Path>) -> anyhow::Result<()> {
     let (version, settings) = (&fields["version"], &fields["settings"]);
     let mut reasons = Vec::new();
     if *version != VERSION {
@@ -236,12 +242,15 @@ fn refuse_outdated(fields: &serde_json::Value) -> anyhow::Result<()> {
     let Ok(settings) = serde_json::from_value(settings.clone()) else {
         bail!("{reasons}; train it anew");
     };
-    bail!("{reasons}; train it anew with: {}", train_command(&settings))
+    bail!("{reasons}; train it anew with: {}", train_command(&settings, folder))
 }
 
-/// The command that trains by `settings`, with the network's present name.
-pub(crate) fn train_command(settings: &RunSettings) -> String {
-    let RunSettings { training, development, input, preparation, teachers, teacher_weight, .. } = settings;
+/// The command that trains the run of `settings` in `folder` anew, with the network's present name.
+///
+/// A run that needs other models goes to its own folder: the default one, by the name of the list, may be theirs.
+pub(crate) fn train_command(settings: &RunSettings, folder: Option<&Path>) -> String {
+    let RunSettings { training, development, input, preparation, from, teachers, teacher_weight, .. } =
+        settings;
     let Settings { config, steps, batch, learning_rate, weight_decay, averaging, dropout, seed, .. } =
         training;
     let config = configurations::renamed(config).unwrap_or(config);
@@ -255,6 +264,13 @@ pub(crate) fn train_command(settings: &RunSettings) -> String {
     if training.quantize.is_some() {
         options += &format!(" --quantize {}", dtype_name(training.dtype()));
     }
+    if let Some(folder) = folder.filter(|_| from.is_some() || !teachers.is_empty()) {
+        let here = folder.as_os_str().is_empty();
+        options += &format!(" --out {}", if here { ".".to_owned() } else { quoted(folder) });
+    }
+    if let Some(from) = from {
+        options += &format!(" --from {}", quoted(from));
+    }
     for teacher in teachers {
         options += &format!(" --teacher {}", quoted(&teacher.path));
     }
@@ -265,16 +281,9 @@ pub(crate) fn train_command(settings: &RunSettings) -> String {
         options += " --development";
     }
     if let Some(input) = input {
-        let stdin = input.as_path() == Path::new(STDIN);
-        options += &format!(" --input {}", if stdin { STDIN.into() } else { quoted(input) });
+        options += &format!(" --input {}", quoted_or_stream(input));
     }
-    if let Some(column) = &preparation.column {
-        options += &format!(" --column {}", quoted(Path::new(column)));
-    }
-    if preparation.lowercase {
-        options += " --lowercase";
-    }
-    options
+    options + &preparation.options()
 }
 
 /// The scales from `exponents`: the activations', then those of the tensors.

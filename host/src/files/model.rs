@@ -26,7 +26,7 @@ use crate::files::preparation::Preparation;
 use crate::files::quoting::quoted;
 use crate::files::room::Room;
 use crate::files::run::{self, Newest, RunSettings};
-use crate::files::run_list::LeftRun;
+use crate::files::run_list::{LeftRun, seen};
 use crate::files::safetensors;
 
 /// A model that comes with the program.
@@ -101,7 +101,8 @@ impl ModelBytes {
         let settings = run::settings_of(&file).map_err(|error| match ModelFile::parse(&bytes) {
             // Settings that this program cannot read do not matter for a model that must be trained anew.
             Err(old @ FileError::Version(_)) => {
-                unread(&old, run::stored_settings(&file).as_ref()).context(file.display().to_string())
+                unread(&old, run::stored_settings(&file).as_ref(), file.parent())
+                    .context(file.display().to_string())
             }
             _ => error,
         })?;
@@ -148,7 +149,8 @@ impl ModelBytes {
     pub(crate) fn open(&mut self) -> anyhow::Result<Model<'_>> {
         let Self { source, settings, folder, bytes, weights, .. } = self;
         let (source, bytes) = (&**source, &*bytes);
-        let file = ModelFile::parse(bytes).map_err(|error| unread(&error, settings.as_ref()));
+        let file =
+            ModelFile::parse(bytes).map_err(|error| unread(&error, settings.as_ref(), folder.as_deref()));
         let file = file.with_context(|| source.to_owned())?;
         // A model may come from anyone, and its characters go to the terminal.
         if let Some(directive) = file.alphabet().characters().chars().find(|c| is_directive(*c)) {
@@ -313,8 +315,20 @@ impl<'a> Model<'a> {
     }
 
     /// Warns if lines of `split` of `lines`, read from `input`, are lines that the model was trained on, as far as known.
-    pub(crate) fn warning(&self, lines: &Lines, split: Split, input: Option<&Path>) -> Option<String> {
-        self.left_run()?.warning(lines, split, input)
+    ///
+    /// `score` is what then says nothing of new lines.
+    pub(crate) fn warning(
+        &self,
+        lines: &Lines,
+        split: Split,
+        input: Option<&Path>,
+        score: &str,
+    ) -> Option<String> {
+        if let Some(run) = self.left_run() {
+            return run.warning(lines, split, input, score);
+        }
+        let own = if self.is_built_in() { Lines::built_in().ok() } else { None };
+        seen((&own?, Split::Record), (lines, split), Room::of(&self.config), score)
     }
 
     /// The run that left the model.
@@ -353,7 +367,7 @@ impl<'a> Model<'a> {
         };
         // Without another list or split, these lines are those that the run held out: `list` has checked it.
         if input.is_some() || development.is_some() {
-            notes.extend(run.and_then(|run| run.warning(&lines, split, input)));
+            notes.extend(self.warning(&lines, split, input, "what it scores there"));
         }
         let mut corpus = lines.within(Room::any_character(self.file.shape().positions), split)?;
         let held_out = corpus.held_out.len();
@@ -387,11 +401,11 @@ fn about_newest(settings: Option<&RunSettings>) -> String {
 }
 
 /// The error for a file that cannot be read. For a model file that is too old, it has the command that trains the run of
-/// `settings` anew.
-fn unread(error: &FileError, settings: Option<&RunSettings>) -> anyhow::Error {
+/// `settings` in `folder` anew.
+fn unread(error: &FileError, settings: Option<&RunSettings>, folder: Option<&Path>) -> anyhow::Error {
     match (error, settings) {
         (FileError::Version(version), Some(settings)) if *version < file::VERSION => {
-            anyhow::anyhow!("{} with: {}", file_error(error), checkpoint::train_command(settings))
+            anyhow::anyhow!("{} with: {}", file_error(error), checkpoint::train_command(settings, folder))
         }
         _ => file_error(error),
     }

@@ -61,6 +61,11 @@ impl Origin {
     }
 }
 
+/// `path` as a command line takes it, where `-` stays stdin or stdout.
+pub(crate) fn quoted_or_stream(path: &Path) -> String {
+    if path == Path::new(STDIN) { STDIN.to_owned() } else { quoted(path) }
+}
+
 /// The path for the text made of the file at `path`.
 fn beside(path: &Path) -> PathBuf {
     let mut text = path.to_owned().into_os_string();

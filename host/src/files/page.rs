@@ -126,7 +126,7 @@ pub(crate) fn page(
                 "round it with: micro-diffusion export --format html --model {} --quantize int4",
                 quoted(Path::new(model.argument()))
             ),
-            None => "train it with --quantize int4, or take a smaller network, for example --config convolution-medium"
+            None => "train it with --quantize int4, or take a smaller network, for example with train --config convolution-medium"
                 .to_owned(),
         };
         bail!(

@@ -8,12 +8,15 @@
 //! clusters as symbols would need an alphabet of strings, in firmware too. They would also hide from the model that one
 //! sign recurs on many letters.
 
+use std::path::Path;
+
 use anyhow::{bail, ensure};
 use serde::{Deserialize, Serialize};
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 use crate::files::characters::{Invisible, code_point, visible};
 use crate::files::origin::Origin;
+use crate::files::quoting::quoted;
 
 /// The options by which a list is read, besides the preparation of every text. Part of a run's settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -24,6 +27,14 @@ pub(crate) struct Preparation {
     /// Whether texts are written in lower case.
     #[serde(default)]
     pub(crate) lowercase: bool,
+}
+
+impl Preparation {
+    /// The options of a command that reads a list so, each after a blank.
+    pub(crate) fn options(&self) -> String {
+        let column = self.column.as_ref().map(|column| format!(" --column {}", quoted(Path::new(column))));
+        column.unwrap_or_default() + if self.lowercase { " --lowercase" } else { "" }
+    }
 }
 
 /// Prepares one text, which may become blank, and counts invisible characters in `dropped`.

@@ -102,10 +102,17 @@ impl RunSettings {
         let fields = |settings: &Self| serde_json::to_value(settings).unwrap_or_default();
         let (new, old) = (fields(self), fields(other));
         let keys = new.as_object().into_iter().flatten();
-        let moved = |key: &str| key == "input" || key == "teachers" && self.same_teachers(other);
-        keys.filter(|(key, value)| !moved(key) && old.get(key) != Some(value))
+        let untaught = other.teachers.is_empty();
+        let spared = |key: &str| match key {
+            "input" => true,
+            "teachers" => self.same_teachers(other),
+            // That the run had no teachers says it.
+            "teacher_weight" => untaught,
+            _ => false,
+        };
+        keys.filter(|(key, value)| !spared(key) && old.get(key) != Some(value))
             .map(|(key, value)| match key.as_str() {
-                "teachers" if other.teachers.is_empty() => "it began without a teacher".to_owned(),
+                "teachers" if untaught => "it began without a teacher".to_owned(),
                 "teachers" => "the teachers are not the models that it began with".to_owned(),
                 "data_sha256" => "the training lines or the alphabet differ".to_owned(),
                 "steps" => format!("steps is {value}, and was {}: a run only goes on to more", old[key]),

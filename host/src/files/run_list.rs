@@ -12,6 +12,26 @@ use crate::files::origin::Origin;
 use crate::files::room::Room;
 use crate::files::run::{LIST, RunSettings};
 
+/// Warns if lines that `split` of `lines` holds out are lines that a model of `room` was `trained` on, and so `score` says
+/// nothing.
+pub(crate) fn seen(
+    (trained, own_split): (&Lines, Split),
+    (lines, split): (&Lines, Split),
+    room: Room,
+    score: &str,
+) -> Option<String> {
+    // Lines that chose a state have been seen too.
+    let trained = trained.known(room, own_split, Keep::Last);
+    let held_out = lines.held_out(room, split);
+    let seen = held_out.iter().filter(|line| trained.novelty(line) == Novelty::Training).count();
+    (seen > 0).then(|| {
+        format!(
+            "{seen} of the {} held-out lines are lines that the model was trained on, so {score} says nothing of new ones",
+            held_out.len()
+        )
+    })
+}
+
 /// A run that left its settings.
 #[derive(Clone, Copy)]
 pub(crate) struct LeftRun<'a> {
@@ -50,8 +70,14 @@ impl LeftRun<'_> {
     }
 
     /// Warns if lines of `split` of `lines`, read from `input` and about to be scored, are lines that the run was trained
-    /// on.
-    pub(crate) fn warning(&self, lines: &Lines, split: Split, input: Option<&Path>) -> Option<String> {
+    /// on, and so `score` says nothing.
+    pub(crate) fn warning(
+        &self,
+        lines: &Lines,
+        split: Split,
+        input: Option<&Path>,
+        score: &str,
+    ) -> Option<String> {
         let own_split = Split::of(self.settings.development);
         let own = self.was_trained_on(lines);
         if own && split == own_split {
@@ -65,17 +91,7 @@ impl LeftRun<'_> {
                  trained on", lines.source)
             });
         };
-        // Lines that chose a state have been seen too.
-        let trained = trained.known(self.room, own_split, Keep::Last);
-        let held_out = lines.held_out(self.room, split);
-        let seen = held_out.iter().filter(|line| trained.novelty(line) == Novelty::Training).count();
-        (seen > 0).then(|| {
-            format!(
-                "{seen} of the {} held-out lines are lines that the model was trained on: what it scores there says nothing \
-                 of new ones",
-                held_out.len()
-            )
-        })
+        seen((trained, own_split), (lines, split), self.room, score)
     }
 
     /// Reads the list from its path, or the run's copy where the list is gone or changed. Without either, the error

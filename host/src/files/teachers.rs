@@ -9,6 +9,9 @@ use crate::files::model::{Model, ModelBytes};
 use crate::files::room::length_of;
 use crate::files::run::TeacherFile;
 
+/// The score of a run in a warning of lines that a model has seen already.
+pub(crate) const RUN_SCORE: &str = "the run's held-out score";
+
 /// Reads the model file of each of the `paths`. Without paths it reads the `stored` ones of a run that goes on.
 pub(crate) fn read(
     paths: &[PathBuf],
@@ -37,25 +40,31 @@ pub(crate) fn warnings(
     let warning = |bytes: &mut ModelBytes| {
         let model = bytes.open()?;
         Ok(model
-            .warning(lines, split, input)
+            .warning(lines, split, input, RUN_SCORE)
             .map(|warning| format!("the teacher {}: {warning}", model.source)))
     };
     read.iter_mut().filter_map(|bytes| warning(bytes).transpose()).collect()
 }
 
-/// Opens the models `read`, which are to teach a run on `corpus`.
+/// Opens the models `read`, which are to teach a run on `corpus`, with the alphabet of the model that it is `from`, if any.
 ///
 /// # Errors
 /// A model of another alphabet, or without room for a training line.
-pub(crate) fn open<'a>(read: &'a mut [ModelBytes], corpus: &Corpus) -> anyhow::Result<Vec<Model<'a>>> {
+pub(crate) fn open<'a>(
+    read: &'a mut [ModelBytes],
+    corpus: &Corpus,
+    from: Option<&Path>,
+) -> anyhow::Result<Vec<Model<'a>>> {
+    let (whose, way_out) = match from {
+        Some(_) => ("the model of --from", "take one with these characters, or leave out --from"),
+        None => (&*corpus.source, "take one that was trained on these lines"),
+    };
     let open = |bytes: &'a mut ModelBytes| {
         let model = bytes.open()?;
         let (source, alphabet) = (model.source, model.alphabet().characters());
         ensure!(
             alphabet == corpus.alphabet,
-            "as a teacher, {source} must predict the characters of {}, “{}”, and it predicts “{alphabet}”; take one that was \
-             trained on these lines",
-            corpus.source,
+            "as a teacher, {source} must predict the characters of {whose}, “{}”, and it predicts “{alphabet}”; {way_out}",
             corpus.alphabet
         );
         let most = model.file.shape().positions;

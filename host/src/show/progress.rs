@@ -37,6 +37,8 @@ const USUAL: usize = 100;
 /// Tells the user about a training run.
 pub(crate) struct Progress {
     quiet: bool,
+    /// Whether the run has teachers, which its loss is against too.
+    taught: bool,
     /// The held-out score of the last preview with a score.
     nelbo: Option<f64>,
     /// The names of the last preview with names, marked.
@@ -47,7 +49,7 @@ pub(crate) struct Progress {
 
 impl Progress {
     pub(crate) fn new(quiet: bool) -> Self {
-        Self { quiet, nelbo: None, names: Vec::new(), said: Instant::now() }
+        Self { quiet, taught: false, nelbo: None, names: Vec::new(), said: Instant::now() }
     }
 
     pub(crate) fn line(&mut self, text: &str) {
@@ -63,6 +65,7 @@ impl Progress {
     /// Prints the `teachers` of a run by `settings`, if it has any.
     pub(crate) fn teachers(&mut self, teachers: &[Model], settings: &RunSettings) {
         let Some(weight) = settings.teacher_weight else { return };
+        self.taught = true;
         for Model { source, config, .. } in teachers {
             self.line(&format!("teacher     {source}: {}", config.title()));
         }
@@ -214,7 +217,12 @@ impl Progress {
     /// The recent loss, and the held-out score if known.
     fn score(&self, losses: &[f32]) -> String {
         let held_out = self.nelbo.map_or(String::new(), |nelbo| format!(", held-out {nelbo:.2}"));
-        format!("loss {:.2}{held_out} nats a name", recent(losses))
+        format!("{} {:.2}{held_out} nats a name", self.loss(), recent(losses))
+    }
+
+    /// The name of the loss, which is no NELBO where teachers have a share in it.
+    fn loss(&self) -> &'static str {
+        if self.taught { "loss (with teachers)" } else { "loss" }
     }
 
     /// Names the state that becomes the model, chosen by `choosing` lines.
@@ -234,9 +242,10 @@ impl Progress {
         let steps = state.losses.len();
         let all = if now < steps { format!(", {steps} in all") } else { String::new() };
         self.line(&format!(
-            "trained     {} in {:.1} s{all}; loss {:.3} nats a name over the last {}",
+            "trained     {} in {:.1} s{all}; {} {:.3} nats a name over the last {}",
             counted(now, "step"),
             time.as_secs_f64(),
+            self.loss(),
             recent(&state.losses),
             WINDOW.min(steps)
         ));

@@ -18,7 +18,9 @@ use crate::engine::score::{Figure, Score};
 use crate::files::corpus::Corpus;
 use crate::files::model::Model;
 use crate::files::novelty::{Known, Novelty};
-use crate::files::run::{LOSS_PICTURE, NAMES_PICTURE, REPORT, RunFolder, RunSettings, UNMASKING_PICTURE};
+use crate::files::run::{
+    LOSS_PICTURE, MODEL, NAMES_PICTURE, REPORT, RunFolder, RunSettings, UNMASKING_PICTURE,
+};
 use crate::show::columns::{listed, with_error};
 use crate::show::curves::{Record, curves, grouped};
 use crate::show::marks::{Tally, mark};
@@ -347,7 +349,11 @@ impl Report<'_> {
         let rows = settings.as_object().into_iter().flatten();
         let rows = rows.filter_map(|(key, value)| {
             let text = in_words(value)?;
-            let text = if matches!(key.as_str(), "input" | "from") { file_name(&text) } else { text };
+            let text = match key.as_str() {
+                "input" => file_name(&text),
+                "from" => model_name(&text),
+                _ => text,
+            };
             let key = if key == "final_rate" { "final rate, of the learning rate" } else { key };
             Some((key.replace('_', " "), text))
         });
@@ -367,6 +373,12 @@ impl Report<'_> {
 /// The file name of `path`: readers of the page need not know the folders.
 fn file_name(path: &str) -> String {
     Path::new(path).file_name().map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// The file name of the model at `path`, or its run folder's.
+fn model_name(path: &str) -> String {
+    let run = Path::new(path).parent().and_then(Path::file_name).filter(|_| file_name(path) == MODEL);
+    run.map_or_else(|| file_name(path), |run| run.to_string_lossy().into_owned())
 }
 
 /// A count with its noun, with commas.
@@ -421,7 +433,7 @@ fn in_words(value: &Value) -> Option<String> {
         Value::String(text) => Some(text.clone()),
         Value::Array(values) => Some(values.iter().filter_map(in_words).collect::<Vec<_>>().join(", ")),
         // A teacher.
-        Value::Object(fields) => fields.get("path").and_then(Value::as_str).map(file_name),
+        Value::Object(fields) => fields.get("path").and_then(Value::as_str).map(model_name),
         Value::Number(number) => Some(number.to_string()),
     }
 }

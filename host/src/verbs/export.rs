@@ -26,6 +26,7 @@ use crate::files::arduino;
 use crate::files::c_sampler::CSampler;
 use crate::files::format::FileFormat;
 use crate::files::model::{BUILT_IN_INT4, Model, ModelBytes, Wanted};
+use crate::files::origin::quoted_or_stream;
 use crate::files::page::page;
 use crate::files::prefix::Prefix;
 use crate::files::preparation::Preparation;
@@ -102,7 +103,7 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
     replace(&out, &bytes)?;
     terminal::say(&format!("wrote {}: {} bytes, from {}", out.display(), bytes.len(), model.source));
     if options.format == FileFormat::C && written.file.dtype() == Dtype::F32 {
-        let advice = match number_format(&model, Dtype::Int8) {
+        let advice = match number_format(&model, Dtype::Int8, options) {
             Ok(_) => with_quantize(&model, options, Dtype::Int8),
             Err(error) => error.to_string(),
         };
@@ -113,11 +114,19 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// The network of `model` in numbers of `dtype`; for a built-in one of floats only, the error names the integers beside it.
-fn number_format(model: &Model, dtype: Dtype) -> anyhow::Result<&'static dyn NumberFormat> {
+/// The network of `model` in numbers of `dtype`. For a built-in one of floats only, the error has the command that exports
+/// the integers beside it.
+fn number_format(
+    model: &Model,
+    dtype: Dtype,
+    options: &ExportOptions,
+) -> anyhow::Result<&'static dyn NumberFormat> {
     model.config.network.format(dtype).map_err(|error| match model.comes_along() {
         true => {
-            anyhow::anyhow!("{error}, or take the names in integers that come along: --model {BUILT_IN_INT4}")
+            anyhow::anyhow!(
+                "{error}, or take the names in integers that come along: {}",
+                of_integers(options)
+            )
         }
         false => error,
     })
@@ -137,15 +146,26 @@ fn source<'a>(model: &Model<'a>) -> anyhow::Result<SourceCode<'a>> {
 
 /// The command of `options` that first rounds the floats of `model` to `dtype`.
 fn with_quantize(model: &Model, options: &ExportOptions, dtype: Dtype) -> String {
-    let mut command = format!(
-        "micro-diffusion export --format {} --model {} --quantize {}",
-        options.format.name(),
-        quoted(Path::new(model.argument())),
-        dtype_name(dtype)
-    );
+    let model = quoted(Path::new(model.argument()));
+    command(options, options.format, &format!("{model} --quantize {}", dtype_name(dtype)))
+}
+
+/// The command of `options` that exports the integers that come along: in its format, or as the model file that they are.
+fn of_integers(options: &ExportOptions) -> String {
+    let format = if options.format == FileFormat::Int8 { FileFormat::Int4 } else { options.format };
+    command(options, format, BUILT_IN_INT4)
+}
+
+/// The command that exports `model` as `format`, with the other `options`.
+fn command(options: &ExportOptions, format: FileFormat, model: &str) -> String {
+    let mut command = format!("micro-diffusion export --format {} --model {model}", format.name());
     let files = [("out", &options.out), ("input", &options.input)];
     for (option, file) in files.into_iter().filter_map(|(option, file)| Some((option, file.as_ref()?))) {
-        command += &format!(" --{option} {}", quoted(file));
+        command += &format!(" --{option} {}", quoted_or_stream(file));
+    }
+    command += &options.list.over(&Preparation::default()).options();
+    if let Some(development) = options.development {
+        command += &format!(" --development={development}");
     }
     if let Some(name) = &options.name {
         command += &format!(" --name {}", name.word());
@@ -158,7 +178,7 @@ fn html(model: &Model, rounded: Option<&Model>, options: &ExportOptions) -> anyh
     if model.file.dtype() == Dtype::F32 && rounded.is_none() {
         // With more 8-bit weights than this, a page is too large.
         const LARGE: usize = 200_000;
-        let bytes = number_format(model, Dtype::Int8)?.chip_bytes(model.language()).file;
+        let bytes = number_format(model, Dtype::Int8, options)?.chip_bytes(model.language()).file;
         let dtype = if bytes < LARGE { Dtype::Int8 } else { Dtype::Int4 };
         bail!(
             "{}: its weights are floats, and a page draws from integers; round them with: {}",
@@ -204,7 +224,7 @@ fn library(model: &Model, prefix: &Prefix, out: &Path, options: &ExportOptions) 
         bail!("a library is a folder and does not go to stdout; name the folder with --out");
     }
     if model.file.dtype() == Dtype::F32 {
-        number_format(model, Dtype::Int8)?;
+        number_format(model, Dtype::Int8, options)?;
         bail!(
             "{}: an Arduino library computes in integers, and these weights are floats; round them with: {}",
             model.source,
@@ -225,11 +245,12 @@ fn library(model: &Model, prefix: &Prefix, out: &Path, options: &ExportOptions) 
 
 /// Rounds `model` to `dtype`; the report goes to stderr.
 fn integers(model: &Model, dtype: Dtype, options: &ExportOptions) -> anyhow::Result<Vec<u8>> {
-    let format = number_format(model, dtype)?;
+    let format = number_format(model, dtype, options)?;
     if model.file.dtype() == dtype {
         terminal::say(&format!("{} is {} already", model.source, dtype_name(dtype)));
         return Ok(model.bytes().to_vec());
     }
+    let weights = model.weights()?;
     let preparation = options.list.over(&Preparation::default());
     let (input, development) = (options.input.as_deref(), options.development);
     let corpus = scoring_list(model, Wanted { input, preparation: &preparation, development })?;
@@ -246,7 +267,7 @@ fn integers(model: &Model, dtype: Dtype, options: &ExportOptions) -> anyhow::Res
         quantise::FINEST + 1
     ));
     let waiting = Waiting::new("scaling", 0, false);
-    let bytes = quantise::quantised(format, model.weights()?, model.language(), training)?;
+    let bytes = quantise::quantised(format, weights, model.language(), training)?;
     drop(waiting);
     let mut quantised = ModelBytes::of_bytes(format!("{} in {}", model.source, dtype_name(dtype)), bytes);
     let quantised = quantised.open()?;

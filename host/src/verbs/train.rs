@@ -63,7 +63,7 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     let training = &settings.training;
     refuse_too_large(config.network, training.batch, !teachers.is_empty())?;
     refuse_unroundable(config, training)?;
-    let models = teachers::open(teachers, corpus)?;
+    let models = teachers::open(teachers, corpus, settings.from.as_deref())?;
     let teachers: Vec<&dyn Teacher> = models.iter().map(|model| &*model.network as &dyn Teacher).collect();
     let folder = RunFolder::open(&out)?;
     if resumed.is_none()
@@ -217,10 +217,12 @@ fn teacher_weight(
     stored: Option<&RunSettings>,
     any: bool,
 ) -> anyhow::Result<Option<f64>> {
-    ensure!(
-        any || options.teacher_weight.is_none(),
-        "--teacher-weight is the share of teachers: name them with --teacher"
-    );
+    if !any && options.teacher_weight.is_some() {
+        match stored {
+            Some(_) => bail!("the run has no teachers: leave out --teacher-weight"),
+            None => bail!("--teacher-weight is the share of teachers: name them with --teacher"),
+        }
+    }
     let stored = stored.and_then(|stored| stored.teacher_weight);
     Ok(options.teacher_weight.or(stored).or(any.then_some(teaching::SHARE)))
 }
@@ -260,7 +262,7 @@ impl Start {
             config: model.config,
             alphabet,
             weights: model.weights()?.to_vec(),
-            warning: model.warning(lines, split, input),
+            warning: model.warning(lines, split, input, teachers::RUN_SCORE),
         })
     }
 
