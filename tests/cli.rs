@@ -1682,14 +1682,16 @@ fn scores_agree_with_each_other() {
         assert!((length + letters - nll).abs() < 1e-9 && letters > 0.0, "{text}");
         assert_eq!(text["surprise_nats"].as_array().unwrap().len(), name.len(), "{text}");
     }
-    // A text of one letter costs its length and its letter's surprise given nothing else.
-    let report: serde_json::Value =
-        serde_json::from_str(&scene.good(&["score", "--json", "--orders", "3", "q"])).unwrap();
-    let text = &report["texts"][0];
-    assert!(
-        (number(text, "letters_nats") - text["surprise_nats"][0].as_f64().unwrap()).abs() < 1e-9,
-        "{text}"
-    );
+}
+
+/// A text of one letter costs its length and its letter's surprise given nothing else.
+#[test]
+fn one_letter_costs_its_surprise() {
+    let json = Scene::new().good(&["score", "--json", "--orders", "3", "q"]);
+    let text = &serde_json::from_str::<serde_json::Value>(&json).unwrap()["texts"][0];
+    let [letters, surprise] =
+        [&text["letters_nats"], &text["surprise_nats"][0]].map(|nats| nats.as_f64().unwrap());
+    assert!((letters - surprise).abs() < 1e-9, "{text}");
 }
 
 #[test]

@@ -359,6 +359,25 @@ fn teachers_are_kept_with_a_run_and_known_again() {
     assert!(said.contains("the teachers are not the models that it began with"), "{said}");
 }
 
+/// Keys of a checkpoint that most lack are documented too.
+#[test]
+fn json_of_a_taught_run_has_the_documented_keys() {
+    let scene = Scene::new(400);
+    scene.run(0, &format!("{SHORT} --steps 2 --out one"));
+    scene.run(0, &format!("{SHORT} --steps 2 --from one --teacher one --out run"));
+    scene.run(0, "train --resume --no-eval --no-pictures --out run --steps 3");
+    let (json, _) = scene.run(0, "inspect --json run/checkpoint.safetensors");
+    let report: Value = serde_json::from_str(&json).unwrap();
+    let keys = report.as_object().unwrap().keys().cloned();
+    let rows = report["teachers"][0].as_object().unwrap().keys().map(|key| format!("teachers[].{key}"));
+    let keys: HashSet<String> = keys.chain(rows).collect();
+    assert!(["teachers", "teacher_weight", "from", "ends"].iter().all(|key| keys.contains(*key)), "{json}");
+    let guide = include_str!("../host/README.md");
+    for key in keys {
+        assert!(guide.contains(&format!("`{key}`")), "host/README.md does not name {key}");
+    }
+}
+
 #[test]
 fn teachers_that_cannot_teach_are_refused() {
     let scene = Scene::new(400);

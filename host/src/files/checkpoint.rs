@@ -283,7 +283,8 @@ pub(crate) fn train_command(settings: &RunSettings, folder: Option<&Path>) -> St
     if let Some(input) = input {
         options += &format!(" --input {}", quoted_or_stream(input));
     }
-    options + &preparation.options()
+    options.push_str(&preparation.options());
+    options
 }
 
 /// The scales from `exponents`: the activations', then those of the tensors.

@@ -33,7 +33,8 @@ impl Preparation {
     /// The options of a command that reads a list so, each after a blank.
     pub(crate) fn options(&self) -> String {
         let column = self.column.as_ref().map(|column| format!(" --column {}", quoted(Path::new(column))));
-        column.unwrap_or_default() + if self.lowercase { " --lowercase" } else { "" }
+        let lowercase = if self.lowercase { " --lowercase" } else { "" };
+        format!("{}{lowercase}", column.unwrap_or_default())
     }
 }
 

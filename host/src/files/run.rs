@@ -106,7 +106,7 @@ impl RunSettings {
         let spared = |key: &str| match key {
             "input" => true,
             "teachers" => self.same_teachers(other),
-            // That the run had no teachers says it.
+            // The lack of teachers is said already.
             "teacher_weight" => untaught,
             _ => false,
         };

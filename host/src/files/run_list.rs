@@ -12,8 +12,8 @@ use crate::files::origin::Origin;
 use crate::files::room::Room;
 use crate::files::run::{LIST, RunSettings};
 
-/// Warns if lines that `split` of `lines` holds out are lines that a model of `room` was `trained` on, and so `score` says
-/// nothing.
+/// Warns if lines that `split` of `lines` holds out are lines that a model of `room` was `trained` on. Then `score` says
+/// nothing of new lines.
 pub(crate) fn seen(
     (trained, own_split): (&Lines, Split),
     (lines, split): (&Lines, Split),
@@ -70,7 +70,7 @@ impl LeftRun<'_> {
     }
 
     /// Warns if lines of `split` of `lines`, read from `input` and about to be scored, are lines that the run was trained
-    /// on, and so `score` says nothing.
+    /// on. Then `score` says nothing of new lines.
     pub(crate) fn warning(
         &self,
         lines: &Lines,

@@ -163,7 +163,7 @@ fn command(options: &ExportOptions, format: FileFormat, model: &str) -> String {
     for (option, file) in files.into_iter().filter_map(|(option, file)| Some((option, file.as_ref()?))) {
         command += &format!(" --{option} {}", quoted_or_stream(file));
     }
-    command += &options.list.over(&Preparation::default()).options();
+    command.push_str(&options.list.over(&Preparation::default()).options());
     if let Some(development) = options.development {
         command += &format!(" --development={development}");
     }
