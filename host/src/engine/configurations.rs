@@ -129,7 +129,7 @@ pub(crate) static FAMILIES: [Family; 9] = [
             weight_decay: 0.05,
             averaging: 0.999,
             dropout: 0.1,
-            ..Recipe::new(48_000, 256, 4e-3)
+            ..Recipe::new(36_000, 256, 4e-3)
         },
         ending: (1000, 8),
     },
