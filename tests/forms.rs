@@ -12,6 +12,8 @@ use tempfile::TempDir;
 
 /// Texts drawn for each comparison.
 const TEXTS: usize = 8000;
+/// The shipped perceptron.
+const NAMES: [&str; 2] = ["--model", concat!(env!("CARGO_MANIFEST_DIR"), "/../data/names.mdm")];
 
 fn stdout(folder: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_micro-diffusion"));
@@ -188,7 +190,7 @@ const NEVER: f64 = 5.0;
 #[test]
 fn the_letters_of_a_pattern_stand_where_they_are_likely() {
     let folder = TempDir::new().unwrap();
-    let oracle = Oracle::of(folder.path(), &[]);
+    let oracle = Oracle::of(folder.path(), &NAMES);
     let num = TEXTS.to_string();
     for (pattern, length, forms) in [
         ("*an*", None, 66),
@@ -211,7 +213,7 @@ fn the_letters_of_a_pattern_stand_where_they_are_likely() {
             expected.retain(|form, _| form.len() == length);
         }
         assert_eq!(expected.len(), forms, "{pattern}");
-        let traces = stdout(folder.path(), &[&sample[..], &length_option].concat());
+        let traces = stdout(folder.path(), &[&sample[..], &length_option, &NAMES].concat());
         let first = |line: &str| -> Shown {
             let state = line.split(" → ").next().unwrap();
             state.chars().map(|character| Some(character).filter(|character| *character != '_')).collect()
@@ -279,11 +281,13 @@ fn texts_of_a_tiny_world_are_drawn_as_often_as_enumeration_says() {
 #[test]
 fn lengths_are_drawn_by_how_many_training_texts_have_each() {
     let folder = TempDir::new().unwrap();
-    let oracle = Oracle::of(folder.path(), &[]);
+    let oracle = Oracle::of(folder.path(), &NAMES);
     let num = TEXTS.to_string();
     for sampler in ["random", "confidence"] {
         let steps = ["sample", "--num", &num, "--steps", "1", "--sampler", sampler];
-        let counts = counted(stdout(folder.path(), &steps).lines().map(|name| name.chars().count()));
+        let counts = counted(
+            stdout(folder.path(), &[&steps[..], &NAMES].concat()).lines().map(|name| name.chars().count()),
+        );
         let expected = (1..).zip(oracle.lengths.iter().copied()).collect();
         let found = deviation(&counts, &expected);
         assert!(found.abs() < NEVER, "{sampler}: {found}");
@@ -291,7 +295,8 @@ fn lengths_are_drawn_by_how_many_training_texts_have_each() {
         assert!(deviation(&counts, &shifted) > 4.0 * NEVER);
     }
     for length in 1..=12 {
-        let names = stdout(folder.path(), &["sample", "--length", &length.to_string()]);
+        let names =
+            stdout(folder.path(), &[&["sample", "--length", &length.to_string()], &NAMES[..]].concat());
         assert!(names.lines().count() == 20 && names.lines().all(|name| name.len() == length), "{names}");
     }
 }
