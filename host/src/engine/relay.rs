@@ -8,8 +8,7 @@
 //! A waiting thread does other work. Then all threads read the sums. No sum changes its order, so the number of threads
 //! changes no bit.
 
-use std::iter::{StepBy, Zip};
-use std::ops::RangeFrom;
+use std::iter::Enumerate;
 use std::slice::ChunksMut;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, RwLock, RwLockReadGuard};
@@ -65,7 +64,7 @@ impl<const L: usize, const V: usize, const H: usize> Step<L, V> for Mlp<L, V, H>
             rates,
             examples,
             answers: Answers { symbols: setup.symbols, soft },
-            next: Mutex::new((0..).step_by(DRAWN).zip(next.chunks_mut(DRAWN))),
+            next: Mutex::new(next.chunks_mut(DRAWN).enumerate()),
             draw,
             last: shares.len() - 1,
             hidden: Relay::new(hidden),
@@ -137,8 +136,8 @@ struct Common<'a, const L: usize> {
     rates: &'a Rates,
     examples: &'a [Example<L>],
     answers: Answers<'a>,
-    /// Rows of the next batch not drawn yet, and the number of the first of each chunk. Waiting threads draw them.
-    next: Mutex<Zip<StepBy<RangeFrom<usize>>, ChunksMut<'a, Example<L>>>>,
+    /// Chunks of [`DRAWN`] rows of the next batch not drawn yet, numbered. Waiting threads draw them.
+    next: Mutex<Enumerate<ChunksMut<'a, Example<L>>>>,
     draw: &'a Draw<'a, L>,
     /// The last thread.
     last: usize,
@@ -155,8 +154,10 @@ struct Common<'a, const L: usize> {
 impl<const L: usize> Common<'_, L> {
     /// Draws some rows of the next batch; `false` if all are drawn.
     fn draw_rows(&self) -> bool {
-        let Some((row, rows)) = self.next.lock().ok().and_then(|mut next| next.next()) else { return false };
-        (row..).zip(rows).for_each(|(row, example)| (self.draw)(row, example));
+        let Some((chunk, rows)) = self.next.lock().ok().and_then(|mut next| next.next()) else {
+            return false;
+        };
+        (chunk * DRAWN..).zip(rows).for_each(|(row, example)| (self.draw)(row, example));
         true
     }
 }
@@ -206,18 +207,16 @@ impl Share<'_> {
                 output.forward(*answers, examples, &hidden);
             }
             // The gradients of these weights do not need those of the hidden values.
-            let mut gradients = gradients.chunks_exact_mut(length);
+            let mut left = self.outputs.iter().zip(gradients.chunks_exact_mut(length));
             let mut done = Vec::with_capacity(self.outputs.len());
-            let outputs = &self.outputs;
             let meanwhile = || {
-                let Some(output) = outputs.get(done.len()) else { return draw() };
-                let Some(gradient) = gradients.next() else { return draw() };
+                let Some((output, gradient)) = left.next() else { return draw() };
                 gradient_of(output, gradient);
                 done.push(gradient);
                 true
             };
             d_hidden.run(1 + thread, meanwhile, |d_hidden| {
-                for output in outputs {
+                for output in &self.outputs {
                     let weight = &*output.weight.parameters.weights;
                     mlp::output_backward(
                         Vectorised,
@@ -234,12 +233,13 @@ impl Share<'_> {
                     mlp::activate_backward(Vectorised, setup.activation, examples, &hidden, d_hidden);
                 });
             }
+            let spare = left.next().map(|(_, gradient)| gradient);
             let (early, late) = self.outputs.split_at_mut(done.len());
             for (output, gradient) in early.iter_mut().zip(done) {
                 output.update(rates, gradient);
             }
             // One gradient at a time stays in the innermost cache.
-            if let Some(gradient) = gradients.next() {
+            if let Some(gradient) = spare {
                 for output in late {
                     gradient_of(output, gradient);
                     output.update(rates, gradient);
