@@ -1,6 +1,7 @@
 //! The two-layer perceptron in integers.
 //!
-//! With the exponents e of the input table, a of the activations and u of the output table, codes E, b, U, and ⌊·⌋ a shift right:
+//! Exponents are e of the input table, a of the activations, u of the output table and c of the output bias. E, b, U and c_v
+//! are the integers of the tensors, A the largest value, and ⌊·⌋ a shift right:
 //!
 //! ```text
 //! sum_h   = b_nh + Σ_l E[l][x_l]_h               over the shown positions l of n, in units of 2⁻ᵉ
@@ -20,25 +21,25 @@ use crate::precision::{Precision, steps};
 use crate::steps::Steps;
 use crate::stored::{Role, StoredTensor};
 
-/// A two-layer perceptron in integers, [`Mlp`] with weights of precision `P`.
+/// A two-layer perceptron in integers: [`Mlp`] with weights of precision `P`.
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerMlp<P, const L: usize, const V: usize, const H: usize>(PhantomData<P>);
 
-/// The tensors of an [`IntegerMlp`], in place.
+/// The tensors of an [`IntegerMlp`] in place.
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerMlpView<'a, P, const L: usize, const V: usize, const H: usize> {
     input: InputLayer<'a, P, L, V, H>,
     output: OutputLayer<'a, P, L, V, H>,
 }
 
-/// What an [`IntegerMlp`] works in: 2 bytes for each hidden unit, 4 for each position, a length and 32.
+/// Working memory of an [`IntegerMlp`]: 2 bytes for each hidden unit, 4 for each position, a length and 32.
 #[derive(Clone, Debug)]
 pub struct IntegerMlpMemory<const L: usize, const H: usize> {
     input: InputSums<L, H>,
     active: Active,
 }
 
-/// An [`IntegerMlp`] at work.
+/// A denoiser that evaluates an [`IntegerMlp`].
 #[derive(Debug)]
 pub struct IntegerMlpDenoiser<'a, P, const L: usize, const V: usize, const H: usize> {
     view: IntegerMlpView<'a, P, L, V, H>,

@@ -1,16 +1,16 @@
 //! The residual perceptron in integers.
 //!
-//! With the arithmetic of [`integer_mlp`](crate::integer_mlp), two hidden layers f and g whose values are in units of 2⁻ᵃ and at
-//! most A, and W stored hidden-major, codes in units of 2⁻ʷ:
+//! Adds to the arithmetic of [`integer_mlp`](crate::integer_mlp) a second hidden layer g after the first, f. Its matrix W has
+//! the hidden units outermost and codes in units of 2⁻ʷ; its bias d is in units of 2^−(a + w):
 //!
 //! ```text
 //! f_h     = min(max(⌊(b_nh + Σ_l E[l][x_l]_h) / 2^(e − a)⌋, 0), A)
-//! g_i     = min(max(⌊(d_i + Σ_h f_h·W[h]_i) / 2ʷ⌋, 0), A)         sum and d in units of 2^−(a + w)
+//! g_i     = min(max(⌊(d_i + Σ_h f_h·W[h]_i) / 2ʷ⌋, 0), A)         sum in units of 2^−(a + w)
 //! value_h = f_h + g_h
 //! ```
 //!
-//! The output layer is that of the perceptron, with `value`. A is chosen for 2·H units of one layer: then H values of up to
-//! 2·A stay below the same bounds. Both tables are read only in the rows of values above 0.
+//! The output layer takes `value`. A is chosen for 2·H units of one layer, so that H values of up to 2·A stay within its
+//! bounds. W and the output table are read only in rows of values above 0.
 //!
 //! **Bounds.** |d_i + Σ f·W| ≤ 2¹⁴ + 255·128·256 < 2²⁴.
 
@@ -28,11 +28,11 @@ use crate::residual::Residual;
 use crate::steps::Steps;
 use crate::stored::{Role, StoredTensor};
 
-/// A residual perceptron in integers, [`Residual`] with weights of precision `P`.
+/// A residual perceptron in integers: [`Residual`] with weights of precision `P`.
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerResidual<P, const L: usize, const V: usize, const H: usize>(PhantomData<P>);
 
-/// The tensors of an [`IntegerResidual`], in place.
+/// The tensors of an [`IntegerResidual`] in place.
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerResidualView<'a, P, const L: usize, const V: usize, const H: usize> {
     input: InputLayer<'a, P, L, V, H>,
@@ -40,29 +40,29 @@ pub struct IntegerResidualView<'a, P, const L: usize, const V: usize, const H: u
     residual: &'a [[u8; H]],
     /// d.
     residual_bias: &'a [[u8; 2]; H],
-    /// w.
+    /// The exponent w of W.
     shift: u32,
     output: OutputLayer<'a, P, L, V, H>,
 }
 
-/// What an [`IntegerResidual`] works in: 6 bytes for each unit of a hidden layer, 4 for each position, a length and 32.
+/// Working memory of an [`IntegerResidual`]: 6 bytes for each unit of a hidden layer, 4 for each position, a length and 32.
 #[derive(Clone, Debug)]
 pub struct IntegerResidualMemory<const L: usize, const H: usize> {
     input: InputSums<L, H>,
-    /// The units of f.
+    /// Units of f above 0.
     active: Active,
-    /// The sums of the second layer, then f + g.
+    /// Sums of the second layer, then f + g.
     hidden: [i32; H],
 }
 
-/// An [`IntegerResidual`] at work.
+/// A denoiser that evaluates an [`IntegerResidual`].
 #[derive(Debug)]
 pub struct IntegerResidualDenoiser<'a, P, const L: usize, const V: usize, const H: usize> {
     view: IntegerResidualView<'a, P, L, V, H>,
     memory: &'a mut IntegerResidualMemory<L, H>,
 }
 
-/// A, the largest value of each layer, of which two are added.
+/// The largest value A of each layer; the output layer adds two.
 #[inline(always)]
 fn largest_value<P: Precision, const H: usize>() -> u8 {
     P::largest_value(H.saturating_mul(2))

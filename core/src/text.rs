@@ -57,7 +57,7 @@ pub enum EncodeError {
 pub enum AlphabetError {
     /// The string is empty.
     Empty,
-    /// More than 255 characters: a symbol is a `u8`, and networks in integers keep 255 for MASK.
+    /// More than 255 characters: a symbol is a `u8`, and convolutions in integers need one value for MASK.
     TooMany,
     /// A character that occurs twice.
     Repeated(char),
