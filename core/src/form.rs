@@ -1,4 +1,4 @@
-//! Forms: what is asked of a text, its length and the letters given in it.
+//! Forms: demands on a text, its length and the letters given in it.
 
 use crate::categorical::SymbolSet;
 

@@ -64,7 +64,7 @@ pub mod sampler;
 pub mod bound;
 pub mod likelihood;
 
-// The method: what is asked of a text, and files.
+// The method: forms of texts, and files.
 pub mod form;
 pub mod crc;
 pub mod file_table;

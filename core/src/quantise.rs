@@ -45,7 +45,7 @@ pub fn best_exponent(tensor: &StoredTensor, weights: &[f32]) -> u8 {
         squares.sum::<f64>()
     };
     let best = (0..=SCORE).map(|exponent| (error(exponent), exponent)).reduce(|best, next| {
-        // Of equals the coarser wins, whose sums are smaller.
+        // The coarser of equals wins: its sums are smaller.
         if next.0 < best.0 { next } else { best }
     });
     best.map_or(0, |(_, exponent)| exponent)

@@ -15,7 +15,7 @@ const PARITY: u32 = 0x1BD1_1BDA;
 /// The Threefry-2×32 block function with 20 rounds: two random words for each (key, counter).
 ///
 /// Every four rounds `x0 += x1; x1 = rotl(x1, r) ^ x0` are followed by an injection. An injection adds the next two of the
-/// three key words k0, k1, k0 ^ k1 ^ parity, and its own number, so that all blocks of rounds differ.
+/// three key words k0, k1, k0 ^ k1 ^ parity, then its own number. So all blocks of rounds differ.
 pub const fn threefry2x32(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
     twenty_rounds(key, counter)
 }
