@@ -8,7 +8,7 @@
 //! Source: B. Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference",
 //! CVPR 2018.
 
-use crate::denoiser::{Denoiser, Model, Shape};
+use crate::denoiser::{Denoiser, Model, Score, Shape};
 use crate::dtype::Dtype;
 use crate::file_table::LARGEST_EXPONENT;
 use crate::precision::Precision;
@@ -16,7 +16,7 @@ use crate::steps::Steps;
 use crate::stored::{StoredTensor, total_bytes};
 
 /// A network in integers, stored in a file.
-pub trait IntegerModel<const L: usize, const V: usize> {
+pub trait IntegerModel<const L: usize, const V: usize>: Sized {
     /// The architecture and the sizes.
     const SHAPE: Shape;
     /// Storage format of the weights.
@@ -35,16 +35,63 @@ pub trait IntegerModel<const L: usize, const V: usize> {
     type Memory;
     /// Initial working memory.
     const MEMORY: Self::Memory;
-    /// A denoiser that evaluates the network.
-    type Denoiser<'a>: Denoiser<L, V>;
 
     /// Views the tensors of `payload` in place, at their `scales`.
     ///
     /// `None` if the length is wrong, or if a bias or a scale could make a sum overflow.
     fn view<'a>(payload: &'a [u8], scales: &Scales) -> Option<Self::View<'a>>;
 
+    /// Starts a text of `length` masks in `memory`; see [`Denoiser::start`].
+    fn start(view: &Self::View<'_>, memory: &mut Self::Memory, length: usize);
+
+    /// Sets `position` of the text in `memory` to `symbol`; see [`Denoiser::set`].
+    fn set(memory: &mut Self::Memory, position: usize, symbol: Option<u8>);
+
+    /// Evaluates the text in `memory`; see [`Denoiser::evaluate`].
+    fn evaluate(view: &Self::View<'_>, memory: &mut Self::Memory);
+
+    /// Writes the scores of `position` after an evaluation; see [`Denoiser::scores`].
+    fn scores(view: &Self::View<'_>, memory: &Self::Memory, position: usize, out: &mut [Score; V]);
+
     /// Creates a denoiser, which has not [started](Denoiser::start) a text; `memory` may have any content.
-    fn denoiser<'a: 'm, 'm>(view: Self::View<'a>, memory: &'m mut Self::Memory) -> Self::Denoiser<'m>;
+    fn denoiser<'a, 'm>(
+        view: Self::View<'a>,
+        memory: &'m mut Self::Memory,
+    ) -> IntegerDenoiser<'a, 'm, Self, L, V> {
+        Self::start(&view, memory, L);
+        IntegerDenoiser { view, memory }
+    }
+}
+
+/// A denoiser that evaluates a network `M` in integers.
+#[derive(Debug)]
+pub struct IntegerDenoiser<'a, 'm, M: IntegerModel<L, V> + 'a, const L: usize, const V: usize> {
+    view: M::View<'a>,
+    memory: &'m mut M::Memory,
+}
+
+impl<M: IntegerModel<L, V>, const L: usize, const V: usize> Denoiser<L, V>
+    for IntegerDenoiser<'_, '_, M, L, V>
+{
+    #[inline(always)]
+    fn start(&mut self, length: usize) {
+        M::start(&self.view, self.memory, length);
+    }
+
+    #[inline(always)]
+    fn set(&mut self, position: usize, symbol: Option<u8>) {
+        M::set(self.memory, position, symbol);
+    }
+
+    #[inline(always)]
+    fn evaluate(&mut self) {
+        M::evaluate(&self.view, self.memory);
+    }
+
+    #[inline(always)]
+    fn scores(&self, position: usize, out: &mut [Score; V]) {
+        M::scores(&self.view, self.memory, position, out);
+    }
 }
 
 /// A network of floats with a counterpart in [`Integers`].

@@ -31,7 +31,7 @@
 use core::marker::PhantomData;
 
 use crate::convolution::Convolution;
-use crate::denoiser::{Denoiser, Model, Score, Shape};
+use crate::denoiser::{Model, Score, Shape};
 use crate::dtype::Dtype;
 use crate::integer::{IntegerModel, Quantisable, Scales};
 use crate::integer_layers::OutputLayer;
@@ -97,21 +97,6 @@ pub struct IntegerConvolutionMemory<const L: usize, const D: usize, const T: usi
     window: [[u8; D]; T],
 }
 
-/// A denoiser that evaluates an [`IntegerConvolution`].
-#[derive(Debug)]
-pub struct IntegerConvolutionDenoiser<
-    'a,
-    P,
-    const L: usize,
-    const V: usize,
-    const D: usize,
-    const N: usize,
-    const T: usize,
-> {
-    view: IntegerConvolutionView<'a, P, L, V, D, N, T>,
-    memory: &'a mut IntegerConvolutionMemory<L, D, T>,
-}
-
 impl<P: Precision + 'static, const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>
     IntegerModel<L, V> for IntegerConvolution<P, L, V, D, N, T>
 {
@@ -140,7 +125,6 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const D: usize, con
 
     type View<'a> = IntegerConvolutionView<'a, P, L, V, D, N, T>;
     type Memory = IntegerConvolutionMemory<L, D, T>;
-    type Denoiser<'a> = IntegerConvolutionDenoiser<'a, P, L, V, D, N, T>;
 
     fn view<'a>(payload: &'a [u8], scales: &Scales) -> Option<Self::View<'a>> {
         const { assert!(D.is_multiple_of(2), "a row fills whole bytes") };
@@ -178,10 +162,35 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const D: usize, con
         })
     }
 
-    fn denoiser<'a: 'm, 'm>(view: Self::View<'a>, memory: &'m mut Self::Memory) -> Self::Denoiser<'m> {
-        let mut denoiser = IntegerConvolutionDenoiser { view, memory };
-        denoiser.start(L);
-        denoiser
+    fn start(_view: &Self::View<'_>, memory: &mut Self::Memory, length: usize) {
+        memory.length = u8::try_from(length.min(L)).unwrap_or(u8::MAX);
+        for position in 0..L {
+            Self::set(memory, position, None);
+        }
+    }
+
+    fn set(memory: &mut Self::Memory, position: usize, symbol: Option<u8>) {
+        const { assert!(V < 256, "a byte holds a symbol or a mask") };
+        let mask = u8::try_from(V).unwrap_or(u8::MAX);
+        if let Some(slot) = memory.symbols.get_mut(position) {
+            *slot = symbol.filter(|symbol| *symbol < mask).unwrap_or(mask);
+        }
+    }
+
+    fn evaluate(view: &Self::View<'_>, memory: &mut Self::Memory) {
+        view.embed(memory);
+        for layer in 0..N {
+            let layers_to_come = N.wrapping_sub(layer).wrapping_sub(1);
+            view.layer(memory, layer, layers_to_come.wrapping_mul(T >> 1));
+        }
+    }
+
+    /// Scores of a masked position; shown positions are not computed to the last layer.
+    fn scores(view: &Self::View<'_>, memory: &Self::Memory, position: usize, out: &mut [Score; V]) {
+        let Some(x) = memory.stream.get(position) else { return };
+        let (shift, largest) = (view.activation_shift, P::largest_value(const { T * D }));
+        let values = x.iter().map(|x| u32::from(activation_of(*x, shift, largest))).enumerate();
+        view.output.scores(0, values.filter(|(_, value)| *value > 0), out);
     }
 }
 
@@ -216,30 +225,22 @@ fn block_of<P: Precision, const D: usize>(
 }
 
 impl<P: Precision, const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>
-    IntegerConvolutionDenoiser<'_, P, L, V, D, N, T>
+    IntegerConvolutionView<'_, P, L, V, D, N, T>
 {
-    /// Whether a position at most `reach` from `position` is masked.
-    fn masked_near(&self, position: usize, reach: usize) -> bool {
-        let first = position.saturating_sub(reach);
-        let count = position.wrapping_sub(first).wrapping_add(reach).wrapping_add(1);
-        let symbols = self.memory.symbols.iter().take(usize::from(self.memory.length));
-        symbols.skip(first).take(count).any(|symbol| usize::from(*symbol) >= V)
-    }
-
     /// Computes the embedding x of the text.
-    fn embed(&mut self) {
-        let IntegerConvolutionView { embedding, embedding_shift, .. } = self.view;
+    fn embed(&self, memory: &mut IntegerConvolutionMemory<L, D, T>) {
+        let Self { embedding, embedding_shift, .. } = *self;
         let add = |number: usize, x: &mut [i16; D]| {
             let (block, number) = block_of::<P, D>(embedding, number, const { V + 2 * L });
             if let Some(block) = block {
                 P::add_row(block, number, x, false);
             }
         };
-        let length = usize::from(self.memory.length);
-        let symbols = self.memory.symbols.iter().map(|symbol| usize::from(*symbol)).take(length);
+        let length = usize::from(memory.length);
+        let symbols = memory.symbols.iter().map(|symbol| usize::from(*symbol)).take(length);
         let from_end = (V.wrapping_add(L)..V.wrapping_add(L).wrapping_add(length)).rev();
         let positions = (V..).zip(from_end);
-        for ((symbol, x), (position, from_end)) in symbols.zip(&mut self.memory.stream).zip(positions) {
+        for ((symbol, x), (position, from_end)) in symbols.zip(&mut memory.stream).zip(positions) {
             *x = [0; D];
             if symbol < V {
                 add(symbol, x);
@@ -253,21 +254,21 @@ impl<P: Precision, const L: usize, const V: usize, const D: usize, const N: usiz
     }
 
     /// Computes layer number `layer` at all positions at most `reach` from a masked one.
-    fn layer(&mut self, layer: usize, reach: usize) {
-        self.memory.window = [[0; D]; T];
-        let length = usize::from(self.memory.length);
+    fn layer(&self, memory: &mut IntegerConvolutionMemory<L, D, T>, layer: usize, reach: usize) {
+        memory.window = [[0; D]; T];
+        let length = usize::from(memory.length);
         // The window runs ahead of the position by half its length.
         for ahead in 0..length.wrapping_add(T >> 1) {
-            let (shift, largest) = (self.view.activation_shift, P::largest_value(const { T * D }));
-            let x = self.memory.stream.get(ahead).filter(|_| ahead < length);
+            let (shift, largest) = (self.activation_shift, P::largest_value(const { T * D }));
+            let x = memory.stream.get(ahead).filter(|_| ahead < length);
             let mut next = x.map_or([0; D], |x| x.map(|x| activation_of(x, shift, largest)));
-            for row in self.memory.window.iter_mut().rev() {
+            for row in memory.window.iter_mut().rev() {
                 core::mem::swap(row, &mut next);
             }
             if let Some(position) = ahead.checked_sub(T >> 1)
-                && self.masked_near(position, reach)
+                && masked_near::<V>(memory.symbols.get(..length).unwrap_or(&[]), position, reach)
             {
-                self.add_layer(layer, position);
+                self.add_layer(memory, layer, position);
             }
         }
     }
@@ -276,11 +277,11 @@ impl<P: Precision, const L: usize, const V: usize, const D: usize, const N: usiz
     ///
     /// Not inlined, so that its loop has all registers.
     #[inline(never)]
-    fn add_layer(&mut self, layer: usize, position: usize) {
-        let IntegerConvolutionView { weight, bias, left, right, .. } = self.view;
+    fn add_layer(&self, memory: &mut IntegerConvolutionMemory<L, D, T>, layer: usize, position: usize) {
+        let Self { weight, bias, left, right, .. } = *self;
         let Some(bias) = bias.get(layer) else { return };
         let first = layer.wrapping_mul(const { T * D });
-        let values = self.memory.window.as_flattened().iter().enumerate();
+        let values = memory.window.as_flattened().iter().enumerate();
         let values = values.filter(|(_, value)| **value > 0);
         let active = values.map(|(index, value)| (first.wrapping_add(index), u32::from(*value)));
         let mut sums = [0; D];
@@ -288,7 +289,7 @@ impl<P: Precision, const L: usize, const V: usize, const D: usize, const N: usiz
         // Shifts are below 32 already. The mask tells the compiler so, which then drops a check from the loop.
         let (left, right) = (left & 31, right & 31);
         let half = 1_i32 << right >> 1;
-        let Some(x) = self.memory.stream.get_mut(position) else { return };
+        let Some(x) = memory.stream.get_mut(position) else { return };
         for ((x, sum), bias) in x.iter_mut().zip(&sums).zip(bias) {
             let sum = (sum.wrapping_sub(zero) << left).wrapping_add(half) >> right;
             let bias = i32::from(i16::from_le_bytes(*bias));
@@ -300,41 +301,12 @@ impl<P: Precision, const L: usize, const V: usize, const D: usize, const N: usiz
 /// Clamps to 16 bits.
 #[inline(always)]
 fn held(x: i32) -> i16 {
-    let ends = i32::from(i16::MIN)..=i32::from(i16::MAX);
-    i16::try_from(x.clamp(*ends.start(), *ends.end())).unwrap_or(0)
+    i16::try_from(x.clamp(i16::MIN.into(), i16::MAX.into())).unwrap_or(0)
 }
 
-impl<P: Precision, const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>
-    Denoiser<L, V> for IntegerConvolutionDenoiser<'_, P, L, V, D, N, T>
-{
-    fn start(&mut self, length: usize) {
-        self.memory.length = u8::try_from(length.min(L)).unwrap_or(u8::MAX);
-        for position in 0..L {
-            self.set(position, None);
-        }
-    }
-
-    fn set(&mut self, position: usize, symbol: Option<u8>) {
-        const { assert!(V < 256, "a byte holds a symbol or a mask") };
-        let mask = u8::try_from(V).unwrap_or(u8::MAX);
-        if let Some(slot) = self.memory.symbols.get_mut(position) {
-            *slot = symbol.filter(|symbol| *symbol < mask).unwrap_or(mask);
-        }
-    }
-
-    fn evaluate(&mut self) {
-        self.embed();
-        for layer in 0..N {
-            let layers_to_come = N.wrapping_sub(layer).wrapping_sub(1);
-            self.layer(layer, layers_to_come.wrapping_mul(T >> 1));
-        }
-    }
-
-    /// Scores of a masked position; shown positions are not computed to the last layer.
-    fn scores(&self, position: usize, out: &mut [Score; V]) {
-        let Some(x) = self.memory.stream.get(position) else { return };
-        let (shift, largest) = (self.view.activation_shift, P::largest_value(const { T * D }));
-        let values = x.iter().map(|x| u32::from(activation_of(*x, shift, largest))).enumerate();
-        self.view.output.scores(0, values.filter(|(_, value)| *value > 0), out);
-    }
+/// Whether a position at most `reach` from `position` is masked in the text `symbols`.
+fn masked_near<const V: usize>(symbols: &[u8], position: usize, reach: usize) -> bool {
+    let first = position.saturating_sub(reach);
+    let count = position.wrapping_sub(first).wrapping_add(reach).wrapping_add(1);
+    symbols.iter().skip(first).take(count).any(|symbol| usize::from(*symbol) >= V)
 }

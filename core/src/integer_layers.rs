@@ -50,9 +50,9 @@ pub(crate) struct InputLayer<'a, P, const L: usize, const V: usize, const H: usi
     precision: PhantomData<fn() -> P>,
 }
 
-/// A text, and its sums in the first hidden layer: 2 bytes for each unit, 4 for each position, and a length.
+/// A text, and its sums in the first hidden layer: 2 bytes for each unit, 4 for each position, a length and 32.
 #[derive(Clone, Debug)]
-pub(crate) struct InputSums<const L: usize, const H: usize> {
+pub struct InputSums<const L: usize, const H: usize> {
     /// The text to evaluate.
     symbols: [Option<u8>; L],
     /// The text of the present `sums`.
@@ -60,6 +60,8 @@ pub(crate) struct InputSums<const L: usize, const H: usize> {
     /// The length n.
     length: u8,
     pub(crate) sums: [i16; H],
+    /// Units whose value is above 0.
+    active: Active,
 }
 
 impl<'a, P: Precision, const L: usize, const V: usize, const H: usize> InputLayer<'a, P, L, V, H> {
@@ -76,7 +78,8 @@ impl<'a, P: Precision, const L: usize, const V: usize, const H: usize> InputLaye
 }
 
 impl<const L: usize, const H: usize> InputSums<L, H> {
-    pub(crate) const EMPTY: Self = Self { symbols: [None; L], summed: [None; L], length: 0, sums: [0; H] };
+    pub(crate) const EMPTY: Self =
+        Self { symbols: [None; L], summed: [None; L], length: 0, sums: [0; H], active: [0; 8] };
 
     /// Starts a text of `length` masks, whose sums are the bias of its length.
     pub(crate) fn start<P, const V: usize>(&mut self, layer: &InputLayer<'_, P, L, V, H>, length: usize) {
@@ -117,7 +120,7 @@ impl<const L: usize, const H: usize> InputSums<L, H> {
         }
     }
 
-    /// Updates the sums for the present text: from the sums of the last text, or from masks if that takes fewer rows.
+    /// Updates sums and active units for the present text: from the sums of the last text, or from masks if that takes fewer rows.
     pub(crate) fn update<P: Precision, const V: usize>(&mut self, layer: &InputLayer<'_, P, L, V, H>) {
         let changed = self.symbols.iter().zip(&self.summed).filter(|(new, old)| new != old).count();
         let shown = self.symbols.iter().flatten().count();
@@ -131,6 +134,14 @@ impl<const L: usize, const H: usize> InputSums<L, H> {
             self.add(layer, position, old, true);
             self.add(layer, position, new, false);
         }
+        mark_active(&self.sums, layer.shift, &mut self.active);
+    }
+
+    /// The units of value above 0, in ascending order, with their values min(⌊sum / 2^`shift`⌋, `largest`).
+    #[inline(always)]
+    pub(crate) fn values(&self, shift: u32, largest: u8) -> impl Iterator<Item = (usize, u32)> + Clone {
+        let value = move |sum: &i16| value_of((*sum).into(), shift & 31, largest);
+        units(&self.active).map(move |unit| (unit, self.sums.get(unit).map_or(0, value)))
     }
 }
 
@@ -195,13 +206,13 @@ pub(crate) fn value_of(sum: i32, shift: u32, largest: u8) -> u32 {
 }
 
 /// The units of value above 0, one bit each; a list of units would take eight times the memory.
-pub(crate) type Active = [u32; 8];
+type Active = [u32; 8];
 
 /// Marks the units whose sum is at least 2^`shift`, so that their value is above 0.
 ///
 /// Not inlined, so that the loop has all registers.
 #[inline(never)]
-pub(crate) fn mark_active(sums: &[i16], shift: u32, active: &mut Active) {
+fn mark_active(sums: &[i16], shift: u32, active: &mut Active) {
     let most_inactive = (1_i32 << shift).wrapping_sub(1);
     for (word, sums) in active.iter_mut().zip(sums.chunks(32)) {
         let mut bits = 0_u32;
@@ -222,35 +233,20 @@ pub(crate) fn mark_active(sums: &[i16], shift: u32, active: &mut Active) {
     }
 }
 
-/// The units marked in an [`Active`], in ascending order.
-#[derive(Clone)]
-pub(crate) struct Units<'a> {
-    words: core::slice::Iter<'a, u32>,
-    /// Bits of the present word that are left.
-    word: u32,
-    /// Index of the first unit after the present word.
-    end: usize,
-}
-
-impl<'a> Units<'a> {
-    pub(crate) fn of(active: &'a Active) -> Self {
-        Self { words: active.iter(), word: 0, end: 0 }
-    }
-}
-
-impl Iterator for Units<'_> {
-    type Item = usize;
-
-    #[inline(always)]
-    fn next(&mut self) -> Option<usize> {
-        let word = loop {
-            if let Some(word) = NonZeroU32::new(self.word) {
-                break word;
+/// The units marked in `active`, in ascending order.
+#[inline(always)]
+fn units(active: &Active) -> impl Iterator<Item = usize> + Clone {
+    // Bits of the present word that are left, and the index of the first unit after the word.
+    let (mut words, mut word, mut end) = (active.iter(), 0_u32, 0_usize);
+    core::iter::from_fn(move || {
+        let bits = loop {
+            if let Some(bits) = NonZeroU32::new(word) {
+                break bits;
             }
-            self.word = *self.words.next()?;
-            self.end = self.end.wrapping_add(32);
+            word = *words.next()?;
+            end = end.wrapping_add(32);
         };
-        self.word &= self.word.wrapping_sub(1);
-        Some(self.end.wrapping_sub(32).wrapping_add(word.trailing_zeros() as usize))
-    }
+        word &= word.wrapping_sub(1);
+        Some(end.wrapping_sub(32).wrapping_add(bits.trailing_zeros() as usize))
+    })
 }
