@@ -267,21 +267,22 @@ impl<P: Precision, const L: usize, const V: usize, const D: usize, const N: usiz
             }
             if let Some(position) = ahead.checked_sub(T >> 1)
                 && masked_near::<V>(memory.symbols.get(..length).unwrap_or(&[]), position, reach)
+                && let Some(x) = memory.stream.get_mut(position)
             {
-                self.add_layer(memory, layer, position);
+                self.add_layer(layer, &memory.window, x);
             }
         }
     }
 
-    /// x\[position\] += b + Σ_j W_j·a\[j\] for layer number `layer`, with a in the window.
+    /// x += b + Σ_j W_j·a\[j\] for layer number `layer` and the features x of a position, with a in its `window`.
     ///
     /// Not inlined, so that its loop has all registers.
     #[inline(never)]
-    fn add_layer(&self, memory: &mut IntegerConvolutionMemory<L, D, T>, layer: usize, position: usize) {
+    fn add_layer(&self, layer: usize, window: &[[u8; D]; T], x: &mut [i16; D]) {
         let Self { weight, bias, left, right, .. } = *self;
         let Some(bias) = bias.get(layer) else { return };
         let first = layer.wrapping_mul(const { T * D });
-        let values = memory.window.as_flattened().iter().enumerate();
+        let values = window.as_flattened().iter().enumerate();
         let values = values.filter(|(_, value)| **value > 0);
         let active = values.map(|(index, value)| (first.wrapping_add(index), u32::from(*value)));
         let mut sums = [0; D];
@@ -289,7 +290,6 @@ impl<P: Precision, const L: usize, const V: usize, const D: usize, const N: usiz
         // Shifts are below 32 already. The mask tells the compiler so, which then drops a check from the loop.
         let (left, right) = (left & 31, right & 31);
         let half = 1_i32 << right >> 1;
-        let Some(x) = memory.stream.get_mut(position) else { return };
         for ((x, sum), bias) in x.iter_mut().zip(&sums).zip(bias) {
             let sum = (sum.wrapping_sub(zero) << left).wrapping_add(half) >> right;
             let bias = i32::from(i16::from_le_bytes(*bias));
@@ -305,6 +305,9 @@ fn held(x: i32) -> i16 {
 }
 
 /// Whether a position at most `reach` from `position` is masked in the text `symbols`.
+///
+/// Not inlined, so that the layer's loop has more registers.
+#[inline(never)]
 fn masked_near<const V: usize>(symbols: &[u8], position: usize, reach: usize) -> bool {
     let first = position.saturating_sub(reach);
     let count = position.wrapping_sub(first).wrapping_add(reach).wrapping_add(1);
