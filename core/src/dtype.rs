@@ -4,17 +4,18 @@
 ///
 /// Integer weights are stored as unsigned codes, weight = (code − [`zero`](Self::zero))·scale, so that one instruction loads
 /// a code.
+/// Variants have the codes of a model file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dtype {
     /// Four bytes, IEEE 754.
-    F32,
+    F32 = 1,
     /// A byte for each weight: code − 128, from −128 to 127.
-    Int8,
+    Int8 = 2,
     /// Two weights in a byte, the first in its low half: code − 8, from −8 to 7. If rows (the last dimension) are odd, the
     /// last weights of rows 2i and 2i + 1 share a byte between the rows; see [`row`](Self::row).
-    Int4,
+    Int4 = 3,
     /// Two bytes, signed: biases beside [`Int8`](Self::Int8) and [`Int4`](Self::Int4) weights.
-    Int16,
+    Int16 = 4,
 }
 
 impl Dtype {

@@ -27,24 +27,13 @@ pub fn exact_nats<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
 ) -> Option<f64> {
     let (clean, length) = (clean.symbols(), clean.symbols().len());
     let table = memory.get_mut(..set_of(length)?)?;
-    let all = table.len().saturating_sub(1);
+    *table.last_mut()? = 0.0;
     denoiser.start(length);
-    for (position, symbol) in clean.iter().enumerate() {
-        denoiser.set(position, Some(*symbol));
-    }
     // Bit l of a set's number says that position l is shown, so every superset has a larger number.
-    let mut before = all;
-    for shown in (0..=all).rev() {
+    for shown in (0..table.len().saturating_sub(1)).rev() {
         for (position, symbol) in clean.iter().enumerate() {
             let bit = set_of(position)?;
-            if (shown ^ before) & bit != 0 {
-                denoiser.set(position, Some(*symbol).filter(|_| shown & bit != 0));
-            }
-        }
-        before = shown;
-        if shown == all {
-            *table.last_mut()? = 0.0;
-            continue;
+            denoiser.set(position, Some(*symbol).filter(|_| shown & bit != 0));
         }
         denoiser.evaluate();
         let mut ways: heapless::Vec<f64, L> = heapless::Vec::new();

@@ -37,7 +37,7 @@ use crate::crc::{Crc32, crc32};
 use crate::denoiser::{Architecture, Model, Shape};
 use crate::dtype::Dtype;
 use crate::file_table::{
-    LARGEST_EXPONENT, TENSOR, check_table, dimensions_of, dtype_code, entry, is_finite, scale_bits, u32_of,
+    LARGEST_EXPONENT, TENSOR, check_table, dimensions_of, entry, is_finite, scale_bits, u32_of,
 };
 use crate::length::Lengths;
 use crate::tensor::{Tensor, product, total_len};
@@ -230,7 +230,7 @@ impl<'a> ModelFile<'a> {
             let entry = entry(bytes);
             (entry.dtype, usize::from(entry.dimension_count), entry.dimensions)
         });
-        let expected = tensors.map(|(dtype, sizes)| (dtype_code(dtype), sizes.len(), dimensions_of(sizes)));
+        let expected = tensors.map(|(dtype, sizes)| (dtype as u8, sizes.len(), dimensions_of(sizes)));
         if found.eq(expected) { Ok(()) } else { Err(FileError::Shape(self.shape)) }
     }
 }
@@ -292,7 +292,7 @@ pub(crate) fn write_pieces<E>(
     put(lengths.as_flattened())?;
     let mut offset: usize = 0;
     for (number, ((dtype, dimensions), exponent)) in (0..=u8::MAX).zip(entries) {
-        put(&[number, dtype_code(dtype), u8::try_from(dimensions.len()).unwrap_or(u8::MAX), 0])?;
+        put(&[number, dtype as u8, u8::try_from(dimensions.len()).unwrap_or(u8::MAX), 0])?;
         for dimension in dimensions_of(dimensions) {
             put(&dimension.to_le_bytes())?;
         }
@@ -322,13 +322,9 @@ fn u16_bytes(value: usize) -> [u8; 2] {
     u16::try_from(value).unwrap_or(u16::MAX).to_le_bytes()
 }
 
+/// The code of an architecture: its place among the variants, from 1.
 fn architecture_code(architecture: Architecture) -> u8 {
-    match architecture {
-        Architecture::Mlp => 1,
-        Architecture::Residual => 2,
-        Architecture::Transformer => 3,
-        Architecture::Convolution => 4,
-    }
+    (architecture as u8).saturating_add(1)
 }
 
 fn architecture_of(code: u8) -> Option<Architecture> {

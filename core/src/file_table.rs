@@ -12,17 +12,8 @@ pub(crate) fn u32_of(value: usize) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
 }
 
-pub(crate) fn dtype_code(dtype: Dtype) -> u8 {
-    match dtype {
-        Dtype::F32 => 1,
-        Dtype::Int8 => 2,
-        Dtype::Int4 => 3,
-        Dtype::Int16 => 4,
-    }
-}
-
-pub(crate) fn dtype_of(code: u8) -> Option<Dtype> {
-    [Dtype::F32, Dtype::Int8, Dtype::Int4, Dtype::Int16].into_iter().find(|dtype| dtype_code(*dtype) == code)
+fn dtype_of(code: u8) -> Option<Dtype> {
+    [Dtype::F32, Dtype::Int8, Dtype::Int4, Dtype::Int16].into_iter().find(|dtype| *dtype as u8 == code)
 }
 
 /// Position of an f32's exponent, in bits.

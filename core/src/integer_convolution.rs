@@ -34,7 +34,7 @@ use crate::convolution::Convolution;
 use crate::denoiser::{Model, Score, Shape};
 use crate::dtype::Dtype;
 use crate::integer::{IntegerModel, Quantisable, Scales};
-use crate::integer_layers::OutputLayer;
+use crate::integer_layers::{OutputLayer, split_table};
 use crate::integer_sums::sum_rows;
 use crate::precision::{Precision, steps};
 use crate::steps::{STREAM, Steps};
@@ -133,10 +133,10 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const D: usize, con
         const { assert!(T * D <= 1 << 12, "A is at least 1 in 4 bits, and at least 31 in 8") };
         let (a, [e, u, b, o, c, ..]) = scales.checked()?;
         // Lengths are constants, so that a program of one network does not link the list of tensors.
-        let (embedding, rest) = payload.split_at_checked(const { bytes_of(Self::TENSORS, 0) })?;
-        let (weight, rest) = rest.split_at_checked(const { bytes_of(Self::TENSORS, 1) })?;
-        let (bias, mut rest) = rest.split_at_checked(const { bytes_of(Self::TENSORS, 2) })?;
-        let bias = matrix(&mut bias.as_chunks().0)?;
+        let mut rest = payload;
+        let embedding = rest.split_off(..const { bytes_of(Self::TENSORS, 0) })?;
+        let weight = split_table(&mut rest, const { bytes_of(Self::TENSORS, 1) })?;
+        let bias = matrix(&mut split_table(&mut rest, const { bytes_of(Self::TENSORS, 2) })?)?;
         let (embedding_shift, activation_shift) =
             (u32::from(STREAM.checked_sub(e)?), u32::from(STREAM.checked_sub(a)?));
         let products = u32::from(u.saturating_add(a));
@@ -152,7 +152,7 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const D: usize, con
         let sound = rest.is_empty() && b == STREAM && fits;
         sound.then_some(IntegerConvolutionView {
             embedding,
-            weight: weight.as_chunks().0,
+            weight,
             bias,
             output,
             embedding_shift,

@@ -36,22 +36,11 @@ impl<'a> ModelFile<'a> {
     }
 }
 
-/// Writes the model file of a network `M` in integers, whose tensors are `payload`, one after the other.
+/// Writes the model file of a network in integers, whose `payload` has the `tensors` one after the other.
 ///
 /// # Errors
 /// The first error of `sink`, after which nothing is written.
-pub fn write_integers<M: IntegerModel<L, V>, const L: usize, const V: usize, E>(
-    alphabet: Alphabet,
-    lengths: Lengths,
-    scales: &Scales,
-    payload: &[u8],
-    sink: impl FnMut(&[u8]) -> Result<(), E>,
-) -> Result<(), E> {
-    write_stored(&M::SHAPE, M::TENSORS, alphabet, lengths, scales, payload, sink)
-}
-
-/// Writes the model file of a network in integers; compiled once for all networks.
-fn write_stored<E>(
+pub fn write_integers<E>(
     shape: &Shape,
     tensors: &[StoredTensor],
     alphabet: Alphabet,

@@ -24,9 +24,7 @@ const SCORE_SHARE: u32 = 1 << 30;
 
 /// Splits `bytes` bytes, blocks of rows of `N` weights, off the front of `rest`.
 pub(crate) fn split_table<'a, const N: usize>(rest: &mut &'a [u8], bytes: usize) -> Option<&'a [[u8; N]]> {
-    let (table, tail) = rest.split_at_checked(bytes)?;
-    *rest = tail;
-    Some(table.as_chunks().0)
+    Some(rest.split_off(..bytes)?.as_chunks().0)
 }
 
 /// Splits `L` rows of hidden biases off the front of `rest`; `None` if one reaches [`SUM_SHARE`].

@@ -59,15 +59,13 @@ impl<'a> Lengths<'a> {
     pub fn draw(&self, stream: Stream) -> usize {
         let [word, _] = stream.draw(u32::MAX, 0);
         let mut left = below(word, self.total());
-        let mut length = 1_usize;
-        for weight in self.weights() {
+        for (length, weight) in (1..).zip(self.weights()) {
             match left.checked_sub(weight) {
                 Some(rest) => left = rest,
-                None => break,
+                None => return length,
             }
-            length = length.saturating_add(1);
         }
-        length.min(self.counts.len())
+        self.counts.len()
     }
 
     /// −ln p(n) of the length n = `length`, in nats; ∞ outside 1 … L.

@@ -182,7 +182,7 @@ pub fn cumulate(nats: &mut [f64]) {
     let (mean, count) = (negative_log_mean(nats.iter().copied()), nats.len());
     let mut sum = 0.0;
     for nats in nats {
-        sum += share_of_mean(*nats, mean, count);
+        sum += Real::exp(mean - *nats) / count as f64;
         *nats = sum;
     }
 }
@@ -207,9 +207,4 @@ pub fn nats_of_given<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>
     denoiser.start(length);
     let steps = given.iter().enumerate().filter_map(|(position, symbol)| Some((position, (*symbol)?)));
     nats_of_steps(denoiser, symbols, steps)
-}
-
-/// The share e^(mean − x)/K of a term with −ln p = x = `nats` in a sum of K = `count` terms of [`negative_log_mean`] `mean`.
-pub fn share_of_mean(nats: f64, mean: f64, count: usize) -> f64 {
-    Real::exp(mean - nats) / count as f64
 }

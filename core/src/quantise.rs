@@ -53,26 +53,18 @@ pub fn best_exponent(tensor: &StoredTensor, weights: &[f32]) -> u8 {
 
 /// The best scales for trained `parameters` in `tensors`, with activations in units of 2^−`activation`.
 pub fn scales(tensors: &[StoredTensor], parameters: &[f32], activation: u8) -> Scales {
-    scales_with(tensors, parameters, activation, |_| 0)
+    scales_with(tensors, parameters, activation, 0)
 }
 
 /// The best scales for `parameters` that training goes on with, rounded to these scales.
 ///
 /// Tables of products in four bits have steps of at most 2^−`activation`, the unit of activations.
 pub fn trained_scales(tensors: &[StoredTensor], parameters: &[f32], activation: u8) -> Scales {
-    scales_with(tensors, parameters, activation, |tensor| match tensor.dtype {
-        Dtype::Int4 => activation,
-        _ => 0,
-    })
+    scales_with(tensors, parameters, activation, activation)
 }
 
-/// The best scales for which each table of products has at least the exponent `least`.
-fn scales_with(
-    tensors: &[StoredTensor],
-    parameters: &[f32],
-    activation: u8,
-    least: impl Fn(&StoredTensor) -> u8,
-) -> Scales {
+/// The best scales for which tables of products in four bits have at least the exponent `least`.
+fn scales_with(tensors: &[StoredTensor], parameters: &[f32], activation: u8, least: u8) -> Scales {
     let mut scales = Scales { activation, tensors: [0; _] };
     let (mut rest, mut unit) = (parameters, 0_u8);
     for (exponent, tensor) in scales.tensors.iter_mut().zip(tensors) {
@@ -87,7 +79,8 @@ fn scales_with(
             Role::StreamBias => STREAM,
             // An exponent of 1 keeps the largest bias within its share of a score; biases of 0 would choose 0.
             Role::ScoreBias => best_exponent(tensor, weights).max(1),
-            Role::Product => best_exponent(tensor, weights).max(least(tensor)),
+            Role::Product if tensor.dtype == Dtype::Int4 => best_exponent(tensor, weights).max(least),
+            Role::Product => best_exponent(tensor, weights),
         };
         unit = if tensor.role == Role::Product { exponent.saturating_add(activation) } else { *exponent };
     }

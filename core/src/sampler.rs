@@ -210,7 +210,7 @@ impl<const L: usize, const V: usize> Sampler<'_, L, V> {
 
     /// The two random words of `position` in this evaluation.
     fn words(&self, position: usize) -> [u32; 2] {
-        self.stream.draw(self.evaluations, counter(position))
+        self.stream.draw(self.evaluations, u32::try_from(position).unwrap_or(u32::MAX))
     }
 
     /// Draws a symbol at `position`. Its rank is the total of the weights before truncation: the lowest is the most certain.
@@ -226,11 +226,6 @@ impl<const L: usize, const V: usize> Sampler<'_, L, V> {
 /// The symbols allowed at `position`.
 fn set_of(allowed: &[SymbolSet], position: usize) -> &SymbolSet {
     allowed.get(position).or(allowed.last()).unwrap_or(&SymbolSet::EMPTY)
-}
-
-/// `position` as part of a draw's address.
-fn counter(position: usize) -> u32 {
-    u32::try_from(position).unwrap_or(u32::MAX)
 }
 
 /// Draws a symbol at `position`.

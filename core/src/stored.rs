@@ -99,12 +99,10 @@ impl StoredTensor {
 
 /// The length of all `tensors` in bytes.
 pub const fn total_bytes(tensors: &[StoredTensor]) -> usize {
-    let (mut sum, mut rest) = (0usize, tensors);
-    while let [first, tail @ ..] = rest {
-        sum = sum.saturating_add(first.bytes());
-        rest = tail;
+    match tensors {
+        [first, rest @ ..] => total_bytes(rest).saturating_add(first.bytes()),
+        [] => 0,
     }
-    sum
 }
 
 /// The length of tensor `number` of `tensors` in bytes; 0 past the last.

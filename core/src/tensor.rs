@@ -57,22 +57,18 @@ impl Tensor {
 
 /// The product of `dimensions`.
 pub(crate) const fn product(dimensions: &[usize]) -> usize {
-    let (mut product, mut rest) = (1usize, dimensions);
-    while let [first, tail @ ..] = rest {
-        product = product.saturating_mul(*first);
-        rest = tail;
+    match dimensions {
+        [first, rest @ ..] => product(rest).saturating_mul(*first),
+        [] => 1,
     }
-    product
 }
 
 /// The number of elements of all `tensors`.
 pub const fn total_len(tensors: &[Tensor]) -> usize {
-    let (mut sum, mut rest) = (0usize, tensors);
-    while let [first, tail @ ..] = rest {
-        sum = sum.saturating_add(first.len());
-        rest = tail;
+    match tensors {
+        [first, rest @ ..] => total_len(rest).saturating_add(first.len()),
+        [] => 0,
     }
-    sum
 }
 
 /// A flat slice, shared or mutable, from which parts are split off.
@@ -120,32 +116,32 @@ pub(crate) fn first_rows<T, const N: usize>(mut flat: &[T], width: usize) -> Opt
 
 /// Splits `[T; N]` off the front of `flat`; `None` if it is too short.
 pub fn vector<'a, T, const N: usize>(flat: &mut &'a [T]) -> Option<&'a [T; N]> {
-    let (head, tail) = flat.split_first_chunk()?;
-    *flat = tail;
-    Some(head)
+    flat.split_off(..N)?.try_into().ok()
 }
 
 /// Splits `[[T; N]; M]` off the front of `flat`; `None` if it is too short.
 pub fn matrix<'a, T, const N: usize, const M: usize>(flat: &mut &'a [T]) -> Option<&'a [[T; N]; M]> {
-    let (head, tail) = flat.split_at_checked(M.checked_mul(N)?)?;
-    *flat = tail;
-    head.as_chunks().0.try_into().ok()
+    flat.split_off(..M.checked_mul(N)?)?.as_chunks().0.try_into().ok()
 }
 
 /// Splits `[[[T; N]; M]; K]` off the front of `flat`; `None` if it is too short.
 pub fn cube<'a, T, const N: usize, const M: usize, const K: usize>(
     flat: &mut &'a [T],
 ) -> Option<&'a [[[T; N]; M]; K]> {
-    let (head, tail) = flat.split_at_checked(K.checked_mul(M)?.checked_mul(N)?)?;
-    *flat = tail;
-    head.as_chunks().0.as_chunks().0.try_into().ok()
+    flat.split_off(..K.checked_mul(M)?.checked_mul(N)?)?.as_chunks().0.as_chunks().0.try_into().ok()
 }
 
 /// Splits `[[[[T; N]; M]; K]; J]` off the front of `flat`; `None` if it is too short.
 pub fn hypercube<'a, T, const N: usize, const M: usize, const K: usize, const J: usize>(
     flat: &mut &'a [T],
 ) -> Option<&'a [[[[T; N]; M]; K]; J]> {
-    let (head, tail) = flat.split_at_checked(J.checked_mul(K)?.checked_mul(M)?.checked_mul(N)?)?;
-    *flat = tail;
-    head.as_chunks().0.as_chunks().0.as_chunks().0.try_into().ok()
+    flat.split_off(..J.checked_mul(K)?.checked_mul(M)?.checked_mul(N)?)?
+        .as_chunks()
+        .0
+        .as_chunks()
+        .0
+        .as_chunks()
+        .0
+        .try_into()
+        .ok()
 }

@@ -6,18 +6,13 @@
 use crate::categorical::{SymbolSet, Weights, numbered};
 
 impl<const V: usize> Weights<V> {
-    /// Keeps the `top_k` likeliest symbols, and of these, the likeliest first, only enough to hold `top_p`/65536 of the
-    /// probability.
+    /// Sets the weights of unlikely symbols to 0.
     ///
-    /// Equals are taken in the order of the symbols. The likeliest symbol always stays. 256 and 65536 keep every symbol.
-    pub fn truncated(mut self, top_k: u16, top_p: u32) -> Self {
-        self.truncate(top_k, top_p);
-        self
-    }
-
-    /// Sets the weights of unlikely symbols to 0, in place; see [`truncated`](Self::truncated).
+    /// The `top_k` likeliest symbols are kept, and of these, the likeliest first, only enough to hold `top_p`/65536 of the
+    /// probability. Equals are taken in the order of the symbols. The likeliest symbol always stays. 256 and 65536 keep every
+    /// symbol.
     #[inline(never)]
-    pub(crate) fn truncate(&mut self, top_k: u16, top_p: u32) {
+    pub fn truncate(&mut self, top_k: u16, top_p: u32) {
         let all = u64::from(self.total).saturating_mul(u64::from(top_p));
         let (mut kept, mut total) = (SymbolSet::EMPTY, 0_u32);
         for count in 0..V {
