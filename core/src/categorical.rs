@@ -76,12 +76,12 @@ impl SymbolSet {
 
     /// The set of the symbols 0 … `symbols` − 1.
     pub const fn first(symbols: usize) -> Self {
-        let (mut set, mut symbol) = (Self::EMPTY, 0);
-        while symbol < symbols && symbol < 256 {
-            #[expect(clippy::cast_possible_truncation, reason = "symbol < 256")]
-            let next = set.with(symbol as u8);
-            set = next;
-            symbol = symbol.saturating_add(1);
+        let (mut set, mut next) = (Self::EMPTY, Some(0_u8));
+        while let Some(symbol) = next
+            && (symbol as usize) < symbols
+        {
+            set.insert(symbol);
+            next = symbol.checked_add(1);
         }
         set
     }

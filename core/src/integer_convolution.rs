@@ -22,8 +22,8 @@
 //! masked one are computed, and none past the text's end. Activations of 0 cost nothing.
 //!
 //! **Bounds.** |E + P + Q|·2^(S − e) ≤ 3·2¹³ < 2¹⁵ and |Σ|·2^max(S − u − a, 0) ≤ 2³⁰, or the file is refused when it is
-//! opened. A layer adds at most 2³⁰ and a bias of 2¹⁵ to x, so the sum is within 2³⁰ + 2¹⁶ before it is clamped to 16
-//! bits, ±32. The choice of A keeps |Σ| ≤ 128·A·T·D < 2²⁴ in 8 bits, exact in floats too, and the sum of codes, at most
+//! opened. A layer adds at most 2³⁰ and a bias of 2¹⁵ to x. The sum stays within 2³⁰ + 2¹⁶, and is then clamped to 16 bits,
+//! ±32. The choice of A keeps |Σ| ≤ 128·A·T·D < 2²⁴ in 8 bits, exact in floats too, and the sum of codes, at most
 //! 255·A·T·D, below 2²⁵. Each lane of an [`Int4`](crate::precision::Int4) word ends below T·D·A·15 < 2¹⁶.
 //!
 //! Source: see [`integer`](crate::integer) and [`convolution`](crate::convolution).

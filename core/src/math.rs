@@ -54,16 +54,9 @@ pub trait Stored<R>: Copy {
     fn real(self) -> R;
 }
 
-impl Stored<f32> for f32 {
+impl<R: Real> Stored<R> for R {
     #[inline(always)]
-    fn real(self) -> f32 {
-        self
-    }
-}
-
-impl Stored<f64> for f64 {
-    #[inline(always)]
-    fn real(self) -> f64 {
+    fn real(self) -> R {
         self
     }
 }

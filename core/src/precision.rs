@@ -182,14 +182,20 @@ impl Int4 {
     /// Shared by rows of every width, since chips without a multiplier have the least flash.
     #[inline(never)]
     fn add_words(bytes: &[u8], nibble: u8, sums: &mut [i32]) {
+        Self::add_tail(bytes, nibble, sums, 1, true);
+    }
+
+    /// Adds `factor` times the words of a row to `sums`: of its whole `bytes` and, if `partial`, of the last byte and `nibble`.
+    #[inline(always)]
+    fn add_tail(bytes: &[u8], nibble: u8, sums: &mut [i32], factor: u32, partial: bool) {
         let (words, rest) = bytes.as_chunks::<2>();
         let mut pairs = sums.as_chunks_mut::<2>().0.iter_mut();
         for ([low, high], [all, odd]) in words.iter().zip(pairs.by_ref()) {
-            Self::add_word(all, odd, *low, *high, 1);
+            Self::add_word(all, odd, *low, *high, factor);
         }
-        if let Some([all, odd]) = pairs.next() {
+        if let (Some([all, odd]), true) = (pairs.next(), partial) {
             let (low, high) = rest.first().map_or((nibble, 0), |byte| (*byte, nibble));
-            Self::add_word(all, odd, low, high, 1);
+            Self::add_word(all, odd, low, high, factor);
         }
     }
 }
@@ -231,15 +237,7 @@ impl Precision for Int4 {
             Self::add_word(all4, odd4, b8, b9, factor);
             Self::add_word(all5, odd5, b10, b11, factor);
         }
-        let (words, byte) = rest.as_chunks::<2>();
-        let mut sums = last.as_chunks_mut::<2>().0.iter_mut();
-        for ([low, high], [all, odd]) in words.iter().zip(sums.by_ref()) {
-            Self::add_word(all, odd, *low, *high, factor);
-        }
-        if let (Some([all, odd]), true) = (sums.next(), N & 3 != 0) {
-            let (low, high) = byte.first().map_or((nibble, 0), |byte| (*byte, nibble));
-            Self::add_word(all, odd, low, high, factor);
-        }
+        Self::add_tail(rest, nibble, last, factor, N & 3 != 0);
     }
 
     #[inline(always)]
