@@ -127,7 +127,7 @@ impl Scales {
 
 /// The number of tensors of the largest network in integers.
 pub const MOST_TENSORS: usize = 6;
-/// The exponent of a [`Score`](crate::denoiser::Score), and the largest exponent of a scale.
+/// The exponent of a [`Score`], and the largest exponent of a scale.
 pub const SCORE: u8 = LARGEST_EXPONENT;
 /// Bound on what the bias, and what the table, contributes to a hidden sum.
 pub(crate) const SUM_SHARE: i16 = 1 << 14;

@@ -49,7 +49,7 @@ pub trait Precision: Copy {
 /// Hidden units from which on a network can spare some, so that each has a price.
 const SPARSE: usize = 64;
 
-/// Price of a hidden value of 1 in nats of a text's loss, in a network of at least [`SPARSE`] hidden units.
+/// Price of a hidden value of 1 in nats of a text's loss, in networks of 64 hidden units or more.
 pub const PRICE: f64 = 0.009;
 
 /// The steps of hidden values if sums run over `taps` times `units` values.

@@ -133,6 +133,7 @@ impl<const L: usize, const V: usize> Page<L, V> {
     }
 
     /// Sets `forms` to those of the pattern and returns their number, or a fault. An empty pattern allows any text.
+    ///
     /// | number | what is wrong |
     /// |---|---|
     /// | −1 | a backslash at its end |
