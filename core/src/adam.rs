@@ -84,7 +84,7 @@ impl Adam {
 }
 
 impl<R: Real> AdamStep<R> {
-    /// Updates `weights` and the moments `m` and `v` from `gradient`; all four have one length.
+    /// Takes a step of Adam: updates `weights` and the moments `m` and `v` from `gradient`; all four have one length.
     ///
     /// `sqrt` is the correctly rounded square root, whose bits IEEE 754 fixes. The caller may pass one that the compiler can
     /// vectorise.
@@ -109,14 +109,16 @@ fn flushed<R: Real>(moment: R) -> R {
     if moment < smallest && -moment < smallest { R::ZERO } else { moment }
 }
 
-/// The share 1 − κ_t of the way to the weights that the average moves after step `step`, counted from 0; κ = `decay`.
+/// The share of its way to the weights that the average moves after step `step`, counted from 0, at decay κ = `decay`.
+///
+/// The share is 1 − κ_t with κ_t = min(κ, t/(t + 9)), t = `step` + 1.
 pub fn average_rate<R: Real>(step: u32, decay: f64) -> R {
     let t = f64::from(step) + 1.0;
     let kept = t / (t + 9.0);
     R::of(1.0 - if kept < decay { kept } else { decay })
 }
 
-/// a += rate·(w − a) for each element.
+/// Moves the `average` a towards the `weights` w: a += rate·(w − a) for each element.
 #[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
 #[inline(always)]
 pub fn average_update<R: Real>(average: &mut [R], weights: &[R], rate: R) {

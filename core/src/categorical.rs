@@ -264,8 +264,9 @@ fn scale(distance: u32, factor: u32) -> u32 {
 
 /// ⌊`distance`·`factor` / 65536⌋, exactly if below 24·65536; else any number of at least that.
 ///
-/// Avoids the 64-bit product, for which a small processor calls a function. Let h be the upper and l the lower halves. Then
-/// (2¹⁶·h₁ + l₁)·(2¹⁶·h₂ + l₂) / 2¹⁶ = 2¹⁶·h₁·h₂ + h₁·l₂ + l₁·h₂ + l₁·l₂ / 2¹⁶, and only the last term has a fraction.
+/// Avoids the 64-bit product, for which a small processor calls a function. Let h be the upper and l the lower halves of
+/// `distance` (₁) and `factor` (₂). Then (2¹⁶·h₁ + l₁)·(2¹⁶·h₂ + l₂) / 2¹⁶ = 2¹⁶·h₁·h₂ + h₁·l₂ + l₁·h₂ + l₁·l₂ / 2¹⁶, and
+/// only the last term has a fraction.
 #[inline(always)]
 pub fn scale_in_halves(distance: u32, factor: u32) -> u32 {
     let ([h1, l1], [h2, l2]) = (halves(distance), halves(factor));

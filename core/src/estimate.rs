@@ -13,8 +13,10 @@ use crate::rng::Stream;
 use crate::schedule::MaskCounts;
 use crate::text::Text;
 
-/// (1/`count`)·Σ −ln p over `count` masked positions of `clean`, drawn from `stream`, in nats. `symbols` is the size of the
-/// alphabet.
+/// An unbiased estimate of one term of the bound on −ln p(clean | its length), in nats: (1/`count`)·Σ −ln p over `count`
+/// masked positions, drawn from `stream`.
+///
+/// `symbols` is the size of the alphabet.
 #[inline(always)]
 pub fn term<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,
@@ -40,8 +42,10 @@ pub fn term<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     sum / f32::of(f64::from(count.max(1)))
 }
 
-/// An unbiased estimate of the whole bound of `clean`, in nats: the [`term`] of the mask count k of row `row`, divided by
-/// p_k.
+/// An unbiased estimate of the whole bound on −ln p(clean | its length), in nats: the [`term`] of row `row`, with k masks,
+/// divided by the probability p_k of k.
+///
+/// `counts` gives k, by the random `words` that all rows share. `symbols` is the size of the alphabet.
 ///
 /// `words` are the random words that all rows share. `symbols` is the size of the alphabet.
 pub fn sampled<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(

@@ -17,8 +17,8 @@ use crate::text::Text;
 
 /// −ln p(x | n) of the text `clean` of n symbols in nats, by 2ⁿ − 1 evaluations and the recursion (b) of [`exact`](self).
 ///
-/// `symbols` is the size of the alphabet. `memory` holds −ln f of each set; its content does not matter. `None` if it has
-/// fewer than 2ⁿ numbers.
+/// `symbols` is the size of the alphabet. `memory` holds a number for each set of shown positions; its content does not
+/// matter. `None` if it has fewer than 2ⁿ numbers.
 pub fn exact_nats<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,
     symbols: usize,

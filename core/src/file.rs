@@ -241,7 +241,7 @@ fn header_bytes(alphabet: usize, lengths: usize, tensors: usize) -> usize {
     FIXED.saturating_add(alphabet).saturating_add(tables)
 }
 
-/// The length in bytes of a model file with `tensors` tensors that take `payload` bytes.
+/// The length in bytes of a model file for `alphabet` and `lengths`, whose `tensors` tensors take `payload` bytes.
 pub fn file_len(alphabet: Alphabet, lengths: Lengths, tensors: usize, payload: usize) -> usize {
     let header = header_bytes(alphabet.characters().len(), lengths.counts().len(), tensors);
     header.saturating_add(payload).saturating_add(CHECKSUM)

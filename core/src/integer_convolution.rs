@@ -84,7 +84,7 @@ pub struct IntegerConvolutionView<
 }
 
 /// Working memory of an [`IntegerConvolution`]: two bytes for each feature of a position, one for each feature in a window of
-/// `T` positions, one for each position, and one.
+/// `T` positions, one for each position, and one more.
 #[derive(Clone, Debug)]
 pub struct IntegerConvolutionMemory<const L: usize, const D: usize, const T: usize> {
     /// The text to evaluate; V stands for MASK.

@@ -43,7 +43,8 @@ pub struct IntegerResidualView<'a, P, const L: usize, const V: usize, const H: u
     output: OutputLayer<'a, P, L, V, H>,
 }
 
-/// Working memory of an [`IntegerResidual`]: 6 bytes for each unit of a hidden layer, 4 for each position, a length and 32.
+/// Working memory of an [`IntegerResidual`]: 6 bytes for each unit of a hidden layer, 4 for each position, a length, and 32
+/// bytes.
 #[derive(Clone, Debug)]
 pub struct IntegerResidualMemory<const L: usize, const H: usize> {
     input: InputSums<L, H>,

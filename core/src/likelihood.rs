@@ -38,7 +38,8 @@ pub fn random_order<const L: usize>(length: usize, stream: Stream) -> heapless::
     order
 }
 
-/// −ln p(x | σ) of the text `clean` in nats: masks the positions of `order`, then shows one after the other in this order.
+/// −ln p(x | σ) of the text x = `clean` in the order σ = `order`, in nats: masks the positions of `order`, then shows them
+/// one by one.
 ///
 /// All other positions are shown from the start. For a single position, the result is the surprise of its symbol given all
 /// others. `symbols` is the size of the alphabet. The result is ∞ if `order` has a position outside the text.

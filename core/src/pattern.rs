@@ -16,7 +16,7 @@ use crate::math::Real;
 use crate::rng::Stream;
 use crate::text::Alphabet;
 
-/// The largest number of placements of a pattern that a program should try.
+/// The largest number of placements (letters for each star) of a pattern that a program should try.
 pub const MOST_PLACEMENTS: usize = 4096;
 
 /// Reason why no text can match a pattern.
@@ -85,7 +85,8 @@ pub fn shortest(pattern: &str, alphabet: Alphabet) -> Result<(usize, usize), Pat
     Ok((letters, stars))
 }
 
-/// The number of placements of `letters` letters on `stars` stars, C(letters + stars − 1, stars − 1); saturates.
+/// The number of ways in which `stars` stars stand for `letters` letters together: C(letters + stars − 1, stars − 1);
+/// saturates.
 pub fn placements(letters: usize, stars: usize) -> usize {
     let Some(bars) = stars.checked_sub(1) else { return usize::from(letters == 0) };
     let mut ways = 1_usize;
@@ -97,7 +98,7 @@ pub fn placements(letters: usize, stars: usize) -> usize {
     ways
 }
 
-/// Advances `placement`, the letters of each star, to the next one with an equal sum; false after the last.
+/// Advances `placement`, the number of letters for each star, to the next placement of as many letters; false after the last.
 ///
 /// In the first placement the last star has all letters, in the last placement the first star.
 pub fn next_placement(placement: &mut [usize]) -> bool {

@@ -56,7 +56,7 @@ pub fn scales(tensors: &[StoredTensor], parameters: &[f32], activation: u8) -> S
     scales_with(tensors, parameters, activation, 0)
 }
 
-/// The best scales for `parameters` that training goes on with, rounded to these scales.
+/// The best scales for `parameters` that are then trained further, rounded to these scales.
 ///
 /// Tables of products in four bits have steps of at most 2^−`activation`, the unit of activations.
 pub fn trained_scales(tensors: &[StoredTensor], parameters: &[f32], activation: u8) -> Scales {

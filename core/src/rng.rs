@@ -91,7 +91,7 @@ impl Stream {
         root.child(purpose as u32, 0)
     }
 
-    /// The stream of text `number` of a `seed`: line `number` + 1 of `micro-diffusion sample --seed` is drawn from it.
+    /// The stream of text `number` of a `seed`, from which `micro-diffusion sample --seed` draws line `number` + 1.
     pub const fn of_text(seed: u64, number: u32) -> Self {
         Self::new(seed, Purpose::Sample).child(number, 0)
     }

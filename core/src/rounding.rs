@@ -42,7 +42,9 @@ impl Grid {
     }
 }
 
-/// w += r − r(w), then r = r(w), for each rounded weight r and its float w.
+/// Takes a step of rounded weights over to the floats behind them, and rounds the floats anew.
+///
+/// For each rounded weight r and its float w: w += r − r(w), then r = r(w), where r(w) is w rounded to `grid`.
 #[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
 #[inline(always)]
 pub fn straight_through(grid: Grid, rounded: &mut [f32], floats: &mut [f32]) {

@@ -31,8 +31,8 @@ pub enum Order {
     /// Positions with the largest probability of any symbol, the first of equals.
     ///
     /// The probability is the one at the settings' temperature, before [`Settings::top_k`] and [`Settings::top_p`] leave
-    /// symbols out. At temperature 0 it is the one at temperature 1. Just above 0, all probabilities round to 1 in their 23
-    /// bits, so that all positions are equal.
+    /// symbols out. At temperature 0 it is the one at temperature 1. At temperatures just above 0, all probabilities round to
+    /// 1 in their 23 bits, so that all positions are equal.
     Confidence,
 }
 
@@ -90,8 +90,8 @@ impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
     /// `allowed` has a set for each position; the last one holds for all positions that follow. A set of a single symbol
     /// shows it from the start.
     ///
-    /// `stream` is the text's own: `Stream::new(seed, Purpose::Sample).child(index, 0)`.
-    /// [`Lengths::draw`](crate::length::Lengths::draw) draws the length from it too.
+    /// `stream` is the text's own: `Stream::of_text(seed, index)`. [`Lengths::draw`](crate::length::Lengths::draw) draws the
+    /// length from it too.
     ///
     /// # Errors
     /// [`SamplerError`] if the length is outside 1 … `L`, or if a position allows none of the `V` symbols.

@@ -41,6 +41,8 @@ use crate::rng::below;
 
 /// Numbers of masked positions for the rows of a training batch, and weights of the masked positions.
 ///
+/// In a text of n symbols, k = 1 … n positions are masked with a probability p_k proportional to 1/√k.
+///
 /// Counts are stratified. The unit interval has one stratum a row, and a row's count is the p-quantile of (stratum + u)/rows.
 /// All rows share one u in \[0, 1) and one rotation in 0 … rows − 1. Row r has the stratum (r·stride + rotation) mod rows. So
 /// each count's share of a batch is as even as it can be. Over the draws of u and the rotation each row's quantile is
@@ -82,7 +84,8 @@ impl<const L: usize> MaskCounts<L> {
 
     /// The number of positions to mask in row `row`, 1 … `length`, for a text of `length` symbols.
     ///
-    /// All rows of a batch share two random words: u·2³², and one that gives the rotation.
+    /// All rows of a batch share two random words. Row r takes the stratum that `rotation` gives it, and the place `word`/2³²
+    /// in this stratum.
     pub fn count(&self, [word, rotation]: [u32; 2], row: u32, length: usize) -> u32 {
         let rows = u64::from(self.rows);
         let turned = u64::from(row).saturating_mul(u64::from(self.stride));
@@ -95,7 +98,9 @@ impl<const L: usize> MaskCounts<L> {
         u32::try_from(smaller.saturating_add(1).min(length)).unwrap_or(u32::MAX)
     }
 
-    /// The weight of each of k = `count` masked positions of n = `length`: 1/(k·p_k) = (Σ_j 1/√j) / √k, j = 1 … n.
+    /// The weight of each of k = `count` masked positions in a text of n = `length` symbols.
+    ///
+    /// For p_k proportional to 1/√k, the weight is 1/(k·p_k) = (Σ_j 1/√j) / √k, j = 1 … n.
     pub fn weight(&self, count: u32, length: usize) -> f32 {
         f32::of(self.total(length) / Real::sqrt(f64::from(count.max(1))))
     }
