@@ -16,7 +16,9 @@ use std::collections::HashMap;
 use common::tolerance::{CATEGORICAL, CONFIDENCE, POWER_ENTRY, POWER_OF_TWO, SIGMAS, assert_close};
 use common::{Table, probabilities};
 use micro_diffusion::activation::Activation;
-use micro_diffusion::categorical::{SymbolSet, Temperature, UNIT, Weights, power_of_two, scale_in_halves};
+use micro_diffusion::categorical::{
+    SymbolSet, Temperature, UNIT, Weights, confidence, power_of_two, scale_in_halves,
+};
 use micro_diffusion::config::Perceptron;
 use micro_diffusion::denoiser::{Denoiser, Model, Score};
 use micro_diffusion::file::ModelFile;
@@ -267,7 +269,7 @@ fn weights_are_the_softmax_at_a_temperature() {
             let largest = exact.iter().copied().fold(0.0, f64::max);
             assert_close(f64::from(UNIT) / f64::from(weights.total()), largest, CATEGORICAL, "confidence");
             assert_close(
-                f64::from(weights.confidence()) / 65_536.0,
+                f64::from(confidence(weights.total())) / 65_536.0,
                 largest,
                 CONFIDENCE,
                 "confidence in 16 bits",
@@ -333,10 +335,10 @@ fn the_largest_alphabet_and_scores_do_not_overflow() {
     let mut scores = [Score::MIN; 256];
     let all = SymbolSet::first(256);
     assert_eq!(Weights::new(&scores, &all, Temperature::ONE).total(), 256 * UNIT);
-    assert_eq!(Weights::new(&scores, &all, Temperature::ONE).confidence(), 256);
+    assert_eq!(confidence(Weights::new(&scores, &all, Temperature::ONE).total()), 256);
     scores[200] = Score::MAX;
     let sure = Weights::new(&scores, &all, Temperature::ONE);
-    assert_eq!((sure.draw(0), sure.draw(u32::MAX), sure.confidence()), (200, 200, u16::MAX));
+    assert_eq!((sure.draw(0), sure.draw(u32::MAX), confidence(sure.total())), (200, 200, u16::MAX));
 }
 
 #[test]

@@ -199,11 +199,6 @@ impl<const V: usize> Weights<V> {
         self.total
     }
 
-    /// The largest probability, 2²³/total, in units of 1/65536; 1 becomes 65535.
-    pub fn confidence(&self) -> u16 {
-        confidence(self.total)
-    }
-
     /// Draws a symbol by the random `word`; at temperature 0, takes the likeliest, the first of equals.
     pub fn draw(&self, word: u32) -> u8 {
         if self.greedy {
@@ -232,8 +227,8 @@ pub(crate) fn numbered<T>(items: impl Iterator<Item = T>) -> impl Iterator<Item 
     })
 }
 
-/// The largest probability, 2²³/`total`, in units of 1/65536; 1 becomes 65535.
-pub(crate) fn confidence(total: u32) -> u16 {
+/// The largest probability, 2²³/`total`, under weights of this total, in units of 1/65536; 1 becomes 65535.
+pub fn confidence(total: u32) -> u16 {
     let share = (1_u32 << 31).checked_div(total >> 8).unwrap_or(0);
     u16::try_from(share).unwrap_or(u16::MAX)
 }

@@ -154,17 +154,12 @@ impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
         }
         denoiser.evaluate();
         let mut candidates = [None; L];
-        for position in 0..self.length {
-            let candidate = self.candidate(denoiser, position);
-            if let Some(slot) = candidates.get_mut(position) {
-                *slot = candidate;
-            }
+        for (position, slot) in candidates.iter_mut().enumerate().take(self.length) {
+            *slot = self.candidate(denoiser, position);
         }
         for _ in 0..reveal {
-            let first = candidates.iter().enumerate().filter_map(|(position, candidate)| {
-                candidate.as_ref().map(|candidate| (candidate.rank, position))
-            });
-            let Some((_, position)) = first.min() else { break };
+            let ranks = candidates.iter().enumerate().filter_map(|(l, slot)| Some((slot.as_ref()?.rank, l)));
+            let Some((_, position)) = ranks.min() else { break };
             let Some(candidate) = candidates.get_mut(position).and_then(Option::take) else { break };
             let drawn = candidate.drawn.or_else(|| self.draw(denoiser, position).drawn);
             let Some((symbol, total)) = drawn else { break };
