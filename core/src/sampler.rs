@@ -123,7 +123,9 @@ impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
         self.symbols.get(..self.length).unwrap_or(&self.symbols)
     }
 
-    /// For each position, the largest probability of any drawable symbol when it was drawn, in units of 1/65536; 0 if masked.
+    /// For each position, the largest probability of any drawable symbol when it was drawn, in units of 1/65536.
+    ///
+    /// Given positions have 65535, masked ones 0.
     pub fn confidence(&self) -> &[u16] {
         self.confidence.get(..self.length).unwrap_or(&self.confidence)
     }
