@@ -14,6 +14,7 @@
 
 use crate::dtype::Dtype;
 use crate::steps::Steps;
+use crate::stored::Nibble;
 
 /// A precision of integer weights: storage and multiplication.
 pub trait Precision: Copy {
@@ -146,13 +147,12 @@ impl Int4 {
     /// Row `row` of the two in `block`: its whole bytes, and its last half byte, or 0 if N is even.
     #[inline(always)]
     fn row<const N: usize>(block: &[u8; N], row: usize) -> Option<(&[u8], u8)> {
-        // Half of N, rounded down for the length, up for the start of the second row; see `Dtype::row`.
-        let (length, second) = (N >> 1, N.wrapping_add(1) >> 1);
-        let odd = row & 1;
-        let start = odd.wrapping_mul(second);
-        let bytes = block.get(start..start.wrapping_add(length))?;
-        let shared = if length == second { 0 } else { *block.get(length)? };
-        Some((bytes, shared >> odd.wrapping_mul(4) & 15))
+        let (start, length, last) = Self::DTYPE.row(row & 1, N);
+        let nibble = match last {
+            Some(Nibble { byte, high }) => block.get(byte)? >> (u8::from(high) << 2) & 15,
+            None => 0,
+        };
+        Some((block.get(start..start.wrapping_add(length))?, nibble))
     }
 
     /// Combines each of `sums` with a weight of the row, by the function `by` of sum and weight.
