@@ -15,7 +15,7 @@ use micro_diffusion::likelihood::{
     error_of_mean, jackknife_error, nats_in_order, negative_log_mean, random_order,
 };
 use micro_diffusion::mlp::Mlp;
-use micro_diffusion::pattern::{nats_of_given, share_of_mean};
+use micro_diffusion::pattern::{cumulate, nats_of_given};
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
 use micro_diffusion::text::Text;
@@ -170,16 +170,18 @@ fn given_letters_are_scored_from_left_to_right() {
 }
 
 #[test]
-fn shares_of_a_mean_are_those_of_its_terms() {
+fn cumulated_shares_are_those_of_the_terms() {
     for nats in [&[1.0, 2.0, 4.0][..], &[3.0], &[0.5; 4], &[1000.0, 1001.5], &[0.0, f64::INFINITY, 1.0]] {
-        let mean = negative_log_mean(nats.iter().copied());
-        let shares: Vec<f64> = nats.iter().map(|x| share_of_mean(*x, mean, nats.len())).collect();
-        assert_close(shares.iter().sum(), 1.0, PROPERTY_F64, "the sum");
+        let mut sums = nats.to_vec();
+        cumulate(&mut sums);
+        assert_close(*sums.last().unwrap(), 1.0, PROPERTY_F64, "the sum");
         // Subtracting the least keeps the terms within f64, and changes no share.
         let least = nats.iter().copied().fold(f64::INFINITY, f64::min);
         let terms: Vec<f64> = nats.iter().map(|x| (least - x).exp()).collect();
-        for (share, term) in shares.iter().zip(&terms) {
-            assert_close(*share, term / terms.iter().sum::<f64>(), PROPERTY_F64, "share");
+        let mut before = 0.0;
+        for (sum, term) in sums.iter().zip(&terms) {
+            assert_close(sum - before, term / terms.iter().sum::<f64>(), PROPERTY_F64, "share");
+            before = *sum;
         }
     }
 }

@@ -937,7 +937,11 @@ fn what_the_code_leaves_behind_is_reported() {
         assert_reported(&guide, &edited(&code, file, from, to), said);
     }
     for (file, from, to) in [
-        ("core/rng", "/// A uniform number", "#[allow(clippy::panic)]\n/// A uniform number"),
+        (
+            "core/rng",
+            "/// Scales a random word to a uniform number",
+            "#[allow(clippy::panic)]\n/// Scales a random word to a uniform number",
+        ),
         ("core/rng", "the two halves of the seed are taken on purpose", "why not"),
         ("core/rng", "pub const fn symmetric", "const _: () = ();\npub const fn symmetric"),
         ("core/lib", "pub mod math;\npub mod rng;", "pub mod rng;\npub mod math;"),

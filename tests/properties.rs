@@ -446,7 +446,8 @@ fn check_integers<I: IntegerModel<L, V>, const L: usize, const V: usize>(
     counts: &[[u8; 4]],
 ) {
     let (payload, lengths) = (&payload[..I::BYTES], Lengths::new(&counts[..L]).unwrap());
-    let bytes = written(|sink| write_integers::<I, L, V, _>(alphabet, lengths, &scales, payload, sink));
+    let bytes =
+        written(|sink| write_integers(&I::SHAPE, I::TENSORS, alphabet, lengths, &scales, payload, sink));
     let file = ModelFile::parse(&bytes).unwrap();
     assert_eq!((file.shape(), file.dtype(), file.alphabet()), (I::SHAPE, I::DTYPE, alphabet));
     assert_eq!((file.payload(), file.lengths()), (payload, lengths));

@@ -8,6 +8,30 @@ use std::path::{Path, PathBuf};
 const WORDS: usize = 25;
 /// Beginnings of a comment that stands on another one, or paraphrases a term.
 const WEAK: [&str; 10] = ["The same", "It", "They", "That", "Those", "These", "What", "Of", "How", "Where"];
+/// Phrases that hang one clause on another, or stand for a plainer word.
+const HEAVY: [&str; 4] = ["but for", "of which", "the more so", "whoever"];
+/// Files of the core whose comments are not rewritten yet.
+const NOT_REWRITTEN: [&str; 19] = [
+    "error",
+    "denoiser",
+    "mlp",
+    "residual",
+    "transformer",
+    "convolution",
+    "product",
+    "kernels",
+    "further_kernels",
+    "linear",
+    "attention",
+    "softmax",
+    "softmax_of_maps",
+    "normalisation",
+    "embedding",
+    "gelu",
+    "activation",
+    "dropout",
+    "pack",
+];
 /// Messages with a Debug form: a string in Rust source that `export` writes.
 const DEBUG_FORMS: [&str; 1] = ["pub const ALPHABET: &str = {:?};"];
 
@@ -152,25 +176,38 @@ fn not_plain(text: &str) -> Vec<String> {
             if words > WORDS {
                 wrong.push(format!("{number}: {words} words: {sentence}"));
             }
+            if sentence.matches(" which ").count() > 1 {
+                wrong.push(format!("{number}: which … which: {sentence}"));
+            }
+            if let Some(heavy) = HEAVY.iter().find(|heavy| sentence.contains(*heavy)) {
+                wrong.push(format!("{number}: “{heavy}”: {sentence}"));
+            }
         }
     }
     wrong
 }
 
-#[test]
-fn comments_of_the_host_are_plain() {
-    let sources = files(&root().join("host/src"), "rs");
+/// Faults in the comments of the Rust files below `folder`, except those that `left` names; there are at least `least` paragraphs.
+fn faults(folder: &str, left: &[&str], least: usize) -> String {
+    let mut sources = files(&root().join(folder), "rs");
+    sources.retain(|path, _| !left.iter().any(|name| path.ends_with(format!("{name}.rs"))));
     let comments: usize = sources.values().map(|text| paragraphs(text).len()).sum();
-    assert!(comments > 1000, "comments are found: {comments}");
-    let wrong: Vec<String> = sources
-        .iter()
-        .flat_map(|(path, text)| {
-            not_plain(text).into_iter().map(move |wrong| format!("{}:{wrong}", path.display()))
-        })
-        .collect();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(comments > least, "comments of {folder} are found: {comments}");
+    let wrong = sources.iter().flat_map(|(path, text)| {
+        not_plain(text).into_iter().map(move |wrong| format!("{}:{wrong}", path.display()))
+    });
+    wrong.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn comments_are_plain() {
+    assert_eq!(faults("host/src", &[], 1000), "");
+    assert_eq!(faults("core/src", &NOT_REWRITTEN, 400), "");
+    assert_eq!(faults("core/examples", &[], 30), "");
 
     assert_eq!(not_plain("/// The same, in bits.\n\n//! Where it was.\n\n// Rows of a table.").len(), 2);
+    assert_eq!(not_plain("// Rows, which a table has, which is flat.\n// All but for one.").len(), 2);
+    assert_eq!(not_plain("// Rows, which a table has. A table, which is flat.").len(), 0);
     let long = format!("/// One{}", " more".repeat(WORDS));
     assert_eq!(not_plain(&long).len(), 1);
     assert_eq!(not_plain(&long.replacen(" more", " more.\n/// Then", 1)).len(), 0);

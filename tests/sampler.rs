@@ -16,7 +16,9 @@ use std::collections::HashMap;
 use common::tolerance::{CATEGORICAL, CONFIDENCE, POWER_ENTRY, POWER_OF_TWO, SIGMAS, assert_close};
 use common::{Table, probabilities};
 use micro_diffusion::activation::Activation;
-use micro_diffusion::categorical::{SymbolSet, Temperature, UNIT, Weights, power_of_two, scale_in_halves};
+use micro_diffusion::categorical::{
+    SymbolSet, Temperature, UNIT, Weights, confidence, power_of_two, scale_in_halves,
+};
 use micro_diffusion::config::Perceptron;
 use micro_diffusion::denoiser::{Denoiser, Model, Score};
 use micro_diffusion::file::ModelFile;
@@ -267,7 +269,7 @@ fn weights_are_the_softmax_at_a_temperature() {
             let largest = exact.iter().copied().fold(0.0, f64::max);
             assert_close(f64::from(UNIT) / f64::from(weights.total()), largest, CATEGORICAL, "confidence");
             assert_close(
-                f64::from(weights.confidence()) / 65_536.0,
+                f64::from(confidence(weights.total())) / 65_536.0,
                 largest,
                 CONFIDENCE,
                 "confidence in 16 bits",
@@ -333,10 +335,10 @@ fn the_largest_alphabet_and_scores_do_not_overflow() {
     let mut scores = [Score::MIN; 256];
     let all = SymbolSet::first(256);
     assert_eq!(Weights::new(&scores, &all, Temperature::ONE).total(), 256 * UNIT);
-    assert_eq!(Weights::new(&scores, &all, Temperature::ONE).confidence(), 256);
+    assert_eq!(confidence(Weights::new(&scores, &all, Temperature::ONE).total()), 256);
     scores[200] = Score::MAX;
     let sure = Weights::new(&scores, &all, Temperature::ONE);
-    assert_eq!((sure.draw(0), sure.draw(u32::MAX), sure.confidence()), (200, 200, u16::MAX));
+    assert_eq!((sure.draw(0), sure.draw(u32::MAX), confidence(sure.total())), (200, 200, u16::MAX));
 }
 
 #[test]
@@ -373,19 +375,23 @@ fn truncation_keeps_the_likeliest() {
         drawn.dedup();
         drawn
     };
-    assert_eq!(drawn(weights.truncated(256, 65_536)), [0, 1, 2, 3, 4]);
-    assert_eq!(drawn(weights.truncated(3, 65_536)), [1, 2, 4]);
-    assert_eq!(drawn(weights.truncated(2, 65_536)), [1, 4], "equals are taken in order");
-    assert_eq!(drawn(weights.truncated(1, 65_536)), [4]);
-    assert_eq!(drawn(weights.truncated(0, 1)), [4], "one always stays");
-    assert_eq!(weights.truncated(0, 1).total(), UNIT, "with its weight");
+    fn truncated<const V: usize>(mut weights: Weights<V>, top_k: u16, top_p: u32) -> Weights<V> {
+        weights.truncate(top_k, top_p);
+        weights
+    }
+    assert_eq!(drawn(truncated(weights, 256, 65_536)), [0, 1, 2, 3, 4]);
+    assert_eq!(drawn(truncated(weights, 3, 65_536)), [1, 2, 4]);
+    assert_eq!(drawn(truncated(weights, 2, 65_536)), [1, 4], "equals are taken in order");
+    assert_eq!(drawn(truncated(weights, 1, 65_536)), [4]);
+    assert_eq!(drawn(truncated(weights, 0, 1)), [4], "one always stays");
+    assert_eq!(truncated(weights, 0, 1).total(), UNIT, "with its weight");
     let even = Weights::new(&[5, 5], &SymbolSet::first(2), Temperature::ONE);
-    assert_eq!(even.truncated(256, 32_768).total(), UNIT, "a half is enough of a half");
-    assert_eq!(even.truncated(256, 32_769).total(), 2 * UNIT);
+    assert_eq!(truncated(even, 256, 32_768).total(), UNIT, "a half is enough of a half");
+    assert_eq!(truncated(even, 256, 32_769).total(), 2 * UNIT);
     // p of symbol 4 is 0.74; with symbol 1 it is 0.84, with symbol 2 0.94.
-    assert_eq!(drawn(weights.truncated(256, 45_000)), [4]);
-    assert_eq!(drawn(weights.truncated(256, 50_000)), [1, 4]);
-    assert_eq!(drawn(weights.truncated(256, 60_000)), [1, 2, 4]);
+    assert_eq!(drawn(truncated(weights, 256, 45_000)), [4]);
+    assert_eq!(drawn(truncated(weights, 256, 50_000)), [1, 4]);
+    assert_eq!(drawn(truncated(weights, 256, 60_000)), [1, 2, 4]);
 }
 
 /// The edge before and after a text, in counts of pairs.

@@ -1,4 +1,4 @@
-//! Text diffusion in one file: it learns a list of names and invents new ones. All it needs is Rust's standard library.
+//! Text diffusion in one file: learns a list of names and invents new ones, with Rust's standard library alone.
 //!
 //! ```sh
 //! rustc --edition 2024 -O core/examples/micro.rs && ./micro
@@ -11,7 +11,7 @@
 //! reverse   _____ → ____n → _e__n → je__n → jer_n → jerin      fills one mask after the other, in random order
 //! ```
 //!
-//! Forward needs no learning. For reverse, a network predicts the letter behind each mask from the letters that are shown. It
+//! Forward needs no learning. For reverse, a network predicts the letter behind each mask from the letters shown. The network
 //! needs no clock: the number of masks says how noisy the text is.
 //!
 //! **The score.** The length n of a name x comes first, from a table. Then its letters are filled in, in a random order σ:
@@ -218,7 +218,7 @@ impl Rng {
         (self.0 >> 40) as f32 / (1 << 24) as f32
     }
 
-    /// One of 0 … n − 1.
+    /// A uniform integer in 0 … n − 1.
     fn below(&mut self, n: usize) -> usize {
         (self.uniform() * n as f32) as usize
     }
@@ -230,7 +230,7 @@ impl Rng {
         order
     }
 
-    /// An index, with a probability in proportion to its weight.
+    /// An index, drawn in proportion to its weight.
     fn choose(&mut self, weights: &[f32]) -> usize {
         let point = self.uniform() * weights.iter().sum::<f32>();
         (1..weights.len()).take_while(|i| weights[..*i].iter().sum::<f32>() <= point).count()

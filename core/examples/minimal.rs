@@ -1,10 +1,10 @@
-//! Masked text diffusion from end to end, in one sitting: `cargo run --release --example minimal`.
+//! Masked text diffusion from end to end: `cargo run --release --example minimal`.
 //!
-//! A diffusion model learns to undo noise. Here the text is a name and the noise is forgetting: letters are replaced by
-//! MASK. Nothing else is learned but to fill masks in, and that is enough to write new names: draw how many letters a name
-//! has, start from so many masks, and fill in one position after the other.
+//! A diffusion model learns to undo noise. Here a text is a name, and noise replaces letters by MASK. Learning to fill in
+//! masks is enough to invent names: draw the number of letters, start from as many masks, and fill in one position after the
+//! other.
 //!
-//! `micro.rs` beside this file writes out what is called here: the network, its gradient, Adam and the sampler.
+//! `micro.rs` beside this file writes out what this file calls: the network, its gradient, Adam and the sampler.
 
 // The core's lints are for firmware; an essay may index.
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
@@ -23,29 +23,29 @@ use micro_diffusion::sampler::{Order, Sampler, Settings};
 use micro_diffusion::schedule::{MaskCounts, linear_remaining};
 use micro_diffusion::text::{Alphabet, Text};
 
-// The shapes: names of up to 12 letters, 26 symbols (a–z), 128 hidden units.
+// Shapes: names of up to 12 letters, 26 symbols (a–z), 128 hidden units.
 const L: usize = 12;
 const V: usize = 26;
 type Net = Mlp<L, V, 128>;
 
 const STEPS: u32 = 3000;
 const BATCH: u32 = 64;
-/// Steps whose mean loss is shown.
+/// Number of steps whose mean loss is shown.
 const SHOWN: u32 = 500;
 const SEED: u64 = 1;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let alphabet = Alphabet::new("abcdefghijklmnopqrstuvwxyz")?;
     let text = std::fs::read_to_string("data/names.txt")?;
-    // Every tenth name is held out, here as everywhere, so that scores mean something.
+    // Every tenth name is held out, as everywhere in this project, so that scores mean something.
     let training = (1..).zip(text.lines()).filter(|(number, _)| number % 10 != 0);
     let names: Vec<Text<L>> = training.filter_map(|(_, name)| alphabet.encode(name).ok()).collect();
     println!("{} names, {} parameters", names.len(), Net::PARAMETERS);
     let counts = count_lengths(&names);
     let lengths = Lengths::new(&counts).ok_or("a u32 holds twelve times the names")?;
 
-    // All memory is the caller's: the parameters as one flat slice, Adam's two moments, the gradient, and a record of
-    // each example of a batch, in which the forward pass leaves what the backward pass needs.
+    // The caller owns all memory: the flat parameters, Adam's two moments, the gradient, and a record for each example of a
+    // batch. The forward pass leaves in a record what the backward pass needs.
     let mut weights = vec![0.0; Net::PARAMETERS];
     Net::initialise(&mut weights, Stream::new(SEED, Purpose::Weights));
     let (mut m, mut v) = (vec![0.0; Net::PARAMETERS], vec![0.0; Net::PARAMETERS]);
@@ -55,21 +55,21 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut sum = 0.0;
     for step in 0..STEPS {
-        // 1. Corrupt: each name of the batch loses k of its n letters, k from 1 to n, small ones the most often.
+        // 1. Corrupt: each name of the batch loses k of its n letters, k from 1 to n, most often few.
         let batch: Vec<Example<L>> = (0..BATCH).map(|row| corrupt(&names, step, row)).collect();
 
-        // 2. Denoise and go back: predict the masked symbols, and carry the error of the prediction backwards. The loss
-        //    is a bound on −ln p(name | n), in nats: the expected cost of writing the name in any order.
+        // 2. Denoise: predict the masked symbols, and send the error of the prediction back through the network. The loss is
+        // a bound on −ln p(name | n) in nats: the expected cost of writing the name in a random order.
         let view = Net::view(&weights).ok_or("the parameters are as long as the view asks")?;
         let answers = Answers::hard(alphabet.symbols());
         Net::forward_backward(Plain, Activation::Relu, view, &batch, answers, &mut records, &mut losses);
         backward(&batch, &records, &mut gradient);
 
-        // 3. Learn: one step of Adam against the gradient.
+        // 3. Learn: take one step of Adam against the gradient.
         let rate = learning_rate(step, STEPS, 6e-3, 100, 0.01);
         Adam::default().step(step, rate).update(&mut weights, &gradient, &mut m, &mut v, f32::sqrt);
 
-        // One batch is too few names to see the loss fall by; its mean over some hundred batches falls.
+        // The loss of one batch is too noisy to show progress; the mean over some hundred batches falls.
         sum += losses.iter().sum::<f32>();
         if (step + 1) % SHOWN == 0 {
             println!(
@@ -81,14 +81,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
 
-    // 4. Unmask: new names emerge from masks alone.
+    // 4. Unmask: new names emerge from masks.
     for index in 0..10 {
         println!("{}", unmask(&weights, alphabet, lengths, index)?);
     }
     Ok(())
 }
 
-/// How many names have 1 … L letters, each number as the four bytes that a model file holds.
+/// Counts the names of each length 1 … L; a count has the four bytes of a model file.
 fn count_lengths(names: &[Text<L>]) -> [[u8; 4]; L] {
     let mut counts = [0_u32; L];
     for name in names {
@@ -97,10 +97,9 @@ fn count_lengths(names: &[Text<L>]) -> [[u8; 4]; L] {
     counts.map(u32::to_le_bytes)
 }
 
-/// The forward process: a random name with k random positions masked, weighted so that the batch's losses add up to
-/// the bound.
+/// The forward process: masks k random positions of a random name, weighted so that the batch's losses add up to the bound.
 fn corrupt(names: &[Text<L>], step: u32, row: u32) -> Example<L> {
-    // Randomness is addressed, not consumed: every draw has a stream of its own, named by what it is for.
+    // Randomness is addressed, not consumed: every draw has its own stream, named by its purpose.
     let [word, _] = Stream::new(SEED, Purpose::Order).draw(step, row);
     let name = &names[below(word, names.len() as u32) as usize];
     let noise = Stream::new(SEED, Purpose::Noise);
@@ -109,7 +108,7 @@ fn corrupt(names: &[Text<L>], step: u32, row: u32) -> Example<L> {
     Example::bound_row(name, &counts, shared, row, noise.child(step, row))
 }
 
-/// The gradient of the summed losses, tensor by tensor and part by part; a program with threads would share the parts.
+/// Computes the gradient of the summed losses, tensor by tensor and part by part; threads could share the parts.
 fn backward(batch: &[Example<L>], records: &[f32], gradient: &mut [f32]) {
     gradient.fill(0.0);
     let mut rest = gradient;
@@ -122,8 +121,9 @@ fn backward(batch: &[Example<L>], records: &[f32], gradient: &mut [f32]) {
     }
 }
 
-/// The reverse process: a length, then one more letter at each step, drawn from what the network predicts for its position.
-/// The line shows the name every other step.
+/// The reverse process: draws a length, then one more letter at each step from the prediction for its position.
+///
+/// Returns a line that shows the name at every other step.
 fn unmask(
     weights: &[f32],
     alphabet: Alphabet,

@@ -1,39 +1,45 @@
-//! Adam with decoupled weight decay, its learning rate, and the average of the weights it passes through.
+//! Adam with decoupled weight decay, its learning rate, and an average of the weights.
 //!
-//! With gradient g at step t = 1, 2, …: m = β₁·m + (1 − β₁)·g, v = β₂·v + (1 − β₂)·g², and
-//! w = w − η·(m̂ / (√v̂ + ε) + λ·w), with m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ), which undo the bias of starting at 0:
-//! m = (1 − β₁)·Σ_i β₁^(t−i)·g_i, i = 1 … t, is a mean of the gradients whose weights add up to 1 − β₁ᵗ only.
+//! For the gradient g at step t = 1, 2, …:
 //!
-//! The average follows the weights: a = a + (1 − κ_t)·(w − a) with κ_t = min(κ, t/(t + 9)), so that at first it looks back
-//! over about a tenth of the steps so far, and later over 1/(1 − κ) steps. It smooths out the noise of single batches, which
-//! the weights themselves only lose as the learning rate falls.
+//! ```text
+//! m = β₁·m + (1 − β₁)·g     v = β₂·v + (1 − β₂)·g²     w = w − η·(m̂ / (√v̂ + ε) + λ·w)
+//! m̂ = m / (1 − β₁ᵗ)         v̂ = v / (1 − β₂ᵗ)
+//! ```
 //!
-//! A moment nearer to 0 than [`SMALLEST`] is 0. Where no gradient comes any more, as for a letter that no name has there or a
-//! hidden unit that stays at 0, they would shrink until they are subnormal, below 2⁻¹²⁶, and stay there, and some processors take a
-//! hundred times as long to compute with such a number. A moment as small as that has long ceased to move a weight: √v̂ is
-//! lost in the sum with ε, and η·m/ε in any weight but one next to 0.
+//! The divisions undo the bias of starting at 0: m = (1 − β₁)·Σ_i β₁^(t−i)·g_i, i = 1 … t, is a mean of gradients whose
+//! weights add up to 1 − β₁ᵗ.
 //!
-//! Every element is on its own, so any split of the parameters gives the same bits.
+//! **Average.** a = a + (1 − κ_t)·(w − a) with κ_t = min(κ, t/(t + 9)). At first the average spans about a tenth of the steps
+//! so far, later 1/(1 − κ) steps. It smooths the noise of single batches, which the weights themselves lose only as the
+//! learning rate falls.
 //!
-//! Source: D. Kingma and J. Ba, "Adam: A Method for Stochastic Optimization", 2015, algorithm 1; I. Loshchilov and
-//! F. Hutter, "Decoupled Weight Decay Regularization", 2019, algorithm 2; B. Polyak and A. Juditsky, "Acceleration of
-//! Stochastic Approximation by Averaging", 1992, for the average.
+//! **Small moments.** Moments below [`SMALLEST`] in magnitude are set to 0. Without a gradient they would shrink until they
+//! are subnormal (below 2⁻¹²⁶), and some processors take a hundred times as long to compute with subnormals. Gradients end
+//! where no name has a letter, or where a hidden unit stays at 0. So small a moment no longer moves a weight: √v̂ is lost in
+//! the sum with ε, and η·m/ε in any weight except one next to 0.
+//!
+//! Each element is updated on its own, so any split of the parameters gives equal bits.
+//!
+//! Source: D. Kingma and J. Ba, "Adam: A Method for Stochastic Optimization", 2015, algorithm 1; I. Loshchilov and F. Hutter,
+//! "Decoupled Weight Decay Regularization", 2019, algorithm 2; for the average, B. Polyak and A. Juditsky, "Acceleration of
+//! Stochastic Approximation by Averaging", 1992.
 
 use crate::math::{Real, power};
 
 /// Moments below 2⁻¹¹⁰ are flushed to 0, so that their products with β or a learning rate stay normal.
 pub const SMALLEST: f64 = 7.703_719_777_548_943e-34;
 
-/// The settings of Adam that stay the same during a run.
+/// Adam's settings, constant during a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adam {
-    /// β₁: how much of the mean gradient is kept.
+    /// β₁, the share of the mean gradient that a step keeps.
     pub beta_1: f64,
-    /// β₂: how much of the mean squared gradient is kept.
+    /// β₂, the share of the mean squared gradient that a step keeps.
     pub beta_2: f64,
-    /// ε: keeps the division finite.
+    /// ε, which keeps the division finite.
     pub epsilon: f64,
-    /// λ: weight decay for each unit of learning rate.
+    /// λ, the weight decay per unit of learning rate.
     pub weight_decay: f64,
 }
 
@@ -61,7 +67,7 @@ pub struct AdamStep<R> {
 }
 
 impl Adam {
-    /// The coefficients of step `step`, counted from 0, at learning rate `learning_rate`.
+    /// Computes the coefficients of step `step`, counted from 0, at `learning_rate`.
     pub fn step<R: Real>(&self, step: u32, learning_rate: f64) -> AdamStep<R> {
         let t = step.saturating_add(1);
         AdamStep {
@@ -78,10 +84,10 @@ impl Adam {
 }
 
 impl<R: Real> AdamStep<R> {
-    /// Updates `weights` and the moments `m` and `v` from `gradient`; all four have one length.
+    /// Takes a step of Adam: updates `weights` and the moments `m` and `v` from `gradient`; all four have one length.
     ///
-    /// `sqrt` is the correctly rounded square root. IEEE 754 fixes its bits, so the caller may pass one that the compiler
-    /// can vectorise.
+    /// `sqrt` is the correctly rounded square root, whose bits IEEE 754 fixes. The caller may pass one that the compiler can
+    /// vectorise.
     #[expect(clippy::indexing_slicing, reason = "a training kernel; all four have one length")]
     #[inline(always)]
     pub fn update(&self, weights: &mut [R], gradient: &[R], m: &mut [R], v: &mut [R], sqrt: impl Fn(R) -> R) {
@@ -96,21 +102,23 @@ impl<R: Real> AdamStep<R> {
     }
 }
 
-/// `moment`, or 0 where that is nearer than [`SMALLEST`].
+/// Flushes `moment` to 0 if its magnitude is below [`SMALLEST`].
 #[inline(always)]
 fn flushed<R: Real>(moment: R) -> R {
     let smallest = R::of(SMALLEST);
     if moment < smallest && -moment < smallest { R::ZERO } else { moment }
 }
 
-/// 1 − κ_t: how far the average moves towards the weights after step `step`, counted from 0, at decay κ `decay`.
+/// The share of its way to the weights that the average moves after step `step`, counted from 0, at decay κ = `decay`.
+///
+/// The share is 1 − κ_t with κ_t = min(κ, t/(t + 9)), t = `step` + 1.
 pub fn average_rate<R: Real>(step: u32, decay: f64) -> R {
     let t = f64::from(step) + 1.0;
     let kept = t / (t + 9.0);
     R::of(1.0 - if kept < decay { kept } else { decay })
 }
 
-/// a += rate·(w − a), element by element.
+/// Moves the `average` a towards the `weights` w: a += rate·(w − a) for each element.
 #[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
 #[inline(always)]
 pub fn average_update<R: Real>(average: &mut [R], weights: &[R], rate: R) {
@@ -121,8 +129,10 @@ pub fn average_update<R: Real>(average: &mut [R], weights: &[R], rate: R) {
     }
 }
 
-/// The learning rate of step `step` of `steps`, counted from 0: linear warm-up to `peak` over `warm_up` steps, then
-/// linear decay to `floor`·`peak`, which the last step reaches. A run of no more steps than `warm_up` ends before the decay.
+/// The learning rate of step `step` of `steps`, counted from 0.
+///
+/// Rises linearly to `peak` over `warm_up` steps, then falls linearly to `floor`·`peak` at the last step. A run of at most
+/// `warm_up` steps ends before the decay.
 pub fn learning_rate(step: u32, steps: u32, peak: f64, warm_up: u32, floor: f64) -> f64 {
     if step < warm_up {
         return peak * (f64::from(step) + 1.0) / f64::from(warm_up);

@@ -1,16 +1,13 @@
-//! The score of a symbol, and statistics of scores and texts.
+//! Scores of symbols, and statistics of scores and texts.
 //!
-//! The mean over n texts has the standard error √(s²/n), s² = Σ (x − mean)²/(n − 1) being the sample variance.
-//!
-//! Drawn texts are compared with held-out ones by [`divergence`] and [`share`].
+//! The mean of n scores has the standard error √(s²/n), where s² = Σ (x − mean)²/(n − 1) is the sample variance.
+//! [`divergence`] and [`share`] compare drawn texts with held-out ones.
 
 use crate::denoiser::{NAT, Score};
 use crate::math::{Real, log2};
 use crate::softmax::softmax_forward;
 
-/// −ln p of `symbol` under the softmax of the first `symbols` of `scores`, in nats.
-///
-/// ∞ where `symbol` is not below `symbols`.
+/// −ln p of `symbol` in nats, under the softmax of the first `symbols` of `scores`; ∞ if `symbol` is not below `symbols`.
 pub fn negative_log_probability<const V: usize>(scores: &[Score; V], symbols: usize, symbol: u8) -> f32 {
     let mut logits = [f32::NEG_INFINITY; V];
     for (logit, score) in logits.iter_mut().zip(scores).take(symbols) {
@@ -20,14 +17,14 @@ pub fn negative_log_probability<const V: usize>(scores: &[Score; V], symbols: us
     softmax_forward(&mut logits) - logit
 }
 
-/// The mean of `values`, added up in their order; NaN where there are none.
+/// The mean of `values`, added in their order; NaN if there are none.
 pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// The standard error of the [`mean`] of `values`, independent draws of one distribution: √(Σ (x − mean)²/(n − 1)/n).
+/// The standard error √(Σ (x − mean)²/(n − 1)/n) of the [`mean`] of n independent `values` x of one distribution.
 ///
-/// 0 for a single value, which says nothing of its error.
+/// A single value has the standard error 0, though nothing is known of its error.
 pub fn standard_error(values: &[f64]) -> f64 {
     let (mean, count) = (mean(values), values.len() as f64);
     let squares = values.iter().map(|value| {
@@ -37,15 +34,16 @@ pub fn standard_error(values: &[f64]) -> f64 {
     Real::sqrt(squares.sum::<f64>() / (count - 1.0).max(1.0) / count)
 }
 
-/// `count`/`of`; 0 of nothing.
+/// The share `count`/`of`; 0 if `of` is 0.
 pub fn share(count: usize, of: usize) -> f64 {
     count as f64 / of.max(1) as f64
 }
 
-/// The Jensen–Shannon divergence ½·Σ p·log₂(p/m) + ½·Σ q·log₂(q/m), m = (p + q)/2, in bits, of the shares p and q that each
-/// feature has of two sets of counts; `counts` are pairs of a feature's counts in both, added up in their order.
+/// The Jensen–Shannon divergence of two sets of counts, in bits: ½·Σ p·log₂(p/m) + ½·Σ q·log₂(q/m), m = (p + q)/2.
 ///
-/// 0 where the shares are the same, 1 where no feature is in both. A set without counts has no shares: all its p are 0.
+/// Each of `counts` is a feature's count in both sets; p and q are its shares of the sets. Terms are added in the order of
+/// `counts`. The divergence is 0 for equal shares, and 1 if no feature is in both sets. In a set without counts every share
+/// is 0.
 ///
 /// Source: J. Lin, "Divergence Measures Based on the Shannon Entropy", 1991.
 pub fn divergence(counts: impl Iterator<Item = (usize, usize)> + Clone) -> f64 {

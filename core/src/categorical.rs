@@ -1,20 +1,23 @@
 //! A categorical distribution in integers: softmax, temperature and the draw.
 //!
-//! Scores s_v are logarithms of probabilities in 1/65536 nat ([`Score`]). At temperature T,
-//! p_v = e^(s_v/T) / Σ_u e^(s_u/T), and with the largest score s_max each weight is
-//! w_v = 2²³·e^((s_v − s_max)/T) = 2²³·2^(−x_v), x_v = (s_max − s_v)·log₂e/T. The largest weight is exactly 2²³,
-//! so the total lies in 2²³ … V·2²³ and fits 32 bits for V up to 256. p_v = w_v / total.
+//! Scores s_v are logarithms of probabilities, up to a constant, in units of 1/65536 nat ([`Score`]). With the largest score
+//! s_max, symbol v has at temperature T the weight w_v and the probability p_v = e^(s_v/T) / Σ_u e^(s_u/T):
 //!
-//! **Accuracy.** Let D = s_max − s_v, in nats, and compare w_v with 2²³·e^(−D/T).
+//! ```text
+//! w_v = 2²³·e^((s_v − s_max)/T) = 2²³·2^(−x_v),   x_v = (s_max − s_v)·log₂e/T,   p_v = w_v / Σ_u w_u
+//! ```
 //!
-//! - w_v is too large by at most 1.06·10⁻⁵·(1 + D) + 1.6·10⁻⁵ of itself. log₂e/T is rounded down by less than 2⁻¹⁶, so x_v
-//!   is too small by less than D·2⁻¹⁶, and x_v is rounded down by less than 2⁻¹⁶. Each 2⁻¹⁶ makes w_v larger by ln 2·2⁻¹⁶ =
-//!   1.06·10⁻⁵ of itself. The rest is [`power_of_two`]'s. At T = 1 and up to 10 nats the largest error is 7.1·10⁻⁵.
-//! - w_v is too small by less than 1. It is 0, and the symbol is never drawn, where e^(−D/T) < 2⁻²³: from D = 15.94·T nats
-//!   on.
+//! The largest weight is exactly 2²³. The total lies in 2²³ … V·2²³, and fits 32 bits for V up to 256.
 //!
-//! A draw takes r uniform in 0 … total − 1 and returns the first v whose cumulated weight exceeds r, the inverse of the
-//! distribution function over a half-open interval: a weight of 0 is never drawn, at either end.
+//! **Accuracy.** Let D = s_max − s_v in nats, and compare w_v with 2²³·e^(−D/T).
+//!
+//! - w_v is too large by at most 1.06·10⁻⁵·(1 + D) + 1.6·10⁻⁵ of itself. Rounding down log₂e/T makes x_v too small by less
+//!   than D·2⁻¹⁶, and rounding down x_v by less than 2⁻¹⁶. Each 2⁻¹⁶ makes w_v larger by ln 2·2⁻¹⁶ = 1.06·10⁻⁵ of itself. The
+//!   rest is the error of [`power_of_two`]. At T = 1 and up to 10 nats the largest error is 7.1·10⁻⁵.
+//! - w_v is too small by less than 1. From D = 15.94·T nats on, e^(−D/T) < 2⁻²³ and w_v is 0.
+//!
+//! **Draw.** For r uniform in 0 … total − 1, the first v whose cumulated weight exceeds r is drawn. This inverts the
+//! distribution function over a half-open interval. A weight of 0 is never drawn, at either end.
 
 use crate::denoiser::Score;
 use crate::rng::below;
@@ -25,37 +28,37 @@ pub const UNIT: u32 = 1 << 23;
 /// log₂e in 1/65536.
 const LOG2_E: f64 = core::f64::consts::LOG2_E * 65_536.0;
 
-/// How sharp the distribution is drawn from: scores are divided by the temperature.
+/// The temperature of a draw, which divides the scores.
 ///
-/// 1 draws from the model's own distribution, within the accuracy of this file; less prefers the likely, 0 always takes the
-/// likeliest.
+/// 1 draws from the model's own distribution, within the accuracy of [`categorical`](self). Less prefers likely symbols. 0
+/// always takes the likeliest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Temperature {
-    /// log₂e/T in 1/65536; `None` is T = 0.
+    /// log₂e/T in units of 1/65536; `None` at T = 0.
     factor: Option<u32>,
 }
 
 impl Temperature {
-    /// T = 0: the likeliest symbol, the first of equals.
+    /// T = 0: takes the likeliest symbol, the first of equals.
     pub const GREEDY: Self = Self { factor: None };
     /// T = 1.
     pub const ONE: Self = Self::from_milli(1000);
 
-    /// A temperature in thousandths, for constants in firmware: `from_milli(800)` is 0.8.
+    /// Creates a temperature from thousandths, for constants in firmware: `from_milli(800)` is 0.8.
     pub const fn from_milli(milli: u32) -> Self {
         Self { factor: 94_548_462_u32.checked_div(milli) }
     }
 
-    /// A temperature of at least 0; `None` for a negative one, an infinite one or NaN.
+    /// Creates a temperature; `None` if it is negative, infinite or NaN.
     ///
-    /// Below 2.2·10⁻⁵ it is 0. Just above, the least difference that scores can show makes one symbol twice as likely as
-    /// the other, or more.
+    /// Below 2.2·10⁻⁵ a temperature counts as 0. Just above, the least difference of two scores makes one symbol at least
+    /// twice as likely as the other.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 ≤ factor < 2³²")]
     pub fn new(temperature: f64) -> Option<Self> {
         if !(0.0..f64::INFINITY).contains(&temperature) {
             return None;
         }
-        // −0 is 0 too.
+        // `abs` turns −0 into 0.
         let factor = LOG2_E / temperature.abs();
         Some(if factor < f64::from(u32::MAX) { Self { factor: Some(factor as u32) } } else { Self::GREEDY })
     }
@@ -71,36 +74,36 @@ impl SymbolSet {
     /// The empty set.
     pub const EMPTY: Self = Self { bits: [0; 8] };
 
-    /// The symbols 0 … `symbols` − 1.
+    /// The set of the symbols 0 … `symbols` − 1.
     pub const fn first(symbols: usize) -> Self {
-        let (mut set, mut symbol) = (Self::EMPTY, 0);
-        while symbol < symbols && symbol < 256 {
-            #[expect(clippy::cast_possible_truncation, reason = "symbol < 256")]
-            let next = set.with(symbol as u8);
-            set = next;
-            symbol = symbol.saturating_add(1);
+        let (mut set, mut next) = (Self::EMPTY, Some(0_u8));
+        while let Some(symbol) = next
+            && (symbol as usize) < symbols
+        {
+            set.insert(symbol);
+            next = symbol.checked_add(1);
         }
         set
     }
 
-    /// One symbol alone.
+    /// The set of one symbol.
     pub const fn only(symbol: u8) -> Self {
         Self::EMPTY.with(symbol)
     }
 
-    /// This set and `symbol`.
+    /// Returns the set with `symbol` added.
     pub const fn with(mut self, symbol: u8) -> Self {
         self.insert(symbol);
         self
     }
 
-    /// Adds `symbol`.
+    /// Adds `symbol` to the set.
     #[expect(clippy::indexing_slicing, reason = "symbol >> 5 is below 8 for every u8")]
     pub(crate) const fn insert(&mut self, symbol: u8) {
         self.bits[(symbol >> 5) as usize] |= 1 << (symbol & 31);
     }
 
-    /// This set less `symbol`.
+    /// Returns the set with `symbol` removed.
     #[expect(clippy::indexing_slicing, reason = "symbol >> 5 is below 8 for every u8")]
     pub const fn without(mut self, symbol: u8) -> Self {
         self.bits[(symbol >> 5) as usize] &= !(1 << (symbol & 31));
@@ -121,32 +124,32 @@ impl SymbolSet {
     }
 }
 
-/// The weights of one position's symbols.
+/// The weights of a position's symbols, in proportion to their probabilities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Weights<const V: usize> {
-    /// At most 2²³ each, in the type of a score.
+    /// Weights of at most 2²³, in the type of a score.
     pub(crate) weights: [Score; V],
     pub(crate) total: u32,
     greedy: bool,
 }
 
 impl<const V: usize> Weights<V> {
-    /// The weights of the `allowed` symbols with `scores`, at `temperature`.
+    /// Computes the weights of the `allowed` symbols from `scores` at `temperature`; all other symbols weigh 0.
     ///
-    /// At temperature 0 the weights are those of temperature 1, so that [`total`](Self::total) still says how sure the
-    /// model is, and [`draw`](Self::draw) takes the likeliest.
+    /// Temperature 0 has the weights of temperature 1, so that [`total`](Self::total) still measures confidence. There
+    /// [`draw`](Self::draw) takes the likeliest symbol.
     pub fn new(scores: &[Score; V], allowed: &SymbolSet, temperature: Temperature) -> Self {
         let mut weights = Self::EMPTY;
         weights.fill(allowed, temperature, |out| *out = *scores);
         weights
     }
 
-    /// Of no symbol.
+    /// Weights of 0 for every symbol.
     pub(crate) const EMPTY: Self = Self { weights: [0; V], total: 0, greedy: false };
 
-    /// Becomes the weights of the `allowed` symbols at `temperature`, with the scores that `write` writes.
+    /// Computes the weights of the `allowed` symbols at `temperature`, from the scores that `write` writes.
     ///
-    /// The weights replace the scores where they lie, which halves what a draw takes of a small stack.
+    /// The weights replace the scores in place, which halves the stack that a draw takes on a small chip.
     #[inline(always)]
     pub(crate) fn fill(
         &mut self,
@@ -157,7 +160,7 @@ impl<const V: usize> Weights<V> {
         const { assert!(V <= 256, "a symbol is a u8, and V weights of 2²³ must fit 32 bits") };
         write(&mut self.weights);
         let mut largest = Score::MIN;
-        // 32 symbols at a time, whose part of the set is a word: its lowest bit is the next symbol's.
+        // Each 32 symbols share a word of the set, whose lowest bit is the next symbol's.
         for (scores, bits) in self.weights.chunks(32).zip(&allowed.bits) {
             let mut bits = *bits;
             for score in scores {
@@ -172,11 +175,11 @@ impl<const V: usize> Weights<V> {
         for (places, bits) in self.weights.chunks_mut(32).zip(&allowed.bits) {
             let mut bits = *bits;
             for place in places {
-                // No allowed score is above the largest, so that the difference fits.
+                // No allowed score is above the largest, so the difference fits.
                 let distance = largest.wrapping_sub(*place).cast_unsigned();
                 let weight = if bits & 1 == 1 { weight(distance, factor) } else { 0 };
                 bits >>= 1;
-                // At most 256·2²³.
+                // The total is at most 256·2²³.
                 total = total.wrapping_add(weight);
                 *place = weight.cast_signed();
             }
@@ -184,27 +187,22 @@ impl<const V: usize> Weights<V> {
         (self.total, self.greedy) = (total, temperature.factor.is_none());
     }
 
-    /// The weights, in the order of the symbols.
+    /// The weights, in the order of the symbols, each at most 2²³.
     pub fn iter(&self) -> impl Iterator<Item = u32> {
         self.weights.iter().map(|weight| weight.cast_unsigned())
     }
 
-    /// The sum of the weights: 2²³ when the model is sure of one symbol, V·2²³ when all are equally likely.
+    /// The sum of the weights: 2²³ if one symbol is certain, V·2²³ if all are equally likely.
     ///
-    /// The largest probability is 2²³/total, so a smaller total is a greater confidence, without a division.
+    /// The largest probability is 2²³/total. A smaller total is a greater confidence, without a division.
     pub fn total(&self) -> u32 {
         self.total
     }
 
-    /// The largest probability, 2²³/total, in 1/65536; 1 is 65535.
-    pub fn confidence(&self) -> u16 {
-        confidence(self.total)
-    }
-
-    /// The symbol that the random `word` draws; at temperature 0 the likeliest.
+    /// Draws a symbol by the random `word`; at temperature 0, takes the likeliest, the first of equals.
     pub fn draw(&self, word: u32) -> u8 {
         if self.greedy {
-            // At temperature 1, the only one but for equals: any other score gives a smaller weight.
+            // Weights are those of temperature 1, where any smaller score gives a smaller weight.
             return numbered(self.iter()).find(|(_, weight)| *weight == UNIT).map_or(0, |(symbol, _)| symbol);
         }
         let mut left = below(word, self.total);
@@ -214,12 +212,12 @@ impl<const V: usize> Weights<V> {
                 None => return symbol,
             }
         }
-        // Only where nothing is allowed.
+        // Reached only if no symbol is allowed.
         0
     }
 }
 
-/// `items`, at most 256, each with the symbol it belongs to; an inclusive range of `u8` would count in ten instructions.
+/// Pairs `items`, at most 256, with their symbols 0, 1, …; an inclusive range of `u8` would count in ten instructions.
 pub(crate) fn numbered<T>(items: impl Iterator<Item = T>) -> impl Iterator<Item = (u8, T)> {
     let mut next = 0_u8;
     items.map(move |item| {
@@ -229,25 +227,25 @@ pub(crate) fn numbered<T>(items: impl Iterator<Item = T>) -> impl Iterator<Item 
     })
 }
 
-/// The largest probability, 2²³/`total`, in 1/65536 for weights of that total; 1 is 65535.
-pub(crate) fn confidence(total: u32) -> u16 {
+/// The largest probability, 2²³/`total`, under weights of this total, in units of 1/65536; 1 becomes 65535.
+pub fn confidence(total: u32) -> u16 {
     let share = (1_u32 << 31).checked_div(total >> 8).unwrap_or(0);
     u16::try_from(share).unwrap_or(u16::MAX)
 }
 
 /// 2²³·2^(−x) for x = `distance`·`factor`.
 ///
-/// A function of its own where registers are few.
+/// Inlined only on 64-bit processors, which have enough registers.
 #[cfg_attr(target_pointer_width = "64", inline(always))]
 #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
 fn weight(distance: u32, factor: u32) -> u32 {
     power_of_two(scale(distance, factor))
 }
 
-/// x from which on [`power_of_two`] is 0.
+/// The least x for which [`power_of_two`] is always 0.
 const FAR: u32 = 24 << 16;
 
-/// ⌊distance·factor / 65536⌋, or something of at least [`FAR`] where it is that or more.
+/// ⌊`distance`·`factor` / 65536⌋, exactly if below [`FAR`]; else any number of at least [`FAR`].
 #[inline(always)]
 fn scale(distance: u32, factor: u32) -> u32 {
     if cfg!(target_pointer_width = "64") {
@@ -259,8 +257,11 @@ fn scale(distance: u32, factor: u32) -> u32 {
     }
 }
 
-/// The same without a 64-bit product, for processors that would call a function for it: with h and l the halves of both,
-/// (2¹⁶·h₁ + l₁)·(2¹⁶·h₂ + l₂) / 2¹⁶ = 2¹⁶·h₁·h₂ + h₁·l₂ + l₁·h₂ + l₁·l₂ / 2¹⁶, and only the last has a fraction.
+/// ⌊`distance`·`factor` / 65536⌋, exactly if below 24·65536; else any number of at least that.
+///
+/// Avoids the 64-bit product, for which a small processor calls a function. Let h be the upper and l the lower halves of
+/// `distance` (₁) and `factor` (₂). Then (2¹⁶·h₁ + l₁)·(2¹⁶·h₂ + l₂) / 2¹⁶ = 2¹⁶·h₁·h₂ + h₁·l₂ + l₁·h₂ + l₁·l₂ / 2¹⁶, and
+/// only the last term has a fraction.
 #[inline(always)]
 pub fn scale_in_halves(distance: u32, factor: u32) -> u32 {
     let ([h1, l1], [h2, l2]) = (halves(distance), halves(factor));
@@ -269,8 +270,8 @@ pub fn scale_in_halves(distance: u32, factor: u32) -> u32 {
     if high >= FAR >> 16 {
         return FAR;
     }
-    // If h₁ and h₂ are both above 0, they are below 24 and the sum below 24·2¹⁶ + 2·23·2¹⁶ + 2¹⁶; if one is 0, one product of
-    // halves and a number below 2¹⁶ are all there is, at most (2¹⁶ − 1)² + 2¹⁶ − 1 < 2³².
+    // If h₁ and h₂ are both above 0, both are below 24, and the sum is below 24·2¹⁶ + 2·23·2¹⁶ + 2¹⁶. If one is 0, one
+    // product of halves and a number below 2¹⁶ are left, at most (2¹⁶ − 1)² + 2¹⁶ − 1 < 2³².
     let middle = h1.wrapping_mul(l2).wrapping_add(l1.wrapping_mul(h2));
     (high << 16).wrapping_add(middle).wrapping_add(l1.wrapping_mul(l2) >> 16)
 }
@@ -280,12 +281,12 @@ fn halves(word: u32) -> [u32; 2] {
     [word >> 16, word & 0xFFFF]
 }
 
-/// 2²³·2^(−x) for x in 1/65536: the integer part shifts, the fraction is looked up and interpolated.
+/// 2²³·2^(−x) for x in units of 1/65536: interpolates a table at the fraction of x, and shifts by its integer part.
 ///
-/// Between two of the 65 entries the chord lies above the curve by at most (ln 2/64)²/8 = 1.5·10⁻⁵ of the value, which
-/// with the rounding of the entries bounds the error by 1.6·10⁻⁵ before the shift, whose own is below 1.
+/// The chord between two of the 65 entries lies above the curve by at most (ln 2/64)²/8 = 1.5·10⁻⁵ of the value. With the
+/// rounding of the entries, the relative error before the shift is at most 1.6·10⁻⁵. The shift takes off less than 1.
 pub fn power_of_two(x: u32) -> u32 {
-    // Below 1: the far symbols of a sure model, which are most.
+    // Results below 1 come first: most symbols of a certain model are this far from the likeliest.
     if x >= FAR {
         return 0;
     }

@@ -1,9 +1,9 @@
-//! The networks, each a type with room for `L` positions and `V` symbols.
+//! Networks: types with room for `L` positions and `V` symbols.
 //!
-//! A network is a name; its room is the text's. [`Perceptron`], [`PerceptronSmall`] and [`Residual`] have weights for each
-//! position, and so one room, 12 × 26. [`ConvolutionChip`] is made for one chip, in room 16 × 26. The others take any room;
-//! without one they have that of the names, 16 × 26: `ConvolutionMedium<16, 64>` is for text of at most 16 characters of at
-//! most 64 kinds. The command line has these rooms, positions × symbols:
+//! [`Perceptron`], [`PerceptronSmall`] and [`Residual`] have weights for each position, and so one room, 12 × 26.
+//! [`ConvolutionChip`] is made for one chip, in room 16 × 26. Other networks take any room, by default the room of names, 16
+//! × 26. `ConvolutionMedium<16, 64>` is for text of at most 16 characters of at most 64 kinds. The command line offers these
+//! rooms, positions × symbols:
 //!
 //! | network | rooms |
 //! |---|---|
@@ -11,37 +11,38 @@
 //! | [`Transformer`] | 16 × 26, 64 × 255 |
 //! | [`TransformerLarge`] | 16 × 26 |
 //!
-//! Parameters are counted in the room of the names.
+//! Parameters are counted in the room of names.
 
 use crate::convolution::Convolution as ConvolutionOf;
 use crate::mlp::Mlp;
 use crate::residual::Residual as ResidualOf;
 use crate::transformer::Transformer as TransformerOf;
 
-/// The default for names: 256 hidden units; 163,128 parameters.
+/// The default for names: a perceptron of 256 hidden units; 163,128 parameters.
 pub type Perceptron = Mlp<12, 26, 256>;
 
-/// For the smallest chips: 18 hidden units; 11,760 parameters.
+/// A perceptron for the smallest chips: 18 hidden units; 11,760 parameters.
 pub type PerceptronSmall = Mlp<12, 26, 18>;
 
-/// Two hidden layers with a skip connection: twice 256 hidden units; 228,920 parameters.
+/// A perceptron of two hidden layers with a skip connection, 256 hidden units each; 228,920 parameters.
 pub type Residual = ResidualOf<12, 26, 256>;
 
-/// The most that so few parameters reach: 3 residual convolutions of width 26 and 5 taps; 12,428 parameters.
+/// The best network of so few parameters: 3 residual convolutions of width 26 and 5 taps; 12,428 parameters.
 pub type ConvolutionSmall<const L: usize = 16, const V: usize = 26> = ConvolutionOf<L, V, 26, 3, 5>;
 
-/// For a ten-cent chip: 4 residual convolutions of width 30 and 5 taps, which with 4-bit weights fit 16 KB of flash and 2 KB
-/// of memory together with the program; 20,666 parameters.
+/// A network for a ten-cent chip: 4 residual convolutions of width 30 and 5 taps; 20,666 parameters.
+///
+/// With 4-bit weights, network and program fit 16 KB of flash and 2 KB of memory.
 pub type ConvolutionChip = ConvolutionOf<16, 26, 30, 4, 5>;
 
-/// The default for text of one's own: 4 residual convolutions of width 64 and 5 taps; 87,578 parameters.
+/// The default for texts other than names: 4 residual convolutions of width 64 and 5 taps; 87,578 parameters.
 pub type ConvolutionMedium<const L: usize = 16, const V: usize = 26> = ConvolutionOf<L, V, 64, 4, 5>;
 
-/// The best of its size: 4 residual convolutions of width 108 and 5 taps; 242,810 parameters.
+/// The best network of its size: 4 residual convolutions of width 108 and 5 taps; 242,810 parameters.
 pub type Convolution<const L: usize = 16, const V: usize = 26> = ConvolutionOf<L, V, 108, 4, 5>;
 
-/// The bidirectional transformer: 4 blocks of width 64 with 4 heads; 202,560 parameters.
+/// A bidirectional transformer: 4 blocks of width 64 with 4 heads; 202,560 parameters.
 pub type Transformer<const L: usize = 16, const V: usize = 26> = TransformerOf<L, V, 64, 4, 4, 16>;
 
-/// A teacher: 4 blocks of width 96 with 6 heads; 451,296 parameters.
+/// A transformer to teach smaller networks: 4 blocks of width 96 with 6 heads; 451,296 parameters.
 pub type TransformerLarge = TransformerOf<16, 26, 96, 4, 6, 16>;

@@ -1,9 +1,9 @@
-//! The forward process: a clean text loses symbols to MASK.
+//! The forward process: replaces symbols of a clean text by MASK.
 //!
-//! Masked diffusion keeps each symbol with probability α_t or replaces it by MASK, independently:
-//! q(x_t | x_0) = Π_l (α_t if shown, 1 − α_t if masked). Given how many are masked, every set of that size is equally
-//! likely, so drawing the number k first and then k positions uniformly is the same process with its time integrated out.
-//! The text's length is no part of the process: a text of n symbols has n positions.
+//! Masked diffusion keeps each symbol with probability α_t and masks it otherwise, independently: q(x_t | x_0) = Π_l (α_t if
+//! shown, 1 − α_t if masked). All sets of k masked positions are equally likely. So drawing k first, and then k positions
+//! uniformly, is masked diffusion with its time integrated out. A text's length is not corrupted: a text of n symbols has n
+//! positions.
 //!
 //! Source: J. Austin et al., "Structured Denoising Diffusion Models in Discrete State-Spaces", NeurIPS 2021, section 3.1.
 
@@ -12,12 +12,14 @@ use crate::rng::{Stream, below};
 use crate::schedule::MaskCounts;
 use crate::text::Text;
 
-/// `clean` with exactly `count` positions masked, every set of positions being equally likely to within the accuracy of
-/// [`below`]; past its end, masks.
+/// Masks exactly `count` positions of `clean`, drawn uniformly from all sets of that size; all of them if `count` exceeds
+/// their number.
 ///
-/// Walks its n positions and masks each with probability (still to mask)/(still to come), by draw (position, 0) of
-/// `stream`; a `count` above n masks everything. Along the way to any one set of k the numerators are k … 1 for the masked
-/// and n − k … 1 for the shown, the denominators n … 1: each set has the probability k!·(n − k)!/n!.
+/// Positions past the text's end are masked too. The draw is uniform to the accuracy of [`below`].
+///
+/// Walks the n positions and masks each with probability (left to mask)/(left to visit), by draw (position, 0) of `stream`.
+/// On the way to one set of k, the numerators are k … 1 at masked positions and n − k … 1 at shown ones. The denominators are
+/// n … 1, so each set has the probability k!·(n − k)!/n!.
 ///
 /// Source: D. Knuth, *The Art of Computer Programming*, volume 2, section 3.4.2, algorithm S.
 pub fn mask_count<const L: usize>(clean: &Text<L>, count: u32, stream: Stream) -> [Option<u8>; L] {
@@ -37,9 +39,9 @@ pub fn mask_count<const L: usize>(clean: &Text<L>, count: u32, stream: Stream) -
 }
 
 impl<const L: usize> Example<L> {
-    /// The example of the likelihood bound: `count` positions masked, each of weight `weight`.
+    /// Creates a training example with `count` positions of `clean` masked, each of weight `weight`.
     ///
-    /// With both from [`MaskCounts`] its expected loss is the bound on −ln p(clean | its length), in nats.
+    /// With both numbers from [`MaskCounts`], the expected loss is the bound on −ln p(clean | its length), in nats.
     pub fn bound(clean: &Text<L>, count: u32, weight: f32, stream: Stream) -> Self {
         let noisy = mask_count(clean, count, stream);
         let mut weights = [0.0; L];
@@ -49,10 +51,10 @@ impl<const L: usize> Example<L> {
         Self { clean: *clean, noisy, weights, dropout: None }
     }
 
-    /// Row `row` of a batch of the likelihood bound: the number k of masks is that of the row, and each masked position
-    /// weighs 1/(k·p_k) over the rows of the batch, so that the batch's losses add up to a mean over its texts.
+    /// Creates the example of row `row` in a training batch.
     ///
-    /// `words` are the random words that all rows share.
+    /// `counts` gives the row's number k of masks, by the random `words` that all rows share. Each masked position weighs
+    /// 1/(k·p_k·rows), so that the batch's losses add up to a mean over its texts.
     pub fn bound_row(
         clean: &Text<L>,
         counts: &MaskCounts<L>,

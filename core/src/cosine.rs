@@ -1,14 +1,14 @@
-//! The schedule of the Python reference: how many positions each step of sampling leaves masked.
+//! The sampling schedule of the Python reference: how many positions each step leaves masked.
 //!
-//! Its share of masked positions at time t of T is 1 − cos²(((t/T) + s)/(1 + s)·π/2), s = 0.008.
+//! At time t of T a share 1 − cos²(((t/T) + s)/(1 + s)·π/2) of the positions is masked, s = 0.008.
 //!
 //! Source: A. Nichol and P. Dhariwal, "Improved Denoising Diffusion Probabilistic Models", 2021, equation 17.
 
 use crate::math::cos;
 
-/// The reference's share of masked positions at `time` of `times`: 1 − cos²(((time/times) + s)/(1 + s)·π/2).
+/// The reference's share of masked positions at `time` of `times`: 1 − cos²(((time/times) + s)/(1 + s)·π/2), s = 0.008.
 ///
-/// 0.000155 at time 0 and 1 at `times`.
+/// The share rises from 0.000155 at time 0 to 1 at `times`.
 pub fn cosine_mask_rate(time: u32, times: u32) -> f32 {
     const OFFSET: f32 = 0.008;
     let fraction = time as f32 / times.max(1) as f32;
@@ -16,8 +16,9 @@ pub fn cosine_mask_rate(time: u32, times: u32) -> f32 {
     1.0 - cosine * cosine
 }
 
-/// How many of `masked` positions the reference leaves masked in the step from `time` to `time` − 1:
-/// ⌊masked·rate(time − 1)/rate(time)⌋, and none at time 1.
+/// The number of `masked` positions that the reference leaves masked from `time` to `time` − 1 of `times`.
+///
+/// ⌊masked·rate(time − 1)/rate(time)⌋ by [`cosine_mask_rate`]; 0 at time 1.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

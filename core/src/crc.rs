@@ -1,8 +1,8 @@
-//! The checksum of a model file: CRC-32, that of PNG and zip.
+//! CRC-32, the checksum of a model file, as in PNG and zip.
 
-/// CRC-32: reflected polynomial 0xEDB88320, initial value and final exclusive-or 0xFFFFFFFF.
+/// A CRC-32: reflected polynomial 0xEDB88320, initial value and final exclusive-or 0xFFFFFFFF.
 ///
-/// Four bits at a time, so that its table takes 64 bytes of flash. Source: ISO 3309; PNG specification, annex D.
+/// Takes four bits at a time, by a table of 64 bytes. Source: ISO 3309; PNG specification, annex D.
 pub(crate) struct Crc32 {
     state: u32,
 }

@@ -1,24 +1,25 @@
-//! How the numbers of a tensor are stored in a model file.
+//! Dtypes: how numbers of a tensor are stored in a model file.
 
-/// How the numbers of a tensor are stored.
+/// The storage format of a tensor's numbers.
 ///
-/// An integer weight is stored as a code without sign, weight = (code − [`zero`](Self::zero))·scale, so that one
-/// instruction loads it.
+/// Integer weights are stored as unsigned codes, weight = (code − [`zero`](Self::zero))·scale, so that one instruction loads
+/// a code.
+/// Variants have the codes of a model file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dtype {
     /// Four bytes, IEEE 754.
-    F32,
-    /// A byte for each weight: code − 128, −128 … 127.
-    Int8,
-    /// Two weights in a byte, the first in its low half: code − 8, −8 … 7. Where rows, the last dimension, are odd, the last
-    /// weights of rows 2i and 2i + 1 share a byte between the rows; see [`row`](Self::row).
-    Int4,
-    /// Two bytes with sign: biases beside [`Int8`](Self::Int8) and [`Int4`](Self::Int4) weights.
-    Int16,
+    F32 = 1,
+    /// A byte for each weight: code − 128, from −128 to 127.
+    Int8 = 2,
+    /// Two weights in a byte, the first in its low half: code − 8, from −8 to 7. If rows (the last dimension) are odd, the
+    /// last weights of rows 2i and 2i + 1 share a byte between the rows; see [`row`](Self::row).
+    Int4 = 3,
+    /// Two bytes, signed: biases beside [`Int8`](Self::Int8) and [`Int4`](Self::Int4) weights.
+    Int16 = 4,
 }
 
 impl Dtype {
-    /// Its name in messages.
+    /// The name in messages.
     pub const fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
@@ -38,7 +39,7 @@ impl Dtype {
         }
     }
 
-    /// The bytes of a tensor of `numbers`.
+    /// The bytes of a tensor of `numbers` numbers.
     pub const fn bytes(self, numbers: usize) -> usize {
         numbers.saturating_mul(self.bits()).div_ceil(8)
     }

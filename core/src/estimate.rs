@@ -1,11 +1,9 @@
-//! The bound on −ln p(text) by separate masks, as training lowers it, estimated over any denoiser.
+//! The bound on −ln p(text) by independent sets of masks, as training lowers it, for any denoiser.
 //!
-//! NELBO = Σ_k (1/k)·E\[Σ_masked −ln p(x_l | shown)\], k = 1 … n, the expectation over which k of the n positions are
-//! masked. With −ln p(n) on top it bounds the code length of the text with its end, and can be set beside an autoregressive
-//! model's −ln p. One [`term`] is an unbiased estimate of one summand of the outer sum, for one evaluation. The score of record
-//! is the same sum along whole orders: see [`likelihood`](crate::likelihood).
-//!
-//! Source: see [`schedule`](crate::schedule) for the bound.
+//! NELBO = Σ_k (1/k)·E\[Σ_masked −ln p(x_l | shown)\], k = 1 … n, where E averages over all sets of k masked positions
+//! ([`schedule`](crate::schedule)). NELBO − ln p(n) bounds −ln p of the text with its end, the measure of autoregressive
+//! models. One [`term`] estimates one summand of the sum over k without bias, by one evaluation. Scores of record are the
+//! same sum along whole orders: see [`likelihood`](crate::likelihood).
 
 use crate::bound::negative_log_probability;
 use crate::corruption::mask_count;
@@ -15,7 +13,10 @@ use crate::rng::Stream;
 use crate::schedule::MaskCounts;
 use crate::text::Text;
 
-/// (1/`count`)·Σ −ln p over `count` masked positions of `clean`, drawn from `stream`, in nats.
+/// An unbiased estimate of one term of the bound on −ln p(clean | its length), in nats: (1/`count`)·Σ −ln p over `count`
+/// masked positions, drawn from `stream`.
+///
+/// `symbols` is the size of the alphabet.
 #[inline(always)]
 pub fn term<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,
@@ -41,10 +42,12 @@ pub fn term<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     sum / f32::of(f64::from(count.max(1)))
 }
 
-/// An unbiased estimate of the whole bound of `clean`, in nats, from the number of masks of row `row`: its [`term`] over
-/// p_k.
+/// An unbiased estimate of the whole bound on −ln p(clean | its length), in nats: the [`term`] of row `row`, with k masks,
+/// divided by the probability p_k of k.
 ///
-/// `words` are the random words that all rows share.
+/// `counts` gives k, by the random `words` that all rows share. `symbols` is the size of the alphabet.
+///
+/// `words` are the random words that all rows share. `symbols` is the size of the alphabet.
 pub fn sampled<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,
     symbols: usize,

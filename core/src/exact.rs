@@ -1,13 +1,13 @@
-//! The likelihood of a text under the sampler, exactly: −ln p(x) of every order at once.
+//! The exact likelihood of a text under the sampler: −ln p(x) over all orders at once.
 //!
-//! Let f(S) be the probability that the rest of a text x is drawn once its positions S are shown. Each of the rest is equally
-//! likely to be next, whatever the order was before, so
+//! Let f(S) be the probability that the rest of a text x is drawn once its positions S are shown. Each position of the rest
+//! is equally likely to be next, whatever the order so far. So
 //!
 //! ```text
 //! f(all) = 1,   f(S) = (1/|rest|)·Σ_{l in rest} p(x_l | x_S)·f(S ∪ {l}),   p(x) = f(∅)                 (b)
 //! ```
 //!
-//! [`exact_nats`] goes through all 2ⁿ sets in place of the n! orders.
+//! [`exact_nats`] visits the 2ⁿ sets instead of the n! orders.
 //!
 //! Source: the recursion over subsets of M. Held and R. Karp, "A Dynamic Programming Approach to Sequencing Problems", 1962.
 
@@ -15,10 +15,10 @@ use crate::denoiser::Denoiser;
 use crate::likelihood::{nats_at, negative_log_mean};
 use crate::text::Text;
 
-/// −ln p(x | n) of the text `clean` of n symbols in nats, by (b).
+/// −ln p(x | n) of the text `clean` of n symbols in nats, by 2ⁿ − 1 evaluations and the recursion (b) of [`exact`](self).
 ///
-/// It takes 2ⁿ − 1 evaluations, and works in `memory`: −ln f of each set, 2ⁿ numbers or more in any state
-/// (`None` where it is fewer).
+/// `symbols` is the size of the alphabet. `memory` holds a number for each set of shown positions; its content does not
+/// matter. `None` if it has fewer than 2ⁿ numbers.
 pub fn exact_nats<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,
     symbols: usize,
@@ -27,24 +27,13 @@ pub fn exact_nats<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
 ) -> Option<f64> {
     let (clean, length) = (clean.symbols(), clean.symbols().len());
     let table = memory.get_mut(..set_of(length)?)?;
-    let all = table.len().saturating_sub(1);
+    *table.last_mut()? = 0.0;
     denoiser.start(length);
-    for (position, symbol) in clean.iter().enumerate() {
-        denoiser.set(position, Some(*symbol));
-    }
-    // A set is a number whose bit l says that position l is shown, so that every larger set is a larger number.
-    let mut before = all;
-    for shown in (0..=all).rev() {
+    // Bit l of a set's number says that position l is shown, so every superset has a larger number.
+    for shown in (0..table.len().saturating_sub(1)).rev() {
         for (position, symbol) in clean.iter().enumerate() {
             let bit = set_of(position)?;
-            if (shown ^ before) & bit != 0 {
-                denoiser.set(position, Some(*symbol).filter(|_| shown & bit != 0));
-            }
-        }
-        before = shown;
-        if shown == all {
-            *table.last_mut()? = 0.0;
-            continue;
+            denoiser.set(position, Some(*symbol).filter(|_| shown & bit != 0));
         }
         denoiser.evaluate();
         let mut ways: heapless::Vec<f64, L> = heapless::Vec::new();
@@ -60,7 +49,7 @@ pub fn exact_nats<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     table.first().copied()
 }
 
-/// The set of position `position` alone, 2^`position`, where a number holds it.
+/// The set of `position` alone, 2^`position`; `None` if a usize cannot hold it.
 fn set_of(position: usize) -> Option<usize> {
     1_usize.checked_shl(u32::try_from(position).ok()?)
 }

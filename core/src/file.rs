@@ -1,6 +1,6 @@
 //! The model file: written once, read in place from memory or flash.
 //!
-//! Little-endian throughout; a version 2 file is
+//! A file of version 2 is little-endian throughout:
 //!
 //! | bytes | what |
 //! |---|---|
@@ -8,14 +8,14 @@
 //! | 4, 5 | version: 2 |
 //! | 6, 7 | header length in bytes, up to the payload |
 //! | 8 | architecture: 1 [`Mlp`](Architecture::Mlp), 2 [`Residual`](Architecture::Residual), 3 [`Transformer`](Architecture::Transformer), 4 [`Convolution`](Architecture::Convolution) |
-//! | 9 | layout: 1, floats as trained; 2, integers, each table that a hidden layer multiplies with that layer's units outermost |
+//! | 9 | layout: 1, floats as trained; 2, integers, where each table multiplied by a hidden layer has that layer's units outermost |
 //! | 10 … 19 | L, V, H, N, A, two bytes each: positions, symbols, width, blocks, heads |
 //! | 20 | number of tensors |
 //! | 21 | exponent of the activations' scale; 0 in layout 1 |
 //! | 22, 23 | alphabet: length in bytes |
 //! | 24 … | alphabet: UTF-8, each character once |
-//! | then, for each length 1 … L | how many training texts have it, four bytes ([`Lengths`]) |
-//! | then, for each tensor | number, dtype, number of dimensions, 0; four dimensions of four bytes, 1 where unused; offset in the payload; scale (f32) |
+//! | then, for each length 1 … L | number of training texts of this length, four bytes ([`Lengths`]) |
+//! | then, for each tensor | number, dtype, number of dimensions, 0; four dimensions of four bytes, 1 if unused; offset in the payload; scale (f32) |
 //! | header length … | payload |
 //! | last 4 | CRC-32 (the polynomial of PNG and zip) of everything before |
 //!
@@ -23,14 +23,13 @@
 //! |---|---|---|
 //! | 1 | f32, four bytes each; scale 1; every one finite | 1 |
 //! | 2 | int8, one byte each: the weight is (byte − 128)·scale | 2, weights |
-//! | 3 | int4, the first of two in the low half of a byte: (nibble − 8)·scale; where the last dimension is odd, in the order of [`Dtype::row`] | 2, weights |
+//! | 3 | int4, the first of two in the low half of a byte: the weight is (nibble − 8)·scale; in the order of [`Dtype::row`] if the last dimension is odd | 2, weights |
 //! | 4 | int16, two bytes each, with sign: number·scale | 2, biases |
 //!
-//! The scale of integers is a power of two 2⁻ᵉ, e = 0 … 16, and activations have the scale 2⁻ᵃ; see
-//! [`integer_mlp`](crate::integer_mlp) for the arithmetic. The tensors lie one after the other in flat order, and nothing may follow
-//! the checksum.
+//! Scales of integers are powers of two 2⁻ᵉ, e = 0 … 16; activations have the scale 2⁻ᵃ. [`integer_mlp`](crate::integer_mlp)
+//! has the arithmetic. Tensors follow each other without gaps, in flat order. The checksum ends the file.
 //!
-//! [`ModelFile::parse`] checks all of this once; past it nothing can fail. The checksum finds accidents, not malice: a
+//! [`ModelFile::parse`] checks all of this once; afterwards nothing can fail. The checksum finds accidents, not malice. A
 //! forged file can hold any finite weights, but no content can make the reader or the sampler fault.
 
 use crate::categorical::SymbolSet;
@@ -38,7 +37,7 @@ use crate::crc::{Crc32, crc32};
 use crate::denoiser::{Architecture, Model, Shape};
 use crate::dtype::Dtype;
 use crate::file_table::{
-    LARGEST_EXPONENT, TENSOR, check_table, dimensions_of, dtype_code, entry, is_finite, scale_bits, u32_of,
+    LARGEST_EXPONENT, TENSOR, check_table, dimensions_of, entry, is_finite, scale_bits, u32_of,
 };
 use crate::length::Lengths;
 use crate::tensor::{Tensor, product, total_len};
@@ -46,64 +45,64 @@ use crate::text::Alphabet;
 
 /// The first four bytes of a model file.
 pub const MAGIC: [u8; 4] = *b"mdm\x1a";
-/// The version this code writes, and the only one it reads.
+/// The version that this crate writes, and the only one that it reads.
 pub const VERSION: u16 = 2;
 
 const FIXED: usize = 24;
-/// Of an entry of the table of lengths.
+/// Length in bytes of an entry in the table of lengths.
 const LENGTH: usize = 4;
 const CHECKSUM: usize = 4;
 const LAYOUT_TRAINED: u8 = 1;
 pub(crate) const LAYOUT_INTEGERS: u8 = 2;
 
-/// Why bytes are not a model this program can use.
+/// Reason why bytes are not a model that this program can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileError {
     /// The first four bytes are not [`MAGIC`].
     NotAModel,
-    /// Another version than [`VERSION`].
+    /// A version other than [`VERSION`].
     Version(u16),
-    /// Shorter or longer than its header says.
+    /// The file is shorter or longer than its header says.
     Length {
-        /// Length the header asks for; `None` where the header itself is cut or absurd.
+        /// Length in bytes by the header; `None` if the header itself is cut or absurd.
         expected: Option<usize>,
-        /// Length there is.
+        /// Length in bytes of the file.
         found: usize,
     },
-    /// The checksum does not match: the content was altered.
+    /// The checksum does not match, so the content was altered.
     Checksum,
-    /// A field of the header holds a value this version does not define.
+    /// The named field of the header has a value that this version does not define.
     Header(&'static str),
     /// A weight is infinite or not a number; its index in flat order.
     NotFinite(usize),
-    /// The file is sound, but its shape is not the one asked for.
+    /// The file is sound, but its shape is not the expected one.
     Shape(Shape),
-    /// The file is sound and of the right shape, but its weights are stored otherwise than asked for.
+    /// The file is sound and has the expected shape, but another dtype of weights.
     Dtype(Dtype),
-    /// A scale or a bias with which the integer arithmetic could overflow.
+    /// A scale or a bias could make the integer arithmetic overflow.
     Scale,
 }
 
-/// A sound model file, in place.
+/// A model file in place, checked and sound.
 #[derive(Clone, Copy, Debug)]
 pub struct ModelFile<'a> {
     shape: Shape,
     alphabet: Alphabet<'a>,
     lengths: Lengths<'a>,
-    /// Of the weights.
+    /// Dtype of the weights.
     dtype: Dtype,
-    /// Exponent of the activations.
+    /// Exponent of the activations' scale.
     pub(crate) activation: u8,
     pub(crate) tensors: &'a [[u8; TENSOR]],
     pub(crate) payload: &'a [u8],
 }
 
 impl<'a> ModelFile<'a> {
-    /// Checks `bytes` from end to end.
+    /// Checks all of `bytes`.
     ///
     /// # Errors
-    /// [`FileError`], the first that holds in the order of its variants.
-    // Not inlined, so that what it works in leaves the stack.
+    /// [`FileError`], the first that applies in the order of its variants.
+    // Not inlined, so that its memory leaves the stack.
     #[inline(never)]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, FileError> {
         let found = bytes.len();
@@ -166,46 +165,47 @@ impl<'a> ModelFile<'a> {
         Ok(Self { shape, alphabet, lengths, dtype, activation, tensors, payload })
     }
 
-    /// Kind and sizes of the model.
+    /// The architecture and the sizes of the model.
     pub fn shape(&self) -> Shape {
         self.shape
     }
 
-    /// The characters it was trained on.
+    /// The characters of the texts that the model was trained on.
     pub fn alphabet(&self) -> Alphabet<'a> {
         self.alphabet
     }
 
-    /// The symbols that a text may hold at any position, as [`Sampler::new`](crate::sampler::Sampler::new) takes them: those of the
-    /// alphabet. A network may have room for more, which it has never seen.
+    /// The symbols that a position may hold: the alphabet's, as [`Sampler::new`](crate::sampler::Sampler::new) takes them.
+    ///
+    /// A network may have room for more symbols, which training never showed.
     pub fn allowed(&self) -> [SymbolSet; 1] {
         [SymbolSet::first(self.alphabet.symbols())]
     }
 
-    /// How long the texts were that it was trained on.
+    /// The numbers of training texts of each length.
     pub fn lengths(&self) -> Lengths<'a> {
         self.lengths
     }
 
-    /// How its weights are stored.
+    /// The dtype of the weights.
     pub fn dtype(&self) -> Dtype {
         self.dtype
     }
 
-    /// How many parameters it has.
+    /// The number of parameters.
     pub fn parameter_count(&self) -> usize {
         self.tensors.iter().fold(0, |sum: usize, tensor| sum.saturating_add(entry(tensor).numbers()))
     }
 
-    /// How many bytes they take.
+    /// The length of the parameters in bytes.
     pub fn parameter_bytes(&self) -> usize {
         self.payload.len()
     }
 
-    /// The parameters of an `M`, in place and in flat order; view them with [`Model::view`].
+    /// The parameters of a model `M`, in place and in flat order; [`Model::view`] views them.
     ///
     /// # Errors
-    /// [`FileError::Shape`] where the file holds a model of another shape, [`FileError::Dtype`] where it holds integers.
+    /// [`FileError::Shape`] if the file holds a model of another shape, [`FileError::Dtype`] if it holds integers.
     pub fn parameters<M: Model<L, V>, const L: usize, const V: usize>(
         &self,
     ) -> Result<&'a [[u8; 4]], FileError> {
@@ -213,7 +213,7 @@ impl<'a> ModelFile<'a> {
         Ok(self.payload.as_chunks().0)
     }
 
-    /// That the file holds `tensors` of these dtypes and dimensions, of a network of `shape` with weights of `dtype`.
+    /// Checks that the file holds a network of `shape` with weights of `dtype`, and `tensors` of these dtypes and dimensions.
     pub(crate) fn check(
         &self,
         shape: &Shape,
@@ -230,27 +230,27 @@ impl<'a> ModelFile<'a> {
             let entry = entry(bytes);
             (entry.dtype, usize::from(entry.dimension_count), entry.dimensions)
         });
-        let expected = tensors.map(|(dtype, sizes)| (dtype_code(dtype), sizes.len(), dimensions_of(sizes)));
+        let expected = tensors.map(|(dtype, sizes)| (dtype as u8, sizes.len(), dimensions_of(sizes)));
         if found.eq(expected) { Ok(()) } else { Err(FileError::Shape(self.shape)) }
     }
 }
 
-/// The length of the header: the alphabet in bytes, the lengths and the tensors by number.
+/// The length of the header in bytes, for `alphabet` bytes of characters, and numbers of `lengths` and `tensors`.
 fn header_bytes(alphabet: usize, lengths: usize, tensors: usize) -> usize {
     let tables = lengths.saturating_mul(LENGTH).saturating_add(tensors.saturating_mul(TENSOR));
     FIXED.saturating_add(alphabet).saturating_add(tables)
 }
 
-/// How many bytes a model file has whose `tensors` tensors take `payload` bytes.
+/// The length in bytes of a model file for `alphabet` and `lengths`, whose `tensors` tensors take `payload` bytes.
 pub fn file_len(alphabet: Alphabet, lengths: Lengths, tensors: usize, payload: usize) -> usize {
     let header = header_bytes(alphabet.characters().len(), lengths.counts().len(), tensors);
     header.saturating_add(payload).saturating_add(CHECKSUM)
 }
 
-/// Writes the model file of `parameters`, piece by piece, to `sink`.
+/// Writes a model file of the f32 `parameters` to `sink`, piece by piece.
 ///
 /// # Errors
-/// The first error of `sink`; nothing is written after it.
+/// The first error of `sink`, after which nothing is written.
 pub fn write<E>(
     shape: &Shape,
     tensors: &[Tensor],
@@ -264,7 +264,7 @@ pub fn write<E>(
     write_pieces(shape, (alphabet, lengths), [LAYOUT_TRAINED, 0], entries, parameters, sink)
 }
 
-/// Writes a model file: header, table of `entries` (dtype and dimensions, exponent of the scale), payload, checksum.
+/// Writes a model file: header, table of `entries` (dtype, dimensions and exponent of the scale), payload and checksum.
 pub(crate) fn write_pieces<E>(
     shape: &Shape,
     (alphabet, lengths): (Alphabet, Lengths),
@@ -292,7 +292,7 @@ pub(crate) fn write_pieces<E>(
     put(lengths.as_flattened())?;
     let mut offset: usize = 0;
     for (number, ((dtype, dimensions), exponent)) in (0..=u8::MAX).zip(entries) {
-        put(&[number, dtype_code(dtype), u8::try_from(dimensions.len()).unwrap_or(u8::MAX), 0])?;
+        put(&[number, dtype as u8, u8::try_from(dimensions.len()).unwrap_or(u8::MAX), 0])?;
         for dimension in dimensions_of(dimensions) {
             put(&dimension.to_le_bytes())?;
         }
@@ -306,7 +306,7 @@ pub(crate) fn write_pieces<E>(
     sink(&crc.value().to_le_bytes())
 }
 
-/// Splits `N` bytes off the front.
+/// Splits `N` bytes off the front of `rest`.
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
     let (head, tail) = rest.split_first_chunk()?;
     *rest = tail;
@@ -317,18 +317,14 @@ fn take_u16(rest: &mut &[u8]) -> Option<u16> {
     take(rest).map(u16::from_le_bytes)
 }
 
-/// Every size in the header is a compile-time constant far below the limit.
+/// The bytes of a size of the header; every size is a compile-time constant far below the limit.
 fn u16_bytes(value: usize) -> [u8; 2] {
     u16::try_from(value).unwrap_or(u16::MAX).to_le_bytes()
 }
 
+/// The code of an architecture: its place among the variants, from 1.
 fn architecture_code(architecture: Architecture) -> u8 {
-    match architecture {
-        Architecture::Mlp => 1,
-        Architecture::Residual => 2,
-        Architecture::Transformer => 3,
-        Architecture::Convolution => 4,
-    }
+    (architecture as u8).saturating_add(1)
 }
 
 fn architecture_of(code: u8) -> Option<Architecture> {

@@ -1,34 +1,25 @@
-//! The table of tensors in a model file; [`file`](crate::file) has its layout.
+//! The tensor table of a model file, whose layout is in [`file`](crate::file).
 
 use crate::dtype::Dtype;
 
-/// The largest exponent of a scale: the finest is 2⁻¹⁶.
+/// The largest exponent of a scale, for the finest scale 2⁻¹⁶.
 pub(crate) const LARGEST_EXPONENT: u8 = 16;
 
-/// The bytes of an entry.
+/// Length of an entry in bytes.
 pub(crate) const TENSOR: usize = 28;
 
 pub(crate) fn u32_of(value: usize) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
 }
 
-pub(crate) fn dtype_code(dtype: Dtype) -> u8 {
-    match dtype {
-        Dtype::F32 => 1,
-        Dtype::Int8 => 2,
-        Dtype::Int4 => 3,
-        Dtype::Int16 => 4,
-    }
+fn dtype_of(code: u8) -> Option<Dtype> {
+    [Dtype::F32, Dtype::Int8, Dtype::Int4, Dtype::Int16].into_iter().find(|dtype| *dtype as u8 == code)
 }
 
-pub(crate) fn dtype_of(code: u8) -> Option<Dtype> {
-    [Dtype::F32, Dtype::Int8, Dtype::Int4, Dtype::Int16].into_iter().find(|dtype| dtype_code(*dtype) == code)
-}
-
-/// Where the exponent of an f32 begins.
+/// Position of an f32's exponent, in bits.
 const EXPONENT_PLACE: u32 = 23;
 
-/// The exponent of 1 in an f32.
+/// The exponent bits of 1.0.
 const EXPONENT_OF_ONE: u32 = 127;
 
 /// 2⁻ᵉ as the bits of an f32.
@@ -41,12 +32,12 @@ pub(crate) fn exponent_of(scale: u32) -> Option<u8> {
     (0..=LARGEST_EXPONENT).find(|exponent| scale_bits(*exponent) == scale)
 }
 
-/// Whether an f32 is finite, told by its exponent so that no float instruction is needed.
+/// Whether an f32 is finite, by its exponent, so that no float instruction is needed.
 pub(crate) fn is_finite(bytes: [u8; 4]) -> bool {
     u32::from_le_bytes(bytes) >> EXPONENT_PLACE & 0xFF != 0xFF
 }
 
-/// Four dimensions, 1 where the tensor has fewer.
+/// The sizes of a tensor, filled up with 1 to four dimensions.
 pub(crate) fn dimensions_of(tensor: &[usize]) -> [u32; 4] {
     let mut dimensions = [1; 4];
     for (slot, dimension) in dimensions.iter_mut().zip(tensor) {
@@ -55,7 +46,7 @@ pub(crate) fn dimensions_of(tensor: &[usize]) -> [u32; 4] {
     dimensions
 }
 
-/// One entry of the tensor table.
+/// An entry of the tensor table.
 pub(crate) struct Entry {
     number: u8,
     pub(crate) dtype: u8,
@@ -67,13 +58,13 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// The product of the dimensions.
+    /// The number of elements: the product of the dimensions.
     pub(crate) fn numbers(&self) -> usize {
         let sizes = self.dimensions.iter().map(|size| usize::try_from(*size).unwrap_or(usize::MAX));
         sizes.fold(1, usize::saturating_mul)
     }
 
-    /// The bytes it takes; an unknown dtype counts as f32.
+    /// The length of the tensor in bytes; an unknown dtype counts as f32.
     pub(crate) fn bytes(&self) -> usize {
         dtype_of(self.dtype).unwrap_or(Dtype::F32).bytes(self.numbers())
     }
@@ -88,8 +79,8 @@ pub(crate) fn entry(bytes: &[u8; TENSOR]) -> Entry {
     Entry { number, dtype, dimension_count, reserved, dimensions, offset: next(), scale: next() }
 }
 
-/// The dtype of the weights, if the tensors are numbered from 0, lie one after the other, and are all f32 (`trained`) or
-/// all integers; `None` otherwise.
+/// The dtype of the weights, if the table is sound: tensors numbered from 0, without gaps, all f32 (`trained`) or all
+/// integers.
 pub(crate) fn check_table(tensors: &[[u8; TENSOR]], trained: bool) -> Option<Dtype> {
     let mut offset = 0;
     for (number, bytes) in (0..=u8::MAX).zip(tensors) {

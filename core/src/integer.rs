@@ -1,13 +1,14 @@
-//! Networks in integers: 8-bit or 4-bit weights, and no float anywhere.
+//! Networks in integers: 8-bit or 4-bit weights, and no float.
 //!
-//! All scales are powers of two, so that a change of scale is a shift. The integers are exactly the numbers that a float network
-//! with the same rounded weights computes. [`integer_mlp`](crate::integer_mlp) has the arithmetic of the perceptron,
-//! [`integer_layers`](crate::integer_layers) its layers, and [`precision`](crate::precision) how weights are stored and multiplied.
+//! All scales are powers of two, so that a shift changes the scale. The integers equal the numbers that a float network with
+//! these rounded weights computes. [`integer_mlp`](crate::integer_mlp) has the arithmetic of the perceptron,
+//! [`integer_layers`](crate::integer_layers) its layers, and [`precision`](crate::precision) the storage and multiplication
+//! of weights.
 //!
-//! Source: B. Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
-//! Inference", CVPR 2018.
+//! Source: B. Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference",
+//! CVPR 2018.
 
-use crate::denoiser::{Denoiser, Model, Shape};
+use crate::denoiser::{Denoiser, Model, Score, Shape};
 use crate::dtype::Dtype;
 use crate::file_table::LARGEST_EXPONENT;
 use crate::precision::Precision;
@@ -15,59 +16,108 @@ use crate::steps::Steps;
 use crate::stored::{StoredTensor, total_bytes};
 
 /// A network in integers, stored in a file.
-pub trait IntegerModel<const L: usize, const V: usize> {
-    /// Kind and sizes.
+pub trait IntegerModel<const L: usize, const V: usize>: Sized {
+    /// The architecture and the sizes.
     const SHAPE: Shape;
-    /// How the weights are stored.
+    /// Storage format of the weights.
     const DTYPE: Dtype;
-    /// Its tensors, in the order of the file.
+    /// Tensors in the order of the file.
     const TENSORS: &'static [StoredTensor];
-    /// Length of the tensors together.
+    /// Length of all tensors in bytes.
     const BYTES: usize = total_bytes(Self::TENSORS);
 
-    /// The steps of the hidden values that it is trained for.
+    /// The steps of the hidden values in training.
     fn steps() -> Steps;
 
-    /// The tensors in place, with their scales.
+    /// Tensors in place, with their scales.
     type View<'a>: Copy + Send + Sync;
-    /// What it works in.
+    /// Working memory of a denoiser.
     type Memory;
-    /// Memory to begin with.
+    /// Initial working memory.
     const MEMORY: Self::Memory;
-    /// The model at work.
-    type Denoiser<'a>: Denoiser<L, V>;
 
-    /// Views `payload`, the tensors one after the other, at their `scales`.
+    /// Views the tensors of `payload` in place, at their `scales`.
     ///
-    /// `None` where the length is wrong, or where a bias or a scale could make a sum overflow.
+    /// `None` if the length is wrong, or if a bias or a scale could make a sum overflow.
     fn view<'a>(payload: &'a [u8], scales: &Scales) -> Option<Self::View<'a>>;
 
-    /// The model as a [`Denoiser`] that has not [started](Denoiser::start) a text; `memory` may be in any state.
-    fn denoiser<'a: 'm, 'm>(view: Self::View<'a>, memory: &'m mut Self::Memory) -> Self::Denoiser<'m>;
+    /// Starts a text of `length` masks in `memory`; see [`Denoiser::start`].
+    fn start(view: &Self::View<'_>, memory: &mut Self::Memory, length: usize);
+
+    /// Sets `position` of the text in `memory` to `symbol`; see [`Denoiser::set`].
+    fn set(memory: &mut Self::Memory, position: usize, symbol: Option<u8>);
+
+    /// Evaluates the text in `memory`; see [`Denoiser::evaluate`].
+    fn evaluate(view: &Self::View<'_>, memory: &mut Self::Memory);
+
+    /// Writes the scores of `position` after an evaluation; see [`Denoiser::scores`].
+    fn scores(view: &Self::View<'_>, memory: &Self::Memory, position: usize, out: &mut [Score; V]);
+
+    /// Creates a denoiser, which has not [started](Denoiser::start) a text; `memory` may have any content.
+    fn denoiser<'a, 'm>(
+        view: Self::View<'a>,
+        memory: &'m mut Self::Memory,
+    ) -> IntegerDenoiser<'a, 'm, Self, L, V> {
+        Self::start(&view, memory, L);
+        IntegerDenoiser { view, memory }
+    }
 }
 
-/// A network of floats that also exists in integers: [`Integers`].
+/// A denoiser that evaluates a network `M` in integers.
+#[derive(Debug)]
+pub struct IntegerDenoiser<'a, 'm, M: IntegerModel<L, V> + 'a, const L: usize, const V: usize> {
+    view: M::View<'a>,
+    memory: &'m mut M::Memory,
+}
+
+impl<M: IntegerModel<L, V>, const L: usize, const V: usize> Denoiser<L, V>
+    for IntegerDenoiser<'_, '_, M, L, V>
+{
+    #[inline(always)]
+    fn start(&mut self, length: usize) {
+        M::start(&self.view, self.memory, length);
+    }
+
+    #[inline(always)]
+    fn set(&mut self, position: usize, symbol: Option<u8>) {
+        M::set(self.memory, position, symbol);
+    }
+
+    #[inline(always)]
+    fn evaluate(&mut self) {
+        M::evaluate(&self.view, self.memory);
+    }
+
+    #[inline(always)]
+    fn scores(&self, position: usize, out: &mut [Score; V]) {
+        M::scores(&self.view, self.memory, position, out);
+    }
+}
+
+/// A network of floats with a counterpart in [`Integers`].
 pub trait Quantisable<const L: usize, const V: usize>: Model<L, V> {
-    /// The same network with weights of precision `P`.
+    /// The network with weights of precision `P`.
     type Integers<P: Precision + 'static>: IntegerModel<L, V>;
 }
 
-/// The network `M` of `L` positions and `V` symbols, with weights of precision `P`: `Integers<Perceptron, Int4, 12, 26>`,
-/// `Integers<ConvolutionMedium<16, 64>, Int8, 16, 64>`.
+/// The network `M` of `L` positions and `V` symbols with weights of precision `P`.
+///
+/// Examples: `Integers<Perceptron, Int4, 12, 26>`, `Integers<ConvolutionMedium<16, 64>, Int8, 16, 64>`.
 pub type Integers<M, P, const L: usize, const V: usize> = <M as Quantisable<L, V>>::Integers<P>;
 
-/// The scales of a network, as exponents: e stands for 2⁻ᵉ.
+/// The scales of a network in integers, as exponents: e stands for 2⁻ᵉ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Scales {
-    /// Of the hidden layers' values.
+    /// Exponent of hidden values.
     pub activation: u8,
-    /// Of each tensor, in the order of the file; tensors past the last have exponent 0.
+    /// Exponents of tensors, in the order of the file; 0 past the last.
     pub tensors: [u8; MOST_TENSORS],
 }
 
 impl Scales {
-    /// The exponents of the activations and of the tensors; `None` where one is above 16, the finest that a file can have,
-    /// up to which no shift leaves its word.
+    /// The exponents of activations and tensors; `None` if one exceeds 16, the finest scale of a file.
+    ///
+    /// Up to 16, no shift exceeds the width of its word.
     pub fn checked(&self) -> Option<(u8, [u8; MOST_TENSORS])> {
         let sound =
             self.activation <= LARGEST_EXPONENT && self.tensors.iter().all(|e| *e <= LARGEST_EXPONENT);
@@ -75,9 +125,9 @@ impl Scales {
     }
 }
 
-/// Tensors of the largest integer network.
+/// The number of tensors of the largest network in integers.
 pub const MOST_TENSORS: usize = 6;
-/// The exponent of a [`Score`](crate::denoiser::Score), and the largest of a scale.
+/// The exponent of a [`Score`], and the largest exponent of a scale.
 pub const SCORE: u8 = LARGEST_EXPONENT;
-/// What biases and tables may each contribute to a hidden sum.
+/// Bound on what the bias, and what the table, contributes to a hidden sum.
 pub(crate) const SUM_SHARE: i16 = 1 << 14;

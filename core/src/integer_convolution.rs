@@ -1,8 +1,9 @@
-//! The residual convolution in integers: 8-bit or 4-bit weights, and no float anywhere.
+//! The residual convolution in integers: 8-bit or 4-bit weights, and no float.
 //!
-//! The arithmetic is that of [`integer_mlp`](crate::integer_mlp). The features of a position, the residual stream x, are 16-bit
-//! numbers in units of 2⁻ˢ, S = 10. With the exponents e of the embedding, a of the activations, u of the weights and o of
-//! the output table, codes E, P, Q, W, b, U, c, and ⌊·⌋ a shift right:
+//! The arithmetic is that of [`integer_mlp`](crate::integer_mlp). A position's features, the residual stream x, are 16-bit
+//! numbers in units of 2⁻ˢ, S = 10. Exponents are e of the embedding, a of the activations, u of the weights, o of the output
+//! table and c of the output bias. E, P, Q, W, b, U and c_v are the integers of the tensors, r = (T − 1)/2, and ⌊·⌋ a shift
+//! right:
 //!
 //! ```text
 //! x_d[l]  = (E[x_l]_d + P[l]_d + Q[n − 1 − l]_d)·2^(S − e)             in units of 2⁻ˢ, a mask without E
@@ -11,39 +12,39 @@
 //! score_v = 2^(16 − a − o)·Σ_d U[d]_v·a_d + 2^(16 − c)·c_v          in units of 2⁻¹⁶, a [`Score`]
 //! ```
 //!
-//! These are exactly the numbers of a float network with the same rounded weights whose activations and stream are rounded
-//! as [`Stepped`](crate::activation::Activation::Stepped) rounds them, which is what trains.
+//! Training computes exactly these numbers in floats: with weights rounded to these integers, and activations and stream
+//! rounded as [`Stepped`](crate::activation::Activation::Stepped) rounds them.
 //!
-//! **Memory.** A layer writes x in place. What it still needs of x before it are the activations of 2·r + 1 positions, a window
-//! that moves along; row number j·D + i of the weights belongs to number j·D + i of the window.
+//! **Memory.** A layer writes x in place. A sliding window keeps the activations of 2·r + 1 positions from before the layer.
+//! Row j·D + i of the weights belongs to row j·D + i of the window.
 //!
-//! **Only what is asked for.** A layer reads r positions to either side, so that with m layers to come only positions at most
-//! m·r from a masked one are computed, and none past the text's end. Activations of 0 cost nothing.
+//! **Computed positions.** A layer reads r positions to either side. With m layers to come, only positions at most m·r from a
+//! masked one are computed, and none past the text's end. Activations of 0 cost nothing.
 //!
-//! **Bounds.** |E + P + Q|·2^(S − e) ≤ 3·2¹³ < 2¹⁵, and |Σ|·2^max(S − u − a, 0) ≤ 2³⁰: a file where they
-//! could be larger is refused when it is opened. What is added to x is then at most 2³⁰ and a bias of 2¹⁵, so that their sum
-//! stays within 2³⁰ + 2¹⁶ before it is held at the ends of 16 bits, ±32. The choice of A keeps |Σ| ≤ 128·A·T·D < 2²⁴ in 8
-//! bits, which a float holds exactly too; the codes' own sum, at most 255·A·T·D, stays below 2²⁵. Every lane of an [`Int4`](crate::precision::Int4) word ends below T·D·A·15 < 2¹⁶.
+//! **Bounds.** |E + P + Q|·2^(S − e) ≤ 3·2¹³ < 2¹⁵ and |Σ|·2^max(S − u − a, 0) ≤ 2³⁰, or the file is refused when it is
+//! opened. A layer adds at most 2³⁰ and a bias of 2¹⁵ to x. The sum stays within 2³⁰ + 2¹⁶, and is then clamped to 16 bits,
+//! ±32. The choice of A keeps |Σ| ≤ 128·A·T·D < 2²⁴ in 8 bits, exact in floats too, and the sum of codes, at most
+//! 255·A·T·D, below 2²⁵. Each lane of an [`Int4`](crate::precision::Int4) word ends below T·D·A·15 < 2¹⁶.
 //!
-//! Source: as of [`integer`](crate::integer) and [`convolution`](crate::convolution).
+//! Source: see [`integer`](crate::integer) and [`convolution`](crate::convolution).
 
 use core::marker::PhantomData;
 
 use crate::convolution::Convolution;
-use crate::denoiser::{Denoiser, Model, Score, Shape};
+use crate::denoiser::{Model, Score, Shape};
 use crate::dtype::Dtype;
 use crate::integer::{IntegerModel, Quantisable, Scales};
-use crate::integer_layers::OutputLayer;
+use crate::integer_layers::{OutputLayer, split_table};
 use crate::integer_sums::sum_rows;
 use crate::precision::{Precision, steps};
 use crate::steps::{STREAM, Steps};
 use crate::stored::{Role, StoredTensor, bytes_of};
 use crate::tensor::matrix;
 
-/// What the products may contribute to the stream, before what it holds is cut to 16 bits.
+/// Bound on what products contribute to the stream, before the sum is clamped to 16 bits.
 const SHARE: u32 = 1 << 30;
 
-/// A residual convolution in integers, [`Convolution`] with weights of precision `P`.
+/// A residual convolution in integers: [`Convolution`] with weights of precision `P`.
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerConvolution<
     P,
@@ -54,7 +55,7 @@ pub struct IntegerConvolution<
     const T: usize,
 >(PhantomData<P>);
 
-/// The tensors of an [`IntegerConvolution`], in place.
+/// The tensors of an [`IntegerConvolution`] in place.
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerConvolutionView<
     'a,
@@ -65,7 +66,7 @@ pub struct IntegerConvolutionView<
     const N: usize,
     const T: usize,
 > {
-    /// E, P and Q, `[V + 2·L][D]`: the symbols, the positions, and the positions from the end.
+    /// E, P and Q, `[V + 2·L][D]`: rows of symbols, of positions, and of positions from the end.
     embedding: &'a [u8],
     /// W, `[N][T][D][D]`, in blocks.
     weight: &'a [[u8; D]],
@@ -76,39 +77,24 @@ pub struct IntegerConvolutionView<
     embedding_shift: u32,
     /// S − a.
     activation_shift: u32,
-    /// S − u − a, where that is above 0.
+    /// S − u − a, or 0 if negative.
     left: u32,
-    /// u + a − S, where that is.
+    /// u + a − S, or 0 if negative.
     right: u32,
 }
 
-/// What an [`IntegerConvolution`] works in: two bytes for each feature of each position, one for each of a window of `T`
-/// positions, one for each position, and one.
+/// Working memory of an [`IntegerConvolution`]: two bytes for each feature of a position, one for each feature in a window of
+/// `T` positions, one for each position, and one more.
 #[derive(Clone, Debug)]
 pub struct IntegerConvolutionMemory<const L: usize, const D: usize, const T: usize> {
     /// The text to evaluate; V stands for MASK.
     symbols: [u8; L],
-    /// n.
+    /// The length n.
     length: u8,
-    /// x.
+    /// The residual stream x.
     stream: [[i16; D]; L],
-    /// The activations of the positions around one.
+    /// Activations of the positions around the present one.
     window: [[u8; D]; T],
-}
-
-/// An [`IntegerConvolution`] at work.
-#[derive(Debug)]
-pub struct IntegerConvolutionDenoiser<
-    'a,
-    P,
-    const L: usize,
-    const V: usize,
-    const D: usize,
-    const N: usize,
-    const T: usize,
-> {
-    view: IntegerConvolutionView<'a, P, L, V, D, N, T>,
-    memory: &'a mut IntegerConvolutionMemory<L, D, T>,
 }
 
 impl<P: Precision + 'static, const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>
@@ -117,7 +103,7 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const D: usize, con
     const SHAPE: Shape = Convolution::<L, V, D, N, T>::SHAPE;
     const DTYPE: Dtype = P::DTYPE;
     const TENSORS: &'static [StoredTensor] = &[
-        // In the float network three tensors one after the other.
+        // The float network has three tensors here, one after the other.
         StoredTensor {
             name: "embedding",
             dimensions: &[V + 2 * L, D],
@@ -139,7 +125,6 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const D: usize, con
 
     type View<'a> = IntegerConvolutionView<'a, P, L, V, D, N, T>;
     type Memory = IntegerConvolutionMemory<L, D, T>;
-    type Denoiser<'a> = IntegerConvolutionDenoiser<'a, P, L, V, D, N, T>;
 
     fn view<'a>(payload: &'a [u8], scales: &Scales) -> Option<Self::View<'a>> {
         const { assert!(D.is_multiple_of(2), "a row fills whole bytes") };
@@ -147,11 +132,11 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const D: usize, con
         const { assert!(!T.is_multiple_of(2), "as many taps before a position as after it") };
         const { assert!(T * D <= 1 << 12, "A is at least 1 in 4 bits, and at least 31 in 8") };
         let (a, [e, u, b, o, c, ..]) = scales.checked()?;
-        // The lengths are constants, so that a program which opens one network need not carry the list of its tensors.
-        let (embedding, rest) = payload.split_at_checked(const { bytes_of(Self::TENSORS, 0) })?;
-        let (weight, rest) = rest.split_at_checked(const { bytes_of(Self::TENSORS, 1) })?;
-        let (bias, mut rest) = rest.split_at_checked(const { bytes_of(Self::TENSORS, 2) })?;
-        let bias = matrix(&mut bias.as_chunks().0)?;
+        // Lengths are constants, so that a program of one network does not link the list of tensors.
+        let mut rest = payload;
+        let embedding = rest.split_off(..const { bytes_of(Self::TENSORS, 0) })?;
+        let weight = split_table(&mut rest, const { bytes_of(Self::TENSORS, 1) })?;
+        let bias = matrix(&mut split_table(&mut rest, const { bytes_of(Self::TENSORS, 2) })?)?;
         let (embedding_shift, activation_shift) =
             (u32::from(STREAM.checked_sub(e)?), u32::from(STREAM.checked_sub(a)?));
         let products = u32::from(u.saturating_add(a));
@@ -167,7 +152,7 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const D: usize, con
         let sound = rest.is_empty() && b == STREAM && fits;
         sound.then_some(IntegerConvolutionView {
             embedding,
-            weight: weight.as_chunks().0,
+            weight,
             bias,
             output,
             embedding_shift,
@@ -177,10 +162,35 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const D: usize, con
         })
     }
 
-    fn denoiser<'a: 'm, 'm>(view: Self::View<'a>, memory: &'m mut Self::Memory) -> Self::Denoiser<'m> {
-        let mut denoiser = IntegerConvolutionDenoiser { view, memory };
-        denoiser.start(L);
-        denoiser
+    fn start(_view: &Self::View<'_>, memory: &mut Self::Memory, length: usize) {
+        memory.length = u8::try_from(length.min(L)).unwrap_or(u8::MAX);
+        for position in 0..L {
+            Self::set(memory, position, None);
+        }
+    }
+
+    fn set(memory: &mut Self::Memory, position: usize, symbol: Option<u8>) {
+        const { assert!(V < 256, "a byte holds a symbol or a mask") };
+        let mask = u8::try_from(V).unwrap_or(u8::MAX);
+        if let Some(slot) = memory.symbols.get_mut(position) {
+            *slot = symbol.filter(|symbol| *symbol < mask).unwrap_or(mask);
+        }
+    }
+
+    fn evaluate(view: &Self::View<'_>, memory: &mut Self::Memory) {
+        view.embed(memory);
+        for layer in 0..N {
+            let layers_to_come = N.wrapping_sub(layer).wrapping_sub(1);
+            view.layer(memory, layer, layers_to_come.wrapping_mul(T >> 1));
+        }
+    }
+
+    /// Scores of a masked position; shown positions are not computed to the last layer.
+    fn scores(view: &Self::View<'_>, memory: &Self::Memory, position: usize, out: &mut [Score; V]) {
+        let Some(x) = memory.stream.get(position) else { return };
+        let (shift, largest) = (view.activation_shift, P::largest_value(const { T * D }));
+        let values = x.iter().map(|x| u32::from(activation_of(*x, shift, largest))).enumerate();
+        view.output.scores(0, values.filter(|(_, value)| *value > 0), out);
     }
 }
 
@@ -190,7 +200,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
     type Integers<P: Precision + 'static> = IntegerConvolution<P, L, V, D, N, T>;
 }
 
-/// The activation of a feature x, in steps of 2^`shift`: min(max(⌊x / 2^shift + ½⌋, 0), `largest`).
+/// The activation of a feature `x` in steps of 2^`shift`: min(max(⌊x / 2^shift + ½⌋, 0), `largest`).
 #[inline(always)]
 fn activation_of(x: i16, shift: u32, largest: u8) -> u8 {
     let half = 1_i32 << (shift & 31) >> 1;
@@ -198,9 +208,10 @@ fn activation_of(x: i16, shift: u32, largest: u8) -> u8 {
     u8::try_from(steps.max(0)).unwrap_or(u8::MAX).min(largest)
 }
 
-/// The block with row `number` of the `rows` in `table`, and the number of that row in it.
+/// The block with row `number` of the `rows` rows of `table`, and the row's number in terms of that block.
 ///
-/// The last of an odd number of rows has no partner behind it: its block is the end of the table, where it is the second.
+/// An odd number of rows leaves the last one without a partner. Its block is the end of the table, where it is the second
+/// row.
 #[inline(always)]
 fn block_of<P: Precision, const D: usize>(
     table: &[u8],
@@ -214,30 +225,22 @@ fn block_of<P: Precision, const D: usize>(
 }
 
 impl<P: Precision, const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>
-    IntegerConvolutionDenoiser<'_, P, L, V, D, N, T>
+    IntegerConvolutionView<'_, P, L, V, D, N, T>
 {
-    /// Whether a position at most `reach` from `position` is masked.
-    fn masked_near(&self, position: usize, reach: usize) -> bool {
-        let first = position.saturating_sub(reach);
-        let count = position.wrapping_sub(first).wrapping_add(reach).wrapping_add(1);
-        let symbols = self.memory.symbols.iter().take(usize::from(self.memory.length));
-        symbols.skip(first).take(count).any(|symbol| usize::from(*symbol) >= V)
-    }
-
-    /// x of the text.
-    fn embed(&mut self) {
-        let IntegerConvolutionView { embedding, embedding_shift, .. } = self.view;
+    /// Computes the embedding x of the text.
+    fn embed(&self, memory: &mut IntegerConvolutionMemory<L, D, T>) {
+        let Self { embedding, embedding_shift, .. } = *self;
         let add = |number: usize, x: &mut [i16; D]| {
             let (block, number) = block_of::<P, D>(embedding, number, const { V + 2 * L });
             if let Some(block) = block {
                 P::add_row(block, number, x, false);
             }
         };
-        let length = usize::from(self.memory.length);
-        let symbols = self.memory.symbols.iter().map(|symbol| usize::from(*symbol)).take(length);
+        let length = usize::from(memory.length);
+        let symbols = memory.symbols.iter().map(|symbol| usize::from(*symbol)).take(length);
         let from_end = (V.wrapping_add(L)..V.wrapping_add(L).wrapping_add(length)).rev();
         let positions = (V..).zip(from_end);
-        for ((symbol, x), (position, from_end)) in symbols.zip(&mut self.memory.stream).zip(positions) {
+        for ((symbol, x), (position, from_end)) in symbols.zip(&mut memory.stream).zip(positions) {
             *x = [0; D];
             if symbol < V {
                 add(symbol, x);
@@ -250,43 +253,43 @@ impl<P: Precision, const L: usize, const V: usize, const D: usize, const N: usiz
         }
     }
 
-    /// Layer number `layer`, at the positions that a masked one `reach` from them or nearer depends on.
-    fn layer(&mut self, layer: usize, reach: usize) {
-        self.memory.window = [[0; D]; T];
-        let length = usize::from(self.memory.length);
-        // The window is ahead of the position.
+    /// Computes layer number `layer` at all positions at most `reach` from a masked one.
+    fn layer(&self, memory: &mut IntegerConvolutionMemory<L, D, T>, layer: usize, reach: usize) {
+        memory.window = [[0; D]; T];
+        let length = usize::from(memory.length);
+        // The window runs ahead of the position by half its length.
         for ahead in 0..length.wrapping_add(T >> 1) {
-            let (shift, largest) = (self.view.activation_shift, P::largest_value(const { T * D }));
-            let x = self.memory.stream.get(ahead).filter(|_| ahead < length);
+            let (shift, largest) = (self.activation_shift, P::largest_value(const { T * D }));
+            let x = memory.stream.get(ahead).filter(|_| ahead < length);
             let mut next = x.map_or([0; D], |x| x.map(|x| activation_of(x, shift, largest)));
-            for row in self.memory.window.iter_mut().rev() {
+            for row in memory.window.iter_mut().rev() {
                 core::mem::swap(row, &mut next);
             }
             if let Some(position) = ahead.checked_sub(T >> 1)
-                && self.masked_near(position, reach)
+                && masked_near::<V>(memory.symbols.get(..length).unwrap_or(&[]), position, reach)
+                && let Some(x) = memory.stream.get_mut(position)
             {
-                self.add_layer(layer, position);
+                self.add_layer(layer, &memory.window, x);
             }
         }
     }
 
-    /// x\[position\] += b + Σ_j W_j·a\[j\] of layer number `layer`, with a in the window.
+    /// x += b + Σ_j W_j·a\[j\] for layer number `layer` and the features x of a position, with a in its `window`.
     ///
-    /// Not inlined, so that its loop has all registers to itself.
+    /// Not inlined, so that its loop has all registers.
     #[inline(never)]
-    fn add_layer(&mut self, layer: usize, position: usize) {
-        let IntegerConvolutionView { weight, bias, left, right, .. } = self.view;
+    fn add_layer(&self, layer: usize, window: &[[u8; D]; T], x: &mut [i16; D]) {
+        let Self { weight, bias, left, right, .. } = *self;
         let Some(bias) = bias.get(layer) else { return };
         let first = layer.wrapping_mul(const { T * D });
-        let values = self.memory.window.as_flattened().iter().enumerate();
+        let values = window.as_flattened().iter().enumerate();
         let values = values.filter(|(_, value)| **value > 0);
         let active = values.map(|(index, value)| (first.wrapping_add(index), u32::from(*value)));
         let mut sums = [0; D];
         let zero = sum_rows::<P, D>(weight, active, &mut sums);
-        // Below 32 as they are; said again, so that the compiler need not see to it in every turn.
+        // Shifts are below 32 already. The mask tells the compiler so, which then drops a check from the loop.
         let (left, right) = (left & 31, right & 31);
         let half = 1_i32 << right >> 1;
-        let Some(x) = self.memory.stream.get_mut(position) else { return };
         for ((x, sum), bias) in x.iter_mut().zip(&sums).zip(bias) {
             let sum = (sum.wrapping_sub(zero) << left).wrapping_add(half) >> right;
             let bias = i32::from(i16::from_le_bytes(*bias));
@@ -295,44 +298,18 @@ impl<P: Precision, const L: usize, const V: usize, const D: usize, const N: usiz
     }
 }
 
-/// The nearest of 16 bits.
+/// Clamps to 16 bits.
 #[inline(always)]
 fn held(x: i32) -> i16 {
-    let ends = i32::from(i16::MIN)..=i32::from(i16::MAX);
-    i16::try_from(x.clamp(*ends.start(), *ends.end())).unwrap_or(0)
+    i16::try_from(x.clamp(i16::MIN.into(), i16::MAX.into())).unwrap_or(0)
 }
 
-impl<P: Precision, const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>
-    Denoiser<L, V> for IntegerConvolutionDenoiser<'_, P, L, V, D, N, T>
-{
-    fn start(&mut self, length: usize) {
-        self.memory.length = u8::try_from(length.min(L)).unwrap_or(u8::MAX);
-        for position in 0..L {
-            self.set(position, None);
-        }
-    }
-
-    fn set(&mut self, position: usize, symbol: Option<u8>) {
-        const { assert!(V < 256, "a byte holds a symbol or a mask") };
-        let mask = u8::try_from(V).unwrap_or(u8::MAX);
-        if let Some(slot) = self.memory.symbols.get_mut(position) {
-            *slot = symbol.filter(|symbol| *symbol < mask).unwrap_or(mask);
-        }
-    }
-
-    fn evaluate(&mut self) {
-        self.embed();
-        for layer in 0..N {
-            let layers_to_come = N.wrapping_sub(layer).wrapping_sub(1);
-            self.layer(layer, layers_to_come.wrapping_mul(T >> 1));
-        }
-    }
-
-    /// Of a masked position; what is shown is not computed to the end.
-    fn scores(&self, position: usize, out: &mut [Score; V]) {
-        let Some(x) = self.memory.stream.get(position) else { return };
-        let (shift, largest) = (self.view.activation_shift, P::largest_value(const { T * D }));
-        let values = x.iter().map(|x| u32::from(activation_of(*x, shift, largest))).enumerate();
-        self.view.output.scores(0, values.filter(|(_, value)| *value > 0), out);
-    }
+/// Whether a position at most `reach` from `position` is masked in the text `symbols`.
+///
+/// Not inlined, so that the layer's loop has more registers.
+#[inline(never)]
+fn masked_near<const V: usize>(symbols: &[u8], position: usize, reach: usize) -> bool {
+    let first = position.saturating_sub(reach);
+    let count = position.wrapping_sub(first).wrapping_add(reach).wrapping_add(1);
+    symbols.iter().skip(first).take(count).any(|symbol| usize::from(*symbol) >= V)
 }

@@ -9,11 +9,11 @@ use crate::stored::StoredTensor;
 use crate::text::Alphabet;
 
 impl<'a> ModelFile<'a> {
-    /// The tensors of an `M`, a network in integers, in place.
+    /// The tensors of a network `M` in integers, in place.
     ///
     /// # Errors
-    /// [`FileError::Shape`] where the file holds a model of another shape, [`FileError::Dtype`] where its weights are stored
-    /// otherwise, [`FileError::Scale`] where a sum could overflow.
+    /// [`FileError::Shape`] if the file holds a model of another shape, [`FileError::Dtype`] if its weights have another
+    /// dtype, [`FileError::Scale`] if a sum could overflow.
     pub fn integers<M: IntegerModel<L, V>, const L: usize, const V: usize>(
         &self,
     ) -> Result<M::View<'a>, FileError> {
@@ -21,7 +21,7 @@ impl<'a> ModelFile<'a> {
         M::view(self.payload, &self.scales()).ok_or(FileError::Scale)
     }
 
-    /// The tensors one after the other, as [`IntegerModel::view`] takes them.
+    /// The bytes of all tensors, as [`IntegerModel::view`] takes them.
     pub fn payload(&self) -> &'a [u8] {
         self.payload
     }
@@ -36,22 +36,11 @@ impl<'a> ModelFile<'a> {
     }
 }
 
-/// Writes the model file of an `M`, a network in integers: its tensors one after the other are `payload`.
+/// Writes the model file of a network in integers, whose `payload` has the `tensors` one after the other.
 ///
 /// # Errors
-/// The first error of `sink`; nothing is written after it.
-pub fn write_integers<M: IntegerModel<L, V>, const L: usize, const V: usize, E>(
-    alphabet: Alphabet,
-    lengths: Lengths,
-    scales: &Scales,
-    payload: &[u8],
-    sink: impl FnMut(&[u8]) -> Result<(), E>,
-) -> Result<(), E> {
-    write_stored(&M::SHAPE, M::TENSORS, alphabet, lengths, scales, payload, sink)
-}
-
-/// [`write_integers`], compiled once for all networks.
-fn write_stored<E>(
+/// The first error of `sink`, after which nothing is written.
+pub fn write_integers<E>(
     shape: &Shape,
     tensors: &[StoredTensor],
     alphabet: Alphabet,

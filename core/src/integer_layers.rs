@@ -1,14 +1,14 @@
-//! The layers of perceptrons in integers: the sums of the first hidden layer, and the scores of a position.
+//! The layers of perceptrons in integers: sums of the first hidden layer, and scores of a position.
 //!
-//! **The first layer is incremental.** Integers can be subtracted again without a trace, so a changed symbol costs a row
-//! taken away and a row added; the result equals the sum from scratch to the bit.
+//! **The first layer is incremental.** Integer sums can be undone exactly. A changed symbol costs one row subtracted and one
+//! row added, and the result equals the sum from scratch to the bit.
 //!
-//! **Zeros are skipped.** The output table is stored hidden-major, `[L][H][V]`. A unit of value 0, nine in ten after training
-//! for it ([`Stepped`](crate::activation::Activation::Stepped)), costs nothing. Every other unit adds value·row to the scores
-//! of one position.
+//! **Zeros are skipped.** The output table has the hidden units outermost within a position, `[L][H][V]`. A unit of value 0
+//! costs nothing; training for it ([`Stepped`](crate::activation::Activation::Stepped)) makes nine in ten units 0. Every
+//! other unit adds value·row to the scores of a position.
 //!
-//! **Bounds.** |sum_h| ≤ 2¹⁴ + L·128 ≤ 2¹⁵ − 1, |z_v| ≤ 255·128·256 < 2²³, and the shifts of a file are refused where z_v
-//! or c_v could exceed 2³⁰: asserted at compile time, or when a file is opened.
+//! **Bounds.** |sum_h| ≤ 2¹⁴ + L·128 ≤ 2¹⁵ − 1 and |z_v| ≤ 255·128·256 < 2²³, asserted at compile time. Opening a file fails
+//! if its shifts could take z_v or c_v above 2³⁰.
 
 use core::marker::PhantomData;
 use core::num::NonZeroU32;
@@ -19,17 +19,15 @@ use crate::integer_sums::sum_rows;
 use crate::precision::Precision;
 use crate::tensor::matrix;
 
-/// What the output table and the output bias may each contribute to a score.
+/// Bound on what the output table, and what the output bias, contributes to a score.
 const SCORE_SHARE: u32 = 1 << 30;
 
-/// Splits `bytes` of rows of `N` weights off the front of `rest`, in blocks.
+/// Splits `bytes` bytes, blocks of rows of `N` weights, off the front of `rest`.
 pub(crate) fn split_table<'a, const N: usize>(rest: &mut &'a [u8], bytes: usize) -> Option<&'a [[u8; N]]> {
-    let (table, tail) = rest.split_at_checked(bytes)?;
-    *rest = tail;
-    Some(table.as_chunks().0)
+    Some(rest.split_off(..bytes)?.as_chunks().0)
 }
 
-/// Splits `L` rows of biases of a hidden layer off the front of `rest`; `None` where one could contribute more than its share.
+/// Splits `L` rows of hidden biases off the front of `rest`; `None` if one reaches [`SUM_SHARE`].
 pub(crate) fn split_hidden_bias<'a, const L: usize, const H: usize>(
     rest: &mut &'a [u8],
 ) -> Option<&'a [[[u8; 2]; H]; L]> {
@@ -38,32 +36,34 @@ pub(crate) fn split_hidden_bias<'a, const L: usize, const H: usize>(
     bias.as_flattened().iter().all(small).then_some(bias)
 }
 
-/// The lookup table and its bias: the sums of the first hidden layer.
+/// The input layer: a lookup table and a bias, which give the sums of the first hidden layer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InputLayer<'a, P, const L: usize, const V: usize, const H: usize> {
     /// E, `[L][V][H]`, in blocks.
     table: &'a [[u8; H]],
-    /// b, a row for each length.
+    /// b, one row for each length.
     bias: &'a [[[u8; 2]; H]; L],
     /// e − a.
     pub(crate) shift: u32,
     precision: PhantomData<fn() -> P>,
 }
 
-/// The text, and the sums of the first hidden layer: 2 bytes for each unit, 4 for each position, and a length.
+/// A text, and its sums in the first hidden layer: 2 bytes for each unit, 4 for each position, a length, and 32 bytes.
 #[derive(Clone, Debug)]
-pub(crate) struct InputSums<const L: usize, const H: usize> {
+pub struct InputSums<const L: usize, const H: usize> {
     /// The text to evaluate.
     symbols: [Option<u8>; L],
-    /// The text that `sums` belongs to.
+    /// The text of the present `sums`.
     summed: [Option<u8>; L],
-    /// n.
+    /// The length n.
     length: u8,
     pub(crate) sums: [i16; H],
+    /// Units whose value is above 0.
+    active: Active,
 }
 
 impl<'a, P: Precision, const L: usize, const V: usize, const H: usize> InputLayer<'a, P, L, V, H> {
-    /// Splits table and bias off the front of `rest`, for the exponents a, e and that of the bias.
+    /// Splits table and bias off the front of `rest`, with the exponents a of activations, e of the table and b of the bias.
     pub(crate) fn split(rest: &mut &'a [u8], [a, e, b]: [u8; 3]) -> Option<Self> {
         const { assert!(H <= 256, "a bit for each unit") };
         const { assert!(H.is_multiple_of(2), "the rows of two units fill whole bytes") };
@@ -76,9 +76,10 @@ impl<'a, P: Precision, const L: usize, const V: usize, const H: usize> InputLaye
 }
 
 impl<const L: usize, const H: usize> InputSums<L, H> {
-    pub(crate) const EMPTY: Self = Self { symbols: [None; L], summed: [None; L], length: 0, sums: [0; H] };
+    pub(crate) const EMPTY: Self =
+        Self { symbols: [None; L], summed: [None; L], length: 0, sums: [0; H], active: [0; 8] };
 
-    /// A text of `length` masks, whose sums are its length's bias.
+    /// Starts a text of `length` masks, whose sums are the bias of its length.
     pub(crate) fn start<P, const V: usize>(&mut self, layer: &InputLayer<'_, P, L, V, H>, length: usize) {
         self.symbols = [None; L];
         self.length = u8::try_from(length).unwrap_or(u8::MAX);
@@ -93,7 +94,7 @@ impl<const L: usize, const H: usize> InputSums<L, H> {
         }
     }
 
-    /// Puts `symbol` at `position` of the text to evaluate, if it has that position.
+    /// Sets `position` of the text to `symbol`; does nothing past its end.
     #[inline(always)]
     pub(crate) fn set(&mut self, position: usize, symbol: Option<u8>) {
         if let Some(slot) = self.symbols.get_mut(position).filter(|_| position < usize::from(self.length)) {
@@ -101,7 +102,7 @@ impl<const L: usize, const H: usize> InputSums<L, H> {
         }
     }
 
-    /// Adds the row of `symbol` at `position` to the sums, or takes it away; a mask has none.
+    /// Adds the row of `symbol` at `position` to the sums, or subtracts it if `take_away`; a mask has no row.
     #[inline(always)]
     fn add<P: Precision, const V: usize>(
         &mut self,
@@ -117,7 +118,7 @@ impl<const L: usize, const H: usize> InputSums<L, H> {
         }
     }
 
-    /// Brings the sums to the present text, by the shorter way.
+    /// Updates sums and active units for the present text: from the sums of the last text, or from masks if that takes fewer rows.
     pub(crate) fn update<P: Precision, const V: usize>(&mut self, layer: &InputLayer<'_, P, L, V, H>) {
         let changed = self.symbols.iter().zip(&self.summed).filter(|(new, old)| new != old).count();
         let shown = self.symbols.iter().flatten().count();
@@ -131,15 +132,23 @@ impl<const L: usize, const H: usize> InputSums<L, H> {
             self.add(layer, position, old, true);
             self.add(layer, position, new, false);
         }
+        mark_active(&self.sums, layer.shift, &mut self.active);
+    }
+
+    /// The units of value above 0, in ascending order, with their values min(⌊sum / 2^`shift`⌋, `largest`).
+    #[inline(always)]
+    pub(crate) fn values(&self, shift: u32, largest: u8) -> impl Iterator<Item = (usize, u32)> + Clone {
+        let value = move |sum: &i16| value_of((*sum).into(), shift & 31, largest);
+        units(&self.active).map(move |unit| (unit, self.sums.get(unit).map_or(0, value)))
     }
 }
 
-/// The output table and its bias: the scores of one position from the values of the hidden units.
+/// The output layer: a table and a bias, which give the scores of a position from the values of hidden units.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OutputLayer<'a, P, const L: usize, const V: usize, const H: usize> {
     /// U, `[L][H][V]`, in blocks.
     table: &'a [[u8; V]],
-    /// c.
+    /// c, one row for each position.
     bias: &'a [[[u8; 2]; V]; L],
     /// 16 − a − u.
     shift: u32,
@@ -149,10 +158,9 @@ pub(crate) struct OutputLayer<'a, P, const L: usize, const V: usize, const H: us
 }
 
 impl<'a, P: Precision, const L: usize, const V: usize, const H: usize> OutputLayer<'a, P, L, V, H> {
-    /// Splits table and bias off the front of `rest`, for the exponents a, u and c and hidden values of at most
-    /// `largest_value`.
+    /// Splits table and bias off the front of `rest`, with the exponents a of activations, u of the table and c of the bias.
     ///
-    /// `None` where a score could overflow, or where finer steps than a [`Score`]'s would have to be dropped.
+    /// `None` if a score could overflow for hidden values up to `largest_value`, or if a table is finer than a [`Score`].
     pub(crate) fn split(rest: &mut &'a [u8], [a, u, c]: [u8; 3], largest_value: u32) -> Option<Self> {
         const { assert!(V >= 2 && V <= 256, "two words of lanes hold four symbols, and a symbol is a u8") };
         let table = split_table(rest, const { P::DTYPE.bytes(L * H * V) })?;
@@ -166,9 +174,9 @@ impl<'a, P: Precision, const L: usize, const V: usize, const H: usize> OutputLay
         fits.then_some(Self { table, bias, shift, bias_shift, precision: PhantomData })
     }
 
-    /// The scores of `position` for the units of `active`, each with its value.
+    /// Computes the scores of `position` from `active` units, each with its value.
     ///
-    /// Not inlined, so that its loop has all registers to itself.
+    /// Not inlined, so that its loop has all registers.
     #[inline(never)]
     pub(crate) fn scores(
         &self,
@@ -176,11 +184,11 @@ impl<'a, P: Precision, const L: usize, const V: usize, const H: usize> OutputLay
         active: impl Iterator<Item = (usize, u32)> + Clone,
         scores: &mut [Score; V],
     ) {
-        // The rows of a position fill whole blocks, since H is even.
+        // H is even, so the rows of a position fill whole blocks.
         let blocks = self.table.get(position.wrapping_mul(H) >> P::ROWS..);
         let Some((bias, blocks)) = self.bias.get(position).zip(blocks) else { return };
         let zero = sum_rows::<P, V>(blocks, active, scores);
-        // Below 32 as they are; said again, so that the compiler need not see to it in every turn.
+        // Shifts are below 32 already. The mask tells the compiler so, which then drops a check from the loop.
         let (shift, bias_shift) = (self.shift & 31, self.bias_shift & 31);
         for (score, bias) in scores.iter_mut().zip(bias) {
             let bias = i32::from(i16::from_le_bytes(*bias)) << bias_shift;
@@ -189,28 +197,28 @@ impl<'a, P: Precision, const L: usize, const V: usize, const H: usize> OutputLay
     }
 }
 
-/// The value of a hidden sum of at least 0: min(⌊sum / 2^shift⌋, `largest`).
+/// The hidden value of a `sum` of at least 0: min(⌊sum / 2^shift⌋, `largest`).
 #[inline(always)]
 pub(crate) fn value_of(sum: i32, shift: u32, largest: u8) -> u32 {
     (sum >> shift).cast_unsigned().min(u32::from(largest))
 }
 
-/// The units of value above 0, a bit for each: a list of them would take eight times the memory.
-pub(crate) type Active = [u32; 8];
+/// The units of value above 0, one bit each; a list of units would take eight times the memory.
+type Active = [u32; 8];
 
-/// Marks the units whose sum is at least 2^`shift`, of which a value is left.
+/// Marks the units whose sum is at least 2^`shift`, so that their value is above 0.
 ///
-/// Not inlined, so that the loop has all registers to itself.
+/// Not inlined, so that the loop has all registers.
 #[inline(never)]
-pub(crate) fn mark_active(sums: &[i16], shift: u32, active: &mut Active) {
+fn mark_active(sums: &[i16], shift: u32, active: &mut Active) {
     let most_inactive = (1_i32 << shift).wrapping_sub(1);
     for (word, sums) in active.iter_mut().zip(sums.chunks(32)) {
         let mut bits = 0_u32;
-        // The sign says it without a branch.
+        // The sign of the difference is the bit, without a branch.
         let mut mark = |sum: i16| {
             bits = bits << 1 | most_inactive.wrapping_sub(i32::from(sum)).cast_unsigned() >> 31;
         };
-        // From the last to the first, which ends in the lowest place; four in a turn of the loop.
+        // From the last unit to the first, so that the first ends in the lowest bit; four units in a turn of the loop.
         let (groups, rest) = sums.as_chunks::<4>();
         rest.iter().rev().for_each(|sum| mark(*sum));
         for [s0, s1, s2, s3] in groups.iter().rev() {
@@ -223,35 +231,20 @@ pub(crate) fn mark_active(sums: &[i16], shift: u32, active: &mut Active) {
     }
 }
 
-/// The units marked in an [`Active`], in ascending order.
-#[derive(Clone)]
-pub(crate) struct Units<'a> {
-    words: core::slice::Iter<'a, u32>,
-    /// What is left of the present word.
-    word: u32,
-    /// The unit of its lowest bit, and 32 more.
-    end: usize,
-}
-
-impl<'a> Units<'a> {
-    pub(crate) fn of(active: &'a Active) -> Self {
-        Self { words: active.iter(), word: 0, end: 0 }
-    }
-}
-
-impl Iterator for Units<'_> {
-    type Item = usize;
-
-    #[inline(always)]
-    fn next(&mut self) -> Option<usize> {
-        let word = loop {
-            if let Some(word) = NonZeroU32::new(self.word) {
-                break word;
+/// The units marked in `active`, in ascending order.
+#[inline(always)]
+fn units(active: &Active) -> impl Iterator<Item = usize> + Clone {
+    // Bits of the present word that are left, and the index of the first unit after the word.
+    let (mut words, mut word, mut end) = (active.iter(), 0_u32, 0_usize);
+    core::iter::from_fn(move || {
+        let bits = loop {
+            if let Some(bits) = NonZeroU32::new(word) {
+                break bits;
             }
-            self.word = *self.words.next()?;
-            self.end = self.end.wrapping_add(32);
+            word = *words.next()?;
+            end = end.wrapping_add(32);
         };
-        self.word &= self.word.wrapping_sub(1);
-        Some(self.end.wrapping_sub(32).wrapping_add(word.trailing_zeros() as usize))
-    }
+        word &= word.wrapping_sub(1);
+        Some(end.wrapping_sub(32).wrapping_add(bits.trailing_zeros() as usize))
+    })
 }

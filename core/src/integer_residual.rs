@@ -1,38 +1,36 @@
 //! The residual perceptron in integers.
 //!
-//! With the arithmetic of [`integer_mlp`](crate::integer_mlp), two hidden layers f and g whose values are in units of 2⁻ᵃ and at
-//! most A, and W stored hidden-major, codes in units of 2⁻ʷ:
+//! Adds to the arithmetic of [`integer_mlp`](crate::integer_mlp) a second hidden layer g after the first, f. Its matrix W has
+//! the hidden units outermost and codes in units of 2⁻ʷ; its bias d is in units of 2^−(a + w):
 //!
 //! ```text
 //! f_h     = min(max(⌊(b_nh + Σ_l E[l][x_l]_h) / 2^(e − a)⌋, 0), A)
-//! g_i     = min(max(⌊(d_i + Σ_h f_h·W[h]_i) / 2ʷ⌋, 0), A)         sum and d in units of 2^−(a + w)
+//! g_i     = min(max(⌊(d_i + Σ_h f_h·W[h]_i) / 2ʷ⌋, 0), A)         sum in units of 2^−(a + w)
 //! value_h = f_h + g_h
 //! ```
 //!
-//! The output layer is that of the perceptron, with `value`. A is chosen for 2·H units of one layer: then H values of up to
-//! 2·A stay below the same bounds. Both tables are read only in the rows of values above 0.
+//! The output layer takes `value`. A is chosen for 2·H units of one layer, so that H values of up to 2·A stay within its
+//! bounds. W and the output table are read only in rows of values above 0.
 //!
 //! **Bounds.** |d_i + Σ f·W| ≤ 2¹⁴ + 255·128·256 < 2²⁴.
 
 use core::marker::PhantomData;
 
-use crate::denoiser::{Denoiser, Model, Score, Shape};
+use crate::denoiser::{Model, Score, Shape};
 use crate::dtype::Dtype;
 use crate::integer::{IntegerModel, Quantisable, Scales};
-use crate::integer_layers::{
-    Active, InputLayer, InputSums, OutputLayer, Units, mark_active, split_hidden_bias, split_table, value_of,
-};
+use crate::integer_layers::{InputLayer, InputSums, OutputLayer, split_hidden_bias, split_table, value_of};
 use crate::integer_sums::sum_rows;
 use crate::precision::{Precision, steps};
 use crate::residual::Residual;
 use crate::steps::Steps;
 use crate::stored::{Role, StoredTensor};
 
-/// A residual perceptron in integers, [`Residual`] with weights of precision `P`.
+/// A residual perceptron in integers: [`Residual`] with weights of precision `P`.
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerResidual<P, const L: usize, const V: usize, const H: usize>(PhantomData<P>);
 
-/// The tensors of an [`IntegerResidual`], in place.
+/// The tensors of an [`IntegerResidual`] in place.
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerResidualView<'a, P, const L: usize, const V: usize, const H: usize> {
     input: InputLayer<'a, P, L, V, H>,
@@ -40,29 +38,21 @@ pub struct IntegerResidualView<'a, P, const L: usize, const V: usize, const H: u
     residual: &'a [[u8; H]],
     /// d.
     residual_bias: &'a [[u8; 2]; H],
-    /// w.
+    /// The exponent w of W.
     shift: u32,
     output: OutputLayer<'a, P, L, V, H>,
 }
 
-/// What an [`IntegerResidual`] works in: 6 bytes for each unit of a hidden layer, 4 for each position, a length and 32.
+/// Working memory of an [`IntegerResidual`]: 6 bytes for each unit of a hidden layer, 4 for each position, a length, and 32
+/// bytes.
 #[derive(Clone, Debug)]
 pub struct IntegerResidualMemory<const L: usize, const H: usize> {
     input: InputSums<L, H>,
-    /// The units of f.
-    active: Active,
-    /// The sums of the second layer, then f + g.
+    /// Sums of the second layer, then f + g.
     hidden: [i32; H],
 }
 
-/// An [`IntegerResidual`] at work.
-#[derive(Debug)]
-pub struct IntegerResidualDenoiser<'a, P, const L: usize, const V: usize, const H: usize> {
-    view: IntegerResidualView<'a, P, L, V, H>,
-    memory: &'a mut IntegerResidualMemory<L, H>,
-}
-
-/// A, the largest value of each layer, of which two are added.
+/// The largest value A of each layer; the output layer adds two.
 #[inline(always)]
 fn largest_value<P: Precision, const H: usize>() -> u8 {
     P::largest_value(H.saturating_mul(2))
@@ -81,16 +71,15 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const H: usize> Int
         StoredTensor { name: "output", dimensions: &[L, H, V], dtype: P::DTYPE, role: Role::Product },
         StoredTensor { name: "output_bias", dimensions: &[L, V], dtype: Dtype::Int16, role: Role::ScoreBias },
     ];
+
     fn steps() -> Steps {
         steps::<P>(H, 2)
     }
 
-    const MEMORY: Self::Memory =
-        IntegerResidualMemory { input: InputSums::EMPTY, active: [0; 8], hidden: [0; H] };
+    const MEMORY: Self::Memory = IntegerResidualMemory { input: InputSums::EMPTY, hidden: [0; H] };
 
     type View<'a> = IntegerResidualView<'a, P, L, V, H>;
     type Memory = IntegerResidualMemory<L, H>;
-    type Denoiser<'a> = IntegerResidualDenoiser<'a, P, L, V, H>;
 
     fn view<'a>(payload: &'a [u8], scales: &Scales) -> Option<Self::View<'a>> {
         let (a, [e, b, w, d, u, c]) = scales.checked()?;
@@ -104,47 +93,33 @@ impl<P: Precision + 'static, const L: usize, const V: usize, const H: usize> Int
         sound.then_some(IntegerResidualView { input, residual, residual_bias, shift: u32::from(w), output })
     }
 
-    fn denoiser<'a: 'm, 'm>(view: Self::View<'a>, memory: &'m mut Self::Memory) -> Self::Denoiser<'m> {
-        memory.input.start(&view.input, L);
-        IntegerResidualDenoiser { view, memory }
-    }
-}
-
-impl<const L: usize, const V: usize, const H: usize> Quantisable<L, V> for Residual<L, V, H> {
-    type Integers<P: Precision + 'static> = IntegerResidual<P, L, V, H>;
-}
-
-impl<P: Precision, const L: usize, const V: usize, const H: usize> Denoiser<L, V>
-    for IntegerResidualDenoiser<'_, P, L, V, H>
-{
-    fn start(&mut self, length: usize) {
-        self.memory.input.start(&self.view.input, length);
+    fn start(view: &Self::View<'_>, memory: &mut Self::Memory, length: usize) {
+        memory.input.start(&view.input, length);
     }
 
-    fn set(&mut self, position: usize, symbol: Option<u8>) {
-        self.memory.input.set(position, symbol);
+    fn set(memory: &mut Self::Memory, position: usize, symbol: Option<u8>) {
+        memory.input.set(position, symbol);
     }
 
-    fn evaluate(&mut self) {
-        let IntegerResidualMemory { input, active, hidden } = &mut *self.memory;
-        let (first_shift, shift) = (self.view.input.shift & 31, self.view.shift & 31);
+    fn evaluate(view: &Self::View<'_>, memory: &mut Self::Memory) {
+        let IntegerResidualMemory { input, hidden } = memory;
+        let (first_shift, shift) = (view.input.shift & 31, view.shift & 31);
         let largest = largest_value::<P, H>();
-        input.update(&self.view.input);
-        mark_active(&input.sums, first_shift, active);
-        let sums = &input.sums;
-        let first = |unit: usize| {
-            (unit, sums.get(unit).map_or(0, |sum| value_of((*sum).into(), first_shift, largest)))
-        };
-        let zero = sum_rows::<P, H>(self.view.residual, Units::of(active).map(first), hidden);
-        for ((hidden, bias), sum) in hidden.iter_mut().zip(self.view.residual_bias).zip(sums) {
+        input.update(&view.input);
+        let zero = sum_rows::<P, H>(view.residual, input.values(first_shift, largest), hidden);
+        for ((hidden, bias), sum) in hidden.iter_mut().zip(view.residual_bias).zip(&input.sums) {
             let second = hidden.wrapping_sub(zero).wrapping_add(i16::from_le_bytes(*bias).into());
             let value = |sum: i32, shift| value_of(sum.max(0), shift, largest).cast_signed();
             *hidden = value(second, shift).wrapping_add(value((*sum).into(), first_shift));
         }
     }
 
-    fn scores(&self, position: usize, out: &mut [Score; V]) {
-        let values = self.memory.hidden.iter().map(|value| value.cast_unsigned()).enumerate();
-        self.view.output.scores(position, values.filter(|(_, value)| *value > 0), out);
+    fn scores(view: &Self::View<'_>, memory: &Self::Memory, position: usize, out: &mut [Score; V]) {
+        let values = memory.hidden.iter().map(|value| value.cast_unsigned()).enumerate();
+        view.output.scores(position, values.filter(|(_, value)| *value > 0), out);
     }
+}
+
+impl<const L: usize, const V: usize, const H: usize> Quantisable<L, V> for Residual<L, V, H> {
+    type Integers<P: Precision + 'static> = IntegerResidual<P, L, V, H>;
 }

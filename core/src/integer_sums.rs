@@ -1,16 +1,17 @@
-//! Sums of rows of integer weights, each times a value: Σ value·row.
+//! Weighted sums of rows of integer weights: Σ value·row.
 //!
-//! **Without a multiplier** ([`MULTIPLIER`]) value·row is added bit by bit, from the highest: sum = 2·sum + Σ row over the
-//! units whose bit is set (Horner's rule).
+//! **Without a multiplier** ([`MULTIPLIER`]) the sum is taken bit by bit, the highest first (Horner's rule): sum = 2·sum + Σ
+//! row over the units whose value has the bit.
 
 use crate::precision::Precision;
 
-/// Whether the processor multiplies; RISC-V cores of the smallest class do not.
+/// Whether the processor multiplies; the smallest RISC-V cores do not.
 pub const MULTIPLIER: bool =
     cfg!(not(any(target_arch = "riscv32", target_arch = "riscv64"))) || cfg!(target_feature = "m");
 
-/// Σ value·code over `active`, the numbers of rows in `blocks` with their values, in the order of the columns; returns what
-/// is to be taken away from each sum for codes being that much above weights.
+/// Computes Σ value·code in each column, over the (row, value) pairs of `active` and the rows in `blocks`.
+///
+/// Returns Σ value·zero, to be subtracted from each sum to turn codes into weights.
 #[inline(always)]
 pub(crate) fn sum_rows<P: Precision, const N: usize>(
     blocks: &[[u8; N]],
@@ -25,8 +26,9 @@ pub(crate) fn sum_rows<P: Precision, const N: usize>(
     values.wrapping_mul(u32::from(P::DTYPE.zero())).cast_signed()
 }
 
-/// sums + Σ value·row over `rows`, each with its block, number and value, in the arrangement of
-/// [`Precision::add_products`]; returns Σ value.
+/// Adds Σ value·row to `sums`, over `rows` of (block, row, value), in the arrangement of [`Precision::add_products`].
+///
+/// Returns Σ value.
 #[inline(always)]
 pub fn add_products<'a, P: Precision, const N: usize>(
     rows: impl Iterator<Item = (&'a [u8; N], usize, u32)>,
@@ -40,8 +42,10 @@ pub fn add_products<'a, P: Precision, const N: usize>(
     values
 }
 
-/// The same from sums of 0, without a product: for each bit, the highest first, sums = 2·sums + Σ row over the values that
-/// have it.
+/// Sets `sums` to Σ value·row without a product: for each bit, the highest first, sums = 2·sums + Σ row over the values that
+/// have the bit.
+///
+/// Takes `rows` of (block, row, value). `sums` must be 0 at first. Returns Σ value.
 #[inline(always)]
 pub fn add_bit_by_bit<'a, P: Precision, const N: usize>(
     rows: impl Iterator<Item = (&'a [u8; N], usize, u32)> + Clone,

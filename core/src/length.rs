@@ -1,18 +1,20 @@
-//! The length of a text, which comes first.
+//! The length of a text, drawn before its letters.
 //!
-//! p(text) = p(n)·p(letters | n): how many letters there are, n = 1 … L, is drawn from a table, and only then are n letters
-//! masked, predicted, drawn and scored. What lies beyond the n-th is no part of the text, and nothing is computed there.
+//! p(text) = p(n)·p(letters | n). A table gives the probability of each length n = 1 … L. Only n letters are then masked,
+//! predicted, drawn and scored; nothing is computed beyond the n-th.
 //!
-//! With c_n of C training texts n letters long, p(n) = (L·c_n + 1)/(L·C + L): each length has 1/L of a text besides its own,
-//! so that none is impossible.
+//! If c_n of C training texts have n letters, p(n) = (L·c_n + 1)/(L·C + L). The prior is one observation, spread evenly over
+//! all lengths, so that no length is impossible.
 //!
-//! Source: W. Perks, "Some Observations on Inverse Probability Including a New Indifference Rule", Journal of the Institute of
-//! Actuaries, 1947: a prior of one observation, spread over all lengths.
+//! Source: W. Perks, "Some Observations on Inverse Probability Including a New Indifference Rule", Journal of the Institute
+//! of Actuaries, 1947.
 
 use crate::math::Real;
 use crate::rng::{Stream, below};
 
-/// How many training texts have each length, 1 … L, as a model file holds it.
+/// The table of lengths: the number c_n of training texts of each length n = 1 … L, as a model file holds it.
+///
+/// A length has the probability p(n) = (L·c_n + 1)/(L·C + L), where C is the sum of the counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lengths<'a> {
     /// c_1 … c_L, each a little-endian u32.
@@ -20,9 +22,9 @@ pub struct Lengths<'a> {
 }
 
 impl<'a> Lengths<'a> {
-    /// The table of `counts`, c_1 … c_L, each a little-endian u32.
+    /// Creates the table from L `counts`, the numbers of training texts of lengths 1 … L, each a little-endian u32.
     ///
-    /// `None` where there are none, or where L·C + L exceeds a u32.
+    /// `None` if `counts` is empty, or if L·C + L exceeds a u32, where C is the sum of the counts.
     pub fn new(counts: &'a [[u8; 4]]) -> Option<Self> {
         let lengths = Self { counts };
         let mut weights = counts.iter().map(|count| lengths.checked_weight(*count));
@@ -30,12 +32,12 @@ impl<'a> Lengths<'a> {
         (!counts.is_empty()).then_some(lengths)
     }
 
-    /// c_1 … c_L, each a little-endian u32.
+    /// The numbers of training texts of lengths 1 … L, each a little-endian u32.
     pub fn counts(&self) -> &'a [[u8; 4]] {
         self.counts
     }
 
-    /// L·c + 1, if a u32 holds it.
+    /// L·`count` + 1, or `None` if it exceeds a u32.
     fn checked_weight(&self, count: [u8; 4]) -> Option<u32> {
         let most = u32::try_from(self.counts.len()).ok()?;
         u32::from_le_bytes(count).checked_mul(most)?.checked_add(1)
@@ -43,33 +45,34 @@ impl<'a> Lengths<'a> {
 
     /// L·c_n + 1 for n = 1 … L.
     fn weights(&self) -> impl Iterator<Item = u32> {
-        // Whoever made the table has seen that all fit.
+        // `new` has checked that every weight fits.
         self.counts.iter().map(|count| self.checked_weight(*count).unwrap_or(1))
     }
 
-    /// L·C + L.
+    /// L·C + L, the sum of the weights.
     fn total(&self) -> u32 {
         self.weights().fold(0, u32::wrapping_add)
     }
 
-    /// Draws the length of the text whose own stream is `stream`.
+    /// Draws a length n = 1 … L in proportion to L·c_n + 1, where c_n training texts have it.
     ///
-    /// By draw (2³² − 1, 0) of it, an address that no symbol's draw has below 2³² − 1 evaluations.
+    /// Takes one random word of `stream`, the text's own stream.
+    ///
+    /// The word has the address (2³² − 1, 0). Symbols are drawn at (evaluation, position), so no word is used twice below 2³²
+    /// − 1 evaluations.
     pub fn draw(&self, stream: Stream) -> usize {
         let [word, _] = stream.draw(u32::MAX, 0);
         let mut left = below(word, self.total());
-        let mut length = 1_usize;
-        for weight in self.weights() {
+        for (length, weight) in (1..).zip(self.weights()) {
             match left.checked_sub(weight) {
                 Some(rest) => left = rest,
-                None => break,
+                None => return length,
             }
-            length = length.saturating_add(1);
         }
-        length.min(self.counts.len())
+        self.counts.len()
     }
 
-    /// −ln p(n) of the length n = `length`, in nats; ∞ outside 1 … L.
+    /// −ln p(n) of the length n = `length` in nats, where p(n) = (L·c_n + 1)/(L·C + L); ∞ outside 1 … L.
     pub fn negative_log_probability(&self, length: usize) -> f64 {
         let weight = length.checked_sub(1).and_then(|index| self.weights().nth(index));
         weight.map_or(f64::INFINITY, |weight| Real::ln(f64::from(self.total())) - Real::ln(f64::from(weight)))

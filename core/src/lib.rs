@@ -1,8 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![no_std]
 
-// Each file uses only those above it. A heading names the part of the core that its files belong to; `AUDIT.md` has its reading
-// list and its sizes from here.
+// Each file uses only files above it. A heading names the part of the core that its files belong to; `AUDIT.md` takes its
+// reading list and its sizes from here.
 
 // The method: numbers, randomness, shapes, texts.
 pub mod math;
@@ -64,7 +64,7 @@ pub mod sampler;
 pub mod bound;
 pub mod likelihood;
 
-// The method: what is asked of a text, and files.
+// The method: forms of texts, and files.
 pub mod form;
 pub mod crc;
 pub mod file_table;

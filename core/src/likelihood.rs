@@ -1,27 +1,29 @@
 //! The likelihood of a text under the sampler: −ln p(x) by random orders.
 //!
-//! [`Order::Random`](crate::sampler::Order::Random), one position a step, draws the n positions of a text in an order σ, every
-//! order equally likely. So it draws the text x, once its length is known, with the probability
+//! [`Order::Random`](crate::sampler::Order::Random) with one position a step draws the n positions of a text in an order σ,
+//! and all orders are equally likely. At temperature 1 a text x of known length n is drawn with the probability
 //!
 //! ```text
 //! p(x) = E_σ[p(x | σ)],   −ln p(x | σ) = Σ_i −ln p(x_σ(i) | x_σ(1) … x_σ(i−1), n)                      (a)
 //! ```
 //!
-//! at temperature 1; −ln p(n) comes on top ([`Lengths`](crate::length::Lengths)). [`nats_in_order`] is −ln p(x | σ), one
-//! evaluation for each position. Over random orders:
+//! [`Lengths`](crate::length::Lengths) adds −ln p(n). [`nats_in_order`] is −ln p(x | σ), by one evaluation for each position.
+//! Two estimates use random orders:
 //!
-//! - Its mean estimates E_σ\[−ln p(x | σ)\], the NELBO, without bias. By Jensen's inequality it is at least −ln p(x).
-//! - −ln((1/K)·Σ_j p(x | σ_j)), the [`negative_log_mean`] over K orders, is at least −ln p(x) in expectation too. It falls with K
-//!   to −ln p(x), and is the estimate above at K = 1 (Burda et al., theorem 1).
+//! - The mean of −ln p(x | σ) estimates E_σ\[−ln p(x | σ)\], the NELBO, without bias. The NELBO is at least −ln p(x)
+//!   (Jensen).
+//! - The [`negative_log_mean`] −ln((1/K)·Σ_j p(x | σ_j)) over K orders is at least −ln p(x) in expectation. At K = 1 it is
+//!   the first estimate, and with K it falls to −ln p(x) (Burda et al., theorem 1).
 //!
 //! [`exact_nats`](crate::exact::exact_nats) is −ln p(x) itself.
 //!
-//! Errors: σ_j are independent, and so are texts. The estimate of a text from K orders has the
-//! [`standard_error`](crate::bound::standard_error) of a mean for the NELBO, and the [`jackknife_error`] for −ln of a mean. The
-//! mean over N texts then has the [`error_of_mean`] that comes of the orders, besides what comes of the choice of the texts.
+//! **Errors.** Orders σ_j are independent, and so are texts. For K orders of one text, the first estimate has the
+//! [`standard_error`](crate::bound::standard_error) of a mean, the second the [`jackknife_error`]. For N texts,
+//! [`error_of_mean`] gives the part of the mean's error that is due to the orders. The choice of the texts adds its own.
 //!
-//! Source: for (a) E. Hoogeboom et al., "Autoregressive Diffusion Models", ICLR 2022, equation 2; for the mean over K, Y. Burda et
-//! al., "Importance Weighted Autoencoders", ICLR 2016; B. Efron, *The Jackknife, the Bootstrap and Other Resampling Plans*, 1982.
+//! Source: for (a) E. Hoogeboom et al., "Autoregressive Diffusion Models", ICLR 2022, equation 2; for the mean over K, Y.
+//! Burda et al., "Importance Weighted Autoencoders", ICLR 2016; B. Efron, *The Jackknife, the Bootstrap and Other Resampling
+//! Plans*, 1982.
 
 use crate::bound::negative_log_probability;
 use crate::denoiser::Denoiser;
@@ -29,17 +31,18 @@ use crate::math::Real;
 use crate::rng::{Stream, shuffle};
 use crate::text::Text;
 
-/// The positions of a text of `length` symbols in random order, by [`shuffle`]; every order is equally likely.
+/// The positions of a text of `length` symbols in uniformly random order, by [`shuffle`].
 pub fn random_order<const L: usize>(length: usize, stream: Stream) -> heapless::Vec<usize, L> {
     let mut order: heapless::Vec<usize, L> = (0..length.min(L)).collect();
     shuffle(&mut order, stream);
     order
 }
 
-/// −ln p(x | σ) of the text `clean` in nats, where the positions `order` are masked and then shown in this order; see (a).
+/// −ln p(x | σ) of the text x = `clean` in the order σ = `order`, in nats: masks the positions of `order`, then shows them
+/// one by one.
 ///
-/// All other positions are shown from the start. With a single position it is the surprise of its symbol, given all others.
-/// `symbols` is how many symbols the alphabet has. ∞ where `order` has a position outside the text.
+/// All other positions are shown from the start. For a single position, the result is the surprise of its symbol given all
+/// others. `symbols` is the size of the alphabet. The result is ∞ if `order` has a position outside the text.
 pub fn nats_in_order<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,
     symbols: usize,
@@ -55,7 +58,7 @@ pub fn nats_in_order<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>
     nats_of_steps(denoiser, symbols, steps)
 }
 
-/// Σ −ln p of the symbol of each of `steps`, in nats, each shown before the next.
+/// Σ −ln p in nats over `steps` of (position, symbol). Each symbol is shown before the next is scored.
 pub(crate) fn nats_of_steps<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,
     symbols: usize,
@@ -70,7 +73,7 @@ pub(crate) fn nats_of_steps<D: Denoiser<L, V> + ?Sized, const L: usize, const V:
     nats
 }
 
-/// −ln p of `symbol` at `position`, in nats, as of the last evaluation.
+/// −ln p of `symbol` at `position` in nats, from the last evaluation.
 pub(crate) fn nats_at<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &D,
     symbols: usize,
@@ -82,9 +85,9 @@ pub(crate) fn nats_at<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize
     negative_log_probability(&scores, symbols, symbol).to_f64()
 }
 
-/// −ln((1/K)·Σ_j e^(−x_j)) of the K `nats` x: −ln of the mean of probabilities that are given by their −ln.
+/// −ln((1/K)·Σ_j e^(−x_j)) of the K `nats` x_j = −ln p_j: −ln of the mean of the probabilities p_j; ∞ if there are none.
 ///
-/// The least x is subtracted first, so that the largest term of the sum is 1. ∞ of none.
+/// Subtracts the least x first, so that the largest term of the sum is 1.
 pub fn negative_log_mean(nats: impl Iterator<Item = f64> + Clone) -> f64 {
     let least = nats.clone().fold(f64::INFINITY, f64::min);
     let (mut sum, mut count) = (0.0, 0.0);
@@ -95,10 +98,10 @@ pub fn negative_log_mean(nats: impl Iterator<Item = f64> + Clone) -> f64 {
     if least == f64::INFINITY { least } else { least - Real::ln(sum / count) }
 }
 
-/// The jackknife's standard error of the [`negative_log_mean`] θ of K independent `nats`:
-/// √((K − 1)/K · Σ_j (θ_(j) − mean θ_(·))²), θ_(j) being θ without number j.
+/// The jackknife standard error of the [`negative_log_mean`] θ of K independent `nats`: √((K − 1)/K · Σ_j (θ_(j) − mean
+/// θ_(·))²), where θ_(j) leaves out number j.
 ///
-/// 0 for fewer than two, which say nothing of their error.
+/// Fewer than two have the error 0, though nothing is known of it.
 pub fn jackknife_error(nats: &[f64]) -> f64 {
     let count = nats.len() as f64;
     let least = nats.iter().copied().enumerate().min_by(|(_, x), (_, y)| x.total_cmp(y));
@@ -107,7 +110,7 @@ pub fn jackknife_error(nats: &[f64]) -> f64 {
     let total: f64 = nats.iter().map(weight).sum();
     let without = |(number, left_out): (usize, &f64)| {
         if number == first {
-            // Its weight is 1, and what is left of the total might be rounding alone.
+            // The weight of the least is 1. Subtracting it from the total could leave rounding errors alone.
             let others = nats.iter().enumerate().filter(|(other, _)| *other != first);
             negative_log_mean(others.map(|(_, nats)| *nats))
         } else {
@@ -122,7 +125,7 @@ pub fn jackknife_error(nats: &[f64]) -> f64 {
     Real::sqrt(squares.sum::<f64>() * (count - 1.0) / count)
 }
 
-/// The standard error √(Σ e²)/N of the mean of N independent estimates that have the standard errors `errors`.
+/// The standard error √(Σ e²)/N of the mean of N independent estimates with the standard errors e = `errors`.
 pub fn error_of_mean(errors: &[f64]) -> f64 {
     let squares = errors.iter().map(|error| error * error);
     Real::sqrt(squares.sum::<f64>()) / errors.len() as f64

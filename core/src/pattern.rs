@@ -1,11 +1,11 @@
-//! Patterns: which symbols each position may hold.
+//! Patterns: which symbols each position of a text may hold.
 //!
-//! In a pattern a letter stands for itself, `?` for any one letter, and `*` for any number of letters, none included. A
-//! backslash takes the next character as it is.
+//! A letter of a pattern stands for itself, `?` for any one letter, and `*` for any number of letters, even none. A backslash
+//! takes the next character literally.
 //!
-//! A text of n letters meets a pattern of s letters and `?` if its stars stand for n − s letters together: for one star there
-//! is one way, for more there are several *placements*, each of which says how many letters each star stands for. A placement
-//! makes a [`Form`] of the pattern: how long the text is, and which letters are given where.
+//! Let a pattern have s letters and `?`. A text of n letters matches if the stars stand for n − s letters together. One star
+//! has one way to do so; several stars have several *placements*, each a number of letters for every star. A placement of a
+//! pattern is a [`Form`]: the length of the text, and the letters given in it.
 
 use core::ops::RangeInclusive;
 
@@ -16,29 +16,29 @@ use crate::math::Real;
 use crate::rng::Stream;
 use crate::text::Alphabet;
 
-/// The most placements of a pattern that are looked at.
+/// The largest number of placements (letters for each star) of a pattern that a program should try.
 pub const MOST_PLACEMENTS: usize = 4096;
 
-/// Why no text can meet a pattern.
+/// Reason why no text can match a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PatternError {
-    /// A character that the alphabet lacks.
+    /// A character that is not in the alphabet.
     UnknownCharacter(char),
-    /// A backslash with nothing after it.
+    /// A backslash at the end of the pattern.
     NothingEscaped,
-    /// The text would need more positions than there are.
+    /// A text of more symbols than there are positions.
     TooLong {
-        /// Positions it would need.
+        /// Positions that the text needs.
         needed: usize,
     },
-    /// The length asked for is not one that the pattern allows.
+    /// A length that no text of the pattern has.
     Length {
-        /// The shortest text of the pattern.
+        /// Length of the pattern's shortest text.
         shortest: usize,
     },
 }
 
-/// One place of a pattern.
+/// An element of a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Letter(u8),
@@ -46,7 +46,7 @@ enum Place {
     Star,
 }
 
-/// Reads a pattern place by place.
+/// Parses a pattern element by element.
 fn places<'a>(
     pattern: &'a str,
     alphabet: Alphabet<'a>,
@@ -56,7 +56,7 @@ fn places<'a>(
         let letter = match characters.next()? {
             '?' => return Some(Ok(Place::AnyLetter)),
             '*' => {
-                // Stars in a row are one.
+                // Adjacent stars count as one.
                 while characters.next_if_eq(&'*').is_some() {}
                 return Some(Ok(Place::Star));
             }
@@ -70,10 +70,10 @@ fn places<'a>(
     })
 }
 
-/// The length of the shortest text of `pattern`, and how many stars it has.
+/// The length of the shortest text of `pattern`, and the number of its stars; adjacent stars count as one.
 ///
 /// # Errors
-/// [`PatternError`] where the pattern itself is wrong.
+/// [`PatternError`] if the pattern is malformed.
 pub fn shortest(pattern: &str, alphabet: Alphabet) -> Result<(usize, usize), PatternError> {
     let (mut letters, mut stars) = (0_usize, 0_usize);
     for place in places(pattern, alphabet) {
@@ -85,24 +85,24 @@ pub fn shortest(pattern: &str, alphabet: Alphabet) -> Result<(usize, usize), Pat
     Ok((letters, stars))
 }
 
-/// How many placements `stars` stars have that stand for `letters` letters together, C(letters + stars − 1, stars − 1): the
-/// ways to write a number as an ordered sum; saturates.
+/// The number of ways in which `stars` stars stand for `letters` letters together: C(letters + stars − 1, stars − 1);
+/// saturates.
 pub fn placements(letters: usize, stars: usize) -> usize {
     let Some(bars) = stars.checked_sub(1) else { return usize::from(letters == 0) };
     let mut ways = 1_usize;
     for bar in 1..=bars {
-        // C(letters + bar, bar) of C(letters + bar − 1, bar − 1), a whole number.
+        // C(letters + bar, bar) = C(letters + bar − 1, bar − 1)·(letters + bar)/bar, a whole number.
         let Some(product) = ways.checked_mul(letters.saturating_add(bar)) else { return usize::MAX };
         ways = product.checked_div(bar).unwrap_or(usize::MAX);
     }
     ways
 }
 
-/// Turns `placement`, how many letters each star stands for, into the next one of the same sum; false after the last.
+/// Advances `placement`, the number of letters for each star, to the next placement of as many letters; false after the last.
 ///
-/// The first is all letters in the last star, the last all in the first.
+/// In the first placement the last star has all letters, in the last placement the first star.
 pub fn next_placement(placement: &mut [usize]) -> bool {
-    // The last star but one that can take a letter from those behind it takes it, and they start anew.
+    // The last star with letters behind it takes one of them; the others go back to the last star.
     for star in (0..placement.len().saturating_sub(1)).rev() {
         let (head, tail) = placement.split_at_mut(star.saturating_add(1));
         let behind: usize = tail.iter().fold(0, |sum, letters| sum.saturating_add(*letters));
@@ -119,11 +119,10 @@ pub fn next_placement(placement: &mut [usize]) -> bool {
 }
 
 impl<const L: usize> Form<L> {
-    /// The texts of `pattern` whose stars stand for `placement` letters. Stars past its end stand for none, and what is past the
-    /// last star says nothing.
+    /// The form of `pattern` if its stars stand for `placement` letters; missing numbers are 0, and further ones are ignored.
     ///
     /// # Errors
-    /// [`PatternError`] where the pattern is wrong, or where no text has so many letters.
+    /// [`PatternError`] if the pattern is malformed, or if the text would have 0 or more than `L` letters.
     pub fn of(pattern: &str, placement: &[usize], alphabet: Alphabet) -> Result<Self, PatternError> {
         let (shortest, stars) = shortest(pattern, alphabet)?;
         let needed = placement.iter().take(stars).fold(shortest, |sum, letters| sum.saturating_add(*letters));
@@ -147,11 +146,13 @@ impl<const L: usize> Form<L> {
     }
 }
 
-/// Calls `each` with the form of every placement of `pattern` in a text of every length in `lengths`, at least its
-/// [`shortest`]; two placements may make the same form.
+/// Calls `each` with the form of every placement of `pattern` in texts of every length in `lengths`, each at least the
+/// pattern's [`shortest`].
+///
+/// Two placements may have equal forms.
 ///
 /// # Errors
-/// [`PatternError`] where the pattern is wrong, or a length exceeds `L`.
+/// [`PatternError`] if the pattern is malformed, or if a length is 0 or exceeds `L`.
 pub fn each_form<const L: usize>(
     pattern: &str,
     alphabet: Alphabet,
@@ -160,7 +161,7 @@ pub fn each_form<const L: usize>(
 ) -> Result<(), PatternError> {
     let (letters, stars) = shortest(pattern, alphabet)?;
     for length in lengths {
-        // More stars than positions are one more at most, where each stands for none.
+        // Stars are separated by letters, so at most one star exceeds the positions. Then every star stands for 0 letters.
         let mut placement = [0; L];
         let (placement, _) = placement.split_at_mut(stars.min(L));
         if let Some(last) = placement.last_mut() {
@@ -176,18 +177,18 @@ pub fn each_form<const L: usize>(
     Ok(())
 }
 
-/// Turns `nats`, −ln p of each form that a text can have, into the share of the texts that have it or one before it.
+/// Turns `nats`, −ln p of each form of a text, into cumulated probabilities: the share of texts with this form or an earlier
+/// one.
 pub fn cumulate(nats: &mut [f64]) {
     let (mean, count) = (negative_log_mean(nats.iter().copied()), nats.len());
     let mut sum = 0.0;
     for nats in nats {
-        sum += share_of_mean(*nats, mean, count);
+        sum += Real::exp(mean - *nats) / count as f64;
         *nats = sum;
     }
 }
 
-/// The number of the form that the text has whose own stream is `stream`, by draw (2³² − 1, 1) of it and the
-/// [cumulated](cumulate) `shares`.
+/// Draws the index of a form by its [cumulated](cumulate) `shares` and draw (2³² − 1, 1) of `stream`, the text's own stream.
 pub fn drawn_form(shares: &[f64], stream: Stream) -> usize {
     let [word, _] = stream.draw(u32::MAX, 1);
     let share = f64::from(word) / 4_294_967_296.0;
@@ -195,8 +196,9 @@ pub fn drawn_form(shares: &[f64], stream: Stream) -> usize {
     shares.iter().position(|sum| *sum > share).unwrap_or(last)
 }
 
-/// Σ −ln p(x_l | those left of it, n) over the positions l of `given` that hold a symbol, in nats: the letters that are given in
-/// a text of `length`, from left to right, with everything else masked.
+/// −ln p of the `given` letters of a text of `length`, in nats: Σ −ln p(x_l | given letters to the left of l, length).
+///
+/// Each given letter is scored from left to right; everything else is masked. `symbols` is the size of the alphabet.
 pub fn nats_of_given<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,
     symbols: usize,
@@ -206,10 +208,4 @@ pub fn nats_of_given<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>
     denoiser.start(length);
     let steps = given.iter().enumerate().filter_map(|(position, symbol)| Some((position, (*symbol)?)));
     nats_of_steps(denoiser, symbols, steps)
-}
-
-/// The share e^(mean − x)/K that a term of −ln p = x = `nats` has of the sum of K = `count` of them whose
-/// [`negative_log_mean`] is `mean`.
-pub fn share_of_mean(nats: f64, mean: f64, count: usize) -> f64 {
-    Real::exp(mean - nats) / count as f64
 }

@@ -1,54 +1,61 @@
-//! How integer weights are stored and multiplied: a byte or half a byte each.
+//! Precisions: how integer weights are stored and multiplied, a byte or half a byte each.
 //!
-//! **Two lanes in a word** ([`Int4`]). Two bytes b₀, b₁ hold the codes of four symbols, 0 … 15. The word
-//! x = b₀ + 2¹⁶·b₁ carries symbols 0 and 2 in its low nibbles and 1 and 3 in the high ones. Summed over the units,
-//! all = Σ value·x and odd = Σ value·((x ≫ 4) & 000F000F) modulo 2³²; then even = all − 16·odd = Σ value·(x & 000F000F).
-//! Each lane of `even` and `odd` ends below H·A·15 < 2¹⁶ by the choice of A, so that no lane spills over, and two
-//! multiplications do the work of four. In between `all` may spill; modulo 2³² that is undone by the subtraction.
+//! **Two lanes in a word** ([`Int4`]). Two bytes b₀, b₁ hold the codes of four symbols, each 0 … 15. The word x = b₀ + 2¹⁶·b₁
+//! has symbols 0 and 2 in the low half of its bytes, symbols 1 and 3 in the high half. Sums run over the units, modulo 2³²:
+//!
+//! ```text
+//! all = Σ value·x,   odd = Σ value·((x ≫ 4) & 000F000F),   even = all − 16·odd = Σ value·(x & 000F000F)
+//! ```
+//!
+//! Two multiplications do the work of four. The choice of the largest value A keeps each lane of `even` and `odd` below
+//! H·A·15 < 2¹⁶, so that no lane overflows. `all` may overflow; the subtraction undoes this modulo 2³².
 //!
 //! Source: L. Lamport, "Multiple Byte Processing with Full-Word Instructions", 1975, for the lanes.
 
 use crate::dtype::Dtype;
 use crate::steps::Steps;
+use crate::stored::Nibble;
 
-/// How weights are stored and multiplied.
+/// A precision of integer weights: storage and multiplication.
 pub trait Precision: Copy {
-    /// How a weight is stored.
+    /// Storage format of a weight.
     const DTYPE: Dtype;
 
-    /// The exponent of the finest activations that its sums can tell apart.
+    /// The exponent of the finest activations that a sum can resolve.
     const FINEST: u8;
 
-    /// A, the largest value of a unit: what a byte holds and every sum over `units` units has room for.
+    /// The largest value A of a hidden unit: it fits a byte, and sums over `units` units cannot overflow.
     ///
-    /// In 8 bits a sum has 24 bits, as many as a float holds exactly. In 4 bits it has one lane of two in a word, 16 bits.
+    /// 8-bit weights have sums of 24 bits, the bits that a float holds exactly. 4-bit weights have sums of 16 bits, one of
+    /// two lanes of a word.
     fn largest_value(units: usize) -> u8;
 
-    /// How many rows of `N` codes lie in a block of `N` bytes, as a power of two.
+    /// log₂ of the number of rows of `N` codes in a block of `N` bytes.
     const ROWS: u32;
 
-    /// Adds the weights of row `row` of the rows in `block` to `sums`, or takes them away.
+    /// Adds the weights of row `row` in `block` to `sums`, or subtracts them if `take_away`.
     fn add_row<const N: usize>(block: &[u8; N], row: usize, sums: &mut [i16; N], take_away: bool);
 
-    /// Adds `factor` times the codes of row `row` of the rows in `block` to `sums`, in this precision's own arrangement.
+    /// Adds `factor` times the codes of row `row` in `block` to `sums`, in an arrangement that only
+    /// [`arrange`](Self::arrange) knows.
     fn add_products<const N: usize>(block: &[u8; N], row: usize, factor: u32, sums: &mut [i32; N]);
 
-    /// Adds the codes of row `row` of the rows in `block` to `sums`, in the arrangement of
-    /// [`add_products`](Self::add_products).
+    /// Adds the codes of row `row` in `block` to `sums`, in the arrangement of [`add_products`](Self::add_products).
     fn add_codes<const N: usize>(block: &[u8; N], row: usize, sums: &mut [i32; N]);
 
-    /// Puts `sums` in the order of the symbols.
+    /// Arranges `sums` in the order of the symbols.
     fn arrange<const N: usize>(sums: &mut [i32; N]);
 }
 
-/// Units from which a network can spare some.
+/// Hidden units from which on a network can spare some, so that each has a price.
 const SPARSE: usize = 64;
 
-/// What a hidden value of 1 of such a network costs a text in training, in nats.
+/// Price of a hidden value of 1 in nats of a text's loss, in networks of 64 hidden units or more.
 pub const PRICE: f64 = 0.009;
 
-/// The steps of hidden values, `units` of which are multiplied and summed `taps` times over: A reaches 2 … 4, unless `P` is not
-/// that fine. From [`SPARSE`] units on, each has its [`PRICE`].
+/// The steps of hidden values if sums run over `taps` times `units` values.
+///
+/// The largest value A·2⁻ᵃ is 2 … 4, or more if `P` has no step so fine. Values have the [`PRICE`] from [`SPARSE`] units on.
 #[inline(always)]
 pub(crate) fn steps<P: Precision>(units: usize, taps: usize) -> Steps {
     let largest = P::largest_value(units.saturating_mul(taps));
@@ -57,7 +64,7 @@ pub(crate) fn steps<P: Precision>(units: usize, taps: usize) -> Steps {
     Steps { exponent, largest, price: if units < SPARSE { 0.0 } else { PRICE } }
 }
 
-/// The largest byte whose product with `factor`, added up `units` times, stays below 2^`bits`.
+/// The largest byte whose product with `factor`, added `units` times, is below 2^`bits`.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "at most 255")]
 fn largest_of(units: usize, factor: usize, bits: u32) -> u8 {
@@ -66,7 +73,7 @@ fn largest_of(units: usize, factor: usize, bits: u32) -> u8 {
     if most < u8::MAX as usize { most as u8 } else { u8::MAX }
 }
 
-/// A byte for each weight.
+/// 8-bit weights.
 #[derive(Clone, Copy, Debug)]
 pub struct Int8;
 
@@ -83,7 +90,7 @@ impl Precision for Int8 {
     fn add_row<const N: usize>(block: &[u8; N], _row: usize, sums: &mut [i16; N], take_away: bool) {
         let weight = |code: &u8| i16::from(*code).wrapping_sub(128);
         let pairs = sums.iter_mut().zip(block);
-        // The question is asked once and not at every weight.
+        // The sign is decided once, not at every weight.
         if take_away {
             pairs.for_each(|(sum, code)| *sum = sum.wrapping_sub(weight(code)));
         } else {
@@ -91,8 +98,8 @@ impl Precision for Int8 {
         }
     }
 
-    // Not inlined, so that the loop has all registers to itself, and written out, because compilers that are told to save
-    // space repeat nothing by themselves.
+    // Not inlined, so that the loop has all registers. Unrolled by hand, because compilers that optimise for size do not
+    // unroll.
     #[inline(never)]
     fn add_products<const N: usize>(block: &[u8; N], _row: usize, factor: u32, sums: &mut [i32; N]) {
         let add = |sum: &mut i32, code: u8| {
@@ -129,27 +136,26 @@ impl Precision for Int8 {
     fn arrange<const N: usize>(_sums: &mut [i32; N]) {}
 }
 
-/// Two weights in a byte.
+/// 4-bit weights, two in a byte.
 #[derive(Clone, Copy, Debug)]
 pub struct Int4;
 
-/// The low nibble of each lane.
+/// Mask of the low half byte of each lane.
 const NIBBLES: u32 = 0x000F_000F;
 
 impl Int4 {
-    /// Row `row` of the two in `block`: its whole bytes, and the last of an odd number of nibbles, else 0.
+    /// Row `row` of the two in `block`: its whole bytes, and its last half byte, or 0 if N is even.
     #[inline(always)]
     fn row<const N: usize>(block: &[u8; N], row: usize) -> Option<(&[u8], u8)> {
-        // Half of N, rounded down for the length and up for where the second row begins; see `Dtype::row`.
-        let (length, second) = (N >> 1, N.wrapping_add(1) >> 1);
-        let odd = row & 1;
-        let start = odd.wrapping_mul(second);
-        let bytes = block.get(start..start.wrapping_add(length))?;
-        let shared = if length == second { 0 } else { *block.get(length)? };
-        Some((bytes, shared >> odd.wrapping_mul(4) & 15))
+        let (start, length, last) = Self::DTYPE.row(row & 1, N);
+        let nibble = match last {
+            Some(Nibble { byte, high }) => block.get(byte)? >> (u8::from(high) << 2) & 15,
+            None => 0,
+        };
+        Some((block.get(start..start.wrapping_add(length))?, nibble))
     }
 
-    /// Changes `sums` by the weights of a row, with `by` sum and weight.
+    /// Combines each of `sums` with a weight of the row, by the function `by` of sum and weight.
     #[inline(always)]
     fn change(bytes: &[u8], nibble: u8, sums: &mut [i16], by: impl Fn(i16, i16) -> i16) {
         let change = |sum: &mut i16, code: u8| *sum = by(*sum, i16::from(code).wrapping_sub(8));
@@ -163,7 +169,7 @@ impl Int4 {
         }
     }
 
-    /// Adds `factor`·(low, high) to `all` and `odd`.
+    /// Adds `factor`·x to `all` and `factor`·((x ≫ 4) & 000F000F) to `odd`, for the word x of the bytes `low` and `high`.
     #[inline(always)]
     fn add_word(all: &mut i32, odd: &mut i32, low: u8, high: u8, factor: u32) {
         let word = u32::from(low) | u32::from(high) << 16;
@@ -171,19 +177,25 @@ impl Int4 {
         *odd = odd.wrapping_add((word >> 4 & NIBBLES).wrapping_mul(factor).cast_signed());
     }
 
-    /// Adds the words of a row to `sums`: its whole `bytes`, and the last of an odd number of nibbles.
+    /// Adds the words of a row to `sums`: of its whole `bytes`, and of its last half byte `nibble`.
     ///
-    /// One function for rows of every width: chips without a multiplier have the least flash.
+    /// Shared by rows of every width, since chips without a multiplier have the least flash.
     #[inline(never)]
     fn add_words(bytes: &[u8], nibble: u8, sums: &mut [i32]) {
+        Self::add_tail(bytes, nibble, sums, 1, true);
+    }
+
+    /// Adds `factor` times the words of a row to `sums`: of its whole `bytes` and, if `partial`, of the last byte and `nibble`.
+    #[inline(always)]
+    fn add_tail(bytes: &[u8], nibble: u8, sums: &mut [i32], factor: u32, partial: bool) {
         let (words, rest) = bytes.as_chunks::<2>();
         let mut pairs = sums.as_chunks_mut::<2>().0.iter_mut();
         for ([low, high], [all, odd]) in words.iter().zip(pairs.by_ref()) {
-            Self::add_word(all, odd, *low, *high, 1);
+            Self::add_word(all, odd, *low, *high, factor);
         }
-        if let Some([all, odd]) = pairs.next() {
+        if let (Some([all, odd]), true) = (pairs.next(), partial) {
             let (low, high) = rest.first().map_or((nibble, 0), |byte| (*byte, nibble));
-            Self::add_word(all, odd, low, high, 1);
+            Self::add_word(all, odd, low, high, factor);
         }
     }
 }
@@ -200,7 +212,7 @@ impl Precision for Int4 {
     #[inline(never)]
     fn add_row<const N: usize>(block: &[u8; N], row: usize, sums: &mut [i16; N], take_away: bool) {
         let Some((bytes, nibble)) = Self::row(block, row) else { return };
-        // The question is asked once and not at every weight.
+        // The sign is decided once, not at every weight.
         if take_away {
             Self::change(bytes, nibble, sums, i16::wrapping_sub);
         } else {
@@ -208,8 +220,8 @@ impl Precision for Int4 {
         }
     }
 
-    // Not inlined, so that the loop has all registers to itself, and written out, because compilers that are told to save
-    // space repeat nothing by themselves.
+    // Not inlined, so that the loop has all registers. Unrolled by hand, because compilers that optimise for size do not
+    // unroll.
     #[inline(never)]
     fn add_products<const N: usize>(block: &[u8; N], row: usize, factor: u32, sums: &mut [i32; N]) {
         let Some((bytes, nibble)) = Self::row(block, row) else { return };
@@ -225,15 +237,7 @@ impl Precision for Int4 {
             Self::add_word(all4, odd4, b8, b9, factor);
             Self::add_word(all5, odd5, b10, b11, factor);
         }
-        let (words, byte) = rest.as_chunks::<2>();
-        let mut sums = last.as_chunks_mut::<2>().0.iter_mut();
-        for ([low, high], [all, odd]) in words.iter().zip(sums.by_ref()) {
-            Self::add_word(all, odd, *low, *high, factor);
-        }
-        if let (Some([all, odd]), true) = (sums.next(), N & 3 != 0) {
-            let (low, high) = byte.first().map_or((nibble, 0), |byte| (*byte, nibble));
-            Self::add_word(all, odd, low, high, factor);
-        }
+        Self::add_tail(rest, nibble, last, factor, N & 3 != 0);
     }
 
     #[inline(always)]
@@ -243,7 +247,7 @@ impl Precision for Int4 {
         }
     }
 
-    /// From the last four symbols to the first: what is written lies behind what is still to be read.
+    /// Goes from the last four symbols to the first, so that no sum is overwritten before it is read.
     #[inline(always)]
     fn arrange<const N: usize>(sums: &mut [i32; N]) {
         for group in (0..N.div_ceil(4)).rev() {

@@ -1,4 +1,4 @@
-//! What a program needs to open a model and draw texts: `use micro_diffusion::prelude::*;`
+//! Items that a program needs to open a model and draw texts: `use micro_diffusion::prelude::*;`
 
 pub use crate::activation::Activation;
 pub use crate::categorical::{SymbolSet, Temperature};

@@ -1,21 +1,20 @@
-//! From trained floats to integers.
+//! Quantisation: trained floats to integers.
 //!
-//! A weight w becomes the integer nearest to w·2ᵉ, held within what its type stores: −8 … 7, −128 … 127, and for biases
-//! what [`integer`](crate::integer) allows them in a sum. Its error is at most 2⁻ᵉ/2 inside that range, and grows beyond
-//! it by what is cut off; the exponent is the one with the least sum of squared errors over the tensor.
+//! A weight w becomes the integer nearest to w·2ᵉ, clamped to the range of its dtype: −8 … 7, −128 … 127, and for biases the
+//! share of a sum that [`integer`](crate::integer) allows. Its error is at most 2⁻ᵉ/2 inside the range, and grows by the
+//! excess outside. The exponent of a tensor minimises the sum of squared errors.
 //!
-//! A hidden value is a sum divided by a power of two and rounded down; a bias stored half a step higher makes that
-//! rounding to the nearest. What is added to a residual stream is in the unit of the stream.
+//! A hidden value is a sum divided by a power of two and rounded down. A bias stored half a step higher turns this into
+//! rounding to nearest. Biases of a residual stream are in the stream's unit. The exponent of the activations depends on the
+//! texts, so the caller chooses it.
 //!
-//! Only the exponent of the activations, which depends on the texts, is left to whoever has some.
+//! **Training with rounded weights.** Coarse steps then cost more than a clamped range, since the other weights can make up
+//! for clamped ones. In four bits the best fit to trained floats follows the few large weights, and more so after longer
+//! training. So [`trained_scales`] gives tables of products in four bits steps no coarser than those of the values they
+//! multiply. Up to three in ten of the perceptron's weights are then clamped, to −1 or 7/8.
 //!
-//! **Where training goes on with rounded weights**, what is cut off costs less than steps that are too coarse: the weights that
-//! are left make up for the one and not for the other. Four bits that fit the trained floats best follow the few large ones,
-//! more so the longer the floats have grown; so tables of products in four bits get steps no coarser than those of the
-//! values that they multiply ([`trained_scales`]), which cuts up to three in ten of the perceptron's off at −1 and 7/8.
-//!
-//! Source: B. Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
-//! Inference", CVPR 2018.
+//! Source: B. Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference",
+//! CVPR 2018.
 
 use crate::dtype::Dtype;
 use crate::integer::{SCORE, SUM_SHARE, Scales};
@@ -24,7 +23,7 @@ use crate::rounding::Grid;
 use crate::steps::STREAM;
 use crate::stored::{Nibble, Role, StoredTensor};
 
-/// The numbers that `tensor` can hold with steps of 2^−`exponent`.
+/// The values that `tensor` can store in steps of 2^−`exponent`.
 pub fn grid(tensor: &StoredTensor, exponent: u8) -> Grid {
     let below = match (tensor.dtype, tensor.role) {
         (Dtype::Int4, _) => 8,
@@ -36,7 +35,7 @@ pub fn grid(tensor: &StoredTensor, exponent: u8) -> Grid {
     Grid { least: below.saturating_neg(), largest, exponent }
 }
 
-/// The exponent with which `tensor` holds `weights` at the least sum of squared errors.
+/// The exponent at which `tensor` stores `weights` with the least sum of squared errors.
 pub fn best_exponent(tensor: &StoredTensor, weights: &[f32]) -> u8 {
     let error = |exponent: u8| {
         let squares = weights.iter().map(|weight| {
@@ -46,58 +45,51 @@ pub fn best_exponent(tensor: &StoredTensor, weights: &[f32]) -> u8 {
         squares.sum::<f64>()
     };
     let best = (0..=SCORE).map(|exponent| (error(exponent), exponent)).reduce(|best, next| {
-        // Of equals the coarser, whose sums are the smaller.
+        // The coarser of equals wins: its sums are smaller.
         if next.0 < best.0 { next } else { best }
     });
     best.map_or(0, |(_, exponent)| exponent)
 }
 
-/// The scales that fit `parameters`, trained, best, for the network of `tensors` with activations in units of
-/// 2^−`activation`.
+/// The best scales for trained `parameters` in `tensors`, with activations in units of 2^−`activation`.
 pub fn scales(tensors: &[StoredTensor], parameters: &[f32], activation: u8) -> Scales {
-    scales_with(tensors, parameters, activation, |_| 0)
+    scales_with(tensors, parameters, activation, 0)
 }
 
-/// The same for `parameters` that are trained on at these scales, with products in four bits in steps of at most
-/// 2^−`activation`.
+/// The best scales for `parameters` that are then trained further, rounded to these scales.
+///
+/// Tables of products in four bits have steps of at most 2^−`activation`, the unit of activations.
 pub fn trained_scales(tensors: &[StoredTensor], parameters: &[f32], activation: u8) -> Scales {
-    scales_with(tensors, parameters, activation, |tensor| match tensor.dtype {
-        Dtype::Int4 => activation,
-        _ => 0,
-    })
+    scales_with(tensors, parameters, activation, activation)
 }
 
-/// The scales that fit best among those where each table of products has at least the exponent `least`.
-fn scales_with(
-    tensors: &[StoredTensor],
-    parameters: &[f32],
-    activation: u8,
-    least: impl Fn(&StoredTensor) -> u8,
-) -> Scales {
+/// The best scales for which tables of products in four bits have at least the exponent `least`.
+fn scales_with(tensors: &[StoredTensor], parameters: &[f32], activation: u8, least: u8) -> Scales {
     let mut scales = Scales { activation, tensors: [0; _] };
     let (mut rest, mut unit) = (parameters, 0_u8);
     for (exponent, tensor) in scales.tensors.iter_mut().zip(tensors) {
         let (weights, tail) = rest.split_at_checked(tensor.numbers()).unwrap_or((rest, &[]));
         rest = tail;
         *exponent = match tensor.role {
-            // The unit of the sums that the bias is added to.
+            // The bias has the unit of the sums that it is added to.
             Role::HiddenBias => unit,
-            // Sums at least as fine as the values that they become.
+            // Sums are at least as fine as hidden values.
             Role::Lookup => best_exponent(tensor, weights).max(activation),
             Role::Embedding => best_exponent(tensor, weights).min(STREAM),
             Role::StreamBias => STREAM,
-            // What keeps the largest bias within its share of a score; one of zeros has no other preference.
+            // An exponent of 1 keeps the largest bias within its share of a score; biases of 0 would choose 0.
             Role::ScoreBias => best_exponent(tensor, weights).max(1),
-            Role::Product => best_exponent(tensor, weights).max(least(tensor)),
+            Role::Product if tensor.dtype == Dtype::Int4 => best_exponent(tensor, weights).max(least),
+            Role::Product => best_exponent(tensor, weights),
         };
         unit = if tensor.role == Role::Product { exponent.saturating_add(activation) } else { *exponent };
     }
     scales
 }
 
-/// Writes `parameters`, trained, as the tensors of an integer network one after the other.
+/// Quantises trained `parameters` into `payload`, as the tensors of an integer network one after the other.
 ///
-/// `payload` is as long as the tensors take; what is beyond either end is left out.
+/// `payload` has the length of the tensors. Tensors past the end of either slice are left out.
 pub fn quantise(tensors: &[StoredTensor], parameters: &[f32], scales: &Scales, payload: &mut [u8]) {
     let (mut rest, mut out) = (parameters, payload);
     for (tensor, exponent) in tensors.iter().zip(scales.tensors) {
@@ -107,7 +99,7 @@ pub fn quantise(tensors: &[StoredTensor], parameters: &[f32], scales: &Scales, p
         match tensor.role {
             Role::Lookup | Role::Embedding | Role::Product => store_weights(tensor, weights, exponent, bytes),
             Role::HiddenBias => {
-                // Half of the step 2^(exponent − activation), in which the sum becomes a value.
+                // Half of a step 2^(exponent − activation), the step of a hidden value in units of the bias.
                 let step = u32::from(exponent.saturating_sub(scales.activation));
                 store_bias(tensor, weights, exponent, 1_i32.checked_shl(step).unwrap_or(0) >> 1, bytes);
             }
@@ -116,7 +108,7 @@ pub fn quantise(tensors: &[StoredTensor], parameters: &[f32], scales: &Scales, p
     }
 }
 
-/// Int16 with sign, `half` higher.
+/// Stores signed 16-bit integers, each `half` higher.
 fn store_bias(tensor: &StoredTensor, weights: &[f32], exponent: u8, half: i32, bytes: &mut [u8]) {
     let Grid { least, largest, .. } = grid(tensor, exponent);
     for (bytes, weight) in bytes.as_chunks_mut().0.iter_mut().zip(weights) {
@@ -125,7 +117,7 @@ fn store_bias(tensor: &StoredTensor, weights: &[f32], exponent: u8, half: i32, b
     }
 }
 
-/// Codes without sign, in rows of whole bytes.
+/// Stores unsigned codes, row by row.
 fn store_weights(tensor: &StoredTensor, weights: &[f32], exponent: u8, bytes: &mut [u8]) {
     let (row, zero) = (tensor.row().max(1), tensor.dtype.zero());
     let rows = tensor.dimensions.iter().rev().nth(1).copied().unwrap_or(1);
@@ -135,7 +127,7 @@ fn store_weights(tensor: &StoredTensor, weights: &[f32], exponent: u8, bytes: &m
     };
     let length = row.saturating_mul(rows);
     for number in 0..tensor.numbers().checked_div(row).unwrap_or(0) {
-        // Where the last two dimensions change places, row r of a block is its column r as trained.
+        // Row r of a block with swapped dimensions is column r of the trained block.
         let block = weights.chunks_exact(length).nth(number.checked_div(rows).unwrap_or(0));
         let place = number.checked_rem(rows).unwrap_or(0);
         let transposed = tensor.role == Role::Product;

@@ -1,27 +1,26 @@
-//! Randomness by counting: Threefry-2×32, and the streams that name every draw.
+//! Random numbers by counters: Threefry-2×32, and the streams that address every draw.
 //!
-//! A counter-based generator has no state to keep: draw number `n` is a function of the key and `n`. Work can
-//! therefore be skipped, reordered, split over threads or resumed, and every draw stays what it was. Threefry needs
-//! additions, rotations and exclusive-ors of 32-bit words only, no multiplication, which suits a Cortex-M0 and a
-//! RISC-V core without a multiplier.
+//! A counter-based generator keeps no state: draw n is a function of the key and n. Work can be skipped, reordered, split
+//! over threads or resumed, and every draw stays unchanged. Threefry needs only additions, rotations and exclusive-ors of
+//! 32-bit words. Without a multiplication it suits a Cortex-M0 and RISC-V cores without a multiplier.
 //!
-//! Source: J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011;
-//! test vectors from the authors' Random123 distribution (`kat_vectors`).
+//! Source: J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011; test
+//! vectors from the authors' Random123 distribution (`kat_vectors`).
 
-/// Rotation of each of eight consecutive rounds.
+/// Rotations of eight consecutive rounds.
 const ROTATIONS: [u32; 8] = [13, 15, 26, 6, 17, 29, 16, 24];
 /// The parity word of the key schedule, from the Skein hash function.
 const PARITY: u32 = 0x1BD1_1BDA;
 
 /// The Threefry-2×32 block function with 20 rounds: two random words for each (key, counter).
 ///
-/// Four rounds of `x0 += x1; x1 = rotl(x1, r) ^ x0` alternate with the addition of the next two of the three key words
-/// k0, k1, k0 ^ k1 ^ parity, and of the number of the injection, so that no two blocks of rounds are alike.
+/// Every four rounds `x0 += x1; x1 = rotl(x1, r) ^ x0` are followed by an injection. An injection adds the next two of the
+/// three key words k0, k1, k0 ^ k1 ^ parity, then its own number. So all blocks of rounds differ.
 pub const fn threefry2x32(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
     twenty_rounds(key, counter)
 }
 
-/// [`threefry2x32`] for a loop over counters, which is vectorised where this is part of it.
+/// [`threefry2x32`], inlined so that loops over counters vectorise.
 #[inline(always)]
 const fn twenty_rounds(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
     let [k0, k1] = key;
@@ -55,30 +54,30 @@ const fn inject(x: [u32; 2], first: u32, second: u32, number: u32) -> [u32; 2] {
     [x0.wrapping_add(first), x1.wrapping_add(second).wrapping_add(number)]
 }
 
-/// What a draw is for. Each purpose has its own stream, so that adding draws to one leaves the others alone.
+/// The purpose of a draw. Each purpose has its own stream, so that more draws for one leave the others unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// The initial weights: child (tensor, 0), draw (index, 0).
     Weights = 0,
     /// The order in which training visits its examples: child (epoch, 0), draw (position in the order, 0).
     Order = 1,
-    /// The noise of training: child (step, row) for one example, draw (position, 0); the step's shared draw is in
-    /// child (step, `u32::MAX`). A picture of the noise has child (`u32::MAX`, 0), which is no step's.
+    /// The noise of training: child (step, row) for one example, draw (position, 0). A step's shared draw is in child (step,
+    /// `u32::MAX`). A picture of the noise has child (`u32::MAX`, 0), which no step has.
     Noise = 2,
-    /// Sampling: child (index of the text, 0), draw (evaluation, position). The text's length comes from draw (2³² − 1, 0), and
-    /// its form, where a pattern allows several, from draw (2³² − 1, 1).
+    /// Sampling: child (index of the text, 0), draw (evaluation, position). Draw (2³² − 1, 0) gives the text's length. Draw
+    /// (2³² − 1, 1) gives its form if a pattern allows several.
     Sample = 3,
-    /// The orders of the score: child (index of the text, number of the order), by [`shuffle`]. The masks of its estimate while
-    /// training: child (row, 0), draw (position, 0), the word that rows share being in child (`u32::MAX`, 0).
+    /// The orders of the score: child (index of the text, number of the order), by [`shuffle`]. Masks of the estimate while
+    /// training: child (row, 0), draw (position, 0). The word that rows share is in child (`u32::MAX`, 0).
     Score = 4,
-    /// What training leaves out of the network: child (step, row) for one example, draw (eight values, layer).
+    /// Dropout in training: child (step, row) for one example, draw (group of eight values, layer).
     Dropout = 5,
 }
 
-/// A stream of draws, addressed by counters. Copying it is free, and it has 2⁶⁴ draws.
+/// A stream of 2⁶⁴ draws, addressed by counters.
 ///
-/// One stream serves either for [`child`](Self::child) or for [`draw`](Self::draw), never for both: the two share
-/// the same block function.
+/// Use one stream either for [`child`](Self::child) or for [`draw`](Self::draw), never for both: they share one block
+/// function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stream {
     key: [u32; 2],
@@ -92,12 +91,12 @@ impl Stream {
         root.child(purpose as u32, 0)
     }
 
-    /// The stream of text `number` of a `seed`: what line `number` + 1 of `micro-diffusion sample --seed` is drawn from.
+    /// The stream of text `number` of a `seed`, from which `micro-diffusion sample --seed` draws line `number` + 1.
     pub const fn of_text(seed: u64, number: u32) -> Self {
         Self::new(seed, Purpose::Sample).child(number, 0)
     }
 
-    /// The stream named (`a`, `b`) below this one: its key is this stream's block at that counter.
+    /// The stream (`a`, `b`) below this one: its key is this stream's block at that counter.
     pub const fn child(self, a: u32, b: u32) -> Self {
         Self { key: threefry2x32(self.key, [a, b]) }
     }
@@ -119,7 +118,7 @@ impl Stream {
     }
 }
 
-/// A uniform integer in 0 … `bound` − 1 from one random word: ⌊word·bound / 2³²⌋, never `bound` itself.
+/// Scales a random word to a uniform integer in 0 … `bound` − 1: ⌊word·bound / 2³²⌋.
 ///
 /// Each value's probability is within 2⁻³² of 1/`bound`. A `bound` of 0 gives 0.
 #[inline(always)]
@@ -128,10 +127,10 @@ pub const fn below(word: u32, bound: u32) -> u32 {
     ((word as u64).wrapping_mul(bound as u64) >> 32) as u32
 }
 
-/// Puts `order` into random order, every order being equally likely to within the accuracy of [`below`].
+/// Shuffles `order`; all orders are equally likely to the accuracy of [`below`].
 ///
-/// For i from the last place down to 1, element i changes places with element j, uniform in 0 … i, by draw (i, 0) of `stream`:
-/// each of the n! sequences of j gives another order.
+/// For i from the last place down to 1, swaps element i with element j, uniform in 0 … i, by draw (i, 0) of `stream`. Each of
+/// the n! sequences of j gives another order.
 ///
 /// Source: R. Fisher and F. Yates, *Statistical Tables*, 1938; D. Knuth, *The Art of Computer Programming*, volume 2, 3.4.2,
 /// algorithm P.
@@ -143,8 +142,8 @@ pub fn shuffle<T>(order: &mut [T], stream: Stream) {
     }
 }
 
-/// A uniform number in [−1, 1) from one random word, a multiple of 2⁻²³.
+/// Scales a random word to a uniform number in [−1, 1), a multiple of 2⁻²³.
 pub const fn symmetric(word: u32) -> f32 {
-    // 24 bits and the power of two are exact in f32, and so is the difference.
+    // The 24 bits, the power of two and the difference are exact in f32.
     (word >> 8) as f32 / 8_388_608.0 - 1.0
 }

@@ -1,8 +1,8 @@
 //! Rounded weights in training: the straight-through estimator.
 //!
-//! A weight w is held as the nearest multiple of 2⁻ᵉ between two ends, r(w) = 2⁻ᵉ·clamp(round(w·2ᵉ), least, largest), halves
-//! rounded away from 0. Rounding has no slope, so the gradient at the rounded weight is taken for that of the float behind it:
-//! a step that moves the rounded weight from r(w) to r(w) + δ moves the float from w to w + δ, and rounds it anew.
+//! A weight w is used as the nearest multiple of 2⁻ᵉ between two ends: r(w) = 2⁻ᵉ·clamp(round(w·2ᵉ), least, largest), halves
+//! rounded away from 0. Rounding has no slope, so the gradient at r(w) stands for the gradient at w. A step that takes r(w)
+//! to r(w) + δ takes w to w + δ, and rounds w anew.
 //!
 //! Source: Y. Bengio, N. Léonard, A. Courville, "Estimating or Propagating Gradients Through Stochastic Neurons for
 //! Conditional Computation", 2013; B. Jacob et al., "Quantization and Training of Neural Networks for Efficient
@@ -10,14 +10,14 @@
 
 use crate::math::{Real, round_to_i32};
 
-/// The numbers that a rounded weight can be: `least`·2⁻ᵉ … `largest`·2⁻ᵉ in steps of 2⁻ᵉ, e = `exponent`, at most 16.
+/// The values of a rounded weight: `least`·2⁻ᵉ … `largest`·2⁻ᵉ in steps of 2⁻ᵉ, e = `exponent`, at most 16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid {
-    /// The least integer.
+    /// The least integer, of at most 16 bits.
     pub least: i32,
-    /// The largest integer; both have at most 16 bits.
+    /// The largest integer, of at most 16 bits.
     pub largest: i32,
-    /// e.
+    /// The exponent e.
     pub exponent: u8,
 }
 
@@ -34,15 +34,17 @@ impl Grid {
         round_to_i32(weight * self.scale()).clamp(self.least, self.largest)
     }
 
-    /// r(w): the number that stands in the place of `weight`.
+    /// Rounds `weight` to the nearest value of the grid.
     #[inline(always)]
     pub fn round(self, weight: f32) -> f32 {
-        // At most 16 bits, exact in f32, and so is the division by a power of two.
+        // At most 16 bits and a division by a power of two: exact in f32.
         self.integer(weight) as f32 / self.scale()
     }
 }
 
-/// w += r − r(w) and then r = r(w), for each rounded weight r and the float w behind it.
+/// Takes a step of rounded weights over to the floats behind them, and rounds the floats anew.
+///
+/// For each rounded weight r and its float w: w += r − r(w), then r = r(w), where r(w) is w rounded to `grid`.
 #[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
 #[inline(always)]
 pub fn straight_through(grid: Grid, rounded: &mut [f32], floats: &mut [f32]) {

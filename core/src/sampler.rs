@@ -1,20 +1,20 @@
-//! The reverse process: a text emerges from masks.
+//! The reverse process: unmasks a text.
 //!
-//! A text of a given length starts as all MASK. Each [`step`](Sampler::step) asks the denoiser for the masked positions' distributions and
-//! reveals some of them. How many is the schedule's business, which is the caller's; which ones is the [`Order`]:
+//! A text of known length starts as masks. Each [`step`](Sampler::step) asks the denoiser for the distributions at masked
+//! positions and reveals some positions. The caller's schedule says how many, and the [`Order`] says which:
 //!
-//! - [`Order::Random`] reveals positions in uniformly random order and draws a symbol only there. One position at a time
-//!   and at temperature 1, this draws from the any-order autoregressive distribution that training bounds, to the accuracy
-//!   of [`categorical`](crate::categorical). A symbol of less than 2⁻²³ of the likeliest one's probability is never drawn:
-//!   in a random order for each, 2 of 3,197 held-out names cannot be drawn from `data/names.mdm`.
-//! - [`Order::Confidence`] draws a symbol at every masked position and reveals those whose distribution is the most
-//!   certain (the largest probability of any symbol), as the reference does. It is sharper than the learned distribution.
+//! - [`Order::Random`] reveals positions in uniformly random order and draws a symbol only there. With one position a step
+//!   and temperature 1, it draws from the any-order autoregressive distribution that training bounds. It is accurate to
+//!   [`categorical`](crate::categorical): a symbol of less than 2⁻²³ of the likeliest one's probability is never drawn. In
+//!   one random order each, 2 of 3,197 held-out names cannot be drawn from `data/names.mdm`.
+//! - [`Order::Confidence`] draws a symbol at every masked position and reveals the most certain ones, by the largest
+//!   probability of any symbol, as the reference does. It is sharper than the learned distribution.
 //!
-//! Several positions revealed in one step are drawn independently of each other: that is the price of fewer steps.
+//! Positions revealed in one step are drawn independently of each other: the price of fewer steps.
 //!
-//! Randomness is addressed, not consumed: evaluation e and position l use draw (e, l) of the text's stream, word 0 for
-//! the symbol and word 1 for the order. A step that reveals nothing evaluates nothing and uses up no evaluation, so the
-//! text does not depend on how many empty steps a schedule has.
+//! Randomness is addressed, not consumed. Evaluation e uses draw (e, l) of the text's stream at position l: word 0 for the
+//! symbol, word 1 for the order. A step that reveals nothing counts as no evaluation, so the text does not depend on a
+//! schedule's empty steps.
 //!
 //! Source: the reference's loop; E. Hoogeboom et al., "Autoregressive Diffusion Models", ICLR 2022, algorithm 1.
 
@@ -23,34 +23,34 @@ use crate::denoiser::Denoiser;
 use crate::rng::Stream;
 use crate::schedule::linear_remaining;
 
-/// Which masked positions a step reveals.
+/// The choice of masked positions that a step reveals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Uniformly random ones.
+    /// Positions in uniformly random order.
     Random,
-    /// Those with the largest probability of any symbol, the first of equals.
+    /// Positions with the largest probability of any symbol, the first of equals.
     ///
-    /// It is the probability at the settings' temperature, before any symbol is left out by [`Settings::top_k`] or
-    /// [`Settings::top_p`]. Near temperature 0, but not at it, the model is sure everywhere to the last of its 23 bits, and
-    /// all are equals.
+    /// The probability is the one at the settings' temperature, before [`Settings::top_k`] and [`Settings::top_p`] leave
+    /// symbols out. At temperature 0 it is the one at temperature 1. At temperatures just above 0, all probabilities round to
+    /// 1 in their 23 bits, so that all positions are equal.
     Confidence,
 }
 
-/// How texts are drawn.
+/// Settings for drawing texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Which positions a step reveals.
     pub order: Order,
-    /// How sharp each draw is.
+    /// The temperature of each draw.
     pub temperature: Temperature,
-    /// How many of the likeliest symbols can be drawn; 256 for all.
+    /// The number of likeliest symbols that can be drawn; 256 for all.
     pub top_k: u16,
-    /// How much of the probability, in 1/65536, the symbols that can be drawn hold; 65536 for all.
+    /// The share of the probability that the drawable symbols hold, in units of 1/65536; 65536 for all.
     pub top_p: u32,
 }
 
 impl Settings {
-    /// These settings with every symbol open to be drawn.
+    /// Creates settings that can draw every symbol.
     pub const fn new(order: Order, temperature: Temperature) -> Self {
         Self { order, temperature, top_k: ALL_SYMBOLS, top_p: ALL_PROBABILITY }
     }
@@ -59,22 +59,22 @@ impl Settings {
 const ALL_SYMBOLS: u16 = 256;
 const ALL_PROBABILITY: u32 = 1 << 16;
 
-/// Why no text can be drawn.
+/// Reason why no text can be drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SamplerError {
-    /// A length of 0, or more than the positions.
+    /// A length of 0, or above the number of positions.
     Length,
     /// No allowed symbol at a position of the text.
     NothingAllowed {
-        /// The first such position, from 0.
+        /// The first such position, counted from 0.
         position: usize,
     },
 }
 
-/// One text being unmasked.
+/// The state of one text while it is unmasked.
 #[derive(Clone, Debug)]
 pub struct Sampler<'a, const L: usize, const V: usize> {
-    /// Of the first `length` positions; the others stay masked.
+    /// Symbols of the first `length` positions; the others stay masked.
     symbols: [Option<u8>; L],
     confidence: [u16; L],
     length: usize,
@@ -85,14 +85,16 @@ pub struct Sampler<'a, const L: usize, const V: usize> {
 }
 
 impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
-    /// A text of `length` masks, at each of which only `allowed` symbols can be drawn: a set for each position, the last
-    /// of which stands for all that follow. Where a set is a single symbol, it is shown from the start.
+    /// Starts a text of `length` masks, where each position can hold only its `allowed` symbols.
     ///
-    /// `stream` is the text's own: `Stream::new(seed, Purpose::Sample).child(index, 0)`, from which
-    /// [`Lengths::draw`](crate::length::Lengths::draw) draws the length.
+    /// `allowed` has a set for each position; the last one holds for all positions that follow. A set of a single symbol
+    /// shows it from the start.
+    ///
+    /// `stream` is the text's own: `Stream::of_text(seed, index)`. [`Lengths::draw`](crate::length::Lengths::draw) draws the
+    /// length from it too.
     ///
     /// # Errors
-    /// [`SamplerError`] where the length is not one of 1 … `L`, or a position allows none of the `V` symbols.
+    /// [`SamplerError`] if the length is outside 1 … `L`, or if a position allows none of the `V` symbols.
     pub fn new(
         length: usize,
         allowed: &'a [SymbolSet],
@@ -121,25 +123,26 @@ impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
         self.symbols.get(..self.length).unwrap_or(&self.symbols)
     }
 
-    /// For each shown position, the largest probability of any symbol there when it was drawn, in 1/65536.
+    /// For each position, the largest probability of any drawable symbol when it was drawn, in units of 1/65536.
+    ///
+    /// Given positions have 65535, masked ones 0.
     pub fn confidence(&self) -> &[u16] {
         self.confidence.get(..self.length).unwrap_or(&self.confidence)
     }
 
-    /// How many positions are masked.
+    /// The number of masked positions.
     pub fn masked(&self) -> usize {
         self.symbols().iter().filter(|symbol| symbol.is_none()).count()
     }
 
-    /// How many times the denoiser has been evaluated.
+    /// The number of evaluations of the denoiser.
     pub fn evaluations(&self) -> u32 {
         self.evaluations
     }
 
-    /// Reveals positions until `remaining` are masked, all from one evaluation of `denoiser`; returns how many symbols
-    /// were drawn.
+    /// Reveals positions by one evaluation of `denoiser`, until `remaining` are masked; returns the number of symbols drawn.
     ///
-    /// Where no more than `remaining` are masked already, nothing happens and the denoiser does not run.
+    /// Does nothing if no more than `remaining` positions are masked.
     pub fn step<D: Denoiser<L, V> + ?Sized>(&mut self, denoiser: &mut D, remaining: usize) -> usize {
         let reveal = self.masked().saturating_sub(remaining);
         if reveal == 0 {
@@ -153,17 +156,12 @@ impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
         }
         denoiser.evaluate();
         let mut candidates = [None; L];
-        for position in 0..self.length {
-            let candidate = self.candidate(denoiser, position);
-            if let Some(slot) = candidates.get_mut(position) {
-                *slot = candidate;
-            }
+        for (position, slot) in candidates.iter_mut().enumerate().take(self.length) {
+            *slot = self.candidate(denoiser, position);
         }
         for _ in 0..reveal {
-            let first = candidates.iter().enumerate().filter_map(|(position, candidate)| {
-                candidate.as_ref().map(|candidate| (candidate.rank, position))
-            });
-            let Some((_, position)) = first.min() else { break };
+            let ranks = candidates.iter().enumerate().filter_map(|(l, slot)| Some((slot.as_ref()?.rank, l)));
+            let Some((_, position)) = ranks.min() else { break };
             let Some(candidate) = candidates.get_mut(position).and_then(Option::take) else { break };
             let drawn = candidate.drawn.or_else(|| self.draw(denoiser, position).drawn);
             let Some((symbol, total)) = drawn else { break };
@@ -178,7 +176,7 @@ impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
         reveal
     }
 
-    /// Unmasks the whole text in at most `steps` steps that each reveal about as many positions.
+    /// Unmasks the whole text in at most `steps` steps, which reveal about as many positions each.
     pub fn run<D: Denoiser<L, V> + ?Sized>(&mut self, denoiser: &mut D, steps: usize) {
         let masked = self.masked();
         for step in 1..=steps.max(1) {
@@ -187,16 +185,16 @@ impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
     }
 }
 
-/// A masked position that a step may reveal; the lowest ranks are revealed.
+/// A masked position that a step may reveal; the lowest ranks are revealed first.
 #[derive(Clone, Copy)]
 struct Candidate {
     rank: u32,
-    /// The symbol and the total of the weights it was drawn from, where the order had to look at the distribution.
+    /// The drawn symbol and the total of its weights, if the order needs the distribution.
     drawn: Option<(u8, u32)>,
 }
 
 impl<const L: usize, const V: usize> Sampler<'_, L, V> {
-    /// Position `position` as a candidate; `None` where it is shown.
+    /// Ranks `position` for this step; `None` if it is shown.
     fn candidate<D: Denoiser<L, V> + ?Sized>(&self, denoiser: &D, position: usize) -> Option<Candidate> {
         if self.symbols.get(position)?.is_some() {
             return None;
@@ -209,10 +207,10 @@ impl<const L: usize, const V: usize> Sampler<'_, L, V> {
 
     /// The two random words of `position` in this evaluation.
     fn words(&self, position: usize) -> [u32; 2] {
-        self.stream.draw(self.evaluations, counter(position))
+        self.stream.draw(self.evaluations, u32::try_from(position).unwrap_or(u32::MAX))
     }
 
-    /// Draws a symbol at `position`, ranked by how sure the distribution over all that are allowed is.
+    /// Draws a symbol at `position`. Its rank is the total of the weights before truncation: the lowest is the most certain.
     #[inline(always)]
     fn draw<D: Denoiser<L, V> + ?Sized>(&self, denoiser: &D, position: usize) -> Candidate {
         let allowed = set_of(self.allowed, position);
@@ -227,15 +225,10 @@ fn set_of(allowed: &[SymbolSet], position: usize) -> &SymbolSet {
     allowed.get(position).or(allowed.last()).unwrap_or(&SymbolSet::EMPTY)
 }
 
-/// `position` as part of a draw's address.
-fn counter(position: usize) -> u32 {
-    u32::try_from(position).unwrap_or(u32::MAX)
-}
-
 /// Draws a symbol at `position`.
 ///
-/// A function of its own, so that what it works in leaves the stack, and with single settings, so that the compiler sees
-/// which of them are constants and leaves out what they never ask for.
+/// Not inlined, so that its memory leaves the stack. Takes the settings one by one, so that the compiler drops code for those
+/// that are constants.
 #[inline(never)]
 fn draw<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &D,

@@ -1,32 +1,31 @@
-//! Hidden values in steps, as networks in integers hold them, for training.
+//! Hidden values in steps: training with the values that networks in integers compute.
 
 use crate::math::Real;
 
-/// The exponent of a residual stream in integers, whose numbers are 16 bits with sign: −32 … 32 in steps of 1/1024.
+/// The exponent of a residual stream in integers: numbers of 16 bits with sign, −32 … 32 in steps of 1/1024.
 pub const STREAM: u8 = 10;
 
-/// The steps of an [`Activation::Stepped`](crate::activation::Activation::Stepped): y = 2⁻ᵃ·min(⌊x·2ᵃ + ½⌋, A) where that is above 0, else 0.
+/// The steps of an [`Activation::Stepped`](crate::activation::Activation::Stepped): y = 2⁻ᵃ·min(⌊max(x, 0)·2ᵃ + ½⌋, A).
 ///
-/// Steps have no slope; backward takes that of the ramp they stand for, 1 where 0 < y < A·2⁻ᵃ and else 0 (the
-/// straight-through estimator). Each value also adds `price`·y to the loss, weighted by the
-/// [number of positions that read it](crate::denoiser::Example::hidden_weight): a unit that helps little ends at 0, and
-/// zeros cost no time.
+/// Steps have no slope. Backward takes the slope of the ramp they stand for (the straight-through estimator): 1 if 0 < y <
+/// A·2⁻ᵃ, else 0. Each value also adds `price`·y to the loss, weighted by the [number of positions that read
+/// it](crate::denoiser::Example::hidden_weight). Units of little use then end at 0, and zeros cost no time.
 ///
 /// Source: Y. Bengio, N. Léonard, A. Courville, "Estimating or Propagating Gradients Through Stochastic Neurons for
-/// Conditional Computation", 2013; X. Glorot, A. Bordes, Y. Bengio, "Deep Sparse Rectifier Neural Networks", 2011, for the
-/// price.
+/// Conditional Computation", 2013; for the price, X. Glorot, A. Bordes, Y. Bengio, "Deep Sparse Rectifier Neural Networks",
+/// 2011.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Steps {
-    /// a, at most 16.
+    /// The exponent a of a step 2⁻ᵃ, at most 16.
     pub exponent: u8,
-    /// A.
+    /// The largest value A, in steps.
     pub largest: u8,
-    /// What a hidden value of 1 costs a text, in nats.
+    /// Price of a hidden value of 1, in nats of a text's loss.
     pub price: f64,
 }
 
 impl Steps {
-    /// 2ᵃ, and A.
+    /// 2ᵃ and A.
     #[inline(always)]
     fn scale<R: Real>(self) -> (R, R) {
         let steps = 1_u32.wrapping_shl(u32::from(self.exponent));
@@ -44,8 +43,9 @@ pub(crate) fn stepped_forward<R: Real>(steps: Steps, x: &mut [R]) {
     }
 }
 
-/// d_x_dl = d_y_dl + weight_l·price where 0 < y_dl < A·2⁻ᵃ, else 0, in place. Forward was
-/// `y_i = 2⁻ᵃ·min(⌊max(x_i, 0)·2ᵃ + ½⌋, A)`.
+/// d_x_dl = d_y_dl + weight_l·price where 0 < y_dl < A·2⁻ᵃ, else 0, in place.
+///
+/// Forward was y_i = 2⁻ᵃ·min(⌊max(x_i, 0)·2ᵃ + ½⌋, A).
 #[expect(clippy::indexing_slicing, reason = "i is below all lengths")]
 #[inline(always)]
 pub(crate) fn stepped_backward<R: Real>(steps: Steps, y: &[R], d_y: &mut [R], weights: &[R]) {
@@ -61,7 +61,7 @@ pub(crate) fn stepped_backward<R: Real>(steps: Steps, y: &[R], d_y: &mut [R], we
     }
 }
 
-/// x_i = the nearest step of a residual stream in integers, halves up, within its ends.
+/// Rounds each x_i to the nearest step of a residual stream in integers, halves up, and clamps it to the stream's ends.
 #[inline(always)]
 pub(crate) fn hold<R: Real>(x: &mut [R]) {
     let steps = R::of(f64::from(1_u32 << STREAM));
@@ -69,7 +69,7 @@ pub(crate) fn hold<R: Real>(x: &mut [R]) {
     for x in x {
         let held = if *x > least { *x } else { least };
         let held = if held < most { held } else { most };
-        // Counted from the least, none is below 0, and to drop the fraction is to round down.
+        // Relative to the least, no number is below 0, so that truncation rounds down.
         *x = ((held - least) * steps + R::of(0.5)).truncate() / steps + least;
     }
 }

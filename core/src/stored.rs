@@ -1,10 +1,10 @@
-//! Tensors of integers as a model file stores them: codes without sign, in rows of whole or half bytes.
+//! Integer tensors in a model file: unsigned codes, in rows of bytes or half bytes.
 
 use crate::dtype::Dtype;
 use crate::tensor::product;
 
 impl Dtype {
-    /// The code of 0.
+    /// The code of the weight 0.
     pub const fn zero(self) -> u8 {
         match self {
             Self::Int8 => 128,
@@ -13,11 +13,12 @@ impl Dtype {
         }
     }
 
-    /// Row `number` of a tensor with rows of `length` weights: where its whole bytes begin, how many they are, and where its
-    /// last weight lies if that is half a byte.
+    /// The place of row `number` in a tensor with rows of `length` weights: start and number of its whole bytes, and the half
+    /// byte of its last weight, if any.
     ///
-    /// An odd row of nibbles has ⌊length/2⌋ whole bytes. Rows 2i and 2i + 1 lie as: the bytes of row 2i; a byte with the last
-    /// weight of row 2i in its low half and that of row 2i + 1 in its high half; the bytes of row 2i + 1.
+    /// An odd row of half bytes has ⌊length/2⌋ whole bytes. Rows 2i and 2i + 1 are stored as the bytes of row 2i, a shared
+    /// byte, and the bytes of row 2i + 1. The shared byte has the last weight of row 2i in its low half and that of row 2i +
+    /// 1 in its high half.
     #[inline(always)]
     pub const fn row(self, number: usize, length: usize) -> (usize, usize, Option<Nibble>) {
         let bytes = length.wrapping_mul(self.bits()) >> 3;
@@ -32,63 +33,62 @@ impl Dtype {
     }
 }
 
-/// The place of half a byte.
+/// The place of a half byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Nibble {
-    /// The byte.
+    /// Index of the byte.
     pub byte: usize,
-    /// Whether it is the high half.
+    /// Whether the weight is in the high half.
     pub high: bool,
 }
 
-/// What an integer tensor does in its network.
+/// The use of an integer tensor in its network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// A table of rows that symbols add to a hidden layer.
+    /// Rows that symbols add to a hidden layer.
     Lookup,
-    /// A table of rows that a residual stream begins with.
+    /// Rows with which a residual stream begins.
     Embedding,
-    /// The bias of a hidden layer.
+    /// Bias of a hidden layer.
     HiddenBias,
-    /// A bias that is added to a residual stream.
+    /// Bias added to a residual stream.
     StreamBias,
-    /// A matrix that multiplies hidden values, stored with the hidden units outermost: the last two dimensions change places
-    /// with respect to training.
+    /// Matrix that multiplies hidden values. The hidden units are outermost: the last two dimensions of training are swapped.
     Product,
-    /// The bias of the scores.
+    /// Bias of the scores.
     ScoreBias,
 }
 
-/// A tensor of integers in a model file.
+/// An integer tensor in a model file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoredTensor {
     /// Name in reports.
     pub name: &'static str,
     /// Dimensions, outermost first, row-major.
     pub dimensions: &'static [usize],
-    /// How its numbers are stored.
+    /// Storage format.
     pub dtype: Dtype,
-    /// What it does.
+    /// Use in the network.
     pub role: Role,
 }
 
 impl StoredTensor {
-    /// Its dtype and dimensions.
+    /// Dtype and dimensions.
     pub(crate) const fn stored(&self) -> (Dtype, &'static [usize]) {
         (self.dtype, self.dimensions)
     }
 
-    /// How many bytes it takes.
+    /// The length in bytes.
     pub const fn bytes(&self) -> usize {
         self.dtype.bytes(self.numbers())
     }
 
-    /// How many numbers it holds: the product of its dimensions.
+    /// The number of elements: the product of the dimensions.
     pub const fn numbers(&self) -> usize {
         product(self.dimensions)
     }
 
-    /// The length of a row, the last dimension.
+    /// The length of a row: the last dimension.
     pub const fn row(&self) -> usize {
         match self.dimensions {
             [.., row] => *row,
@@ -97,17 +97,15 @@ impl StoredTensor {
     }
 }
 
-/// How many bytes `tensors` take together.
+/// The length of all `tensors` in bytes.
 pub const fn total_bytes(tensors: &[StoredTensor]) -> usize {
-    let (mut sum, mut rest) = (0usize, tensors);
-    while let [first, tail @ ..] = rest {
-        sum = sum.saturating_add(first.bytes());
-        rest = tail;
+    match tensors {
+        [first, rest @ ..] => total_bytes(rest).saturating_add(first.bytes()),
+        [] => 0,
     }
-    sum
 }
 
-/// How many bytes tensor `number` of `tensors` takes; 0 past the last.
+/// The length of tensor `number` of `tensors` in bytes; 0 past the last.
 pub(crate) const fn bytes_of(tensors: &[StoredTensor], number: usize) -> usize {
     match (tensors, number) {
         ([tensor, ..], 0) => tensor.bytes(),

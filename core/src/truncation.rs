@@ -1,4 +1,4 @@
-//! A categorical distribution without the unlikely: top-k and top-p.
+//! A categorical distribution cut to its likeliest symbols: top-k and top-p.
 //!
 //! Source: A. Fan et al., "Hierarchical Neural Story Generation", 2018 (top-k); A. Holtzman et al., "The Curious Case of Neural
 //! Text Degeneration", 2020 (top-p).
@@ -6,18 +6,13 @@
 use crate::categorical::{SymbolSet, Weights, numbered};
 
 impl<const V: usize> Weights<V> {
-    /// These weights without the unlikely: only the `top_k` likeliest symbols, and of those only as many as it takes, the
-    /// likeliest first, to hold `top_p`/65536 of the probability. Equals are taken in the order of the symbols.
+    /// Sets the weights of unlikely symbols to 0.
     ///
-    /// At least the likeliest stays; 256 and 65536 keep all.
-    pub fn truncated(mut self, top_k: u16, top_p: u32) -> Self {
-        self.truncate(top_k, top_p);
-        self
-    }
-
-    /// [`truncated`](Self::truncated), in place.
+    /// The `top_k` likeliest symbols are kept, and of these, the likeliest first, only enough to hold `top_p`/65536 of the
+    /// probability. Equals are taken in the order of the symbols. The likeliest symbol always stays. 256 and 65536 keep every
+    /// symbol.
     #[inline(never)]
-    pub(crate) fn truncate(&mut self, top_k: u16, top_p: u32) {
+    pub fn truncate(&mut self, top_k: u16, top_p: u32) {
         let all = u64::from(self.total).saturating_mul(u64::from(top_p));
         let (mut kept, mut total) = (SymbolSet::EMPTY, 0_u32);
         for count in 0..V {

@@ -96,7 +96,7 @@ pub(crate) enum Verb {
 
 #[derive(Args)]
 pub(crate) struct TrainOptions {
-    /// List in UTF-8 or marked UTF-16, one example a line, of which every tenth is held out; - is stdin
+    /// List in UTF-8 or marked UTF-16, one example a line, every tenth held out; - is stdin
     /// [default: data/names.txt]
     #[arg(long, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,

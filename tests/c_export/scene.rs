@@ -96,7 +96,9 @@ where
     let mut payload = vec![0; <M::Integers<P> as IntegerModel<L, V>>::BYTES];
     quantise::quantise(tensors, &parameters, &scales, &mut payload);
     let mut bytes = Vec::new();
-    let written: Result<(), ()> = write_integers::<M::Integers<P>, L, V, ()>(
+    let written: Result<(), ()> = write_integers(
+        &<M::Integers<P> as IntegerModel<L, V>>::SHAPE,
+        tensors,
         Alphabet::new(alphabet).unwrap(),
         Lengths::new(lengths).unwrap(),
         &scales,

@@ -82,7 +82,7 @@ impl Case {
         };
         let lengths: Vec<[u8; 4]> = (0..L as u32).map(|length| (3 * length).to_le_bytes()).collect();
         let (alphabet, lengths) = (Alphabet::new(alphabet).unwrap(), Lengths::new(&lengths).unwrap());
-        write_integers::<I, L, V, _>(alphabet, lengths, &self.scales, &self.payload, sink).unwrap();
+        write_integers(&I::SHAPE, I::TENSORS, alphabet, lengths, &self.scales, &self.payload, sink).unwrap();
         bytes
     }
 }

@@ -1,4 +1,4 @@
-//! Gives the linker the memory of the chip: that of the emulated one, or the file that the variable `MEMORY` names.
+//! Gives the linker the memory of the chip: of the emulated one, or the file that the variable `MEMORY` names.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ fn main() {
         (_, Ok("thumbv6m-none-eabi")) => include_str!("memory/microbit.x").to_owned(),
         (_, Ok("thumbv7m-none-eabi" | "thumbv7em-none-eabihf")) => include_str!("memory/mps2.x").to_owned(),
         (_, Ok("riscv32imac-unknown-none-elf")) => include_str!("memory/fe310.x").to_owned(),
-        // Another chip: its memory goes into memory/ and its target here.
+        // Put the memory of another chip into memory/, and its target here.
         _ => return,
     };
     let folder = std::env::var("OUT_DIR").expect("cargo sets it");

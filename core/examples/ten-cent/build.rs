@@ -1,13 +1,13 @@
 //! Gives the linker the memory of the chip, and the program its model.
 //!
-//! The model file is checked here, when the program is built, and only its tensors, its characters and its table of lengths go to the chip:
-//! the code that would check it there takes as much flash as a third of the model.
+//! The model file is checked here, when the program is built. Only its tensors, characters and table of lengths go to the
+//! chip. Code to check it there would take a third of the model's flash.
 
 use std::path::Path;
 
 use micro_diffusion::file::ModelFile;
 
-/// The model: any of the type that `main.rs` names.
+/// The model file; any of the type that `main.rs` names.
 const MODEL: &str = "../../../data/convolution-chip-int4.mdm";
 
 fn main() {
@@ -23,7 +23,7 @@ fn main() {
     };
     write("tensors.bin", file.payload());
     write("lengths.bin", file.lengths().counts().as_flattened());
-    // Each character in UTF-8, filled up with zeros.
+    // Each character in UTF-8, padded with zeros.
     let characters = file.alphabet().characters().chars().map(|character| {
         let mut bytes = [0; 4];
         character.encode_utf8(&mut bytes);

@@ -185,7 +185,7 @@ fn integer_file<I: IntegerModel<L, V>, const L: usize, const V: usize>(
     let mut bytes = Vec::new();
     let Language { alphabet, lengths } = language;
     let sink = appends_to(&mut bytes);
-    let Ok(()) = write_integers::<I, L, V, Infallible>(alphabet, lengths, scales, payload, sink);
+    let Ok(()) = write_integers(&I::SHAPE, I::TENSORS, alphabet, lengths, scales, payload, sink);
     bytes
 }
 

@@ -1,7 +1,7 @@
-//! What depends on the board: where the program starts, what it prints to, and how it ends.
+//! Parts that depend on the board: the program's start, its output and its end.
 //!
-//! Everything goes through the debugger (semihosting), which QEMU and probe-rs both serve. On a board of its own, replace
-//! [`print`] by the display or the serial port, and [`exit`] by whatever comes after the names.
+//! All output goes through the debugger (semihosting), which QEMU and probe-rs both serve. On your own board, replace
+//! [`print`] by the display or the serial port, and [`exit`] by the code that follows the names.
 
 use semihosting::process;
 use semihosting::sys::arm_compat::sys_writec;
@@ -11,7 +11,7 @@ pub use cortex_m_rt::entry;
 #[cfg(target_arch = "riscv32")]
 pub use riscv_rt::entry;
 
-/// Shows `text`.
+/// Prints `text`.
 pub fn print(text: &str) {
     text.bytes().for_each(sys_writec);
 }
@@ -21,14 +21,14 @@ pub fn exit(code: i32) -> ! {
     process::exit(code)
 }
 
-/// No panic can be reached in what samples. If you add code that can, this says so.
+/// Reports a panic; sampling reaches none, but code that you add may.
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo) -> ! {
     print("panic\n");
     exit(1)
 }
 
-/// A bus error, an undefined instruction, a stack that ran out of memory.
+/// Reports a bus error, an undefined instruction, or a stack that ran out of memory.
 #[cfg(target_arch = "arm")]
 #[cortex_m_rt::exception]
 unsafe fn HardFault(_: &cortex_m_rt::ExceptionFrame) -> ! {
@@ -36,7 +36,7 @@ unsafe fn HardFault(_: &cortex_m_rt::ExceptionFrame) -> ! {
     exit(1)
 }
 
-/// The same on RISC-V.
+/// Reports an exception on RISC-V.
 #[cfg(target_arch = "riscv32")]
 #[unsafe(export_name = "ExceptionHandler")]
 fn exception(_: &riscv_rt::TrapFrame) -> ! {

@@ -1,7 +1,7 @@
 //! Names on a microcontroller, unmasked before your eyes.
 //!
-//! The model lies in flash and is read where it lies; nothing is allocated, no float is computed. The same seed gives the
-//! same names as `micro-diffusion sample --model data/names-int4.mdm --seed 1 --num 5 --trace` on a desktop.
+//! The model is read in place from flash; no memory is allocated, and no float computed. A seed gives the names of
+//! `micro-diffusion sample --model data/names-int4.mdm --seed 1 --num 5 --trace` on a desktop.
 
 #![no_std]
 #![no_main]
@@ -11,20 +11,23 @@ mod names;
 
 use micro_diffusion::prelude::*;
 
-/// The model, and its type: the perceptron, of 12 positions and 26 symbols, with 4-bit weights.
+/// The model and its type: the perceptron of 12 positions and 26 symbols, with 4-bit weights.
 #[cfg(not(any(feature = "int8", feature = "own")))]
 static MODEL: &[u8] = include_bytes!("../../../../data/names-int4.mdm");
 #[cfg(not(any(feature = "int8", feature = "own")))]
 type Network = Integers<Perceptron, Int4, 12, 26>;
 
-/// The same with 8-bit weights: `cargo run --release --features int8`.
+/// The model with 8-bit weights: `cargo run --release --features int8`.
 #[cfg(feature = "int8")]
 static MODEL: &[u8] = include_bytes!("../../../../data/names-int8.mdm");
 #[cfg(feature = "int8")]
 type Network = Integers<Perceptron, Int8, 12, 26>;
 
-/// A model of your own list, by its whole path: `MODEL=/home/ann/runs/cities/model.int8.mdm cargo run --release --features own`.
-/// Its type is the network and the room that `train` said, here convolution-medium 16 × 64, with the weights that `export` made.
+/// A model of your own list, by its absolute path: `MODEL=/home/ann/runs/cities/model.int8.mdm cargo run --release --features
+/// own`.
+///
+/// The type names the network and the room that `train` reported, here convolution-medium 16 × 64, and the weights that
+/// `export` made.
 #[cfg(feature = "own")]
 static MODEL: &[u8] = include_bytes!(env!("MODEL"));
 #[cfg(feature = "own")]
@@ -40,7 +43,7 @@ fn main() -> ! {
 }
 
 fn run() -> Result<(), Error> {
-    // Checked once, from end to end; after this nothing can fail.
+    // Checks the file once; afterwards nothing can fail.
     let file = ModelFile::parse(MODEL)?;
     let mut memory = Network::MEMORY;
     let mut denoiser = Network::denoiser(file.integers::<Network, _, _>()?, &mut memory);

@@ -1,17 +1,17 @@
-//! Drawing names, one letter after the other, with every state shown.
+//! Draws names, one letter after the other, and shows every state.
 
 use micro_diffusion::prelude::*;
 
 use crate::board::print;
 
-/// Any number, for names of your own: a clock, a counter kept in flash, or what the chip's random number generator says.
+/// Any number gives names of your own: a clock, a counter in flash, or the chip's random number generator.
 const SEED: u64 = 1;
 const NAMES: u32 = 5;
 
-/// How names are drawn; see `Order` for the others.
+/// Settings of the draw; see `Order` for other orders.
 const SETTINGS: Settings = Settings::new(Order::Random, Temperature::from_milli(680));
 
-/// Draws and shows names by the `denoiser` of the model in `file`.
+/// Draws and shows names, by the `denoiser` of the model in `file`.
 pub fn unmask<const L: usize, const V: usize>(
     denoiser: &mut impl Denoiser<L, V>,
     file: &ModelFile,
@@ -30,7 +30,7 @@ pub fn unmask<const L: usize, const V: usize>(
     Ok(())
 }
 
-/// One state of a name: `_` is a mask.
+/// Prints one state of a name; `_` is a mask.
 fn show(symbols: &[Option<u8>], alphabet: Alphabet) {
     for symbol in symbols {
         let character = symbol.map_or('_', |symbol| alphabet.character(symbol).unwrap_or('?'));

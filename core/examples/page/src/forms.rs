@@ -1,4 +1,4 @@
-//! The forms of a pattern, as the command line finds and draws them.
+//! Forms of a pattern, found and drawn as on the command line.
 
 use micro_diffusion::denoiser::Denoiser;
 use micro_diffusion::file::ModelFile;
@@ -7,23 +7,23 @@ use micro_diffusion::form::{Form, leaves_all_open};
 use micro_diffusion::pattern::{MOST_PLACEMENTS, PatternError, cumulate, drawn_form, each_form, placements, shortest};
 use micro_diffusion::rng::Stream;
 
-/// The forms that texts can have, each once and in ascending order; none for any text.
+/// The forms of texts, each once and in ascending order; none if any text will do.
 pub struct Forms<const L: usize> {
     forms: [Form<L>; MOST_PLACEMENTS],
-    /// The share of the texts that have each or one before it.
+    /// Cumulated shares: of texts that have each form or an earlier one.
     shares: [f64; MOST_PLACEMENTS],
     count: usize,
 }
 
 impl<const L: usize> Forms<L> {
-    /// Those of any text.
+    /// Forms that allow any text.
     pub const ANY: Self =
         Self { forms: [Form::any(0); MOST_PLACEMENTS], shares: [0.0; MOST_PLACEMENTS], count: 0 };
 
-    /// Becomes those of `pattern`, an empty one for any text, and returns how many they are.
+    /// Finds the forms of `pattern` and returns their number; an empty pattern allows any text.
     ///
     /// # Errors
-    /// What is wrong with the pattern; `None` where it can be placed in too many ways. The forms are then those of any text.
+    /// The fault of the pattern, or `None` if it has too many placements. The forms then allow any text.
     pub(crate) fn place<const V: usize>(
         &mut self,
         pattern: &str,
@@ -47,7 +47,7 @@ impl<const L: usize> Forms<L> {
         each_form(pattern, alphabet, letters..=longest, |form| self.insert(form))?;
         let (forms, shares) = (self.forms.iter().take(self.count), &mut self.shares);
         for (form, share) in forms.zip(shares.iter_mut()) {
-            // One form alone is certain.
+            // A single form is certain.
             *share = if self.count == 1 {
                 0.0
             } else {
@@ -59,7 +59,7 @@ impl<const L: usize> Forms<L> {
         Ok(self.count)
     }
 
-    /// Puts `form` in its place, if it is new.
+    /// Inserts `form` in its place, if it is new.
     fn insert(&mut self, form: Form<L>) {
         let known = self.forms.get(..self.count).unwrap_or(&[]);
         if let Err(place) = known.binary_search(&form)
@@ -73,7 +73,7 @@ impl<const L: usize> Forms<L> {
         }
     }
 
-    /// The form of the text whose own stream is `stream`.
+    /// Draws the form of a text by `stream`, the text's own stream.
     pub(crate) fn draw(&self, file: &ModelFile, stream: Stream) -> Form<L> {
         match self.shares.get(..self.count) {
             Some(shares) if !shares.is_empty() => {

@@ -1,10 +1,10 @@
-//! What runs in the page that `micro-diffusion export --format html` writes.
+//! The program in the page that `micro-diffusion export --format html` writes.
 //!
-//! A page has one model, and the module of its room: [`room`] makes a program that draws from every network with that room, with
-//! 8-bit or 4-bit weights. A page and its module exchange whole numbers, never an address, and nothing is allocated:
+//! A page has one model, and the module of its room: [`room`] makes a program that draws from every network with that room,
+//! with 8-bit or 4-bit weights. A page and its module exchange integers, never an address, and nothing is allocated:
 //!
 //! 1. [`give`](Arriving::give) takes the model file, four bytes at a time, and [`open`](Page::open) checks it, once.
-//! 2. [`settings`](Page::settings), [`letter`](Page::letter) and [`place`](Page::place) say how texts are drawn, and under which
+//! 2. [`settings`](Page::settings), [`letter`](Page::letter) and [`place`](Page::place) set the settings of the draw and its
 //!    pattern.
 //! 3. [`draw`](Page::draw) draws a text and keeps each of its states, which the page then reads, symbol by symbol.
 //!
@@ -31,17 +31,17 @@ pub use spin::{Mutex, MutexGuard};
 /// The longest pattern, in bytes.
 const PATTERN: usize = 1024;
 
-/// A model file that is arriving.
+/// A model file while it arrives.
 pub struct Arriving<const BYTES: usize> {
     bytes: [u8; BYTES],
     length: usize,
 }
 
 impl<const BYTES: usize> Arriving<BYTES> {
-    /// Nothing yet.
+    /// No byte yet.
     pub const NOTHING: Self = Self { bytes: [0; BYTES], length: 0 };
 
-    /// Takes the first `count` bytes of `word`; what no model of the room would have is dropped, and found when it is opened.
+    /// Takes the first `count` bytes of `word`. Bytes beyond the room's longest model are dropped, and opening then fails.
     pub fn give(&mut self, word: u32, count: u32) {
         for byte in word.to_le_bytes().into_iter().take(count as usize) {
             if let Some(slot) = self.bytes.get_mut(self.length) {
@@ -51,17 +51,17 @@ impl<const BYTES: usize> Arriving<BYTES> {
         }
     }
 
-    /// What has arrived.
+    /// The bytes that have arrived.
     pub fn bytes(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or(&[])
     }
 }
 
-/// Calls a function with the denoiser of a model file; false where the file is of another network.
+/// Calls a function with the denoiser of a model file; false if the file holds another network.
 pub type With<const L: usize, const V: usize> =
     fn(&ModelFile<'static>, &mut dyn FnMut(&mut dyn Denoiser<L, V>)) -> bool;
 
-/// Calls `work` with the denoiser of `file` if that is an `I`.
+/// Calls `work` with the denoiser of `file` if the file holds an `I`.
 pub fn with<I: IntegerModel<L, V>, const L: usize, const V: usize>(
     file: &ModelFile<'static>,
     work: &mut dyn FnMut(&mut dyn Denoiser<L, V>),
@@ -72,7 +72,7 @@ pub fn with<I: IntegerModel<L, V>, const L: usize, const V: usize>(
     true
 }
 
-/// What a page asks, and what it reads of the last text.
+/// The settings and the pattern of a page, and its last text.
 pub struct Page<const L: usize, const V: usize> {
     with: With<L, V>,
     file: Option<ModelFile<'static>>,
@@ -82,7 +82,7 @@ pub struct Page<const L: usize, const V: usize> {
 }
 
 impl<const L: usize, const V: usize> Page<L, V> {
-    /// A page without a model, whose denoiser `with` will give.
+    /// A page without a model; `with` will give the model's denoiser.
     pub const fn new(with: With<L, V>) -> Self {
         Self {
             with,
@@ -93,7 +93,7 @@ impl<const L: usize, const V: usize> Page<L, V> {
         }
     }
 
-    /// Opens a model file: 0 where it is one of this room, else 1.
+    /// Opens a model file: 0 if it is one of this room, else 1.
     pub fn open(&mut self, bytes: &'static [u8]) -> u32 {
         self.file = ModelFile::parse(bytes).ok().filter(|file| (self.with)(file, &mut |_| ()));
         u32::from(self.file.is_none())
@@ -106,8 +106,9 @@ impl<const L: usize, const V: usize> Page<L, V> {
         character.map_or(0, u32::from)
     }
 
-    /// Sets the order (0 random, 1 confidence), the temperature (the bits of an f64) and the seed, each of the two in
-    /// halves, the low one first; 1 where one of them is none.
+    /// Sets the order (0 random, 1 confidence), the temperature (the bits of an f64) and the seed; 1 if one is invalid.
+    ///
+    /// Temperature and seed each come in two halves, the low half first.
     pub fn settings(&mut self, order: u32, temperature: [u32; 2], seed: [u32; 2]) -> u32 {
         let whole = |[low, high]: [u32; 2]| u64::from(high) << 32 | u64::from(low);
         let order = match order {
@@ -125,13 +126,13 @@ impl<const L: usize, const V: usize> Page<L, V> {
         self.pattern.clear();
     }
 
-    /// Adds the character with this code `point` to the pattern; 1 where it is none, or there is no room for it.
+    /// Adds the character with the code `point` to the pattern; 1 if there is no such character, or no room for it.
     pub fn letter(&mut self, point: u32) -> u32 {
         let added = char::from_u32(point).and_then(|character| self.pattern.push(character).ok());
         u32::from(added.is_none())
     }
 
-    /// Makes `forms` those of the pattern, an empty one for any text; as many as it has, or what is wrong with it:
+    /// Sets `forms` to those of the pattern and returns their number, or a fault. An empty pattern allows any text.
     ///
     /// | number | what is wrong |
     /// |---|---|
@@ -155,8 +156,9 @@ impl<const L: usize, const V: usize> Page<L, V> {
         }
     }
 
-    /// Draws text number `number` in one of the `forms` into `trace`; the number of its states, from all masks on, or 0 where there
-    /// is no model. Where `looking`, the distributions are kept too.
+    /// Draws text number `number` in one of the `forms` into `trace`. Returns the number of its states, or 0 without a model.
+    ///
+    /// The first state is all masks. Keeps the distributions too if `looking`.
     pub fn draw(&self, forms: &Forms<L>, trace: &mut Trace<L, V>, number: u32, looking: bool) -> u32 {
         let Some(file) = self.file else { return 0 };
         let stream = Stream::of_text(self.seed, number);
@@ -170,7 +172,7 @@ impl<const L: usize, const V: usize> Page<L, V> {
     }
 }
 
-/// The program of a page with a model of one of these networks, in the room of `$positions` and `$symbols`.
+/// Makes the program of a page with a model of one of these networks, in the room of `$positions` and `$symbols`.
 #[macro_export]
 macro_rules! room {
     ($positions:literal, $symbols:literal: $($network:ty),*) => {
@@ -185,13 +187,13 @@ macro_rules! room {
                 longest = if payloads[index] > longest { payloads[index] } else { longest };
                 index += 1;
             }
-            // With the header: an alphabet of at most 4 bytes a character, and the tables.
+            // Includes the header: an alphabet of at most 4 bytes a character, and the tables.
             longest + 1024 + 4 * (L + V)
         };
 
         static ARRIVING: Mutex<Arriving<BYTES>> = Mutex::new(Arriving::NOTHING);
         static PAGE: Mutex<Page<L, V>> = Mutex::new(Page::new(with_any));
-        // Apart, since they begin as zeros, which the module then need not hold.
+        // Apart from the page: these begin as zeros, which the module then need not store.
         static FORMS: Mutex<Forms<L>> = Mutex::new(Forms::ANY);
         static TRACE: Mutex<Trace<L, V>> = Mutex::new(Trace::EMPTY);
 
@@ -209,7 +211,7 @@ macro_rules! room {
 
         #[unsafe(no_mangle)]
         extern "C" fn open() -> u32 {
-            // The file stays for good; a page has one.
+            // The file is never freed; a page has one.
             let arrived: &'static Arriving<BYTES> = match ARRIVING.try_lock() {
                 Some(arriving) => MutexGuard::leak(arriving),
                 None => return 1,
@@ -264,7 +266,7 @@ macro_rules! room {
     };
 }
 
-/// All that [`room`] names.
+/// Items that [`room`] names.
 pub mod names {
     pub use micro_diffusion::config::{Convolution, ConvolutionChip, ConvolutionMedium, ConvolutionSmall, Perceptron, PerceptronSmall, Residual};
     pub use micro_diffusion::denoiser::Denoiser;
@@ -275,7 +277,7 @@ pub mod names {
     pub use crate::{Arriving, Forms, Mutex, MutexGuard, Page, Trace, with};
 }
 
-/// Ends the program. Nothing is known that could lead here.
+/// Ends the program; no known input leads here.
 #[cfg(target_family = "wasm")]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo) -> ! {

@@ -1,4 +1,4 @@
-//! The states of a text from masks on, and what the model thought of each masked position.
+//! States of a text from masks on, and the model's predictions for masked positions.
 
 use micro_diffusion::categorical::{SymbolSet, Temperature, Weights};
 use micro_diffusion::denoiser::{Denoiser, Score};
@@ -7,12 +7,12 @@ use micro_diffusion::schedule::linear_remaining;
 
 /// A text of at most `L` symbols of `V`, state by state.
 ///
-/// The first state is the masks; each that follows is what a step made of the one before.
+/// The first state is all masks; a step makes each state from the one before.
 pub struct Trace<const L: usize, const V: usize> {
     length: usize,
-    /// The states but the last, each with what led to the next.
+    /// All states but the last, each with the predictions that led to the next.
     steps: [Step<L, V>; L],
-    /// How many steps there are.
+    /// The number of steps.
     count: usize,
     last: [Option<u8>; L],
 }
@@ -25,7 +25,7 @@ struct Step<const L: usize, const V: usize> {
 }
 
 impl<const L: usize, const V: usize> Trace<L, V> {
-    /// Of no text.
+    /// The trace of no text.
     pub const EMPTY: Self = Self {
         length: 0,
         steps: [Step { symbols: [None; L], shares: [[0; V]; L] }; L],
@@ -33,7 +33,7 @@ impl<const L: usize, const V: usize> Trace<L, V> {
         last: [None; L],
     };
 
-    /// Becomes that of a text of `length` before it is drawn.
+    /// Starts the trace of a text of `length`.
     pub(crate) fn clear(&mut self, length: usize) {
         (self.length, self.count) = (length, 0);
     }
@@ -64,17 +64,17 @@ impl<const L: usize, const V: usize> Trace<L, V> {
         self.last = symbols_of(sampler);
     }
 
-    /// How many states there are.
+    /// The number of states.
     pub(crate) fn states(&self) -> u32 {
         number(self.count.saturating_add(1))
     }
 
-    /// How many symbols the text has.
+    /// The number of symbols of the text.
     pub fn length(&self) -> u32 {
         number(self.length)
     }
 
-    /// The symbol at `position` of `state`, from 1; 0 is a mask.
+    /// The symbol at `position` of `state`, counted from 1; 0 is a mask.
     pub fn symbol(&self, state: u32, position: u32) -> u32 {
         let step = self.steps.get(..self.count).and_then(|steps| steps.get(state as usize));
         let symbols = step.map_or(&self.last, |step| &step.symbols);
@@ -82,7 +82,8 @@ impl<const L: usize, const V: usize> Trace<L, V> {
         symbol.map_or(0, |symbol| u32::from(symbol).saturating_add(1))
     }
 
-    /// The probability in 1/65535 of `symbol`, from 0, at `position` in the step after `state`; 0 where nothing was asked.
+    /// The probability of `symbol`, from 0, at `position` in the step after `state`, in units of 1/65535; 0 if it was not
+    /// computed.
     pub fn share(&self, state: u32, position: u32, symbol: u32) -> u32 {
         let step = self.steps.get(..self.count).and_then(|steps| steps.get(state as usize));
         let shares = step.and_then(|step| step.shares.get(position as usize));
@@ -102,7 +103,7 @@ fn number(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-/// A denoiser, with the text that it was evaluated on: a step may hide a letter first.
+/// A denoiser, and the text of its last evaluation: a step may hide a letter first.
 struct Seen<'a, const L: usize, const V: usize> {
     denoiser: &'a mut dyn Denoiser<L, V>,
     now: [Option<u8>; L],
@@ -110,7 +111,7 @@ struct Seen<'a, const L: usize, const V: usize> {
 }
 
 impl<const L: usize, const V: usize> Seen<'_, L, V> {
-    /// Writes the probabilities of the masked ones of the first `length` positions, as of the last evaluation.
+    /// Writes the last evaluation's probabilities at masked positions among the first `length`.
     fn look(
         &self,
         length: usize,

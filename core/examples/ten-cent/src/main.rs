@@ -1,7 +1,7 @@
 //! Names on a ten-cent chip, the CH32V003 class: RV32EC, 16 KB of flash, 2 KB of memory, no multiplier.
 //!
-//! The same sampler and the same network as everywhere else, only smaller. What the chip lacks of instructions, the core
-//! does without: sums of shifted rows take the place of products. The model file is checked when the program is built.
+//! Sampler and network are those of every other chip, only smaller. The core needs no multiplication: sums of shifted rows
+//! replace products. The model file is checked when the program is built.
 
 #![no_std]
 #![no_main]
@@ -11,26 +11,26 @@ use core::arch::{asm, global_asm};
 use micro_diffusion::integer::Scales;
 use micro_diffusion::prelude::*;
 
-/// The model: 4-bit weights, and 4 residual convolutions of width 30 and 5 taps.
+/// The type of the model: 4-bit weights, and 4 residual convolutions of width 30 and 5 taps.
 static TENSORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tensors.bin"));
-/// How many of the texts that trained it have each length.
+/// The number of training texts of each length.
 static LENGTHS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/lengths.bin"));
 const SCALES: Scales = include!(concat!(env!("OUT_DIR"), "/scales.rs"));
-/// The characters that the model was trained on: each in UTF-8, filled up with zeros.
+/// The characters of the training texts, each in UTF-8, padded with zeros.
 static CHARACTERS: &[[u8; 4]] = &include!(concat!(env!("OUT_DIR"), "/characters.rs"));
 type Network = Integers<ConvolutionChip, Int4, L, V>;
 const L: usize = 16;
 const V: usize = 26;
 
-/// Any number, for names of your own.
+/// Any number gives names of your own.
 const SEED: u64 = 1;
 const NAMES: u32 = 20;
 const SETTINGS: Settings = Settings::new(Order::Random, Temperature::from_milli(680));
-/// At any position any symbol that the model was trained on.
+/// Any symbol of the training texts may be at any position.
 static ALLOWED: [SymbolSet; 1] = [SymbolSet::first(CHARACTERS.len())];
 
-// There is nothing to copy or to clear: the stack, and on to the program. The stack is all of the memory and grows down, so
-// that beyond its end there is none: a stack too deep is a fault and overwrites nothing.
+// No memory needs copying or clearing: set the stack and jump to the program. The stack is all of the memory and grows down,
+// with none beyond its end. A stack too deep is a fault and overwrites nothing.
 global_asm!(
     ".section .text.start, \"ax\"",
     ".option arch, +zicsr",
@@ -46,7 +46,7 @@ global_asm!(
     "j failed",
 );
 
-// The compiler calls these to copy and to fill memory. Its own are made for speed, and would take 450 bytes more.
+// The compiler calls these functions to copy and to fill memory. Its own are made for speed, and take 450 bytes more.
 global_asm!(
     ".section .text.memory, \"ax\"",
     ".global memcpy",
@@ -103,7 +103,7 @@ fn show(symbols: &[Option<u8>]) {
     }
 }
 
-/// Prints one byte through the debugger. On a board of its own: to the serial port or the display.
+/// Prints one byte through the debugger. On your own board, send it to the serial port or the display.
 fn print(byte: &u8) {
     const WRITE_CHARACTER: u32 = 3;
     semihosting(WRITE_CHARACTER, core::ptr::from_ref(byte).addr() as u32);
@@ -117,9 +117,9 @@ fn exit(success: bool) -> ! {
     loop {}
 }
 
-/// Calls the debugger: three instructions that do nothing else in this order.
+/// Calls the debugger: three instructions that in this order do nothing else.
 fn semihosting(operation: u32, argument: u32) {
-    // SAFETY: the debugger reads one byte at most, which lives, and changes a0 alone.
+    // SAFETY: the debugger reads at most one byte, which is alive, and changes a0 alone.
     unsafe {
         asm!(
             ".balign 16",

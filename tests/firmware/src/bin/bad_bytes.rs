@@ -118,7 +118,7 @@ fn small<M: Quantisable<L, 6>, P: Precision + 'static, const L: usize>() -> Opti
     let alphabet = Alphabet::new("abcde").ok()?;
     let counts: [[u8; 4]; L] = core::array::from_fn(|index| [index as u8, 0, 0, 0]);
     let lengths = Lengths::new(&counts)?;
-    write_integers::<M::Integers<P>, L, 6, _>(alphabet, lengths, &scales, payload, sink).ok()?;
+    write_integers(&M::Integers::<P>::SHAPE, tensors, alphabet, lengths, &scales, payload, sink).ok()?;
     Some(bytes)
 }
 

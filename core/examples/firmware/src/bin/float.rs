@@ -1,6 +1,6 @@
-//! The same in floating point, for chips with a float unit: `cargo run --release --bin float`.
+//! Names on a microcontroller with a float unit, in floating point: `cargo run --release --bin float`.
 //!
-//! The smallest model; with the feature `large`, and 700 KB of flash, the largest perceptron.
+//! Draws from the smallest model, or with the feature `large`, and 700 KB of flash, from the largest perceptron.
 
 #![no_std]
 #![no_main]
