@@ -23,12 +23,12 @@
 //! Source: K. He et al., "Identity Mappings in Deep Residual Networks", ECCV 2016, figure 4 (e), for the order of the parts.
 
 use crate::activation::Activation;
-use crate::denoiser::{Answers, Architecture, Example, Model, Score, Shape};
+use crate::denoiser::{Answers, Architecture, AtWork, Example, Model, Score, Shape};
 use crate::embedding::Embedding;
 use crate::kernels::Kernels;
 use crate::math::{Real, Stored};
 use crate::pack::{Pack, alone, boundary, to_scores_at, with_records, with_records_mut};
-use crate::product::{Positions, Store, width_of};
+use crate::product::{Store, width_of};
 use crate::softmax_of_maps::MOST_SYMBOLS;
 use crate::tensor::{Flat, Start, Tensor, block, hypercube, matrix, vector};
 
@@ -227,6 +227,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
 
     fn view<W: Copy>(mut flat: &[W]) -> Option<Self::View<'_, W>> {
         const { assert!(!T.is_multiple_of(2), "as many taps before a position as after it") };
+        const { assert!(L <= 256, "a byte numbers the rows of P and of Q") };
         const { assert!(V <= MOST_SYMBOLS, "cross-entropy keeps the logits of so many symbols") };
         let view = ConvolutionView {
             token: matrix(&mut flat)?,
@@ -305,12 +306,11 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
                     let Some(d) = block(layer.d_shifted, tap, D.saturating_mul(width)) else { return };
                     // Nothing reads what the last layer puts out where nothing is scored.
                     let read = pack.positions(number + 1 < N);
-                    let positions = Positions::<L>::new(width, |position| {
-                        (position + T / 2)
-                            .checked_sub(tap)
-                            .is_some_and(|from| read.as_slice().contains(&from))
-                    });
-                    kernels.product_backward_weight(positions.as_slice(), d, layer.a, out, width);
+                    let reads = |position: &usize| {
+                        (position + T / 2).checked_sub(tap).is_some_and(|from| read.contains(&from))
+                    };
+                    let positions: heapless::Vec<_, L> = (0..width).filter(reads).collect();
+                    kernels.product_backward_weight(&positions, d, layer.a, out, width);
                 }
                 4 => {
                     let Some(layer) = layer_record(part) else { return };
@@ -321,21 +321,16 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
                 5 => {
                     let scored = pack.positions(false);
                     let (d, last) = (rest.d_logits, rest.last);
-                    kernels.product_backward_weight(scored.as_slice(), d, last, out, width);
+                    kernels.product_backward_weight(&scored, d, last, out, width);
                 }
                 _ => kernels.add_bias_backward(rest.d_logits, out, width),
             }
         }
     }
 
-    fn evaluate<W: Stored<f32>, K: Kernels<f32>>(
-        kernels: K,
-        activation: Activation,
-        parameters: Self::View<'_, W>,
-        shown: &[Option<u8>],
-        memory: &mut [f32],
-    ) {
-        let (width, mut memory) = (width_of(shown.len(), L), memory);
+    fn evaluate<W: Stored<f32>, K: Kernels<f32>>(work: &mut AtWork<Self, W, K, L, V>) {
+        let &mut AtWork { kernels, activation, parameters, ref shown, ref mut memory } = work;
+        let (width, mut memory) = (width_of(shown.len(), L), &mut **memory);
         let mut part =
             |features: usize| memory.split_off_mut(..features.wrapping_mul(width)).unwrap_or_default();
         let (logits, x, a, shifted) = (part(V), part(D), part(D), part(D));
@@ -357,13 +352,10 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
     }
 
     fn scores<W: Stored<f32>, K: Kernels<f32>>(
-        _kernels: K,
-        _parameters: Self::View<'_, W>,
-        length: usize,
-        memory: &[f32],
+        work: &AtWork<Self, W, K, L, V>,
         position: usize,
         out: &mut [Score; V],
     ) {
-        to_scores_at(memory, width_of(length, L), position, out);
+        to_scores_at(work.memory, width_of(work.shown.len(), L), position, out);
     }
 }

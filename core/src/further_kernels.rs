@@ -120,16 +120,6 @@ pub trait FurtherKernels<R: Real>: Copy + Send + Sync {
         embedding::embed(tables, symbols, x, width, first);
     }
 
-    /// [`embed_backward`](crate::embedding::embed_backward).
-    fn embed_backward(self, symbols: &[Option<u8>], d: &[R], symbol: u8, d_row: &mut [R]) {
-        embedding::embed_backward(symbols, d, symbol, d_row);
-    }
-
-    /// [`embed_backward_from_end`](crate::embedding::embed_backward_from_end).
-    fn embed_backward_from_end(self, length: usize, d: &[R], d_from_end: &mut [R], features: usize) {
-        embedding::embed_backward_from_end(length, d, d_from_end, features);
-    }
-
     /// [`straight_through`](crate::rounding::straight_through).
     fn straight_through(self, grid: Grid, rounded: &mut [f32], floats: &mut [f32]) {
         rounding::straight_through(grid, rounded, floats);

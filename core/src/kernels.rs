@@ -50,11 +50,6 @@ pub trait Kernels<R: Real>: FurtherKernels<R> {
         linear::linear_backward_weight(rows, x, d_y, stride, d_weight, inputs);
     }
 
-    /// [`linear_backward_bias`](crate::linear::linear_backward_bias).
-    fn linear_backward_bias(self, rows: &[usize], d_y: &[R], d_bias: &mut [R]) {
-        linear::linear_backward_bias(rows, d_y, d_bias);
-    }
-
     /// [`add_scaled`](crate::linear::add_scaled).
     fn add_scaled(self, y: &mut [R], a: R, x: &[R]) {
         linear::add_scaled(y, a, x);

@@ -11,7 +11,8 @@
 //! ∂loss/∂b_v = ∂loss/∂y_v.
 //!
 //! **Lookup** is the dense map of a one-hot input: y = b + Σ_l table\[l\]\[symbol_l\]. A masked position is all zeros and
-//! adds nothing: its row is part of the bias.
+//! adds nothing: its row is part of the bias. A bias in turn is a table of one row, which every example reads: its gradient is
+//! that of a lookup.
 //!
 //! **Order of sums** (the same for every vector width and thread count):
 //! - a dot product keeps [`LANES`] partial sums; element i goes to lane i mod 8, in ascending order, and the lanes
@@ -316,17 +317,6 @@ fn outer_product_tiles<R: Real, const N: usize>(
         next = next.saturating_add(N);
     }
     next
-}
-
-/// d_b_v += Σ_e d_y_ev over the rows e of `rows`, in their order. Forward was `y_ev = b_v + Σ_i w_vi·x_ei`.
-///
-/// `d_y` is `[E][O]` and `d_bias` `[O]`.
-#[inline(always)]
-pub fn linear_backward_bias<R: Real>(rows: &[usize], d_y: &[R], d_bias: &mut [R]) {
-    for row in rows {
-        let Some(d_y) = block(d_y, *row, d_bias.len()) else { return };
-        add_scaled(d_bias, R::ONE, d_y);
-    }
 }
 
 /// Call inside a loop over rows: it stops LLVM from vectorising across rows.

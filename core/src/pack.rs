@@ -17,7 +17,7 @@ use crate::dropout::Dropout;
 use crate::embedding::Embedding;
 use crate::kernels::Kernels;
 use crate::math::Real;
-use crate::product::{Positions, TILE, width_of};
+use crate::product::{TILE, width_of};
 use crate::softmax::Answer;
 
 /// Examples that are computed side by side, at least one.
@@ -139,28 +139,22 @@ impl<'a, const L: usize> Pack<'a, L> {
 
     /// What each column's cross-entropy counts.
     fn weights(&self) -> [f32; L] {
-        self.columns(0.0, |_, example, position| example.weights.get(position).copied().unwrap_or(0.0))
+        self.columns(0.0, |_, example, position| example.weight(position))
     }
 
     /// The columns that the loss reads; all that hold a symbol if `everywhere`.
-    pub fn positions(&self, everywhere: bool) -> Positions<L> {
-        let weights = self.weights();
-        let scored = |column: usize| weights.get(column).is_some_and(|weight| *weight != 0.0);
-        Positions::new(self.length(), |column| everywhere || scored(column))
+    pub fn positions(&self, everywhere: bool) -> heapless::Vec<usize, L> {
+        let columns = self.weights().into_iter().enumerate().take(self.length());
+        columns.filter(|(_, weight)| everywhere || *weight != 0.0).map(|(column, _)| column).collect()
     }
 
     /// What a hidden value of each column counts where `activation` prices it, else 0; of those alone that the loss reads, unless
     /// `everywhere`.
     pub fn prices<R: Real>(&self, activation: Activation, everywhere: bool) -> [R; L] {
-        let mut prices = [R::ZERO; L];
-        for (first, example) in self.placed() {
-            let price = example.price_weight(activation);
-            let columns = prices.iter_mut().skip(first).take(example.length()).enumerate();
-            for (_, column) in columns.filter(|(position, _)| everywhere || example.is_scored(*position)) {
-                *column = price;
-            }
-        }
-        prices
+        self.columns(R::ZERO, |_, example, position| {
+            let counts = everywhere || example.is_scored(position);
+            if counts { example.price_weight(activation) } else { R::ZERO }
+        })
     }
 
     /// Which hidden values the pack goes without: those that its first example names.
@@ -200,21 +194,16 @@ impl<'a, const L: usize> Pack<'a, L> {
         out: &mut [R],
         features: usize,
     ) {
-        for (first, example) in self.placed() {
-            let d = d.get(first.saturating_mul(features)..).unwrap_or(&[]);
-            match (tensor, u8::try_from(part)) {
-                (0, Ok(symbol)) => {
-                    if example.shown().contains(&Some(symbol)) {
-                        kernels.embed_backward(example.shown(), d, symbol, out);
-                    }
-                }
-                (1, _) => {
-                    let inside = d.get(..features.saturating_mul(example.length())).unwrap_or(&[]);
-                    kernels.add_scaled(out, R::ONE, inside);
-                }
-                _ => kernels.embed_backward_from_end(example.length(), d, out, features),
+        let rows = self.columns(None, |_, example, position| match tensor {
+            0 => {
+                let symbol = example.noisy.get(position).copied().flatten()?;
+                (usize::from(symbol) == part).then_some(0)
             }
-        }
+            1 => u8::try_from(position).ok(),
+            _ => u8::try_from(example.length().wrapping_sub(position).wrapping_sub(1)).ok(),
+        });
+        let rows = rows.into_iter().enumerate().filter_map(|(column, row)| Some((column, row?)));
+        kernels.lookup_backward(&rows.collect::<heapless::Vec<_, L>>(), d, out, features);
     }
 
     /// Turns the logits `z`, `[V][W]`, into their gradients, and gives each example's loss, both by the `answers` of the pack.

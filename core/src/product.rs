@@ -74,37 +74,6 @@ pub const fn width_of(length: usize, most: usize) -> usize {
     if width < most { width } else { most }
 }
 
-/// Some of at most `L` positions, in ascending order.
-#[derive(Clone, Copy, Debug)]
-pub struct Positions<const L: usize> {
-    /// The first `count` are those.
-    list: [usize; L],
-    count: usize,
-}
-
-impl<const L: usize> Positions<L> {
-    /// Those of the first `width` that `chosen` says yes to.
-    #[inline(always)]
-    pub fn new(width: usize, chosen: impl Fn(usize) -> bool) -> Self {
-        let mut positions = Self { list: [0; L], count: 0 };
-        for position in 0..width {
-            if let Some(slot) = positions.list.get_mut(positions.count)
-                && chosen(position)
-            {
-                *slot = position;
-                positions.count = positions.count.wrapping_add(1);
-            }
-        }
-        positions
-    }
-
-    /// The positions, for [`product_backward_weight`].
-    #[inline(always)]
-    pub fn as_slice(&self) -> &[usize] {
-        self.list.get(..self.count).unwrap_or(&[])
-    }
-}
-
 /// y_ol = Σ_i w_oi·x_il, i ascending, stored as `store` says.
 ///
 /// `w` is `[O][I]`, `x` `[I][L]` and `y` `[O][L]`, with `width` = L.

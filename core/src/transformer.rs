@@ -30,7 +30,7 @@ use core::ops::Range;
 
 use crate::activation::Activation;
 use crate::attention::Heads;
-use crate::denoiser::{Answers, Architecture, Example, Model, Score, Shape};
+use crate::denoiser::{Answers, Architecture, AtWork, Example, Model, Score, Shape};
 use crate::embedding::Embedding;
 use crate::kernels::Kernels;
 use crate::math::{Real, Stored};
@@ -472,7 +472,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
                 for (pack, record) in all() {
                     let (scored, width) = (pack.positions(false), pack.width());
                     let (d, normed) = (record.d_logits, record.normed);
-                    kernels.product_backward_weight(scored.as_slice(), d, normed, out, width);
+                    kernels.product_backward_weight(&scored, d, normed, out, width);
                 }
             }
             _ => {
@@ -494,20 +494,15 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
                         _ => (map(record.hidden, part % 4), record.between),
                     };
                     let positions = pack.positions(everywhere);
-                    kernels.product_backward_weight(positions.as_slice(), y, x, out, width);
+                    kernels.product_backward_weight(&positions, y, x, out, width);
                 }
             }
         }
     }
 
-    fn evaluate<W: Stored<f32>, C: Kernels<f32>>(
-        kernels: C,
-        _activation: Activation,
-        parameters: Self::View<'_, W>,
-        shown: &[Option<u8>],
-        memory: &mut [f32],
-    ) {
-        let (width, mut memory, texts) = (width_of(shown.len(), L), memory, alone::<L>(shown.len()));
+    fn evaluate<W: Stored<f32>, C: Kernels<f32>>(work: &mut AtWork<Self, W, C, L, V>) {
+        let &mut AtWork { kernels, parameters, ref shown, ref mut memory, .. } = work;
+        let (width, mut memory, texts) = (width_of(shown.len(), L), &mut **memory, alone::<L>(shown.len()));
         let sizes = (Self::heads(width), texts.get(..width).unwrap_or(&texts));
         let mut part =
             |features: usize| memory.split_off_mut(..features.wrapping_mul(width)).unwrap_or_default();
@@ -530,14 +525,11 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
     }
 
     fn scores<W: Stored<f32>, C: Kernels<f32>>(
-        _kernels: C,
-        _parameters: Self::View<'_, W>,
-        length: usize,
-        memory: &[f32],
+        work: &AtWork<Self, W, C, L, V>,
         position: usize,
         out: &mut [Score; V],
     ) {
-        to_scores_at(memory, width_of(length, L), position, out);
+        to_scores_at(work.memory, width_of(work.shown.len(), L), position, out);
     }
 }
 

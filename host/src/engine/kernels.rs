@@ -73,8 +73,6 @@ macro_rules! each_kernel {
                         linear::lookup_backward(shown, d_y, d_table, width);
                     fn linear_forward [W] (weight: &[W], bias: &[W], rows: &[usize], x: &[f32], y: &mut [f32]) =
                         linear::linear_forward(weight, bias, rows, x, y);
-                    fn linear_backward_bias (rows: &[usize], d_y: &[f32], d_bias: &mut [f32]) =
-                        linear::linear_backward_bias(rows, d_y, d_bias);
                     fn add_scaled (y: &mut [f32], a: f32, x: &[f32]) = linear::add_scaled(y, a, x);
                     fn activation_forward (activation: Activation, x: &mut [f32]) = Activation::forward(activation, x);
                     fn activation_backward (activation: Activation, y: &[f32], d_y: &mut [f32], weights: &[f32]) =
@@ -119,10 +117,6 @@ macro_rules! each_kernel {
                     fn embed [W] (
                         tables: Embedding<W>, symbols: &[Option<u8>], x: &mut [f32], width: usize, first: usize
                     ) = embedding::embed(tables, symbols, x, width, first);
-                    fn embed_backward (symbols: &[Option<u8>], d: &[f32], symbol: u8, d_row: &mut [f32]) =
-                        embedding::embed_backward(symbols, d, symbol, d_row);
-                    fn embed_backward_from_end (length: usize, d: &[f32], d_from_end: &mut [f32], features: usize) =
-                        embedding::embed_backward_from_end(length, d, d_from_end, features);
                     fn straight_through (grid: Grid, rounded: &mut [f32], floats: &mut [f32]) =
                         rounding::straight_through(grid, rounded, floats);
                 }

@@ -256,9 +256,8 @@ impl Share<'_> {
     /// Adds b and the rows of the tables to `hidden`.
     fn look_up<const L: usize>(&self, examples: &[Example<L>], hidden: &mut [f32]) {
         let lengths = self.lengths.as_ref().map(|lengths| &*lengths.parameters.weights);
-        let tables: Vec<(usize, &[f32])> =
-            self.tables.iter().map(|(position, table)| (*position, &*table.parameters.weights)).collect();
-        mlp::look_up(Vectorised, lengths, &tables, examples, hidden);
+        let tables = self.tables.iter().map(|(position, table)| (*position, &*table.parameters.weights));
+        mlp::look_up(Vectorised, lengths, tables, examples, hidden);
     }
 
     /// Updates the rows of the table, and b.
