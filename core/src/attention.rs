@@ -20,7 +20,7 @@
 
 use core::ops::Range;
 
-use crate::linear::{LANES, lanes, lanes_mut, row_by_row};
+use crate::linear::{LANES, for_each_tile, lanes, lanes_mut, row_by_row};
 use crate::math::Real;
 use crate::product::{Store, TILE, product, product_transposed, transpose_square};
 use crate::tensor::{block, block_mut};
@@ -97,58 +97,43 @@ fn multiply<R: Real>(x: &mut [R], a: R) {
 }
 
 /// x_ij becomes e^x_ij / Σ_i' e^x_i'j for the queries j of `text`, and 0 for the others; `x` is `[I][W]`, with `width` = W.
-#[inline(always)]
-fn softmax_of_lanes<R: Real>(x: &mut [R], width: usize, text: Range<usize>) {
-    let (whole, eights) = (width.saturating_sub(width % TILE), width.saturating_sub(width % LANES));
-    for first in (0..whole).step_by(TILE) {
-        softmax_of_some::<R, TILE>(x, width, first, &text);
-    }
-    for first in (whole..eights).step_by(LANES) {
-        softmax_of_some::<R, LANES>(x, width, first, &text);
-    }
-    for lane in eights..width {
-        softmax_of_some::<R, 1>(x, width, lane, &text);
-    }
-}
-
-/// [`softmax_of_lanes`] for the `N` lanes j from `first` on.
 #[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
-fn softmax_of_some<R: Real, const N: usize>(x: &mut [R], width: usize, first: usize, text: &Range<usize>) {
-    let mut largest = [R::NEG_INFINITY; N];
-    let mut place = first;
-    while let Some(x) = lanes::<R, N>(x, place) {
+fn softmax_of_lanes<R: Real>(x: &mut [R], width: usize, text: Range<usize>) {
+    for_each_tile!(first, N in [width / TILE; TILE], [width % TILE / LANES; LANES], [width % LANES; 1] => {
+        let mut largest = [R::NEG_INFINITY; N];
+        for x in x.chunks_exact(width) {
+            let Some(x) = lanes::<R, N>(x, first) else { return };
+            for lane in 0..N {
+                largest[lane] = if x[lane] > largest[lane] { x[lane] } else { largest[lane] };
+            }
+        }
+        let mut total = [R::ZERO; N];
+        for x in x.chunks_exact_mut(width) {
+            let Some(x) = lanes_mut::<R, N>(x, first) else { return };
+            row_by_row();
+            for lane in 0..N {
+                x[lane] = (x[lane] - largest[lane]).exp();
+                total[lane] += x[lane];
+            }
+        }
+        for total in &mut total {
+            *total = R::ONE / *total;
+        }
+        // Apart from the division, which is then of whole registers.
         for lane in 0..N {
-            largest[lane] = if x[lane] > largest[lane] { x[lane] } else { largest[lane] };
+            if !text.contains(&first.wrapping_add(lane)) {
+                total[lane] = R::ZERO;
+            }
         }
-        place = place.saturating_add(width);
-    }
-    let (mut total, mut place) = ([R::ZERO; N], first);
-    while let Some(x) = lanes_mut::<R, N>(x, place) {
-        row_by_row();
-        for lane in 0..N {
-            x[lane] = (x[lane] - largest[lane]).exp();
-            total[lane] += x[lane];
+        for x in x.chunks_exact_mut(width) {
+            let Some(x) = lanes_mut::<R, N>(x, first) else { return };
+            row_by_row();
+            for lane in 0..N {
+                x[lane] = x[lane] * total[lane];
+            }
         }
-        place = place.saturating_add(width);
-    }
-    for total in &mut total {
-        *total = R::ONE / *total;
-    }
-    // Apart from the division, which is then of whole registers.
-    for lane in 0..N {
-        if !text.contains(&first.wrapping_add(lane)) {
-            total[lane] = R::ZERO;
-        }
-    }
-    let mut place = first;
-    while let Some(x) = lanes_mut::<R, N>(x, place) {
-        row_by_row();
-        for lane in 0..N {
-            x[lane] = x[lane] * total[lane];
-        }
-        place = place.saturating_add(width);
-    }
+    });
 }
 
 /// Turns `query`, `key` and `value` into their gradients, head by head.
@@ -188,40 +173,26 @@ pub fn attention_backward<R: Real>(
 }
 
 /// Turns `d`, ∂loss/∂p, into ∂loss/∂s; both are `[L][L]`, with `width` = L. Forward was `p_ij = e^s_ij / Σ_i' e^s_i'j`.
-#[inline(always)]
-fn softmax_of_lanes_backward<R: Real>(share: &[R], d: &mut [R], width: usize) {
-    let (whole, eights) = (width.saturating_sub(width % TILE), width.saturating_sub(width % LANES));
-    for first in (0..whole).step_by(TILE) {
-        softmax_of_some_backward::<R, TILE>(share, d, width, first);
-    }
-    for first in (whole..eights).step_by(LANES) {
-        softmax_of_some_backward::<R, LANES>(share, d, width, first);
-    }
-    for lane in eights..width {
-        softmax_of_some_backward::<R, 1>(share, d, width, lane);
-    }
-}
-
-/// [`softmax_of_lanes_backward`] for the `N` lanes j from `first` on.
 #[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
-fn softmax_of_some_backward<R: Real, const N: usize>(share: &[R], d: &mut [R], width: usize, first: usize) {
-    let (mut mean, mut place) = ([R::ZERO; N], first);
-    while let (Some(p), Some(d)) = (lanes::<R, N>(share, place), lanes::<R, N>(d, place)) {
-        for lane in 0..N {
-            mean[lane] += p[lane] * d[lane];
+fn softmax_of_lanes_backward<R: Real>(share: &[R], d: &mut [R], width: usize) {
+    for_each_tile!(first, N in [width / TILE; TILE], [width % TILE / LANES; LANES], [width % LANES; 1] => {
+        let mut mean = [R::ZERO; N];
+        for (p, d) in share.chunks_exact(width).zip(d.chunks_exact(width)) {
+            let (Some(p), Some(d)) = (lanes::<R, N>(p, first), lanes::<R, N>(d, first)) else { return };
+            for lane in 0..N {
+                mean[lane] += p[lane] * d[lane];
+            }
         }
-        place = place.saturating_add(width);
-    }
-    let mut place = first;
-    while let (Some(p), Some(d)) = (lanes::<R, N>(share, place), lanes_mut::<R, N>(d, place)) {
-        row_by_row();
-        // By value, the form in which the compiler keeps a row in vector registers.
-        let mut row = *d;
-        for lane in 0..N {
-            row[lane] = p[lane] * (row[lane] - mean[lane]);
+        for (p, d) in share.chunks_exact(width).zip(d.chunks_exact_mut(width)) {
+            let (Some(p), Some(d)) = (lanes::<R, N>(p, first), lanes_mut::<R, N>(d, first)) else { return };
+            row_by_row();
+            // By value, the form in which the compiler keeps a row in vector registers.
+            let mut row = *d;
+            for lane in 0..N {
+                row[lane] = p[lane] * (row[lane] - mean[lane]);
+            }
+            *d = row;
         }
-        *d = row;
-        place = place.saturating_add(width);
-    }
+    });
 }

@@ -65,6 +65,20 @@ macro_rules! for_each_row {
 }
 pub(crate) use for_each_row;
 
+/// Does the block for each tile of some rows or lanes: first as many as `$count` says of the first `$size`, then of the next.
+/// To the block, `$first` is where its tile begins and `$N` how long it is, a constant.
+macro_rules! for_each_tile {
+    ($first:ident, $N:ident in $([$count:expr; $size:expr]),* => $body:block) => {
+        let mut $first = 0_usize;
+        $(for _ in 0..$count {
+            const $N: usize = $size;
+            $body
+            $first = $first.saturating_add($N);
+        })*
+    };
+}
+pub(crate) use for_each_tile;
+
 /// sums + a·x. By value, the form in which the compiler keeps the sums in vector registers.
 #[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
@@ -136,32 +150,14 @@ pub fn linear_forward<R: Real, W: Stored<R>>(weight: &[W], bias: &[W], rows: &[u
     let [many, few, single] = tiles::<MANY>(outputs);
     for row in rows {
         let (Some(x), Some(y)) = (block(x, *row, inputs), block_mut(y, *row, outputs)) else { return };
-        let next = dot_tiles::<R, W, MANY>(0, many, weight, bias, x, y);
-        let next = dot_tiles::<R, W, FEW>(next, few, weight, bias, x, y);
-        dot_tiles::<R, W, 1>(next, single, weight, bias, x, y);
+        for_each_tile!(output, N in [many; MANY], [few; FEW], [single; 1] => {
+            let Some(weight) = weight.get(output.saturating_mul(inputs)..) else { return };
+            let (Some(bias), Some(y)) = (lanes::<W, N>(bias, output), lanes_mut::<R, N>(y, output)) else {
+                return;
+            };
+            dots(weight, bias, x, y);
+        });
     }
-}
-
-/// [`linear_forward`] of one row for the outputs of `tiles` tiles of `N` from output `first` on; returns the output behind them.
-#[inline(always)]
-fn dot_tiles<R: Real, W: Stored<R>, const N: usize>(
-    first: usize,
-    tiles: usize,
-    weight: &[W],
-    bias: &[W],
-    x: &[R],
-    y: &mut [R],
-) -> usize {
-    let mut next = first;
-    for _ in 0..tiles {
-        let Some(weight) = weight.get(next.saturating_mul(x.len())..) else { return next };
-        let (Some(bias), Some(y)) = (lanes::<W, N>(bias, next), lanes_mut::<R, N>(y, next)) else {
-            return next;
-        };
-        dots(weight, bias, x, y);
-        next = next.saturating_add(N);
-    }
-    next
 }
 
 /// d_x_ei += Σ_v d_y_ev·w_vi, v ascending, of each row e of `rows`. Forward was `y_ev = b_v + Σ_i w_vi·x_ei`.
@@ -248,6 +244,7 @@ pub(crate) const fn tiles<const MANY: usize>(rows: usize) -> [usize; 3] {
 }
 
 /// d_w_vi += Σ_e d_y_ev·x_ei over the rows x_e of `xs` and d_y_e of `d_ys`, in their order.
+#[expect(clippy::indexing_slicing, reason = "output < N")]
 #[inline(always)]
 fn outer_products<R: Real>(xs: &[&[R]], d_ys: &[&[R]], d_weight: &mut [R], inputs: usize) {
     let outputs = d_weight.len().checked_div(inputs).unwrap_or(0);
@@ -262,9 +259,27 @@ fn outer_products<R: Real>(xs: &[&[R]], d_ys: &[&[R]], d_weight: &mut [R], input
             *chunk = x;
         }
         let Some(chunks) = chunks.get(..xs.len()) else { return };
-        let next = outer_product_tiles::<R, MANY>(0, many, chunks, d_ys, d_weight, (inputs, column));
-        let next = outer_product_tiles::<R, FEW>(next, few, chunks, d_ys, d_weight, (inputs, column));
-        outer_product_tiles::<R, 1>(next, single, chunks, d_ys, d_weight, (inputs, column));
+        for_each_tile!(first, N in [many; MANY], [few; FEW], [single; 1] => {
+            let place = |output: usize| first.wrapping_add(output).wrapping_mul(inputs).wrapping_add(column);
+            let mut sums = [[R::ZERO; CHUNK]; N];
+            for_each_row!(output < N {
+                let Some(d_weight) = lanes(d_weight, place(output)) else { return };
+                sums[output] = *d_weight;
+            });
+            for (x, d_y) in chunks.iter().zip(d_ys) {
+                let Some(d_y) = lanes::<R, N>(d_y, first) else { return };
+                // Loaded once for all outputs.
+                let x = **x;
+                for_each_row!(output < N {
+                    row_by_row();
+                    sums[output] = plus_scaled(sums[output], d_y[output], &x);
+                });
+            }
+            for_each_row!(output < N {
+                let Some(d_weight) = lanes_mut(d_weight, place(output)) else { return };
+                *d_weight = sums[output];
+            });
+        });
     }
     if whole == inputs {
         return;
@@ -278,45 +293,6 @@ fn outer_products<R: Real>(xs: &[&[R]], d_ys: &[&[R]], d_weight: &mut [R], input
             place = place.saturating_add(inputs);
         }
     }
-}
-
-/// [`outer_products`] for the outputs of `tiles` tiles of `N` from output `first` on, and the chunk of inputs from `column` on;
-/// returns the output behind them.
-#[expect(clippy::indexing_slicing, reason = "output < N")]
-#[inline(always)]
-fn outer_product_tiles<R: Real, const N: usize>(
-    first: usize,
-    tiles: usize,
-    chunks: &[&[R; CHUNK]],
-    d_ys: &[&[R]],
-    d_weight: &mut [R],
-    (inputs, column): (usize, usize),
-) -> usize {
-    let mut next = first;
-    for _ in 0..tiles {
-        let place = |output: usize| next.wrapping_add(output).wrapping_mul(inputs).wrapping_add(column);
-        let mut sums = [[R::ZERO; CHUNK]; N];
-        for_each_row!(output < N {
-            let Some(d_weight) = lanes(d_weight, place(output)) else { return next };
-            sums[output] = *d_weight;
-        });
-        for (index, x) in chunks.iter().enumerate() {
-            let Some(d_y) = d_ys.get(index) else { return next };
-            let Some(d_y) = lanes::<R, N>(d_y, next) else { return next };
-            // Loaded once for all outputs.
-            let x = **x;
-            for_each_row!(output < N {
-                row_by_row();
-                sums[output] = plus_scaled(sums[output], d_y[output], &x);
-            });
-        }
-        for_each_row!(output < N {
-            let Some(d_weight) = lanes_mut(d_weight, place(output)) else { return next };
-            *d_weight = sums[output];
-        });
-        next = next.saturating_add(N);
-    }
-    next
 }
 
 /// Call inside a loop over rows: it stops LLVM from vectorising across rows.

@@ -20,7 +20,7 @@
 //!
 //! Source: the tile is that of K. Goto and R. van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008.
 
-use crate::linear::{LANES, for_each_row, lanes, lanes_mut, plus_scaled, row_by_row, tiles};
+use crate::linear::{LANES, for_each_row, for_each_tile, lanes, lanes_mut, plus_scaled, row_by_row, tiles};
 use crate::math::{Real, Stored};
 use crate::tensor::first_rows;
 
@@ -66,6 +66,20 @@ macro_rules! for_width {
     };
 }
 
+/// [`for_each_tile`] of `$rows` rows in as few tiles as registers allow at `$width`, which is a constant where it is [`LANES`].
+macro_rules! for_each_tile_of_rows {
+    ($row:ident, $N:ident in $rows:expr, $width:ident => $body:block) => {
+        if $width == LANES {
+            let $width = LANES;
+            let [many, few, single] = tiles::<NARROW_ROWS>($rows);
+            for_each_tile!($row, $N in [many; NARROW_ROWS], [few; FEW_NARROW_ROWS], [single; 1] => $body);
+        } else {
+            let [many, few, single] = tiles::<ROWS>($rows);
+            for_each_tile!($row, $N in [many; ROWS], [few; FEW_ROWS], [single; 1] => $body);
+        }
+    };
+}
+
 /// Positions that are computed for `length` of them, of a text or of several side by side, at most `most`: whole registers of [`LANES`] numbers.
 ///
 /// Those past the text's end are 0 where anything reads them, and so are the gradients of what is there.
@@ -79,41 +93,13 @@ pub const fn width_of(length: usize, most: usize) -> usize {
 /// `w` is `[O][I]`, `x` `[I][L]` and `y` `[O][L]`, with `width` = L.
 #[inline(always)]
 pub fn product<R: Real, W: Stored<R>>(w: &[W], x: &[R], y: &mut [R], width: usize, store: Store) {
-    let outputs = y.len().checked_div(width).unwrap_or(0);
-    if width == LANES {
-        let [many, few, single] = tiles::<NARROW_ROWS>(outputs);
-        let next = product_rows::<R, W, NARROW_ROWS>(0, many, w, x, y, LANES, store);
-        let next = product_rows::<R, W, FEW_NARROW_ROWS>(next, few, w, x, y, LANES, store);
-        product_rows::<R, W, 1>(next, single, w, x, y, LANES, store);
-    } else {
-        let [many, few, single] = tiles::<ROWS>(outputs);
-        let next = product_rows::<R, W, ROWS>(0, many, w, x, y, width, store);
-        let next = product_rows::<R, W, FEW_ROWS>(next, few, w, x, y, width, store);
-        product_rows::<R, W, 1>(next, single, w, x, y, width, store);
-    }
-}
-
-/// The rows of `tiles` tiles of `N` rows from row `first` on; returns the row behind them.
-#[inline(always)]
-fn product_rows<R: Real, W: Stored<R>, const N: usize>(
-    first: usize,
-    tiles: usize,
-    w: &[W],
-    x: &[R],
-    y: &mut [R],
-    width: usize,
-    store: Store,
-) -> usize {
-    let inputs = x.len().checked_div(width).unwrap_or(0);
-    let mut row = first;
-    for _ in 0..tiles {
-        let Some(w) = w.get(row.wrapping_mul(inputs)..) else { return row };
-        let Some(rows) = first_rows::<W, N>(w, inputs) else { return row };
-        let Some(y) = y.get_mut(row.wrapping_mul(width)..) else { return row };
+    let [inputs, outputs] = [x.len(), y.len()].map(|len| len.checked_div(width).unwrap_or(0));
+    for_each_tile_of_rows!(row, N in outputs, width => {
+        let Some(w) = w.get(row.wrapping_mul(inputs)..) else { return };
+        let Some(rows) = first_rows::<W, N>(w, inputs) else { return };
+        let Some(y) = y.get_mut(row.wrapping_mul(width)..) else { return };
         columns(Rows(rows), x, y, width, store);
-        row = row.saturating_add(N);
-    }
-    row
+    });
 }
 
 /// y_il = Σ_o w_oi·x_ol, o ascending, stored as `store` says: the [`product`] with the transposed matrix.
@@ -122,38 +108,10 @@ fn product_rows<R: Real, W: Stored<R>, const N: usize>(
 #[inline(always)]
 pub fn product_transposed<R: Real, W: Stored<R>>(w: &[W], x: &[R], y: &mut [R], width: usize, store: Store) {
     let inputs = y.len().checked_div(width).unwrap_or(0);
-    if width == LANES {
-        let [many, few, single] = tiles::<NARROW_ROWS>(inputs);
-        let next = transposed_rows::<R, W, NARROW_ROWS>(0, many, w, x, y, LANES, store);
-        let next = transposed_rows::<R, W, FEW_NARROW_ROWS>(next, few, w, x, y, LANES, store);
-        transposed_rows::<R, W, 1>(next, single, w, x, y, LANES, store);
-    } else {
-        let [many, few, single] = tiles::<ROWS>(inputs);
-        let next = transposed_rows::<R, W, ROWS>(0, many, w, x, y, width, store);
-        let next = transposed_rows::<R, W, FEW_ROWS>(next, few, w, x, y, width, store);
-        transposed_rows::<R, W, 1>(next, single, w, x, y, width, store);
-    }
-}
-
-/// [`product_transposed`] for the rows of `tiles` tiles of `N` rows of y from row `first` on; returns the row behind them.
-#[inline(always)]
-fn transposed_rows<R: Real, W: Stored<R>, const N: usize>(
-    first: usize,
-    tiles: usize,
-    w: &[W],
-    x: &[R],
-    y: &mut [R],
-    width: usize,
-    store: Store,
-) -> usize {
-    let inputs = y.len().checked_div(width).unwrap_or(0);
-    let mut row = first;
-    for _ in 0..tiles {
-        let Some(y) = y.get_mut(row.wrapping_mul(width)..) else { return row };
+    for_each_tile_of_rows!(row, N in inputs, width => {
+        let Some(y) = y.get_mut(row.wrapping_mul(width)..) else { return };
         columns::<_, _, _, N>(Columns { w, first: row, stride: inputs }, x, y, width, store);
-        row = row.saturating_add(N);
-    }
-    row
+    });
 }
 
 /// The weights of a tile of `N` rows: for each term of the sums one weight a row.
@@ -219,17 +177,9 @@ fn columns<'a, R: Real, W: Stored<R> + 'a, T: Weights<'a, W, N>, const N: usize>
     width: usize,
     store: Store,
 ) {
-    let whole = width.saturating_sub(width % TILE);
-    for first in (0..whole).step_by(TILE) {
-        store_tile(tile::<R, W, T, N, TILE>(weights, x, width, first), y, width, first, store);
-    }
-    let eights = width.saturating_sub(width % LANES);
-    for first in (whole..eights).step_by(LANES) {
-        store_tile(tile::<R, W, T, N, LANES>(weights, x, width, first), y, width, first, store);
-    }
-    for lane in eights..width {
-        store_tile(tile::<R, W, T, N, 1>(weights, x, width, lane), y, width, lane, store);
-    }
+    for_each_tile!(first, S in [width / TILE; TILE], [width % TILE / LANES; LANES], [width % LANES; 1] => {
+        store_tile(tile::<R, W, T, N, S>(weights, x, width, first), y, width, first, store);
+    });
 }
 
 /// Σ_s weights(s)_n·x_sl for the `WIDTH` lanes l from `first` on.
@@ -301,84 +251,54 @@ pub fn product_backward_weight<R: Real>(
     width: usize,
 ) {
     for_width!(width: {
-        let outputs = d_y.len().checked_div(width).unwrap_or(0);
+        let [inputs, outputs] = [x.len(), d_y.len()].map(|len| len.checked_div(width).unwrap_or(0));
         let [many, few, single] = tiles::<ROWS>(outputs);
-        let next = weight_rows::<R, ROWS>(0, many, positions, d_y, x, d_w, width);
-        let next = weight_rows::<R, FEW_ROWS>(next, few, positions, d_y, x, d_w, width);
-        weight_rows::<R, 1>(next, single, positions, d_y, x, d_w, width);
+        for_each_tile!(row, N in [many; ROWS], [few; FEW_ROWS], [single; 1] => {
+            let Some(d_y) = d_y.get(row.wrapping_mul(width)..) else { return };
+            let Some(rows) = first_rows::<R, N>(d_y, width).map(Rows) else { return };
+            let Some(d_w) = d_w.get_mut(row.wrapping_mul(inputs)..) else { return };
+            let (tiles, fours, single) = (inputs / TILE, inputs % TILE / FEW, inputs % FEW);
+            for_each_tile!(input, S in [tiles; TILE], [fours; FEW], [single; 1] => {
+                let Some(x) = x.get(input.wrapping_mul(width)..) else { return };
+                let Some(sums) = weight_tile::<R, N, S>(positions, rows, x, width) else { return };
+                store_tile(sums, d_w, inputs, input, Store::Add);
+            });
+        });
     });
 }
 
-/// [`product_backward_weight`] for the rows of `tiles` tiles of `N` rows from row `first` on; returns the row behind them.
-#[inline(always)]
-fn weight_rows<R: Real, const N: usize>(
-    first: usize,
-    tiles: usize,
-    positions: &[usize],
-    d_y: &[R],
-    x: &[R],
-    d_w: &mut [R],
-    width: usize,
-) -> usize {
-    let inputs = x.len().checked_div(width).unwrap_or(0);
-    let mut row = first;
-    for _ in 0..tiles {
-        let Some(d_y) = d_y.get(row.wrapping_mul(width)..) else { return row };
-        let Some(rows) = first_rows::<R, N>(d_y, width) else { return row };
-        let rows = Rows(rows);
-        let Some(d_w) = d_w.get_mut(row.wrapping_mul(inputs)..) else { return row };
-        let (blocks, few) = (inputs / TILE, inputs % TILE / FEW);
-        let next = weight_blocks::<R, N, TILE>(0, blocks, positions, rows, x, d_w, (inputs, width));
-        let next = weight_blocks::<R, N, FEW>(next, few, positions, rows, x, d_w, (inputs, width));
-        weight_blocks::<R, N, 1>(next, inputs.saturating_sub(next), positions, rows, x, d_w, (inputs, width));
-        row = row.saturating_add(N);
-    }
-    row
-}
-
-/// [`product_backward_weight`] for the tile `d_y` of `N` rows, and `blocks` blocks of `WIDTH` inputs, of `inputs`, from input
-/// `first` on; returns the input behind them.
+/// Σ_l d_y_ol·x_il over the `positions` l, for the `N` rows o of a tile of d_y and the `S` inputs i with which `x` begins, with
+/// `width` = L.
 #[expect(clippy::indexing_slicing, reason = "row < N")]
 #[inline(always)]
-fn weight_blocks<R: Real, const N: usize, const WIDTH: usize>(
-    first: usize,
-    blocks: usize,
+fn weight_tile<R: Real, const N: usize, const S: usize>(
     positions: &[usize],
     d_y: Rows<R, N>,
     x: &[R],
-    d_w: &mut [R],
-    (inputs, width): (usize, usize),
-) -> usize {
-    let mut input = first;
-    for _ in 0..blocks {
-        let Some(x) = x.get(input.wrapping_mul(width)..) else { return input };
-        let Some(x) = x.as_chunks::<WIDTH>().0.get(..width) else { return input };
-        let mut sums = [[R::ZERO; WIDTH]; N];
-        // All positions go eight at a time, without a question whether there is another.
-        let whole = if positions.len() == width { width.saturating_sub(width % RUN) } else { 0 };
-        for first in (0..whole).step_by(RUN) {
-            let (Some(x), Some(d_y)) = (lanes::<_, RUN>(x, first), d_y.run(first)) else { return input };
-            for position in 0..RUN {
-                let x = x[position];
-                for_each_row!(row < N {
-                    row_by_row();
-                    sums[row] = plus_scaled(sums[row], d_y[row][position], &x);
-                });
-            }
-        }
-        for position in positions.get(whole..).unwrap_or(&[]) {
-            let (Some(x), Some(weights)) = (x.get(*position), d_y.of(*position)) else { return input };
-            // Loaded once for all rows.
-            let x = *x;
+    width: usize,
+) -> Option<[[R; S]; N]> {
+    let x = x.as_chunks::<S>().0.get(..width)?;
+    let mut sums = [[R::ZERO; S]; N];
+    // All positions go eight at a time, without a question whether there is another.
+    let whole = if positions.len() == width { width.saturating_sub(width % RUN) } else { 0 };
+    for first in (0..whole).step_by(RUN) {
+        let (x, d_y) = (lanes::<_, RUN>(x, first)?, d_y.run(first)?);
+        for position in 0..RUN {
+            let x = x[position];
             for_each_row!(row < N {
                 row_by_row();
-                sums[row] = plus_scaled(sums[row], weights[row].real(), &x);
+                sums[row] = plus_scaled(sums[row], d_y[row][position], &x);
             });
         }
-        store_tile(sums, d_w, inputs, input, Store::Add);
-        input = input.saturating_add(WIDTH);
     }
-    input
+    for position in positions.get(whole..)? {
+        let (x, weights) = (*x.get(*position)?, d_y.of(*position)?);
+        for_each_row!(row < N {
+            row_by_row();
+            sums[row] = plus_scaled(sums[row], weights[row].real(), &x);
+        });
+    }
+    Some(sums)
 }
 
 /// y = x with each block of [`TILE`] features, `x[i][l]`, then each of [`FEW`], as the same numbers with the positions
