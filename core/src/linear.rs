@@ -151,7 +151,7 @@ pub fn linear_forward<R: Real, W: Stored<R>>(weight: &[W], bias: &[W], rows: &[u
     for row in rows {
         let (Some(x), Some(y)) = (block(x, *row, inputs), block_mut(y, *row, outputs)) else { return };
         for_each_tile!(output, N in [many; MANY], [few; FEW], [single; 1] => {
-            let Some(weight) = weight.get(output.saturating_mul(inputs)..) else { return };
+            let Some(weight) = weight.get(output.saturating_mul(x.len())..) else { return };
             let (Some(bias), Some(y)) = (lanes::<W, N>(bias, output), lanes_mut::<R, N>(y, output)) else {
                 return;
             };
@@ -266,7 +266,8 @@ fn outer_products<R: Real>(xs: &[&[R]], d_ys: &[&[R]], d_weight: &mut [R], input
                 let Some(d_weight) = lanes(d_weight, place(output)) else { return };
                 sums[output] = *d_weight;
             });
-            for (x, d_y) in chunks.iter().zip(d_ys) {
+            for (index, x) in chunks.iter().enumerate() {
+                let Some(d_y) = d_ys.get(index) else { return };
                 let Some(d_y) = lanes::<R, N>(d_y, first) else { return };
                 // Loaded once for all outputs.
                 let x = **x;

@@ -67,7 +67,8 @@ pub(crate) fn look_up_text<'a, R: Real, W: Stored<R> + 'a, K: Kernels<R>, const 
 ) {
     let row = lengths.and_then(|lengths| block(lengths, shown.len().saturating_sub(1), hidden.len()));
     if let Some(row) = row {
-        hidden.iter_mut().zip(row).for_each(|(hidden, b)| *hidden = b.real());
+        hidden.fill(R::ZERO);
+        kernels.lookup_forward(&[row], hidden);
     }
     let mut rows = heapless::Vec::<&[W], L>::new();
     for (position, table) in tables {

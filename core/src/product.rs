@@ -93,8 +93,9 @@ pub const fn width_of(length: usize, most: usize) -> usize {
 /// `w` is `[O][I]`, `x` `[I][L]` and `y` `[O][L]`, with `width` = L.
 #[inline(always)]
 pub fn product<R: Real, W: Stored<R>>(w: &[W], x: &[R], y: &mut [R], width: usize, store: Store) {
-    let [inputs, outputs] = [x.len(), y.len()].map(|len| len.checked_div(width).unwrap_or(0));
+    let outputs = y.len().checked_div(width).unwrap_or(0);
     for_each_tile_of_rows!(row, N in outputs, width => {
+        let inputs = x.len().checked_div(width).unwrap_or(0);
         let Some(w) = w.get(row.wrapping_mul(inputs)..) else { return };
         let Some(rows) = first_rows::<W, N>(w, inputs) else { return };
         let Some(y) = y.get_mut(row.wrapping_mul(width)..) else { return };
@@ -109,6 +110,7 @@ pub fn product<R: Real, W: Stored<R>>(w: &[W], x: &[R], y: &mut [R], width: usiz
 pub fn product_transposed<R: Real, W: Stored<R>>(w: &[W], x: &[R], y: &mut [R], width: usize, store: Store) {
     let inputs = y.len().checked_div(width).unwrap_or(0);
     for_each_tile_of_rows!(row, N in inputs, width => {
+        let inputs = y.len().checked_div(width).unwrap_or(0);
         let Some(y) = y.get_mut(row.wrapping_mul(width)..) else { return };
         columns::<_, _, _, N>(Columns { w, first: row, stride: inputs }, x, y, width, store);
     });
@@ -251,7 +253,8 @@ pub fn product_backward_weight<R: Real>(
     width: usize,
 ) {
     for_width!(width: {
-        let [inputs, outputs] = [x.len(), d_y.len()].map(|len| len.checked_div(width).unwrap_or(0));
+        let inputs = x.len().checked_div(width).unwrap_or(0);
+        let outputs = d_y.len().checked_div(width).unwrap_or(0);
         let [many, few, single] = tiles::<ROWS>(outputs);
         for_each_tile!(row, N in [many; ROWS], [few; FEW_ROWS], [single; 1] => {
             let Some(d_y) = d_y.get(row.wrapping_mul(width)..) else { return };
