@@ -27,7 +27,7 @@ use crate::denoiser::{Answers, Architecture, AtWork, Example, Model, Score, Shap
 use crate::embedding::Embedding;
 use crate::kernels::Kernels;
 use crate::math::{Real, Stored};
-use crate::pack::{Pack, alone, boundary, to_scores_at, with_records, with_records_mut};
+use crate::pack::{Pack, boundary, to_scores_at, with_records, with_records_mut};
 use crate::product::{Store, width_of};
 use crate::softmax_of_maps::MOST_SYMBOLS;
 use crate::tensor::{Flat, Start, Tensor, block, hypercube, matrix, vector};
@@ -173,7 +173,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         for ((tap, w), shifted) in weight.iter().enumerate().zip(d_shifted.chunks_exact_mut(d.len().max(1))) {
             // What a shift by j − r brings in, the shift by r − j takes back.
             let back = (T.saturating_sub(1).saturating_sub(tap), T >> 1);
-            kernels.shift(d, back, shifted, width, texts.get(..width).unwrap_or(&texts));
+            kernels.shift(d, back, shifted, width, &texts);
             kernels.product_transposed(w.as_flattened(), shifted, d_a, width, Store::Add);
         }
         activation_backward(with, pack, true, a, d_a);
@@ -259,7 +259,6 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         for (pack, answers, record, losses) in with_records_mut(shard, answers, records, Self::RECORD, losses)
         {
             let (width, texts) = (pack.width(), pack.texts());
-            let texts = texts.get(..width).unwrap_or(&texts);
             let Some((layers, rest)) = record.split_at_mut_checked(Self::LAYERS) else { return };
             let Some(mut rest) = Self::record(rest, width) else { return };
             pack.embed(kernels, embedding, rest.x);
@@ -270,7 +269,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
                 a.copy_from_slice(rest.x);
                 kernels.activation_forward(activation, a);
                 pack.dropout_forward(kernels, number, a);
-                layer_forward(with, layer, texts, a, rest.other, rest.x);
+                layer_forward(with, layer, &texts, a, rest.other, rest.x);
             }
             Self::head(with, &parameters, (pack, answers), &mut rest, losses);
             for ((weight, _), record) in weights().zip(layers.chunks_exact_mut(Self::LAYER)).rev() {
@@ -337,8 +336,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         x.fill(0.0);
         let embedding = Embedding::of(parameters.token, parameters.position, parameters.from_end);
         kernels.embed(embedding, shown, x, width, 0);
-        let texts = alone::<L>(shown.len());
-        let texts = texts.get(..width).unwrap_or(&texts);
+        let texts = [0; L];
+        let texts = texts.get(..shown.len()).unwrap_or(&texts);
         // Both are D·W long, which the compiler does not see: `copy_from_slice` would link a panic.
         let copy = |from: &[f32], to: &mut [f32]| to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
         for layer in parameters.weight.iter().zip(parameters.bias) {

@@ -65,13 +65,6 @@ pub fn with_records_mut<'a, R, const L: usize>(
     })
 }
 
-/// [`Pack::texts`] of a text of `length` symbols alone.
-pub fn alone<const L: usize>(length: usize) -> [u8; L] {
-    let mut texts = [u8::MAX; L];
-    texts.iter_mut().take(length).for_each(|text| *text = 0);
-    texts
-}
-
 /// How many of the first of `examples` fit [`TILE`] positions, at most L; one at least, if there is one.
 fn fitting<const L: usize>(examples: &[Example<L>]) -> usize {
     let mut columns = 0_usize;
@@ -120,7 +113,7 @@ impl<'a, const L: usize> Pack<'a, L> {
         })
     }
 
-    /// `of` the number, the example and the position of each column that holds a symbol; `past` for those behind them.
+    /// `of` the number in the pack, the example and the position of each column that holds a symbol; `past` for those behind them.
     fn columns<T: Copy>(&self, past: T, of: impl Fn(u8, &Example<L>, usize) -> T) -> [T; L] {
         let mut columns = [past; L];
         let mut rest = columns.iter_mut();
@@ -132,9 +125,10 @@ impl<'a, const L: usize> Pack<'a, L> {
         columns
     }
 
-    /// The number of the text that each column belongs to; those behind the last share one that nothing reads.
-    pub fn texts(&self) -> [u8; L] {
-        self.columns(u8::MAX, |number, _, _| number)
+    /// The number of the text that each column belongs to which holds a symbol.
+    pub fn texts(&self) -> heapless::Vec<u8, L> {
+        let numbered = (0..).zip(self.examples);
+        numbered.flat_map(|(number, example)| core::iter::repeat_n(number, example.length())).collect()
     }
 
     /// What each column's cross-entropy counts.
