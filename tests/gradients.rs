@@ -31,8 +31,8 @@ use micro_diffusion::linear::{
     linear_backward_input, linear_backward_weight, linear_forward, lookup_backward, lookup_forward,
 };
 use micro_diffusion::mlp::{
-    Mlp, activate, activate_backward, length_gradient, look_up, output_backward, output_bias_gradient,
-    output_forward, output_weight_gradient, table_gradient,
+    Mlp, activate, activate_backward, look_up, output_backward, output_forward, output_weight_gradient,
+    row_of_length, rows_gradient, scored_at, symbol_at,
 };
 use micro_diffusion::normalisation::{rms_norm_backward, rms_norm_forward};
 use micro_diffusion::pack::{Pack, packs};
@@ -239,14 +239,16 @@ fn check_mlp_pieces(soft: &[f32]) {
 
     let mut gradients = parameters.each_ref().map(|numbers| vec![0.0; numbers.len()]);
     let [d_tables, d_lengths, d_weights, d_biases] = &mut gradients;
-    length_gradient(Plain, &batch, &d_hidden, d_lengths);
+    rows_gradient(Plain, &batch, row_of_length, &d_hidden, d_lengths);
     for position in 0..L {
-        table_gradient(Plain, position, &batch, &d_hidden, &mut d_tables[position * V * H..][..V * H]);
+        let d_table = &mut d_tables[position * V * H..][..V * H];
+        rows_gradient(Plain, &batch, symbol_at(position), &d_hidden, d_table);
         let d_weight = &mut d_weights[position * V * H..][..V * H];
         output_weight_gradient(Plain, position, &batch, &hidden, at(position), d_weight);
-        output_bias_gradient(Plain, position, &batch, at(position), &mut d_biases[position * V..][..V]);
+        let d_bias = &mut d_biases[position * V..][..V];
+        rows_gradient(Plain, &batch, scored_at(position), at(position), d_bias);
     }
-    let names = ["table_gradient", "length_gradient", "output_weight_gradient", "output_bias_gradient"];
+    let names = ["of tables", "of lengths", "output_weight_gradient", "of biases"];
     for (index, name) in names.into_iter().enumerate() {
         let slopes = numeric(&parameters[index], |moved| {
             let mut views = views;

@@ -102,14 +102,14 @@ fn multiply<R: Real>(x: &mut [R], a: R) {
 fn softmax_of_lanes<R: Real>(x: &mut [R], width: usize, text: Range<usize>) {
     for_each_tile!(first, N in [width / TILE; TILE], [width % TILE / LANES; LANES], [width % LANES; 1] => {
         let mut largest = [R::NEG_INFINITY; N];
-        for x in x.chunks_exact(width) {
+        for x in x.chunks_exact(width.max(1)) {
             let Some(x) = lanes::<R, N>(x, first) else { return };
             for lane in 0..N {
                 largest[lane] = if x[lane] > largest[lane] { x[lane] } else { largest[lane] };
             }
         }
         let mut total = [R::ZERO; N];
-        for x in x.chunks_exact_mut(width) {
+        for x in x.chunks_exact_mut(width.max(1)) {
             let Some(x) = lanes_mut::<R, N>(x, first) else { return };
             row_by_row();
             for lane in 0..N {
@@ -126,7 +126,7 @@ fn softmax_of_lanes<R: Real>(x: &mut [R], width: usize, text: Range<usize>) {
                 total[lane] = R::ZERO;
             }
         }
-        for x in x.chunks_exact_mut(width) {
+        for x in x.chunks_exact_mut(width.max(1)) {
             let Some(x) = lanes_mut::<R, N>(x, first) else { return };
             row_by_row();
             for lane in 0..N {
@@ -178,13 +178,13 @@ pub fn attention_backward<R: Real>(
 fn softmax_of_lanes_backward<R: Real>(share: &[R], d: &mut [R], width: usize) {
     for_each_tile!(first, N in [width / TILE; TILE], [width % TILE / LANES; LANES], [width % LANES; 1] => {
         let mut mean = [R::ZERO; N];
-        for (p, d) in share.chunks_exact(width).zip(d.chunks_exact(width)) {
+        for (p, d) in share.chunks_exact(width.max(1)).zip(d.chunks_exact(width.max(1))) {
             let (Some(p), Some(d)) = (lanes::<R, N>(p, first), lanes::<R, N>(d, first)) else { return };
             for lane in 0..N {
                 mean[lane] += p[lane] * d[lane];
             }
         }
-        for (p, d) in share.chunks_exact(width).zip(d.chunks_exact_mut(width)) {
+        for (p, d) in share.chunks_exact(width.max(1)).zip(d.chunks_exact_mut(width.max(1))) {
             let (Some(p), Some(d)) = (lanes::<R, N>(p, first), lanes_mut::<R, N>(d, first)) else { return };
             row_by_row();
             // By value, the form in which the compiler keeps a row in vector registers.

@@ -28,7 +28,7 @@ use crate::embedding::Embedding;
 use crate::kernels::Kernels;
 use crate::math::{Real, Stored};
 use crate::pack::{Pack, boundary, to_scores_at, with_records, with_records_mut};
-use crate::product::{Store, width_of};
+use crate::product::{MOST_POSITIONS, Store, width_of};
 use crate::softmax_of_maps::MOST_SYMBOLS;
 use crate::tensor::{Flat, Start, Tensor, block, hypercube, matrix, vector};
 
@@ -227,7 +227,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
 
     fn view<W: Copy>(mut flat: &[W]) -> Option<Self::View<'_, W>> {
         const { assert!(!T.is_multiple_of(2), "as many taps before a position as after it") };
-        const { assert!(L <= 256, "a byte numbers the rows of P and of Q") };
+        const { assert!(L <= MOST_POSITIONS, "a byte numbers the rows of P and of Q") };
         const { assert!(V <= MOST_SYMBOLS, "cross-entropy keeps the logits of so many symbols") };
         let view = ConvolutionView {
             token: matrix(&mut flat)?,

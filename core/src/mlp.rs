@@ -146,11 +146,6 @@ pub fn output_forward<R: Real, K: Kernels<R>, const L: usize>(
     });
 }
 
-/// Whether an example is scored at `position`.
-fn scored_at<const L: usize>(position: usize) -> impl Fn(&Example<L>) -> bool {
-    move |example| example.is_scored(position)
-}
-
 /// d_h += U_lᵀ·d_z at the position l = `position`. Forward was [`output_forward`].
 pub fn output_backward<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
@@ -161,9 +156,13 @@ pub fn output_backward<R: Real, K: Kernels<R>, const L: usize>(
     d_hidden: &mut [R],
 ) {
     let width = d_hidden.len().checked_div(batch.len()).unwrap_or(0);
-    in_rows(batch, scored_at(position), |rows| {
-        kernels.linear_backward_input(weight, rows, d_logits, d_hidden, width);
-    });
+    in_rows(
+        batch,
+        |example| example.is_scored(position),
+        |rows| {
+            kernels.linear_backward_input(weight, rows, d_logits, d_hidden, width);
+        },
+    );
 }
 
 /// d_U_l += Σ d_z·hᵀ at the position l = `position`. Forward was [`output_forward`]; `d_weight` is `[V][H]`.
@@ -177,51 +176,20 @@ pub fn output_weight_gradient<R: Real, K: Kernels<R>, const L: usize>(
 ) {
     let width = |flat: &[R]| flat.len().checked_div(batch.len()).unwrap_or(0);
     let (inputs, outputs) = (width(hidden), width(d_logits));
-    in_rows(batch, scored_at(position), |rows| {
-        kernels.linear_backward_weight(rows, hidden, d_logits, outputs, d_weight, inputs);
-    });
+    in_rows(
+        batch,
+        |example| example.is_scored(position),
+        |rows| {
+            kernels.linear_backward_weight(rows, hidden, d_logits, outputs, d_weight, inputs);
+        },
+    );
 }
 
-/// d_c_l += Σ d_z at the position l = `position`. Forward was [`output_forward`]; `d_bias` is `[V]`.
-pub fn output_bias_gradient<R: Real, K: Kernels<R>, const L: usize>(
-    kernels: K,
-    position: usize,
-    batch: &[Example<L>],
-    d_logits: &[R],
-    d_bias: &mut [R],
-) {
-    rows_gradient(kernels, batch, |example| example.is_scored(position).then_some(0), d_logits, d_bias);
-}
-
-/// d_E_l\[x_l\] += Σ d_h, the gradient of the table of the position l = `position`. Forward was [`look_up`].
+/// d_table\[r\] += Σ d_h over the examples that `row` gives row number r, in their order.
 ///
-/// `d_hidden` is the gradient of the sums, `[E][H]`, and `d_table` `[V][H]`.
-pub fn table_gradient<R: Real, K: Kernels<R>, const L: usize>(
-    kernels: K,
-    position: usize,
-    batch: &[Example<L>],
-    d_hidden: &[R],
-    d_table: &mut [R],
-) {
-    let symbol = |example: &Example<L>| example.shown().get(position).copied().flatten();
-    rows_gradient(kernels, batch, symbol, d_hidden, d_table);
-}
-
-/// d_b_n += Σ d_h over the examples of each length n. Forward was [`look_up`].
-///
-/// `d_hidden` is the gradient of the sums, `[E][H]`, and `d_lengths` `[L][H]`.
-pub fn length_gradient<R: Real, K: Kernels<R>, const L: usize>(
-    kernels: K,
-    batch: &[Example<L>],
-    d_hidden: &[R],
-    d_lengths: &mut [R],
-) {
-    let row = |example: &Example<L>| u8::try_from(example.length().checked_sub(1)?).ok();
-    rows_gradient(kernels, batch, row, d_hidden, d_lengths);
-}
-
-/// d_table\[r\] += Σ d_h over the examples that `row` gives row number r; a bias is a table of one row.
-pub(crate) fn rows_gradient<R: Real, K: Kernels<R>, const L: usize>(
+/// `d_hidden` is `[E][H]` and `d_table` `[R][H]`. Forward was [`look_up`] of the tables of which [`symbol_at`] and [`row_of_length`]
+/// give the row, or [`output_forward`], whose bias c_l is a table of one row: [`scored_at`] gives it.
+pub fn rows_gradient<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     batch: &[Example<L>],
     row: impl Fn(&Example<L>) -> Option<u8>,
@@ -235,6 +203,21 @@ pub(crate) fn rows_gradient<R: Real, K: Kernels<R>, const L: usize>(
         |number, example| row(example).map_or(((0, 0), false), |row| ((number, row), true)),
         |read| kernels.lookup_backward(read, d_hidden, d_table, width),
     );
+}
+
+/// The row of E_l that an example reads at the position l = `position`: its symbol, if it shows one.
+pub fn symbol_at<const L: usize>(position: usize) -> impl Fn(&Example<L>) -> Option<u8> {
+    move |example| example.shown().get(position).copied().flatten()
+}
+
+/// The row of b that an example reads.
+pub fn row_of_length<const L: usize>(example: &Example<L>) -> Option<u8> {
+    u8::try_from(example.length().checked_sub(1)?).ok()
+}
+
+/// The row of c_l that an example reads at the position l = `position`, of one, if it is scored there.
+pub fn scored_at<const L: usize>(position: usize) -> impl Fn(&Example<L>) -> Option<u8> {
+    move |example| example.is_scored(position).then_some(0)
 }
 
 /// What the passes leave of a shard.
@@ -323,10 +306,10 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H
             return;
         };
         match tensor {
-            0 => table_gradient(kernels, part, shard, d_hidden, out),
-            1 => length_gradient(kernels, shard, d_hidden, out),
+            0 => rows_gradient(kernels, shard, symbol_at(part), d_hidden, out),
+            1 => rows_gradient(kernels, shard, row_of_length, d_hidden, out),
             2 => output_weight_gradient(kernels, part, shard, hidden, d_logits, out),
-            _ => output_bias_gradient(kernels, part, shard, d_logits, out),
+            _ => rows_gradient(kernels, shard, scored_at(part), d_logits, out),
         }
     }
 

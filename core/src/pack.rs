@@ -188,16 +188,21 @@ impl<'a, const L: usize> Pack<'a, L> {
         out: &mut [R],
         features: usize,
     ) {
-        let rows = self.columns(None, |_, example, position| match tensor {
-            0 => {
-                let symbol = example.noisy.get(position).copied().flatten()?;
-                (usize::from(symbol) == part).then_some(0)
+        let mut rows = heapless::Vec::<_, L>::new();
+        for (first, example) in self.placed() {
+            for (position, symbol) in example.shown().iter().enumerate() {
+                let row = match tensor {
+                    0 => (symbol.map(usize::from) == Some(part)).then_some(0),
+                    1 => u8::try_from(position).ok(),
+                    _ => u8::try_from(example.length().wrapping_sub(position).wrapping_sub(1)).ok(),
+                };
+                if let Some(row) = row {
+                    // There is room for all columns.
+                    let _ = rows.push((first.wrapping_add(position), row));
+                }
             }
-            1 => u8::try_from(position).ok(),
-            _ => u8::try_from(example.length().wrapping_sub(position).wrapping_sub(1)).ok(),
-        });
-        let rows = rows.into_iter().enumerate().filter_map(|(column, row)| Some((column, row?)));
-        kernels.lookup_backward(&rows.collect::<heapless::Vec<_, L>>(), d, out, features);
+        }
+        kernels.lookup_backward(&rows, d, out, features);
     }
 
     /// Turns the logits `z`, `[V][W]`, into their gradients, and gives each example's loss, both by the `answers` of the pack.

@@ -24,6 +24,8 @@ use crate::linear::{LANES, for_each_row, for_each_tile, lanes, lanes_mut, plus_s
 use crate::math::{Real, Stored};
 use crate::tensor::first_rows;
 
+/// The most positions of a text of a network that is shared over them: one with more does not compile.
+pub(crate) const MOST_POSITIONS: usize = 64;
 /// Lanes of a tile, and features of a transposed block: two registers of AVX2.
 pub const TILE: usize = 16;
 /// Features of a transposed block where fewer are left: one register of SSE2.
@@ -400,60 +402,34 @@ pub(crate) fn transpose_square<R: Real>(x: &mut [R], width: usize) {
 ///
 /// `x` and `y` are `[D][W]`, with `width` = W; `texts` says of each position which text it belongs to, and is shorter where
 /// the last belong to none.
-#[inline(always)]
-pub fn shift<R: Real>(x: &[R], (tap, radius): (usize, usize), y: &mut [R], width: usize, texts: &[u8]) {
-    match width {
-        TILE => shift_rows::<R, TILE>(x, (tap, radius), y, texts),
-        LANES => shift_rows::<R, LANES>(x, (tap, radius), y, texts),
-        _ => {
-            let rows = x.chunks_exact(width.max(1)).zip(y.chunks_exact_mut(width.max(1)));
-            for (x, y) in rows {
-                for (l, y) in y.iter_mut().enumerate() {
-                    let from = l.wrapping_add(tap).wrapping_sub(radius);
-                    *y = if same_text(texts, l, from) {
-                        x.get(from).copied().unwrap_or(R::ZERO)
-                    } else {
-                        R::ZERO
-                    };
-                }
-            }
-        }
-    }
-}
-
-/// Whether `one` and `other` are positions of one of `texts`.
-#[inline(always)]
-fn same_text(texts: &[u8], one: usize, other: usize) -> bool {
-    texts.get(one).is_some_and(|text| texts.get(other) == Some(text))
-}
-
-/// [`shift`] of rows of `N` positions, each read in one piece: what that takes from the rows beside it is masked.
 #[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
-fn shift_rows<R: Real, const N: usize>(x: &[R], (tap, radius): (usize, usize), y: &mut [R], texts: &[u8]) {
-    let mut inside = [false; N];
-    for lane in 0..N {
-        inside[lane] = same_text(texts, lane, lane.wrapping_add(tap).wrapping_sub(radius));
-    }
-    let mut place = tap.wrapping_sub(radius);
-    for (row, y) in y.as_chunks_mut::<N>().0.iter_mut().enumerate() {
-        let mut shifted = [R::ZERO; N];
-        match lanes::<R, N>(x, place) {
-            Some(x) => shifted = *x,
-            // The first row and the last, around which there is nothing.
-            None => {
-                for lane in 0..N {
-                    let from = row.wrapping_mul(N).wrapping_add(lane).wrapping_add(tap).wrapping_sub(radius);
-                    shifted[lane] = x.get(from).copied().unwrap_or(R::ZERO);
+pub fn shift<R: Real>(x: &[R], (tap, radius): (usize, usize), y: &mut [R], width: usize, texts: &[u8]) {
+    let shifted = |place: usize| place.wrapping_add(tap).wrapping_sub(radius);
+    for_each_tile!(first, N in [width / TILE; TILE], [width % TILE / LANES; LANES], [width % LANES; 1] => {
+        let mut inside = [false; N];
+        for lane in 0..N {
+            let l = first.wrapping_add(lane);
+            inside[lane] = texts.get(l).is_some_and(|text| texts.get(shifted(l)) == Some(text));
+        }
+        for (row, y) in y.chunks_exact_mut(width.max(1)).enumerate() {
+            let place = shifted(row.wrapping_mul(width).wrapping_add(first));
+            let mut from = [R::ZERO; N];
+            match lanes::<R, N>(x, place) {
+                Some(x) => from = *x,
+                // The ends, around which there is nothing.
+                None => {
+                    for lane in 0..N {
+                        from[lane] = x.get(place.wrapping_add(lane)).copied().unwrap_or(R::ZERO);
+                    }
                 }
             }
+            let Some(y) = lanes_mut::<R, N>(y, first) else { return };
+            for lane in 0..N {
+                y[lane] = if inside[lane] { from[lane] } else { R::ZERO };
+            }
         }
-        for lane in 0..N {
-            shifted[lane] = if inside[lane] { shifted[lane] } else { R::ZERO };
-        }
-        *y = shifted;
-        place = place.wrapping_add(N);
-    }
+    });
 }
 
 /// x_dl += b_d; `x` is `[D][L]`, with `width` = L.

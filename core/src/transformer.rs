@@ -32,9 +32,8 @@ use crate::denoiser::{Answers, Architecture, AtWork, Example, Model, Score, Shap
 use crate::embedding::Embedding;
 use crate::kernels::Kernels;
 use crate::math::{Real, Stored};
-use crate::normalisation::MOST_POSITIONS;
 use crate::pack::{Pack, boundary, to_scores_at, with_records, with_records_mut};
-use crate::product::{Store, width_of};
+use crate::product::{MOST_POSITIONS, Store, width_of};
 use crate::softmax_of_maps::MOST_SYMBOLS;
 use crate::tensor::{Flat, Start, Tensor, block, cube, hypercube, matrix, vector};
 
