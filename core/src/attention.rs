@@ -60,19 +60,16 @@ impl Heads {
 pub fn attention_forward<R: Real>(
     heads: Heads,
     texts: &[u8],
-    [query, key, value]: [&[R]; 3],
+    inputs: [&[R]; 3],
     share: &mut [R],
     y: &mut [R],
 ) {
     let width = heads.positions;
     let scale = heads.scale();
     for head in 0..y.len().checked_div(heads.map()).unwrap_or(0) {
-        let inputs =
-            (block(query, head, heads.map()), block(key, head, heads.map()), block(value, head, heads.map()));
+        let [query, key, value] = inputs.map(|map| block(map, head, heads.map()).unwrap_or(&[]));
         let outputs = (block_mut(share, head, heads.share()), block_mut(y, head, heads.map()));
-        let ((Some(query), Some(key), Some(value)), (Some(share), Some(y))) = (inputs, outputs) else {
-            return;
-        };
+        let (Some(share), Some(y)) = outputs else { return };
         product_transposed(key, query, share, width, Store::Set);
         multiply(share, scale);
         let (mut rest, mut first) = (&mut *share, 0_usize);
@@ -143,7 +140,7 @@ fn softmax_of_lanes<R: Real>(x: &mut [R], width: usize, text: Range<usize>) {
 #[inline(always)]
 pub fn attention_backward<R: Real>(
     heads: Heads,
-    [query, key, value]: [&mut [R]; 3],
+    mut inputs: [&mut [R]; 3],
     share: &mut [R],
     d_y: &mut [R],
     d_share: &mut [R],
@@ -151,13 +148,10 @@ pub fn attention_backward<R: Real>(
     let width = heads.positions;
     let scale = heads.scale::<R>();
     for head in 0..d_y.len().checked_div(heads.map()).unwrap_or(0) {
-        let maps = (
-            block_mut(query, head, heads.map()),
-            block_mut(key, head, heads.map()),
-            block_mut(value, head, heads.map()),
-        );
+        let inputs = inputs.each_mut().map(|map| block_mut(map, head, heads.map()).unwrap_or(&mut []));
+        let [query, key, value] = inputs;
         let rest = (block_mut(share, head, heads.share()), block_mut(d_y, head, heads.map()));
-        let ((Some(query), Some(key), Some(value)), (Some(share), Some(d_y))) = (maps, rest) else { return };
+        let (Some(share), Some(d_y)) = rest else { return };
         product_transposed(value, d_y, d_share, width, Store::Set);
         softmax_of_lanes_backward(share, d_share, width);
         transpose_square(share, width);

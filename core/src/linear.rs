@@ -172,24 +172,15 @@ pub fn linear_backward_input<R: Real>(weight: &[R], rows: &[usize], d_y: &[R], d
         let (Some(d_y), Some(d_x)) = (block(d_y, *row, outputs), block_mut(d_x, *row, inputs)) else {
             return;
         };
-        let (chunks, tail) = d_x.as_chunks_mut::<CHUNK>();
-        let mut first = 0_usize;
-        for chunk in chunks {
-            let mut sums = *chunk;
+        for_each_tile!(first, N in [inputs / CHUNK; CHUNK], [inputs % CHUNK / LANES; LANES], [inputs % LANES; 1] => {
+            let Some(d_x) = lanes_mut::<R, N>(d_x, first) else { return };
+            let mut sums = *d_x;
             for (v, w) in weight.chunks_exact(inputs.max(1)).enumerate() {
                 let (Some(d_y), Some(w)) = (d_y.get(v), lanes(w, first)) else { return };
                 sums = plus_scaled(sums, *d_y, w);
             }
-            *chunk = sums;
-            first = first.saturating_add(CHUNK);
-        }
-        if tail.is_empty() {
-            continue;
-        }
-        for (v, w) in weight.chunks_exact(inputs.max(1)).enumerate() {
-            let (Some(d_y), Some(w)) = (d_y.get(v), w.get(first..)) else { return };
-            add_scaled(tail, *d_y, w);
-        }
+            *d_x = sums;
+        });
     }
 }
 
@@ -248,11 +239,10 @@ pub(crate) const fn tiles<const MANY: usize>(rows: usize) -> [usize; 3] {
 #[inline(always)]
 fn outer_products<R: Real>(xs: &[&[R]], d_ys: &[&[R]], d_weight: &mut [R], inputs: usize) {
     let outputs = d_weight.len().checked_div(inputs).unwrap_or(0);
-    let whole = inputs.saturating_sub(inputs % CHUNK);
     let [many, few, single] = tiles::<MANY>(outputs);
     // A chunk of all rows stays in the innermost cache while the outputs run.
-    for column in (0..whole).step_by(CHUNK) {
-        let none = [R::ZERO; CHUNK];
+    for_each_tile!(column, S in [inputs / CHUNK; CHUNK], [inputs % CHUNK; 1] => {
+        let none = [R::ZERO; S];
         let mut chunks = [&none; GROUP];
         for (chunk, x) in chunks.iter_mut().zip(xs) {
             let Some(x) = lanes(x, column) else { return };
@@ -261,7 +251,7 @@ fn outer_products<R: Real>(xs: &[&[R]], d_ys: &[&[R]], d_weight: &mut [R], input
         let Some(chunks) = chunks.get(..xs.len()) else { return };
         for_each_tile!(first, N in [many; MANY], [few; FEW], [single; 1] => {
             let place = |output: usize| first.wrapping_add(output).wrapping_mul(inputs).wrapping_add(column);
-            let mut sums = [[R::ZERO; CHUNK]; N];
+            let mut sums = [[R::ZERO; S]; N];
             for_each_row!(output < N {
                 let Some(d_weight) = lanes(d_weight, place(output)) else { return };
                 sums[output] = *d_weight;
@@ -281,19 +271,7 @@ fn outer_products<R: Real>(xs: &[&[R]], d_ys: &[&[R]], d_weight: &mut [R], input
                 *d_weight = sums[output];
             });
         });
-    }
-    if whole == inputs {
-        return;
-    }
-    for (x, d_y) in xs.iter().zip(d_ys) {
-        let Some(x) = x.get(whole..) else { return };
-        let mut place = whole;
-        for d_y in *d_y {
-            let Some(d_weight) = d_weight.get_mut(place..) else { return };
-            add_scaled(d_weight, *d_y, x);
-            place = place.saturating_add(inputs);
-        }
-    }
+    });
 }
 
 /// Call inside a loop over rows: it stops LLVM from vectorising across rows.
@@ -331,36 +309,24 @@ pub fn add_scaled<R: Real>(y: &mut [R], a: R, x: &[R]) {
 /// y_i += Σ_r rows_ri, r ascending: what the shown symbols of a text add to the hidden layer, a row of the table each.
 ///
 /// A masked position has no row, and a symbol outside the table none either; the sampler and the loaders admit none.
-#[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
+#[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
 pub fn lookup_forward<R: Real, W: Stored<R>>(rows: &[&[W]], y: &mut [R]) {
     // The sums of one chunk stay in registers while the rows run.
     const CHUNK: usize = 64;
-    let (chunks, tail) = y.as_chunks_mut::<CHUNK>();
-    let mut first = 0_usize;
-    for chunk in chunks {
-        let mut sums = *chunk;
+    let width = y.len();
+    for_each_tile!(first, N in [width / CHUNK; CHUNK], [width % CHUNK / LANES; LANES], [width % LANES; 1] => {
+        let Some(y) = lanes_mut::<R, N>(y, first) else { return };
+        let mut sums = *y;
         for row in rows {
-            if let Some(row) = lanes::<W, CHUNK>(row, first) {
-                for lane in 0..CHUNK {
+            if let Some(row) = lanes::<W, N>(row, first) {
+                for lane in 0..N {
                     sums[lane] += row[lane].real();
                 }
             }
         }
-        *chunk = sums;
-        first = first.saturating_add(CHUNK);
-    }
-    if tail.is_empty() {
-        return;
-    }
-    for row in rows {
-        let row = row.get(first..).unwrap_or(&[]);
-        let count = tail.len().min(row.len());
-        let (tail, row) = (&mut tail[..count], &row[..count]);
-        for i in 0..count {
-            tail[i] += row[i].real();
-        }
-    }
+        *y = sums;
+    });
 }
 
 /// d_table\[symbol\] += d_y_e for each (e, symbol) of `shown`, in their order: the gradient of the one position whose rows

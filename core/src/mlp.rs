@@ -58,6 +58,7 @@ pub fn look_up<'a, R: Real + 'a, K: Kernels<R>, const L: usize>(
 }
 
 /// [`look_up`] for one text, `shown`.
+#[inline(always)]
 pub(crate) fn look_up_text<'a, R: Real, W: Stored<R> + 'a, K: Kernels<R>, const L: usize>(
     kernels: K,
     lengths: Option<&[W]>,
@@ -301,10 +302,8 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H
     ) {
         let rows = shard.len();
         let Some(Records { hidden, d_hidden, d_logits }) = Self::records(records, rows) else { return };
-        let Some(d_logits) = block(d_logits, if tensor < 2 { 0 } else { part }, rows.saturating_mul(V))
-        else {
-            return;
-        };
+        // Those of the position where the part is one.
+        let d_logits = block(d_logits, part, rows.saturating_mul(V)).unwrap_or(&[]);
         match tensor {
             0 => rows_gradient(kernels, shard, symbol_at(part), d_hidden, out),
             1 => rows_gradient(kernels, shard, row_of_length, d_hidden, out),
@@ -314,7 +313,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H
     }
 
     fn evaluate<W: Stored<f32>, K: Kernels<f32>>(work: &mut AtWork<Self, W, K, L, V>) {
-        let Some(hidden) = work.memory.get_mut(..H) else { return };
+        let Some(hidden) = work.memory.first_chunk_mut::<H>() else { return };
         let (lengths, tables) = (work.parameters.length.as_flattened(), by_position(work.parameters.input));
         look_up_text::<f32, W, K, L>(work.kernels, Some(lengths), tables, &work.shown, hidden);
         work.kernels.activation_forward(work.activation, hidden);
@@ -336,6 +335,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H
 }
 
 /// Each position with its part of `tensor`.
+#[inline(always)]
 pub(crate) fn by_position<T, const L: usize, const V: usize, const H: usize>(
     tensor: &[[[T; H]; V]; L],
 ) -> impl Iterator<Item = (usize, &[T])> + Clone {
@@ -357,7 +357,7 @@ pub(crate) fn output_scores<
     out: &mut [Score; V],
 ) {
     let layer = weight.get(position).zip(bias.get(position));
-    let (Some((weight, bias)), Some(hidden)) = (layer, memory.get(..H)) else { return };
+    let (Some((weight, bias)), Some(hidden)) = (layer, memory.first_chunk::<H>()) else { return };
     let mut logits = [0.0; V];
     kernels.linear_forward(weight.as_flattened(), bias, &[0], hidden, &mut logits);
     to_scores(&logits, out);
