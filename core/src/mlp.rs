@@ -73,7 +73,8 @@ pub(crate) fn look_up_text<'a, R: Real, W: Stored<R> + 'a, K: Kernels<R>, const 
     }
     let mut rows = heapless::Vec::<&[W], L>::new();
     for (position, table) in tables {
-        let symbol = shown.get(position).copied().flatten();
+        // Positions ascend.
+        let Some(symbol) = shown.get(position) else { break };
         if let Some(row) = symbol.and_then(|symbol| block(table, usize::from(symbol), hidden.len())) {
             // There is room for one of each position.
             let _ = rows.push(row);
