@@ -63,14 +63,6 @@ pub struct ConvolutionView<
     pub output_bias: &'a [W; V],
 }
 
-/// What one pack leaves of one layer.
-struct LayerRecord<S> {
-    /// The map a; after backward in transposed blocks.
-    a: S,
-    /// For each tap j the map of the gradient d\[l − j + r\] of what the layer puts out.
-    d_shifted: S,
-}
-
 /// What one pack leaves besides its layers.
 struct Record<S> {
     /// Forward: a shifted. Backward: ∂loss/∂a; at last ∂loss/∂x of what the symbols and positions gave, `[W][D]`.
@@ -117,15 +109,11 @@ fn output_forward<R: Real, W: Stored<R>, K: Kernels<R>, const V: usize, const D:
 impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>
     Convolution<L, V, D, N, T>
 {
+    /// What one pack leaves of one layer: the map a, after backward in transposed blocks, and for each tap j the map of the
+    /// gradient d\[l − j + r\] of what the layer puts out.
     const LAYER: usize = (1 + T) * D * L;
     const LAYERS: usize = N * Self::LAYER;
     const REST: usize = 3 * D * L + V * L;
-
-    /// What `flat` holds of a layer, where `width` positions are computed.
-    fn layer_record<S: Flat>(mut flat: S, width: usize) -> Option<LayerRecord<S>> {
-        let map = D.wrapping_mul(width);
-        Some(LayerRecord { a: flat.take(map)?, d_shifted: flat.take(T.wrapping_mul(map))? })
-    }
 
     /// What `flat`, a record behind its layers, holds where `width` positions are computed.
     fn record<S: Flat>(mut flat: S, width: usize) -> Option<Record<S>> {
@@ -163,10 +151,11 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         with: (K, Activation),
         weight: &[[[R; D]; D]; T],
         pack: Pack<L>,
-        LayerRecord { a, d_shifted }: LayerRecord<&mut [R]>,
+        record: &mut [R],
         d: &mut [R],
         d_a: &mut [R],
     ) {
+        let Some((a, d_shifted)) = record.split_at_mut_checked(d.len()) else { return };
         let kernels = with.0;
         let (width, texts) = (pack.width(), pack.texts());
         d_a.fill(R::ZERO);
@@ -265,7 +254,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
             let weights = || parameters.weight.iter().zip(parameters.bias);
             let records = layers.chunks_exact_mut(Self::LAYER);
             for (number, (layer, record)) in (0..).zip(weights().zip(records)) {
-                let Some(LayerRecord { a, .. }) = Self::layer_record(record, width) else { return };
+                let Some(a) = record.get_mut(..rest.x.len()) else { return };
                 a.copy_from_slice(rest.x);
                 kernels.activation_forward(activation, a);
                 pack.dropout_forward(kernels, number, a);
@@ -273,7 +262,6 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
             }
             Self::head(with, &parameters, (pack, answers), &mut rest, losses);
             for ((weight, _), record) in weights().zip(layers.chunks_exact_mut(Self::LAYER)).rev() {
-                let Some(record) = Self::layer_record(record, width) else { return };
                 Self::layer_backward(with, weight, pack, record, rest.x, rest.other);
             }
             kernels.transpose(rest.x, rest.other, width);
@@ -296,27 +284,25 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
             let width = pack.width();
             let Some((layers, rest)) = record.split_at_checked(Self::LAYERS) else { return };
             let Some(rest) = Self::record(rest, width) else { return };
-            let layer_record = |layer| Self::layer_record(block(layers, layer, Self::LAYER)?, width);
+            let map = |layer, number| {
+                let record = block(layers, layer, Self::LAYER)?;
+                block(record, number, D.saturating_mul(width))
+            };
             match tensor {
                 0..3 => pack.embed_backward(kernels, (tensor, part), rest.other, out, D),
                 3 => {
                     let (number, tap) = (part / T, part % T);
-                    let Some(layer) = layer_record(number) else { return };
-                    let Some(d) = block(layer.d_shifted, tap, D.saturating_mul(width)) else { return };
+                    let (Some(a), Some(d)) = (map(number, 0), map(number, 1 + tap)) else { return };
                     // Nothing reads what the last layer puts out where nothing is scored.
                     let read = pack.positions(number + 1 < N);
                     let reads = |position: &usize| {
                         (position + T / 2).checked_sub(tap).is_some_and(|from| read.contains(&from))
                     };
                     let positions: heapless::Vec<_, L> = (0..width).filter(reads).collect();
-                    kernels.product_backward_weight(&positions, d, layer.a, out, width);
+                    kernels.product_backward_weight(&positions, d, a, out, width);
                 }
-                4 => {
-                    let Some(layer) = layer_record(part) else { return };
-                    // The middle tap's gradient is not shifted.
-                    let middle = block(layer.d_shifted, T / 2, D.saturating_mul(width));
-                    kernels.add_bias_backward(middle.unwrap_or(&[]), out, width);
-                }
+                // The middle tap's gradient is not shifted.
+                4 => kernels.add_bias_backward(map(part, 1 + T / 2).unwrap_or(&[]), out, width),
                 5 => {
                     let scored = pack.positions(false);
                     let (d, last) = (rest.d_logits, rest.last);

@@ -39,6 +39,23 @@ pub struct MlpView<'a, T, const L: usize, const V: usize, const H: usize> {
     pub output_bias: &'a [[T; V]; L],
 }
 
+impl<W: Stored<f32>, const L: usize, const V: usize, const H: usize> MlpView<'_, W, L, V, H> {
+    /// The scores of one position from the hidden layer, with which `memory` begins.
+    pub(crate) fn scores<K: Kernels<f32>>(
+        self,
+        kernels: K,
+        memory: &[f32],
+        position: usize,
+        out: &mut [Score; V],
+    ) {
+        let layer = self.output.get(position).zip(self.output_bias.get(position));
+        let (Some((weight, bias)), Some(hidden)) = (layer, memory.first_chunk::<H>()) else { return };
+        let mut logits = [0.0; V];
+        kernels.linear_forward(weight.as_flattened(), bias, &[0], hidden, &mut logits);
+        to_scores(&logits, out);
+    }
+}
+
 /// The hidden layer's sums: `hidden` starts from the row of `lengths`, if given, that belongs to the length of each example,
 /// and receives the row of the symbol that it shows at each position of `tables`, which are positions l with their tables E_l.
 ///
@@ -325,13 +342,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H
         position: usize,
         out: &mut [Score; V],
     ) {
-        output_scores(
-            work.kernels,
-            (work.parameters.output, work.parameters.output_bias),
-            work.memory,
-            position,
-            out,
-        );
+        work.parameters.scores(work.kernels, work.memory, position, out);
     }
 }
 
@@ -341,25 +352,4 @@ pub(crate) fn by_position<T, const L: usize, const V: usize, const H: usize>(
     tensor: &[[[T; H]; V]; L],
 ) -> impl Iterator<Item = (usize, &[T])> + Clone {
     tensor.iter().map(|part| part.as_flattened()).enumerate()
-}
-
-/// The scores of one position from the hidden layer, with which `memory` begins.
-pub(crate) fn output_scores<
-    W: Stored<f32>,
-    K: Kernels<f32>,
-    const L: usize,
-    const V: usize,
-    const H: usize,
->(
-    kernels: K,
-    (weight, bias): (&[[[W; H]; V]; L], &[[W; V]; L]),
-    memory: &[f32],
-    position: usize,
-    out: &mut [Score; V],
-) {
-    let layer = weight.get(position).zip(bias.get(position));
-    let (Some((weight, bias)), Some(hidden)) = (layer, memory.first_chunk::<H>()) else { return };
-    let mut logits = [0.0; V];
-    kernels.linear_forward(weight.as_flattened(), bias, &[0], hidden, &mut logits);
-    to_scores(&logits, out);
 }

@@ -314,23 +314,16 @@ fn weight_tile<R: Real, const N: usize, const S: usize>(
 #[inline(always)]
 pub fn transpose_blocks<R: Real>(x: &[R], y: &mut [R], width: usize) {
     let features = x.len().checked_div(width).unwrap_or(0);
-    let whole = features.saturating_sub(features % TILE).saturating_mul(width);
-    let few = features.saturating_sub(features % FEW).saturating_mul(width);
+    let (tiles, fours, single) = (features / TILE, features % TILE / FEW, features % FEW);
     for_width!(width: {
-        transpose_each(TILE, x.get(..whole), y.get_mut(..whole), width);
-        transpose_each(FEW, x.get(whole..few), y.get_mut(whole..few), width);
-        transpose_each(1, x.get(few..), y.get_mut(few..), width);
+        for_each_tile!(first, S in [tiles; TILE], [fours; FEW], [single; 1] => {
+            let (start, length) = (first.wrapping_mul(width), S.wrapping_mul(width));
+            let x = x.get(start..).and_then(|x| x.get(..length));
+            let y = y.get_mut(start..).and_then(|y| y.get_mut(..length));
+            let (Some(x), Some(y)) = (x, y) else { return };
+            transpose(x, y, width);
+        });
     });
-}
-
-/// Each block of `features` features of `x` transposed, in `y`.
-#[inline(always)]
-fn transpose_each<R: Real>(features: usize, x: Option<&[R]>, y: Option<&mut [R]>, width: usize) {
-    let (Some(mut x), Some(mut y)) = (x, y) else { return };
-    let length = features.saturating_mul(width).max(1);
-    while let (Some(x), Some(y)) = (x.split_off(..length), y.split_off_mut(..length)) {
-        transpose(x, y, width);
-    }
 }
 
 /// y\[l\]\[i\] = x\[i\]\[l\], with `width` = L.

@@ -19,8 +19,8 @@ use crate::denoiser::{Answers, Architecture, AtWork, Example, Model, Score, Shap
 use crate::kernels::Kernels;
 use crate::math::{Real, Stored};
 use crate::mlp::{
-    self, Mlp, activate, activate_backward, by_position, look_up, look_up_text, output_backward,
-    output_forward, output_scores, rows_gradient,
+    self, Mlp, MlpView, activate, activate_backward, by_position, look_up, look_up_text, output_backward,
+    output_forward, rows_gradient,
 };
 use crate::tensor::{Flat, Start, Tensor, cube, matrix, vector};
 
@@ -31,18 +31,12 @@ pub struct Residual<const L: usize, const V: usize, const H: usize>;
 /// The parameters of a [`Residual`], wherever they lie.
 #[derive(Clone, Copy, Debug)]
 pub struct ResidualView<'a, T, const L: usize, const V: usize, const H: usize> {
-    /// E: what each symbol at each position adds to the first hidden layer.
-    pub input: &'a [[[T; H]; V]; L],
-    /// b: the first hidden layer of a text of each length with everything masked.
-    pub length: &'a [[T; H]; L],
+    /// E, b, U and c: how the first hidden layer is looked up, and how the sum of both scores each symbol at each position.
+    pub outer: MlpView<'a, T, L, V, H>,
     /// W: how the second hidden layer reads the first.
     pub residual: &'a [[T; H]; H],
     /// d: the second hidden layer for a first one of zeros.
     pub residual_bias: &'a [T; H],
-    /// U: how the sum of the hidden layers scores each symbol at each position.
-    pub output: &'a [[[T; H]; V]; L],
-    /// c: the score of each symbol at each position for a sum of zeros.
-    pub output_bias: &'a [[T; V]; L],
 }
 
 /// Rows of W in one part of its gradient.
@@ -98,15 +92,10 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
     fn view<T: Copy>(mut flat: &[T]) -> Option<Self::View<'_, T>> {
         const { assert!(L <= 256, "a byte numbers the rows of b") };
         const { assert!(H.is_multiple_of(ROWS), "the parts of W are whole") };
-        let view = ResidualView {
-            input: cube(&mut flat)?,
-            length: matrix(&mut flat)?,
-            residual: matrix(&mut flat)?,
-            residual_bias: vector(&mut flat)?,
-            output: cube(&mut flat)?,
-            output_bias: matrix(&mut flat)?,
-        };
-        flat.is_empty().then_some(view)
+        let (input, length) = (cube(&mut flat)?, matrix(&mut flat)?);
+        let (residual, residual_bias) = (matrix(&mut flat)?, vector(&mut flat)?);
+        let outer = MlpView { input, length, output: cube(&mut flat)?, output_bias: matrix(&mut flat)? };
+        flat.is_empty().then_some(ResidualView { outer, residual, residual_bias })
     }
 
     fn forward_backward<R: Real, K: Kernels<R>>(
@@ -122,7 +111,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
         let Some(Records { outer, first, d_second, second }) = Self::records(records, rows) else { return };
         let mlp::Records { hidden, d_hidden, d_logits } = outer;
         losses.fill(R::ZERO);
-        let (lengths, tables) = (parameters.length.as_flattened(), by_position(parameters.input));
+        let (lengths, tables) = (parameters.outer.length.as_flattened(), by_position(parameters.outer.input));
         look_up(kernels, Some(lengths), tables, shard, first);
         activate(kernels, activation, 0, shard, first);
         let residual = parameters.residual.as_flattened();
@@ -140,7 +129,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
         // Position by position, so that its weights stay in the innermost cache for the whole batch.
         let d_logits = d_logits.chunks_exact_mut(rows.saturating_mul(V).max(1));
         for (((position, weight), bias), d_logits) in
-            by_position(parameters.output).zip(parameters.output_bias).zip(d_logits)
+            by_position(parameters.outer.output).zip(parameters.outer.output_bias).zip(d_logits)
         {
             output_forward(kernels, position, (weight, bias), answers, shard, hidden, d_logits, losses);
             output_backward(kernels, position, weight, shard, d_logits, d_hidden);
@@ -189,7 +178,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
     fn evaluate<W: Stored<f32>, K: Kernels<f32>>(work: &mut AtWork<Self, W, K, L, V>) {
         let (kernels, activation, parameters) = (work.kernels, work.activation, work.parameters);
         let [second, first, ..] = work.memory.as_chunks_mut::<H>().0 else { return };
-        let (lengths, tables) = (parameters.length.as_flattened(), by_position(parameters.input));
+        let (lengths, tables) = (parameters.outer.length.as_flattened(), by_position(parameters.outer.input));
         look_up_text::<f32, W, K, L>(kernels, Some(lengths), tables, &work.shown, first);
         kernels.activation_forward(activation, first);
         let residual = parameters.residual.as_flattened();
@@ -203,12 +192,6 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
         position: usize,
         out: &mut [Score; V],
     ) {
-        output_scores(
-            work.kernels,
-            (work.parameters.output, work.parameters.output_bias),
-            work.memory,
-            position,
-            out,
-        );
+        work.parameters.outer.scores(work.kernels, work.memory, position, out);
     }
 }
