@@ -371,13 +371,14 @@ pub(crate) fn in_groups<T: Copy, const L: usize>(
     }
 }
 
-/// Calls `each` with the rows of `batch` that are `kept`, in groups.
+/// Calls `each` with the rows of `batch` in groups: with all, or with those that are scored at `position`.
 #[inline(always)]
 pub(crate) fn in_rows<const L: usize>(
     batch: &[Example<L>],
-    kept: impl Fn(&Example<L>) -> bool,
+    position: Option<usize>,
     each: impl FnMut(&[usize]),
 ) {
+    let kept = |example: &Example<L>| position.is_none_or(|position| example.is_scored(position));
     in_groups(batch, 0, |row, example| (row, kept(example)), each);
 }
 

@@ -175,13 +175,9 @@ pub fn output_backward<R: Real, K: Kernels<R>, const L: usize>(
     d_hidden: &mut [R],
 ) {
     let width = d_hidden.len().checked_div(batch.len()).unwrap_or(0);
-    in_rows(
-        batch,
-        |example| example.is_scored(position),
-        |rows| {
-            kernels.linear_backward_input(weight, rows, d_logits, d_hidden, width);
-        },
-    );
+    in_rows(batch, Some(position), |rows| {
+        kernels.linear_backward_input(weight, rows, d_logits, d_hidden, width);
+    });
 }
 
 /// d_U_l += Σ d_z·hᵀ at the position l = `position`. Forward was [`output_forward`]; `d_weight` is `[V][H]`.
@@ -195,13 +191,9 @@ pub fn output_weight_gradient<R: Real, K: Kernels<R>, const L: usize>(
 ) {
     let width = |flat: &[R]| flat.len().checked_div(batch.len()).unwrap_or(0);
     let (inputs, outputs) = (width(hidden), width(d_logits));
-    in_rows(
-        batch,
-        |example| example.is_scored(position),
-        |rows| {
-            kernels.linear_backward_weight(rows, hidden, d_logits, outputs, d_weight, inputs);
-        },
-    );
+    in_rows(batch, Some(position), |rows| {
+        kernels.linear_backward_weight(rows, hidden, d_logits, outputs, d_weight, inputs);
+    });
 }
 
 /// d_table\[r\] += Σ d_h over the examples that `row` gives row number r, in their order.

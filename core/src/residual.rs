@@ -115,13 +115,9 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
         look_up(kernels, Some(lengths), tables, shard, first);
         activate(kernels, activation, 0, shard, first);
         let residual = parameters.residual.as_flattened();
-        in_rows(
-            shard,
-            |_| true,
-            |rows| {
-                kernels.linear_forward(residual, parameters.residual_bias, rows, first, second);
-            },
-        );
+        in_rows(shard, None, |rows| {
+            kernels.linear_forward(residual, parameters.residual_bias, rows, first, second);
+        });
         activate(kernels, activation, 1, shard, second);
         hidden.copy_from_slice(second);
         kernels.add_scaled(hidden, R::ONE, first);
@@ -136,13 +132,9 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
         }
         d_second.copy_from_slice(d_hidden);
         activate_backward(kernels, activation, shard, second, d_second);
-        in_rows(
-            shard,
-            |_| true,
-            |rows| {
-                kernels.linear_backward_input(residual, rows, d_second, d_hidden, H);
-            },
-        );
+        in_rows(shard, None, |rows| {
+            kernels.linear_backward_input(residual, rows, d_second, d_hidden, H);
+        });
         activate_backward(kernels, activation, shard, first, d_hidden);
     }
 
@@ -158,13 +150,9 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
         match tensor {
             2 => {
                 let Some(d_second) = d_second.get(part.saturating_mul(ROWS)..) else { return };
-                in_rows(
-                    shard,
-                    |_| true,
-                    |rows| {
-                        kernels.linear_backward_weight(rows, first, d_second, H, out, H);
-                    },
-                );
+                in_rows(shard, None, |rows| {
+                    kernels.linear_backward_weight(rows, first, d_second, H, out, H);
+                });
             }
             3 => rows_gradient(kernels, shard, |_| Some(0), d_second, out),
             // Those of a perceptron, but for the two tensors between its tables and its outputs.
