@@ -1,4 +1,4 @@
-//! The kernels that only further networks, dropout and training for integers need; see [`kernels`](crate::kernels).
+//! The kernels that only further networks, dropout and training for integers need; see [`kernels`](mod@crate::kernels).
 
 use crate::activation::Activation;
 use crate::attention::{self, Heads};
