@@ -22,18 +22,17 @@ use micro_diffusion::attention::{Heads, attention_backward, attention_forward};
 use micro_diffusion::convolution::Convolution;
 use micro_diffusion::denoiser::{Answers, Architecture, Example, Model};
 use micro_diffusion::dropout::Dropout;
-use micro_diffusion::embedding::{Embedding, embed, embed_backward, embed_backward_from_end};
+use micro_diffusion::embedding::{Embedding, embed};
 use micro_diffusion::gelu::{gelu_forward, gelu_forward_slope};
 use micro_diffusion::integer::IntegerModel;
 use micro_diffusion::integer_mlp::IntegerMlp;
 use micro_diffusion::kernels::Plain;
 use micro_diffusion::linear::{
-    linear_backward_bias, linear_backward_input, linear_backward_weight, linear_forward, lookup_backward,
-    lookup_forward,
+    linear_backward_input, linear_backward_weight, linear_forward, lookup_backward, lookup_forward,
 };
 use micro_diffusion::mlp::{
-    Mlp, activate, activate_backward, length_gradient, look_up, output_backward, output_bias_gradient,
-    output_forward, output_weight_gradient, table_gradient,
+    Mlp, activate, activate_backward, look_up, output_backward, output_forward, output_weight_gradient,
+    row_of_length, rows_gradient, scored_at, symbol_at,
 };
 use micro_diffusion::normalisation::{rms_norm_backward, rms_norm_forward};
 use micro_diffusion::pack::{Pack, packs};
@@ -126,8 +125,9 @@ fn check_linear(inputs: usize, outputs: usize, rows: &[usize]) {
     }
 
     let mut d_bias = vec![0.0; outputs];
-    linear_backward_bias(rows, &c, &mut d_bias);
-    assert_gradient(&d_bias, &numeric(&bias, |bias| loss(&weight, bias, &x)), "linear_backward_bias");
+    let reads: Vec<(usize, u8)> = rows.iter().map(|row| (*row, 0)).collect();
+    lookup_backward(&reads, &c, &mut d_bias, outputs);
+    assert_gradient(&d_bias, &numeric(&bias, |bias| loss(&weight, bias, &x)), "lookup_backward of a bias");
 }
 
 #[test]
@@ -209,11 +209,11 @@ fn check_mlp_pieces(soft: &[f32]) {
     let batch = many::<L>(ROWS, V as u8);
     let parameters = [L * V * H, L * H, L * V * H, L * V].map(|count| numbers(count as u64, count));
     let look = |[tables, lengths, ..]: [&[f64]; 4]| {
-        let tables: Vec<(usize, &[f64])> = tables.chunks(V * H).enumerate().collect();
+        let tables = || tables.chunks(V * H).enumerate();
         let mut hidden = vec![f64::NAN; ROWS * H];
         // The second piece has no lengths: it adds to what the first left.
-        look_up(Plain, Some(lengths), &tables[..1], &batch, &mut hidden);
-        look_up(Plain, None, &tables[1..], &batch, &mut hidden);
+        look_up(Plain, Some(lengths), tables().take(1), &batch, &mut hidden);
+        look_up(Plain, None, tables().skip(1), &batch, &mut hidden);
         activate(Plain, Activation::Relu, 0, &batch, &mut hidden);
         hidden
     };
@@ -239,14 +239,16 @@ fn check_mlp_pieces(soft: &[f32]) {
 
     let mut gradients = parameters.each_ref().map(|numbers| vec![0.0; numbers.len()]);
     let [d_tables, d_lengths, d_weights, d_biases] = &mut gradients;
-    length_gradient(Plain, &batch, &d_hidden, d_lengths);
+    rows_gradient(Plain, &batch, row_of_length, &d_hidden, d_lengths);
     for position in 0..L {
-        table_gradient(Plain, position, &batch, &d_hidden, &mut d_tables[position * V * H..][..V * H]);
+        let d_table = &mut d_tables[position * V * H..][..V * H];
+        rows_gradient(Plain, &batch, symbol_at(position), &d_hidden, d_table);
         let d_weight = &mut d_weights[position * V * H..][..V * H];
         output_weight_gradient(Plain, position, &batch, &hidden, at(position), d_weight);
-        output_bias_gradient(Plain, position, &batch, at(position), &mut d_biases[position * V..][..V]);
+        let d_bias = &mut d_biases[position * V..][..V];
+        rows_gradient(Plain, &batch, scored_at(position), at(position), d_bias);
     }
-    let names = ["table_gradient", "length_gradient", "output_weight_gradient", "output_bias_gradient"];
+    let names = ["of tables", "of lengths", "output_weight_gradient", "of biases"];
     for (index, name) in names.into_iter().enumerate() {
         let slopes = numeric(&parameters[index], |moved| {
             let mut views = views;
@@ -488,11 +490,14 @@ fn check_embedding(features: usize, symbols: &[Option<u8>], positions: usize, wi
     transpose(&c, &mut d, width);
     let mut gradients = counts.map(|count| vec![0.0; count]);
     let [d_token, d_position, d_from_end] = &mut gradients;
-    for (symbol, d_row) in (0..).zip(d_token.chunks_mut(features)) {
-        embed_backward(symbols, &d, symbol, d_row);
-    }
-    d_position[..symbols.len() * features].copy_from_slice(&d[..symbols.len() * features]);
-    embed_backward_from_end(symbols.len(), &d, d_from_end, features);
+    let length = symbols.len() as u8;
+    let shown: Vec<(usize, u8)> =
+        symbols.iter().enumerate().filter_map(|(l, symbol)| Some((l, (*symbol)?))).collect();
+    lookup_backward(&shown, &d, d_token, features);
+    let positions: Vec<(usize, u8)> = (0..).zip(0..length).collect();
+    lookup_backward(&positions, &d, d_position, features);
+    let from_end: Vec<(usize, u8)> = (0..).zip((0..length).rev()).collect();
+    lookup_backward(&from_end, &d, d_from_end, features);
     let views = tables.each_ref().map(|table| &table[..]);
     for (index, gradient) in gradients.into_iter().enumerate() {
         let slopes = numeric(&tables[index], |moved| {
@@ -500,7 +505,7 @@ fn check_embedding(features: usize, symbols: &[Option<u8>], positions: usize, wi
             views[index] = moved;
             loss(views)
         });
-        assert_gradient(&gradient, &slopes, &format!("embed_backward, table {index}"));
+        assert_gradient(&gradient, &slopes, &format!("lookup_backward, table {index}"));
     }
 }
 

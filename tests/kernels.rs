@@ -9,17 +9,17 @@ use micro_diffusion::bound::negative_log_probability;
 use micro_diffusion::convolution::Convolution;
 use micro_diffusion::denoiser::{Answers, Architecture, Denoiser, Example, Model};
 use micro_diffusion::dropout::Dropout;
-use micro_diffusion::embedding::{Embedding, embed, embed_backward, embed_backward_from_end};
+use micro_diffusion::embedding::{Embedding, embed};
 use micro_diffusion::kernels::Plain;
 use micro_diffusion::linear::{
-    LANES, linear_backward_bias, linear_backward_input, linear_backward_weight, linear_forward,
-    lookup_backward, lookup_forward, sum_lanes,
+    LANES, linear_backward_input, linear_backward_weight, linear_forward, lookup_backward, lookup_forward,
+    sum_lanes,
 };
 use micro_diffusion::mlp::{Mlp, look_up};
 use micro_diffusion::normalisation::{rms_norm_backward, rms_norm_forward};
 use micro_diffusion::product::{
-    FEW, Positions, Store, TILE, add_bias, add_bias_backward, product, product_backward_weight,
-    product_transposed, shift, transpose, transpose_blocks, width_of,
+    FEW, Store, TILE, add_bias, add_bias_backward, product, product_backward_weight, product_transposed,
+    shift, transpose, transpose_blocks, width_of,
 };
 use micro_diffusion::residual::Residual;
 use micro_diffusion::rng::{Purpose, Stream, threefry2x32};
@@ -90,7 +90,8 @@ fn check_sizes(inputs: usize, outputs: usize, rows: &[usize]) {
     let mut naive = before.clone();
     let mut d_bias = floats(8, outputs);
     let mut naive_bias = d_bias.clone();
-    linear_backward_bias(rows, &d_y, &mut d_bias);
+    let reads: Vec<(usize, u8)> = rows.iter().map(|row| (*row, 0)).collect();
+    lookup_backward(&reads, &d_y, &mut d_bias, outputs);
     for row in rows {
         for v in 0..outputs {
             naive_bias[v] += d_y[row * outputs + v];
@@ -145,12 +146,12 @@ fn lookups_follow_their_documented_order() {
         let lengths = floats(90, 7 * width);
         // A masked position adds nothing, and neither does a symbol that is not in the table.
         let noisy = [Some(3), None, Some(0), Some(4), Some(1)];
-        let numbered: Vec<(usize, &[f32])> = tables.iter().map(Vec::as_slice).enumerate().collect();
+        let numbered = tables.iter().map(Vec::as_slice).enumerate();
         // Equal symbols in texts of five letters, of four and of one.
         let text = |length: usize| Text::new(&[1, 2, 3, 0, 1][..length]).unwrap();
         let batch = [5, 4, 1].map(|length| Example { clean: text(length), noisy, ..Example::EMPTY });
         let mut y = vec![f32::NAN; 3 * width];
-        look_up(Plain, Some(&lengths), &numbered, &batch, &mut y);
+        look_up(Plain, Some(&lengths), numbered, &batch, &mut y);
         let row = |l: usize, v: usize| &tables[l][v * width..][..width];
         for i in 0..width {
             let of_length = |length: usize| lengths[(length - 1) * width + i];
@@ -214,25 +215,6 @@ fn embeddings_follow_their_documented_order() {
             }
             assert_eq!(x[d * width + column].to_bits(), f32::to_bits(sum), "feature {d} of {column}");
         }
-        // Numbers past the text's end are not read.
-        let mut d = floats(4, width * features);
-        d[length * features..].fill(f32::NAN);
-        for symbol in [0, 2, 3, 4] {
-            let mut d_row = floats(5, features);
-            let mut naive = d_row.clone();
-            embed_backward(&symbols, &d, symbol, &mut d_row);
-            for (l, i) in pairs(length, features).filter(|(l, _)| symbols[*l] == Some(symbol)) {
-                naive[i] += d[l * features + i];
-            }
-            assert_eq!(bits(&d_row), bits(&naive), "row of {symbol}");
-        }
-        let mut d_from_end = floats(6, positions * features);
-        let mut naive = d_from_end.clone();
-        embed_backward_from_end(length, &d, &mut d_from_end, features);
-        for (l, i) in pairs(length, features) {
-            naive[(length - 1 - l) * features + i] += d[l * features + i];
-        }
-        assert_eq!(bits(&d_from_end), bits(&naive), "{length} rows from the end");
     }
 }
 
@@ -399,7 +381,6 @@ fn products_follow_their_documented_order() {
 }
 
 fn check_positions(inputs: usize, outputs: usize, chosen: &[bool]) {
-    const L: usize = 16;
     let width = chosen.len();
     let (mut d_y, x) = (floats(1, outputs * width), floats(2, inputs * width));
     for (row, l) in pairs(outputs, width) {
@@ -410,15 +391,11 @@ fn check_positions(inputs: usize, outputs: usize, chosen: &[bool]) {
     }
     let mut blocks = vec![f32::NAN; x.len()];
     transpose_blocks(&x, &mut blocks, width);
-    let positions = Positions::<L>::new(width, |l| chosen.get(l) == Some(&true));
-    let all_of_them = Positions::<L>::new(width, |_| true);
-    assert_eq!(all_of_them.as_slice(), (0..width).collect::<Vec<_>>(), "as many as the width");
-    let expected: Vec<usize> = (0..width).filter(|l| chosen[*l]).collect();
-    assert_eq!(positions.as_slice(), expected);
+    let positions: Vec<usize> = (0..width).filter(|l| chosen[*l]).collect();
     let mut all = floats(3, outputs * inputs);
     let mut some = all.clone();
     product_backward_weight(&(0..width).collect::<Vec<_>>(), &d_y, &blocks, &mut all, width);
-    product_backward_weight(positions.as_slice(), &d_y, &blocks, &mut some, width);
+    product_backward_weight(&positions, &d_y, &blocks, &mut some, width);
     assert_eq!(bits(&some), bits(&all), "{outputs}×{inputs}×{width}");
 }
 

@@ -924,7 +924,7 @@ fn what_the_code_leaves_behind_is_reported() {
             "tests/gradients",
             "assert_gradient(",
             "assert_nothing(",
-            "linear::linear_backward_bias is a backward pass",
+            "linear::linear_backward_weight is a backward pass",
         ),
         ("tests/gradients", ".backward(", ".forward(", "dropout::Dropout::backward is a backward pass"),
         (

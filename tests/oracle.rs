@@ -13,7 +13,7 @@ use micro_diffusion::denoiser::{Answers, Denoiser, Model, NAT};
 use micro_diffusion::gelu::gelu_forward_slope;
 use micro_diffusion::kernels::Plain;
 use micro_diffusion::linear::{
-    linear_backward_bias, linear_backward_input, linear_backward_weight, linear_forward,
+    linear_backward_input, linear_backward_weight, linear_forward, lookup_backward,
 };
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::normalisation::{rms_norm_backward, rms_norm_forward};
@@ -47,7 +47,8 @@ fn check_linear(oracle: &Oracle, inputs: usize, outputs: usize, batch: usize) {
     linear_backward_weight(&rows, x, d_y, outputs, &mut d_weight, inputs);
     assert_all_close(&d_weight, get("d_w"), ORACLE_F64, "linear d_w");
     let mut d_bias = vec![0.0; outputs];
-    linear_backward_bias(&rows, d_y, &mut d_bias);
+    let reads: Vec<(usize, u8)> = rows.iter().map(|row| (*row, 0)).collect();
+    lookup_backward(&reads, d_y, &mut d_bias, outputs);
     assert_all_close(&d_bias, get("d_b"), ORACLE_F64, "linear d_b");
 
     let mut y = vec![f32::NAN; batch * outputs];

@@ -12,8 +12,8 @@ use micro_diffusion::convolution::Convolution;
 use micro_diffusion::denoiser::Model;
 use micro_diffusion::dropout::Dropout;
 use micro_diffusion::embedding::Embedding;
-use micro_diffusion::further_kernels;
-use micro_diffusion::kernels::{self, Plain};
+use micro_diffusion::further_kernels::FurtherKernels;
+use micro_diffusion::kernels::{Kernels, Plain};
 use micro_diffusion::math::Stored;
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::product::Store;
@@ -22,8 +22,9 @@ use micro_diffusion::rounding::Grid;
 use micro_diffusion::softmax::{Answer, Target};
 use micro_diffusion::steps::Steps;
 use micro_diffusion::transformer::Transformer;
+use micro_diffusion::{further_kernels, kernels};
 use micro_diffusion_cli::engine::kernels::Vectorised;
-use micro_diffusion_cli::{each_kernel, kernels_compiled_for};
+use micro_diffusion_cli::{implement_kernels, kernels_compiled_for};
 use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
 
@@ -88,24 +89,26 @@ macro_rules! with_chosen {
 /// Implements each kernel by that of what was chosen.
 macro_rules! delegate {
     (
-        ($kernels:ident)
-        $($module:ident::$trait:ident {
-            $($targets:tt {
-                $(fn $name:ident $([$stored:ident])? ($($argument:ident: $type:ty),*) $(-> $result:ty)? = $loop:expr;)*
-            })*
+        ($trait:ident for $kernels:ident)
+        $($targets:tt {
+            $(fn $name:ident $([$stored:ident])? ($($argument:ident: $type:ty),*) = $function:path $(, $last:path)?;)*
         })*
     ) => {
-        $(impl $module::$trait<f32> for $kernels {
+        impl $trait<f32> for $kernels {
             $($(
-                fn $name$(<$stored: Stored<f32>>)?(self, $($argument: $type),*) $(-> $result)? {
-                    with_chosen!(self, kernels => $module::$trait::<f32>::$name(kernels, $($argument),*))
+                fn $name$(<$stored: Stored<f32>>)?(self, $($argument: $type),*) {
+                    with_chosen!(self, kernels => $trait::<f32>::$name(kernels, $($argument),*));
                 }
             )*)*
-        })*
+        }
     };
 }
 
-each_kernel!(delegate, (Chosen), (), ());
+/// The numbers of the lists.
+type R = f32;
+
+kernels!(delegate, (Kernels for Chosen), (), ());
+further_kernels!(delegate, (FurtherKernels for Chosen), (), ());
 
 /// The widths that run here, by name.
 fn widths() -> Vec<&'static str> {

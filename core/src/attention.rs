@@ -20,7 +20,7 @@
 
 use core::ops::Range;
 
-use crate::linear::{LANES, lanes, lanes_mut, row_by_row};
+use crate::linear::{LANES, for_each_tile, lanes, lanes_mut, row_by_row};
 use crate::math::Real;
 use crate::product::{Store, TILE, product, product_transposed, transpose_square};
 use crate::tensor::{block, block_mut};
@@ -60,19 +60,16 @@ impl Heads {
 pub fn attention_forward<R: Real>(
     heads: Heads,
     texts: &[u8],
-    [query, key, value]: [&[R]; 3],
+    inputs: [&[R]; 3],
     share: &mut [R],
     y: &mut [R],
 ) {
     let width = heads.positions;
     let scale = heads.scale();
     for head in 0..y.len().checked_div(heads.map()).unwrap_or(0) {
-        let inputs =
-            (block(query, head, heads.map()), block(key, head, heads.map()), block(value, head, heads.map()));
+        let [query, key, value] = inputs.map(|map| block(map, head, heads.map()).unwrap_or(&[]));
         let outputs = (block_mut(share, head, heads.share()), block_mut(y, head, heads.map()));
-        let ((Some(query), Some(key), Some(value)), (Some(share), Some(y))) = (inputs, outputs) else {
-            return;
-        };
+        let (Some(share), Some(y)) = outputs else { return };
         product_transposed(key, query, share, width, Store::Set);
         multiply(share, scale);
         let (mut rest, mut first) = (&mut *share, 0_usize);
@@ -97,58 +94,43 @@ fn multiply<R: Real>(x: &mut [R], a: R) {
 }
 
 /// x_ij becomes e^x_ij / Σ_i' e^x_i'j for the queries j of `text`, and 0 for the others; `x` is `[I][W]`, with `width` = W.
-#[inline(always)]
-fn softmax_of_lanes<R: Real>(x: &mut [R], width: usize, text: Range<usize>) {
-    let (whole, eights) = (width.saturating_sub(width % TILE), width.saturating_sub(width % LANES));
-    for first in (0..whole).step_by(TILE) {
-        softmax_of_some::<R, TILE>(x, width, first, &text);
-    }
-    for first in (whole..eights).step_by(LANES) {
-        softmax_of_some::<R, LANES>(x, width, first, &text);
-    }
-    for lane in eights..width {
-        softmax_of_some::<R, 1>(x, width, lane, &text);
-    }
-}
-
-/// [`softmax_of_lanes`] for the `N` lanes j from `first` on.
 #[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
-fn softmax_of_some<R: Real, const N: usize>(x: &mut [R], width: usize, first: usize, text: &Range<usize>) {
-    let mut largest = [R::NEG_INFINITY; N];
-    let mut place = first;
-    while let Some(x) = lanes::<R, N>(x, place) {
+fn softmax_of_lanes<R: Real>(x: &mut [R], width: usize, text: Range<usize>) {
+    for_each_tile!(first, N in [width / TILE; TILE], [width % TILE / LANES; LANES], [width % LANES; 1] => {
+        let mut largest = [R::NEG_INFINITY; N];
+        for x in x.chunks_exact(width.max(1)) {
+            let Some(x) = lanes::<R, N>(x, first) else { return };
+            for lane in 0..N {
+                largest[lane] = if x[lane] > largest[lane] { x[lane] } else { largest[lane] };
+            }
+        }
+        let mut total = [R::ZERO; N];
+        for x in x.chunks_exact_mut(width.max(1)) {
+            let Some(x) = lanes_mut::<R, N>(x, first) else { return };
+            row_by_row();
+            for lane in 0..N {
+                x[lane] = (x[lane] - largest[lane]).exp();
+                total[lane] += x[lane];
+            }
+        }
+        for total in &mut total {
+            *total = R::ONE / *total;
+        }
+        // Apart from the division, which is then of whole registers.
         for lane in 0..N {
-            largest[lane] = if x[lane] > largest[lane] { x[lane] } else { largest[lane] };
+            if !text.contains(&first.wrapping_add(lane)) {
+                total[lane] = R::ZERO;
+            }
         }
-        place = place.saturating_add(width);
-    }
-    let (mut total, mut place) = ([R::ZERO; N], first);
-    while let Some(x) = lanes_mut::<R, N>(x, place) {
-        row_by_row();
-        for lane in 0..N {
-            x[lane] = (x[lane] - largest[lane]).exp();
-            total[lane] += x[lane];
+        for x in x.chunks_exact_mut(width.max(1)) {
+            let Some(x) = lanes_mut::<R, N>(x, first) else { return };
+            row_by_row();
+            for lane in 0..N {
+                x[lane] = x[lane] * total[lane];
+            }
         }
-        place = place.saturating_add(width);
-    }
-    for total in &mut total {
-        *total = R::ONE / *total;
-    }
-    // Apart from the division, which is then of whole registers.
-    for lane in 0..N {
-        if !text.contains(&first.wrapping_add(lane)) {
-            total[lane] = R::ZERO;
-        }
-    }
-    let mut place = first;
-    while let Some(x) = lanes_mut::<R, N>(x, place) {
-        row_by_row();
-        for lane in 0..N {
-            x[lane] = x[lane] * total[lane];
-        }
-        place = place.saturating_add(width);
-    }
+    });
 }
 
 /// Turns `query`, `key` and `value` into their gradients, head by head.
@@ -158,7 +140,7 @@ fn softmax_of_some<R: Real, const N: usize>(x: &mut [R], width: usize, first: us
 #[inline(always)]
 pub fn attention_backward<R: Real>(
     heads: Heads,
-    [query, key, value]: [&mut [R]; 3],
+    mut inputs: [&mut [R]; 3],
     share: &mut [R],
     d_y: &mut [R],
     d_share: &mut [R],
@@ -166,13 +148,10 @@ pub fn attention_backward<R: Real>(
     let width = heads.positions;
     let scale = heads.scale::<R>();
     for head in 0..d_y.len().checked_div(heads.map()).unwrap_or(0) {
-        let maps = (
-            block_mut(query, head, heads.map()),
-            block_mut(key, head, heads.map()),
-            block_mut(value, head, heads.map()),
-        );
+        let inputs = inputs.each_mut().map(|map| block_mut(map, head, heads.map()).unwrap_or(&mut []));
+        let [query, key, value] = inputs;
         let rest = (block_mut(share, head, heads.share()), block_mut(d_y, head, heads.map()));
-        let ((Some(query), Some(key), Some(value)), (Some(share), Some(d_y))) = (maps, rest) else { return };
+        let (Some(share), Some(d_y)) = rest else { return };
         product_transposed(value, d_y, d_share, width, Store::Set);
         softmax_of_lanes_backward(share, d_share, width);
         transpose_square(share, width);
@@ -188,40 +167,26 @@ pub fn attention_backward<R: Real>(
 }
 
 /// Turns `d`, ∂loss/∂p, into ∂loss/∂s; both are `[L][L]`, with `width` = L. Forward was `p_ij = e^s_ij / Σ_i' e^s_i'j`.
-#[inline(always)]
-fn softmax_of_lanes_backward<R: Real>(share: &[R], d: &mut [R], width: usize) {
-    let (whole, eights) = (width.saturating_sub(width % TILE), width.saturating_sub(width % LANES));
-    for first in (0..whole).step_by(TILE) {
-        softmax_of_some_backward::<R, TILE>(share, d, width, first);
-    }
-    for first in (whole..eights).step_by(LANES) {
-        softmax_of_some_backward::<R, LANES>(share, d, width, first);
-    }
-    for lane in eights..width {
-        softmax_of_some_backward::<R, 1>(share, d, width, lane);
-    }
-}
-
-/// [`softmax_of_lanes_backward`] for the `N` lanes j from `first` on.
 #[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
-fn softmax_of_some_backward<R: Real, const N: usize>(share: &[R], d: &mut [R], width: usize, first: usize) {
-    let (mut mean, mut place) = ([R::ZERO; N], first);
-    while let (Some(p), Some(d)) = (lanes::<R, N>(share, place), lanes::<R, N>(d, place)) {
-        for lane in 0..N {
-            mean[lane] += p[lane] * d[lane];
+fn softmax_of_lanes_backward<R: Real>(share: &[R], d: &mut [R], width: usize) {
+    for_each_tile!(first, N in [width / TILE; TILE], [width % TILE / LANES; LANES], [width % LANES; 1] => {
+        let mut mean = [R::ZERO; N];
+        for (p, d) in share.chunks_exact(width.max(1)).zip(d.chunks_exact(width.max(1))) {
+            let (Some(p), Some(d)) = (lanes::<R, N>(p, first), lanes::<R, N>(d, first)) else { return };
+            for lane in 0..N {
+                mean[lane] += p[lane] * d[lane];
+            }
         }
-        place = place.saturating_add(width);
-    }
-    let mut place = first;
-    while let (Some(p), Some(d)) = (lanes::<R, N>(share, place), lanes_mut::<R, N>(d, place)) {
-        row_by_row();
-        // By value, the form in which the compiler keeps a row in vector registers.
-        let mut row = *d;
-        for lane in 0..N {
-            row[lane] = p[lane] * (row[lane] - mean[lane]);
+        for (p, d) in share.chunks_exact(width.max(1)).zip(d.chunks_exact_mut(width.max(1))) {
+            let (Some(p), Some(d)) = (lanes::<R, N>(p, first), lanes_mut::<R, N>(d, first)) else { return };
+            row_by_row();
+            // By value, the form in which the compiler keeps a row in vector registers.
+            let mut row = *d;
+            for lane in 0..N {
+                row[lane] = p[lane] * (row[lane] - mean[lane]);
+            }
+            *d = row;
         }
-        *d = row;
-        place = place.saturating_add(width);
-    }
+    });
 }

@@ -23,12 +23,12 @@
 //! Source: K. He et al., "Identity Mappings in Deep Residual Networks", ECCV 2016, figure 4 (e), for the order of the parts.
 
 use crate::activation::Activation;
-use crate::denoiser::{Answers, Architecture, Example, Model, Score, Shape};
+use crate::denoiser::{Answers, Architecture, AtWork, Example, Model, Score, Shape};
 use crate::embedding::Embedding;
 use crate::kernels::Kernels;
 use crate::math::{Real, Stored};
-use crate::pack::{Pack, alone, boundary, to_scores_at, with_records, with_records_mut};
-use crate::product::{Positions, Store, width_of};
+use crate::pack::{Pack, boundary, to_scores_at, with_records, with_records_mut};
+use crate::product::{MOST_POSITIONS, Store, width_of};
 use crate::softmax_of_maps::MOST_SYMBOLS;
 use crate::tensor::{Flat, Start, Tensor, block, hypercube, matrix, vector};
 
@@ -61,14 +61,6 @@ pub struct ConvolutionView<
     pub output: &'a [[W; D]; V],
     /// c: the score of each symbol for features of zeros.
     pub output_bias: &'a [W; V],
-}
-
-/// What one pack leaves of one layer.
-struct LayerRecord<S> {
-    /// The map a; after backward in transposed blocks.
-    a: S,
-    /// For each tap j the map of the gradient d\[l − j + r\] of what the layer puts out.
-    d_shifted: S,
 }
 
 /// What one pack leaves besides its layers.
@@ -117,15 +109,11 @@ fn output_forward<R: Real, W: Stored<R>, K: Kernels<R>, const V: usize, const D:
 impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>
     Convolution<L, V, D, N, T>
 {
+    /// What one pack leaves of one layer: the map a, after backward in transposed blocks, and for each tap j the map of the
+    /// gradient d\[l − j + r\] of what the layer puts out.
     const LAYER: usize = (1 + T) * D * L;
     const LAYERS: usize = N * Self::LAYER;
     const REST: usize = 3 * D * L + V * L;
-
-    /// What `flat` holds of a layer, where `width` positions are computed.
-    fn layer_record<S: Flat>(mut flat: S, width: usize) -> Option<LayerRecord<S>> {
-        let map = D.wrapping_mul(width);
-        Some(LayerRecord { a: flat.take(map)?, d_shifted: flat.take(T.wrapping_mul(map))? })
-    }
 
     /// What `flat`, a record behind its layers, holds where `width` positions are computed.
     fn record<S: Flat>(mut flat: S, width: usize) -> Option<Record<S>> {
@@ -163,17 +151,18 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         with: (K, Activation),
         weight: &[[[R; D]; D]; T],
         pack: Pack<L>,
-        LayerRecord { a, d_shifted }: LayerRecord<&mut [R]>,
+        record: &mut [R],
         d: &mut [R],
         d_a: &mut [R],
     ) {
+        let Some((a, d_shifted)) = record.split_at_mut_checked(d.len()) else { return };
         let kernels = with.0;
         let (width, texts) = (pack.width(), pack.texts());
         d_a.fill(R::ZERO);
         for ((tap, w), shifted) in weight.iter().enumerate().zip(d_shifted.chunks_exact_mut(d.len().max(1))) {
             // What a shift by j − r brings in, the shift by r − j takes back.
             let back = (T.saturating_sub(1).saturating_sub(tap), T >> 1);
-            kernels.shift(d, back, shifted, width, texts.get(..width).unwrap_or(&texts));
+            kernels.shift(d, back, shifted, width, &texts);
             kernels.product_transposed(w.as_flattened(), shifted, d_a, width, Store::Add);
         }
         activation_backward(with, pack, true, a, d_a);
@@ -227,6 +216,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
 
     fn view<W: Copy>(mut flat: &[W]) -> Option<Self::View<'_, W>> {
         const { assert!(!T.is_multiple_of(2), "as many taps before a position as after it") };
+        const { assert!(L <= MOST_POSITIONS, "a byte numbers the rows of P and of Q") };
         const { assert!(V <= MOST_SYMBOLS, "cross-entropy keeps the logits of so many symbols") };
         let view = ConvolutionView {
             token: matrix(&mut flat)?,
@@ -258,22 +248,20 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         for (pack, answers, record, losses) in with_records_mut(shard, answers, records, Self::RECORD, losses)
         {
             let (width, texts) = (pack.width(), pack.texts());
-            let texts = texts.get(..width).unwrap_or(&texts);
             let Some((layers, rest)) = record.split_at_mut_checked(Self::LAYERS) else { return };
             let Some(mut rest) = Self::record(rest, width) else { return };
             pack.embed(kernels, embedding, rest.x);
             let weights = || parameters.weight.iter().zip(parameters.bias);
             let records = layers.chunks_exact_mut(Self::LAYER);
             for (number, (layer, record)) in (0..).zip(weights().zip(records)) {
-                let Some(LayerRecord { a, .. }) = Self::layer_record(record, width) else { return };
+                let Some(a) = record.get_mut(..rest.x.len()) else { return };
                 a.copy_from_slice(rest.x);
                 kernels.activation_forward(activation, a);
                 pack.dropout_forward(kernels, number, a);
-                layer_forward(with, layer, texts, a, rest.other, rest.x);
+                layer_forward(with, layer, &texts, a, rest.other, rest.x);
             }
             Self::head(with, &parameters, (pack, answers), &mut rest, losses);
             for ((weight, _), record) in weights().zip(layers.chunks_exact_mut(Self::LAYER)).rev() {
-                let Some(record) = Self::layer_record(record, width) else { return };
                 Self::layer_backward(with, weight, pack, record, rest.x, rest.other);
             }
             kernels.transpose(rest.x, rest.other, width);
@@ -296,54 +284,46 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
             let width = pack.width();
             let Some((layers, rest)) = record.split_at_checked(Self::LAYERS) else { return };
             let Some(rest) = Self::record(rest, width) else { return };
-            let layer_record = |layer| Self::layer_record(block(layers, layer, Self::LAYER)?, width);
+            let map = |layer, number| {
+                let record = block(layers, layer, Self::LAYER)?;
+                block(record, number, D.saturating_mul(width))
+            };
             match tensor {
                 0..3 => pack.embed_backward(kernels, (tensor, part), rest.other, out, D),
                 3 => {
                     let (number, tap) = (part / T, part % T);
-                    let Some(layer) = layer_record(number) else { return };
-                    let Some(d) = block(layer.d_shifted, tap, D.saturating_mul(width)) else { return };
+                    let (Some(a), Some(d)) = (map(number, 0), map(number, 1 + tap)) else { return };
                     // Nothing reads what the last layer puts out where nothing is scored.
                     let read = pack.positions(number + 1 < N);
-                    let positions = Positions::<L>::new(width, |position| {
-                        (position + T / 2)
-                            .checked_sub(tap)
-                            .is_some_and(|from| read.as_slice().contains(&from))
-                    });
-                    kernels.product_backward_weight(positions.as_slice(), d, layer.a, out, width);
+                    let reads = |position: &usize| {
+                        (position + T / 2).checked_sub(tap).is_some_and(|from| read.contains(&from))
+                    };
+                    let positions: heapless::Vec<_, L> = (0..width).filter(reads).collect();
+                    kernels.product_backward_weight(&positions, d, a, out, width);
                 }
-                4 => {
-                    let Some(layer) = layer_record(part) else { return };
-                    // The middle tap's gradient is not shifted.
-                    let middle = block(layer.d_shifted, T / 2, D.saturating_mul(width));
-                    kernels.add_bias_backward(middle.unwrap_or(&[]), out, width);
-                }
+                // The middle tap's gradient is not shifted.
+                4 => kernels.add_bias_backward(map(part, 1 + T / 2).unwrap_or(&[]), out, width),
                 5 => {
                     let scored = pack.positions(false);
                     let (d, last) = (rest.d_logits, rest.last);
-                    kernels.product_backward_weight(scored.as_slice(), d, last, out, width);
+                    kernels.product_backward_weight(&scored, d, last, out, width);
                 }
                 _ => kernels.add_bias_backward(rest.d_logits, out, width),
             }
         }
     }
 
-    fn evaluate<W: Stored<f32>, K: Kernels<f32>>(
-        kernels: K,
-        activation: Activation,
-        parameters: Self::View<'_, W>,
-        shown: &[Option<u8>],
-        memory: &mut [f32],
-    ) {
-        let (width, mut memory) = (width_of(shown.len(), L), memory);
+    fn evaluate<W: Stored<f32>, K: Kernels<f32>>(work: &mut AtWork<Self, W, K, L, V>) {
+        let &mut AtWork { kernels, activation, parameters, ref shown, ref mut memory } = work;
+        let (width, mut memory) = (width_of(shown.len(), L), &mut **memory);
         let mut part =
             |features: usize| memory.split_off_mut(..features.wrapping_mul(width)).unwrap_or_default();
         let (logits, x, a, shifted) = (part(V), part(D), part(D), part(D));
         x.fill(0.0);
         let embedding = Embedding::of(parameters.token, parameters.position, parameters.from_end);
         kernels.embed(embedding, shown, x, width, 0);
-        let texts = alone::<L>(shown.len());
-        let texts = texts.get(..width).unwrap_or(&texts);
+        let texts = [0; L];
+        let texts = texts.get(..shown.len()).unwrap_or(&texts);
         // Both are D·W long, which the compiler does not see: `copy_from_slice` would link a panic.
         let copy = |from: &[f32], to: &mut [f32]| to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
         for layer in parameters.weight.iter().zip(parameters.bias) {
@@ -357,13 +337,10 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
     }
 
     fn scores<W: Stored<f32>, K: Kernels<f32>>(
-        _kernels: K,
-        _parameters: Self::View<'_, W>,
-        length: usize,
-        memory: &[f32],
+        work: &AtWork<Self, W, K, L, V>,
         position: usize,
         out: &mut [Score; V],
     ) {
-        to_scores_at(memory, width_of(length, L), position, out);
+        to_scores_at(work.memory, width_of(work.shown.len(), L), position, out);
     }
 }

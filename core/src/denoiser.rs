@@ -105,8 +105,7 @@ impl<const L: usize> Example<L> {
     /// The weight of `position`, 0 past the end.
     #[inline(always)]
     pub(crate) fn weight(&self, position: usize) -> f32 {
-        let weight = self.weights.get(position).copied().unwrap_or(0.0);
-        if position < self.length() { weight } else { 0.0 }
+        self.read_weights().get(position).copied().unwrap_or(0.0)
     }
 
     /// The weights of the n positions.
@@ -116,7 +115,7 @@ impl<const L: usize> Example<L> {
 
     /// Whether the loss reads what is predicted there.
     pub fn is_scored(&self, position: usize) -> bool {
-        self.read_weights().get(position).is_some_and(|weight| *weight != 0.0)
+        self.weight(position) != 0.0
     }
 
     /// What a hidden value counts, which each of the k positions of weight above 0 reads: the mean weight of the n positions
@@ -212,7 +211,7 @@ pub struct Shape {
 /// that a sum runs over the whole batch in its order. A shard begins at a [`boundary`](Self::boundary).
 ///
 /// Both are generic over [`Real`], so that derivatives are checked in `f64`, and over the [`Kernels`] that compute.
-pub trait Model<const L: usize, const V: usize> {
+pub trait Model<const L: usize, const V: usize>: Sized {
     /// Kind and sizes.
     const SHAPE: Shape;
     /// The parameter tensors, in flat order.
@@ -230,9 +229,29 @@ pub trait Model<const L: usize, const V: usize> {
     /// Views `flat`, the parameters in flat order; `None` where it is not [`PARAMETERS`](Self::PARAMETERS) long.
     fn view<T: Copy>(flat: &[T]) -> Option<Self::View<'_, T>>;
 
-    /// Writes the initial parameters, drawn from `stream`, each tensor as its [`Start`] says.
-    fn initialise(parameters: &mut [f32], stream: Stream) {
-        initialise(Self::TENSORS, parameters, stream);
+    /// Writes the initial parameters, each tensor as its [`Start`] says.
+    ///
+    /// Uniform numbers in ±a have variance a²/3, here 1/fan-in, so that a sum of fan-in terms has the variance of its inputs.
+    /// Source: Y. LeCun et al., "Efficient BackProp", 1998, section 4.6.
+    ///
+    /// Element i of tensor t comes from draw (i, 0) of child (t, 0) of `stream`.
+    fn initialise(mut parameters: &mut [f32], stream: Stream) {
+        for (number, tensor) in (0..).zip(Self::TENSORS) {
+            let Some(numbers) = parameters.split_off_mut(..tensor.len()) else { return };
+            let limit = match tensor.start {
+                Start::Zeros => 0.0,
+                Start::Uniform(fan_in) => Real::sqrt(3.0 / fan_in as f32),
+                Start::Ones => {
+                    numbers.fill(1.0);
+                    continue;
+                }
+            };
+            let stream = stream.child(number, 0);
+            for (index, parameter) in (0..).zip(numbers) {
+                let [word, _] = stream.draw(index, 0);
+                *parameter = limit * symmetric(word);
+            }
+        }
     }
 
     /// The first row of `batch` from number `row` on at which a shard may begin: any, unless the network computes some examples
@@ -268,21 +287,12 @@ pub trait Model<const L: usize, const V: usize> {
         out: &mut [R],
     );
 
-    /// Computes into `memory`, [`MEMORY`](Self::MEMORY) numbers, what all positions of the text `shown` share.
-    fn evaluate<W: Stored<f32>, K: Kernels<f32>>(
-        kernels: K,
-        activation: Activation,
-        parameters: Self::View<'_, W>,
-        shown: &[Option<u8>],
-        memory: &mut [f32],
-    );
+    /// Computes into the memory of `work` what all positions of its text share.
+    fn evaluate<W: Stored<f32>, K: Kernels<f32>>(work: &mut AtWork<Self, W, K, L, V>);
 
-    /// Writes the score of each symbol at `position` of a text of `length`, from what [`evaluate`](Self::evaluate) left.
+    /// Writes the score of each symbol at `position`, from what [`evaluate`](Self::evaluate) left.
     fn scores<W: Stored<f32>, K: Kernels<f32>>(
-        kernels: K,
-        parameters: Self::View<'_, W>,
-        length: usize,
-        memory: &[f32],
+        work: &AtWork<Self, W, K, L, V>,
         position: usize,
         out: &mut [Score; V],
     );
@@ -294,45 +304,47 @@ pub trait Model<const L: usize, const V: usize> {
         activation: Activation,
         parameters: Self::View<'a, W>,
         memory: &'m mut [f32],
-    ) -> Option<AtWork<'a, 'm, Self, W, K, L, V>>
-    where
-        Self: Sized,
-    {
+    ) -> Option<AtWork<'a, 'm, Self, W, K, L, V>> {
         let memory = memory.get_mut(..Self::MEMORY)?;
-        Some(AtWork { kernels, activation, parameters, symbols: [None; L], length: L, memory })
+        Some(AtWork { kernels, activation, parameters, shown: heapless::Vec::from([None; L]), memory })
     }
 }
 
 /// A [`Model`] at work: its parameters, the text so far, and what the last evaluation left.
 pub struct AtWork<'a, 'm, M: Model<L, V>, W: Stored<f32> + 'a, K, const L: usize, const V: usize> {
-    kernels: K,
-    activation: Activation,
-    parameters: M::View<'a, W>,
-    symbols: [Option<u8>; L],
-    length: usize,
-    memory: &'m mut [f32],
+    /// What computes.
+    pub kernels: K,
+    /// What follows the sums of a hidden layer.
+    pub activation: Activation,
+    /// The parameters.
+    pub parameters: M::View<'a, W>,
+    /// The text: its n symbols, `None` where it is masked.
+    pub shown: heapless::Vec<Option<u8>, L>,
+    /// [`MEMORY`](Model::MEMORY) numbers, which [`evaluate`](Model::evaluate) writes.
+    pub memory: &'m mut [f32],
 }
 
 impl<M: Model<L, V>, W: Stored<f32>, K: Kernels<f32>, const L: usize, const V: usize> Denoiser<L, V>
     for AtWork<'_, '_, M, W, K, L, V>
 {
     fn start(&mut self, length: usize) {
-        (self.symbols, self.length) = ([None; L], length.min(L));
+        self.shown.clear();
+        // There is room for L.
+        let _ = self.shown.resize(length.min(L), None);
     }
 
     fn set(&mut self, position: usize, symbol: Option<u8>) {
-        if let Some(slot) = self.symbols.get_mut(position) {
+        if let Some(slot) = self.shown.get_mut(position) {
             *slot = symbol;
         }
     }
 
     fn evaluate(&mut self) {
-        let shown = self.symbols.get(..self.length).unwrap_or(&self.symbols);
-        M::evaluate(self.kernels, self.activation, self.parameters, shown, self.memory);
+        M::evaluate(self);
     }
 
     fn scores(&self, position: usize, out: &mut [Score; V]) {
-        M::scores(self.kernels, self.parameters, self.length, self.memory, position, out);
+        M::scores(self, position, out);
     }
 }
 
@@ -359,14 +371,15 @@ pub(crate) fn in_groups<T: Copy, const L: usize>(
     }
 }
 
-/// Calls `each` with the rows of `batch` that are scored at `position`, in groups.
+/// Calls `each` with the rows of `batch` in groups: with all, or with those that are scored at `position`.
 #[inline(always)]
-pub(crate) fn in_scored_rows<const L: usize>(
+pub(crate) fn in_rows<const L: usize>(
     batch: &[Example<L>],
-    position: usize,
+    position: Option<usize>,
     each: impl FnMut(&[usize]),
 ) {
-    in_groups(batch, 0, |row, example| (row, example.weight(position) != 0.0), each);
+    let kept = |example: &Example<L>| position.is_none_or(|position| example.is_scored(position));
+    in_groups(batch, 0, |row, example| (row, kept(example)), each);
 }
 
 /// Logits, in nats, as scores: the nearest 1/65536 nat, saturating at ±32768 nats.
@@ -379,30 +392,3 @@ pub fn to_scores<const V: usize>(logits: &[f32; V], scores: &mut [Score; V]) {
 
 /// [`NAT`] as a float, exactly.
 const NAT_F32: f32 = 65_536.0;
-
-/// Writes initial parameters, each tensor as its [`Start`] says.
-///
-/// Uniform numbers in ±a have variance a²/3, here 1/fan-in, so that a sum of fan-in terms has the variance of its inputs.
-/// Source: Y. LeCun et al., "Efficient BackProp", 1998, section 4.6.
-///
-/// Element i of tensor t comes from draw (i, 0) of child (t, 0) of `stream`.
-fn initialise(tensors: &[Tensor], parameters: &mut [f32], stream: Stream) {
-    let mut rest = parameters;
-    for (number, tensor) in (0..).zip(tensors) {
-        let Some((head, tail)) = rest.split_at_mut_checked(tensor.len()) else { return };
-        rest = tail;
-        let limit = match tensor.start {
-            Start::Zeros => 0.0,
-            Start::Uniform(fan_in) => Real::sqrt(3.0 / fan_in as f32),
-            Start::Ones => {
-                head.fill(1.0);
-                continue;
-            }
-        };
-        let stream = stream.child(number, 0);
-        for (index, parameter) in (0..).zip(head) {
-            let [word, _] = stream.draw(index, 0);
-            *parameter = limit * symmetric(word);
-        }
-    }
-}

@@ -45,10 +45,7 @@ impl Dropout {
     #[inline(always)]
     pub fn forward<R: Real>(self, layer: usize, x: &mut [R]) {
         let (scale, layer) = (self.scale(), u32::try_from(layer).unwrap_or(u32::MAX));
-        let mut rest = x;
-        let mut counters = (0..).step_by(DRAWS);
-        while let (false, Some(first)) = (rest.is_empty(), counters.next()) {
-            let (x, tail) = rest.split_at_mut(rest.len().min(DRAWS * 8));
+        for (first, x) in (0..).step_by(DRAWS).zip(x.chunks_mut(DRAWS * 8)) {
             let mut bytes = [0; DRAWS * 8];
             for (bytes, words) in
                 bytes.as_chunks_mut::<8>().0.iter_mut().zip(self.stream.draws::<DRAWS>(first, layer))
@@ -59,7 +56,6 @@ impl Dropout {
             for i in 0..x.len() {
                 x[i] = if bytes[i] < self.rate { R::ZERO } else { x[i] * scale };
             }
-            rest = tail;
         }
     }
 

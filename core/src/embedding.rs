@@ -3,13 +3,12 @@
 //! x\[l\] = P\[l\] + Q\[n − 1 − l\] + E\[x_l\] for the positions l = 0 … n − 1 of a text of n symbols: P counts positions from the
 //! start, Q from the end, and a masked position has no row of E, as in the [lookup](crate::linear) layer. The gradient of a
 //! row of E is the sum of ∂loss/∂x\[l\] over the positions that hold its symbol; that of P\[l\] and of Q\[n − 1 − l\] is
-//! ∂loss/∂x\[l\] itself.
+//! ∂loss/∂x\[l\] itself. [`lookup_backward`](crate::linear::lookup_backward) adds them up.
 //!
 //! Source: A. Vaswani et al., "Attention Is All You Need", NeurIPS 2017, sections 3.4 and 3.5.
 
-use crate::linear::add_scaled;
 use crate::math::{Real, Stored};
-use crate::tensor::{block, block_mut};
+use crate::tensor::block;
 
 /// The tables that features come from.
 #[derive(Clone, Copy, Debug)]
@@ -63,32 +62,6 @@ pub fn embed<R: Real, W: Stored<R>>(
                 }
             }
             place = place.wrapping_add(width);
-        }
-    }
-}
-
-/// d_row += Σ_l ∂loss/∂x\[l\] over the positions l that hold `symbol`, l ascending; d_row is the gradient of its row of E.
-///
-/// Forward was [`embed`]; `d` is ∂loss/∂x with the positions outermost, `[W][D]`, and `d_row` is `[D]`.
-#[inline(always)]
-pub fn embed_backward<R: Real>(symbols: &[Option<u8>], d: &[R], symbol: u8, d_row: &mut [R]) {
-    for (l, shown) in symbols.iter().enumerate() {
-        if let (true, Some(d)) = (*shown == Some(symbol), block(d, l, d_row.len())) {
-            add_scaled(d_row, R::ONE, d);
-        }
-    }
-}
-
-/// d_Q\[n − 1 − l\] += ∂loss/∂x\[l\] for the `length` = n positions l.
-///
-/// Forward was [`embed`]; `d` is ∂loss/∂x with the positions outermost, `[W][D]`, and `d_from_end` is `[L][D]`, with
-/// `features` = D.
-#[inline(always)]
-pub fn embed_backward_from_end<R: Real>(length: usize, d: &[R], d_from_end: &mut [R], features: usize) {
-    for l in 0..length {
-        let row = length.wrapping_sub(l).wrapping_sub(1);
-        if let (Some(d), Some(d_row)) = (block(d, l, features), block_mut(d_from_end, row, features)) {
-            add_scaled(d_row, R::ONE, d);
         }
     }
 }

@@ -35,42 +35,28 @@ impl Display for Error {
     }
 }
 
-impl From<FileError> for Error {
-    fn from(error: FileError) -> Self {
-        Self::File(error)
-    }
-}
-
-impl From<SamplerError> for Error {
-    fn from(error: SamplerError) -> Self {
-        Self::Sampler(error)
-    }
-}
-
-impl From<PatternError> for Error {
-    fn from(error: PatternError) -> Self {
-        Self::Pattern(error)
-    }
-}
-
-impl From<EncodeError> for Error {
-    fn from(error: EncodeError) -> Self {
-        Self::Encode(error)
-    }
-}
-
-impl From<AlphabetError> for Error {
-    fn from(error: AlphabetError) -> Self {
-        Self::Alphabet(error)
-    }
-}
-
 impl error::Error for Error {}
-impl error::Error for FileError {}
-impl error::Error for SamplerError {}
-impl error::Error for PatternError {}
-impl error::Error for EncodeError {}
-impl error::Error for AlphabetError {}
+
+/// Makes the errors of the modules errors of Rust, which convert into [`Error`].
+macro_rules! convert {
+    ($($error:ident => $variant:ident,)*) => {$(
+        impl error::Error for $error {}
+
+        impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::$variant(error)
+            }
+        }
+    )*};
+}
+
+convert! {
+    FileError => File,
+    SamplerError => Sampler,
+    PatternError => Pattern,
+    EncodeError => Encode,
+    AlphabetError => Alphabet,
+}
 
 impl Display for FileError {
     fn fmt(&self, out: &mut Formatter) -> fmt::Result {

@@ -1,4 +1,4 @@
-//! The kernels that only further networks, dropout and training for integers need; see [`kernels`](crate::kernels).
+//! The kernels that only further networks, dropout and training for integers need; see [`kernels`](mod@crate::kernels).
 
 use crate::activation::Activation;
 use crate::attention::{self, Heads};
@@ -12,136 +12,77 @@ use crate::rounding::{self, Grid};
 use crate::softmax::Answer;
 use crate::softmax_of_maps;
 
-/// What computes: each function is the one of its name in the file that documents it.
-pub trait FurtherKernels<R: Real>: Copy + Send + Sync {
-    /// [`product`](crate::product::product).
-    fn product<W: Stored<R>>(self, w: &[W], x: &[R], y: &mut [R], width: usize, store: Store) {
-        product::product(w, x, y, width, store);
-    }
+/// Makes a trait of a list of kernels. The body of each calls its function: with its arguments, and with the last one given, if one is.
+macro_rules! kernel_trait {
+    (
+        ($(#[$documentation:meta])* $trait:ident: $($bounds:tt)+)
+        $($targets:tt {
+            $(fn $name:ident $([$stored:ident])? ($($argument:ident: $type:ty),*) = $function:path $(, $last:path)?;)*
+        })*
+    ) => {
+        $(#[$documentation])*
+        pub trait $trait<R: Real>: $($bounds)+ {
+            $($(
+                #[doc = concat!("Calls [`", stringify!($function), "`].")]
+                fn $name$(<$stored: Stored<R>>)?(self, $($argument: $type),*) {
+                    $function($($argument,)* $($last)?);
+                }
+            )*)*
+        }
+    };
+}
+pub(crate) use kernel_trait;
 
-    /// [`product_transposed`](crate::product::product_transposed).
-    fn product_transposed<W: Stored<R>>(self, w: &[W], x: &[R], y: &mut [R], width: usize, store: Store) {
-        product::product_transposed(w, x, y, width, store);
-    }
+/// Calls the macro `$with` with `$arguments` and the list of these kernels for the numbers `R`: for `$narrow` those that are as
+/// fast in registers of AVX2 as in those of AVX-512, then for `$wide` the others.
+#[macro_export]
+macro_rules! further_kernels {
+    ($with:ident, $arguments:tt, $narrow:tt, $wide:tt) => {
+        $with! { $arguments
+            $narrow {
+                fn dropout_backward (dropout: Dropout, d_y: &mut [R]) = Dropout::backward;
+                fn transpose_blocks (x: &[R], y: &mut [R], width: usize) = product::transpose_blocks;
+                fn transpose (x: &[R], y: &mut [R], width: usize) = product::transpose;
+                fn shift (x: &[R], tap: (usize, usize), y: &mut [R], width: usize, texts: &[u8]) = product::shift;
+                fn add_bias [W] (bias: &[W], x: &mut [R], width: usize) = product::add_bias;
+                fn add_bias_backward (d_x: &[R], d_bias: &mut [R], width: usize) = product::add_bias_backward;
+                fn hold (activation: Activation, x: &mut [R]) = Activation::hold;
+                fn cross_entropy_of_positions (
+                    answers: &[Answer], weights: &[f32], symbols: usize, z: &mut [R], losses: &mut [R]
+                ) = softmax_of_maps::cross_entropy_of_positions;
+                fn rms_norm_forward [W] (gain: &[W], x: &[R], y: &mut [R], width: usize) =
+                    normalisation::rms_norm_forward, R::sqrt;
+                fn rms_norm_backward (gain: &[R], x: &[R], d: &mut [R], d_gain: &mut [R], width: usize) =
+                    normalisation::rms_norm_backward, R::sqrt;
+                fn embed [W] (tables: Embedding<W>, symbols: &[Option<u8>], x: &mut [R], width: usize, first: usize) =
+                    embedding::embed;
+                fn straight_through (grid: Grid, rounded: &mut [f32], floats: &mut [f32]) = rounding::straight_through;
+            }
+            $wide {
+                fn dropout_forward (dropout: Dropout, layer: usize, x: &mut [R]) = Dropout::forward;
+                fn product [W] (w: &[W], x: &[R], y: &mut [R], width: usize, store: Store) = product::product;
+                fn product_transposed [W] (w: &[W], x: &[R], y: &mut [R], width: usize, store: Store) =
+                    product::product_transposed;
+                fn product_backward_weight (
+                    positions: &[usize], d_y: &[R], x: &[R], d_w: &mut [R], width: usize
+                ) = product::product_backward_weight;
+                fn gelu_forward (x: &mut [R]) = gelu::gelu_forward;
+                fn gelu_forward_slope (x: &mut [R], slope: &mut [R]) = gelu::gelu_forward_slope;
+                fn attention_forward (
+                    heads: Heads, texts: &[u8], inputs: [&[R]; 3], share: &mut [R], y: &mut [R]
+                ) = attention::attention_forward;
+                fn attention_backward (
+                    heads: Heads, inputs: [&mut [R]; 3], share: &mut [R], d_y: &mut [R], d_share: &mut [R]
+                ) = attention::attention_backward;
+            }
+        }
+    };
+}
 
-    /// [`product_backward_weight`](crate::product::product_backward_weight).
-    fn product_backward_weight(self, positions: &[usize], d_y: &[R], x: &[R], d_w: &mut [R], width: usize) {
-        product::product_backward_weight(positions, d_y, x, d_w, width);
-    }
-
-    /// [`transpose_blocks`](crate::product::transpose_blocks).
-    fn transpose_blocks(self, x: &[R], y: &mut [R], width: usize) {
-        product::transpose_blocks(x, y, width);
-    }
-
-    /// [`transpose`](crate::product::transpose).
-    fn transpose(self, x: &[R], y: &mut [R], width: usize) {
-        product::transpose(x, y, width);
-    }
-
-    /// [`shift`](crate::product::shift).
-    fn shift(self, x: &[R], tap: (usize, usize), y: &mut [R], width: usize, texts: &[u8]) {
-        product::shift(x, tap, y, width, texts);
-    }
-
-    /// [`add_bias`](crate::product::add_bias).
-    fn add_bias<W: Stored<R>>(self, bias: &[W], x: &mut [R], width: usize) {
-        product::add_bias(bias, x, width);
-    }
-
-    /// [`add_bias_backward`](crate::product::add_bias_backward).
-    fn add_bias_backward(self, d_x: &[R], d_bias: &mut [R], width: usize) {
-        product::add_bias_backward(d_x, d_bias, width);
-    }
-
-    /// [`gelu_forward`](crate::gelu::gelu_forward).
-    fn gelu_forward(self, x: &mut [R]) {
-        gelu::gelu_forward(x);
-    }
-
-    /// [`gelu_forward_slope`](crate::gelu::gelu_forward_slope).
-    fn gelu_forward_slope(self, x: &mut [R], slope: &mut [R]) {
-        gelu::gelu_forward_slope(x, slope);
-    }
-
-    /// [`Activation::hold`].
-    fn hold(self, activation: Activation, x: &mut [R]) {
-        Activation::hold(activation, x);
-    }
-
-    /// [`cross_entropy_of_positions`](crate::softmax_of_maps::cross_entropy_of_positions).
-    fn cross_entropy_of_positions(
-        self,
-        answers: &[Answer],
-        weights: &[f32],
-        symbols: usize,
-        z: &mut [R],
-        losses: &mut [R],
-    ) {
-        softmax_of_maps::cross_entropy_of_positions(answers, weights, symbols, z, losses);
-    }
-
-    /// [`rms_norm_forward`](crate::normalisation::rms_norm_forward) with the correctly rounded square root.
-    fn rms_norm_forward<W: Stored<R>>(self, gain: &[W], x: &[R], y: &mut [R], width: usize) {
-        normalisation::rms_norm_forward(gain, x, y, width, R::sqrt);
-    }
-
-    /// [`rms_norm_backward`](crate::normalisation::rms_norm_backward) with the correctly rounded square root.
-    fn rms_norm_backward(self, gain: &[R], x: &[R], d: &mut [R], d_gain: &mut [R], width: usize) {
-        normalisation::rms_norm_backward(gain, x, d, d_gain, width, R::sqrt);
-    }
-
-    /// [`attention_forward`](crate::attention::attention_forward).
-    fn attention_forward(self, heads: Heads, texts: &[u8], inputs: [&[R]; 3], share: &mut [R], y: &mut [R]) {
-        attention::attention_forward(heads, texts, inputs, share, y);
-    }
-
-    /// [`attention_backward`](crate::attention::attention_backward).
-    fn attention_backward(
-        self,
-        heads: Heads,
-        inputs: [&mut [R]; 3],
-        share: &mut [R],
-        d_y: &mut [R],
-        d_share: &mut [R],
-    ) {
-        attention::attention_backward(heads, inputs, share, d_y, d_share);
-    }
-
-    /// [`embed`](crate::embedding::embed).
-    fn embed<W: Stored<R>>(
-        self,
-        tables: Embedding<W>,
-        symbols: &[Option<u8>],
-        x: &mut [R],
-        width: usize,
-        first: usize,
-    ) {
-        embedding::embed(tables, symbols, x, width, first);
-    }
-
-    /// [`embed_backward`](crate::embedding::embed_backward).
-    fn embed_backward(self, symbols: &[Option<u8>], d: &[R], symbol: u8, d_row: &mut [R]) {
-        embedding::embed_backward(symbols, d, symbol, d_row);
-    }
-
-    /// [`embed_backward_from_end`](crate::embedding::embed_backward_from_end).
-    fn embed_backward_from_end(self, length: usize, d: &[R], d_from_end: &mut [R], features: usize) {
-        embedding::embed_backward_from_end(length, d, d_from_end, features);
-    }
-
-    /// [`straight_through`](crate::rounding::straight_through).
-    fn straight_through(self, grid: Grid, rounded: &mut [f32], floats: &mut [f32]) {
-        rounding::straight_through(grid, rounded, floats);
-    }
-
-    /// [`Dropout::forward`].
-    fn dropout_forward(self, dropout: Dropout, layer: usize, x: &mut [R]) {
-        Dropout::forward(dropout, layer, x);
-    }
-
-    /// [`Dropout::backward`].
-    fn dropout_backward(self, dropout: Dropout, d_y: &mut [R]) {
-        Dropout::backward(dropout, d_y);
-    }
+further_kernels! {
+    kernel_trait,
+    (
+        /// What computes.
+        FurtherKernels: Copy + Send + Sync
+    ), (), ()
 }

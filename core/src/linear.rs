@@ -11,7 +11,8 @@
 //! ∂loss/∂b_v = ∂loss/∂y_v.
 //!
 //! **Lookup** is the dense map of a one-hot input: y = b + Σ_l table\[l\]\[symbol_l\]. A masked position is all zeros and
-//! adds nothing: its row is part of the bias.
+//! adds nothing: its row is part of the bias. A bias in turn is a table of one row, which every example reads: its gradient is
+//! that of a lookup.
 //!
 //! **Order of sums** (the same for every vector width and thread count):
 //! - a dot product keeps [`LANES`] partial sums; element i goes to lane i mod 8, in ascending order, and the lanes
@@ -63,6 +64,20 @@ macro_rules! for_each_row {
     };
 }
 pub(crate) use for_each_row;
+
+/// Does the block for each tile of some rows or lanes: first as many as `$count` says of the first `$size`, then of the next.
+/// To the block, `$first` is where its tile begins and `$N` how long it is, a constant.
+macro_rules! for_each_tile {
+    ($first:ident, $N:ident in $([$count:expr; $size:expr]),* => $body:block) => {
+        let mut $first = 0_usize;
+        $(for _ in 0..$count {
+            const $N: usize = $size;
+            $body
+            $first = $first.saturating_add($N);
+        })*
+    };
+}
+pub(crate) use for_each_tile;
 
 /// sums + a·x. By value, the form in which the compiler keeps the sums in vector registers.
 #[expect(clippy::indexing_slicing, reason = "lane < N")]
@@ -135,32 +150,14 @@ pub fn linear_forward<R: Real, W: Stored<R>>(weight: &[W], bias: &[W], rows: &[u
     let [many, few, single] = tiles::<MANY>(outputs);
     for row in rows {
         let (Some(x), Some(y)) = (block(x, *row, inputs), block_mut(y, *row, outputs)) else { return };
-        let next = dot_tiles::<R, W, MANY>(0, many, weight, bias, x, y);
-        let next = dot_tiles::<R, W, FEW>(next, few, weight, bias, x, y);
-        dot_tiles::<R, W, 1>(next, single, weight, bias, x, y);
+        for_each_tile!(output, N in [many; MANY], [few; FEW], [single; 1] => {
+            let Some(weight) = weight.get(output.saturating_mul(x.len())..) else { return };
+            let (Some(bias), Some(y)) = (lanes::<W, N>(bias, output), lanes_mut::<R, N>(y, output)) else {
+                return;
+            };
+            dots(weight, bias, x, y);
+        });
     }
-}
-
-/// [`linear_forward`] of one row for the outputs of `tiles` tiles of `N` from output `first` on; returns the output behind them.
-#[inline(always)]
-fn dot_tiles<R: Real, W: Stored<R>, const N: usize>(
-    first: usize,
-    tiles: usize,
-    weight: &[W],
-    bias: &[W],
-    x: &[R],
-    y: &mut [R],
-) -> usize {
-    let mut next = first;
-    for _ in 0..tiles {
-        let Some(weight) = weight.get(next.saturating_mul(x.len())..) else { return next };
-        let (Some(bias), Some(y)) = (lanes::<W, N>(bias, next), lanes_mut::<R, N>(y, next)) else {
-            return next;
-        };
-        dots(weight, bias, x, y);
-        next = next.saturating_add(N);
-    }
-    next
 }
 
 /// d_x_ei += Σ_v d_y_ev·w_vi, v ascending, of each row e of `rows`. Forward was `y_ev = b_v + Σ_i w_vi·x_ei`.
@@ -175,24 +172,15 @@ pub fn linear_backward_input<R: Real>(weight: &[R], rows: &[usize], d_y: &[R], d
         let (Some(d_y), Some(d_x)) = (block(d_y, *row, outputs), block_mut(d_x, *row, inputs)) else {
             return;
         };
-        let (chunks, tail) = d_x.as_chunks_mut::<CHUNK>();
-        let mut first = 0_usize;
-        for chunk in chunks {
-            let mut sums = *chunk;
+        for_each_tile!(first, N in [inputs / CHUNK; CHUNK], [inputs % CHUNK / LANES; LANES], [inputs % LANES; 1] => {
+            let Some(d_x) = lanes_mut::<R, N>(d_x, first) else { return };
+            let mut sums = *d_x;
             for (v, w) in weight.chunks_exact(inputs.max(1)).enumerate() {
                 let (Some(d_y), Some(w)) = (d_y.get(v), lanes(w, first)) else { return };
                 sums = plus_scaled(sums, *d_y, w);
             }
-            *chunk = sums;
-            first = first.saturating_add(CHUNK);
-        }
-        if tail.is_empty() {
-            continue;
-        }
-        for (v, w) in weight.chunks_exact(inputs.max(1)).enumerate() {
-            let (Some(d_y), Some(w)) = (d_y.get(v), w.get(first..)) else { return };
-            add_scaled(tail, *d_y, w);
-        }
+            *d_x = sums;
+        });
     }
 }
 
@@ -247,86 +235,43 @@ pub(crate) const fn tiles<const MANY: usize>(rows: usize) -> [usize; 3] {
 }
 
 /// d_w_vi += Σ_e d_y_ev·x_ei over the rows x_e of `xs` and d_y_e of `d_ys`, in their order.
+#[expect(clippy::indexing_slicing, reason = "output < N")]
 #[inline(always)]
 fn outer_products<R: Real>(xs: &[&[R]], d_ys: &[&[R]], d_weight: &mut [R], inputs: usize) {
     let outputs = d_weight.len().checked_div(inputs).unwrap_or(0);
-    let whole = inputs.saturating_sub(inputs % CHUNK);
     let [many, few, single] = tiles::<MANY>(outputs);
     // A chunk of all rows stays in the innermost cache while the outputs run.
-    for column in (0..whole).step_by(CHUNK) {
-        let none = [R::ZERO; CHUNK];
+    for_each_tile!(column, S in [inputs / CHUNK; CHUNK], [inputs % CHUNK; 1] => {
+        let none = [R::ZERO; S];
         let mut chunks = [&none; GROUP];
         for (chunk, x) in chunks.iter_mut().zip(xs) {
             let Some(x) = lanes(x, column) else { return };
             *chunk = x;
         }
         let Some(chunks) = chunks.get(..xs.len()) else { return };
-        let next = outer_product_tiles::<R, MANY>(0, many, chunks, d_ys, d_weight, (inputs, column));
-        let next = outer_product_tiles::<R, FEW>(next, few, chunks, d_ys, d_weight, (inputs, column));
-        outer_product_tiles::<R, 1>(next, single, chunks, d_ys, d_weight, (inputs, column));
-    }
-    if whole == inputs {
-        return;
-    }
-    for (x, d_y) in xs.iter().zip(d_ys) {
-        let Some(x) = x.get(whole..) else { return };
-        let mut place = whole;
-        for d_y in *d_y {
-            let Some(d_weight) = d_weight.get_mut(place..) else { return };
-            add_scaled(d_weight, *d_y, x);
-            place = place.saturating_add(inputs);
-        }
-    }
-}
-
-/// [`outer_products`] for the outputs of `tiles` tiles of `N` from output `first` on, and the chunk of inputs from `column` on;
-/// returns the output behind them.
-#[expect(clippy::indexing_slicing, reason = "output < N")]
-#[inline(always)]
-fn outer_product_tiles<R: Real, const N: usize>(
-    first: usize,
-    tiles: usize,
-    chunks: &[&[R; CHUNK]],
-    d_ys: &[&[R]],
-    d_weight: &mut [R],
-    (inputs, column): (usize, usize),
-) -> usize {
-    let mut next = first;
-    for _ in 0..tiles {
-        let place = |output: usize| next.wrapping_add(output).wrapping_mul(inputs).wrapping_add(column);
-        let mut sums = [[R::ZERO; CHUNK]; N];
-        for_each_row!(output < N {
-            let Some(d_weight) = lanes(d_weight, place(output)) else { return next };
-            sums[output] = *d_weight;
-        });
-        for (index, x) in chunks.iter().enumerate() {
-            let Some(d_y) = d_ys.get(index) else { return next };
-            let Some(d_y) = lanes::<R, N>(d_y, next) else { return next };
-            // Loaded once for all outputs.
-            let x = **x;
+        for_each_tile!(first, N in [many; MANY], [few; FEW], [single; 1] => {
+            let place = |output: usize| first.wrapping_add(output).wrapping_mul(inputs).wrapping_add(column);
+            let mut sums = [[R::ZERO; S]; N];
             for_each_row!(output < N {
-                row_by_row();
-                sums[output] = plus_scaled(sums[output], d_y[output], &x);
+                let Some(d_weight) = lanes(d_weight, place(output)) else { return };
+                sums[output] = *d_weight;
             });
-        }
-        for_each_row!(output < N {
-            let Some(d_weight) = lanes_mut(d_weight, place(output)) else { return next };
-            *d_weight = sums[output];
+            for (index, x) in chunks.iter().enumerate() {
+                let Some(d_y) = d_ys.get(index) else { return };
+                let Some(d_y) = lanes::<R, N>(d_y, first) else { return };
+                // Loaded once for all outputs.
+                let x = **x;
+                for_each_row!(output < N {
+                    row_by_row();
+                    sums[output] = plus_scaled(sums[output], d_y[output], &x);
+                });
+            }
+            for_each_row!(output < N {
+                let Some(d_weight) = lanes_mut(d_weight, place(output)) else { return };
+                *d_weight = sums[output];
+            });
         });
-        next = next.saturating_add(N);
-    }
-    next
-}
-
-/// d_b_v += Σ_e d_y_ev over the rows e of `rows`, in their order. Forward was `y_ev = b_v + Σ_i w_vi·x_ei`.
-///
-/// `d_y` is `[E][O]` and `d_bias` `[O]`.
-#[inline(always)]
-pub fn linear_backward_bias<R: Real>(rows: &[usize], d_y: &[R], d_bias: &mut [R]) {
-    for row in rows {
-        let Some(d_y) = block(d_y, *row, d_bias.len()) else { return };
-        add_scaled(d_bias, R::ONE, d_y);
-    }
+    });
 }
 
 /// Call inside a loop over rows: it stops LLVM from vectorising across rows.
@@ -364,36 +309,24 @@ pub fn add_scaled<R: Real>(y: &mut [R], a: R, x: &[R]) {
 /// y_i += Σ_r rows_ri, r ascending: what the shown symbols of a text add to the hidden layer, a row of the table each.
 ///
 /// A masked position has no row, and a symbol outside the table none either; the sampler and the loaders admit none.
-#[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
+#[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
 pub fn lookup_forward<R: Real, W: Stored<R>>(rows: &[&[W]], y: &mut [R]) {
     // The sums of one chunk stay in registers while the rows run.
     const CHUNK: usize = 64;
-    let (chunks, tail) = y.as_chunks_mut::<CHUNK>();
-    let mut first = 0_usize;
-    for chunk in chunks {
-        let mut sums = *chunk;
+    let width = y.len();
+    for_each_tile!(first, N in [width / CHUNK; CHUNK], [width % CHUNK / LANES; LANES], [width % LANES; 1] => {
+        let Some(y) = lanes_mut::<R, N>(y, first) else { return };
+        let mut sums = *y;
         for row in rows {
-            if let Some(row) = lanes::<W, CHUNK>(row, first) {
-                for lane in 0..CHUNK {
+            if let Some(row) = lanes::<W, N>(row, first) {
+                for lane in 0..N {
                     sums[lane] += row[lane].real();
                 }
             }
         }
-        *chunk = sums;
-        first = first.saturating_add(CHUNK);
-    }
-    if tail.is_empty() {
-        return;
-    }
-    for row in rows {
-        let row = row.get(first..).unwrap_or(&[]);
-        let count = tail.len().min(row.len());
-        let (tail, row) = (&mut tail[..count], &row[..count]);
-        for i in 0..count {
-            tail[i] += row[i].real();
-        }
-    }
+        *y = sums;
+    });
 }
 
 /// d_table\[symbol\] += d_y_e for each (e, symbol) of `shown`, in their order: the gradient of the one position whose rows

@@ -14,13 +14,13 @@
 
 use crate::activation::Activation;
 use crate::denoiser::{
-    Answers, Architecture, Example, Model, Score, Shape, in_groups, in_scored_rows, to_scores,
+    Answers, Architecture, AtWork, Example, Model, Score, Shape, in_groups, in_rows, to_scores,
 };
 use crate::kernels::Kernels;
 use crate::linear::GROUP;
 use crate::math::{Real, Stored};
 use crate::softmax::{Answer, Target};
-use crate::tensor::{Flat, Start, Tensor, block, block_mut, cube, matrix};
+use crate::tensor::{Flat, Start, Tensor, block, cube, matrix};
 
 /// A two-layer perceptron over `L` positions and `V` symbols, with `H` hidden units.
 #[derive(Clone, Copy, Debug)]
@@ -39,40 +39,65 @@ pub struct MlpView<'a, T, const L: usize, const V: usize, const H: usize> {
     pub output_bias: &'a [[T; V]; L],
 }
 
+impl<W: Stored<f32>, const L: usize, const V: usize, const H: usize> MlpView<'_, W, L, V, H> {
+    /// The scores of one position from the hidden layer, with which `memory` begins.
+    pub(crate) fn scores<K: Kernels<f32>>(
+        self,
+        kernels: K,
+        memory: &[f32],
+        position: usize,
+        out: &mut [Score; V],
+    ) {
+        let layer = self.output.get(position).zip(self.output_bias.get(position));
+        let (Some((weight, bias)), Some(hidden)) = (layer, memory.first_chunk::<H>()) else { return };
+        let mut logits = [0.0; V];
+        kernels.linear_forward(weight.as_flattened(), bias, &[0], hidden, &mut logits);
+        to_scores(&logits, out);
+    }
+}
+
 /// The hidden layer's sums: `hidden` starts from the row of `lengths`, if given, that belongs to the length of each example,
-/// and receives the row of the symbol that it shows at each position of `tables`, a table E_l with its position l.
+/// and receives the row of the symbol that it shows at each position of `tables`, which are positions l with their tables E_l.
 ///
 /// `hidden` is `[E][H]`, `lengths` `[L][H]`, and a table `[V][H]`. Positions ascend, over several calls too; the first call
 /// gives the lengths.
-pub fn look_up<R: Real, K: Kernels<R>, const L: usize>(
+pub fn look_up<'a, R: Real + 'a, K: Kernels<R>, const L: usize>(
     kernels: K,
     lengths: Option<&[R]>,
-    tables: &[(usize, &[R])],
+    tables: impl Iterator<Item = (usize, &'a [R])> + Clone,
     batch: &[Example<L>],
     hidden: &mut [R],
 ) {
     let width = hidden.len().checked_div(batch.len()).unwrap_or(0).max(1);
     for (example, hidden) in batch.iter().zip(hidden.chunks_exact_mut(width)) {
-        if let Some(row) = lengths.and_then(|lengths| row_of_length(lengths, example.length(), width)) {
-            hidden.copy_from_slice(row);
-        }
-        let (mut rows, mut count) = ([[].as_slice(); L], 0_usize);
-        for (position, table) in tables {
-            let symbol = example.shown().get(*position).copied().flatten();
-            if let Some(slot) = rows.get_mut(count)
-                && let Some(row) = symbol.and_then(|symbol| block(table, usize::from(symbol), width))
-            {
-                *slot = row;
-                count = count.wrapping_add(1);
-            }
-        }
-        kernels.lookup_forward(rows.get(..count).unwrap_or(&[]), hidden);
+        look_up_text::<R, R, K, L>(kernels, lengths, tables.clone(), example.shown(), hidden);
     }
 }
 
-/// The row of a table by lengths, `[L][H]` with `width` = H, that belongs to `length`; there is none for 0.
-fn row_of_length<T>(lengths: &[T], length: usize, width: usize) -> Option<&[T]> {
-    block(lengths, length.checked_sub(1)?, width)
+/// [`look_up`] for one text, `shown`.
+#[inline(always)]
+pub(crate) fn look_up_text<'a, R: Real, W: Stored<R> + 'a, K: Kernels<R>, const L: usize>(
+    kernels: K,
+    lengths: Option<&[W]>,
+    tables: impl Iterator<Item = (usize, &'a [W])>,
+    shown: &[Option<u8>],
+    hidden: &mut [R],
+) {
+    let row = lengths.and_then(|lengths| block(lengths, shown.len().saturating_sub(1), hidden.len()));
+    if let Some(row) = row {
+        hidden.fill(R::ZERO);
+        kernels.lookup_forward(&[row], hidden);
+    }
+    let mut rows = heapless::Vec::<&[W], L>::new();
+    for (position, table) in tables {
+        // Positions ascend.
+        let Some(symbol) = shown.get(position) else { break };
+        if let Some(row) = symbol.and_then(|symbol| block(table, usize::from(symbol), hidden.len())) {
+            // There is room for one of each position.
+            let _ = rows.push(row);
+        }
+    }
+    kernels.lookup_forward(&rows, hidden);
 }
 
 /// Hidden values of their sums, in place: the activation, and dropout as of layer number `layer`. `hidden` is `[E][H]`.
@@ -150,7 +175,7 @@ pub fn output_backward<R: Real, K: Kernels<R>, const L: usize>(
     d_hidden: &mut [R],
 ) {
     let width = d_hidden.len().checked_div(batch.len()).unwrap_or(0);
-    in_scored_rows(batch, position, |rows| {
+    in_rows(batch, Some(position), |rows| {
         kernels.linear_backward_input(weight, rows, d_logits, d_hidden, width);
     });
 }
@@ -166,51 +191,16 @@ pub fn output_weight_gradient<R: Real, K: Kernels<R>, const L: usize>(
 ) {
     let width = |flat: &[R]| flat.len().checked_div(batch.len()).unwrap_or(0);
     let (inputs, outputs) = (width(hidden), width(d_logits));
-    in_scored_rows(batch, position, |rows| {
+    in_rows(batch, Some(position), |rows| {
         kernels.linear_backward_weight(rows, hidden, d_logits, outputs, d_weight, inputs);
     });
 }
 
-/// d_c_l += Σ d_z at the position l = `position`. Forward was [`output_forward`]; `d_bias` is `[V]`.
-pub fn output_bias_gradient<R: Real, K: Kernels<R>, const L: usize>(
-    kernels: K,
-    position: usize,
-    batch: &[Example<L>],
-    d_logits: &[R],
-    d_bias: &mut [R],
-) {
-    in_scored_rows(batch, position, |rows| kernels.linear_backward_bias(rows, d_logits, d_bias));
-}
-
-/// d_E_l\[x_l\] += Σ d_h, the gradient of the table of the position l = `position`. Forward was [`look_up`].
+/// d_table\[r\] += Σ d_h over the examples that `row` gives row number r, in their order.
 ///
-/// `d_hidden` is the gradient of the sums, `[E][H]`, and `d_table` `[V][H]`.
-pub fn table_gradient<R: Real, K: Kernels<R>, const L: usize>(
-    kernels: K,
-    position: usize,
-    batch: &[Example<L>],
-    d_hidden: &[R],
-    d_table: &mut [R],
-) {
-    let symbol = |example: &Example<L>| example.shown().get(position).copied().flatten();
-    rows_gradient(kernels, batch, symbol, d_hidden, d_table);
-}
-
-/// d_b_n += Σ d_h over the examples of each length n. Forward was [`look_up`].
-///
-/// `d_hidden` is the gradient of the sums, `[E][H]`, and `d_lengths` `[L][H]`.
-pub fn length_gradient<R: Real, K: Kernels<R>, const L: usize>(
-    kernels: K,
-    batch: &[Example<L>],
-    d_hidden: &[R],
-    d_lengths: &mut [R],
-) {
-    let row = |example: &Example<L>| u8::try_from(example.length().checked_sub(1)?).ok();
-    rows_gradient(kernels, batch, row, d_hidden, d_lengths);
-}
-
-/// d_table\[r\] += Σ d_h over the examples that `row` gives row number r.
-fn rows_gradient<R: Real, K: Kernels<R>, const L: usize>(
+/// `d_hidden` is `[E][H]` and `d_table` `[R][H]`. Forward was [`look_up`] of the tables of which [`symbol_at`] and [`row_of_length`]
+/// give the row, or [`output_forward`], whose bias c_l is a table of one row: [`scored_at`] gives it.
+pub fn rows_gradient<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     batch: &[Example<L>],
     row: impl Fn(&Example<L>) -> Option<u8>,
@@ -222,24 +212,37 @@ fn rows_gradient<R: Real, K: Kernels<R>, const L: usize>(
         batch,
         (0, 0),
         |number, example| row(example).map_or(((0, 0), false), |row| ((number, row), true)),
-        |read| {
-            kernels.lookup_backward(read, d_hidden, d_table, width);
-        },
+        |read| kernels.lookup_backward(read, d_hidden, d_table, width),
     );
 }
 
+/// The row of E_l that an example reads at the position l = `position`: its symbol, if it shows one.
+pub fn symbol_at<const L: usize>(position: usize) -> impl Fn(&Example<L>) -> Option<u8> {
+    move |example| example.shown().get(position).copied().flatten()
+}
+
+/// The row of b that an example reads.
+pub fn row_of_length<const L: usize>(example: &Example<L>) -> Option<u8> {
+    u8::try_from(example.length().checked_sub(1)?).ok()
+}
+
+/// The row of c_l that an example reads at the position l = `position`, of one, if it is scored there.
+pub fn scored_at<const L: usize>(position: usize) -> impl Fn(&Example<L>) -> Option<u8> {
+    move |example| example.is_scored(position).then_some(0)
+}
+
 /// What the passes leave of a shard.
-struct Records<S> {
+pub(crate) struct Records<S> {
     /// h, `[E][H]`.
-    hidden: S,
+    pub hidden: S,
     /// ∂loss/∂h, and then that of its sums.
-    d_hidden: S,
+    pub d_hidden: S,
     /// ∂loss/∂z, `[L][E][V]`, defined where an example is scored.
-    d_logits: S,
+    pub d_logits: S,
 }
 
 impl<const L: usize, const V: usize, const H: usize> Mlp<L, V, H> {
-    fn records<S: Flat>(mut flat: S, rows: usize) -> Option<Records<S>> {
+    pub(crate) fn records<S: Flat>(mut flat: S, rows: usize) -> Option<Records<S>> {
         let layer = rows.checked_mul(H)?;
         let (hidden, d_hidden) = (flat.take(layer)?, flat.take(layer)?);
         Some(Records { hidden, d_hidden, d_logits: flat })
@@ -272,7 +275,6 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H
         flat.is_empty().then_some(view)
     }
 
-    #[expect(clippy::indexing_slicing, reason = "training; position < L")]
     fn forward_backward<R: Real, K: Kernels<R>>(
         kernels: K,
         activation: Activation,
@@ -285,17 +287,16 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H
         let rows = shard.len();
         let Some(Records { hidden, d_hidden, d_logits }) = Self::records(records, rows) else { return };
         losses.fill(R::ZERO);
-        let tables: [(usize, &[R]); L] =
-            core::array::from_fn(|position| (position, parameters.input[position].as_flattened()));
-        look_up(kernels, Some(parameters.length.as_flattened()), &tables, shard, hidden);
+        let (lengths, tables) = (parameters.length.as_flattened(), by_position(parameters.input));
+        look_up(kernels, Some(lengths), tables, shard, hidden);
         activate(kernels, activation, 0, shard, hidden);
         d_hidden.fill(R::ZERO);
         // Position by position, so that its weights stay in the innermost cache for the whole batch.
-        for position in 0..L {
-            let weight = parameters.output[position].as_flattened();
-            let layer = (weight, &parameters.output_bias[position][..]);
-            let Some(d_logits) = block_mut(d_logits, position, rows.saturating_mul(V)) else { return };
-            output_forward(kernels, position, layer, answers, shard, hidden, d_logits, losses);
+        let d_logits = d_logits.chunks_exact_mut(rows.saturating_mul(V).max(1));
+        for (((position, weight), bias), d_logits) in
+            by_position(parameters.output).zip(parameters.output_bias).zip(d_logits)
+        {
+            output_forward(kernels, position, (weight, bias), answers, shard, hidden, d_logits, losses);
             output_backward(kernels, position, weight, shard, d_logits, d_hidden);
         }
         activate_backward(kernels, activation, shard, hidden, d_hidden);
@@ -311,79 +312,36 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H
     ) {
         let rows = shard.len();
         let Some(Records { hidden, d_hidden, d_logits }) = Self::records(records, rows) else { return };
-        let Some(d_logits) = block(d_logits, if tensor < 2 { 0 } else { part }, rows.saturating_mul(V))
-        else {
-            return;
-        };
+        // Those of the position where the part is one.
+        let d_logits = block(d_logits, part, rows.saturating_mul(V)).unwrap_or(&[]);
         match tensor {
-            0 => table_gradient(kernels, part, shard, d_hidden, out),
-            1 => length_gradient(kernels, shard, d_hidden, out),
+            0 => rows_gradient(kernels, shard, symbol_at(part), d_hidden, out),
+            1 => rows_gradient(kernels, shard, row_of_length, d_hidden, out),
             2 => output_weight_gradient(kernels, part, shard, hidden, d_logits, out),
-            _ => output_bias_gradient(kernels, part, shard, d_logits, out),
+            _ => rows_gradient(kernels, shard, scored_at(part), d_logits, out),
         }
     }
 
-    fn evaluate<W: Stored<f32>, K: Kernels<f32>>(
-        kernels: K,
-        activation: Activation,
-        parameters: Self::View<'_, W>,
-        shown: &[Option<u8>],
-        memory: &mut [f32],
-    ) {
-        let Some(hidden) = memory.first_chunk_mut() else { return };
-        look_up_text(kernels, (parameters.input, parameters.length), shown, hidden);
-        kernels.activation_forward(activation, hidden);
+    fn evaluate<W: Stored<f32>, K: Kernels<f32>>(work: &mut AtWork<Self, W, K, L, V>) {
+        let Some(hidden) = work.memory.first_chunk_mut::<H>() else { return };
+        let (lengths, tables) = (work.parameters.length.as_flattened(), by_position(work.parameters.input));
+        look_up_text::<f32, W, K, L>(work.kernels, Some(lengths), tables, &work.shown, hidden);
+        work.kernels.activation_forward(work.activation, hidden);
     }
 
     fn scores<W: Stored<f32>, K: Kernels<f32>>(
-        kernels: K,
-        parameters: Self::View<'_, W>,
-        _length: usize,
-        memory: &[f32],
+        work: &AtWork<Self, W, K, L, V>,
         position: usize,
         out: &mut [Score; V],
     ) {
-        let layer = parameters.output.get(position).zip(parameters.output_bias.get(position));
-        let (Some(layer), Some(hidden)) = (layer, memory.first_chunk()) else { return };
-        output_scores(kernels, layer, hidden, out);
+        work.parameters.scores(work.kernels, work.memory, position, out);
     }
 }
 
-/// The hidden layer's sums of the text `shown` of n symbols, b_n + Σ_l E\[l\]\[x_l\] over the shown positions l.
-pub(crate) fn look_up_text<
-    W: Stored<f32>,
-    K: Kernels<f32>,
-    const L: usize,
-    const V: usize,
-    const H: usize,
->(
-    kernels: K,
-    (table, lengths): (&[[[W; H]; V]; L], &[[W; H]; L]),
-    shown: &[Option<u8>],
-    hidden: &mut [f32; H],
-) {
-    hidden.fill(0.0);
-    if let Some(row) = row_of_length(lengths.as_flattened(), shown.len(), H) {
-        kernels.lookup_forward(&[row], hidden);
-    }
-    let mut rows = heapless::Vec::<&[W], L>::new();
-    for (table, symbol) in table.iter().zip(shown) {
-        if let Some(row) = symbol.and_then(|symbol| table.get(usize::from(symbol))) {
-            // There is room for one of each position.
-            let _ = rows.push(row);
-        }
-    }
-    kernels.lookup_forward(&rows, hidden);
-}
-
-/// The scores of one position from the hidden layer `hidden`.
-pub(crate) fn output_scores<W: Stored<f32>, K: Kernels<f32>, const V: usize, const H: usize>(
-    kernels: K,
-    (weight, bias): (&[[W; H]; V], &[W; V]),
-    hidden: &[f32; H],
-    out: &mut [Score; V],
-) {
-    let mut logits = [0.0; V];
-    kernels.linear_forward(weight.as_flattened(), bias, &[0], hidden, &mut logits);
-    to_scores(&logits, out);
+/// Each position with its part of `tensor`.
+#[inline(always)]
+pub(crate) fn by_position<T, const L: usize, const V: usize, const H: usize>(
+    tensor: &[[[T; H]; V]; L],
+) -> impl Iterator<Item = (usize, &[T])> + Clone {
+    tensor.iter().map(|part| part.as_flattened()).enumerate()
 }

@@ -13,44 +13,12 @@
 //!
 //! Source: B. Zhang and R. Sennrich, "Root Mean Square Layer Normalization", NeurIPS 2019, equation 4.
 
-use crate::linear::{LANES, lanes, lanes_mut, row_by_row, sum_lanes};
+use crate::linear::{LANES, for_each_tile, lanes, lanes_mut, row_by_row, sum_lanes};
 use crate::math::{Real, Stored};
+use crate::product::MOST_POSITIONS;
 
 /// ε: the least mean square.
 const EPSILON: f64 = 1e-5;
-/// The most positions that a text of a normalised network can have: a network with more does not compile.
-pub(crate) const MOST_POSITIONS: usize = 64;
-/// Positions of a tile.
-const TILE: usize = LANES;
-/// The most tiles.
-const TILES: usize = MOST_POSITIONS / TILE;
-
-/// The features of the `TILE` positions from `first` on, of a row that ends at `end`; 0 past its end.
-#[inline(always)]
-fn load<R: Real>(x: &[R], first: usize, end: usize) -> [R; TILE] {
-    if first.saturating_add(TILE) <= end {
-        return *lanes(x, first).unwrap_or(&[R::ZERO; TILE]);
-    }
-    let mut tile = [R::ZERO; TILE];
-    for (tile, x) in tile.iter_mut().zip(x.get(first..end).unwrap_or(&[])) {
-        *tile = *x;
-    }
-    tile
-}
-
-/// Stores a tile where [`load`] would read it.
-#[inline(always)]
-fn store<R: Real>(tile: [R; TILE], x: &mut [R], first: usize, end: usize) {
-    if first.saturating_add(TILE) <= end {
-        if let Some(x) = lanes_mut(x, first) {
-            *x = tile;
-        }
-        return;
-    }
-    for (tile, x) in tile.into_iter().zip(x.get_mut(first..end).unwrap_or(&mut [])) {
-        *x = tile;
-    }
-}
 
 /// y_dl = g_d·r_l·x_dl for every position l.
 ///
@@ -64,52 +32,36 @@ pub fn rms_norm_forward<R: Real, W: Stored<R>>(
     width: usize,
     sqrt: impl Fn(R) -> R + Copy,
 ) {
-    for tile in 0..tiles(width) {
-        let scale = scale_of(x, gain.len(), width, tile, sqrt);
-        let mut start = 0_usize;
-        for g in gain {
+    for_each_tile!(first, N in [width / LANES; LANES], [width % LANES; 1] => {
+        let scale: [R; N] = scale_of(x, gain.len(), width, first, sqrt);
+        for ((g, x), y) in gain.iter().zip(x.chunks_exact(width.max(1))).zip(y.chunks_exact_mut(width.max(1))) {
             row_by_row();
-            let (first, end) = span(start, width, tile);
-            store(times([g.real(); TILE], times(scale, load(x, first, end))), y, first, end);
-            start = end;
+            let (Some(x), Some(y)) = (lanes(x, first), lanes_mut(y, first)) else { return };
+            *y = times([g.real(); N], times(scale, *x));
         }
-    }
+    });
 }
 
-/// Tiles of `width` positions.
+/// r_l = 1/√(Σ_d x_dl²/D + ε) for the `N` positions l from `first` on, D = `features`.
+#[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
-fn tiles(width: usize) -> usize {
-    width.div_ceil(TILE).min(TILES)
-}
-
-/// Where tile number `tile` begins in the row of `width` positions from `start` on, and where that row ends.
-#[inline(always)]
-fn span(start: usize, width: usize, tile: usize) -> (usize, usize) {
-    (start.wrapping_add(tile.wrapping_mul(TILE)), start.wrapping_add(width))
-}
-
-/// r_l = 1/√(Σ_d x_dl²/D + ε) for the positions l of one tile, D = `features`.
-#[expect(clippy::indexing_slicing, reason = "lane < TILE")]
-#[inline(always)]
-fn scale_of<R: Real>(
+fn scale_of<R: Real, const N: usize>(
     x: &[R],
     features: usize,
     width: usize,
-    tile: usize,
+    first: usize,
     sqrt: impl Fn(R) -> R + Copy,
-) -> [R; TILE] {
+) -> [R; N] {
     let share = R::of(1.0 / features as f64);
-    let mut scale = [R::ZERO; TILE];
-    let mut start = 0_usize;
-    for _ in 0..features {
-        let (first, end) = span(start, width, tile);
-        let x = load(x, first, end);
-        for lane in 0..TILE {
-            scale[lane] += x[lane] * x[lane];
+    let mut scale = [R::ZERO; N];
+    for x in x.chunks_exact(width.max(1)) {
+        if let Some(x) = lanes::<R, N>(x, first) {
+            for lane in 0..N {
+                scale[lane] += x[lane] * x[lane];
+            }
         }
-        start = end;
     }
-    for lane in 0..TILE {
+    for lane in 0..N {
         scale[lane] = R::ONE / sqrt(scale[lane] * share + R::of(EPSILON));
     }
     scale
@@ -118,7 +70,7 @@ fn scale_of<R: Real>(
 /// Turns `d`, ∂loss/∂y, into ∂loss/∂x, and writes ∂loss/∂g to `d_gain`.
 ///
 /// `gain` and `d_gain` are `[D]`, `x` and `d` are `[D][W]`, with `width` = W ≤ 64. Forward was `y_dl = g_d·r_l·x_dl`.
-#[expect(clippy::indexing_slicing, reason = "tile < TILES, lane < TILE")]
+#[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
 pub fn rms_norm_backward<R: Real>(
     gain: &[R],
@@ -128,60 +80,57 @@ pub fn rms_norm_backward<R: Real>(
     width: usize,
     sqrt: impl Fn(R) -> R + Copy,
 ) {
-    let mut scale = [[R::ZERO; TILE]; TILES];
-    for tile in 0..tiles(width) {
-        scale[tile] = scale_of(x, gain.len(), width, tile, sqrt);
-    }
-    let mut mean = [[R::ZERO; TILE]; TILES];
-    let mut start = 0_usize;
-    for (index, g) in gain.iter().enumerate() {
+    let (mut scale, mut mean) = ([R::ZERO; MOST_POSITIONS], [R::ZERO; MOST_POSITIONS]);
+    for_each_tile!(first, N in [width / LANES; LANES], [width % LANES; 1] => {
+        let Some(scale) = lanes_mut::<R, N>(&mut scale, first) else { return };
+        *scale = scale_of(x, gain.len(), width, first, sqrt);
+    });
+    let rows =
+        gain.iter().zip(d_gain).zip(x.chunks_exact(width.max(1)).zip(d.chunks_exact_mut(width.max(1))));
+    for ((g, d_gain), (x, d)) in rows {
         let mut sums = [R::ZERO; LANES];
-        for tile in 0..tiles(width) {
-            let (first, end) = span(start, width, tile);
-            let n = times(scale[tile], load(x, first, end));
-            let d_y = load(d, first, end);
-            // Positions past the end add 0.
-            let products = times(n, d_y);
-            for lane in 0..LANES {
-                sums[lane] += products[lane];
-            }
-            let h = times([*g; TILE], d_y);
+        for_each_tile!(first, N in [width / LANES; LANES], [width % LANES; 1] => {
+            let (Some(scale), Some(mean)) = (lanes(&scale, first), lanes_mut::<R, N>(&mut mean, first)) else {
+                return;
+            };
+            let (Some(x), Some(d)) = (lanes(x, first), lanes_mut(d, first)) else { return };
+            let (n, d_y) = (times(*scale, *x), *d);
+            let (h, products) = (times([*g; N], d_y), times(n, d_y));
             let along = times(n, h);
-            for lane in 0..TILE {
-                mean[tile][lane] += along[lane];
+            // Known to be 0 where a tile is as long as the lanes.
+            let start = if N == LANES { 0 } else { first };
+            for lane in 0..N {
+                sums[start.wrapping_add(lane) % LANES] += products[lane];
+                mean[lane] += along[lane];
             }
-            store(h, d, first, end);
-        }
-        if let Some(d_gain) = d_gain.get_mut(index) {
-            *d_gain = sum_lanes(sums);
-        }
-        start = start.wrapping_add(width);
+            *d = h;
+        });
+        *d_gain = sum_lanes(sums);
     }
     let share = R::of(1.0 / gain.len() as f64);
-    for mean in mean.as_flattened_mut() {
+    for mean in &mut mean {
         *mean = *mean * share;
     }
-    let mut start = 0_usize;
-    for _ in gain {
+    for (x, d) in x.chunks_exact(width.max(1)).zip(d.chunks_exact_mut(width.max(1))) {
         row_by_row();
-        for tile in 0..tiles(width) {
-            let (first, end) = span(start, width, tile);
-            let along = times(times(scale[tile], load(x, first, end)), mean[tile]);
-            let mut row = load(d, first, end);
-            for lane in 0..TILE {
+        for_each_tile!(first, N in [width / LANES; LANES], [width % LANES; 1] => {
+            let (Some(scale), Some(mean)) = (lanes(&scale, first), lanes(&mean, first)) else { return };
+            let (Some(x), Some(d)) = (lanes(x, first), lanes_mut::<R, N>(d, first)) else { return };
+            let along = times(times(*scale, *x), *mean);
+            let mut row = *d;
+            for lane in 0..N {
                 row[lane] = row[lane] - along[lane];
             }
-            store(times(scale[tile], row), d, first, end);
-        }
-        start = start.wrapping_add(width);
+            *d = times(*scale, row);
+        });
     }
 }
 
 /// x·y, position by position. By value, the form in which the compiler keeps them in vector registers.
-#[expect(clippy::indexing_slicing, reason = "lane < TILE")]
+#[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
-fn times<R: Real>(mut x: [R; TILE], y: [R; TILE]) -> [R; TILE] {
-    for lane in 0..TILE {
+fn times<R: Real, const N: usize>(mut x: [R; N], y: [R; N]) -> [R; N] {
+    for lane in 0..N {
         x[lane] = x[lane] * y[lane];
     }
     x

@@ -17,7 +17,7 @@ use crate::dropout::Dropout;
 use crate::embedding::Embedding;
 use crate::kernels::Kernels;
 use crate::math::Real;
-use crate::product::{Positions, TILE, width_of};
+use crate::product::{TILE, width_of};
 use crate::softmax::Answer;
 
 /// Examples that are computed side by side, at least one.
@@ -63,13 +63,6 @@ pub fn with_records_mut<'a, R, const L: usize>(
         let here = records.split_off_mut(..record.saturating_mul(count))?;
         Some((pack, Answers { soft, ..answers }, here, losses.split_off_mut(..count)?))
     })
-}
-
-/// [`Pack::texts`] of a text of `length` symbols alone.
-pub fn alone<const L: usize>(length: usize) -> [u8; L] {
-    let mut texts = [u8::MAX; L];
-    texts.iter_mut().take(length).for_each(|text| *text = 0);
-    texts
 }
 
 /// How many of the first of `examples` fit [`TILE`] positions, at most L; one at least, if there is one.
@@ -120,7 +113,7 @@ impl<'a, const L: usize> Pack<'a, L> {
         })
     }
 
-    /// `of` the number, the example and the position of each column that holds a symbol; `past` for those behind them.
+    /// `of` the number in the pack, the example and the position of each column that holds a symbol; `past` for those behind them.
     fn columns<T: Copy>(&self, past: T, of: impl Fn(u8, &Example<L>, usize) -> T) -> [T; L] {
         let mut columns = [past; L];
         let mut rest = columns.iter_mut();
@@ -132,35 +125,30 @@ impl<'a, const L: usize> Pack<'a, L> {
         columns
     }
 
-    /// The number of the text that each column belongs to; those behind the last share one that nothing reads.
-    pub fn texts(&self) -> [u8; L] {
-        self.columns(u8::MAX, |number, _, _| number)
+    /// The number of the text that each column belongs to which holds a symbol.
+    pub fn texts(&self) -> heapless::Vec<u8, L> {
+        let numbered = (0..).zip(self.examples);
+        numbered.flat_map(|(number, example)| core::iter::repeat_n(number, example.length())).collect()
     }
 
     /// What each column's cross-entropy counts.
     fn weights(&self) -> [f32; L] {
-        self.columns(0.0, |_, example, position| example.weights.get(position).copied().unwrap_or(0.0))
+        self.columns(0.0, |_, example, position| example.weight(position))
     }
 
     /// The columns that the loss reads; all that hold a symbol if `everywhere`.
-    pub fn positions(&self, everywhere: bool) -> Positions<L> {
-        let weights = self.weights();
-        let scored = |column: usize| weights.get(column).is_some_and(|weight| *weight != 0.0);
-        Positions::new(self.length(), |column| everywhere || scored(column))
+    pub fn positions(&self, everywhere: bool) -> heapless::Vec<usize, L> {
+        let columns = self.weights().into_iter().enumerate().take(self.length());
+        columns.filter(|(_, weight)| everywhere || *weight != 0.0).map(|(column, _)| column).collect()
     }
 
     /// What a hidden value of each column counts where `activation` prices it, else 0; of those alone that the loss reads, unless
     /// `everywhere`.
     pub fn prices<R: Real>(&self, activation: Activation, everywhere: bool) -> [R; L] {
-        let mut prices = [R::ZERO; L];
-        for (first, example) in self.placed() {
-            let price = example.price_weight(activation);
-            let columns = prices.iter_mut().skip(first).take(example.length()).enumerate();
-            for (_, column) in columns.filter(|(position, _)| everywhere || example.is_scored(*position)) {
-                *column = price;
-            }
-        }
-        prices
+        self.columns(R::ZERO, |_, example, position| {
+            let counts = everywhere || example.is_scored(position);
+            if counts { example.price_weight(activation) } else { R::ZERO }
+        })
     }
 
     /// Which hidden values the pack goes without: those that its first example names.
@@ -200,21 +188,21 @@ impl<'a, const L: usize> Pack<'a, L> {
         out: &mut [R],
         features: usize,
     ) {
+        let mut rows = heapless::Vec::<_, L>::new();
         for (first, example) in self.placed() {
-            let d = d.get(first.saturating_mul(features)..).unwrap_or(&[]);
-            match (tensor, u8::try_from(part)) {
-                (0, Ok(symbol)) => {
-                    if example.shown().contains(&Some(symbol)) {
-                        kernels.embed_backward(example.shown(), d, symbol, out);
-                    }
+            for (position, symbol) in example.shown().iter().enumerate() {
+                let row = match tensor {
+                    0 => (symbol.map(usize::from) == Some(part)).then_some(0),
+                    1 => u8::try_from(position).ok(),
+                    _ => u8::try_from(example.length().wrapping_sub(position).wrapping_sub(1)).ok(),
+                };
+                if let Some(row) = row {
+                    // There is room for all columns.
+                    let _ = rows.push((first.wrapping_add(position), row));
                 }
-                (1, _) => {
-                    let inside = d.get(..features.saturating_mul(example.length())).unwrap_or(&[]);
-                    kernels.add_scaled(out, R::ONE, inside);
-                }
-                _ => kernels.embed_backward_from_end(example.length(), d, out, features),
             }
         }
+        kernels.lookup_backward(&rows, d, out, features);
     }
 
     /// Turns the logits `z`, `[V][W]`, into their gradients, and gives each example's loss, both by the `answers` of the pack.

@@ -20,10 +20,12 @@
 //!
 //! Source: the tile is that of K. Goto and R. van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008.
 
-use crate::linear::{LANES, for_each_row, lanes, lanes_mut, plus_scaled, row_by_row, tiles};
+use crate::linear::{LANES, for_each_row, for_each_tile, lanes, lanes_mut, plus_scaled, row_by_row, tiles};
 use crate::math::{Real, Stored};
 use crate::tensor::first_rows;
 
+/// The most positions of a text of a network that is shared over them: one with more does not compile.
+pub(crate) const MOST_POSITIONS: usize = 64;
 /// Lanes of a tile, and features of a transposed block: two registers of AVX2.
 pub const TILE: usize = 16;
 /// Features of a transposed block where fewer are left: one register of SSE2.
@@ -66,6 +68,20 @@ macro_rules! for_width {
     };
 }
 
+/// [`for_each_tile`] of `$rows` rows in as few tiles as registers allow at `$width`, which is a constant where it is [`LANES`].
+macro_rules! for_each_tile_of_rows {
+    ($row:ident, $N:ident in $rows:expr, $width:ident => $body:block) => {
+        if $width == LANES {
+            let $width = LANES;
+            let [many, few, single] = tiles::<NARROW_ROWS>($rows);
+            for_each_tile!($row, $N in [many; NARROW_ROWS], [few; FEW_NARROW_ROWS], [single; 1] => $body);
+        } else {
+            let [many, few, single] = tiles::<ROWS>($rows);
+            for_each_tile!($row, $N in [many; ROWS], [few; FEW_ROWS], [single; 1] => $body);
+        }
+    };
+}
+
 /// Positions that are computed for `length` of them, of a text or of several side by side, at most `most`: whole registers of [`LANES`] numbers.
 ///
 /// Those past the text's end are 0 where anything reads them, and so are the gradients of what is there.
@@ -74,77 +90,19 @@ pub const fn width_of(length: usize, most: usize) -> usize {
     if width < most { width } else { most }
 }
 
-/// Some of at most `L` positions, in ascending order.
-#[derive(Clone, Copy, Debug)]
-pub struct Positions<const L: usize> {
-    /// The first `count` are those.
-    list: [usize; L],
-    count: usize,
-}
-
-impl<const L: usize> Positions<L> {
-    /// Those of the first `width` that `chosen` says yes to.
-    #[inline(always)]
-    pub fn new(width: usize, chosen: impl Fn(usize) -> bool) -> Self {
-        let mut positions = Self { list: [0; L], count: 0 };
-        for position in 0..width {
-            if let Some(slot) = positions.list.get_mut(positions.count)
-                && chosen(position)
-            {
-                *slot = position;
-                positions.count = positions.count.wrapping_add(1);
-            }
-        }
-        positions
-    }
-
-    /// The positions, for [`product_backward_weight`].
-    #[inline(always)]
-    pub fn as_slice(&self) -> &[usize] {
-        self.list.get(..self.count).unwrap_or(&[])
-    }
-}
-
 /// y_ol = Σ_i w_oi·x_il, i ascending, stored as `store` says.
 ///
 /// `w` is `[O][I]`, `x` `[I][L]` and `y` `[O][L]`, with `width` = L.
 #[inline(always)]
 pub fn product<R: Real, W: Stored<R>>(w: &[W], x: &[R], y: &mut [R], width: usize, store: Store) {
     let outputs = y.len().checked_div(width).unwrap_or(0);
-    if width == LANES {
-        let [many, few, single] = tiles::<NARROW_ROWS>(outputs);
-        let next = product_rows::<R, W, NARROW_ROWS>(0, many, w, x, y, LANES, store);
-        let next = product_rows::<R, W, FEW_NARROW_ROWS>(next, few, w, x, y, LANES, store);
-        product_rows::<R, W, 1>(next, single, w, x, y, LANES, store);
-    } else {
-        let [many, few, single] = tiles::<ROWS>(outputs);
-        let next = product_rows::<R, W, ROWS>(0, many, w, x, y, width, store);
-        let next = product_rows::<R, W, FEW_ROWS>(next, few, w, x, y, width, store);
-        product_rows::<R, W, 1>(next, single, w, x, y, width, store);
-    }
-}
-
-/// The rows of `tiles` tiles of `N` rows from row `first` on; returns the row behind them.
-#[inline(always)]
-fn product_rows<R: Real, W: Stored<R>, const N: usize>(
-    first: usize,
-    tiles: usize,
-    w: &[W],
-    x: &[R],
-    y: &mut [R],
-    width: usize,
-    store: Store,
-) -> usize {
-    let inputs = x.len().checked_div(width).unwrap_or(0);
-    let mut row = first;
-    for _ in 0..tiles {
-        let Some(w) = w.get(row.wrapping_mul(inputs)..) else { return row };
-        let Some(rows) = first_rows::<W, N>(w, inputs) else { return row };
-        let Some(y) = y.get_mut(row.wrapping_mul(width)..) else { return row };
+    for_each_tile_of_rows!(row, N in outputs, width => {
+        let inputs = x.len().checked_div(width).unwrap_or(0);
+        let Some(w) = w.get(row.wrapping_mul(inputs)..) else { return };
+        let Some(rows) = first_rows::<W, N>(w, inputs) else { return };
+        let Some(y) = y.get_mut(row.wrapping_mul(width)..) else { return };
         columns(Rows(rows), x, y, width, store);
-        row = row.saturating_add(N);
-    }
-    row
+    });
 }
 
 /// y_il = Σ_o w_oi·x_ol, o ascending, stored as `store` says: the [`product`] with the transposed matrix.
@@ -153,38 +111,11 @@ fn product_rows<R: Real, W: Stored<R>, const N: usize>(
 #[inline(always)]
 pub fn product_transposed<R: Real, W: Stored<R>>(w: &[W], x: &[R], y: &mut [R], width: usize, store: Store) {
     let inputs = y.len().checked_div(width).unwrap_or(0);
-    if width == LANES {
-        let [many, few, single] = tiles::<NARROW_ROWS>(inputs);
-        let next = transposed_rows::<R, W, NARROW_ROWS>(0, many, w, x, y, LANES, store);
-        let next = transposed_rows::<R, W, FEW_NARROW_ROWS>(next, few, w, x, y, LANES, store);
-        transposed_rows::<R, W, 1>(next, single, w, x, y, LANES, store);
-    } else {
-        let [many, few, single] = tiles::<ROWS>(inputs);
-        let next = transposed_rows::<R, W, ROWS>(0, many, w, x, y, width, store);
-        let next = transposed_rows::<R, W, FEW_ROWS>(next, few, w, x, y, width, store);
-        transposed_rows::<R, W, 1>(next, single, w, x, y, width, store);
-    }
-}
-
-/// [`product_transposed`] for the rows of `tiles` tiles of `N` rows of y from row `first` on; returns the row behind them.
-#[inline(always)]
-fn transposed_rows<R: Real, W: Stored<R>, const N: usize>(
-    first: usize,
-    tiles: usize,
-    w: &[W],
-    x: &[R],
-    y: &mut [R],
-    width: usize,
-    store: Store,
-) -> usize {
-    let inputs = y.len().checked_div(width).unwrap_or(0);
-    let mut row = first;
-    for _ in 0..tiles {
-        let Some(y) = y.get_mut(row.wrapping_mul(width)..) else { return row };
+    for_each_tile_of_rows!(row, N in inputs, width => {
+        let inputs = y.len().checked_div(width).unwrap_or(0);
+        let Some(y) = y.get_mut(row.wrapping_mul(width)..) else { return };
         columns::<_, _, _, N>(Columns { w, first: row, stride: inputs }, x, y, width, store);
-        row = row.saturating_add(N);
-    }
-    row
+    });
 }
 
 /// The weights of a tile of `N` rows: for each term of the sums one weight a row.
@@ -250,17 +181,9 @@ fn columns<'a, R: Real, W: Stored<R> + 'a, T: Weights<'a, W, N>, const N: usize>
     width: usize,
     store: Store,
 ) {
-    let whole = width.saturating_sub(width % TILE);
-    for first in (0..whole).step_by(TILE) {
-        store_tile(tile::<R, W, T, N, TILE>(weights, x, width, first), y, width, first, store);
-    }
-    let eights = width.saturating_sub(width % LANES);
-    for first in (whole..eights).step_by(LANES) {
-        store_tile(tile::<R, W, T, N, LANES>(weights, x, width, first), y, width, first, store);
-    }
-    for lane in eights..width {
-        store_tile(tile::<R, W, T, N, 1>(weights, x, width, lane), y, width, lane, store);
-    }
+    for_each_tile!(first, S in [width / TILE; TILE], [width % TILE / LANES; LANES], [width % LANES; 1] => {
+        store_tile(tile::<R, W, T, N, S>(weights, x, width, first), y, width, first, store);
+    });
 }
 
 /// Σ_s weights(s)_n·x_sl for the `WIDTH` lanes l from `first` on.
@@ -332,84 +255,55 @@ pub fn product_backward_weight<R: Real>(
     width: usize,
 ) {
     for_width!(width: {
+        let inputs = x.len().checked_div(width).unwrap_or(0);
         let outputs = d_y.len().checked_div(width).unwrap_or(0);
         let [many, few, single] = tiles::<ROWS>(outputs);
-        let next = weight_rows::<R, ROWS>(0, many, positions, d_y, x, d_w, width);
-        let next = weight_rows::<R, FEW_ROWS>(next, few, positions, d_y, x, d_w, width);
-        weight_rows::<R, 1>(next, single, positions, d_y, x, d_w, width);
+        for_each_tile!(row, N in [many; ROWS], [few; FEW_ROWS], [single; 1] => {
+            let Some(d_y) = d_y.get(row.wrapping_mul(width)..) else { return };
+            let Some(rows) = first_rows::<R, N>(d_y, width).map(Rows) else { return };
+            let Some(d_w) = d_w.get_mut(row.wrapping_mul(inputs)..) else { return };
+            let (tiles, fours, single) = (inputs / TILE, inputs % TILE / FEW, inputs % FEW);
+            for_each_tile!(input, S in [tiles; TILE], [fours; FEW], [single; 1] => {
+                let Some(x) = x.get(input.wrapping_mul(width)..) else { return };
+                let Some(sums) = weight_tile::<R, N, S>(positions, rows, x, width) else { return };
+                store_tile(sums, d_w, inputs, input, Store::Add);
+            });
+        });
     });
 }
 
-/// [`product_backward_weight`] for the rows of `tiles` tiles of `N` rows from row `first` on; returns the row behind them.
-#[inline(always)]
-fn weight_rows<R: Real, const N: usize>(
-    first: usize,
-    tiles: usize,
-    positions: &[usize],
-    d_y: &[R],
-    x: &[R],
-    d_w: &mut [R],
-    width: usize,
-) -> usize {
-    let inputs = x.len().checked_div(width).unwrap_or(0);
-    let mut row = first;
-    for _ in 0..tiles {
-        let Some(d_y) = d_y.get(row.wrapping_mul(width)..) else { return row };
-        let Some(rows) = first_rows::<R, N>(d_y, width) else { return row };
-        let rows = Rows(rows);
-        let Some(d_w) = d_w.get_mut(row.wrapping_mul(inputs)..) else { return row };
-        let (blocks, few) = (inputs / TILE, inputs % TILE / FEW);
-        let next = weight_blocks::<R, N, TILE>(0, blocks, positions, rows, x, d_w, (inputs, width));
-        let next = weight_blocks::<R, N, FEW>(next, few, positions, rows, x, d_w, (inputs, width));
-        weight_blocks::<R, N, 1>(next, inputs.saturating_sub(next), positions, rows, x, d_w, (inputs, width));
-        row = row.saturating_add(N);
-    }
-    row
-}
-
-/// [`product_backward_weight`] for the tile `d_y` of `N` rows, and `blocks` blocks of `WIDTH` inputs, of `inputs`, from input
-/// `first` on; returns the input behind them.
+/// Σ_l d_y_ol·x_il over the `positions` l, for the `N` rows o of a tile of d_y and the `S` inputs i with which `x` begins, with
+/// `width` = L.
 #[expect(clippy::indexing_slicing, reason = "row < N")]
 #[inline(always)]
-fn weight_blocks<R: Real, const N: usize, const WIDTH: usize>(
-    first: usize,
-    blocks: usize,
+fn weight_tile<R: Real, const N: usize, const S: usize>(
     positions: &[usize],
     d_y: Rows<R, N>,
     x: &[R],
-    d_w: &mut [R],
-    (inputs, width): (usize, usize),
-) -> usize {
-    let mut input = first;
-    for _ in 0..blocks {
-        let Some(x) = x.get(input.wrapping_mul(width)..) else { return input };
-        let Some(x) = x.as_chunks::<WIDTH>().0.get(..width) else { return input };
-        let mut sums = [[R::ZERO; WIDTH]; N];
-        // All positions go eight at a time, without a question whether there is another.
-        let whole = if positions.len() == width { width.saturating_sub(width % RUN) } else { 0 };
-        for first in (0..whole).step_by(RUN) {
-            let (Some(x), Some(d_y)) = (lanes::<_, RUN>(x, first), d_y.run(first)) else { return input };
-            for position in 0..RUN {
-                let x = x[position];
-                for_each_row!(row < N {
-                    row_by_row();
-                    sums[row] = plus_scaled(sums[row], d_y[row][position], &x);
-                });
-            }
-        }
-        for position in positions.get(whole..).unwrap_or(&[]) {
-            let (Some(x), Some(weights)) = (x.get(*position), d_y.of(*position)) else { return input };
-            // Loaded once for all rows.
-            let x = *x;
+    width: usize,
+) -> Option<[[R; S]; N]> {
+    let x = x.as_chunks::<S>().0.get(..width)?;
+    let mut sums = [[R::ZERO; S]; N];
+    // All positions go eight at a time, without a question whether there is another.
+    let whole = if positions.len() == width { width.saturating_sub(width % RUN) } else { 0 };
+    for first in (0..whole).step_by(RUN) {
+        let (x, d_y) = (lanes::<_, RUN>(x, first)?, d_y.run(first)?);
+        for position in 0..RUN {
+            let x = x[position];
             for_each_row!(row < N {
                 row_by_row();
-                sums[row] = plus_scaled(sums[row], weights[row].real(), &x);
+                sums[row] = plus_scaled(sums[row], d_y[row][position], &x);
             });
         }
-        store_tile(sums, d_w, inputs, input, Store::Add);
-        input = input.saturating_add(WIDTH);
     }
-    input
+    for position in positions.get(whole..)? {
+        let (x, weights) = (*x.get(*position)?, d_y.of(*position)?);
+        for_each_row!(row < N {
+            row_by_row();
+            sums[row] = plus_scaled(sums[row], weights[row].real(), &x);
+        });
+    }
+    Some(sums)
 }
 
 /// y = x with each block of [`TILE`] features, `x[i][l]`, then each of [`FEW`], as the same numbers with the positions
@@ -420,23 +314,16 @@ fn weight_blocks<R: Real, const N: usize, const WIDTH: usize>(
 #[inline(always)]
 pub fn transpose_blocks<R: Real>(x: &[R], y: &mut [R], width: usize) {
     let features = x.len().checked_div(width).unwrap_or(0);
-    let whole = features.saturating_sub(features % TILE).saturating_mul(width);
-    let few = features.saturating_sub(features % FEW).saturating_mul(width);
+    let (tiles, fours, single) = (features / TILE, features % TILE / FEW, features % FEW);
     for_width!(width: {
-        transpose_each(TILE, x.get(..whole), y.get_mut(..whole), width);
-        transpose_each(FEW, x.get(whole..few), y.get_mut(whole..few), width);
-        transpose_each(1, x.get(few..), y.get_mut(few..), width);
+        for_each_tile!(first, S in [tiles; TILE], [fours; FEW], [single; 1] => {
+            let (start, length) = (first.wrapping_mul(width), S.wrapping_mul(width));
+            let x = x.get(start..).and_then(|x| x.get(..length));
+            let y = y.get_mut(start..).and_then(|y| y.get_mut(..length));
+            let (Some(x), Some(y)) = (x, y) else { return };
+            transpose(x, y, width);
+        });
     });
-}
-
-/// Each block of `features` features of `x` transposed, in `y`.
-#[inline(always)]
-fn transpose_each<R: Real>(features: usize, x: Option<&[R]>, y: Option<&mut [R]>, width: usize) {
-    let (Some(mut x), Some(mut y)) = (x, y) else { return };
-    let length = features.saturating_mul(width).max(1);
-    while let (Some(x), Some(y)) = (x.split_off(..length), y.split_off_mut(..length)) {
-        transpose(x, y, width);
-    }
 }
 
 /// y\[l\]\[i\] = x\[i\]\[l\], with `width` = L.
@@ -508,60 +395,34 @@ pub(crate) fn transpose_square<R: Real>(x: &mut [R], width: usize) {
 ///
 /// `x` and `y` are `[D][W]`, with `width` = W; `texts` says of each position which text it belongs to, and is shorter where
 /// the last belong to none.
-#[inline(always)]
-pub fn shift<R: Real>(x: &[R], (tap, radius): (usize, usize), y: &mut [R], width: usize, texts: &[u8]) {
-    match width {
-        TILE => shift_rows::<R, TILE>(x, (tap, radius), y, texts),
-        LANES => shift_rows::<R, LANES>(x, (tap, radius), y, texts),
-        _ => {
-            let rows = x.chunks_exact(width.max(1)).zip(y.chunks_exact_mut(width.max(1)));
-            for (x, y) in rows {
-                for (l, y) in y.iter_mut().enumerate() {
-                    let from = l.wrapping_add(tap).wrapping_sub(radius);
-                    *y = if same_text(texts, l, from) {
-                        x.get(from).copied().unwrap_or(R::ZERO)
-                    } else {
-                        R::ZERO
-                    };
-                }
-            }
-        }
-    }
-}
-
-/// Whether `one` and `other` are positions of one of `texts`.
-#[inline(always)]
-fn same_text(texts: &[u8], one: usize, other: usize) -> bool {
-    texts.get(one).is_some_and(|text| texts.get(other) == Some(text))
-}
-
-/// [`shift`] of rows of `N` positions, each read in one piece: what that takes from the rows beside it is masked.
 #[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
-fn shift_rows<R: Real, const N: usize>(x: &[R], (tap, radius): (usize, usize), y: &mut [R], texts: &[u8]) {
-    let mut inside = [false; N];
-    for lane in 0..N {
-        inside[lane] = same_text(texts, lane, lane.wrapping_add(tap).wrapping_sub(radius));
-    }
-    let mut place = tap.wrapping_sub(radius);
-    for (row, y) in y.as_chunks_mut::<N>().0.iter_mut().enumerate() {
-        let mut shifted = [R::ZERO; N];
-        match lanes::<R, N>(x, place) {
-            Some(x) => shifted = *x,
-            // The first row and the last, around which there is nothing.
-            None => {
-                for lane in 0..N {
-                    let from = row.wrapping_mul(N).wrapping_add(lane).wrapping_add(tap).wrapping_sub(radius);
-                    shifted[lane] = x.get(from).copied().unwrap_or(R::ZERO);
+pub fn shift<R: Real>(x: &[R], (tap, radius): (usize, usize), y: &mut [R], width: usize, texts: &[u8]) {
+    let shifted = |place: usize| place.wrapping_add(tap).wrapping_sub(radius);
+    for_each_tile!(first, N in [width / TILE; TILE], [width % TILE / LANES; LANES], [width % LANES; 1] => {
+        let mut inside = [false; N];
+        for lane in 0..N {
+            let l = first.wrapping_add(lane);
+            inside[lane] = texts.get(l).is_some_and(|text| texts.get(shifted(l)) == Some(text));
+        }
+        for (row, y) in y.chunks_exact_mut(width.max(1)).enumerate() {
+            let place = shifted(row.wrapping_mul(width).wrapping_add(first));
+            let mut from = [R::ZERO; N];
+            match lanes::<R, N>(x, place) {
+                Some(x) => from = *x,
+                // The ends, around which there is nothing.
+                None => {
+                    for lane in 0..N {
+                        from[lane] = x.get(place.wrapping_add(lane)).copied().unwrap_or(R::ZERO);
+                    }
                 }
             }
+            let Some(y) = lanes_mut::<R, N>(y, first) else { return };
+            for lane in 0..N {
+                y[lane] = if inside[lane] { from[lane] } else { R::ZERO };
+            }
         }
-        for lane in 0..N {
-            shifted[lane] = if inside[lane] { shifted[lane] } else { R::ZERO };
-        }
-        *y = shifted;
-        place = place.wrapping_add(N);
-    }
+    });
 }
 
 /// x_dl += b_d; `x` is `[D][L]`, with `width` = L.

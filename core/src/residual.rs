@@ -15,15 +15,14 @@
 //! Source: K. He et al., "Deep Residual Learning for Image Recognition", 2016, for the skip connection.
 
 use crate::activation::Activation;
-use crate::denoiser::{Answers, Architecture, Example, Model, Score, Shape};
+use crate::denoiser::{Answers, Architecture, AtWork, Example, Model, Score, Shape, in_rows};
 use crate::kernels::Kernels;
-use crate::linear::GROUP;
 use crate::math::{Real, Stored};
 use crate::mlp::{
-    activate, activate_backward, length_gradient, look_up, look_up_text, output_backward,
-    output_bias_gradient, output_forward, output_scores, output_weight_gradient, table_gradient,
+    self, Mlp, MlpView, activate, activate_backward, by_position, look_up, look_up_text, output_backward,
+    output_forward, rows_gradient,
 };
-use crate::tensor::{Flat, Start, Tensor, block, block_mut, cube, matrix, vector};
+use crate::tensor::{Flat, Start, Tensor, cube, matrix, vector};
 
 /// A residual perceptron over `L` positions and `V` symbols, with twice `H` hidden units; `H` is a multiple of 16.
 #[derive(Clone, Copy, Debug)]
@@ -32,47 +31,36 @@ pub struct Residual<const L: usize, const V: usize, const H: usize>;
 /// The parameters of a [`Residual`], wherever they lie.
 #[derive(Clone, Copy, Debug)]
 pub struct ResidualView<'a, T, const L: usize, const V: usize, const H: usize> {
-    /// E: what each symbol at each position adds to the first hidden layer.
-    pub input: &'a [[[T; H]; V]; L],
-    /// b: the first hidden layer of a text of each length with everything masked.
-    pub length: &'a [[T; H]; L],
+    /// E, b, U and c: how the first hidden layer is looked up, and how the sum of both scores each symbol at each position.
+    pub outer: MlpView<'a, T, L, V, H>,
     /// W: how the second hidden layer reads the first.
     pub residual: &'a [[T; H]; H],
     /// d: the second hidden layer for a first one of zeros.
     pub residual_bias: &'a [T; H],
-    /// U: how the sum of the hidden layers scores each symbol at each position.
-    pub output: &'a [[[T; H]; V]; L],
-    /// c: the score of each symbol at each position for a sum of zeros.
-    pub output_bias: &'a [[T; V]; L],
 }
 
 /// Rows of W in one part of its gradient.
 const ROWS: usize = 16;
 
-/// What the passes leave of a shard, each `[E][H]` but the logits' gradient.
+/// What the passes leave of a shard, each `[E][H]`.
 struct Records<S> {
+    /// h, ∂loss/∂z, and first ∂loss/∂h, then that of the sums of f: what a perceptron of these tables and outputs leaves.
+    outer: mlp::Records<S>,
     /// f.
     first: S,
-    d_first: S,
-    /// First ∂loss/∂h.
+    /// First ∂loss/∂g, then that of its sums.
     d_second: S,
-    /// h.
-    hidden: S,
-    /// ∂loss/∂z, `[L][E][V]`, defined where an example is scored.
-    d_logits: S,
     /// g, which only backward reads.
     second: S,
 }
 
 impl<const L: usize, const V: usize, const H: usize> Residual<L, V, H> {
     fn records<S: Flat>(mut flat: S, rows: usize) -> Option<Records<S>> {
-        let layer = rows.checked_mul(H)?;
+        let (layer, outer) = (rows.checked_mul(H)?, rows.checked_mul(Mlp::<L, V, H>::RECORD)?);
         Some(Records {
+            outer: Mlp::<L, V, H>::records(flat.take(outer)?, rows)?,
             first: flat.take(layer)?,
-            d_first: flat.take(layer)?,
             d_second: flat.take(layer)?,
-            hidden: flat.take(layer)?,
-            d_logits: flat.take(rows.checked_mul(V)?.checked_mul(L)?)?,
             second: flat.take(layer)?,
         })
     }
@@ -96,7 +84,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
         Tensor { name: "output", dimensions: &[L, V, H], parts: L, start: Start::Uniform(H) },
         Tensor { name: "output_bias", dimensions: &[L, V], parts: L, start: Start::Zeros },
     ];
-    const RECORD: usize = 5 * H + L * V;
+    const RECORD: usize = Mlp::<L, V, H>::RECORD + 3 * H;
     const MEMORY: usize = 2 * H;
 
     type View<'a, T: Copy + 'a> = ResidualView<'a, T, L, V, H>;
@@ -104,18 +92,12 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
     fn view<T: Copy>(mut flat: &[T]) -> Option<Self::View<'_, T>> {
         const { assert!(L <= 256, "a byte numbers the rows of b") };
         const { assert!(H.is_multiple_of(ROWS), "the parts of W are whole") };
-        let view = ResidualView {
-            input: cube(&mut flat)?,
-            length: matrix(&mut flat)?,
-            residual: matrix(&mut flat)?,
-            residual_bias: vector(&mut flat)?,
-            output: cube(&mut flat)?,
-            output_bias: matrix(&mut flat)?,
-        };
-        flat.is_empty().then_some(view)
+        let (input, length) = (cube(&mut flat)?, matrix(&mut flat)?);
+        let (residual, residual_bias) = (matrix(&mut flat)?, vector(&mut flat)?);
+        let outer = MlpView { input, length, output: cube(&mut flat)?, output_bias: matrix(&mut flat)? };
+        flat.is_empty().then_some(ResidualView { outer, residual, residual_bias })
     }
 
-    #[expect(clippy::indexing_slicing, reason = "training; position < L")]
     fn forward_backward<R: Real, K: Kernels<R>>(
         kernels: K,
         activation: Activation,
@@ -126,38 +108,34 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
         losses: &mut [R],
     ) {
         let rows = shard.len();
-        let Some(Records { first, d_first, d_second, hidden, d_logits, second }) =
-            Self::records(records, rows)
-        else {
-            return;
-        };
+        let Some(Records { outer, first, d_second, second }) = Self::records(records, rows) else { return };
+        let mlp::Records { hidden, d_hidden, d_logits } = outer;
         losses.fill(R::ZERO);
-        let tables: [(usize, &[R]); L] =
-            core::array::from_fn(|position| (position, parameters.input[position].as_flattened()));
-        look_up(kernels, Some(parameters.length.as_flattened()), &tables, shard, first);
+        let (lengths, tables) = (parameters.outer.length.as_flattened(), by_position(parameters.outer.input));
+        look_up(kernels, Some(lengths), tables, shard, first);
         activate(kernels, activation, 0, shard, first);
         let residual = parameters.residual.as_flattened();
-        for rows in all_rows(rows) {
-            kernels.linear_forward(residual, parameters.residual_bias, &rows, first, second);
-        }
+        in_rows(shard, None, |rows| {
+            kernels.linear_forward(residual, parameters.residual_bias, rows, first, second);
+        });
         activate(kernels, activation, 1, shard, second);
         hidden.copy_from_slice(second);
         kernels.add_scaled(hidden, R::ONE, first);
-        d_second.fill(R::ZERO);
+        d_hidden.fill(R::ZERO);
         // Position by position, so that its weights stay in the innermost cache for the whole batch.
-        for position in 0..L {
-            let weight = parameters.output[position].as_flattened();
-            let layer = (weight, &parameters.output_bias[position][..]);
-            let Some(d_logits) = block_mut(d_logits, position, rows.saturating_mul(V)) else { return };
-            output_forward(kernels, position, layer, answers, shard, hidden, d_logits, losses);
-            output_backward(kernels, position, weight, shard, d_logits, d_second);
+        let d_logits = d_logits.chunks_exact_mut(rows.saturating_mul(V).max(1));
+        for (((position, weight), bias), d_logits) in
+            by_position(parameters.outer.output).zip(parameters.outer.output_bias).zip(d_logits)
+        {
+            output_forward(kernels, position, (weight, bias), answers, shard, hidden, d_logits, losses);
+            output_backward(kernels, position, weight, shard, d_logits, d_hidden);
         }
-        d_first.copy_from_slice(d_second);
+        d_second.copy_from_slice(d_hidden);
         activate_backward(kernels, activation, shard, second, d_second);
-        for rows in all_rows(rows) {
-            kernels.linear_backward_input(residual, &rows, d_second, d_first, H);
-        }
-        activate_backward(kernels, activation, shard, first, d_first);
+        in_rows(shard, None, |rows| {
+            kernels.linear_backward_input(residual, rows, d_second, d_hidden, H);
+        });
+        activate_backward(kernels, activation, shard, first, d_hidden);
     }
 
     fn gradient<R: Real, K: Kernels<R>>(
@@ -168,39 +146,28 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
         records: &[R],
         out: &mut [R],
     ) {
-        let rows = shard.len();
-        let Some(Records { first, d_first, d_second, hidden, d_logits, .. }) = Self::records(records, rows)
-        else {
-            return;
-        };
-        let Some(d_logits) = block(d_logits, if tensor < 4 { 0 } else { part }, rows.saturating_mul(V))
-        else {
-            return;
-        };
+        let Some(Records { first, d_second, .. }) = Self::records(records, shard.len()) else { return };
         match tensor {
-            0 => table_gradient(kernels, part, shard, d_first, out),
-            1 => length_gradient(kernels, shard, d_first, out),
             2 => {
                 let Some(d_second) = d_second.get(part.saturating_mul(ROWS)..) else { return };
-                for rows in all_rows(rows) {
-                    kernels.linear_backward_weight(&rows, first, d_second, H, out, H);
-                }
+                in_rows(shard, None, |rows| {
+                    kernels.linear_backward_weight(rows, first, d_second, H, out, H);
+                });
             }
-            3 => hidden_bias_gradient(kernels, d_second, out),
-            4 => output_weight_gradient(kernels, part, shard, hidden, d_logits, out),
-            _ => output_bias_gradient(kernels, part, shard, d_logits, out),
+            3 => rows_gradient(kernels, shard, |_| Some(0), d_second, out),
+            // Those of a perceptron, but for the two tensors between its tables and its outputs.
+            _ => {
+                let tensor = if tensor < 2 { tensor } else { tensor.saturating_sub(2) };
+                Mlp::<L, V, H>::gradient(kernels, tensor, part, shard, records, out);
+            }
         }
     }
 
-    fn evaluate<W: Stored<f32>, K: Kernels<f32>>(
-        kernels: K,
-        activation: Activation,
-        parameters: Self::View<'_, W>,
-        shown: &[Option<u8>],
-        memory: &mut [f32],
-    ) {
-        let [second, first, ..] = memory.as_chunks_mut::<H>().0 else { return };
-        look_up_text(kernels, (parameters.input, parameters.length), shown, first);
+    fn evaluate<W: Stored<f32>, K: Kernels<f32>>(work: &mut AtWork<Self, W, K, L, V>) {
+        let (kernels, activation, parameters) = (work.kernels, work.activation, work.parameters);
+        let [second, first, ..] = work.memory.as_chunks_mut::<H>().0 else { return };
+        let (lengths, tables) = (parameters.outer.length.as_flattened(), by_position(parameters.outer.input));
+        look_up_text::<f32, W, K, L>(kernels, Some(lengths), tables, &work.shown, first);
         kernels.activation_forward(activation, first);
         let residual = parameters.residual.as_flattened();
         kernels.linear_forward(residual, parameters.residual_bias, &[0], first, second);
@@ -209,27 +176,10 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
     }
 
     fn scores<W: Stored<f32>, K: Kernels<f32>>(
-        kernels: K,
-        parameters: Self::View<'_, W>,
-        _length: usize,
-        memory: &[f32],
+        work: &AtWork<Self, W, K, L, V>,
         position: usize,
         out: &mut [Score; V],
     ) {
-        let layer = parameters.output.get(position).zip(parameters.output_bias.get(position));
-        let (Some(layer), Some(hidden)) = (layer, memory.first_chunk()) else { return };
-        output_scores(kernels, layer, hidden, out);
-    }
-}
-
-/// The numbers of all rows of a batch, in groups.
-fn all_rows(rows: usize) -> impl Iterator<Item = heapless::Vec<usize, GROUP>> {
-    (0..rows).step_by(GROUP).map(move |first| (first..rows).take(GROUP).collect())
-}
-
-/// d_b += Σ d_h over the rows of a batch: the gradient of the bias of a hidden layer. `d_hidden` is `[E][H]`.
-fn hidden_bias_gradient<R: Real, K: Kernels<R>>(kernels: K, d_hidden: &[R], d_bias: &mut [R]) {
-    for rows in all_rows(d_hidden.len().checked_div(d_bias.len()).unwrap_or(0)) {
-        kernels.linear_backward_bias(&rows, d_hidden, d_bias);
+        work.parameters.outer.scores(work.kernels, work.memory, position, out);
     }
 }

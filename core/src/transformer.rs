@@ -26,19 +26,16 @@
 //! Source: A. Vaswani et al., "Attention Is All You Need", NeurIPS 2017; R. Xiong et al., "On Layer Normalization in the
 //! Transformer Architecture", ICML 2020, for the place of the normalisation.
 
-use core::ops::Range;
-
 use crate::activation::Activation;
 use crate::attention::Heads;
-use crate::denoiser::{Answers, Architecture, Example, Model, Score, Shape};
+use crate::denoiser::{Answers, Architecture, AtWork, Example, Model, Score, Shape};
 use crate::embedding::Embedding;
 use crate::kernels::Kernels;
 use crate::math::{Real, Stored};
-use crate::normalisation::MOST_POSITIONS;
-use crate::pack::{Pack, alone, boundary, to_scores_at, with_records, with_records_mut};
-use crate::product::{Store, width_of};
+use crate::pack::{Pack, boundary, to_scores_at, with_records, with_records_mut};
+use crate::product::{MOST_POSITIONS, Store, width_of};
 use crate::softmax_of_maps::MOST_SYMBOLS;
-use crate::tensor::{Flat, Start, Tensor, block, cube, first_rows, hypercube, matrix, vector};
+use crate::tensor::{Flat, Start, Tensor, block, cube, hypercube, matrix, vector};
 
 /// A transformer over `L` positions, at most 64, and `V` symbols, with `N` blocks of width `D` and `A` heads of `K` features.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +77,8 @@ pub struct TransformerView<'a, T, const L: usize, const V: usize, const D: usize
 
 /// The parameters of one block.
 struct Block<'a, T, const D: usize> {
+    /// To dropout, what the heads give is this layer, and the hidden units are the next.
+    layer: usize,
     attention_gain: &'a [T; D],
     query_key_value: &'a [[[T; D]; D]; 3],
     attention_output: &'a [[T; D]; D],
@@ -88,86 +87,50 @@ struct Block<'a, T, const D: usize> {
     down: &'a [[[T; D]; D]; 4],
 }
 
-impl<'a, T, const L: usize, const V: usize, const D: usize, const N: usize>
+impl<'a, T: Copy, const L: usize, const V: usize, const D: usize, const N: usize>
     TransformerView<'a, T, L, V, D, N>
 {
     /// The blocks in the order of the network.
-    fn blocks(
-        &self,
-    ) -> impl DoubleEndedIterator<Item = Block<'a, T, D>> + ExactSizeIterator + use<'a, T, L, V, D, N> {
-        let attention = self.attention_gain.iter().zip(self.query_key_value).zip(self.attention_output);
-        let mlp = self.mlp_gain.iter().zip(self.up).zip(self.down);
-        attention.zip(mlp).map(
-            |(((attention_gain, query_key_value), attention_output), ((mlp_gain, up), down))| Block {
-                attention_gain,
-                query_key_value,
-                attention_output,
-                mlp_gain,
-                up,
-                down,
-            },
-        )
+    fn blocks(self) -> impl DoubleEndedIterator<Item = Block<'a, T, D>> + use<'a, T, L, V, D, N> {
+        (0..N).filter_map(move |number| {
+            Some(Block {
+                layer: number.wrapping_mul(2),
+                attention_gain: self.attention_gain.get(number)?,
+                query_key_value: self.query_key_value.get(number)?,
+                attention_output: self.attention_output.get(number)?,
+                mlp_gain: self.mlp_gain.get(number)?,
+                up: self.up.get(number)?,
+                down: self.down.get(number)?,
+            })
+        })
     }
 }
 
-impl<W, const D: usize> Block<'_, W, D> {
-    /// Σ over the heads of attention(W_q·n, W_k·n, W_v·n), n = RMSNorm(x).
-    ///
-    /// Leaves n in `normed`, the queries, keys, values and what the heads make of them in the four maps of `group`, and the
-    /// shares of each head in `shares`.
-    fn attend<R: Real, K: Kernels<R>>(
-        &self,
-        kernels: K,
-        (heads, texts): (Heads, &[u8]),
-        x: &[R],
-        normed: &mut [R],
-        group: &mut [R],
-        shares: &mut [R],
-    ) where
-        W: Stored<R>,
-    {
-        let width = heads.positions;
-        kernels.rms_norm_forward(self.attention_gain, x, normed, width);
-        for (w, y) in self.query_key_value.iter().zip(group.chunks_exact_mut(normed.len().max(1))) {
-            kernels.product(w.as_flattened(), normed, y, width, Store::Set);
-        }
-        let Some([query, key, value, mixed]) = first_rows_mut(group, normed.len()) else { return };
-        kernels.attention_forward(heads, texts, [query, key, value], shares, mixed);
+/// Each map of `y` is W·n for a matrix of `weights`, n = RMSNorm(x), which stays in `normed`.
+fn normed_products<R: Real, W: Stored<R>, K: Kernels<R>, const D: usize>(
+    kernels: K,
+    (gain, weights): (&[W; D], &[[[W; D]; D]]),
+    x: &[R],
+    normed: &mut [R],
+    y: &mut [R],
+    width: usize,
+) {
+    kernels.rms_norm_forward(gain, x, normed, width);
+    for (w, y) in weights.iter().zip(y.chunks_exact_mut(normed.len().max(1))) {
+        kernels.product(w.as_flattened(), normed, y, width, Store::Set);
     }
+}
 
-    /// x += W_oᵀ·`mixed`, what the heads gave.
-    fn attended<R: Real, K: Kernels<R>>(&self, kernels: K, mixed: &[R], x: &mut [R], width: usize)
-    where
-        W: Stored<R>,
-    {
-        kernels.product_transposed(self.attention_output.as_flattened(), mixed, x, width, Store::Add);
-    }
-
-    /// `hidden` = W_up·n, n = RMSNorm(x), and leaves n in `normed`.
-    fn expand<R: Real, K: Kernels<R>>(
-        &self,
-        kernels: K,
-        x: &[R],
-        normed: &mut [R],
-        hidden: &mut [R],
-        width: usize,
-    ) where
-        W: Stored<R>,
-    {
-        kernels.rms_norm_forward(self.mlp_gain, x, normed, width);
-        for (w, y) in self.up.iter().zip(hidden.chunks_exact_mut(normed.len().max(1))) {
-            kernels.product(w.as_flattened(), normed, y, width, Store::Set);
-        }
-    }
-
-    /// x += W_downᵀ·`hidden`.
-    fn contract<R: Real, K: Kernels<R>>(&self, kernels: K, hidden: &[R], x: &mut [R], width: usize)
-    where
-        W: Stored<R>,
-    {
-        for (w, hidden) in self.down.iter().zip(hidden.chunks_exact(x.len().max(1))) {
-            kernels.product_transposed(w.as_flattened(), hidden, x, width, Store::Add);
-        }
+/// x += Wᵀ·y for each matrix of `weights` with its map of `y`, in their order.
+fn add_products<R: Real, W: Stored<R>, K: Kernels<R>, const D: usize>(
+    kernels: K,
+    weights: &[[[W; D]; D]],
+    y: &[R],
+    x: &mut [R],
+    width: usize,
+) {
+    for (w, y) in weights.iter().zip(y.chunks_exact(x.len().max(1))) {
+        kernels.product_transposed(w.as_flattened(), y, x, width, Store::Add);
     }
 }
 
@@ -218,8 +181,6 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
 {
     const BLOCK: usize = 16 * D * L + 2 * D + A * L * L;
     const BLOCKS: usize = N * Self::BLOCK;
-    /// What dropout calls the values that it may leave out: two of each block.
-    const LAYERS: Range<usize> = 0..2 * N;
     const REST: usize = 3 * D * L + D + V * L + L * L;
 
     /// What `flat` holds of a block, where `width` positions are computed.
@@ -251,38 +212,33 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         })
     }
 
-    /// The sizes of attention where `width` positions are computed.
-    fn heads(width: usize) -> Heads {
-        Heads { features: K, positions: width }
-    }
-
-    /// x through one block; `normed` is used up. To dropout, what the heads give is `layer`, an even number, and the hidden
-    /// units are the next.
+    /// x through one block; `normed` is used up.
     fn block_forward<R: Real, C: Kernels<R>>(
         kernels: C,
         block: &Block<R, D>,
-        (pack, layer): (Pack<L>, usize),
+        pack: Pack<L>,
         record: BlockRecord<&mut [R]>,
         x: &mut [R],
         normed: &mut [R],
     ) {
         let BlockRecord { before, normed_before, between, normed_between, heads, slopes, hidden, .. } =
             record;
-        let (width, texts) = (pack.width(), pack.texts());
-        let sizes = (Self::heads(width), texts.get(..width).unwrap_or(&texts));
+        let (width, layer) = (pack.width(), block.layer);
         before.copy_from_slice(x);
-        block.attend(kernels, sizes, x, normed, heads, record.shares);
-        let Some([.., mixed]) = first_rows_mut::<R, 4>(heads, x.len()) else { return };
+        normed_products(kernels, (block.attention_gain, block.query_key_value), x, normed, heads, width);
+        let Some([query, key, value, mixed]) = first_rows_mut(heads, x.len()) else { return };
+        let sizes = Heads { features: K, positions: width };
+        kernels.attention_forward(sizes, &pack.texts(), [query, key, value], record.shares, mixed);
         pack.dropout_forward(kernels, layer, mixed);
-        block.attended(kernels, mixed, x, width);
+        kernels.product_transposed(block.attention_output.as_flattened(), mixed, x, width, Store::Add);
         kernels.transpose_blocks(normed, normed_before, width);
         between.copy_from_slice(x);
-        block.expand(kernels, x, normed, hidden, width);
+        normed_products(kernels, (block.mlp_gain, block.up), x, normed, hidden, width);
         kernels.transpose_blocks(normed, normed_between, width);
         kernels.gelu_forward_slope(hidden, slopes);
         pack.dropout_forward(kernels, layer | 1, hidden);
         pack.dropout_forward(kernels, layer | 1, slopes);
-        block.contract(kernels, hidden, x, width);
+        add_products(kernels, block.down, hidden, x, width);
     }
 
     /// `d_x`, ∂loss/∂x after the block, becomes that before it; `d` is used up. Forward was
@@ -291,7 +247,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
     fn block_backward<R: Real, C: Kernels<R>>(
         kernels: C,
         block: &Block<R, D>,
-        (pack, layer): (Pack<L>, usize),
+        pack: Pack<L>,
         record: BlockRecord<&mut [R]>,
         (d_x, d): (&mut [R], &mut [R]),
         d_share: &mut [R],
@@ -299,28 +255,23 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         let BlockRecord { before, between, heads, slopes, d_gains: [d_attention_gain, d_mlp_gain], .. } =
             record;
         let (width, map) = (pack.width(), d_x.len());
-        let Some([query, key, value, _]) = first_rows_mut(heads, map) else { return };
-
         for (w, slope) in block.down.iter().zip(slopes.chunks_exact_mut(map.max(1))) {
             kernels.product(w.as_flattened(), d_x, slope, width, Store::Multiply);
         }
         d.fill(R::ZERO);
-        for (w, slope) in block.up.iter().zip(slopes.chunks_exact(map.max(1))) {
-            kernels.product_transposed(w.as_flattened(), slope, d, width, Store::Add);
-        }
+        add_products(kernels, block.up, slopes, d, width);
         kernels.rms_norm_backward(block.mlp_gain, between, d, d_mlp_gain, width);
         kernels.transpose_blocks(d_x, between, width);
         kernels.add_scaled(d_x, R::ONE, d);
 
         kernels.product(block.attention_output.as_flattened(), d_x, d, width, Store::Set);
         // Linear and diagonal, it is its own transpose.
-        pack.dropout_forward(kernels, layer, d);
-        let sizes = Self::heads(width);
-        kernels.attention_backward(sizes, [&mut *query, &mut *key, &mut *value], record.shares, d, d_share);
+        pack.dropout_forward(kernels, block.layer, d);
+        let Some(inputs) = first_rows_mut(heads, map) else { return };
+        let sizes = Heads { features: K, positions: width };
+        kernels.attention_backward(sizes, inputs, record.shares, d, d_share);
         d.fill(R::ZERO);
-        for (w, map) in block.query_key_value.iter().zip([query, key, value]) {
-            kernels.product_transposed(w.as_flattened(), map, d, width, Store::Add);
-        }
+        add_products(kernels, block.query_key_value, heads, d, width);
         kernels.rms_norm_backward(block.attention_gain, before, d, d_attention_gain, width);
         kernels.transpose_blocks(d_x, before, width);
         kernels.add_scaled(d_x, R::ONE, d);
@@ -425,16 +376,16 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
             let Some((blocks, rest)) = record.split_at_mut_checked(Self::BLOCKS) else { return };
             let Some(mut rest) = Self::record(rest, width) else { return };
             pack.embed(kernels, embedding, rest.x);
-            let layers = || Self::LAYERS.step_by(2).zip(parameters.blocks());
-            for ((layer, block), record) in layers().zip(blocks.chunks_exact_mut(Self::BLOCK)) {
+            for (block, record) in parameters.blocks().zip(blocks.chunks_exact_mut(Self::BLOCK)) {
                 let Some(record) = Self::block_record(record, width) else { return };
-                Self::block_forward(kernels, &block, (pack, layer), record, rest.x, rest.d);
+                Self::block_forward(kernels, &block, pack, record, rest.x, rest.d);
             }
             Self::head(kernels, &parameters, (pack, answers), &mut rest, losses);
-            for ((layer, block), record) in layers().zip(blocks.chunks_exact_mut(Self::BLOCK)).rev() {
+            let records = blocks.chunks_exact_mut(Self::BLOCK).rev();
+            for (block, record) in parameters.blocks().rev().zip(records) {
                 let Some(record) = Self::block_record(record, width) else { return };
                 let d = (&mut *rest.x, &mut *rest.d);
-                Self::block_backward(kernels, &block, (pack, layer), record, d, rest.d_share);
+                Self::block_backward(kernels, &block, pack, record, d, rest.d_share);
             }
             kernels.transpose(rest.x, rest.d, width);
         }
@@ -448,67 +399,47 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         records: &[R],
         out: &mut [R],
     ) {
-        let packs = || with_records(shard, records, Self::RECORD);
-        let all = || {
-            packs().filter_map(|(pack, record)| {
-                Some((pack, Self::record(record.get(Self::BLOCKS..)?, pack.width())?))
-            })
+        let number = match tensor {
+            4 => part / 3,
+            7 | 8 => part / 4,
+            _ => part,
         };
-        let of_block = |number: usize| {
-            packs().filter_map(move |(pack, record)| {
-                Some((pack, Self::block_record(block(record, number, Self::BLOCK)?, pack.width())?))
-            })
-        };
-        match tensor {
-            0..3 => {
-                for (pack, record) in all() {
-                    pack.embed_backward(kernels, (tensor, part), record.d, out, D);
+        // In the last block nothing reads what is not scored, but for the keys and values.
+        let read = number < N.saturating_sub(1);
+        for (pack, record) in with_records(shard, records, Self::RECORD) {
+            let width = pack.width();
+            let Some((blocks, rest)) = record.split_at_checked(Self::BLOCKS) else { return };
+            let Some(rest) = Self::record(rest, width) else { return };
+            let of_block =
+                block(blocks, number, Self::BLOCK).and_then(|flat| Self::block_record(flat, width));
+            let map = |group, part| block(group, part, D.saturating_mul(width)).unwrap_or(&[]);
+            // Adds y·xᵀ over the scored positions, or over all; x in transposed blocks.
+            let weight = |everywhere: bool, y: &[R], x: &[R], out: &mut [R]| {
+                kernels.product_backward_weight(&pack.positions(everywhere), y, x, out, width);
+            };
+            match (tensor, of_block) {
+                (0..3, _) => pack.embed_backward(kernels, (tensor, part), rest.d, out, D),
+                (9, _) => kernels.add_scaled(out, R::ONE, rest.d_gain),
+                (10, _) => weight(false, rest.d_logits, rest.normed, out),
+                (_, None) => return,
+                (3, Some(record)) => kernels.add_scaled(out, R::ONE, record.d_gains[0]),
+                (4, Some(record)) => {
+                    let read = read || !part.is_multiple_of(3);
+                    weight(read, map(record.heads, part % 3), record.normed_before, out);
                 }
-            }
-            3 => of_block(part).for_each(|(_, record)| kernels.add_scaled(out, R::ONE, record.d_gains[0])),
-            6 => of_block(part).for_each(|(_, record)| kernels.add_scaled(out, R::ONE, record.d_gains[1])),
-            9 => all().for_each(|(_, record)| kernels.add_scaled(out, R::ONE, record.d_gain)),
-            10 => {
-                for (pack, record) in all() {
-                    let (scored, width) = (pack.positions(false), pack.width());
-                    let (d, normed) = (record.d_logits, record.normed);
-                    kernels.product_backward_weight(scored.as_slice(), d, normed, out, width);
-                }
-            }
-            _ => {
-                let number = match tensor {
-                    4 => part / 3,
-                    5 => part,
-                    _ => part / 4,
-                };
-                // In the last block nothing reads what is not scored, but for the keys and values.
-                let everywhere = number < N.saturating_sub(1) || tensor == 4 && !part.is_multiple_of(3);
-                for (pack, record) in of_block(number) {
-                    let width = pack.width();
-                    let map = |group, part| block(group, part, D.saturating_mul(width)).unwrap_or(&[]);
-                    // The pairs of maps (y, x) whose products y·xᵀ add up to the gradient; x in transposed blocks.
-                    let (y, x) = match tensor {
-                        4 => (map(record.heads, part % 3), record.normed_before),
-                        5 => (map(record.heads, 3), record.before),
-                        7 => (map(record.slopes, part % 4), record.normed_between),
-                        _ => (map(record.hidden, part % 4), record.between),
-                    };
-                    let positions = pack.positions(everywhere);
-                    kernels.product_backward_weight(positions.as_slice(), y, x, out, width);
-                }
+                (5, Some(record)) => weight(read, map(record.heads, 3), record.before, out),
+                (6, Some(record)) => kernels.add_scaled(out, R::ONE, record.d_gains[1]),
+                (7, Some(record)) => weight(read, map(record.slopes, part % 4), record.normed_between, out),
+                (_, Some(record)) => weight(read, map(record.hidden, part % 4), record.between, out),
             }
         }
     }
 
-    fn evaluate<W: Stored<f32>, C: Kernels<f32>>(
-        kernels: C,
-        _activation: Activation,
-        parameters: Self::View<'_, W>,
-        shown: &[Option<u8>],
-        memory: &mut [f32],
-    ) {
-        let (width, mut memory, texts) = (width_of(shown.len(), L), memory, alone::<L>(shown.len()));
-        let sizes = (Self::heads(width), texts.get(..width).unwrap_or(&texts));
+    fn evaluate<W: Stored<f32>, C: Kernels<f32>>(work: &mut AtWork<Self, W, C, L, V>) {
+        let &mut AtWork { kernels, parameters, ref shown, ref mut memory, .. } = work;
+        let (width, mut memory) = (width_of(shown.len(), L), &mut **memory);
+        let (heads, texts) = (Heads { features: K, positions: width }, [0; L]);
+        let texts = texts.get(..shown.len()).unwrap_or(&texts);
         let mut part =
             |features: usize| memory.split_off_mut(..features.wrapping_mul(width)).unwrap_or_default();
         let (logits, x, normed) = (part(V), part(D), part(D));
@@ -517,27 +448,24 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         let embedding = Embedding::of(parameters.token, parameters.position, parameters.from_end);
         kernels.embed(embedding, shown, x, width, 0);
         for block in parameters.blocks() {
-            block.attend(kernels, sizes, x, normed, group, shares);
-            if let Some([.., mixed]) = first_rows::<f32, 4>(group, normed.len()) {
-                block.attended(kernels, mixed, x, width);
-            }
-            block.expand(kernels, x, normed, group, width);
+            normed_products(kernels, (block.attention_gain, block.query_key_value), x, normed, group, width);
+            let Some([query, key, value, mixed]) = first_rows_mut(group, x.len()) else { return };
+            kernels.attention_forward(heads, texts, [query, key, value], shares, mixed);
+            kernels.product_transposed(block.attention_output.as_flattened(), mixed, x, width, Store::Add);
+            normed_products(kernels, (block.mlp_gain, block.up), x, normed, group, width);
             kernels.gelu_forward(group);
-            block.contract(kernels, group, x, width);
+            add_products(kernels, block.down, group, x, width);
         }
         kernels.rms_norm_forward(parameters.final_gain, x, normed, width);
         kernels.product(parameters.output.as_flattened(), normed, logits, width, Store::Set);
     }
 
     fn scores<W: Stored<f32>, C: Kernels<f32>>(
-        _kernels: C,
-        _parameters: Self::View<'_, W>,
-        length: usize,
-        memory: &[f32],
+        work: &AtWork<Self, W, C, L, V>,
         position: usize,
         out: &mut [Score; V],
     ) {
-        to_scores_at(memory, width_of(length, L), position, out);
+        to_scores_at(work.memory, width_of(work.shown.len(), L), position, out);
     }
 }
 

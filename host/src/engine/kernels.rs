@@ -5,44 +5,53 @@
 
 use multiversion::multiversion;
 
-/// Implements the kernels of the list of [`each_kernel`](crate::each_kernel).
+/// Implements a trait of the core's by the loops of its list, each compiled for its targets.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! implement_kernels {
     (
-        ($kernels:ident)
-        $($module:ident::$trait:ident {
-            $($targets:tt {
-                $(fn $name:ident $([$stored:ident])? ($($argument:ident: $type:ty),*) $(-> $result:ty)? = $loop:expr;)*
-            })*
+        ($trait:ident for $kernels:ident)
+        $($targets:tt {
+            $(fn $name:ident $([$stored:ident])? ($($argument:ident: $type:ty),*) = $function:path $(, $last:path)?;)*
         })*
     ) => {
         const _: () = {
-            use ::micro_diffusion::activation::Activation;
-            use ::micro_diffusion::adam::{self, AdamStep};
-            use ::micro_diffusion::attention::{self, Heads};
-            use ::micro_diffusion::dropout::Dropout;
-            use ::micro_diffusion::embedding::{self, Embedding};
-            use ::micro_diffusion::math::Stored;
-            use ::micro_diffusion::product::{self, Store};
-            use ::micro_diffusion::rounding::{self, Grid};
-            use ::micro_diffusion::softmax::{self, Answer, Target};
-            use ::micro_diffusion::{further_kernels, gelu, kernels, linear, normalisation, softmax_of_maps};
+            #[allow(unused_imports, reason = "what one of the lists names")]
+            use ::micro_diffusion::{
+                activation::Activation,
+                adam::{self, AdamStep},
+                attention::{self, Heads},
+                dropout::Dropout,
+                embedding::{self, Embedding},
+                further_kernels::FurtherKernels,
+                gelu,
+                kernels::Kernels,
+                linear,
+                math::Stored,
+                normalisation,
+                product::{self, Store},
+                rounding::{self, Grid},
+                softmax::{self, Answer, Target},
+                softmax_of_maps,
+            };
 
-            $($($(
+            /// The numbers of the lists.
+            type R = f32;
+
+            $($(
                 #[::multiversion::multiversion(targets $targets)]
-                fn $name$(<$stored: Stored<f32>>)?($($argument: $type),*) $(-> $result)? {
-                    $loop
+                fn $name$(<$stored: Stored<f32>>)?($($argument: $type),*) {
+                    $function($($argument,)* $($last)?);
                 }
-            )*)*)*
+            )*)*
 
-            $(impl $module::$trait<f32> for $kernels {
+            impl $trait<f32> for $kernels {
                 $($(
-                    fn $name$(<$stored: Stored<f32>>)?(self, $($argument: $type),*) $(-> $result)? {
-                        $name($($argument),*)
+                    fn $name$(<$stored: Stored<f32>>)?(self, $($argument: $type),*) {
+                        $name($($argument),*);
                     }
                 )*)*
-            })*
+            }
         };
     };
 }
@@ -51,103 +60,11 @@ macro_rules! implement_kernels {
 /// Loops that gain from wide registers are compiled for each of the targets `$wide`, the others for `$narrow`.
 ///
 /// The program uses [`Vectorised`] alone; tests and benches have one type for each instruction set.
-#[macro_export(local_inner_macros)]
+#[macro_export]
 macro_rules! kernels_compiled_for {
     ($kernels:ident, $narrow:tt, $wide:tt) => {
-        each_kernel! { implement_kernels, ($kernels), $narrow, $wide }
-    };
-}
-
-/// Calls the macro `$implement` with `$with` and the list of all kernels by their traits: first those for `$narrow`, then
-/// those for `$wide`.
-#[doc(hidden)]
-#[macro_export(local_inner_macros)]
-macro_rules! each_kernel {
-    ($implement:ident, $with:tt, $narrow:tt, $wide:tt) => {
-        $implement! { $with
-            kernels::Kernels {
-                // As fast in narrow registers as in wide ones.
-                $narrow {
-                    fn lookup_forward [W] (rows: &[&[W]], y: &mut [f32]) = linear::lookup_forward(rows, y);
-                    fn lookup_backward (shown: &[(usize, u8)], d_y: &[f32], d_table: &mut [f32], width: usize) =
-                        linear::lookup_backward(shown, d_y, d_table, width);
-                    fn linear_forward [W] (weight: &[W], bias: &[W], rows: &[usize], x: &[f32], y: &mut [f32]) =
-                        linear::linear_forward(weight, bias, rows, x, y);
-                    fn linear_backward_bias (rows: &[usize], d_y: &[f32], d_bias: &mut [f32]) =
-                        linear::linear_backward_bias(rows, d_y, d_bias);
-                    fn add_scaled (y: &mut [f32], a: f32, x: &[f32]) = linear::add_scaled(y, a, x);
-                    fn activation_forward (activation: Activation, x: &mut [f32]) = Activation::forward(activation, x);
-                    fn activation_backward (activation: Activation, y: &[f32], d_y: &mut [f32], weights: &[f32]) =
-                        Activation::backward(activation, y, d_y, weights);
-                    fn cross_entropy_of_rows (
-                        targets: &[Target], z: &mut [f32], outputs: usize, symbols: usize, losses: &mut [f32]
-                    ) = softmax::cross_entropy_of_rows(targets, z, outputs, symbols, losses);
-                }
-                // Faster in wide registers.
-                $wide {
-                    fn linear_backward_input (
-                        weight: &[f32], rows: &[usize], d_y: &[f32], d_x: &mut [f32], inputs: usize
-                    ) = linear::linear_backward_input(weight, rows, d_y, d_x, inputs);
-                    fn linear_backward_weight (
-                        rows: &[usize], x: &[f32], d_y: &[f32], stride: usize, d_weight: &mut [f32], inputs: usize
-                    ) = linear::linear_backward_weight(rows, x, d_y, stride, d_weight, inputs);
-                    fn adam (step: &AdamStep<f32>, weights: &mut [f32], gradient: &[f32], m: &mut [f32], v: &mut [f32]) =
-                        step.update(weights, gradient, m, v, f32::sqrt);
-                    fn average_update (average: &mut [f32], weights: &[f32], rate: f32) =
-                        adam::average_update(average, weights, rate);
-                }
-            }
-            further_kernels::FurtherKernels {
-                // As fast in narrow registers as in wide ones.
-                $narrow {
-                    fn dropout_backward (dropout: Dropout, d_y: &mut [f32]) = Dropout::backward(dropout, d_y);
-                    fn transpose_blocks (x: &[f32], y: &mut [f32], width: usize) = product::transpose_blocks(x, y, width);
-                    fn transpose (x: &[f32], y: &mut [f32], width: usize) = product::transpose(x, y, width);
-                    fn shift (x: &[f32], tap: (usize, usize), y: &mut [f32], width: usize, texts: &[u8]) =
-                        product::shift(x, tap, y, width, texts);
-                    fn add_bias [W] (bias: &[W], x: &mut [f32], width: usize) = product::add_bias(bias, x, width);
-                    fn add_bias_backward (d_x: &[f32], d_bias: &mut [f32], width: usize) =
-                        product::add_bias_backward(d_x, d_bias, width);
-                    fn hold (activation: Activation, x: &mut [f32]) = Activation::hold(activation, x);
-                    fn cross_entropy_of_positions (
-                        answers: &[Answer], weights: &[f32], symbols: usize, z: &mut [f32], losses: &mut [f32]
-                    ) = softmax_of_maps::cross_entropy_of_positions(answers, weights, symbols, z, losses);
-                    fn rms_norm_forward [W] (gain: &[W], x: &[f32], y: &mut [f32], width: usize) =
-                        normalisation::rms_norm_forward(gain, x, y, width, f32::sqrt);
-                    fn rms_norm_backward (gain: &[f32], x: &[f32], d: &mut [f32], d_gain: &mut [f32], width: usize) =
-                        normalisation::rms_norm_backward(gain, x, d, d_gain, width, f32::sqrt);
-                    fn embed [W] (
-                        tables: Embedding<W>, symbols: &[Option<u8>], x: &mut [f32], width: usize, first: usize
-                    ) = embedding::embed(tables, symbols, x, width, first);
-                    fn embed_backward (symbols: &[Option<u8>], d: &[f32], symbol: u8, d_row: &mut [f32]) =
-                        embedding::embed_backward(symbols, d, symbol, d_row);
-                    fn embed_backward_from_end (length: usize, d: &[f32], d_from_end: &mut [f32], features: usize) =
-                        embedding::embed_backward_from_end(length, d, d_from_end, features);
-                    fn straight_through (grid: Grid, rounded: &mut [f32], floats: &mut [f32]) =
-                        rounding::straight_through(grid, rounded, floats);
-                }
-                // Faster in wide registers.
-                $wide {
-                    fn dropout_forward (dropout: Dropout, layer: usize, x: &mut [f32]) =
-                        Dropout::forward(dropout, layer, x);
-                    fn product [W] (w: &[W], x: &[f32], y: &mut [f32], width: usize, store: Store) =
-                        product::product(w, x, y, width, store);
-                    fn product_transposed [W] (w: &[W], x: &[f32], y: &mut [f32], width: usize, store: Store) =
-                        product::product_transposed(w, x, y, width, store);
-                    fn product_backward_weight (
-                        positions: &[usize], d_y: &[f32], x: &[f32], d_w: &mut [f32], width: usize
-                    ) = product::product_backward_weight(positions, d_y, x, d_w, width);
-                    fn gelu_forward (x: &mut [f32]) = gelu::gelu_forward(x);
-                    fn gelu_forward_slope (x: &mut [f32], slope: &mut [f32]) = gelu::gelu_forward_slope(x, slope);
-                    fn attention_forward (
-                        heads: Heads, texts: &[u8], inputs: [&[f32]; 3], share: &mut [f32], y: &mut [f32]
-                    ) = attention::attention_forward(heads, texts, inputs, share, y);
-                    fn attention_backward (
-                        heads: Heads, inputs: [&mut [f32]; 3], share: &mut [f32], d_y: &mut [f32], d_share: &mut [f32]
-                    ) = attention::attention_backward(heads, inputs, share, d_y, d_share);
-                }
-            }
-        }
+        ::micro_diffusion::kernels! { implement_kernels, (Kernels for $kernels), $narrow, $wide }
+        ::micro_diffusion::further_kernels! { implement_kernels, (FurtherKernels for $kernels), $narrow, $wide }
     };
 }
 

@@ -256,9 +256,8 @@ impl Share<'_> {
     /// Adds b and the rows of the tables to `hidden`.
     fn look_up<const L: usize>(&self, examples: &[Example<L>], hidden: &mut [f32]) {
         let lengths = self.lengths.as_ref().map(|lengths| &*lengths.parameters.weights);
-        let tables: Vec<(usize, &[f32])> =
-            self.tables.iter().map(|(position, table)| (*position, &*table.parameters.weights)).collect();
-        mlp::look_up(Vectorised, lengths, &tables, examples, hidden);
+        let tables = self.tables.iter().map(|(position, table)| (*position, &*table.parameters.weights));
+        mlp::look_up(Vectorised, lengths, tables, examples, hidden);
     }
 
     /// Updates the rows of the table, and b.
@@ -266,14 +265,14 @@ impl Share<'_> {
         for (position, table) in self.tables {
             with_gradient(table.parameters.weights.len(), |gradient| {
                 gradient.fill(0.0);
-                mlp::table_gradient(Vectorised, position, examples, d_hidden, gradient);
+                mlp::rows_gradient(Vectorised, examples, mlp::symbol_at(position), d_hidden, gradient);
                 update(rates, table.parameters, gradient);
             });
         }
         if let Some(lengths) = self.lengths {
             with_gradient(lengths.parameters.weights.len(), |gradient| {
                 gradient.fill(0.0);
-                mlp::length_gradient(Vectorised, examples, d_hidden, gradient);
+                mlp::rows_gradient(Vectorised, examples, mlp::row_of_length, d_hidden, gradient);
                 update(rates, lengths.parameters, gradient);
             });
         }
@@ -303,7 +302,7 @@ impl Output<'_> {
         gradient.fill(0.0);
         let (d_weight, d_bias) = gradient.split_at_mut(self.weight.parameters.weights.len());
         mlp::output_weight_gradient(Vectorised, self.position, examples, hidden, self.d_logits, d_weight);
-        mlp::output_bias_gradient(Vectorised, self.position, examples, self.d_logits, d_bias);
+        mlp::rows_gradient(Vectorised, examples, mlp::scored_at(self.position), self.d_logits, d_bias);
     }
 
     fn update(&mut self, rates: &Rates, gradient: &[f32]) {
