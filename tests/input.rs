@@ -340,6 +340,23 @@ fn a_list_from_stdin_is_kept_for_the_next_time() {
 }
 
 #[test]
+fn a_stream_is_a_list_for_whoever_reads_it_again() {
+    let scene = Scene::new();
+    scene.train("names.txt", &[]);
+    let page = ["export", "--model", "run", "--format", "html", "--quantize", "int8", "--out"];
+    scene.good(&[&page[..], &["file.html", "--input", "names.txt"]].concat());
+    let from_stdin = [&page[..], &["stdin.html", "--input", "-"]].concat();
+    said(&from_stdin, &scene.fed(&from_stdin, scene.read("names.txt").as_bytes()));
+    assert_eq!(scene.read("stdin.html"), scene.read("file.html"));
+    if available("bash") {
+        scene.paste(&format!(
+            "micro-diffusion {} pipe.html --input <(cat names.txt) && cmp pipe.html file.html",
+            page.join(" ")
+        ));
+    }
+}
+
+#[test]
 fn a_list_that_moved_is_taken_from_the_run_and_one_that_changed_is_not_taken_for_it() {
     let scene = Scene::new();
     let names = scene.read("names.txt");

@@ -4,10 +4,11 @@
 //! rest is numbered from 1, and every tenth is held out. Both sides then lose lines that are longer than the network's
 //! positions, or have a character too rare for its symbols.
 
-use std::collections::{BTreeSet, HashSet};
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, bail};
 use micro_diffusion::length::Lengths;
@@ -284,18 +285,29 @@ fn owned(lines: Vec<&String>) -> Vec<String> {
     lines.into_iter().cloned().collect()
 }
 
-/// Reads all bytes of `origin`.
+/// Reads all bytes of `origin`, of a stream once: it gives them to its first reader only, and a verb may read its list again.
 fn read_bytes(origin: &Origin) -> anyhow::Result<Vec<u8>> {
-    match origin {
-        Origin::BuiltIn => Ok(NAMES.into()),
-        Origin::Stdin => {
-            let mut bytes = Vec::new();
-            io::stdin().lock().read_to_end(&mut bytes).context("cannot read stdin")?;
-            Ok(bytes)
-        }
+    static STREAMS: Mutex<BTreeMap<Origin, Vec<u8>>> = Mutex::new(BTreeMap::new());
+    let is_stream = match origin {
+        Origin::BuiltIn => return Ok(NAMES.into()),
+        Origin::Stdin => true,
         Origin::File(path) if path.is_dir() => {
             bail!("{} is a folder; give a text file with one example a line", path.display())
         }
-        Origin::File(path) => fs::read(path).with_context(|| format!("cannot read {}", path.display())),
+        Origin::File(path) => path.exists() && !path.is_file(),
+    };
+    let mut streams = STREAMS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(bytes) = streams.get(origin) {
+        return Ok(bytes.clone());
     }
+    let mut bytes = Vec::new();
+    match origin {
+        Origin::File(path) => File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)),
+        _ => io::stdin().lock().read_to_end(&mut bytes),
+    }
+    .with_context(|| format!("cannot read {}", origin.name()))?;
+    if is_stream {
+        streams.insert(origin.clone(), bytes.clone());
+    }
+    Ok(bytes)
 }

@@ -8,7 +8,7 @@ use crate::files::quoting::quoted;
 pub(crate) const STDIN: &str = "-";
 
 /// The origin of a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Origin {
     /// A file.
     File(PathBuf),
