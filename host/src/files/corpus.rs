@@ -17,6 +17,7 @@ use micro_diffusion::text::Alphabet;
 use sha2::{Digest, Sha256};
 
 use crate::engine::configurations::Config;
+use crate::engine::description::counted;
 use crate::engine::language::Language;
 use crate::engine::settings::Keep;
 use crate::engine::split::hold_out;
@@ -119,10 +120,10 @@ impl Lines {
         let mut table = None;
         let (mut lines, invisible) = if let Some(column) = &preparation.column {
             let cells = table::column(origin, &text, column)?;
-            preparation::lines(origin, cells.iter().map(String::as_str), lowercase)
+            preparation::lines(origin, cells.iter().map(|(line, cell)| (*line, &**cell)), lowercase)
         } else {
             table = table::notice(&text);
-            let prepared = preparation::lines(origin, text.lines(), lowercase);
+            let prepared = preparation::lines(origin, (1..).zip(text.lines()), lowercase);
             prepared.map_err(|error| match &table {
                 // The refused control characters are the table's separators.
                 Some(table) if text.contains('\t') => anyhow::anyhow!("{}: {table}", origin.name()),
@@ -166,16 +167,18 @@ impl Lines {
         let [training, held_out] = self.sides(room, &rare, split).map(owned);
         let Self { source, dropped, table, .. } = self;
         let Room { positions, characters } = room;
+        let or = table.as_ref().map_or(String::new(), |table| format!("; {table}"));
         if training.is_empty() && too_long > 0 {
             bail!(
-                "{source}: no line to train on is left: {too_long} have more than {positions} characters, the longest has \
-                 {longest}; shorten the lines"
+                "{source}: no line to train on is left: {} of more than {positions} characters, the longest of \
+                 {longest}; shorten the lines{or}",
+                counted(too_long, "line")
             );
         }
         if training.is_empty() && too_rare > 0 {
             bail!(
                 "{source}: no line to train on is left: each has a character that is not among the {characters} most \
-                 frequent; put an example of a few characters on each line"
+                 frequent; put an example of a few characters on each line{or}"
             );
         }
         if training.is_empty() {
@@ -286,16 +289,16 @@ fn owned(lines: Vec<&String>) -> Vec<String> {
 }
 
 /// Reads all bytes of `origin`, of a stream once: it gives them to its first reader only, and a verb may read its list again.
-fn read_bytes(origin: &Origin) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn read_bytes(origin: &Origin) -> anyhow::Result<Vec<u8>> {
     static STREAMS: Mutex<BTreeMap<Origin, Vec<u8>>> = Mutex::new(BTreeMap::new());
-    let is_stream = match origin {
+    match origin {
         Origin::BuiltIn => return Ok(NAMES.into()),
-        Origin::Stdin => true,
         Origin::File(path) if path.is_dir() => {
             bail!("{} is a folder; give a text file with one example a line", path.display())
         }
-        Origin::File(path) => path.exists() && !path.is_file(),
-    };
+        _ => {}
+    }
+    let is_stream = origin.is_stream();
     let mut streams = STREAMS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(bytes) = streams.get(origin) {
         return Ok(bytes.clone());

@@ -29,6 +29,15 @@ impl Origin {
         }
     }
 
+    /// Whether the origin can be read once only: standard input, or a pipe.
+    pub(crate) fn is_stream(&self) -> bool {
+        match self {
+            Self::File(path) => path.exists() && !path.is_file() && !path.is_dir(),
+            Self::Stdin => true,
+            Self::BuiltIn => false,
+        }
+    }
+
     /// The origin's name in messages.
     pub(crate) fn name(&self) -> String {
         match self {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::cli::{BenchOptions, Outcome};
 use crate::engine::configurations::Config;
 use crate::engine::cost::training_flops;
+use crate::engine::description::counted;
 use crate::engine::draw::{ORDER, Request, TEMPERATURE, order_name};
 use crate::engine::kernels::{PEAK_SUMS, multiply_and_add};
 use crate::engine::settings::Settings;
@@ -15,7 +16,6 @@ use crate::engine::trainer::Plan;
 use crate::files::corpus::{Corpus, Lines, Split};
 use crate::files::memory::refuse_too_large;
 use crate::files::room;
-use crate::show::columns::counted;
 use crate::show::terminal;
 
 /// Rounds of each measurement. The fastest counts: other work on the machine only slows a round down.
