@@ -693,17 +693,19 @@ fn long_work_is_not_silent() {
     let train =
         ["train", "--config", "transformer", "--steps", "1", "--batch", "1", "--no-eval", "--no-pictures"];
     scene.good(&[&train[..], &["--input", "names.txt", "--out", "run"]].concat());
-    says_on_the_way(&scene, &["eval", "--model", "run", "--orders", "10000", "--threads", "1"]);
-    // So does a run that scores lines for its curve, which are many and long.
+    says_on_the_way(&scene, &["eval", "--model", "run", "--orders", "10000", "--threads", "1"], "scoring: ");
+    // So do a run that scores long lines for its curve, and whoever draws many.
     let list: String = (0..5000).map(|number| format!("{number}{}\n", "bcdefghijklmn".repeat(4))).collect();
     scene.write("list.txt", list.as_bytes());
-    let train = ["train", "--config", "transformer", "--input", "list.txt", "--batch", "1", "--threads", "1"];
-    says_on_the_way(&scene, &train);
+    scene.good(&[&train[..], &["--input", "list.txt", "--out", "long"]].concat());
+    let run = ["train", "--config", "transformer", "--input", "list.txt", "--batch", "1", "--threads", "1"];
+    says_on_the_way(&scene, &run, "scoring: ");
+    says_on_the_way(&scene, &["sample", "--model", "long", "--num", "1000000", "--json"], "drawing: ");
 }
 
-/// Runs until a line on the way says how far the scoring is.
+/// Runs until a line on the way begins with `work`.
 #[track_caller]
-fn says_on_the_way(scene: &Scene, arguments: &[&str]) {
+fn says_on_the_way(scene: &Scene, arguments: &[&str], work: &str) {
     let mut child = scene.command(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let stderr = child.stderr.take().unwrap();
     let (sender, lines) = std::sync::mpsc::channel();
@@ -716,7 +718,7 @@ fn says_on_the_way(scene: &Scene, arguments: &[&str]) {
     let start = Instant::now();
     let mut found = false;
     while !found && start.elapsed() < Duration::from_secs(60) {
-        found = lines.recv_timeout(Duration::from_secs(1)).is_ok_and(|line| line.starts_with("scoring: "));
+        found = lines.recv_timeout(Duration::from_secs(1)).is_ok_and(|line| line.starts_with(work));
     }
     child.kill().unwrap();
     child.wait().unwrap();
