@@ -183,7 +183,7 @@ pub(crate) fn choose(lines: &[String], source: &str, name: Option<&str>) -> anyh
     let choice = Choice::of(lines);
     let defaults = [configurations::DEFAULT, configurations::DEFAULT_ELSEWHERE];
     let names = name.as_ref().map_or(&defaults[..], std::slice::from_ref);
-    // Where every room loses every line, the error is to tell of the largest.
+    // If every room loses every line, the error names the largest.
     let largest =
         if choice.lost_all(lines) { names.last().and_then(|name| choice.largest(name)) } else { None };
     let found = names.iter().filter_map(|name| choice.room_in(configurations::by_name(name)?)).next();
