@@ -354,6 +354,9 @@ fn output_that_cannot_be_written_is_an_error_and_narration_that_cannot_is_none()
         &["inspect"],
         &["eval", "--num", "5", "--orders", "2", "--input", "names.txt"],
         &["export", "--format", "mdm", "--out", "-"],
+        &["--help"],
+        &["help", "train"],
+        &["--version"],
     ] {
         let output = scene.command(arguments).stdout(full()).stderr(Stdio::piped()).output().unwrap();
         let stderr = text(&output.stderr);
@@ -855,14 +858,15 @@ fn resuming_asks_for_the_same_settings_and_data() {
     };
     for (option, value, said) in [
         ("--steps", "50", "steps is 50, and was 60: a run only goes on to more"),
-        ("--keep", "last", "keep is \"last\", and was \"best\""),
+        ("--keep", "last", "keep is last, and was best"),
         ("--batch", "17", "batch is 17, and was 16"),
         ("--seed", "2", "seed is 2, and was 1"),
         ("--lr", "0.5", "learning_rate is 0.5"),
         ("--weight-decay", "0.5", "weight_decay is 0.5"),
         ("--averaging", "0.5", "averaging is 0.5"),
         ("--dropout", "0.5", "dropout is 0.5"),
-        ("--config", "perceptron", "config is \"perceptron\", and was \"perceptron-small\""),
+        ("--quantize", "int8", "quantize is int8, and was none"),
+        ("--config", "perceptron", "config is perceptron, and was perceptron-small"),
     ] {
         scene.bad(&resume(&[option, value]), 1, &["cannot go on", said]);
     }
@@ -1395,12 +1399,31 @@ fn an_interrupt_saves_and_says_how_to_go_on() {
     assert_eq!(results(&scene, "run"), results(&scene, "whole"));
 }
 
+/// The scores and the report take a while too.
+#[cfg(unix)]
+#[test]
+fn an_interrupt_after_training_says_how_to_get_the_rest() {
+    let scene = Scene::new();
+    let lines: String = (0..20_000).map(|number| format!("n{number}\n")).collect();
+    scene.write("lines.txt", lines.as_bytes());
+    let train = ["train", "--input", "lines.txt", "--out", "it's", "--steps", "1", "--batch", "1"];
+    let stderr = interrupted_at(&scene, &train, "it's/model.mdm");
+    let (_, command) = stderr.trim_end().split_once("go on with: ").unwrap_or_else(|| panic!("{stderr}"));
+    assert_eq!(command, r"micro-diffusion train --out 'it'\''s' --resume");
+    assert!(!scene.path("it's/report.html").exists());
+}
+
 /// Starts a long run and interrupts it after its first checkpoint; stderr.
 #[cfg(unix)]
 fn interrupted(scene: &Scene) -> String {
-    let mut child =
-        scene.command(&[&LONG[..], &["--out", "run"]].concat()).stderr(Stdio::piped()).spawn().unwrap();
-    wait_for(&scene.path("run/checkpoint.safetensors"));
+    interrupted_at(scene, &[&LONG[..], &["--out", "run"]].concat(), "run/checkpoint.safetensors")
+}
+
+/// Starts the program and interrupts it a moment after it wrote `file`; stderr.
+#[cfg(unix)]
+fn interrupted_at(scene: &Scene, arguments: &[&str], file: &str) -> String {
+    let mut child = scene.command(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for(&scene.path(file));
     std::thread::sleep(Duration::from_millis(50));
     let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(interrupt.success());
@@ -1601,6 +1624,47 @@ fn a_run_is_scored_on_its_own_text_and_split() {
     );
     fs::remove_file(scene.path("run/prepared_list.txt")).unwrap();
     scene.bad(&["eval", "--model", "run"], 1, &["trained on own.txt", "--input"]);
+}
+
+#[test]
+fn one_of_anything_is_not_many() {
+    let scene = Scene::new();
+    let names = text(&scene.read("names.txt"));
+    let list: String = names.lines().take(12).map(|name| format!("{name}\n")).collect();
+    scene.write("twelve.txt", list.as_bytes());
+    scene.write("letters.txt", "abcdefghijklmnopqrstuvwxyz".replace("", "\n").as_bytes());
+    let mut said = String::new();
+    for arguments in [
+        &["train", "--input", "twelve.txt", "--steps", "1", "--no-pictures"][..],
+        &["train", "--input", "twelve.txt", "--steps", "1", "--quantize", "int8", "--no-pictures"],
+        &["train", "--input", "letters.txt", "--steps", "1"],
+        &["eval", "--model", "runs/twelve", "--num", "1"],
+        &["eval", "--model", "runs/letters", "--num", "1"],
+        &["eval", "--model", "built-in", "--num", "0", "--input", "twelve.txt", "--development"],
+        &["sample", "--num", "1"],
+    ] {
+        let output = scene.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        said += &(text(&output.stdout) + &text(&output.stderr));
+    }
+    said += &text(&scene.read("runs/letters/report.html"));
+    for part in ["by n-grams of 1 character", "1 held-out line is", "trial of 1 step;"] {
+        assert!(said.contains(part), "{part}");
+    }
+    for noun in ["line", "held-out line", "training line", "name", "character", "letter", "step"] {
+        for before in [' ', '(', '\n'] {
+            let wrong = format!("{before}1 {noun}s");
+            let place = said.find(&wrong).map(|place| said[place..].lines().take(2).collect::<String>());
+            assert_eq!(place, None, "{wrong}");
+        }
+    }
+}
+
+#[test]
+fn a_list_without_held_out_lines_is_said_to_have_none() {
+    let scene = Scene::new();
+    scene.write("few.txt", b"anna\nbob\n");
+    scene.bad(&["eval", "--input", "few.txt"], 1, &["no held-out line", "a list of ten lines or more"]);
 }
 
 #[test]
@@ -2196,6 +2260,8 @@ fn a_line_of_stdin_that_cannot_be_scored_is_named_and_the_others_are_scored() {
     let (code, printed, _) = run(&["score", "-", "--json"], "emma\nAva\n");
     let json: serde_json::Value = serde_json::from_str(&printed).unwrap();
     assert_eq!((code, json["texts"].as_array().unwrap().len()), (Some(1), 1), "{printed}");
+    let (code, printed, said) = run(&["score", "-", "-"], "emma\n");
+    assert_eq!((code, printed.lines().count()), (Some(0), 2), "stdin is read once: {said}");
 }
 
 #[test]

@@ -242,7 +242,7 @@ fn what_is_not_utf_8_is_named_with_a_command_that_helps() {
     bytes.extend(b"Mar\xEDa\n");
     scene.write("mixed", &bytes);
     let stderr = scene.bad(&["train", "--input", "mixed"]);
-    says(&stderr, &["line 4", "3 others"]);
+    says(&stderr, &["line 4", "3 other lines"]);
     // The command reports dropped bytes by its exit code.
     scene.paste(&format!("{} || true", stderr.trim_end().split_once(" with: ").unwrap().1));
     says(&scene.read("mixed.txt"), &["Zoë\nRené\nJosé\nMara\n"]);
@@ -340,6 +340,46 @@ fn a_list_from_stdin_is_kept_for_the_next_time() {
 }
 
 #[test]
+fn a_stream_is_a_list_for_whoever_reads_it_again() {
+    let scene = Scene::new();
+    scene.train("names.txt", &[]);
+    let page = ["export", "--model", "run", "--format", "html", "--quantize", "int8", "--out"];
+    scene.good(&[&page[..], &["file.html", "--input", "names.txt"]].concat());
+    let from_stdin = [&page[..], &["stdin.html", "--input", "-"]].concat();
+    said(&from_stdin, &scene.fed(&from_stdin, scene.read("names.txt").as_bytes()));
+    assert_eq!(scene.read("stdin.html"), scene.read("file.html"));
+    if available("bash") {
+        scene.paste(&format!(
+            "micro-diffusion {} pipe.html --input <(cat names.txt) && cmp pipe.html file.html",
+            page.join(" ")
+        ));
+    }
+}
+
+/// A later process would wait for a pipe without end, or get other lines.
+#[test]
+fn a_pipe_is_read_by_the_run_alone() {
+    let scene = Scene::new();
+    if !available("bash") {
+        return;
+    }
+    scene.paste(&format!("micro-diffusion {} --input <(cat names.txt) --out run", SHORT.join(" ")));
+    assert!(scene.read("run/settings.json").contains("\"input\": \"-\""));
+    let eval = ["eval", "--model", "run", "--num", "0", "--orders", "1"];
+    says(&scene.good(&eval), &["trained on stdin; taking the run's own copy"]);
+    // A pipe where the list was.
+    scene.train("names.txt", &[]);
+    scene.paste("mv names.txt kept.txt && mkfifo names.txt");
+    for arguments in [
+        &eval[..],
+        &["sample", "--novel", "--model", "run"],
+        &["train", "--out", "run", "--resume", "--no-eval", "--no-pictures"],
+    ] {
+        says(&scene.good(arguments), &["names.txt, which is no file now; taking the run's own copy"]);
+    }
+}
+
+#[test]
 fn a_list_that_moved_is_taken_from_the_run_and_one_that_changed_is_not_taken_for_it() {
     let scene = Scene::new();
     let names = scene.read("names.txt");
@@ -371,6 +411,16 @@ fn a_list_that_moved_is_taken_from_the_run_and_one_that_changed_is_not_taken_for
     says(&stderr, &["list.txt has changed", "the training lines or the alphabet differ"]);
     scene.good(&[&resume[..], &["--input", "run/prepared_list.txt"]].concat());
     assert_eq!(scene.read("run/settings.json"), settings, "the list is where it was");
+
+    // A held-out line changed alone: the run goes on, and is scored on the lines that it held out.
+    let other = names.replace(&format!("{}\n", names.lines().nth(9).unwrap()), "newcomer\n");
+    assert!(other.contains("\nnewcomer\n"));
+    scene.write("list.txt", other.as_bytes());
+    let (again, stderr) = eval(&[]);
+    assert_eq!(again, score, "the lines that were held out");
+    says(&stderr, &["list.txt has other held-out lines", "run's own copy"]);
+    says(&scene.good(&resume), &["list.txt has other held-out lines"]);
+    assert_eq!(scene.read("run/prepared_list.txt"), names);
 
     // The other split of the right list holds lines that were trained on.
     scene.write("list.txt", names.as_bytes());
@@ -431,6 +481,44 @@ fn a_table_is_noticed_and_one_column_taken() {
     assert!(!settings.contains("table of"), "{settings}");
     let settings: serde_json::Value = serde_json::from_str(&scene.read("run/settings.json")).unwrap();
     assert_eq!((&settings["column"], &settings["lowercase"]), (&"name".into(), &true.into()));
+}
+
+#[test]
+fn a_column_is_named_as_it_is_seen() {
+    let scene = Scene::new();
+    let table = |head: &str, note: &str| -> String {
+        let rows = scene.read("names.txt").lines().map(|name| format!("{name},{note}\n")).collect::<String>();
+        format!("{head}\n{rows}")
+    };
+    // A letter with a mark of its own in the file, and one character on the command line.
+    scene.write("table.csv", table("Pre\u{301}nom\u{200b},b", "1").as_bytes());
+    scene.train("table.csv", &["--column", "Prénom"]);
+    assert_eq!(scene.read("run/prepared_list.txt"), scene.read("names.txt"));
+    scene.write("table.csv", table("name,name", "1").as_bytes());
+    let stderr = scene.bad(&["train", "--input", "table.csv", "--column", "name"]);
+    says(&stderr, &["has 2 columns “name”", "by its number"]);
+    // A cell may hold tabs too; what it may not hold is in a line of the file.
+    scene.write("table.csv", table("id,note", "two\twords").as_bytes());
+    scene.train("table.csv", &["--column", "note"]);
+    assert_eq!(scene.read("run/prepared_list.txt"), "two words\n");
+    scene.write("table.csv", b"id,note\n1,\"a\nb\"\n2,c\x01d\n3,e\n");
+    says(&scene.bad(&["train", "--input", "table.csv", "--column", "note"]), &["line 4 has a control"]);
+    // Printed commands name any column.
+    scene.write("table.csv", table("-my name,b", "1").as_bytes());
+    scene.train("table.csv", &["--column=-my name"]);
+    let export =
+        ["export", "--format", "html", "--model", "run", "--input", "table.csv", "--column=-my name"];
+    let stderr = scene.bad(&export);
+    scene.paste(stderr.trim_end().split_once("round them with: ").unwrap().1);
+    assert!(scene.path("run/model.html").exists());
+    // Rows of many cells are not printed whole.
+    let row = |number: usize| format!("emma{number}{}\n", ",emma".repeat(299));
+    let rows: String = (0..20).map(row).collect();
+    let wide = format!("{}\n{rows}", ["column"; 300].join(","));
+    scene.write("table.csv", wide.as_bytes());
+    let stderr = scene.bad(&["train", "--input", "table.csv"]);
+    says(&stderr, &["21 lines of more than 64 characters", "a table of 300 columns", "--column 1"]);
+    assert!(stderr.len() < 600, "{stderr}");
 }
 
 #[test]
@@ -565,7 +653,16 @@ fn tensors_of_16_bits_are_models() {
 #[cfg(unix)]
 fn commands_that_are_printed_run_when_pasted() {
     let scene = Scene::new();
-    for name in ["it's my run", "-run", "a\\b $HOME `x` \"q\"", "tab\there", "zero\u{200b}width", "~x;&|*"] {
+    for name in [
+        "it's my run",
+        "-run",
+        "a\\b $HOME `x` \"q\"",
+        "tab\there",
+        "zero\u{200b}width",
+        "no\u{a0}break",
+        "名\u{3000}前",
+        "~x;&|*",
+    ] {
         let folder = scene.path(name);
         fs::create_dir(&folder).unwrap();
         let list = folder.join("a 'list'.txt");
@@ -593,17 +690,23 @@ fn commands_that_are_printed_run_when_pasted() {
 #[test]
 fn long_work_is_not_silent() {
     let scene = Scene::new();
-    let list: String = (0..3000).map(|number| format!("a{number}bcdefghijklmn\n")).collect();
-    scene.write("list.txt", list.as_bytes());
     let train =
         ["train", "--config", "transformer", "--steps", "1", "--batch", "1", "--no-eval", "--no-pictures"];
     scene.good(&[&train[..], &["--input", "names.txt", "--out", "run"]].concat());
-    let mut child = scene
-        .command(&["eval", "--model", "run", "--orders", "10000", "--threads", "1"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    says_on_the_way(&scene, &["eval", "--model", "run", "--orders", "10000", "--threads", "1"], "scoring: ");
+    // So do a run that scores long lines for its curve, and whoever draws many.
+    let list: String = (0..5000).map(|number| format!("{number}{}\n", "bcdefghijklmn".repeat(4))).collect();
+    scene.write("list.txt", list.as_bytes());
+    scene.good(&[&train[..], &["--input", "list.txt", "--out", "long"]].concat());
+    let run = ["train", "--config", "transformer", "--input", "list.txt", "--batch", "1", "--threads", "1"];
+    says_on_the_way(&scene, &run, "scoring: ");
+    says_on_the_way(&scene, &["sample", "--model", "long", "--num", "1000000", "--json"], "drawing: ");
+}
+
+/// Runs until a line on the way begins with `work`.
+#[track_caller]
+fn says_on_the_way(scene: &Scene, arguments: &[&str], work: &str) {
+    let mut child = scene.command(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let stderr = child.stderr.take().unwrap();
     let (sender, lines) = std::sync::mpsc::channel();
     let reader = std::thread::spawn(move || {
@@ -615,10 +718,10 @@ fn long_work_is_not_silent() {
     let start = Instant::now();
     let mut found = false;
     while !found && start.elapsed() < Duration::from_secs(60) {
-        found = lines.recv_timeout(Duration::from_secs(1)).is_ok_and(|line| line.starts_with("scoring: "));
+        found = lines.recv_timeout(Duration::from_secs(1)).is_ok_and(|line| line.starts_with(work));
     }
     child.kill().unwrap();
     child.wait().unwrap();
     reader.join().unwrap();
-    assert!(found, "a line on the way");
+    assert!(found, "{arguments:?}: a line on the way");
 }

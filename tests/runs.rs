@@ -188,6 +188,12 @@ fn a_run_starts_from_a_trained_model() {
     assert_eq!(scene.bytes("warm"), before, "it keeps the alphabet that its weights know");
     scene.run(0, "sample --model warm --novel --num 3");
 
+    // A run in the folder of the model that it starts from moves that model aside.
+    for (from, moved) in [("warm", "warm.1"), ("warm/model.mdm", "warm.2/model.mdm")] {
+        scene.run(0, &format!("{train} --from {from} --out warm"));
+        assert_eq!(scene.settings("warm")["from"], moved);
+    }
+
     let (_, said) = scene.run(1, &format!("{train} --from first --config residual --out no"));
     assert!(
         said.contains("first/model.mdm is a perceptron-small") && said.contains("leave out --config"),

@@ -105,22 +105,22 @@ use crate::show::terminal;
 
 /// Runs the verb on the command line; returns the exit code for the shell.
 pub fn run() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
+    let result = match Arguments::try_parse() {
+        Ok(arguments) => rayon::ThreadPoolBuilder::new()
+            .num_threads(arguments.threads())
+            .build()
+            .map_err(anyhow::Error::from)
+            // The verb runs inside the pool, so that a parallel loop starts without waking another thread first.
+            .and_then(|pool| pool.install(|| verb(arguments.verb))),
         // Requested help and versions go to stdout.
-        Err(shown) if !shown.use_stderr() => shown.exit(),
+        Err(shown) if !shown.use_stderr() => {
+            shown.print().map(|()| Outcome::Done).map_err(|error| terminal::named(error).into())
+        }
         Err(wrong) => {
             terminal::say(wrong.render().ansi().to_string().trim_end());
             return ExitCode::from(2);
         }
     };
-    let threads = arguments.threads();
-    let result = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .map_err(anyhow::Error::from)
-        // The verb runs inside the pool, so that a parallel loop starts without waking another thread first.
-        .and_then(|pool| pool.install(|| verb(arguments.verb)));
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Interrupted) => ExitCode::from(130),

@@ -1,8 +1,13 @@
-//! Shapes, number formats and file errors in words.
+//! Shapes, number formats, counts and file errors in words.
 
 use micro_diffusion::denoiser::{Architecture, Shape};
 use micro_diffusion::dtype::Dtype;
 use micro_diffusion::file::{FileError, VERSION};
+
+/// A count with its noun: “1 line”, “2 lines”.
+pub(crate) fn counted(count: usize, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
+}
 
 /// A file error, for people.
 pub(crate) fn file_error(error: &FileError) -> anyhow::Error {

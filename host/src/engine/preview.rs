@@ -7,6 +7,7 @@ use crate::engine::language::Language;
 use crate::engine::network::Network;
 use crate::engine::score::Score;
 use crate::engine::settings::Settings;
+use crate::engine::source::Noted;
 use crate::engine::trainer::State;
 
 /// Previews in each part of a run's schedule, besides the one before its first step.
@@ -87,8 +88,14 @@ impl<'a> Observer<'a> {
         Self { network, wanted, ahead, seen }
     }
 
-    /// Previews the model, if a preview is due.
-    pub(crate) fn after(&mut self, state: &State) -> anyhow::Result<Option<Preview>> {
+    /// The number of lines to score, if a preview of `state` is due.
+    pub(crate) fn due(&self, state: &State) -> Option<usize> {
+        let is_due = self.ahead.last().is_some_and(|next| *next as usize == state.losses.len());
+        is_due.then_some(self.wanted.texts.len())
+    }
+
+    /// Previews the model, if a preview is due; calls `note` with numbers of lines scored meanwhile.
+    pub(crate) fn after(&mut self, state: &State, note: Noted) -> anyhow::Result<Option<Preview>> {
         let step = state.losses.len() as u32;
         if self.ahead.pop_if(|next| *next == step).is_none() {
             return Ok(None);
@@ -102,7 +109,7 @@ impl<'a> Observer<'a> {
         }
         let mut nelbo = None;
         if !wanted.texts.is_empty() {
-            let score = Score::of(&model.score(&wanted.texts, (ORDERS, wanted.request.seed), &|_| ())?).nelbo;
+            let score = Score::of(&model.score(&wanted.texts, (ORDERS, wanted.request.seed), note)?).nelbo;
             self.seen.curve.push(Point { step, nats: score.nats, error: score.order_stderr });
             nelbo = Some(score.nats);
         }

@@ -4,10 +4,11 @@
 //! rest is numbered from 1, and every tenth is held out. Both sides then lose lines that are longer than the network's
 //! positions, or have a character too rare for its symbols.
 
-use std::collections::{BTreeSet, HashSet};
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, bail};
 use micro_diffusion::length::Lengths;
@@ -16,6 +17,7 @@ use micro_diffusion::text::Alphabet;
 use sha2::{Digest, Sha256};
 
 use crate::engine::configurations::Config;
+use crate::engine::description::counted;
 use crate::engine::language::Language;
 use crate::engine::settings::Keep;
 use crate::engine::split::hold_out;
@@ -118,10 +120,10 @@ impl Lines {
         let mut table = None;
         let (mut lines, invisible) = if let Some(column) = &preparation.column {
             let cells = table::column(origin, &text, column)?;
-            preparation::lines(origin, cells.iter().map(String::as_str), lowercase)
+            preparation::lines(origin, cells.iter().map(|(line, cell)| (*line, &**cell)), lowercase)
         } else {
             table = table::notice(&text);
-            let prepared = preparation::lines(origin, text.lines(), lowercase);
+            let prepared = preparation::lines(origin, (1..).zip(text.lines()), lowercase);
             prepared.map_err(|error| match &table {
                 // The refused control characters are the table's separators.
                 Some(table) if text.contains('\t') => anyhow::anyhow!("{}: {table}", origin.name()),
@@ -165,16 +167,18 @@ impl Lines {
         let [training, held_out] = self.sides(room, &rare, split).map(owned);
         let Self { source, dropped, table, .. } = self;
         let Room { positions, characters } = room;
+        let or = table.as_ref().map_or(String::new(), |table| format!("; {table}"));
         if training.is_empty() && too_long > 0 {
             bail!(
-                "{source}: no line to train on is left: {too_long} have more than {positions} characters, the longest has \
-                 {longest}; shorten the lines"
+                "{source}: no line to train on is left: {} of more than {positions} characters, the longest of \
+                 {longest}; shorten the lines{or}",
+                counted(too_long, "line")
             );
         }
         if training.is_empty() && too_rare > 0 {
             bail!(
                 "{source}: no line to train on is left: each has a character that is not among the {characters} most \
-                 frequent; put an example of a few characters on each line"
+                 frequent; put an example of a few characters on each line{or}"
             );
         }
         if training.is_empty() {
@@ -284,18 +288,29 @@ fn owned(lines: Vec<&String>) -> Vec<String> {
     lines.into_iter().cloned().collect()
 }
 
-/// Reads all bytes of `origin`.
-fn read_bytes(origin: &Origin) -> anyhow::Result<Vec<u8>> {
+/// Reads all bytes of `origin`, of a stream once: it gives them to its first reader only, and a verb may read its list again.
+pub(crate) fn read_bytes(origin: &Origin) -> anyhow::Result<Vec<u8>> {
+    static STREAMS: Mutex<BTreeMap<Origin, Vec<u8>>> = Mutex::new(BTreeMap::new());
     match origin {
-        Origin::BuiltIn => Ok(NAMES.into()),
-        Origin::Stdin => {
-            let mut bytes = Vec::new();
-            io::stdin().lock().read_to_end(&mut bytes).context("cannot read stdin")?;
-            Ok(bytes)
-        }
+        Origin::BuiltIn => return Ok(NAMES.into()),
         Origin::File(path) if path.is_dir() => {
             bail!("{} is a folder; give a text file with one example a line", path.display())
         }
-        Origin::File(path) => fs::read(path).with_context(|| format!("cannot read {}", path.display())),
+        _ => {}
     }
+    let is_stream = origin.is_stream();
+    let mut streams = STREAMS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(bytes) = streams.get(origin) {
+        return Ok(bytes.clone());
+    }
+    let mut bytes = Vec::new();
+    match origin {
+        Origin::File(path) => File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)),
+        _ => io::stdin().lock().read_to_end(&mut bytes),
+    }
+    .with_context(|| format!("cannot read {}", origin.name()))?;
+    if is_stream {
+        streams.insert(origin.clone(), bytes.clone());
+    }
+    Ok(bytes)
 }

@@ -5,6 +5,7 @@ use anyhow::{Context, bail};
 use chardetng::EncodingDetector;
 use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
 
+use crate::engine::description::counted;
 use crate::files::origin::Origin;
 
 /// Compressed files: first bytes, name, and command that unpacks.
@@ -114,8 +115,8 @@ fn refusal(origin: &Origin, bytes: &[u8]) -> anyhow::Error {
     let (good, bad): (Vec<_>, Vec<_>) = lines.partition(|line| str::from_utf8(line).is_ok());
     if good.len() >= bad.len() {
         return anyhow::anyhow!(
-            "{source}: line {line} is not UTF-8, but {} others that are not ASCII are; leave out the bytes that are not{}",
-            good.len(),
+            "{source}: line {line} is not UTF-8, unlike {} beyond ASCII; leave out the bytes that are not{}",
+            counted(good.len(), "other line"),
             origin.by("iconv -c -f UTF-8 -t UTF-8")
         );
     }

@@ -14,7 +14,7 @@ use micro_diffusion::text::Alphabet;
 use sha2::{Digest, Sha256};
 
 use crate::engine::configurations::{self, Config};
-use crate::engine::description::{dtype_name, file_error, network_name, shape_name};
+use crate::engine::description::{counted, dtype_name, file_error, network_name, shape_name};
 use crate::engine::language::Language;
 use crate::engine::network::OpenModel;
 use crate::engine::settings::{Keep, LEAST_STEPS};
@@ -91,7 +91,13 @@ impl ModelBytes {
         }
         let file = if path.is_dir() { path.join(run::MODEL) } else { path.to_owned() };
         refuse_unfinished(path, &file)?;
-        let bytes = fs::read(&file).with_context(|| format!("cannot read the model {}", file.display()))?;
+        let bytes = fs::read(&file).map_err(|error| {
+            let [BuiltIn { name, .. }, BuiltIn { name: other, .. }] = &BUILT_IN;
+            anyhow::anyhow!(
+                "cannot read the model {}: {error}; give a .mdm or .safetensors file, a run folder, {name} or {other}",
+                file.display()
+            )
+        })?;
         let bytes = if file.extension().is_some_and(|name| name == "safetensors") {
             safetensors::to_model(&bytes)
                 .with_context(|| format!("{} is not a usable model", file.display()))?
@@ -377,9 +383,10 @@ impl<'a> Model<'a> {
         let unreadable = held_out - corpus.held_out.len();
         if unreadable > 0 && run.is_none() && input.is_none() {
             bail!(
-                "{} does not say which list it was trained on, and does not know {unreadable} of the {held_out} held-out names: \
-                 name its list with --input, or give the run folder with --model",
-                self.source
+                "{} does not say which list it was trained on, and does not know {unreadable} of the {}: name \
+                 its list with --input, or give the run folder with --model",
+                self.source,
+                counted(held_out, "held-out line")
             );
         }
         if unreadable > 0 {

@@ -8,7 +8,7 @@ use crate::files::quoting::quoted;
 pub(crate) const STDIN: &str = "-";
 
 /// The origin of a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Origin {
     /// A file.
     File(PathBuf),
@@ -26,6 +26,15 @@ impl Origin {
             Self::Stdin
         } else {
             Self::File(path.to_owned())
+        }
+    }
+
+    /// Whether the origin can be read once only: standard input, or a pipe.
+    pub(crate) fn is_stream(&self) -> bool {
+        match self {
+            Self::File(path) => path.exists() && !path.is_file() && !path.is_dir(),
+            Self::Stdin => true,
+            Self::BuiltIn => false,
         }
     }
 

@@ -8,15 +8,13 @@
 //! clusters as symbols would need an alphabet of strings, in firmware too. They would also hide from the model that one
 //! sign recurs on many letters.
 
-use std::path::Path;
-
 use anyhow::{bail, ensure};
 use serde::{Deserialize, Serialize};
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 use crate::files::characters::{Invisible, code_point, visible};
 use crate::files::origin::Origin;
-use crate::files::quoting::quoted;
+use crate::files::quoting::quoted_word;
 
 /// The options by which a list is read, besides the preparation of every text. Part of a run's settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -32,7 +30,10 @@ pub(crate) struct Preparation {
 impl Preparation {
     /// The options of a command that reads a list so, each after a blank.
     pub(crate) fn options(&self) -> String {
-        let column = self.column.as_ref().map(|column| format!(" --column {}", quoted(Path::new(column))));
+        let column = self.column.as_ref().map(|column| {
+            let equals = if column.starts_with('-') { "=" } else { " " };
+            format!(" --column{equals}{}", quoted_word(column.as_ref()))
+        });
         let lowercase = if self.lowercase { " --lowercase" } else { "" };
         format!("{}{lowercase}", column.unwrap_or_default())
     }
@@ -42,7 +43,7 @@ impl Preparation {
 ///
 /// # Errors
 /// Returns a control character that the text holds, which would become a symbol of the alphabet.
-fn prepare(text: &str, lowercase: bool, dropped: &mut Invisible) -> Result<String, char> {
+pub(crate) fn prepare(text: &str, lowercase: bool, dropped: &mut Invisible) -> Result<String, char> {
     let mut text = if text.is_ascii() { text.to_owned() } else { visible(text, dropped) };
     if lowercase {
         text = text.to_lowercase();
@@ -58,14 +59,14 @@ fn prepare(text: &str, lowercase: bool, dropped: &mut Invisible) -> Result<Strin
     }
 }
 
-/// Prepares the `lines` of a list from `origin`, numbered from 1; blank and repeated ones stay.
+/// Prepares the `lines` of a list from `origin`, given with their numbers; blank and repeated ones stay.
 pub(crate) fn lines<'a>(
     origin: &Origin,
-    lines: impl Iterator<Item = &'a str>,
+    lines: impl Iterator<Item = (usize, &'a str)>,
     lowercase: bool,
 ) -> anyhow::Result<(Vec<String>, Invisible)> {
     let (mut prepared, mut dropped) = (Vec::new(), Invisible::new());
-    for (number, line) in (1..).zip(lines) {
+    for (number, line) in lines {
         match prepare(line, lowercase, &mut dropped) {
             Ok(line) => prepared.push(line),
             Err(control) => bail!(

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use anyhow::{Context, bail};
 
 use crate::engine::configurations::{self, Config, Family};
+use crate::engine::description::counted;
 
 /// Characters of the largest alphabet.
 const MOST_CHARACTERS: usize = 255;
@@ -154,6 +155,17 @@ impl Choice {
         self.lost.iter().find(fits).map(|(config, ..)| *config)
     }
 
+    /// Whether each room loses all of `lines`.
+    fn lost_all(&self, lines: &[String]) -> bool {
+        self.lost.iter().all(|(_, lost, _)| *lost == lines.len())
+    }
+
+    /// The largest room of the network `name`.
+    fn largest(&self, name: &str) -> Option<Config> {
+        let own = self.lost.iter().map(|(config, ..)| *config).filter(|config| config.name == name);
+        own.max_by_key(|config| (Room::of(config).positions, Room::of(config).characters))
+    }
+
     /// The room of the network `name` that loses the fewest lines, with its lost lines, and those of them lost for their
     /// characters.
     fn roomiest(&self, name: &str) -> Option<&(Config, usize, usize)> {
@@ -171,12 +183,15 @@ pub(crate) fn choose(lines: &[String], source: &str, name: Option<&str>) -> anyh
     let choice = Choice::of(lines);
     let defaults = [configurations::DEFAULT, configurations::DEFAULT_ELSEWHERE];
     let names = name.as_ref().map_or(&defaults[..], std::slice::from_ref);
+    // If every room loses every line, the error names the largest.
+    let largest =
+        if choice.lost_all(lines) { names.last().and_then(|name| choice.largest(name)) } else { None };
     let found = names.iter().filter_map(|name| choice.room_in(configurations::by_name(name)?)).next();
     let long = || {
         let (config, lost, rare) = choice.roomiest(names[0])?;
         (*lost < lines.len() && *rare <= lines.len() / SPARED).then_some(*config)
     };
-    match found.or_else(long) {
+    match largest.or(found).or_else(long) {
         Some(config) => Ok(config),
         None => bail!("{}", without_room(lines, source, &choice, names[0])?),
     }
@@ -194,10 +209,10 @@ fn without_room(lines: &[String], source: &str, choice: &Choice, name: &str) -> 
     let different: HashSet<char> = lines.iter().flat_map(|line| line.chars()).collect();
     Ok(format!(
         "{source}: {name} has room for lines of {positions} characters, {characters} different ones, and the longest line here \
-         has {}, with {} different characters in all: it would lose {lost} of {} lines; choose --config {}",
+         has {}, with {} different characters in all: it would lose {lost} of {}; choose --config {}",
         lines.iter().map(|line| length_of(line)).max().unwrap_or(0),
         different.len(),
-        lines.len(),
+        counted(lines.len(), "line"),
         others.join(" or ")
     ))
 }

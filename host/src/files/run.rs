@@ -13,8 +13,10 @@ use std::time::SystemTime;
 use anyhow::{Context, bail};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::engine::configurations;
+use crate::engine::description::counted;
 use crate::engine::preview::Point;
 use crate::engine::settings::{LEAST_STEPS, Settings};
 use crate::files::format::FileFormat;
@@ -116,7 +118,7 @@ impl RunSettings {
                 "teachers" => "the teachers are not the models that it began with".to_owned(),
                 "data_sha256" => "the training lines or the alphabet differ".to_owned(),
                 "steps" => format!("steps is {value}, and was {}: a run only goes on to more", old[key]),
-                _ => format!("{key} is {value}, and was {}", old[key]),
+                _ => format!("{key} is {}, and was {}", in_words(value), in_words(&old[key])),
             })
             .collect()
     }
@@ -125,6 +127,15 @@ impl RunSettings {
     fn same_teachers(&self, other: &Self) -> bool {
         let hashes = self.teachers.iter().map(|teacher| &teacher.sha256);
         hashes.eq(other.teachers.iter().map(|teacher| &teacher.sha256))
+    }
+}
+
+/// The `value` of a setting, as on the command line.
+fn in_words(value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_owned(),
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
     }
 }
 
@@ -189,6 +200,16 @@ impl RunFolder {
         Ok(Some(aside))
     }
 
+    /// The present path of the model at `path`, which was in this folder perhaps, before its run moved `aside`.
+    pub(crate) fn moved(&self, path: PathBuf, aside: &Path) -> PathBuf {
+        let is_here = |path: &Path| path.canonicalize().ok() == self.path.canonicalize().ok();
+        match (path.parent(), path.file_name()) {
+            _ if is_here(&path) => aside.to_owned(),
+            (Some(parent), Some(name)) if is_here(&Path::new(".").join(parent)) => aside.join(name),
+            _ => path,
+        }
+    }
+
     /// [`replace`]s the file `name` in the folder.
     pub(crate) fn save(&self, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
         replace(&self.file(name), bytes)
@@ -226,7 +247,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 }
 
 /// The objective of `settings`, if it is another than the likelihood bound, the only one of this program.
-pub(crate) fn lost_objective(settings: &serde_json::Value) -> Option<&str> {
+pub(crate) fn lost_objective(settings: &Value) -> Option<&str> {
     settings["objective"].as_str().filter(|objective| *objective != "nelbo")
 }
 
@@ -247,7 +268,7 @@ pub(crate) fn stored_settings(model: &Path) -> Option<RunSettings> {
 /// The settings name a network by a former name, or an objective that this program no longer has.
 pub(crate) fn settings_of(model: &Path) -> anyhow::Result<Option<RunSettings>> {
     let path = model.with_file_name(SETTINGS);
-    let fields: Option<serde_json::Value> = read_settings(model);
+    let fields: Option<Value> = read_settings(model);
     if let Some(objective) = fields.as_ref().and_then(lost_objective) {
         let (name, path) = (path.display(), quoted(&path));
         bail!(
@@ -325,8 +346,12 @@ fn shortcoming(folder: &Path) -> Option<String> {
             "is unfinished: its model is that of step {done} of {steps}, which --model {path} takes; {go_on}"
         ));
     }
-    (steps < LEAST_STEPS)
-        .then(|| format!("is a trial of {steps} steps; train takes {LEAST_STEPS} at least by itself; {draw}"))
+    (steps < LEAST_STEPS).then(|| {
+        format!(
+            "is a trial of {}; train takes {LEAST_STEPS} at least by itself; {draw}",
+            counted(steps as usize, "step")
+        )
+    })
 }
 
 /// Heading of the table of held-out scores. Runs of earlier versions have the first two columns alone.

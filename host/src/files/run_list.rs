@@ -3,8 +3,10 @@
 //! Its training lines and alphabet must still be those of the run, whose settings hold their digest. In a changed list
 //! other lines are held out, some of them trained on.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::engine::description::counted;
 use crate::engine::settings::Keep;
 use crate::files::corpus::{Lines, Split};
 use crate::files::novelty::Novelty;
@@ -25,9 +27,10 @@ pub(crate) fn seen(
     let held_out = lines.held_out(room, split);
     let seen = held_out.iter().filter(|line| trained.novelty(line) == Novelty::Training).count();
     (seen > 0).then(|| {
+        let are = if seen == 1 { "is one" } else { "are lines" };
         format!(
-            "{seen} of the {} held-out lines are lines that the model was trained on, so {score} says nothing of new ones",
-            held_out.len()
+            "{seen} of the {} {are} that the model was trained on, so {score} says nothing of new ones",
+            counted(held_out.len(), "held-out line")
         )
     })
 }
@@ -94,6 +97,13 @@ impl LeftRun<'_> {
         seen((trained, own_split), (lines, split), self.room, score)
     }
 
+    /// The run's copy of its list, if it has other held-out lines than `lines`, on which the run was trained.
+    fn other_held_out(&self, lines: &Lines) -> Option<Lines> {
+        // A copy reads back to the lines that it was written from.
+        let is_equal = fs::read(self.copy()).is_ok_and(|copy| copy == lines.to_text().as_bytes());
+        if is_equal { None } else { self.kept() }
+    }
+
     /// Reads the list from its path, or the run's copy where the list is gone or changed. Without either, the error
     /// offers `or`, besides bringing the list back.
     pub(crate) fn list(&self, or: &str) -> anyhow::Result<Found> {
@@ -101,24 +111,34 @@ impl LeftRun<'_> {
         let origin = path.map(Origin::of);
         let name = origin.as_ref().map_or_else(|| "the list of names".to_owned(), Origin::name);
         let there = match &origin {
-            Some(Origin::Stdin) => None,
+            Some(origin) if origin.is_stream() => None,
             _ => Some(Lines::read_as(path, &self.settings.preparation)),
+        };
+        let taken = |gone: &str, lines: &Lines| {
+            Some(format!(
+                "{gone}; taking the run's own copy, {}; name another list with --input",
+                lines.source
+            ))
         };
         let changed = matches!(&there, Some(Ok(_)));
         let (gone, error) = match there {
             Some(Ok(lines)) if self.was_trained_on(&lines) => {
-                return Ok(Found { lines, note: None, changed: false });
+                let Some(lines) = self.other_held_out(&lines) else {
+                    return Ok(Found { lines, note: None, changed: false });
+                };
+                let note = taken(&format!("{name} has other held-out lines than when the run began"), &lines);
+                return Ok(Found { lines, note, changed: false });
             }
             Some(Ok(_)) => (format!("{name} has changed since the run was trained on it"), None),
             Some(Err(error)) => {
                 (format!("the run was trained on {name}, which cannot be read now"), Some(error))
             }
-            None => ("the run was trained on stdin".to_owned(), None),
+            None if origin == Some(Origin::Stdin) => ("the run was trained on stdin".to_owned(), None),
+            None => (format!("the run was trained on {name}, which is no file now"), None),
         };
         if let Some(lines) = self.kept() {
-            let copy = &lines.source;
-            let note = format!("{gone}; taking the run's own copy, {copy}; name another list with --input");
-            return Ok(Found { lines, note: Some(note), changed });
+            let note = taken(&gone, &lines);
+            return Ok(Found { lines, note, changed });
         }
         let way_out = if changed { or } else { "if it has moved, name it with --input" };
         let message = format!("{gone}, and {} is no copy of it; {way_out}", self.copy().display());

@@ -2,12 +2,17 @@
 
 use anyhow::{Context, bail};
 
+use crate::files::characters::Invisible;
 use crate::files::origin::Origin;
+use crate::files::preparation::prepare;
 
 /// Separators of the cells of a row, with their names.
 const SEPARATORS: [(u8, &str); 4] = [(b'\t', "tab"), (b';', "semicolon"), (b',', "comma"), (b'|', "bar")];
 /// Most rows that are examined to tell a table from other text.
 const LOOKED_AT: usize = 1000;
+/// Most cells of a row in a message, and most characters of each.
+const LISTED: usize = 20;
+const CELL: usize = 40;
 /// Fewest rows of a text that looks like a table.
 const FEWEST: usize = 3;
 /// A text looks like a table if all but one row in this many have as many cells.
@@ -48,8 +53,9 @@ pub(crate) fn notice(text: &str) -> Option<String> {
     ))
 }
 
-/// Reads one column of the table `text` from `origin`: by a name from its first row, or by a number from 1.
-pub(crate) fn column(origin: &Origin, text: &str, column: &str) -> anyhow::Result<Vec<String>> {
+/// Reads one column of the table `text` from `origin`: by a name from its first row, or by a number from 1. Each cell
+/// comes with the number of the line where its row begins.
+pub(crate) fn column(origin: &Origin, text: &str, column: &str) -> anyhow::Result<Vec<(usize, String)>> {
     let source = origin.name();
     let separator = separator(text).map_or(b',', |(separator, ..)| separator);
     let rows: Result<Vec<csv::StringRecord>, _> = reader(text, separator).records().collect();
@@ -59,19 +65,35 @@ pub(crate) fn column(origin: &Origin, text: &str, column: &str) -> anyhow::Resul
         .first()
         .with_context(|| format!("{source}: no line to train on; put one example on each line"))?;
     let most = rows.iter().map(csv::StringRecord::len).max().unwrap_or(0);
-    let named = first.iter().position(|name| name.trim() == column);
-    let (place, header) = match (named, column.parse::<usize>()) {
-        (Some(place), _) => (place, 1),
-        (None, Ok(number)) if (1..=most).contains(&number) => (number - 1, 0),
-        (None, Ok(number)) => bail!("{source} has no column {number}; it has {most}: {}", list(first)),
-        (None, Err(_)) => bail!("{source} has no column “{column}”; its first row has: {}", list(first)),
+    let plain =
+        |text: &str| prepare(text, false, &mut Invisible::new()).unwrap_or_else(|_| text.trim().to_owned());
+    let is_named = |(place, name): (usize, &str)| (plain(name) == plain(column)).then_some(place);
+    let named: Vec<usize> = first.iter().enumerate().filter_map(is_named).collect();
+    let (place, header) = match (&*named, column.parse::<usize>()) {
+        ([place], _) => (*place, 1),
+        ([], Ok(number)) if (1..=most).contains(&number) => (number - 1, 0),
+        ([], Ok(number)) => bail!("{source} has no column {number}; it has {most}: {}", list(first)),
+        ([], Err(_)) => bail!("{source} has no column “{column}”; its first row has: {}", list(first)),
+        (several, _) => bail!(
+            "{source} has {} columns “{column}”; take one by its number, and its first row too: {}",
+            several.len(),
+            list(first)
+        ),
     };
-    // A cell may hold line ends, and a line of a list may not.
-    let cell = |row: &csv::StringRecord| row.get(place).unwrap_or_default().replace(['\r', '\n'], " ");
+    // A cell may hold tabs and line ends, and a line of a list may not.
+    let cell = |row: &csv::StringRecord| {
+        let line = row.position().map_or(0, |position| position.line() as usize);
+        (line, row.get(place).unwrap_or_default().replace(['\r', '\n', '\t'], " "))
+    };
     Ok(rows.iter().skip(header).map(cell).collect())
 }
 
-/// Lists the cells of `row`.
+/// Lists the cells of `row`, the first [`LISTED`] of them, each up to [`CELL`] characters.
 fn list(row: &csv::StringRecord) -> String {
-    row.iter().map(|cell| cell.trim().to_owned()).collect::<Vec<_>>().join(", ")
+    let cut = |cell: &str| match cell.trim().char_indices().nth(CELL) {
+        Some((end, _)) => format!("{}…", &cell.trim()[..end]),
+        None => cell.trim().to_owned(),
+    };
+    let more = if row.len() > LISTED { Some("…".to_owned()) } else { None };
+    row.iter().take(LISTED).map(cut).chain(more).collect::<Vec<_>>().join(", ")
 }

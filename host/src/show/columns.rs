@@ -8,11 +8,6 @@ use crate::files::characters::{code_point, is_invisible};
 /// The carrier of a combining mark without a letter of its own.
 const CARRIER: char = '◌';
 
-/// A count with its noun: “1 line”, “2 lines”.
-pub(crate) fn counted(count: usize, one: &str) -> String {
-    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
-}
-
 /// `value` with `digits` digits after the point, and its standard error, if known.
 pub(crate) fn with_error(value: f64, error: Option<f64>, digits: usize) -> String {
     let error = error.map_or(String::new(), |error| format!(" ± {error:.digits$}"));

@@ -1,7 +1,7 @@
 //! Marks on drawn names that are lines of the list, and counts of them.
 
+use crate::engine::description::counted;
 use crate::files::novelty::{Known, Novelty};
-use crate::show::columns::counted;
 
 /// The meaning of the marks.
 pub(crate) const LEGEND: &str = "† a training line, ‡ a held-out line, unmarked: new";

@@ -3,7 +3,7 @@
 use micro_diffusion::dtype::Dtype;
 
 use crate::engine::configurations::Config;
-use crate::engine::description::dtype_name;
+use crate::engine::description::{counted, dtype_name};
 use crate::engine::language::Language;
 use crate::engine::network::ChipBytes;
 use crate::engine::quantise::{SEED, difference};
@@ -82,9 +82,9 @@ pub(crate) fn report_integers(floats: &Model, quantised: &Model, held_out: &[Str
     };
     let (before, after) = (nelbo(floats)?, nelbo(quantised)?);
     say(&format!(
-        "NELBO       {before:.3} → {after:.3} nats a name: {:+.3} ({} held-out lines, {ORDERS} random orders of each)",
+        "NELBO       {before:.3} → {after:.3} nats a name: {:+.3} ({}, {ORDERS} random orders of each)",
         after - before,
-        held_out.len()
+        counted(held_out.len(), "held-out line")
     ));
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::engine::configurations::{self, Config};
-use crate::engine::description::shape_name;
+use crate::engine::description::{counted, shape_name};
 use crate::engine::preview::Preview;
 use crate::engine::settings::{LEAST_STEPS, Settings};
 use crate::engine::trainer::{Best, State};
@@ -15,7 +15,7 @@ use crate::files::model::Model;
 use crate::files::novelty::Known;
 use crate::files::room::Room;
 use crate::files::run::RunSettings;
-use crate::show::columns::{clipped, counted, fit_levels, listed, width};
+use crate::show::columns::{clipped, fit_levels, listed, width};
 use crate::show::marks::marked;
 use crate::show::picture::{HEADING, noise_levels};
 use crate::show::terminal;
@@ -142,7 +142,8 @@ impl Progress {
         }
         if choosing > 0 {
             self.line(&format!(
-                "            {choosing} of the lines to train on are kept to choose the best state of the run"
+                "            {choosing} of the lines to train on {} kept to choose the best state of the run",
+                if choosing == 1 { "is" } else { "are" }
             ));
         }
     }
@@ -230,10 +231,11 @@ impl Progress {
         let Best { step, nats, .. } = best;
         let state = match step {
             0 => "the state before the first step".to_owned(),
-            _ => format!("the state after {step} of {steps} steps"),
+            _ => format!("the state after {step} of {}", counted(steps as usize, "step")),
         };
         self.line(&format!(
-            "kept        {state}, the best by the {choosing} lines kept for choosing: {nats:.2} nats a name"
+            "kept        {state}, the best by the {} kept for choosing: {nats:.2} nats a name",
+            counted(choosing, "line")
         ));
     }
 

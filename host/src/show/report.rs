@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::engine::configurations::Config;
 use crate::engine::cost::evaluation_flops;
-use crate::engine::description::shape_name;
+use crate::engine::description::{counted, shape_name};
 use crate::engine::draw::{Drawn, ORDERS, Request, TEMPERATURE, order_name};
 use crate::engine::preview::{self, Point, Seen};
 use crate::engine::score::{Figure, Score};
@@ -257,7 +257,7 @@ impl Report<'_> {
                     } }
                     tbody {
                         @if let Some(nats) = untrained { (row(start, "NELBO before the first step", nats, format!("{nats:.2}"), false)) }
-                        (row("counting letters", &format!("by n-grams of {counting_order} characters"), counting, format!("{counting:.2}"), false))
+                        (row("counting letters", &format!("by n-grams of {}", counted(*counting_order, "character")), counting, format!("{counting:.2}"), false))
                         (row("this network", &format!("{} parameters", grouped(self.config.network.parameters() as u64)), nll.nats, with_error(nll.nats, nll.stderr, 2), true))
                     }
                 }
@@ -300,7 +300,7 @@ impl Report<'_> {
             @if let Some(scores) = self.scores {
                 "The diamond is the score of record, from " (self.config.ending.1) " orders of each of the "
                 (counted_in_groups(scores.lines.len(), "line")) ", its error that over the orders, of the finished model"
-                @if kept_earlier { ": its state after " (grouped(self.kept as u64)) " steps, the best by lines kept for choosing" }
+                @if kept_earlier { ": its state after " (counted_in_groups(self.kept, "step")) ", the best by lines kept for choosing" }
                 @if self.settings.training.quantize.is_some() { ", in integers" }
                 "."
             }

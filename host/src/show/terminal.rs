@@ -98,6 +98,6 @@ impl<W: Write> Write for Stdout<W> {
 }
 
 /// Names stdout in `error` and keeps its kind: a closed pipe stays one.
-fn named(error: io::Error) -> io::Error {
+pub(crate) fn named(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot write to stdout: {error}"))
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::cli::{BenchOptions, Outcome};
 use crate::engine::configurations::Config;
 use crate::engine::cost::training_flops;
+use crate::engine::description::counted;
 use crate::engine::draw::{ORDER, Request, TEMPERATURE, order_name};
 use crate::engine::kernels::{PEAK_SUMS, multiply_and_add};
 use crate::engine::settings::Settings;
@@ -15,8 +16,8 @@ use crate::engine::trainer::Plan;
 use crate::files::corpus::{Corpus, Lines, Split};
 use crate::files::memory::refuse_too_large;
 use crate::files::room;
-use crate::show::columns::counted;
 use crate::show::terminal;
+use crate::show::waiting::Waiting;
 
 /// Rounds of each measurement. The fastest counts: other work on the machine only slows a round down.
 const ROUNDS: usize = 20;
@@ -48,6 +49,8 @@ pub(crate) fn run(options: &BenchOptions) -> anyhow::Result<Outcome> {
     let batch = options.batch.unwrap_or(config.recipe.batch);
     refuse_too_large(config.network, batch, false)?;
     let settings = Settings { steps: u32::MAX, batch, ..config.settings(usize::MAX, 1.0) };
+    // A large network takes a while.
+    let waiting = Waiting::new("measuring", 0, false);
     let (mut steps, weights, corpus) = time_steps(lines.corpus(config, Split::Record)?, config, &settings)?;
     steps.sort_by(f64::total_cmp);
     let (step, median) = (steps[0], steps[ROUNDS / 2]);
@@ -68,6 +71,7 @@ pub(crate) fn run(options: &BenchOptions) -> anyhow::Result<Outcome> {
         sampler: order_name(ORDER),
         temperature: TEMPERATURE,
     };
+    drop(waiting);
     let mut out = terminal::results();
     if options.json {
         writeln!(out, "{}", serde_json::to_string(&report)?)?;

@@ -9,11 +9,12 @@ use serde::Serialize;
 
 use crate::cli::{EvalOptions, Outcome};
 use crate::engine::counting;
+use crate::engine::description::counted;
 use crate::engine::draw::{Drawn, order_name};
 use crate::engine::score::{EXACT_POSITIONS, Score, error_over, spread};
 use crate::files::model::{Model, ModelBytes, Wanted};
 use crate::files::preparation::Preparation;
-use crate::show::columns::{counted, with_error};
+use crate::show::columns::with_error;
 use crate::show::messages::{announce, scoring_list};
 use crate::show::statistics::Statistics;
 use crate::show::terminal;
@@ -71,7 +72,8 @@ pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
     let corpus = scoring_list(&model, Wanted { input, preparation: &preparation, development })?;
     if corpus.held_out.is_empty() {
         bail!(
-            "{}: the model can read none of its held-out lines, every tenth; name the model's list with --input",
+            "{} has no held-out line that the model can read: every tenth line is held out; name a list of ten lines or \
+             more, in the model's characters, with --input",
             corpus.source
         );
     }
@@ -184,14 +186,17 @@ fn print(out: &mut String, report: &Report) -> std::fmt::Result {
     }
     writeln!(
         out,
-        "counting       {:.3} nats a name, by n-grams of {} characters",
-        report.counting_nats_per_name, report.counting_order
+        "counting       {:.3} nats a name, by n-grams of {}",
+        report.counting_nats_per_name,
+        counted(report.counting_order, "character")
     )?;
     let Some(statistics) = &report.statistics else { return Ok(()) };
     writeln!(
         out,
-        "\nsamples        {} names, {} order, temperature {}",
-        statistics.sampled_names, report.sampler, report.temperature
+        "\nsamples        {}, {} order, temperature {}",
+        counted(statistics.sampled_names, "name"),
+        report.sampler,
+        report.temperature
     )?;
     let Statistics { unique, novel, hit_rate, mean_length, .. } = statistics;
     writeln!(out, "unique         {unique:.3}")?;

@@ -19,7 +19,7 @@ use anyhow::bail;
 use micro_diffusion::dtype::Dtype;
 
 use crate::cli::{ExportOptions, Outcome};
-use crate::engine::description::dtype_name;
+use crate::engine::description::{counted, dtype_name};
 use crate::engine::network::NumberFormat;
 use crate::engine::quantise;
 use crate::files::arduino;
@@ -34,7 +34,6 @@ use crate::files::quoting::quoted;
 use crate::files::run::{newest, replace};
 use crate::files::safetensors;
 use crate::files::source_code::SourceCode;
-use crate::show::columns::counted;
 use crate::show::messages::{report_integers, scoring_list};
 use crate::show::terminal;
 use crate::show::waiting::Waiting;

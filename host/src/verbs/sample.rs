@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use serde::Serialize;
@@ -20,12 +21,14 @@ use crate::show::terminal;
 use crate::show::waiting::Waiting;
 use crate::show::watch::{self, Look};
 
-/// Names drawn at once. The first appear while the rest are drawn, and memory grows with their number for JSON only.
+/// Most names drawn at once. Memory grows with the number of names for JSON only.
 const CHUNK: u32 = 4096;
+/// Time within which some names are drawn, so that the first appear while the rest are drawn.
+const PACE: Duration = Duration::from_millis(250);
 
 /// An example of a pattern, for messages.
 const PATTERN: &str = "micro-diffusion sample --pattern 'm?r?a'";
-/// Fewest names drawn at once where some are left out.
+/// Names drawn at once, at first, and the fewest where some are left out.
 const LEAST: u32 = 64;
 /// Names left out in a row after which `sample` gives up.
 const PATIENCE: u32 = 5000;
@@ -79,6 +82,7 @@ pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
     let mut names = Names {
         drawer: &*drawer,
         next: 0,
+        most: if screen.is_some() { CHUNK } else { LEAST },
         left: options.num,
         known: known.as_ref(),
         novel: options.novel,
@@ -90,7 +94,7 @@ pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
     let marks = match &screen {
         Some(screen) => {
             let look = Look { alphabet: model.alphabet(), known: known.as_ref(), speed: options.speed };
-            while let Some(chunk) = names.chunk()? {
+            while let Some(chunk) = names.some()? {
                 watch::show(screen, &look, &chunk)?;
                 if watch::stopped() {
                     return Ok(Outcome::Interrupted);
@@ -116,7 +120,7 @@ fn print(model: &Model, options: &SampleOptions, names: &mut Names) -> anyhow::R
     let (mut out, painter) = (terminal::results(), Painter::new(model.alphabet()));
     let columns = terminal::width_of_results();
     let shown = names.known.filter(|_| columns.is_some());
-    while let Some(chunk) = names.chunk()? {
+    while let Some(chunk) = names.some()? {
         for Drawn { text, frames } in chunk {
             let name = marked(&text, shown);
             if !options.trace {
@@ -140,9 +144,12 @@ fn print(model: &Model, options: &SampleOptions, names: &mut Names) -> anyhow::R
 /// Prints the names and their settings as one JSON object.
 fn print_json(model: &Model, options: &SampleOptions, names: &mut Names) -> anyhow::Result<()> {
     let mut texts = Vec::new();
+    let waiting = Waiting::new("drawing", options.num as usize, false);
     while let Some(chunk) = names.chunk()? {
+        waiting.note(chunk.len());
         texts.extend(chunk.into_iter().map(|drawn| drawn.text));
     }
+    drop(waiting);
     let novelty = names.known.map(|known| texts.iter().map(|text| known.novelty(text).name()).collect());
     let report = Report {
         model: model.source,
@@ -193,6 +200,8 @@ struct Names<'a> {
     drawer: &'a dyn Draw,
     /// The number of the next name to draw.
     next: u32,
+    /// Most names to draw at once.
+    most: u32,
     /// Number of names still wanted.
     left: u32,
     /// The list of the model, if known.
@@ -210,6 +219,17 @@ struct Names<'a> {
 }
 
 impl Names<'_> {
+    /// Draws until there are some more names; `None` when all are drawn or `sample` gives up.
+    fn some(&mut self) -> anyhow::Result<Option<Vec<Drawn>>> {
+        let _waiting = Waiting::new("drawing", 0, false);
+        loop {
+            match self.chunk()? {
+                Some(chunk) if chunk.is_empty() => {}
+                chunk => return Ok(chunk),
+            }
+        }
+    }
+
     /// Draws some more names; `None` when all are drawn or `sample` gives up.
     ///
     /// Names with lower numbers alone decide whether a name is left out, so the size of a chunk changes nothing.
@@ -219,8 +239,12 @@ impl Names<'_> {
             return Ok(None);
         }
         let least = if picky { LEAST } else { 1 };
-        let end = self.next.saturating_add(self.left.clamp(least, CHUNK));
+        let end = self.next.saturating_add(self.left.clamp(least, self.most));
+        let start = Instant::now();
         let drawn = self.drawer.draw(self.next..end)?;
+        if start.elapsed() < PACE {
+            self.most = CHUNK.min(2 * self.most);
+        }
         self.next = end;
         let mut kept = Vec::new();
         for drawn in drawn {

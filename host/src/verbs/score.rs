@@ -1,16 +1,18 @@
 //! `score`: −ln p of texts, and of each of their letters.
 
-use std::io::{self, Read, Write};
+use std::io::Write;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use serde::Serialize;
 
 use crate::cli::{Outcome, ScoreOptions};
+use crate::engine::description::counted;
+use crate::files::corpus::read_bytes;
 use crate::files::decoding::decode;
 use crate::files::model::{Model, ModelBytes};
 use crate::files::origin::{Origin, STDIN};
 use crate::files::preparation;
-use crate::show::columns::{counted, flowed, named};
+use crate::show::columns::{flowed, named};
 use crate::show::messages::announce;
 use crate::show::terminal::{self, shown};
 use crate::show::waiting::Waiting;
@@ -110,10 +112,8 @@ fn texts(arguments: &[String], model: &Model) -> anyhow::Result<(Vec<String>, us
     let lowercase = model.is_lowercase();
     for argument in arguments {
         if argument == STDIN {
-            let mut bytes = Vec::new();
-            io::stdin().lock().read_to_end(&mut bytes).context("cannot read stdin")?;
-            let text = decode(&Origin::Stdin, bytes)?;
-            let (lines, _) = preparation::lines(&Origin::Stdin, text.lines(), lowercase)?;
+            let text = decode(&Origin::Stdin, read_bytes(&Origin::Stdin)?)?;
+            let (lines, _) = preparation::lines(&Origin::Stdin, (1..).zip(text.lines()), lowercase)?;
             ensure!(
                 lines.iter().any(|line| !line.is_empty()),
                 "stdin has no line to score; put one text on each line"

@@ -5,19 +5,22 @@ use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anstyle::Style;
 use anyhow::{Context, bail, ensure};
+use indicatif::ProgressBar;
 use micro_diffusion::dtype::Dtype;
 
 use crate::cli::{Outcome, TrainOptions};
 use crate::engine::choice::Chooser;
 use crate::engine::configurations::Config;
 use crate::engine::counting;
+use crate::engine::description::counted;
 use crate::engine::draw::{Drawn, Request};
-use crate::engine::preview::{Observer, Seen, Wanted};
+use crate::engine::preview::{Observer, Preview, Seen, Wanted};
 use crate::engine::score::{Score, spread};
 use crate::engine::settings::Settings;
 use crate::engine::teaching::{self, Teacher, Teaching};
@@ -51,15 +54,17 @@ const LIVE_NAMES: u32 = 8;
 
 /// Set by Ctrl-C and read after each step.
 static STOP: AtomicBool = AtomicBool::new(false);
-/// Whether the training loop is running and reads [`STOP`].
+/// Whether the run is training or saving, and reads [`STOP`] afterwards.
 static TRAINING: AtomicBool = AtomicBool::new(false);
+/// The message for an interrupt after the model is saved.
+static SAVED: OnceLock<String> = OnceLock::new();
 
 pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     let (out, resumed) = open_run(options)?;
     let mut say = Progress::new(options.quiet);
     let mut material = Material::gather(options, &out, resumed.as_ref(), &mut say)?;
     let Material { config, corpus, list, settings, start, teachers } = &mut material;
-    let (config, corpus, list, settings, start) = (&*config, &*corpus, &*list, &*settings, &*start);
+    let (config, corpus, list, start) = (&*config, &*corpus, &*list, &*start);
     let training = &settings.training;
     refuse_too_large(config.network, training.batch, !teachers.is_empty())?;
     refuse_unroundable(config, training)?;
@@ -70,7 +75,9 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
         && let Some(aside) = folder.keep_earlier()?
     {
         say.line(&format!("kept the earlier run as {}", aside.display()));
+        settings.from = settings.from.take().map(|from| folder.moved(from, &aside));
     }
+    let (settings, training) = (&*settings, &settings.training);
     let (shown, choosing) = training.keep.split(&corpus.training);
     let chosen = resumed.is_none() && options.config.is_none() && start.is_none();
     say.found(corpus, config, chosen, training, choosing.len());
@@ -101,6 +108,17 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
         say.kept(best, training.steps, choosing.len());
     }
     run.finish(trainer.state(), &observer)?;
+    TRAINING.store(false, Ordering::SeqCst);
+    let saved = SAVED.get_or_init(|| {
+        format!(
+            "stopped; the model is saved; for its scores, names and pictures go on with: micro-diffusion train --out {} --resume",
+            quoted(folder.path())
+        )
+    });
+    if STOP.load(Ordering::SeqCst) {
+        terminal::say(saved);
+        return Ok(Outcome::Interrupted);
+    }
     say.line(&format!("wrote {}", folder.file(folder::MODEL).display()));
     run.say_loss(trainer.state())?;
     if !options.quiet {
@@ -278,10 +296,10 @@ impl Start {
         let unknown: String = corpus.alphabet.chars().filter(|c| !self.alphabet.contains(*c)).collect();
         ensure!(
             unknown.is_empty(),
-            "{} does not know {} characters of {}: “{unknown}”; it knows “{}”: drop the lines with others, or start without \
+            "{} does not know {} of {}: “{unknown}”; it knows “{}”: drop the lines with others, or start without \
              --from",
             self.source,
-            unknown.chars().count(),
+            counted(unknown.chars().count(), "character"),
             corpus.source,
             self.alphabet
         );
@@ -292,7 +310,8 @@ impl Start {
 /// The list of the options, as the settings keep it.
 fn named_input(options: &TrainOptions) -> Option<PathBuf> {
     let path = options.input.as_deref()?;
-    Some(if Origin::of(path) == Origin::Stdin { STDIN.into() } else { path.to_owned() })
+    // A later process cannot read a pipe again: it would wait, or get other lines.
+    Some(if Origin::of(path).is_stream() { STDIN.into() } else { path.to_owned() })
 }
 
 /// The list of the run in `out`, which goes on from `checkpoint`, with its path: that of the options, or else the former
@@ -338,12 +357,11 @@ fn resumed_list(
 fn open_run(options: &TrainOptions) -> anyhow::Result<(PathBuf, Option<Checkpoint>)> {
     let origin = Origin::of(options.input.as_deref().unwrap_or(Path::new(DEFAULT_INPUT)));
     let name = match &origin {
-        // A pipe has no name that tells its content.
-        Origin::File(path) if path.exists() && !path.is_file() && !path.is_dir() => OsStr::new("stdin"),
-        Origin::File(path) => {
+        Origin::File(path) if !origin.is_stream() => {
             path.file_stem().context("the input has no name; give a run folder with --out")?
         }
-        Origin::Stdin | Origin::BuiltIn => OsStr::new("stdin"),
+        // The name of a pipe does not tell its content.
+        _ => OsStr::new("stdin"),
     };
     let out = options.out.clone().unwrap_or_else(|| Path::new(folder::RUNS).join(name));
     if !options.resume {
@@ -381,6 +399,9 @@ fn train(
     ctrlc::set_handler(|| {
         let again = STOP.swap(true, Ordering::SeqCst);
         if again || !TRAINING.load(Ordering::SeqCst) {
+            if let Some(saved) = SAVED.get() {
+                terminal::say(saved);
+            }
             std::process::exit(130);
         }
     })?;
@@ -391,7 +412,7 @@ fn train(
     let begun = trainer.state().losses.len();
     let mut done = begun;
     chooser.after(trainer.state_mut())?;
-    say.preview(&bar, observer.after(trainer.state())?, &run.known);
+    say.preview(&bar, preview(observer, trainer.state(), &bar, run.options.quiet)?, &run.known);
     while done < steps && !STOP.load(Ordering::SeqCst) {
         let loss = trainer.step();
         done += 1;
@@ -402,10 +423,9 @@ fn train(
         if done.is_multiple_of(run.options.save_every as usize) && done < steps {
             run.checkpoint(trainer.state(), observer)?;
         }
-        say.preview(&bar, observer.after(trainer.state())?, &run.known);
+        say.preview(&bar, preview(observer, trainer.state(), &bar, run.options.quiet)?, &run.known);
         say.step(&bar, &trainer.state().losses, steps);
     }
-    TRAINING.store(false, Ordering::SeqCst);
     bar.finish_and_clear();
     if done < steps {
         run.checkpoint(trainer.state(), observer)?;
@@ -417,6 +437,20 @@ fn train(
     }
     say.trained(trainer.state(), done - begun, start.elapsed());
     Ok(true)
+}
+
+/// Previews `state`, if a preview is due. With long lines it takes a while, in which the bar makes way for another.
+fn preview(
+    observer: &mut Observer,
+    state: &State,
+    bar: &ProgressBar,
+    quiet: bool,
+) -> anyhow::Result<Option<Preview>> {
+    let Some(lines) = observer.due(state) else { return Ok(None) };
+    bar.suspend(|| {
+        let waiting = Waiting::new("scoring", lines, quiet);
+        observer.after(state, &|count| waiting.note(count))
+    })
 }
 
 /// The parts of a run in progress.
@@ -554,6 +588,7 @@ fn finale(run: &Run, seen: &Seen, state: &State, say: &mut Progress) -> anyhow::
     // If the reader of stdout leaves, the run folder still gets all its files.
     let printed = if no_eval { Ok(()) } else { print(&drawn, &run.known, run.options.quiet, say) };
     if !no_pictures {
+        let waiting = Waiting::new("writing the report", 0, run.options.quiet);
         let report = Report {
             config: run.config,
             corpus: run.corpus,
@@ -568,6 +603,7 @@ fn finale(run: &Run, seen: &Seen, state: &State, say: &mut Progress) -> anyhow::
             samplers: if no_eval { Vec::new() } else { report::compare(&model, run.corpus, seed)? },
         };
         report.save(run.folder)?;
+        drop(waiting);
         say.line(&format!("\nwrote {}", run.folder.file(folder::REPORT).display()));
     }
     printed
@@ -618,9 +654,10 @@ fn held_out_scores(run: &Run, model: &Model, say: &mut Progress) -> anyhow::Resu
     let waiting = Waiting::new("scoring", count, run.options.quiet);
     let score = Score::of(&model.network.score(&lines, (orders, seed), &|count| waiting.note(count))?);
     drop(waiting);
-    let of = if count < held_out.len() { format!(" of {}", held_out.len()) } else { String::new() };
+    let all = counted(held_out.len(), "held-out line");
+    let of = if count < held_out.len() { format!("{count} of {all}") } else { all };
     say.line(&format!(
-        "score       NELBO {}, −ln p {} nats a name ({count}{of} held-out lines, {orders} random orders of each)",
+        "score       NELBO {}, −ln p {} nats a name ({of}, {orders} random orders of each)",
         with_error(score.nelbo.nats, score.nelbo.stderr, 3),
         with_error(score.nll.nats, score.nll.stderr, 3)
     ));
@@ -631,7 +668,8 @@ fn held_out_scores(run: &Run, model: &Model, say: &mut Progress) -> anyhow::Resu
     drop(waiting);
     let against = if score.nll.nats < counting_nats { "behind" } else { "ahead of" };
     say.line(&format!(
-        "counting    −ln p {counting_nats:.3}, by n-grams of {counting_order} characters: {:.3} {against} the model",
+        "counting    −ln p {counting_nats:.3}, by n-grams of {}: {:.3} {against} the model",
+        counted(counting_order, "character"),
         (counting_nats - score.nll.nats).abs()
     ));
     Ok(Some(Scores { model: score, counting_nats, counting_order, lines }))
