@@ -171,6 +171,8 @@ pub enum Architecture {
     Residual,
     /// A bidirectional transformer.
     Transformer,
+    /// A bidirectional transformer whose hidden units read a letter and its two neighbours.
+    LocalTransformer,
     /// A residual convolution.
     Convolution,
 }
@@ -181,7 +183,7 @@ impl Architecture {
         match self {
             Self::Mlp => "mlp",
             Self::Residual => "residual",
-            Self::Transformer => "transformer",
+            Self::Transformer | Self::LocalTransformer => "transformer",
             Self::Convolution => "convolution",
         }
     }

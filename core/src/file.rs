@@ -7,7 +7,7 @@
 //! | 0 … 3 | magic: `mdm` and 26 |
 //! | 4, 5 | version: 2 |
 //! | 6, 7 | header length in bytes, up to the payload |
-//! | 8 | architecture: 1 [`Mlp`](Architecture::Mlp), 2 [`Residual`](Architecture::Residual), 3 [`Transformer`](Architecture::Transformer), 4 [`Convolution`](Architecture::Convolution) |
+//! | 8 | architecture: 1 [`Mlp`](Architecture::Mlp), 2 [`Residual`](Architecture::Residual), 3 [`Transformer`](Architecture::Transformer), 4 [`Convolution`](Architecture::Convolution), 5 [`LocalTransformer`](Architecture::LocalTransformer) |
 //! | 9 | layout: 1, floats as trained; 2, integers, each table that a hidden layer multiplies with that layer's units outermost |
 //! | 10 … 19 | L, V, H, N, A, two bytes each: positions, symbols, width, blocks, heads |
 //! | 20 | number of tensors |
@@ -328,11 +328,18 @@ fn architecture_code(architecture: Architecture) -> u8 {
         Architecture::Residual => 2,
         Architecture::Transformer => 3,
         Architecture::Convolution => 4,
+        Architecture::LocalTransformer => 5,
     }
 }
 
 fn architecture_of(code: u8) -> Option<Architecture> {
-    [Architecture::Mlp, Architecture::Residual, Architecture::Transformer, Architecture::Convolution]
-        .into_iter()
-        .find(|architecture| architecture_code(*architecture) == code)
+    [
+        Architecture::Mlp,
+        Architecture::Residual,
+        Architecture::Transformer,
+        Architecture::Convolution,
+        Architecture::LocalTransformer,
+    ]
+    .into_iter()
+    .find(|architecture| architecture_code(*architecture) == code)
 }

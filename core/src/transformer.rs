@@ -4,27 +4,32 @@
 //! position without E\[x_l\] ([`embedding`](crate::embedding)). Then N blocks, each
 //!
 //! - x += W_oᵀ·attention(W_q·n, W_k·n, W_v·n), n = RMSNorm(x), with A heads of K features, A·K = D;
-//! - x += W_downᵀ·GELU(W_up·n), n = RMSNorm(x), with 4·D hidden units;
+//! - x += W_downᵀ·GELU(Σ_j W_up,j·n\[l + j − r\]), n = RMSNorm(x), over the T = 2·r + 1 taps j = 0 … 2·r, where n is 0 outside
+//!   the text;
 //!
 //! and last the logits z\[l\] = U·RMSNorm(x\[l\]). There are no biases. Attention reads all positions of the text, and no
-//! causal mask hides any.
+//! causal mask hides any. With one tap there are 4·D hidden units. With three each reads a letter and its two neighbours, and
+//! 2·D of them have as many weights.
 //!
 //! Backward is the same list from the end, each line by the rules of its file: [`product`](crate::product),
 //! [`normalisation`](crate::normalisation), [`gelu`](crate::gelu), [`attention`](crate::attention). Where x is
-//! added to, its gradient is the sum of what comes back on both ways.
+//! added to, its gradient is the sum of what comes back on both ways. Taps are those of a
+//! [convolution](crate::convolution): with d the gradient of what GELU read, which too is 0 outside the text,
+//! ∂loss/∂W_up,j = Σ_l d\[l − j + r\]·n\[l\]ᵀ and ∂loss/∂n\[l\] = Σ_j W_up,jᵀ·d\[l − j + r\].
 //!
 //! While it trains, [dropout](crate::dropout) leaves out some of what W_o and W_down read.
 //!
 //! Activations lie with the positions innermost, `x[d][l]`, of a *map* of D features; W positions are computed
-//! ([`width_of`]). The 4·D hidden units are four groups of D, so that every
-//! matrix of a block is D × D; what the groups add to x is added in their order. W_o and W_down are stored with a row for
+//! ([`width_of`]). The hidden units are G = 8/(T + 1) groups of D, so that a block has twelve matrices of D × D whatever T is;
+//! what the taps give a group, and the groups x, is added in their order. W_o and W_down are stored with a row for
 //! each input, what that input adds to x, so that for their gradients ∂loss/∂x is transposed and not their inputs, of
-//! which there are four times as many.
+//! which there are more.
 //!
 //! It has (2·V + 2·L + 1)·D + N·(12·D² + 2·D) parameters: 202,560 for L 16, V 26, D 64, N 4.
 //!
 //! Source: A. Vaswani et al., "Attention Is All You Need", NeurIPS 2017; R. Xiong et al., "On Layer Normalization in the
-//! Transformer Architecture", ICML 2020, for the place of the normalisation.
+//! Transformer Architecture", ICML 2020, for the place of the normalisation; Y. Ren et al., "FastSpeech: Fast, Robust and
+//! Controllable Text to Speech", NeurIPS 2019, section 3.1, for the convolution in place of the MLP.
 
 use core::ops::Range;
 
@@ -38,9 +43,10 @@ use crate::normalisation::MOST_POSITIONS;
 use crate::pack::{Pack, alone, boundary, to_scores_at, with_records, with_records_mut};
 use crate::product::{Store, width_of};
 use crate::softmax_of_maps::MOST_SYMBOLS;
-use crate::tensor::{Flat, Start, Tensor, block, cube, first_rows, hypercube, matrix, vector};
+use crate::tensor::{Flat, Start, Tensor, block, cube, first_rows, hypercube, matrices, matrix, vector};
 
-/// A transformer over `L` positions, at most 64, and `V` symbols, with `N` blocks of width `D` and `A` heads of `K` features.
+/// A transformer over `L` positions, at most 64, and `V` symbols, with `N` blocks of width `D` and `A` heads of `K` features,
+/// whose hidden units read `T` positions: one, or three.
 #[derive(Clone, Copy, Debug)]
 pub struct Transformer<
     const L: usize,
@@ -49,6 +55,7 @@ pub struct Transformer<
     const N: usize,
     const A: usize,
     const K: usize,
+    const T: usize = 1,
 >;
 
 /// The parameters of a [`Transformer`], wherever they lie.
@@ -68,10 +75,10 @@ pub struct TransformerView<'a, T, const L: usize, const V: usize, const D: usize
     pub attention_output: &'a [[[T; D]; D]; N],
     /// The gain of each block's second normalisation.
     pub mlp_gain: &'a [[T; D]; N],
-    /// W_up of each block: how each hidden unit, in groups of D, reads the normalised x.
-    pub up: &'a [[[[T; D]; D]; 4]; N],
-    /// W_down of each block: what each hidden unit adds to x.
-    pub down: &'a [[[[T; D]; D]; 4]; N],
+    /// W_up of each block, `[N][G][T]` matrices: how each hidden unit, in groups of D, reads the normalised x at each tap.
+    pub up: &'a [[[T; D]; D]],
+    /// W_down of each block, `[N][G]` matrices: what each hidden unit adds to x.
+    pub down: &'a [[[T; D]; D]],
     /// The gain of the last normalisation.
     pub final_gain: &'a [T; D],
     /// U: how the features of a position score each symbol.
@@ -84,8 +91,8 @@ struct Block<'a, T, const D: usize> {
     query_key_value: &'a [[[T; D]; D]; 3],
     attention_output: &'a [[T; D]; D],
     mlp_gain: &'a [T; D],
-    up: &'a [[[T; D]; D]; 4],
-    down: &'a [[[T; D]; D]; 4],
+    up: &'a [[[T; D]; D]],
+    down: &'a [[[T; D]; D]],
 }
 
 impl<'a, T, const L: usize, const V: usize, const D: usize, const N: usize>
@@ -95,8 +102,11 @@ impl<'a, T, const L: usize, const V: usize, const D: usize, const N: usize>
     fn blocks(
         &self,
     ) -> impl DoubleEndedIterator<Item = Block<'a, T, D>> + ExactSizeIterator + use<'a, T, L, V, D, N> {
+        let of_block = |matrices: &'a [[[T; D]; D]]| {
+            matrices.chunks_exact(matrices.len().checked_div(N).unwrap_or(0).max(1))
+        };
         let attention = self.attention_gain.iter().zip(self.query_key_value).zip(self.attention_output);
-        let mlp = self.mlp_gain.iter().zip(self.up).zip(self.down);
+        let mlp = self.mlp_gain.iter().zip(of_block(self.up)).zip(of_block(self.down));
         attention.zip(mlp).map(
             |(((attention_gain, query_key_value), attention_output), ((mlp_gain, up), down))| Block {
                 attention_gain,
@@ -143,20 +153,32 @@ impl<W, const D: usize> Block<'_, W, D> {
         kernels.product_transposed(self.attention_output.as_flattened(), mixed, x, width, Store::Add);
     }
 
-    /// `hidden` = W_up·n, n = RMSNorm(x), and leaves n in `normed`.
-    fn expand<R: Real, K: Kernels<R>>(
+    /// `hidden` = Σ_j W_up,j·shift_j(n) in each of `texts` over the `T` taps j, n = RMSNorm(x), and leaves n in `normed`. `shifted` is
+    /// used up; one tap needs none.
+    fn expand<R: Real, K: Kernels<R>, const T: usize>(
         &self,
-        kernels: K,
+        (kernels, texts): (K, &[u8]),
         x: &[R],
         normed: &mut [R],
         hidden: &mut [R],
+        shifted: &mut [R],
         width: usize,
     ) where
         W: Stored<R>,
     {
         kernels.rms_norm_forward(self.mlp_gain, x, normed, width);
-        for (w, y) in self.up.iter().zip(hidden.chunks_exact_mut(normed.len().max(1))) {
-            kernels.product(w.as_flattened(), normed, y, width, Store::Set);
+        let mut store = Store::Set;
+        for tap in 0..T {
+            let read = if T == 1 {
+                &*normed
+            } else {
+                kernels.shift(normed, (tap, T >> 1), shifted, width, texts);
+                &*shifted
+            };
+            for (w, y) in self.up.iter().skip(tap).step_by(T).zip(hidden.chunks_exact_mut(x.len().max(1))) {
+                kernels.product(w.as_flattened(), read, y, width, store);
+            }
+            store = Store::Add;
         }
     }
 
@@ -183,6 +205,7 @@ impl<W, const D: usize> Block<'_, W, D> {
 /// | `heads` | queries, keys, values, and what the heads make of them | the gradients of the first three |
 /// | `slopes` | the slopes of the hidden units | the gradients of what went into them |
 /// | `hidden` | the hidden units | the same |
+/// | `d_shifted` | with several taps, the second normalisation shifted | for each group and tap j, d\[l − j + r\] of the slopes d |
 struct BlockRecord<S> {
     before: S,
     normed_before: S,
@@ -191,6 +214,7 @@ struct BlockRecord<S> {
     heads: S,
     slopes: S,
     hidden: S,
+    d_shifted: S,
     /// Of both gains.
     d_gains: [S; 2],
     /// What each head's softmax gave, `[A][W][W]`, which only backward reads.
@@ -213,10 +237,21 @@ struct Record<S> {
     d_share: S,
 }
 
-impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: usize, const K: usize>
-    Transformer<L, V, D, N, A, K>
+impl<
+    const L: usize,
+    const V: usize,
+    const D: usize,
+    const N: usize,
+    const A: usize,
+    const K: usize,
+    const T: usize,
+> Transformer<L, V, D, N, A, K, T>
 {
-    const BLOCK: usize = 16 * D * L + 2 * D + A * L * L;
+    /// G: groups of hidden units.
+    const GROUPS: usize = 8 / (T + 1);
+    /// Maps of the gradient of what went into the hidden units, one for each matrix of W_up; with one tap there is no shift.
+    const SHIFTED: usize = if T == 1 { 0 } else { Self::GROUPS * T };
+    const BLOCK: usize = (8 + 2 * Self::GROUPS + Self::SHIFTED) * D * L + 2 * D + A * L * L;
     const BLOCKS: usize = N * Self::BLOCK;
     /// What dropout calls the values that it may leave out: two of each block.
     const LAYERS: Range<usize> = 0..2 * N;
@@ -224,15 +259,17 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
 
     /// What `flat` holds of a block, where `width` positions are computed.
     fn block_record<S: Flat>(mut flat: S, width: usize) -> Option<BlockRecord<S>> {
-        let (map, group) = (D.wrapping_mul(width), D.wrapping_mul(width).wrapping_mul(4));
+        let map = D.wrapping_mul(width);
+        let maps = |count: usize| map.wrapping_mul(count);
         Some(BlockRecord {
             before: flat.take(map)?,
             normed_before: flat.take(map)?,
             between: flat.take(map)?,
             normed_between: flat.take(map)?,
-            heads: flat.take(group)?,
-            slopes: flat.take(group)?,
-            hidden: flat.take(group)?,
+            heads: flat.take(maps(4))?,
+            slopes: flat.take(maps(Self::GROUPS))?,
+            hidden: flat.take(maps(Self::GROUPS))?,
+            d_shifted: flat.take(maps(Self::SHIFTED))?,
             d_gains: [flat.take(D)?, flat.take(D)?],
             shares: flat.take(A.wrapping_mul(width).wrapping_mul(width))?,
         })
@@ -266,8 +303,17 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         x: &mut [R],
         normed: &mut [R],
     ) {
-        let BlockRecord { before, normed_before, between, normed_between, heads, slopes, hidden, .. } =
-            record;
+        let BlockRecord {
+            before,
+            normed_before,
+            between,
+            normed_between,
+            heads,
+            slopes,
+            hidden,
+            d_shifted,
+            ..
+        } = record;
         let (width, texts) = (pack.width(), pack.texts());
         let sizes = (Self::heads(width), texts.get(..width).unwrap_or(&texts));
         before.copy_from_slice(x);
@@ -277,7 +323,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         block.attended(kernels, mixed, x, width);
         kernels.transpose_blocks(normed, normed_before, width);
         between.copy_from_slice(x);
-        block.expand(kernels, x, normed, hidden, width);
+        let shifted = d_shifted.get_mut(..x.len()).unwrap_or_default();
+        block.expand::<_, _, T>((kernels, sizes.1), x, normed, hidden, shifted, width);
         kernels.transpose_blocks(normed, normed_between, width);
         kernels.gelu_forward_slope(hidden, slopes);
         pack.dropout_forward(kernels, layer | 1, hidden);
@@ -286,8 +333,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
     }
 
     /// `d_x`, ∂loss/∂x after the block, becomes that before it; `d` is used up. Forward was
-    /// `x += W_oᵀ·attention(W_q·n, W_k·n, W_v·n); x += W_downᵀ·GELU(W_up·n)`, with n = RMSNorm(x) each time, and dropout of
-    /// what W_o and W_down read: that of the hidden units is in their slopes.
+    /// `x += W_oᵀ·attention(W_q·n, W_k·n, W_v·n); x += W_downᵀ·GELU(Σ_j W_up,j·shift_j(n))`, with n = RMSNorm(x) each time, and
+    /// dropout of what W_o and W_down read: that of the hidden units is in their slopes.
     fn block_backward<R: Real, C: Kernels<R>>(
         kernels: C,
         block: &Block<R, D>,
@@ -296,8 +343,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         (d_x, d): (&mut [R], &mut [R]),
         d_share: &mut [R],
     ) {
-        let BlockRecord { before, between, heads, slopes, d_gains: [d_attention_gain, d_mlp_gain], .. } =
-            record;
+        let BlockRecord { before, between, heads, slopes, d_shifted, .. } = record;
+        let [d_attention_gain, d_mlp_gain] = record.d_gains;
         let (width, map) = (pack.width(), d_x.len());
         let Some([query, key, value, _]) = first_rows_mut(heads, map) else { return };
 
@@ -305,8 +352,19 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
             kernels.product(w.as_flattened(), d_x, slope, width, Store::Multiply);
         }
         d.fill(R::ZERO);
-        for (w, slope) in block.up.iter().zip(slopes.chunks_exact(map.max(1))) {
-            kernels.product_transposed(w.as_flattened(), slope, d, width, Store::Add);
+        let (columns, texts) = (slopes.chunks_exact(map.max(1)), pack.texts());
+        let shifted = d_shifted.chunks_exact_mut(map.max(1));
+        if T == 1 {
+            for (w, slope) in block.up.iter().zip(columns) {
+                kernels.product_transposed(w.as_flattened(), slope, d, width, Store::Add);
+            }
+        } else {
+            let taps = columns.flat_map(|slope| (0..T).rev().map(move |back| (slope, back)));
+            for ((w, shifted), (slope, back)) in block.up.iter().zip(shifted).zip(taps) {
+                // What a shift by j − r brings in, the shift by r − j takes back.
+                kernels.shift(slope, (back, T >> 1), shifted, width, texts.get(..width).unwrap_or(&texts));
+                kernels.product_transposed(w.as_flattened(), shifted, d, width, Store::Add);
+            }
         }
         kernels.rms_norm_backward(block.mlp_gain, between, d, d_mlp_gain, width);
         kernels.transpose_blocks(d_x, between, width);
@@ -345,11 +403,18 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
     }
 }
 
-impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: usize, const K: usize>
-    Model<L, V> for Transformer<L, V, D, N, A, K>
+impl<
+    const L: usize,
+    const V: usize,
+    const D: usize,
+    const N: usize,
+    const A: usize,
+    const K: usize,
+    const T: usize,
+> Model<L, V> for Transformer<L, V, D, N, A, K, T>
 {
     const SHAPE: Shape = Shape {
-        architecture: Architecture::Transformer,
+        architecture: if T == 1 { Architecture::Transformer } else { Architecture::LocalTransformer },
         positions: L,
         symbols: V,
         width: D,
@@ -372,8 +437,18 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
             start: Start::Uniform(2 * N * D),
         },
         Tensor { name: "mlp_gain", dimensions: &[N, D], parts: N, start: Start::Ones },
-        Tensor { name: "up", dimensions: &[N, 4, D, D], parts: 4 * N, start: Start::Uniform(D) },
-        Tensor { name: "down", dimensions: &[N, 4, D, D], parts: 4 * N, start: Start::Uniform(8 * N * D) },
+        Tensor {
+            name: "up",
+            dimensions: &[N, Self::GROUPS * T, D, D],
+            parts: Self::GROUPS * T * N,
+            start: Start::Uniform(T * D),
+        },
+        Tensor {
+            name: "down",
+            dimensions: &[N, Self::GROUPS, D, D],
+            parts: Self::GROUPS * N,
+            start: Start::Uniform(2 * Self::GROUPS * N * D),
+        },
         Tensor { name: "final_gain", dimensions: &[D], parts: 1, start: Start::Ones },
         Tensor { name: "output", dimensions: &[V, D], parts: 1, start: Start::Uniform(D) },
     ];
@@ -382,10 +457,11 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
     /// The logits, x, a normalisation, a group of maps, and the shares.
     const MEMORY: usize = 6 * D * L + A * L * L + V * L;
 
-    type View<'a, T: Copy + 'a> = TransformerView<'a, T, L, V, D, N>;
+    type View<'a, W: Copy + 'a> = TransformerView<'a, W, L, V, D, N>;
 
-    fn view<T: Copy>(mut flat: &[T]) -> Option<Self::View<'_, T>> {
+    fn view<W: Copy>(mut flat: &[W]) -> Option<Self::View<'_, W>> {
         const { assert!(A * K == D, "the heads share the width") };
+        const { assert!(T == 1 || T == 3, "a file knows transformers of one tap and of three") };
         const { assert!(L <= MOST_POSITIONS, "normalisation keeps numbers for so many positions") };
         const { assert!(V <= MOST_SYMBOLS, "cross-entropy keeps the logits of so many symbols") };
         let view = TransformerView {
@@ -396,8 +472,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
             query_key_value: hypercube(&mut flat)?,
             attention_output: cube(&mut flat)?,
             mlp_gain: matrix(&mut flat)?,
-            up: hypercube(&mut flat)?,
-            down: hypercube(&mut flat)?,
+            up: matrices(&mut flat, N * Self::GROUPS * T)?,
+            down: matrices(&mut flat, N * Self::GROUPS)?,
             final_gain: vector(&mut flat)?,
             output: matrix(&mut flat)?,
         };
@@ -479,10 +555,13 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
                 let number = match tensor {
                     4 => part / 3,
                     5 => part,
-                    _ => part / 4,
+                    7 => part / (Self::GROUPS * T),
+                    _ => part / Self::GROUPS,
                 };
-                // In the last block nothing reads what is not scored, but for the keys and values.
-                let everywhere = number < N.saturating_sub(1) || tensor == 4 && !part.is_multiple_of(3);
+                // In the last block nothing reads what is not scored, but for the keys and values; the taps read around it.
+                let queries = tensor == 4 && part.is_multiple_of(3);
+                let last = number >= N.saturating_sub(1);
+                let everywhere = !last || tensor == 4 && !queries || T > 1 && tensor != 8;
                 for (pack, record) in of_block(number) {
                     let width = pack.width();
                     let map = |group, part| block(group, part, D.saturating_mul(width)).unwrap_or(&[]);
@@ -490,8 +569,9 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
                     let (y, x) = match tensor {
                         4 => (map(record.heads, part % 3), record.normed_before),
                         5 => (map(record.heads, 3), record.before),
-                        7 => (map(record.slopes, part % 4), record.normed_between),
-                        _ => (map(record.hidden, part % 4), record.between),
+                        7 if T == 1 => (map(record.slopes, part % Self::GROUPS), record.normed_between),
+                        7 => (map(record.d_shifted, part % (Self::GROUPS * T)), record.normed_between),
+                        _ => (map(record.hidden, part % Self::GROUPS), record.between),
                     };
                     let positions = pack.positions(everywhere);
                     kernels.product_backward_weight(positions.as_slice(), y, x, out, width);
@@ -521,9 +601,14 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
             if let Some([.., mixed]) = first_rows::<f32, 4>(group, normed.len()) {
                 block.attended(kernels, mixed, x, width);
             }
-            block.expand(kernels, x, normed, group, width);
-            kernels.gelu_forward(group);
-            block.contract(kernels, group, x, width);
+            // Of several taps the hidden units leave room for what is shifted.
+            let Some((hidden, rest)) = group.split_at_mut_checked(Self::GROUPS.wrapping_mul(x.len())) else {
+                return;
+            };
+            let shifted = rest.get_mut(..x.len()).unwrap_or_default();
+            block.expand::<_, _, T>((kernels, sizes.1), x, normed, hidden, shifted, width);
+            kernels.gelu_forward(hidden);
+            block.contract(kernels, hidden, x, width);
         }
         kernels.rms_norm_forward(parameters.final_gain, x, normed, width);
         kernels.product(parameters.output.as_flattened(), normed, logits, width, Store::Set);
