@@ -249,8 +249,10 @@ impl<
 {
     /// G: groups of hidden units.
     const GROUPS: usize = 8 / (T + 1);
-    /// Maps of the gradient of what went into the hidden units, one for each matrix of W_up; with one tap there is no shift.
-    const SHIFTED: usize = if T == 1 { 0 } else { Self::GROUPS * T };
+    /// Matrices of W_up in a block.
+    const UPS: usize = Self::GROUPS * T;
+    /// Maps of shifted gradients in a block: with one tap nothing is shifted.
+    const SHIFTED: usize = if T == 1 { 0 } else { Self::UPS };
     const BLOCK: usize = (8 + 2 * Self::GROUPS + Self::SHIFTED) * D * L + 2 * D + A * L * L;
     const BLOCKS: usize = N * Self::BLOCK;
     /// What dropout calls the values that it may leave out: two of each block.
@@ -439,8 +441,8 @@ impl<
         Tensor { name: "mlp_gain", dimensions: &[N, D], parts: N, start: Start::Ones },
         Tensor {
             name: "up",
-            dimensions: &[N, Self::GROUPS * T, D, D],
-            parts: Self::GROUPS * T * N,
+            dimensions: &[N, Self::UPS, D, D],
+            parts: Self::UPS * N,
             start: Start::Uniform(T * D),
         },
         Tensor {
@@ -472,8 +474,8 @@ impl<
             query_key_value: hypercube(&mut flat)?,
             attention_output: cube(&mut flat)?,
             mlp_gain: matrix(&mut flat)?,
-            up: matrices(&mut flat, N * Self::GROUPS * T)?,
-            down: matrices(&mut flat, N * Self::GROUPS)?,
+            up: matrices(&mut flat, N.saturating_mul(Self::UPS))?,
+            down: matrices(&mut flat, N.saturating_mul(Self::GROUPS))?,
             final_gain: vector(&mut flat)?,
             output: matrix(&mut flat)?,
         };
@@ -516,6 +518,10 @@ impl<
         }
     }
 
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "training; a block has 3, UPS and GROUPS matrices of these tensors"
+    )]
     fn gradient<R: Real, C: Kernels<R>>(
         kernels: C,
         tensor: usize,
@@ -555,7 +561,7 @@ impl<
                 let number = match tensor {
                     4 => part / 3,
                     5 => part,
-                    7 => part / (Self::GROUPS * T),
+                    7 => part / Self::UPS,
                     _ => part / Self::GROUPS,
                 };
                 // In the last block nothing reads what is not scored, but for the keys and values; the taps read around it.
@@ -570,7 +576,7 @@ impl<
                         4 => (map(record.heads, part % 3), record.normed_before),
                         5 => (map(record.heads, 3), record.before),
                         7 if T == 1 => (map(record.slopes, part % Self::GROUPS), record.normed_between),
-                        7 => (map(record.d_shifted, part % (Self::GROUPS * T)), record.normed_between),
+                        7 => (map(record.d_shifted, part % Self::UPS), record.normed_between),
                         _ => (map(record.hidden, part % Self::GROUPS), record.between),
                     };
                     let positions = pack.positions(everywhere);
