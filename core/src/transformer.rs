@@ -564,10 +564,9 @@ impl<
                     7 => part / Self::UPS,
                     _ => part / Self::GROUPS,
                 };
-                // In the last block nothing reads what is not scored, but for the keys and values; the taps read around it.
-                let queries = tensor == 4 && part.is_multiple_of(3);
-                let last = number >= N.saturating_sub(1);
-                let everywhere = !last || tensor == 4 && !queries || T > 1 && tensor != 8;
+                // In the last block nothing reads what is not scored, but for the keys and values, and the taps.
+                let everywhere =
+                    number < N.saturating_sub(1) || tensor == 4 && !part.is_multiple_of(3) || T > 1;
                 for (pack, record) in of_block(number) {
                     let width = pack.width();
                     let map = |group, part| block(group, part, D.saturating_mul(width)).unwrap_or(&[]);
