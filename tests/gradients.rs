@@ -770,7 +770,7 @@ fn check_examples<M: Model<L, V>, const L: usize, const V: usize>(
         losses.iter().sum()
     };
     let slopes = match M::SHAPE.architecture {
-        Architecture::Transformer => numeric_of_smooth(&parameters, loss),
+        Architecture::Transformer | Architecture::LocalTransformer => numeric_of_smooth(&parameters, loss),
         _ => numeric(&parameters, loss),
     };
     assert_tensors::<M, L, V>(&gradient, &slopes, name);
@@ -854,7 +854,7 @@ fn check_soft<M: Model<L, V>, const L: usize, const V: usize>(symbols: usize, na
         loss_and_gradient::<M, L, V>(parameters, &examples, answers).0.iter().sum()
     };
     let slopes = match M::SHAPE.architecture {
-        Architecture::Transformer => numeric_of_smooth(&parameters, loss),
+        Architecture::Transformer | Architecture::LocalTransformer => numeric_of_smooth(&parameters, loss),
         _ => numeric(&parameters, loss),
     };
     assert_tensors::<M, L, V>(&gradient, &slopes, &format!("{name} with soft answers"));
@@ -868,6 +868,7 @@ fn soft_answers() {
     // Several texts in a pack.
     check_soft::<Convolution<20, 3, 3, 2, 3>, 20, 3>(3, "Convolution<20, 3, 3, 2, 3>");
     check_soft::<Transformer<5, 7, 6, 1, 2, 3>, 5, 7>(5, "Transformer<5, 7, 6, 1, 2, 3> with 5 symbols");
+    check_soft::<Transformer<5, 4, 4, 1, 2, 2, 3>, 5, 4>(4, "Transformer<5, 4, 4, 1, 2, 2, 3>");
 }
 
 #[test]
@@ -911,4 +912,11 @@ fn transformer() {
     check_model::<Transformer<16, 3, 4, 1, 1, 4>, 16, 3>(3, "Transformer<16, 3, 4, 1, 1, 4>");
     check_model::<Transformer<12, 3, 4, 2, 2, 2>, 12, 3>(3, "Transformer<12, 3, 4, 2, 2, 2>");
     check_model::<Transformer<20, 3, 3, 1, 1, 3>, 20, 3>(3, "Transformer<20, 3, 3, 1, 1, 3>");
+    // Three taps.
+    check_model::<Transformer<3, 4, 4, 2, 2, 2, 3>, 3, 4>(4, "Transformer<3, 4, 4, 2, 2, 2, 3>");
+    check_model::<Transformer<5, 7, 6, 1, 2, 3, 3>, 5, 7>(
+        5,
+        "Transformer<5, 7, 6, 1, 2, 3, 3> with 5 symbols",
+    );
+    check_model::<Transformer<20, 3, 3, 2, 1, 3, 3>, 20, 3>(3, "Transformer<20, 3, 3, 2, 1, 3, 3>");
 }

@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 use micro_diffusion::activation::Activation;
 use micro_diffusion::config::{
     ConvolutionChip, ConvolutionMedium, ConvolutionSmall, Perceptron, PerceptronSmall, Residual, Transformer,
+    TransformerLocal,
 };
 use micro_diffusion::denoiser::{Denoiser, Model, Score};
 use micro_diffusion::file::ModelFile;
@@ -200,6 +201,7 @@ fn numpy_computes_the_logits_of_the_convolution() {
 #[test]
 fn numpy_computes_the_logits_of_the_transformers() {
     numpy_agrees::<Transformer, 16, 26>("transformer");
+    numpy_agrees::<TransformerLocal, 16, 26>("transformer-local");
     numpy_agrees::<ConvolutionMedium, 16, 26>("convolution-medium");
 }
 

@@ -730,6 +730,7 @@ fn a_split_batch_gives_the_same_bits() {
     check_splits::<Transformer<16, 9, 16, 1, 1, 16>, 16, 9>(7);
     check_splits::<Convolution<12, 6, 5, 2, 3>, 12, 6>(6);
     check_splits::<Transformer<20, 6, 6, 1, 2, 3>, 20, 6>(6);
+    check_splits::<Transformer<20, 6, 6, 2, 2, 3, 3>, 20, 6>(6);
 }
 
 /// Every number of a record and of the memory is written if every position counts: no buffer is too large. Networks whose
@@ -746,7 +747,7 @@ fn check_room<M: Model<L, V>, const L: usize, const V: usize>() {
     let unwritten = record.iter().rev().take_while(|x| x.is_nan()).count();
     let filled = match M::SHAPE.architecture {
         Architecture::Mlp | Architecture::Residual => unwritten == 0,
-        Architecture::Transformer | Architecture::Convolution => {
+        Architecture::Transformer | Architecture::LocalTransformer | Architecture::Convolution => {
             record.len().is_multiple_of(16) && unwritten < 16
         }
     };
@@ -772,6 +773,7 @@ fn there_is_room_for_what_is_needed_and_for_nothing_else() {
     check_room::<Convolution<5, 7, 12, 3, 5>, 5, 7>();
     check_room::<Transformer<5, 6, 6, 2, 3, 2>, 5, 6>();
     check_room::<Transformer<16, 9, 16, 3, 2, 8>, 16, 9>();
+    check_room::<Transformer<16, 9, 16, 3, 2, 8, 3>, 16, 9>();
 }
 
 /// The model at work gives training's scores of a text, from floats and from the bytes of a file. So do the equations.
@@ -819,6 +821,8 @@ fn training_and_inference_agree() {
     check_inference::<Convolution<5, 6, 6, 2, 3>, 5, 6>(6);
     check_inference::<Transformer<5, 6, 6, 2, 3, 2>, 5, 6>(6);
     check_inference::<Transformer<32, 9, 16, 2, 2, 8>, 32, 9>(7);
+    check_inference::<Transformer<32, 9, 16, 2, 2, 8, 3>, 32, 9>(7);
+    check_inference::<Transformer<5, 6, 6, 2, 3, 2, 3>, 5, 6>(6);
     check_inference::<Convolution<20, 6, 8, 2, 5>, 20, 6>(6);
     check_inference::<Transformer<12, 6, 8, 2, 2, 4>, 12, 6>(6);
 }
@@ -906,6 +910,7 @@ fn what_lies_past_the_end_of_a_text_does_not_matter() {
     check_litter::<Transformer<5, 6, 6, 2, 3, 2>, 5, 6>();
     check_litter::<Transformer<16, 6, 16, 2, 2, 8>, 16, 6>();
     check_litter::<Transformer<20, 6, 6, 2, 3, 2>, 20, 6>();
+    check_litter::<Transformer<20, 6, 6, 2, 3, 2, 3>, 20, 6>();
 }
 
 /// An example without a text counts nothing and changes nothing.
@@ -1005,5 +1010,6 @@ fn a_text_is_computed_alike_whatever_a_network_has_room_for() {
     check_lengths::<Convolution<5, 6, 6, 2, 3>, Convolution<12, 6, 6, 2, 3>, 5, 12, 6>();
     check_lengths::<Convolution<12, 6, 16, 2, 5>, Convolution<20, 6, 16, 2, 5>, 12, 20, 6>();
     check_lengths::<Transformer<5, 6, 6, 2, 3, 2>, Transformer<16, 6, 6, 2, 3, 2>, 5, 16, 6>();
+    check_lengths::<Transformer<5, 6, 6, 2, 3, 2, 3>, Transformer<16, 6, 6, 2, 3, 2, 3>, 5, 16, 6>();
     check_lengths::<Transformer<12, 6, 16, 2, 2, 8>, Transformer<20, 6, 16, 2, 2, 8>, 12, 20, 6>();
 }

@@ -91,6 +91,7 @@ fn steps_are_their_definition_on_any_number_of_threads() {
     check::<Mlp<5, 4, 8>, 5, 4>(4, &rows, &threads);
     check::<Residual<5, 4, 16>, 5, 4>(4, &rows, &threads);
     check::<Transformer<5, 4, 8, 2, 2, 4>, 5, 4>(4, &rows, &threads);
+    check::<Transformer<5, 4, 8, 2, 2, 4, 3>, 5, 4>(4, &rows, &threads);
     check::<Convolution<5, 4, 8, 2, 3>, 5, 4>(4, &rows, &threads);
     // Shares of positions follow the lengths of the texts.
     check::<Mlp<12, 4, 8>, 12, 4>(4, &[1, 3, 12, 25], &(1..=13).collect::<Vec<_>>());

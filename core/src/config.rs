@@ -8,7 +8,7 @@
 //! | network | rooms |
 //! |---|---|
 //! | [`ConvolutionSmall`], [`ConvolutionMedium`], [`Convolution`] | 16 × 26, 16 × 64, 24 × 64, 32 × 128, 8 × 255, 64 × 255 |
-//! | [`Transformer`] | 16 × 26, 64 × 255 |
+//! | [`Transformer`], [`TransformerLocal`] | 16 × 26, 64 × 255 |
 //! | [`TransformerLarge`] | 16 × 26 |
 //!
 //! Parameters are counted in the room of names.
@@ -43,6 +43,9 @@ pub type Convolution<const L: usize = 16, const V: usize = 26> = ConvolutionOf<L
 
 /// A bidirectional transformer: 4 blocks of width 64 with 4 heads; 202,560 parameters.
 pub type Transformer<const L: usize = 16, const V: usize = 26> = TransformerOf<L, V, 64, 4, 4, 16>;
+
+/// A transformer whose hidden units read a letter and its two neighbours, half as many of them; 202,560 parameters.
+pub type TransformerLocal<const L: usize = 16, const V: usize = 26> = TransformerOf<L, V, 64, 4, 4, 16, 3>;
 
 /// A transformer to teach smaller networks: 4 blocks of width 96 with 6 heads; 451,296 parameters.
 pub type TransformerLarge = TransformerOf<16, 26, 96, 4, 6, 16>;

@@ -172,6 +172,8 @@ pub enum Architecture {
     Transformer,
     /// A residual convolution.
     Convolution,
+    /// A bidirectional transformer whose hidden units read a letter and its two neighbours.
+    LocalTransformer,
 }
 
 impl Architecture {
@@ -180,7 +182,7 @@ impl Architecture {
         match self {
             Self::Mlp => "mlp",
             Self::Residual => "residual",
-            Self::Transformer => "transformer",
+            Self::Transformer | Self::LocalTransformer => "transformer",
             Self::Convolution => "convolution",
         }
     }

@@ -7,7 +7,7 @@
 //! | 0 … 3 | magic: `mdm` and 26 |
 //! | 4, 5 | version: 2 |
 //! | 6, 7 | header length in bytes, up to the payload |
-//! | 8 | architecture: 1 [`Mlp`](Architecture::Mlp), 2 [`Residual`](Architecture::Residual), 3 [`Transformer`](Architecture::Transformer), 4 [`Convolution`](Architecture::Convolution) |
+//! | 8 | architecture: 1 [`Mlp`](Architecture::Mlp), 2 [`Residual`](Architecture::Residual), 3 [`Transformer`](Architecture::Transformer), 4 [`Convolution`](Architecture::Convolution), 5 [`LocalTransformer`](Architecture::LocalTransformer) |
 //! | 9 | layout: 1, floats as trained; 2, integers, where each table multiplied by a hidden layer has that layer's units outermost |
 //! | 10 … 19 | L, V, H, N, A, two bytes each: positions, symbols, width, blocks, heads |
 //! | 20 | number of tensors |
@@ -328,7 +328,13 @@ fn architecture_code(architecture: Architecture) -> u8 {
 }
 
 fn architecture_of(code: u8) -> Option<Architecture> {
-    [Architecture::Mlp, Architecture::Residual, Architecture::Transformer, Architecture::Convolution]
-        .into_iter()
-        .find(|architecture| architecture_code(*architecture) == code)
+    [
+        Architecture::Mlp,
+        Architecture::Residual,
+        Architecture::Transformer,
+        Architecture::Convolution,
+        Architecture::LocalTransformer,
+    ]
+    .into_iter()
+    .find(|architecture| architecture_code(*architecture) == code)
 }

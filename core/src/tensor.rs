@@ -131,6 +131,14 @@ pub fn cube<'a, T, const N: usize, const M: usize, const K: usize>(
     flat.split_off(..K.checked_mul(M)?.checked_mul(N)?)?.as_chunks().0.as_chunks().0.try_into().ok()
 }
 
+/// Splits `count` matrices `[[T; N]; M]` off the front of `flat`; `None` if it is too short.
+pub fn matrices<'a, T, const N: usize, const M: usize>(
+    flat: &mut &'a [T],
+    count: usize,
+) -> Option<&'a [[[T; N]; M]]> {
+    Some(flat.split_off(..count.checked_mul(M)?.checked_mul(N)?)?.as_chunks().0.as_chunks().0)
+}
+
 /// Splits `[[[[T; N]; M]; K]; J]` off the front of `flat`; `None` if it is too short.
 pub fn hypercube<'a, T, const N: usize, const M: usize, const K: usize, const J: usize>(
     flat: &mut &'a [T],

@@ -4,27 +4,32 @@
 //! position without E\[x_l\] ([`embedding`](crate::embedding)). Then N blocks, each
 //!
 //! - x += W_oᵀ·attention(W_q·n, W_k·n, W_v·n), n = RMSNorm(x), with A heads of K features, A·K = D;
-//! - x += W_downᵀ·GELU(W_up·n), n = RMSNorm(x), with 4·D hidden units;
+//! - x += W_downᵀ·GELU(Σ_j W_up,j·n\[l + j − r\]), n = RMSNorm(x), over the T = 2·r + 1 taps j = 0 … 2·r, where n is 0 outside
+//!   the text;
 //!
 //! and last the logits z\[l\] = U·RMSNorm(x\[l\]). There are no biases. Attention reads all positions of the text, and no
-//! causal mask hides any.
+//! causal mask hides any. With one tap there are 4·D hidden units. With three each reads a letter and its two neighbours, and
+//! 2·D of them have as many weights.
 //!
 //! Backward is the same list from the end, each line by the rules of its file: [`product`](crate::product),
 //! [`normalisation`](crate::normalisation), [`gelu`](crate::gelu), [`attention`](crate::attention). Where x is
-//! added to, its gradient is the sum of what comes back on both ways.
+//! added to, its gradient is the sum of what comes back on both ways. Taps are those of a
+//! [convolution](crate::convolution): with d the gradient of what GELU read, which too is 0 outside the text,
+//! ∂loss/∂W_up,j = Σ_l d\[l − j + r\]·n\[l\]ᵀ and ∂loss/∂n\[l\] = Σ_j W_up,jᵀ·d\[l − j + r\].
 //!
 //! While it trains, [dropout](crate::dropout) leaves out some of what W_o and W_down read.
 //!
 //! Activations lie with the positions innermost, `x[d][l]`, of a *map* of D features; W positions are computed
-//! ([`width_of`]). The 4·D hidden units are four groups of D, so that every
-//! matrix of a block is D × D; what the groups add to x is added in their order. W_o and W_down are stored with a row for
+//! ([`width_of`]). The hidden units are G = 8/(T + 1) groups of D, so that a block has twelve matrices of D × D whatever T is;
+//! what the taps give a group, and the groups x, is added in their order. W_o and W_down are stored with a row for
 //! each input, what that input adds to x, so that for their gradients ∂loss/∂x is transposed and not their inputs, of
-//! which there are four times as many.
+//! which there are more.
 //!
 //! It has (2·V + 2·L + 1)·D + N·(12·D² + 2·D) parameters: 202,560 for L 16, V 26, D 64, N 4.
 //!
 //! Source: A. Vaswani et al., "Attention Is All You Need", NeurIPS 2017; R. Xiong et al., "On Layer Normalization in the
-//! Transformer Architecture", ICML 2020, for the place of the normalisation.
+//! Transformer Architecture", ICML 2020, for the place of the normalisation; Y. Ren et al., "FastSpeech: Fast, Robust and
+//! Controllable Text to Speech", NeurIPS 2019, section 3.1, for the convolution in place of the MLP.
 
 use crate::activation::Activation;
 use crate::attention::Heads;
@@ -35,9 +40,10 @@ use crate::math::{Real, Stored};
 use crate::pack::{Pack, boundary, to_scores_at, with_records, with_records_mut};
 use crate::product::{MOST_POSITIONS, Store, width_of};
 use crate::softmax_of_maps::MOST_SYMBOLS;
-use crate::tensor::{Flat, Start, Tensor, block, cube, hypercube, matrix, vector};
+use crate::tensor::{Flat, Start, Tensor, block, cube, hypercube, matrices, matrix, vector};
 
-/// A transformer over `L` positions, at most 64, and `V` symbols, with `N` blocks of width `D` and `A` heads of `K` features.
+/// A transformer over `L` positions, at most 64, and `V` symbols, with `N` blocks of width `D` and `A` heads of `K` features,
+/// whose hidden units read `T` positions: one, or three.
 #[derive(Clone, Copy, Debug)]
 pub struct Transformer<
     const L: usize,
@@ -46,6 +52,7 @@ pub struct Transformer<
     const N: usize,
     const A: usize,
     const K: usize,
+    const T: usize = 1,
 >;
 
 /// The parameters of a [`Transformer`], wherever they lie.
@@ -65,10 +72,10 @@ pub struct TransformerView<'a, T, const L: usize, const V: usize, const D: usize
     pub attention_output: &'a [[[T; D]; D]; N],
     /// The gain of each block's second normalisation.
     pub mlp_gain: &'a [[T; D]; N],
-    /// W_up of each block: how each hidden unit, in groups of D, reads the normalised x.
-    pub up: &'a [[[[T; D]; D]; 4]; N],
-    /// W_down of each block: what each hidden unit adds to x.
-    pub down: &'a [[[[T; D]; D]; 4]; N],
+    /// W_up of each block, `[N][G][T]` matrices: how each hidden unit, in groups of D, reads the normalised x at each tap.
+    pub up: &'a [[[T; D]; D]],
+    /// W_down of each block, `[N][G]` matrices: what each hidden unit adds to x.
+    pub down: &'a [[[T; D]; D]],
     /// The gain of the last normalisation.
     pub final_gain: &'a [T; D],
     /// U: how the features of a position score each symbol.
@@ -83,8 +90,8 @@ struct Block<'a, T, const D: usize> {
     query_key_value: &'a [[[T; D]; D]; 3],
     attention_output: &'a [[T; D]; D],
     mlp_gain: &'a [T; D],
-    up: &'a [[[T; D]; D]; 4],
-    down: &'a [[[T; D]; D]; 4],
+    up: &'a [[[T; D]; D]],
+    down: &'a [[[T; D]; D]],
 }
 
 impl<'a, T: Copy, const L: usize, const V: usize, const D: usize, const N: usize>
@@ -93,31 +100,43 @@ impl<'a, T: Copy, const L: usize, const V: usize, const D: usize, const N: usize
     /// The blocks in the order of the network.
     fn blocks(self) -> impl DoubleEndedIterator<Item = Block<'a, T, D>> + use<'a, T, L, V, D, N> {
         (0..N).filter_map(move |number| {
+            let of_block = |all: &'a [_]| block(all, number, all.len().checked_div(N)?);
             Some(Block {
                 layer: number.wrapping_mul(2),
                 attention_gain: self.attention_gain.get(number)?,
                 query_key_value: self.query_key_value.get(number)?,
                 attention_output: self.attention_output.get(number)?,
                 mlp_gain: self.mlp_gain.get(number)?,
-                up: self.up.get(number)?,
-                down: self.down.get(number)?,
+                up: of_block(self.up)?,
+                down: of_block(self.down)?,
             })
         })
     }
 }
 
-/// Each map of `y` is W·n for a matrix of `weights`, n = RMSNorm(x), which stays in `normed`.
-fn normed_products<R: Real, W: Stored<R>, K: Kernels<R>, const D: usize>(
-    kernels: K,
+/// Each map of `y` is Σ_j W_j·shift_j(n) over its `T` matrices W_j of `weights`, a tap each, with n = RMSNorm(x), which stays in
+/// `normed`. Taps are shifted within each of `texts`; with one tap nothing is, and `shifted` may be empty.
+fn normed_products<R: Real, W: Stored<R>, K: Kernels<R>, const D: usize, const T: usize>(
+    (kernels, texts, width): (K, &[u8], usize),
     (gain, weights): (&[W; D], &[[[W; D]; D]]),
     x: &[R],
     normed: &mut [R],
+    shifted: &mut [R],
     y: &mut [R],
-    width: usize,
 ) {
     kernels.rms_norm_forward(gain, x, normed, width);
-    for (w, y) in weights.iter().zip(y.chunks_exact_mut(normed.len().max(1))) {
-        kernels.product(w.as_flattened(), normed, y, width, Store::Set);
+    let mut store = Store::Set;
+    for tap in 0..T {
+        let read = if T == 1 {
+            &*normed
+        } else {
+            kernels.shift(normed, (tap, T >> 1), shifted, width, texts);
+            &*shifted
+        };
+        for (w, y) in weights.iter().skip(tap).step_by(T).zip(y.chunks_exact_mut(normed.len().max(1))) {
+            kernels.product(w.as_flattened(), read, y, width, store);
+        }
+        store = Store::Add;
     }
 }
 
@@ -134,7 +153,7 @@ fn add_products<R: Real, W: Stored<R>, K: Kernels<R>, const D: usize>(
     }
 }
 
-/// What one pack leaves of one block: maps, and groups of four maps. Backward overwrites what it no longer needs with what
+/// What one pack leaves of one block: maps, and groups of maps. Backward overwrites what it no longer needs with what
 /// the gradient will:
 ///
 /// | | after forward | after backward |
@@ -146,6 +165,7 @@ fn add_products<R: Real, W: Stored<R>, K: Kernels<R>, const D: usize>(
 /// | `heads` | queries, keys, values, and what the heads make of them | the gradients of the first three |
 /// | `slopes` | the slopes of the hidden units | the gradients of what went into them |
 /// | `hidden` | the hidden units | the same |
+/// | `d_shifted` | with several taps, the second normalisation shifted | for each group and tap j, d\[l − j + r\] of the slopes d |
 struct BlockRecord<S> {
     before: S,
     normed_before: S,
@@ -154,6 +174,7 @@ struct BlockRecord<S> {
     heads: S,
     slopes: S,
     hidden: S,
+    d_shifted: S,
     /// Of both gains.
     d_gains: [S; 2],
     /// What each head's softmax gave, `[A][W][W]`, which only backward reads.
@@ -176,24 +197,39 @@ struct Record<S> {
     d_share: S,
 }
 
-impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: usize, const K: usize>
-    Transformer<L, V, D, N, A, K>
+impl<
+    const L: usize,
+    const V: usize,
+    const D: usize,
+    const N: usize,
+    const A: usize,
+    const K: usize,
+    const T: usize,
+> Transformer<L, V, D, N, A, K, T>
 {
-    const BLOCK: usize = 16 * D * L + 2 * D + A * L * L;
+    /// G: groups of hidden units.
+    const GROUPS: usize = 8 / (T + 1);
+    /// Matrices of W_up in a block.
+    const UPS: usize = Self::GROUPS * T;
+    /// Maps of shifted gradients in a block: with one tap nothing is shifted.
+    const SHIFTED: usize = if T == 1 { 0 } else { Self::UPS };
+    const BLOCK: usize = (8 + 2 * Self::GROUPS + Self::SHIFTED) * D * L + 2 * D + A * L * L;
     const BLOCKS: usize = N * Self::BLOCK;
     const REST: usize = 3 * D * L + D + V * L + L * L;
 
     /// What `flat` holds of a block, where `width` positions are computed.
     fn block_record<S: Flat>(mut flat: S, width: usize) -> Option<BlockRecord<S>> {
-        let (map, group) = (D.wrapping_mul(width), D.wrapping_mul(width).wrapping_mul(4));
+        let map = D.wrapping_mul(width);
+        let maps = |count: usize| map.wrapping_mul(count);
         Some(BlockRecord {
             before: flat.take(map)?,
             normed_before: flat.take(map)?,
             between: flat.take(map)?,
             normed_between: flat.take(map)?,
-            heads: flat.take(group)?,
-            slopes: flat.take(group)?,
-            hidden: flat.take(group)?,
+            heads: flat.take(maps(4))?,
+            slopes: flat.take(maps(Self::GROUPS))?,
+            hidden: flat.take(maps(Self::GROUPS))?,
+            d_shifted: flat.take(maps(Self::SHIFTED))?,
             d_gains: [flat.take(D)?, flat.take(D)?],
             shares: flat.take(A.wrapping_mul(width).wrapping_mul(width))?,
         })
@@ -221,19 +257,22 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         x: &mut [R],
         normed: &mut [R],
     ) {
-        let BlockRecord { before, normed_before, between, normed_between, heads, slopes, hidden, .. } =
-            record;
-        let (width, layer) = (pack.width(), block.layer);
+        let BlockRecord { before, normed_before, between, normed_between, heads, .. } = record;
+        let BlockRecord { slopes, hidden, d_shifted, shares, .. } = record;
+        let (width, texts, layer) = (pack.width(), pack.texts(), block.layer);
+        let context = (kernels, &*texts, width);
         before.copy_from_slice(x);
-        normed_products(kernels, (block.attention_gain, block.query_key_value), x, normed, heads, width);
+        let attention = (block.attention_gain, &block.query_key_value[..]);
+        normed_products::<_, _, _, D, 1>(context, attention, x, normed, &mut [], heads);
         let Some([query, key, value, mixed]) = first_rows_mut(heads, x.len()) else { return };
         let sizes = Heads { features: K, positions: width };
-        kernels.attention_forward(sizes, &pack.texts(), [query, key, value], record.shares, mixed);
+        kernels.attention_forward(sizes, &texts, [query, key, value], shares, mixed);
         pack.dropout_forward(kernels, layer, mixed);
         kernels.product_transposed(block.attention_output.as_flattened(), mixed, x, width, Store::Add);
         kernels.transpose_blocks(normed, normed_before, width);
         between.copy_from_slice(x);
-        normed_products(kernels, (block.mlp_gain, block.up), x, normed, hidden, width);
+        let shifted = d_shifted.get_mut(..x.len()).unwrap_or_default();
+        normed_products::<_, _, _, D, T>(context, (block.mlp_gain, block.up), x, normed, shifted, hidden);
         kernels.transpose_blocks(normed, normed_between, width);
         kernels.gelu_forward_slope(hidden, slopes);
         pack.dropout_forward(kernels, layer | 1, hidden);
@@ -242,8 +281,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
     }
 
     /// `d_x`, ∂loss/∂x after the block, becomes that before it; `d` is used up. Forward was
-    /// `x += W_oᵀ·attention(W_q·n, W_k·n, W_v·n); x += W_downᵀ·GELU(W_up·n)`, with n = RMSNorm(x) each time, and dropout of
-    /// what W_o and W_down read: that of the hidden units is in their slopes.
+    /// `x += W_oᵀ·attention(W_q·n, W_k·n, W_v·n); x += W_downᵀ·GELU(Σ_j W_up,j·shift_j(n))`, with n = RMSNorm(x) each time, and
+    /// dropout of what W_o and W_down read: that of the hidden units is in their slopes.
     fn block_backward<R: Real, C: Kernels<R>>(
         kernels: C,
         block: &Block<R, D>,
@@ -252,14 +291,25 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         (d_x, d): (&mut [R], &mut [R]),
         d_share: &mut [R],
     ) {
-        let BlockRecord { before, between, heads, slopes, d_gains: [d_attention_gain, d_mlp_gain], .. } =
-            record;
+        let BlockRecord { before, between, heads, slopes, d_shifted, .. } = record;
+        let [d_attention_gain, d_mlp_gain] = record.d_gains;
         let (width, map) = (pack.width(), d_x.len());
         for (w, slope) in block.down.iter().zip(slopes.chunks_exact_mut(map.max(1))) {
             kernels.product(w.as_flattened(), d_x, slope, width, Store::Multiply);
         }
+        let d_read = if T == 1 {
+            &*slopes
+        } else {
+            let taps =
+                slopes.chunks_exact(map.max(1)).flat_map(|slope| (0..T).rev().map(move |back| (slope, back)));
+            for ((slope, back), shifted) in taps.zip(d_shifted.chunks_exact_mut(map.max(1))) {
+                // What a shift by j − r brings in, the shift by r − j takes back.
+                kernels.shift(slope, (back, T >> 1), shifted, width, &pack.texts());
+            }
+            &*d_shifted
+        };
         d.fill(R::ZERO);
-        add_products(kernels, block.up, slopes, d, width);
+        add_products(kernels, block.up, d_read, d, width);
         kernels.rms_norm_backward(block.mlp_gain, between, d, d_mlp_gain, width);
         kernels.transpose_blocks(d_x, between, width);
         kernels.add_scaled(d_x, R::ONE, d);
@@ -296,11 +346,18 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
     }
 }
 
-impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: usize, const K: usize>
-    Model<L, V> for Transformer<L, V, D, N, A, K>
+impl<
+    const L: usize,
+    const V: usize,
+    const D: usize,
+    const N: usize,
+    const A: usize,
+    const K: usize,
+    const T: usize,
+> Model<L, V> for Transformer<L, V, D, N, A, K, T>
 {
     const SHAPE: Shape = Shape {
-        architecture: Architecture::Transformer,
+        architecture: if T == 1 { Architecture::Transformer } else { Architecture::LocalTransformer },
         positions: L,
         symbols: V,
         width: D,
@@ -323,8 +380,18 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
             start: Start::Uniform(2 * N * D),
         },
         Tensor { name: "mlp_gain", dimensions: &[N, D], parts: N, start: Start::Ones },
-        Tensor { name: "up", dimensions: &[N, 4, D, D], parts: 4 * N, start: Start::Uniform(D) },
-        Tensor { name: "down", dimensions: &[N, 4, D, D], parts: 4 * N, start: Start::Uniform(8 * N * D) },
+        Tensor {
+            name: "up",
+            dimensions: &[N, Self::UPS, D, D],
+            parts: Self::UPS * N,
+            start: Start::Uniform(T * D),
+        },
+        Tensor {
+            name: "down",
+            dimensions: &[N, Self::GROUPS, D, D],
+            parts: Self::GROUPS * N,
+            start: Start::Uniform(2 * Self::GROUPS * N * D),
+        },
         Tensor { name: "final_gain", dimensions: &[D], parts: 1, start: Start::Ones },
         Tensor { name: "output", dimensions: &[V, D], parts: 1, start: Start::Uniform(D) },
     ];
@@ -333,10 +400,11 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
     /// The logits, x, a normalisation, a group of maps, and the shares.
     const MEMORY: usize = 6 * D * L + A * L * L + V * L;
 
-    type View<'a, T: Copy + 'a> = TransformerView<'a, T, L, V, D, N>;
+    type View<'a, W: Copy + 'a> = TransformerView<'a, W, L, V, D, N>;
 
-    fn view<T: Copy>(mut flat: &[T]) -> Option<Self::View<'_, T>> {
+    fn view<W: Copy>(mut flat: &[W]) -> Option<Self::View<'_, W>> {
         const { assert!(A * K == D, "the heads share the width") };
+        const { assert!(T == 1 || T == 3, "a file knows transformers of one tap and of three") };
         const { assert!(L <= MOST_POSITIONS, "normalisation keeps numbers for so many positions") };
         const { assert!(V <= MOST_SYMBOLS, "cross-entropy keeps the logits of so many symbols") };
         let view = TransformerView {
@@ -347,8 +415,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
             query_key_value: hypercube(&mut flat)?,
             attention_output: cube(&mut flat)?,
             mlp_gain: matrix(&mut flat)?,
-            up: hypercube(&mut flat)?,
-            down: hypercube(&mut flat)?,
+            up: matrices(&mut flat, N.saturating_mul(Self::UPS))?,
+            down: matrices(&mut flat, N.saturating_mul(Self::GROUPS))?,
             final_gain: vector(&mut flat)?,
             output: matrix(&mut flat)?,
         };
@@ -391,6 +459,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         }
     }
 
+    #[expect(clippy::arithmetic_side_effects, reason = "training; UPS and GROUPS are not 0")]
     fn gradient<R: Real, C: Kernels<R>>(
         kernels: C,
         tensor: usize,
@@ -401,11 +470,12 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
     ) {
         let number = match tensor {
             4 => part / 3,
-            7 | 8 => part / 4,
+            7 => part / Self::UPS,
+            8 => part / Self::GROUPS,
             _ => part,
         };
-        // In the last block nothing reads what is not scored, but for the keys and values.
-        let read = number < N.saturating_sub(1);
+        // In the last block nothing reads what is not scored, but for the keys and values, and the taps.
+        let read = number < N.saturating_sub(1) || T > 1;
         for (pack, record) in with_records(shard, records, Self::RECORD) {
             let width = pack.width();
             let Some((blocks, rest)) = record.split_at_checked(Self::BLOCKS) else { return };
@@ -429,8 +499,13 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
                 }
                 (5, Some(record)) => weight(read, map(record.heads, 3), record.before, out),
                 (6, Some(record)) => kernels.add_scaled(out, R::ONE, record.d_gains[1]),
-                (7, Some(record)) => weight(read, map(record.slopes, part % 4), record.normed_between, out),
-                (_, Some(record)) => weight(read, map(record.hidden, part % 4), record.between, out),
+                (7, Some(record)) => {
+                    let d_read = if T == 1 { record.slopes } else { record.d_shifted };
+                    weight(read, map(d_read, part % Self::UPS), record.normed_between, out);
+                }
+                (_, Some(record)) => {
+                    weight(read, map(record.hidden, part % Self::GROUPS), record.between, out);
+                }
             }
         }
     }
@@ -447,14 +522,20 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         x.fill(0.0);
         let embedding = Embedding::of(parameters.token, parameters.position, parameters.from_end);
         kernels.embed(embedding, shown, x, width, 0);
+        let context = (kernels, texts, width);
         for block in parameters.blocks() {
-            normed_products(kernels, (block.attention_gain, block.query_key_value), x, normed, group, width);
+            let attention = (block.attention_gain, &block.query_key_value[..]);
+            normed_products::<_, _, _, D, 1>(context, attention, x, normed, &mut [], group);
             let Some([query, key, value, mixed]) = first_rows_mut(group, x.len()) else { return };
             kernels.attention_forward(heads, texts, [query, key, value], shares, mixed);
             kernels.product_transposed(block.attention_output.as_flattened(), mixed, x, width, Store::Add);
-            normed_products(kernels, (block.mlp_gain, block.up), x, normed, group, width);
-            kernels.gelu_forward(group);
-            add_products(kernels, block.down, group, x, width);
+            // Of several taps the hidden units leave room for what is shifted.
+            let hidden = Self::GROUPS.wrapping_mul(x.len());
+            let Some((hidden, shifted)) = group.split_at_mut_checked(hidden) else { return };
+            let shifted = shifted.get_mut(..x.len()).unwrap_or_default();
+            normed_products::<_, _, _, D, T>(context, (block.mlp_gain, block.up), x, normed, shifted, hidden);
+            kernels.gelu_forward(hidden);
+            add_products(kernels, block.down, hidden, x, width);
         }
         kernels.rms_norm_forward(parameters.final_gain, x, normed, width);
         kernels.product(parameters.output.as_flattened(), normed, logits, width, Store::Set);

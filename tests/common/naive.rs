@@ -130,7 +130,7 @@ fn logits(
     match shape.architecture {
         Architecture::Mlp | Architecture::Residual => perceptron(shape, text, pass),
         Architecture::Convolution => convolution(shape, text, scored, pass),
-        Architecture::Transformer => transformer(shape, text, pass),
+        Architecture::Transformer | Architecture::LocalTransformer => transformer(shape, text, pass),
     }
 }
 
@@ -197,11 +197,12 @@ fn convolution(
 
 fn transformer(shape: Shape, text: &[Option<u8>], pass: &mut Pass<'_, '_>) -> Vec<Vec<f64>> {
     let Shape { symbols, width, blocks, .. } = shape;
+    let (taps, groups) = if shape.architecture == Architecture::Transformer { (1, 4) } else { (3, 2) };
     let mut x = features(shape, text, pass);
     let square = width * width;
     let mut tables = |size: usize| pass.take(blocks * size).chunks(size).collect::<Vec<_>>();
     let (attention_gain, maps, attention_output) = (tables(width), tables(3 * square), tables(square));
-    let (mlp_gain, up, down) = (tables(width), tables(4 * square), tables(4 * square));
+    let (mlp_gain, up, down) = (tables(width), tables(groups * taps * square), tables(groups * square));
     let (gain, output) = (pass.take(width), pass.take(symbols * width));
     for block in 0..blocks {
         let normed: Vec<_> = x.iter().map(|x| rms_norm(attention_gain[block], x)).collect();
@@ -211,9 +212,19 @@ fn transformer(shape: Shape, text: &[Option<u8>], pass: &mut Pass<'_, '_>) -> Ve
                 *mixed *= pass.kept(2 * block, width, unit, l);
             }
             add_transposed(attention_output[block], &mixed, x);
-            let mut hidden = affine(up[block], &rms_norm(mlp_gain[block], x), &vec![0.0; 4 * width]);
+        }
+        let normed: Vec<_> = x.iter().map(|x| rms_norm(mlp_gain[block], x)).collect();
+        for (l, x) in x.iter_mut().enumerate() {
+            let mut hidden = vec![0.0; groups * width];
+            for (number, weight) in up[block].chunks(square).enumerate() {
+                let (group, tap) = (number / taps, number % taps);
+                if let Some(n) = (l + tap).checked_sub(taps / 2).and_then(|from| normed.get(from)) {
+                    let group = &mut hidden[group * width..][..width];
+                    group.copy_from_slice(&affine(weight, n, group));
+                }
+            }
             for (unit, value) in hidden.iter_mut().enumerate() {
-                *value = gelu(*value) * pass.kept(2 * block + 1, 4 * width, unit, l);
+                *value = gelu(*value) * pass.kept(2 * block + 1, groups * width, unit, l);
             }
             add_transposed(down[block], &hidden, x);
         }

@@ -77,8 +77,13 @@ def transformer(t, symbols, heads):
         query, key, value = (n @ w.T for w in t["query_key_value"][block])
         x = x + attention(query, key, value, heads) @ t["attention_output"][block]
         n = rms_norm(x, t["mlp_gain"][block])
-        up, down = (t[name][block].reshape(-1, width) for name in ("up", "down"))
-        x = x + gelu(n @ up.T) @ down
+        # Of three taps each group of hidden units has a matrix for the letter before, one for the letter and one for that behind.
+        up, down = t["up"][block], t["down"][block].reshape(-1, width)
+        taps = up.size // down.size
+        padded = np.pad(n, ((taps // 2, taps // 2), (0, 0)))
+        seen = np.hstack([padded[tap : tap + len(n)] for tap in range(taps)])
+        up = up.reshape(-1, taps, width, width).transpose(0, 2, 1, 3).reshape(-1, taps * width)
+        x = x + gelu(seen @ up.T) @ down
     return rms_norm(x, t["final_gain"]) @ t["output"].T
 
 

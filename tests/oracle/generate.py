@@ -251,8 +251,9 @@ def residual(generator, positions, symbols, hidden, rows, kept):
     put_training(case, parameters, forward, batch, kept, rates(3, 0.01, 1, 0.5), 0.1)
 
 
-def transformer(generator, positions, symbols, width, blocks, heads, rows, kept):
-    case = f"transformer{positions}x{symbols}x{width}x{blocks}x{heads}"
+def transformer(generator, positions, symbols, width, blocks, heads, rows, kept, taps=1):
+    case = f"transformer{positions}x{symbols}x{width}x{blocks}x{heads}" + (f"x{taps}" if taps > 1 else "")
+    groups = 8 // (taps + 1)
     batch = batch_of(generator, rows, positions, kept)
     shapes = dict(
         token=(symbols, width),
@@ -262,8 +263,8 @@ def transformer(generator, positions, symbols, width, blocks, heads, rows, kept)
         query_key_value=(blocks, 3, width, width),
         attention_output=(blocks, width, width),
         mlp_gain=(blocks, width),
-        up=(blocks, 4, width, width),
-        down=(blocks, 4, width, width),
+        up=(blocks, groups * taps, width, width),
+        down=(blocks, groups, width, width),
         final_gain=(width,),
         output=(symbols, width),
     )
@@ -285,8 +286,11 @@ def transformer(generator, positions, symbols, width, blocks, heads, rows, kept)
                 # This matrix and `down` have a row for each input.
                 x = x + mixed.transpose(1, 2).reshape(n, width) @ p["attention_output"][block]
                 m = norm(x, p["mlp_gain"][block])
-                hidden = torch.nn.functional.gelu(m @ p["up"][block].reshape(4 * width, width).T, approximate="tanh")
-                x = x + hidden @ p["down"][block].reshape(4 * width, width)
+                # As many outputs as hidden units; PyTorch has the taps last.
+                up = p["up"][block].view(groups, taps, width, width).transpose(1, 2).reshape(-1, taps, width)
+                read = torch.nn.functional.conv1d(m.T[None], up.transpose(1, 2), padding=taps // 2)[0].T
+                hidden = torch.nn.functional.gelu(read, approximate="tanh")
+                x = x + hidden @ p["down"][block].reshape(groups * width, width)
             return norm(x, p["final_gain"]) @ p["output"].T
 
         return each_text(batch, positions, logits_of)
@@ -345,6 +349,8 @@ def main():
     convolution(generator, 17, 5, 4, 1, 5, 3, 3)
     soft_answer(generator, 19, 19, 0.75)
     soft_answer(generator, 27, 20, 1.0)
+    transformer(generator, 5, 4, 4, 2, 2, 4, 4, taps=3)
+    transformer(generator, 17, 4, 6, 1, 3, 3, 3, taps=3)
     lines = [f"crc32 {zlib.crc32(pathlib.Path(__file__).read_bytes()):08x}"] + LINES
     if "--check" in sys.argv:
         check((HERE / "vectors.txt").read_text().splitlines(), lines)

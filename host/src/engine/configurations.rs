@@ -2,7 +2,7 @@
 
 use micro_diffusion::config::{
     Convolution, ConvolutionChip, ConvolutionMedium, ConvolutionSmall, Perceptron, PerceptronSmall, Residual,
-    Transformer, TransformerLarge,
+    Transformer, TransformerLarge, TransformerLocal,
 };
 use micro_diffusion::denoiser::Shape;
 
@@ -74,7 +74,7 @@ macro_rules! every_room {
 }
 
 /// All of them.
-pub(crate) static FAMILIES: [Family; 9] = [
+pub(crate) static FAMILIES: [Family; 10] = [
     Family {
         name: DEFAULT,
         rooms: &[&Compiled::<Perceptron, 12, 26>::ALL],
@@ -125,6 +125,17 @@ pub(crate) static FAMILIES: [Family; 9] = [
     Family {
         name: "transformer",
         rooms: rooms!(Transformer::FLOATS, [16, 26], [64, 255]),
+        recipe: Recipe {
+            weight_decay: 0.05,
+            averaging: 0.999,
+            dropout: 0.1,
+            ..Recipe::new(36_000, 256, 4e-3)
+        },
+        ending: (1000, 8),
+    },
+    Family {
+        name: "transformer-local",
+        rooms: rooms!(TransformerLocal::FLOATS, [16, 26], [64, 255]),
         recipe: Recipe {
             weight_decay: 0.05,
             averaging: 0.999,

@@ -24,8 +24,8 @@ fn forward_flops(shape: Shape, masked: f64) -> f64 {
     let body = match architecture {
         Architecture::Mlp => 0.0,
         Architecture::Residual => width * width,
-        // Queries, keys, values and output, the MLP of four times the width, and attention's two products.
-        Architecture::Transformer => {
+        // Queries, keys, values and output, the MLP of eight matrices, and attention's two products.
+        Architecture::Transformer | Architecture::LocalTransformer => {
             blocks as f64 * positions * (12.0 * width * width + 2.0 * positions * width)
         }
         // A map for each tap.

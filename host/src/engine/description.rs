@@ -85,6 +85,7 @@ fn sizes(shape: Shape) -> String {
     let blocks = match architecture {
         Architecture::Mlp | Architecture::Residual => String::new(),
         Architecture::Transformer => format!(", {blocks} blocks, {heads} heads"),
+        Architecture::LocalTransformer => format!(", {blocks} blocks, {heads} heads, 3 taps"),
         Architecture::Convolution => format!(", {blocks} layers, {heads} taps"),
     };
     format!("width {width}{blocks}")

@@ -53,7 +53,7 @@ impl CSampler<'_> {
         let network = match self.file.shape().architecture {
             Architecture::Residual => RESIDUAL,
             Architecture::Convolution => CONVOLUTION,
-            Architecture::Mlp | Architecture::Transformer => PERCEPTRON,
+            Architecture::Mlp | Architecture::Transformer | Architecture::LocalTransformer => PERCEPTRON,
         };
         let precision = if self.file.dtype() == Dtype::Int4 { INT4 } else { INT8 };
         let order = if ORDER == Order::Confidence { "MODEL_CONFIDENCE" } else { "MODEL_RANDOM" };
@@ -149,7 +149,7 @@ impl CSampler<'_> {
         let units = match architecture {
             Architecture::Residual => 2 * width,
             Architecture::Convolution => heads * width,
-            Architecture::Mlp | Architecture::Transformer => width,
+            Architecture::Mlp | Architecture::Transformer | Architecture::LocalTransformer => width,
         };
         if self.file.dtype() == Dtype::Int4 { Int4::largest_value(units) } else { Int8::largest_value(units) }
     }
@@ -198,7 +198,7 @@ impl CSampler<'_> {
                 shifts.push(("RESIDUAL_SHIFT", usize::from(e[2]), "from the second hidden sums to values"));
                 shifts.extend(score(e[4], e[5]));
             }
-            Architecture::Mlp | Architecture::Transformer => {
+            Architecture::Mlp | Architecture::Transformer | Architecture::LocalTransformer => {
                 shifts.push(("SHIFT", less(e[0], [a, 0]), "from hidden sums to values"));
                 shifts.extend(score(e[2], e[3]));
             }
