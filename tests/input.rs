@@ -466,7 +466,10 @@ fn a_table_is_noticed_and_one_column_taken() {
             &scene.bad(&["train", "--input", "table.csv", "--column", "Nam"]),
             &["no column “Nam”", "id, Name, note"],
         );
-        says(&scene.bad(&["train", "--input", "table.csv", "--column", "4"]), &["no column 4", "it has 3"]);
+        says(
+            &scene.bad(&["train", "--input", "table.csv", "--column", "4"]),
+            &["no column 4", "one of its 3"],
+        );
     }
     // Cells may hold separators, quotes and line ends; rows may be short.
     scene.write("table.csv", b"id,name\n1,\"Smith, \"\"Jo\"\"\"\n2,\"two\nlines\"\n3\n4,\n");

@@ -352,7 +352,7 @@ fn teachers_are_kept_with_a_run_and_known_again() {
     let (_, said) = scene.run(1, "train --resume --no-eval --out untaught --teacher one");
     assert!(said.contains("it began without a teacher; give the same settings"), "{said}");
     let (_, said) = scene.run(1, "train --resume --no-eval --out untaught --teacher-weight 0.5");
-    assert!(said.contains("the run has no teachers: leave out --teacher-weight"), "{said}");
+    assert!(said.contains("needs teachers, and the run was begun without"), "{said}");
 
     fs::rename(scene.path("one"), scene.path("moved")).unwrap();
     let (_, said) = scene.run(1, resume);

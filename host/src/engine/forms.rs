@@ -92,7 +92,8 @@ fn forms<const L: usize>(
         Some(length) if length < least || (stars == 0 && length > letters) => {
             let (at_least, s) = (if stars > 0 { "at least " } else { "" }, if least == 1 { "" } else { "s" });
             bail!(
-                "no text can meet the pattern “{pattern}”: its texts have {at_least}{least} letter{s}; give another --length"
+                "no text of length {length} can meet the pattern “{pattern}”: its texts have {at_least}{least} \
+                 letter{s}; give another --length"
             )
         }
         Some(length) => length..=length,

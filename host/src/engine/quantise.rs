@@ -38,7 +38,7 @@ pub(crate) fn quantised(
         }
     }
     let (_, bytes) =
-        best.context("no scale keeps the sums of its integers within 32 bits; train it with --quantize")?;
+        best.context("as integers these weights would overflow 32-bit sums, whatever their scale; train the model anew with --quantize")?;
     Ok(bytes)
 }
 

@@ -166,8 +166,12 @@ fn read(bytes: &[u8], folder: Option<&Path>) -> anyhow::Result<Checkpoint> {
     refuse_outdated(&fields, folder)?;
     let metadata: Metadata = serde_json::from_str(json)?;
     let name = &metadata.settings.training.config;
-    let family = configurations::by_name(name)
-        .with_context(|| format!("no network “{name}” in this program; use the program that wrote it"))?;
+    let family = configurations::by_name(name).with_context(|| {
+        format!(
+            "the file is of a network “{name}”, which this program does not have; \
+                 take the version of the program that wrote it"
+        )
+    })?;
     let file = SafeTensors::deserialize(bytes)?;
     let fits = |config: &Config| {
         let dimensions = |tensor: &Tensor| {
@@ -315,7 +319,9 @@ pub(crate) fn floats(file: &SafeTensors, name: &str, shape: Option<&[usize]>) ->
         ),
     };
     if values.iter().any(|value| !value.is_finite()) {
-        bail!("tensor {name} holds a number that is not finite; save an earlier state of the training");
+        bail!(
+            "tensor {name} holds a number that is not finite: the training that wrote it diverged; take an earlier checkpoint of it"
+        );
     }
     Ok(values)
 }

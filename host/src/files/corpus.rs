@@ -235,8 +235,9 @@ impl Lines {
 impl Corpus {
     /// The characters as symbols, and the lengths of the training lines.
     pub(crate) fn language(&self) -> anyhow::Result<Language<'_>> {
-        let alphabet = Alphabet::new(&self.alphabet)
-            .with_context(|| format!("{}: its characters make no alphabet", self.source))?;
+        let alphabet = Alphabet::new(&self.alphabet).with_context(|| {
+            format!("{}: a fault of this program: its characters make no alphabet", self.source)
+        })?;
         let lengths = Lengths::new(&self.lengths)
             .with_context(|| format!("{}: more lines than 32 bits can count; train on fewer", self.source))?;
         Ok(Language { alphabet, lengths })

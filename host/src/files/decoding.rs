@@ -122,7 +122,7 @@ fn refusal(origin: &Origin, bytes: &[u8]) -> anyhow::Error {
     }
     let (name, readings) = guess(bytes, &bad);
     anyhow::anyhow!(
-        "{source}: line {line} is not UTF-8; {readings}; if that is right, save the list as UTF-8{}",
+        "{source}: line {line} is not UTF-8; {readings}; if it looks right so, save the list as UTF-8{}",
         origin.by(&format!("iconv -f {name} -t UTF-8"))
     )
 }

@@ -130,7 +130,8 @@ pub(crate) fn page(
                 .to_owned(),
         };
         bail!(
-            "{}: a page of it would have {} bytes, and {MOST_BYTES} are the most; 4-bit weights take half as many: {way_out}",
+            "{}: the web page with this model would have {} bytes, and {MOST_BYTES} are the most; take 4-bit weights, which need \
+             half as many: {way_out}",
             model.source,
             page.len()
         );

@@ -226,7 +226,10 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let target = fs::canonicalize(path);
     let path = target.as_deref().unwrap_or(path);
     if path.exists() && !path.is_file() {
-        bail!("{} is no file that could be replaced; name another", path.display());
+        bail!(
+            "{} is a folder or a device, and so no file that could be replaced; name another file",
+            path.display()
+        );
     }
     let mut temporary = path.to_owned().into_os_string();
     temporary.push(".tmp");

@@ -53,7 +53,9 @@ fn with_sorted_metadata(mut file: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     }
     let text = json.to_string();
     if text.len() > header.len() {
-        bail!("the header grew when its metadata was sorted");
+        bail!(
+            "a fault of this program: the file's header grew when its metadata was sorted, and nothing was written; please report it"
+        );
     }
     header.fill(b' ');
     header[..text.len()].copy_from_slice(text.as_bytes());

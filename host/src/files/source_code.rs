@@ -132,11 +132,14 @@ fn nested(
     numbers: &mut impl Iterator<Item = String>,
     brackets: [&str; 2],
 ) -> anyhow::Result<()> {
-    let (size, inner) = dimensions.split_first().context("a tensor without dimensions")?;
+    let (size, inner) =
+        dimensions.split_first().context("a fault of this program: a tensor has no dimensions")?;
     write!(text, "\n{}", brackets[0])?;
     for index in 0..*size {
         if inner.is_empty() {
-            let number = numbers.next().context("a tensor without numbers")?;
+            let number = numbers
+                .next()
+                .context("a fault of this program: a tensor has fewer numbers than its dimensions say")?;
             let before = if index % NUMBERS_PER_LINE == 0 { "\n" } else { " " };
             write!(text, "{before}{number},")?;
         } else {

@@ -72,8 +72,13 @@ pub(crate) fn column(origin: &Origin, text: &str, column: &str) -> anyhow::Resul
     let (place, header) = match (&*named, column.parse::<usize>()) {
         ([place], _) => (*place, 1),
         ([], Ok(number)) if (1..=most).contains(&number) => (number - 1, 0),
-        ([], Ok(number)) => bail!("{source} has no column {number}; it has {most}: {}", list(first)),
-        ([], Err(_)) => bail!("{source} has no column “{column}”; its first row has: {}", list(first)),
+        ([], Ok(number)) => {
+            bail!("{source} has no column {number}; give --column one of its {most}: {}", list(first))
+        }
+        ([], Err(_)) => bail!(
+            "{source} has no column “{column}”; give --column one of those in its first row: {}",
+            list(first)
+        ),
         (several, _) => bail!(
             "{source} has {} columns “{column}”; take one by its number, and its first row too: {}",
             several.len(),

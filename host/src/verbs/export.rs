@@ -50,7 +50,9 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
         );
     }
     if !in_c && options.name.is_some() {
-        bail!("--name is the word before the names of C, for --format c and arduino; --out names a file");
+        bail!(
+            "--name goes with --format c and arduino: it begins every name in C; to name the file, use --out"
+        );
     }
     let named = options.model.model.as_deref();
     if let (true, None, Some(newest)) = (page, named, newest().model) {
@@ -61,7 +63,8 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
     }
     if page && named.is_none() && options.quantize.is_some() {
         bail!(
-            "the model of the page is in integers already, and --quantize rounds floats: leave it out, or name floats with --model"
+            "without --model the page gets the model of names that comes with this program, whose weights are \
+             integers already; leave out --quantize, or name a model of floats with --model"
         );
     }
     let mut bytes = ModelBytes::load(named.or(page.then_some(Path::new(BUILT_IN_INT4))))?;
@@ -123,7 +126,7 @@ fn number_format(
     model.config.network.format(dtype).map_err(|error| match model.comes_along() {
         true => {
             anyhow::anyhow!(
-                "{error}, or take the names in integers that come along: {}",
+                "{error}, or export the model of names in integers that comes with this program: {}",
                 of_integers(options)
             )
         }
@@ -256,7 +259,8 @@ fn integers(model: &Model, dtype: Dtype, options: &ExportOptions) -> anyhow::Res
     let training = &corpus.training[..LINES.min(corpus.training.len())];
     if training.is_empty() {
         bail!(
-            "{}: no training line that the model can read, to scale its integers by; give its own text with --input",
+            "{}: rounding a model to integers takes lines like those that it was trained on, and it can \
+             read none of these; give its training list with --input",
             corpus.source
         );
     }

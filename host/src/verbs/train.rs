@@ -237,8 +237,10 @@ fn teacher_weight(
 ) -> anyhow::Result<Option<f64>> {
     if !any && options.teacher_weight.is_some() {
         match stored {
-            Some(_) => bail!("the run has no teachers: leave out --teacher-weight"),
-            None => bail!("--teacher-weight is the share of teachers: name them with --teacher"),
+            Some(_) => bail!("--teacher-weight needs teachers, and the run was begun without; leave it out"),
+            None => bail!(
+                "--teacher-weight needs teachers, and none is named; name them with --teacher, or leave it out"
+            ),
         }
     }
     let stored = stored.and_then(|stored| stored.teacher_weight);
@@ -252,7 +254,7 @@ fn refuse_unroundable(config: &Config, training: &Settings) -> anyhow::Result<()
         // The slope of the integers' activation is 0 at its upper end too, which a value scaled by dropout would hide.
         ensure!(
             training.dropout == 0.0,
-            "dropout is {}, and a model of integers is trained without: leave out --dropout or --quantize",
+            "dropout is {}, and --quantize trains without dropout; leave out --dropout or --quantize",
             training.dropout
         );
     }
@@ -542,7 +544,7 @@ impl Run<'_> {
         let format = self.config.network.format(dtype)?;
         let bytes =
             format.write(state.model(), self.corpus.language()?, &state.scales.unwrap_or_default())?;
-        bytes.context("the sums of these integers do not fit 32 bits; lower the learning rate with --lr")
+        bytes.context("the weights have grown too large for integers, whose sums must fit 32 bits; train anew with a lower --lr")
     }
 
     /// Prints the loss by rounding, for a run that trained for integers.
