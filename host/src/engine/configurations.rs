@@ -59,6 +59,10 @@ pub(crate) const DEFAULT: &str = "perceptron";
 /// The network for other text, where none is named: it learns most in the time.
 pub(crate) const DEFAULT_ELSEWHERE: &str = "convolution-medium";
 
+/// The recipe of a transformer.
+const TRANSFORMER: Recipe =
+    Recipe { weight_decay: 0.05, averaging: 0.999, dropout: 0.1, ..Recipe::new(36_000, 256, 4e-3) };
+
 /// A network of one type in several rooms, positions and symbols, with the number formats `$formats`.
 macro_rules! rooms {
     ($network:ident::$formats:ident, $([$positions:literal, $symbols:literal]),*) => {
@@ -125,34 +129,19 @@ pub(crate) static FAMILIES: [Family; 10] = [
     Family {
         name: "transformer",
         rooms: rooms!(Transformer::FLOATS, [16, 26], [64, 255]),
-        recipe: Recipe {
-            weight_decay: 0.05,
-            averaging: 0.999,
-            dropout: 0.1,
-            ..Recipe::new(36_000, 256, 4e-3)
-        },
+        recipe: TRANSFORMER,
         ending: (1000, 8),
     },
     Family {
         name: "transformer-local",
         rooms: rooms!(TransformerLocal::FLOATS, [16, 26], [64, 255]),
-        recipe: Recipe {
-            weight_decay: 0.05,
-            averaging: 0.999,
-            dropout: 0.1,
-            ..Recipe::new(36_000, 256, 4e-3)
-        },
+        recipe: TRANSFORMER,
         ending: (1000, 8),
     },
     Family {
         name: "transformer-large",
         rooms: &[&Compiled::<TransformerLarge, 16, 26>::FLOATS],
-        recipe: Recipe {
-            weight_decay: 0.05,
-            averaging: 0.999,
-            dropout: 0.15,
-            ..Recipe::new(48_000, 256, 3e-3)
-        },
+        recipe: Recipe { steps: 48_000, learning_rate: 3e-3, dropout: 0.15, ..TRANSFORMER },
         ending: (800, 8),
     },
 ];
