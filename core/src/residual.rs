@@ -67,14 +67,7 @@ impl<const L: usize, const V: usize, const H: usize> Residual<L, V, H> {
 }
 
 impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L, V, H> {
-    const SHAPE: Shape = Shape {
-        architecture: Architecture::Residual,
-        positions: L,
-        symbols: V,
-        width: H,
-        blocks: 0,
-        heads: 0,
-    };
+    const SHAPE: Shape = Shape { architecture: Architecture::Residual, ..Mlp::<L, V, H>::SHAPE };
     /// A table's fan-in is that of the dense map of a one-hot input, L·V.
     const TENSORS: &'static [Tensor] = &[
         Tensor { name: "input", dimensions: &[L, V, H], parts: L, start: Start::Uniform(L * V) },

@@ -40,7 +40,8 @@ use crate::math::{Real, Stored};
 use crate::pack::{Pack, boundary, to_scores_at, with_records, with_records_mut};
 use crate::product::{MOST_POSITIONS, Store, width_of};
 use crate::softmax_of_maps::MOST_SYMBOLS;
-use crate::tensor::{Flat, Start, Tensor, block, cube, hypercube, matrices, matrix, vector};
+use crate::tensor::Start::{Ones, Uniform};
+use crate::tensor::{Flat, Tensor, block, cube, hypercube, matrices, matrix, vector};
 
 /// A transformer over `L` positions, at most 64, and `V` symbols, with `N` blocks of width `D` and `A` heads of `K` features,
 /// whose hidden units read `T` positions: one, or three.
@@ -368,32 +369,22 @@ impl<
     /// all of them; rows of E as if it were 4, those of P and Q 24, so that at first it is symbols that count. Chosen by the score
     /// after 2,500 steps.
     const TENSORS: &'static [Tensor] = &[
-        Tensor { name: "token", dimensions: &[V, D], parts: V, start: Start::Uniform(4) },
-        Tensor { name: "position", dimensions: &[L, D], parts: 1, start: Start::Uniform(24) },
-        Tensor { name: "from_end", dimensions: &[L, D], parts: 1, start: Start::Uniform(24) },
-        Tensor { name: "attention_gain", dimensions: &[N, D], parts: N, start: Start::Ones },
-        Tensor { name: "query_key_value", dimensions: &[N, 3, D, D], parts: 3 * N, start: Start::Uniform(D) },
-        Tensor {
-            name: "attention_output",
-            dimensions: &[N, D, D],
-            parts: N,
-            start: Start::Uniform(2 * N * D),
-        },
-        Tensor { name: "mlp_gain", dimensions: &[N, D], parts: N, start: Start::Ones },
-        Tensor {
-            name: "up",
-            dimensions: &[N, Self::UPS, D, D],
-            parts: Self::UPS * N,
-            start: Start::Uniform(T * D),
-        },
+        Tensor { name: "token", dimensions: &[V, D], parts: V, start: Uniform(4) },
+        Tensor { name: "position", dimensions: &[L, D], parts: 1, start: Uniform(24) },
+        Tensor { name: "from_end", dimensions: &[L, D], parts: 1, start: Uniform(24) },
+        Tensor { name: "attention_gain", dimensions: &[N, D], parts: N, start: Ones },
+        Tensor { name: "query_key_value", dimensions: &[N, 3, D, D], parts: 3 * N, start: Uniform(D) },
+        Tensor { name: "attention_output", dimensions: &[N, D, D], parts: N, start: Uniform(2 * N * D) },
+        Tensor { name: "mlp_gain", dimensions: &[N, D], parts: N, start: Ones },
+        Tensor { name: "up", dimensions: &[N, Self::UPS, D, D], parts: Self::UPS * N, start: Uniform(T * D) },
         Tensor {
             name: "down",
             dimensions: &[N, Self::GROUPS, D, D],
             parts: Self::GROUPS * N,
-            start: Start::Uniform(2 * Self::GROUPS * N * D),
+            start: Uniform(2 * Self::GROUPS * N * D),
         },
-        Tensor { name: "final_gain", dimensions: &[D], parts: 1, start: Start::Ones },
-        Tensor { name: "output", dimensions: &[V, D], parts: 1, start: Start::Uniform(D) },
+        Tensor { name: "final_gain", dimensions: &[D], parts: 1, start: Ones },
+        Tensor { name: "output", dimensions: &[V, D], parts: 1, start: Uniform(D) },
     ];
     /// A whole number of cache lines, so that the rows of all records lie alike.
     const RECORD: usize = (Self::BLOCKS + Self::REST).next_multiple_of(16);
