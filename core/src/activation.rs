@@ -30,7 +30,7 @@ impl Activation {
 
     /// Turns ∂loss/∂y into ∂loss/∂x, in place. `y` is the output of [`forward`](Self::forward).
     ///
-    /// `weights` is the weight of a hidden value's price ([`stepped_backward`]): one number for all values, or one for each
+    /// `weights` is the weight of a hidden value's price ([`Steps`]): one number for all values, or one for each
     /// column of a map `[D][W]`. [`Relu`](Self::Relu) has no prices and reads none.
     #[inline(always)]
     pub fn backward<R: Real>(self, y: &[R], d_y: &mut [R], weights: &[R]) {
