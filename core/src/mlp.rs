@@ -123,7 +123,8 @@ pub fn activate<R: Real, K: Kernels<R>, const L: usize>(
 
 /// Turns the gradient of hidden values into the gradient of the layer's sums, in place, for each example of `batch`.
 ///
-/// `hidden` is the output of [`activate`], and `d_hidden` its gradient; both are `[E][H]`.
+/// `hidden` is the output of [`activate`], and `d_hidden` its gradient; both are `[E][H]`. [`Activation::Stepped`] adds the
+/// price of the hidden values.
 pub fn activate_backward<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     activation: Activation,
@@ -232,7 +233,7 @@ pub fn symbol_at<const L: usize>(position: usize) -> impl Fn(&Example<L>) -> Opt
     move |example| example.shown().get(position).copied().flatten()
 }
 
-/// The row of b that an example reads: its length minus 1.
+/// The row of b, the table of text lengths, that an example reads: its length minus 1, or `None` for an empty text.
 pub fn row_of_length<const L: usize>(example: &Example<L>) -> Option<u8> {
     u8::try_from(example.length().checked_sub(1)?).ok()
 }
