@@ -112,8 +112,8 @@ fn output_forward<R: Real, W: Stored<R>, K: Kernels<R>, const V: usize, const D:
 impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>
     Convolution<L, V, D, N, T>
 {
-    /// Length of the record of one layer: the map a, which backward turns into transposed blocks, and for each tap j a map
-    /// of d\[l − j + r\], the shifted gradient of the layer's output.
+    /// Length of the record of one layer: the map a, and for each tap j a map of d\[l − j + r\], the shifted gradient of the
+    /// layer's output. Backward turns a into transposed blocks.
     const LAYER: usize = (1 + T) * D * L;
     const LAYERS: usize = N * Self::LAYER;
     const REST: usize = 3 * D * L + V * L;

@@ -218,7 +218,7 @@ pub struct Shape {
 /// - The examples of a batch are split into *shards*, each from a [`boundary`](Self::boundary) on.
 ///   [`forward_backward`](Self::forward_backward) fills the records of a shard.
 /// - The parameters are split into the parts of their tensors. [`gradient`](Self::gradient) adds each shard's contribution
-///   to a part, in the order of the shards, so that a sum runs over the whole batch in its order.
+///   to a part. Shards are added in order, so that a sum runs over the whole batch in its order.
 ///
 /// Both phases are generic over [`Real`], so that derivatives are checked in `f64`, and over the compute [`Kernels`].
 pub trait Model<const L: usize, const V: usize>: Sized {

@@ -1,4 +1,4 @@
-//! Affine maps: the lookup layer, which reads symbols, and the dense layer, which writes scores.
+//! Affine maps: the lookup layer reads symbols, and the dense layer writes scores.
 //!
 //! | letter | meaning |
 //! |---|---|

@@ -97,7 +97,7 @@ impl<'a, const L: usize> Pack<'a, L> {
         self.examples
     }
 
-    /// W: the number of columns to compute, which is [`length`](Self::length) rounded up to whole registers.
+    /// W: the number of columns to compute: those that hold a symbol, rounded up to whole registers, at most L.
     pub fn width(&self) -> usize {
         width_of(self.length(), L)
     }

@@ -42,7 +42,7 @@ const NARROW_ROWS: usize = 9;
 /// A second height of such tiles: every row count from 56 on is a sum of nines and eights.
 const FEW_NARROW_ROWS: usize = 8;
 
-/// How a finished sum is stored in its output element y.
+/// Operation that stores a finished sum in its output element y.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Store {
     /// y = sum.

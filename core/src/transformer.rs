@@ -367,9 +367,9 @@ impl<
         blocks: N,
         heads: A,
     };
-    /// The 2·N matrices that add to x start with 2·N times their fan-in. So x ends with about the variance of one sum. E
-    /// starts with fan-in 4, P and Q with 24: at first symbols count more than positions. These were chosen by the score
-    /// after 2,500 steps.
+    /// The 2·N matrices that add to x start with 2·N times their fan-in, so that all additions together have about the
+    /// variance of one. E starts with fan-in 4, P and Q with 24, so that symbols count more than positions at first. All were
+    /// chosen by the score after 2,500 steps.
     const TENSORS: &'static [Tensor] = &[
         Tensor { name: "token", dimensions: &[V, D], parts: V, start: Uniform(4) },
         Tensor { name: "position", dimensions: &[L, D], parts: 1, start: Uniform(24) },
