@@ -56,7 +56,7 @@ impl Heads {
 /// Computes attention of every head from `inputs`: its queries, keys and values, in this order.
 ///
 /// Writes y_fj = Σ_i v_fi·p_ij to `y`, and the shares p_ij = e^s_ij / Σ_i' e^s_i'j to `share`, with s_ij = Σ_f k_fi·q_fj/√K.
-/// Each input and `y` are `[A][K][W]`, and `share[i][j]` of each head is p_ij, `[A][W][W]`.
+/// With A heads, each input and `y` are `[A][K][W]`, and `share[i][j]` of each head is p_ij, `[A][W][W]`.
 ///
 /// `texts` has the number of the text for each column; the columns of one text are adjacent. Attention stays within a text.
 /// Columns past the end of `texts` belong to none; their shares and results are 0.

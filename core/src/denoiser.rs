@@ -120,7 +120,7 @@ impl<const L: usize> Example<L> {
         self.weight(position) != 0.0
     }
 
-    /// The weight of the price of a hidden value, for training for integers.
+    /// The weight of a hidden value's [price](crate::steps::Steps::price) in the loss, for training for integers.
     ///
     /// The k positions of weight above 0 read each hidden value. The result is the mean weight of the n positions times
     /// 2·k/(n + 1), a factor that averages 1 over k = 1 … n.
@@ -146,8 +146,8 @@ impl<const L: usize> Example<L> {
 pub struct Answers<'a> {
     /// Size of the alphabet. Symbols from this number on are outside and get probability 0.
     pub symbols: usize,
-    /// A distribution t over the symbols for each position of each example, `[E][L][V]`; empty if the clean symbols are the
-    /// answers.
+    /// A distribution t over the symbols for each position of each example, `[E][L][V]` for E examples; empty if the clean
+    /// symbols are the answers.
     ///
     /// Only scored positions are read. [`softmax`](crate::softmax) has the loss.
     pub soft: &'a [f32],

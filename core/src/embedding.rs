@@ -37,8 +37,8 @@ impl<'a, W> Embedding<'a, W> {
 /// Writes x\[`first` + l\] = P\[l\] + Q\[n − 1 − l\] + E\[x_l\] for each position l of the n `symbols`; a masked one has no
 /// E.
 ///
-/// `x` is `[D][W]`, with `width` = W ≥ `first` + n. Other columns keep their values. A symbol outside the table is read as
-/// MASK; the sampler and the loaders admit none.
+/// `x` is `[D][W]`: D features of W = `width` ≥ `first` + n columns. Other columns keep their values. A symbol outside the
+/// table is read as MASK; the sampler and the loaders admit none.
 #[inline(always)]
 pub fn embed<R: Real, W: Stored<R>>(
     tables: Embedding<W>,

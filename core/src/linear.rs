@@ -11,7 +11,8 @@
 //! ∂loss/∂b_v = ∂loss/∂y_v.
 //!
 //! **Lookup** is the dense map of a one-hot input: y = b + Σ_l table\[l\]\[symbol_l\]. A masked position is all zeros and
-//! adds nothing. The bias b is a table of one row, which every example reads, so its gradient is that of a lookup.
+//! adds nothing: its row is part of the bias. The bias b is a table of one row, which every example reads, so its gradient
+//! is that of a lookup.
 //!
 //! **Order of sums**, equal for every vector width and thread count:
 //! - a dot product keeps [`LANES`] partial sums. Element i goes to lane i mod 8, in ascending order. The lanes are added by
@@ -144,8 +145,8 @@ fn lanes_of_dots<R: Real, W: Stored<R>, const N: usize>(
 
 /// Computes a dense map of each row e of `rows`: y_ev = b_v + Σ_i w_vi·x_ei for every output v.
 ///
-/// `weight` is `[O][I]`, `bias` `[O]`, `x` `[E][I]` and `y` `[E][O]`. Only the given rows of `x` and `y` are read and
-/// written.
+/// With O outputs, I inputs and E rows, `weight` is `[O][I]`, `bias` `[O]`, `x` `[E][I]` and `y` `[E][O]`. Only the given
+/// rows of `x` and `y` are read and written.
 #[inline(always)]
 pub fn linear_forward<R: Real, W: Stored<R>>(weight: &[W], bias: &[W], rows: &[usize], x: &[R], y: &mut [R]) {
     let (outputs, inputs) = (bias.len(), weight.len().checked_div(bias.len()).unwrap_or(0));
@@ -164,7 +165,8 @@ pub fn linear_forward<R: Real, W: Stored<R>>(weight: &[W], bias: &[W], rows: &[u
 
 /// Adds the gradient of a dense map's inputs, for each row e of `rows`: d_x_ei += Σ_v d_y_ev·w_vi, v ascending.
 ///
-/// `weight` is `[O][I]`, `d_y` `[E][O]` and `d_x` `[E][I]`, with `inputs` = I. Forward was `y_ev = b_v + Σ_i w_vi·x_ei`.
+/// With O outputs, I = `inputs` inputs and E rows, `weight` is `[O][I]`, `d_y` `[E][O]` and `d_x` `[E][I]`. Forward was
+/// `y_ev = b_v + Σ_i w_vi·x_ei`.
 #[inline(always)]
 pub fn linear_backward_input<R: Real>(weight: &[R], rows: &[usize], d_y: &[R], d_x: &mut [R], inputs: usize) {
     // Inputs whose sums stay in registers while v runs.
@@ -188,8 +190,8 @@ pub fn linear_backward_input<R: Real>(weight: &[R], rows: &[usize], d_y: &[R], d
 
 /// Adds the gradient of a dense map's weights: d_w_vi += Σ_e d_y_ev·x_ei over the `rows` e, in their order.
 ///
-/// `x` is `[E][I]` and `d_weight` `[O][I]`, with `inputs` = I. Rows of `d_y` begin `stride` ≥ O numbers apart. Forward was
-/// `y_ev = b_v + Σ_i w_vi·x_ei`.
+/// With O outputs, I = `inputs` inputs and E rows, `x` is `[E][I]` and `d_weight` `[O][I]`. Rows of `d_y` begin `stride` ≥ O
+/// numbers apart. Forward was `y_ev = b_v + Σ_i w_vi·x_ei`.
 #[inline(always)]
 pub fn linear_backward_weight<R: Real>(
     rows: &[usize],
@@ -338,8 +340,8 @@ pub fn lookup_forward<R: Real, W: Stored<R>>(rows: &[&[W]], y: &mut [R]) {
 /// Adds the gradient of a lookup layer's table at one position: d_table\[symbol\] += d_y_e for each (e, symbol) of `shown`,
 /// in their order.
 ///
-/// `d_y` is `[E][H]` and `d_table` `[V][H]`, with `width` = H. Forward was `y_e = b + Σ_l table[l][symbol_l]`, and `d_table`
-/// belongs to one l.
+/// With E examples, V symbols and H = `width`, `d_y` is `[E][H]` and `d_table` `[V][H]`. Forward was `y_e = b + Σ_l
+/// table[l][symbol_l]`, and `d_table` belongs to one l.
 #[inline(always)]
 pub fn lookup_backward<R: Real>(shown: &[(usize, u8)], d_y: &[R], d_table: &mut [R], width: usize) {
     for (row, symbol) in shown {

@@ -61,8 +61,8 @@ impl<W: Stored<f32>, const L: usize, const V: usize, const H: usize> MlpView<'_,
 /// With `lengths`, b, each example's sums start from the row of its length; without, from the content of `hidden`. `tables`
 /// has positions l with their tables E_l. For each of them, the row of the symbol shown at l is added.
 ///
-/// `hidden` is `[E][H]`, `lengths` `[L][H]`, and a table `[V][H]`. Positions ascend, also over several calls; the first call
-/// gives `lengths`.
+/// With E examples and H hidden units, `hidden` is `[E][H]`, `lengths` `[L][H]`, and a table `[V][H]`. Positions ascend,
+/// also over several calls; the first call gives `lengths`.
 pub fn look_up<'a, R: Real + 'a, K: Kernels<R>, const L: usize>(
     kernels: K,
     lengths: Option<&[R]>,
@@ -104,7 +104,7 @@ pub(crate) fn look_up_text<'a, R: Real, W: Stored<R> + 'a, K: Kernels<R>, const 
 
 /// Turns the sums of a hidden layer into its hidden values, in place: the activation, then each example's dropout.
 ///
-/// `layer` is the number of the layer for dropout. `hidden` is `[E][H]`.
+/// `layer` is the number of the layer for dropout. `hidden` is `[E][H]`: examples, hidden units.
 pub fn activate<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     activation: Activation,
@@ -123,8 +123,8 @@ pub fn activate<R: Real, K: Kernels<R>, const L: usize>(
 
 /// Turns the gradient of hidden values into the gradient of the layer's sums, in place, for each example of `batch`.
 ///
-/// `hidden` is the output of [`activate`], and `d_hidden` its gradient; both are `[E][H]`. [`Activation::Stepped`] adds the
-/// price of the hidden values.
+/// `hidden` is the output of [`activate`], and `d_hidden` its gradient; both are `[E][H]`: examples, hidden units.
+/// [`Activation::Stepped`] adds the price of the hidden values.
 pub fn activate_backward<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     activation: Activation,
@@ -145,8 +145,8 @@ pub fn activate_backward<R: Real, K: Kernels<R>, const L: usize>(
 /// Computes the logits z = c_l + U_l·h at the position l = `position`, with loss and gradient, for each example scored
 /// there.
 ///
-/// The layer is (U_l, c_l), `[V][H]` and `[V]`; `hidden` is `[E][H]`. `d_logits`, `[E][V]`, receives ∂loss/∂z. The loss by
-/// `answers`, in nats, is added to `losses`, `[E]`.
+/// With V symbols, H hidden units and E examples, the layer is (U_l, c_l), `[V][H]` and `[V]`, and `hidden` is `[E][H]`.
+/// `d_logits`, `[E][V]`, receives ∂loss/∂z. The loss by `answers`, in nats, is added to `losses`, `[E]`.
 #[expect(clippy::too_many_arguments, reason = "what computes, a layer, what it reads, what it writes")]
 pub fn output_forward<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
@@ -175,7 +175,8 @@ pub fn output_forward<R: Real, K: Kernels<R>, const L: usize>(
 
 /// Adds the gradient of the hidden layer from the logits at the position l = `position`: d_h += U_lᵀ·d_z.
 ///
-/// `weight` is U_l, `[V][H]`; `d_logits` is `[E][V]`, the output of [`output_forward`]; `d_hidden` is `[E][H]`.
+/// With V symbols, H hidden units and E examples, `weight` is U_l, `[V][H]`, `d_logits` the output of [`output_forward`],
+/// `[E][V]`, and `d_hidden` `[E][H]`.
 pub fn output_backward<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     position: usize,
@@ -192,7 +193,8 @@ pub fn output_backward<R: Real, K: Kernels<R>, const L: usize>(
 
 /// Adds the gradient of the output weights at the position l = `position`: d_U_l += Σ d_z·hᵀ over the batch, in its order.
 ///
-/// `hidden` is `[E][H]`; `d_logits` is `[E][V]`, the output of [`output_forward`]; `d_weight` is `[V][H]`.
+/// With V symbols, H hidden units and E examples, `hidden` is `[E][H]`, `d_logits` the output of [`output_forward`],
+/// `[E][V]`, and `d_weight` `[V][H]`.
 pub fn output_weight_gradient<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     position: usize,
@@ -210,8 +212,9 @@ pub fn output_weight_gradient<R: Real, K: Kernels<R>, const L: usize>(
 
 /// Adds the gradient of a table's rows: d_table\[r\] += Σ d_h over the examples for which `row` returns r, in their order.
 ///
-/// `d_hidden` is `[E][H]` and `d_table` `[R][H]`. For the tables of [`look_up`], `row` is [`symbol_at`] or
-/// [`row_of_length`]. For the bias c_l of [`output_forward`], a table of one row, `row` is [`scored_at`].
+/// With E examples, R rows and H hidden units, `d_hidden` is `[E][H]` and `d_table` `[R][H]`. For the tables of [`look_up`],
+/// `row` is [`symbol_at`] or [`row_of_length`]. For the bias c_l of [`output_forward`], a table of one row, `row` is
+/// [`scored_at`].
 pub fn rows_gradient<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     batch: &[Example<L>],

@@ -170,14 +170,15 @@ impl<'a, const L: usize> Pack<'a, L> {
         }
     }
 
-    /// Turns the gradient of dropout's output into the gradient of its input, in place.
+    /// Turns the gradient of the output of the pack's dropout, if any, into the gradient of its input, in place.
     pub(crate) fn dropout_backward<R: Real, K: Kernels<R>>(&self, kernels: K, d_y: &mut [R]) {
         if let Some(dropout) = self.dropout() {
             kernels.dropout_backward(dropout, d_y);
         }
     }
 
-    /// Writes the features of each column's symbol and position to `x`, `[D][W]`: see [`embed`](crate::embedding::embed).
+    /// Writes the features of each column's symbol and position to `x`, `[D][W]` for D features and W columns: see
+    /// [`embed`](crate::embedding::embed).
     ///
     /// Columns that hold no symbol become 0.
     pub fn embed<R: Real, K: Kernels<R>>(&self, kernels: K, tables: Embedding<R>, x: &mut [R]) {
@@ -216,7 +217,8 @@ impl<'a, const L: usize> Pack<'a, L> {
         kernels.lookup_backward(&rows, d, out, features);
     }
 
-    /// Turns the logits `z`, `[V][W]`, into their gradients, and writes each example's loss to `losses`, in nats.
+    /// Turns the logits `z`, `[V][W]` for V symbols and W columns, into their gradients, and writes each example's loss to
+    /// `losses`, in nats.
     ///
     /// `answers` is the part of the answers that belongs to the pack.
     pub fn cross_entropy<R: Real, K: Kernels<R>>(

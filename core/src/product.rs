@@ -94,7 +94,7 @@ pub const fn width_of(length: usize, most: usize) -> usize {
 
 /// Computes the product W·X: y_ol = Σ_i w_oi·x_il, i ascending, stored as `store` says.
 ///
-/// `w` is `[O][I]`, `x` `[I][L]` and `y` `[O][L]`, with `width` = L.
+/// With O outputs, I inputs and L = `width` positions, `w` is `[O][I]`, `x` `[I][L]` and `y` `[O][L]`.
 #[inline(always)]
 pub fn product<R: Real, W: Stored<R>>(w: &[W], x: &[R], y: &mut [R], width: usize, store: Store) {
     let outputs = y.len().checked_div(width).unwrap_or(0);
@@ -109,7 +109,7 @@ pub fn product<R: Real, W: Stored<R>>(w: &[W], x: &[R], y: &mut [R], width: usiz
 
 /// Computes the transposed product Wᵀ·X: y_il = Σ_o w_oi·x_ol, o ascending, stored as `store` says.
 ///
-/// `w` is `[O][I]`, `x` `[O][L]` and `y` `[I][L]`, with `width` = L.
+/// With L = `width` positions, `w` is `[O][I]`, `x` `[O][L]` and `y` `[I][L]`.
 #[inline(always)]
 pub fn product_transposed<R: Real, W: Stored<R>>(w: &[W], x: &[R], y: &mut [R], width: usize, store: Store) {
     let inputs = y.len().checked_div(width).unwrap_or(0);
@@ -244,9 +244,9 @@ fn store_tile<R: Real, const N: usize, const WIDTH: usize>(
 
 /// Adds the gradient of a product's weights: d_w_oi += Σ_l d_y_ol·x_il over the `positions` l, which ascend.
 ///
-/// `d_y` is `[O][L]` and `d_w` `[O][I]`, with `width` = L. `x` is `[I][L]` in the transposed blocks of [`transpose_blocks`].
-/// Forward was `y_ol = Σ_i w_oi·x_il`. For the transposed product `y_il = Σ_o w_oi·x_ol`, pass x as `d_y`, and ∂loss/∂y as
-/// `x` in transposed blocks.
+/// With L = `width` positions, `d_y` is `[O][L]` and `d_w` `[O][I]`. `x` is `[I][L]` in the transposed blocks of
+/// [`transpose_blocks`]. Forward was `y_ol = Σ_i w_oi·x_il`. For the transposed product `y_il = Σ_o w_oi·x_ol`, pass x as
+/// `d_y`, and ∂loss/∂y as `x` in transposed blocks.
 ///
 /// `positions` may omit an l if all d_y_ol or all x_il are 0: its terms are ±0, which change no sum that starts at 0.
 #[inline(always)]
@@ -312,7 +312,7 @@ fn weight_tile<R: Real, const N: usize, const S: usize>(
 /// outermost.
 ///
 /// The features that fill no block are copied as they are: in a block of one feature, both orders are equal. `x` and `y` are
-/// `[I][L]`, with `width` = L.
+/// `[I][L]`: I features of L = `width` positions.
 #[inline(always)]
 pub fn transpose_blocks<R: Real>(x: &[R], y: &mut [R], width: usize) {
     let features = x.len().checked_div(width).unwrap_or(0);
@@ -396,8 +396,9 @@ pub(crate) fn transpose_square<R: Real>(x: &mut [R], width: usize) {
 
 /// Shifts every feature by `tap` − `radius` positions within each text: y\[d\]\[l\] = x\[d\]\[l + `tap` − `radius`\].
 ///
-/// y is 0 if the two positions are not in one text. `x` and `y` are `[D][W]`, with `width` = W. `texts` has the number of
-/// the text for each position; the positions of one text are adjacent. Positions past the end of `texts` belong to none.
+/// y is 0 if the two positions are not in one text. `x` and `y` are `[D][W]`: D features of W = `width` positions. `texts`
+/// has the number of the text for each position; the positions of one text are adjacent. Positions past the end of `texts`
+/// belong to none.
 #[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
 pub fn shift<R: Real>(x: &[R], (tap, radius): (usize, usize), y: &mut [R], width: usize, texts: &[u8]) {
@@ -428,7 +429,7 @@ pub fn shift<R: Real>(x: &[R], (tap, radius): (usize, usize), y: &mut [R], width
     });
 }
 
-/// Adds a bias to every position: x_dl += b_d. `x` is `[D][L]`, with `width` = L.
+/// Adds a bias to every position: x_dl += b_d. `x` is `[D][L]`: D features of L = `width` positions.
 #[inline(always)]
 pub fn add_bias<R: Real, W: Stored<R>>(bias: &[W], x: &mut [R], width: usize) {
     for (d, x) in x.chunks_exact_mut(width.max(1)).enumerate() {
@@ -441,7 +442,7 @@ pub fn add_bias<R: Real, W: Stored<R>>(bias: &[W], x: &mut [R], width: usize) {
     }
 }
 
-/// Adds the gradient of a bias: d_b_d += Σ_l d_x_dl, l ascending. `d_x` is `[D][L]`, with `width` = L.
+/// Adds the gradient of a bias: d_b_d += Σ_l d_x_dl, l ascending. `d_x` is `[D][L]`: D features of L = `width` positions.
 ///
 /// Forward was `x_dl += b_d`.
 #[inline(always)]

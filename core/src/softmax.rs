@@ -131,7 +131,8 @@ pub struct Target<'a> {
 /// Adds the [`cross_entropy`] of each target's row of `z` to that row's entry of `losses`, in nats, and turns these rows
 /// into their gradients.
 ///
-/// `z` is `[E][V]` and `losses` `[E]`, with `outputs` = V. Only the first `symbols` logits of a row take part.
+/// With E rows of V = `outputs` logits, `z` is `[E][V]` and `losses` `[E]`. Only the first `symbols` logits of a row take
+/// part.
 #[inline(always)]
 pub fn cross_entropy_of_rows<R: Real>(
     targets: &[Target],

@@ -8,8 +8,8 @@ pub(crate) const MOST_SYMBOLS: usize = 256;
 
 /// Turns the logits of every position into their gradients, and writes its [`cross_entropy`] to `losses`, in nats.
 ///
-/// Gradients and loss are 0 at a position of weight 0. `z` is `[V][W]`; `answers`, `weights` and `losses` are `[W]`. Only
-/// the first `symbols` logits of a position take part.
+/// Gradients and loss are 0 at a position of weight 0. `z` is `[V][W]`: V logits of W columns. `answers`, `weights` and
+/// `losses` are `[W]`. Only the first `symbols` logits of a position take part.
 #[expect(clippy::indexing_slicing, reason = "training; position < L, symbols ≤ V ≤ 256")]
 #[inline(always)]
 pub fn cross_entropy_of_positions<R: Real>(
