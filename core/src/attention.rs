@@ -31,7 +31,7 @@ use crate::tensor::{block, block_mut};
 pub struct Heads {
     /// K: features of each head.
     pub features: usize,
-    /// W: columns of the map of positions.
+    /// W: number of positions computed, which is the number of columns of a map.
     pub positions: usize,
 }
 

@@ -37,7 +37,7 @@ use crate::tensor::{Flat, Start, Tensor, block, hypercube, matrix, vector};
 #[derive(Clone, Copy, Debug)]
 pub struct Convolution<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>;
 
-/// Parameters of a [`Convolution`], as references to arrays of any storage.
+/// References to the parameters of a [`Convolution`], in memory or in a model file.
 #[derive(Clone, Copy, Debug)]
 pub struct ConvolutionView<
     'a,
@@ -48,11 +48,11 @@ pub struct ConvolutionView<
     const N: usize,
     const T: usize,
 > {
-    /// E: features of each symbol.
+    /// E: embedding of each symbol.
     pub token: &'a [[W; D]; V],
-    /// P: features of each position.
+    /// P: embedding of each position.
     pub position: &'a [[W; D]; L],
-    /// Q: features of each position, counted from the end of the text.
+    /// Q: embedding of each position, counted from the end of the text.
     pub from_end: &'a [[W; D]; L],
     /// W: matrix of each layer and tap.
     pub weight: &'a [[[[W; D]; D]; T]; N],

@@ -40,7 +40,7 @@ impl Dropout {
         R::of(256.0) / R::of(f64::from(256_u16.saturating_sub(u16::from(self.rate))))
     }
 
-    /// Applies dropout to the values of layer number `layer`, in place: y = x·s/(1 − p).
+    /// Applies dropout to the values of layer number `layer`, in place: y = x·s/(1 − p), with s 0 at probability p, else 1.
     #[expect(clippy::indexing_slicing, reason = "a training kernel; x is at most DRAWS·8 long")]
     #[inline(always)]
     pub fn forward<R: Real>(self, layer: usize, x: &mut [R]) {
@@ -59,10 +59,10 @@ impl Dropout {
         }
     }
 
-    /// Turns ∂loss/∂y into ∂loss/∂x, in place, where `d_y` is already 0 wherever s is 0: d_x = d_y/(1 − p).
+    /// Turns ∂loss/∂y into ∂loss/∂x, in place: d_x = d_y/(1 − p). `d_y` must already be 0 where dropout set y to 0.
     ///
-    /// Forward was `y = x·s/(1 − p)` of the output x of an activation. Call the activation's backward pass first, with y in
-    /// place of x. It must give 0 where y = 0, and must not depend on the size of y elsewhere.
+    /// Forward was `y = x·s/(1 − p)` of the output x of an activation, with s 0 or 1. Call the activation's backward pass
+    /// first, with y in place of x. It must give 0 where y = 0, and must not depend on the size of y elsewhere.
     /// [`Relu`](crate::activation::Activation::Relu) does so. [`Stepped`](crate::activation::Activation::Stepped) does not:
     /// its gradient depends on whether y is at its upper end.
     #[inline(always)]

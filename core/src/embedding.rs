@@ -14,11 +14,11 @@ use crate::tensor::block;
 /// Embedding tables, flat: V symbols, L positions, D features.
 #[derive(Clone, Copy, Debug)]
 pub struct Embedding<'a, W> {
-    /// E, `[V][D]`: features of each symbol.
+    /// E, `[V][D]`: embedding of each symbol.
     pub token: &'a [W],
-    /// P, `[L][D]`: features of each position, counted from the start.
+    /// P, `[L][D]`: embedding of each position, counted from the start of the text.
     pub position: &'a [W],
-    /// Q, `[L][D]`: features of each position, counted from the end.
+    /// Q, `[L][D]`: embedding of each position, counted from the end of the text.
     pub from_end: &'a [W],
 }
 

@@ -33,7 +33,7 @@ fn gelu<R: Real>(x: R) -> (R, R) {
     (y, s + y * (R::ONE - s) * rest)
 }
 
-/// Replaces each x_i by its GELU, in place.
+/// Replaces each x by its GELU, in place: y = x·σ(2u) with u = √(2/π)·(x + 0.044715·x³) and σ(z) = 1/(1 + e^−z).
 #[inline(always)]
 pub fn gelu_forward<R: Real>(x: &mut [R]) {
     for x in x {
@@ -41,7 +41,7 @@ pub fn gelu_forward<R: Real>(x: &mut [R]) {
     }
 }
 
-/// Replaces each x_i by its GELU y_i, in place, and writes ∂y_i/∂x_i to `slope`.
+/// Replaces each x_i by its GELU y_i ([`gelu_forward`]), in place, and writes ∂y_i/∂x_i to `slope`.
 ///
 /// Backward is then d_x_i = d_y_i·slope_i.
 #[expect(clippy::indexing_slicing, reason = "i is below both lengths")]

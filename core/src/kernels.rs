@@ -61,7 +61,7 @@ kernels! {
     ), (), ()
 }
 
-/// Kernels as written, compiled for the program's own target.
+/// Implementation of [`Kernels`] by the loops as written, compiled for the program's target.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Plain;
 

@@ -26,7 +26,7 @@ use crate::tensor::{Flat, Start, Tensor, block, cube, matrix};
 #[derive(Clone, Copy, Debug)]
 pub struct Mlp<const L: usize, const V: usize, const H: usize>;
 
-/// Parameters of an [`Mlp`], as references to arrays of any storage.
+/// References to the parameters of an [`Mlp`], in memory or in a model file.
 #[derive(Clone, Copy, Debug)]
 pub struct MlpView<'a, T, const L: usize, const V: usize, const H: usize> {
     /// E: row added to the hidden layer's sums for each symbol at each position.

@@ -28,7 +28,7 @@ use crate::tensor::{Flat, Start, Tensor, cube, matrix, vector};
 #[derive(Clone, Copy, Debug)]
 pub struct Residual<const L: usize, const V: usize, const H: usize>;
 
-/// Parameters of a [`Residual`], as references to arrays of any storage.
+/// References to the parameters of a [`Residual`], in memory or in a model file.
 #[derive(Clone, Copy, Debug)]
 pub struct ResidualView<'a, T, const L: usize, const V: usize, const H: usize> {
     /// E, b, U and c: the tables of the first hidden layer, and the output layers that read the sum of both hidden layers.

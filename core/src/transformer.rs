@@ -55,27 +55,27 @@ pub struct Transformer<
     const T: usize = 1,
 >;
 
-/// Parameters of a [`Transformer`], as references to arrays of any storage.
+/// References to the parameters of a [`Transformer`], in memory or in a model file.
 #[derive(Clone, Copy, Debug)]
 pub struct TransformerView<'a, T, const L: usize, const V: usize, const D: usize, const N: usize> {
-    /// E: features of each symbol.
+    /// E: embedding of each symbol.
     pub token: &'a [[T; D]; V],
-    /// P: features of each position.
+    /// P: embedding of each position.
     pub position: &'a [[T; D]; L],
-    /// Q: features of each position, counted from the end of the text.
+    /// Q: embedding of each position, counted from the end of the text.
     pub from_end: &'a [[T; D]; L],
     /// Gain of the normalisation before each block's attention.
     pub attention_gain: &'a [[T; D]; N],
     /// W_q, W_k and W_v of each block: the matrices of queries, keys and values.
     pub query_key_value: &'a [[[[T; D]; D]; 3]; N],
-    /// W_o of each block: a row for each feature of the heads, added to x.
+    /// W_o of each block: weights from the heads' output, a row for each of its features, to x.
     pub attention_output: &'a [[[T; D]; D]; N],
     /// Gain of the normalisation before each block's hidden units.
     pub mlp_gain: &'a [[T; D]; N],
     /// W_up of each block, `[N][G][T]` matrices: weights from the normalised x to each group of D hidden units, for each
     /// tap.
     pub up: &'a [[[T; D]; D]],
-    /// W_down of each block, `[N][G]` matrices: a row for each hidden unit, added to x.
+    /// W_down of each block, `[N][G]` matrices: weights from the hidden units, a row for each, to x.
     pub down: &'a [[[T; D]; D]],
     /// Gain of the normalisation before the logits.
     pub final_gain: &'a [T; D],
@@ -368,8 +368,8 @@ impl<
         heads: A,
     };
     /// The 2·N matrices that add to x start with 2·N times their fan-in, so that all additions together have about the
-    /// variance of one. E starts with fan-in 4, P and Q with 24, so that symbols count more than positions at first. All were
-    /// chosen by the score after 2,500 steps.
+    /// variance of one. E starts with fan-in 4, P and Q with 24, so that symbols count more than positions at first. All
+    /// were chosen by the score after 2,500 steps.
     const TENSORS: &'static [Tensor] = &[
         Tensor { name: "token", dimensions: &[V, D], parts: V, start: Uniform(4) },
         Tensor { name: "position", dimensions: &[L, D], parts: 1, start: Uniform(24) },
