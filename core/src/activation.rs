@@ -1,7 +1,7 @@
-//! The rectified linear unit, element by element: y = max(x, 0).
+//! The rectified linear unit (ReLU), element by element: y = max(x, 0).
 //!
-//! ∂y/∂x is 1 where x > 0 and 0 elsewhere; at x = 0 the derivative is taken as 0, and −0 and NaN give 0. Networks that are trained
-//! for integers have [steps](crate::steps) in its place.
+//! ∂y/∂x is 1 where x > 0 and 0 elsewhere. The derivative at x = 0 is defined as 0. −0 and NaN give 0. Networks trained for
+//! integers use [steps](crate::steps) instead.
 //!
 //! Source: V. Nair and G. Hinton, "Rectified Linear Units Improve Restricted Boltzmann Machines", ICML 2010.
 
@@ -9,17 +9,17 @@ use crate::linear::LANES;
 use crate::math::Real;
 use crate::steps::{Steps, hold, stepped_backward, stepped_forward};
 
-/// What follows the sums of a hidden layer.
+/// Activation of a hidden layer: the function applied to its sums.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Activation {
-    /// max(0, x).
+    /// y = max(0, x).
     Relu,
-    /// max(0, x) as hidden values in integers hold it, for training.
+    /// y = max(0, x), rounded and limited to the steps of an integer hidden layer, for training.
     Stepped(Steps),
 }
 
 impl Activation {
-    /// y of each x, in place.
+    /// Replaces each x by its activation y, in place.
     #[inline(always)]
     pub fn forward<R: Real>(self, x: &mut [R]) {
         match self {
@@ -28,8 +28,10 @@ impl Activation {
         }
     }
 
-    /// d_x of each d_y, in place, from the y that [`forward`](Self::forward) left; `weights` is what hidden values count, of
-    /// each column of a map `[D][W]`, or one for all.
+    /// Turns ∂loss/∂y into ∂loss/∂x, in place. `y` is the output of [`forward`](Self::forward).
+    ///
+    /// `weights` is the weight of a hidden value's price ([`Steps`]): one number for all values, or one for each
+    /// column of a map `[D][W]`. [`Relu`](Self::Relu) has no prices and reads none.
     #[inline(always)]
     pub fn backward<R: Real>(self, y: &[R], d_y: &mut [R], weights: &[R]) {
         match (self, weights) {
@@ -39,8 +41,10 @@ impl Activation {
         }
     }
 
-    /// What a residual stream holds of x, in place: all of it with [`Relu`](Self::Relu), and with
-    /// [`Stepped`](Self::Stepped) the nearest step of a stream in integers. Backward, it counts as the identity.
+    /// Rounds a residual stream x to what the network's number format holds, in place.
+    ///
+    /// [`Relu`](Self::Relu) keeps x as it is. [`Stepped`](Self::Stepped) rounds to the nearest step of an integer stream.
+    /// Backward treats the rounding as the identity.
     #[inline(always)]
     pub fn hold<R: Real>(self, x: &mut [R]) {
         match self {
@@ -50,7 +54,7 @@ impl Activation {
     }
 }
 
-/// x_i = max(x_i, 0), in place.
+/// Replaces each x_i by max(x_i, 0), in place.
 #[inline(always)]
 pub fn relu_forward<R: Real>(x: &mut [R]) {
     for x in x {
@@ -58,7 +62,9 @@ pub fn relu_forward<R: Real>(x: &mut [R]) {
     }
 }
 
-/// d_x_i = d_y_i where y_i > 0, else 0, in place. Forward was `y_i = max(x_i, 0)`: y_i > 0 exactly where x_i > 0.
+/// Turns ∂loss/∂y into ∂loss/∂x, in place: d_x_i = d_y_i where y_i > 0, else 0.
+///
+/// Forward was `y_i = max(x_i, 0)`, so y_i > 0 exactly where x_i > 0.
 #[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
 #[inline(always)]
 pub fn relu_backward<R: Real>(y: &[R], d_y: &mut [R]) {

@@ -1,20 +1,21 @@
 //! Attention in heads: every position reads from all positions.
 //!
-//! With queries q, keys k and values v of one head, K features each: s_ij = Σ_f k_fi·q_fj/√K is how much position j asks for
-//! position i, p_ij = e^s_ij / Σ_i' e^s_i'j the share of its attention that it gives it, and y_fj = Σ_i v_fi·p_ij.
+//! With queries q, keys k and values v of one head, K features each: the score s_ij = Σ_f k_fi·q_fj/√K says how much
+//! position j asks for position i. The share p_ij = e^s_ij / Σ_i' e^s_i'j is the part of j's attention that i gets. The
+//! result is y_fj = Σ_i v_fi·p_ij.
 //!
 //! There is no causal mask: a masked position is predicted from both sides. Positions of several texts may lie side by side
-//! ([`pack`](crate::pack)): i runs over the keys of j's own text, and the shares of all others are 0.
+//! ([`pack`](crate::pack)). Then i runs over the keys of j's own text, and all other shares are 0.
 //!
-//! Backward, from the four lines above, last first:
+//! Backward, from the last formula to the first:
 //! - y = v·p: ∂loss/∂p_ij = Σ_f v_fi·∂loss/∂y_fj and ∂loss/∂v_fi = Σ_j ∂loss/∂y_fj·p_ij;
-//! - the softmax of each query j: ∂p_ij/∂s_i'j = p_ij·(\[i = i'\] − p_i'j), so
-//!   ∂loss/∂s_ij = p_ij·(∂loss/∂p_ij − m_j) with m_j = Σ_i p_ij·∂loss/∂p_ij;
+//! - the softmax of each query j: ∂p_ij/∂s_i'j = p_ij·(\[i = i'\] − p_i'j), so ∂loss/∂s_ij = p_ij·(∂loss/∂p_ij − m_j) with
+//!   m_j = Σ_i p_ij·∂loss/∂p_ij;
 //! - s = kᵀ·q/√K: ∂loss/∂q_fj = Σ_i k_fi·∂loss/∂s_ij/√K and ∂loss/∂k_fi = Σ_j q_fj·∂loss/∂s_ij/√K.
 //!
-//! Positions are the lanes: queries in s and p, `share[i][j]`. All sums are those of [`product`](crate::product) or
-//! run over the keys i in ascending order, one accumulator for each query. The largest score of each query is subtracted
-//! before its exponentials, which changes nothing in exact arithmetic and keeps them in 0 … 1.
+//! Positions are the lanes. In s and p these are the queries j: `share[i][j]`. A sum is one of [`product`](crate::product),
+//! or runs over the keys i in ascending order, with one accumulator for each query. The largest score of each query is
+//! subtracted before its exponentials. This changes nothing in exact arithmetic and keeps them in 0 … 1.
 //!
 //! Source: A. Vaswani et al., "Attention Is All You Need", NeurIPS 2017, equation 1.
 
@@ -25,22 +26,22 @@ use crate::math::Real;
 use crate::product::{Store, TILE, product, product_transposed, transpose_square};
 use crate::tensor::{block, block_mut};
 
-/// The sizes of attention.
+/// Sizes of multi-head attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heads {
     /// K: features of each head.
     pub features: usize,
-    /// W: positions that are computed.
+    /// W: number of positions computed, which is the number of columns of a map.
     pub positions: usize,
 }
 
 impl Heads {
-    /// The numbers of one head's queries, keys, values or results.
+    /// The number of elements of one head's queries, keys, values or results: K·W.
     const fn map(self) -> usize {
         self.features.saturating_mul(self.positions)
     }
 
-    /// The numbers of one head's shares.
+    /// The number of elements of one head's shares: W·W.
     const fn share(self) -> usize {
         self.positions.saturating_mul(self.positions)
     }
@@ -52,10 +53,13 @@ impl Heads {
     }
 }
 
-/// y_fj = Σ_i v_fi·p_ij, and the shares p in `share`, head by head.
+/// Computes attention of every head from `inputs`: its queries, keys and values, in this order.
 ///
-/// `query`, `key`, `value` and `y` are `[A][K][W]`, `share` is `[A][W][W]`. `texts` says of each position which text it belongs
-/// to, those of one text side by side, and is shorter where the last belong to none.
+/// Writes y_fj = Σ_i v_fi·p_ij to `y`, and the shares p_ij = e^s_ij / Σ_i' e^s_i'j to `share`, with s_ij = Σ_f k_fi·q_fj/√K.
+/// With A heads, each input and `y` are `[A][K][W]`, and `share[i][j]` of each head is p_ij, `[A][W][W]`.
+///
+/// `texts` has the number of the text for each column; the columns of one text are adjacent. Attention stays within a text.
+/// Columns past the end of `texts` belong to none; their shares and results are 0.
 #[inline(always)]
 pub fn attention_forward<R: Real>(
     heads: Heads,
@@ -85,7 +89,8 @@ pub fn attention_forward<R: Real>(
     }
 }
 
-/// x becomes x·a. A loop for each slice: over two slices in a chain, compilers multiply one number at a time.
+/// Multiplies x by a. Call once for each slice: compilers multiply one number at a time in a loop over a chain of two
+/// slices.
 #[inline(always)]
 fn multiply<R: Real>(x: &mut [R], a: R) {
     for x in x {
@@ -93,7 +98,8 @@ fn multiply<R: Real>(x: &mut [R], a: R) {
     }
 }
 
-/// x_ij becomes e^x_ij / Σ_i' e^x_i'j for the queries j of `text`, and 0 for the others; `x` is `[I][W]`, with `width` = W.
+/// Replaces x_ij by e^x_ij / Σ_i' e^x_i'j for the queries j of `text`, and by 0 for other queries. `x` is `[I][W]`, with
+/// `width` = W.
 #[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
 fn softmax_of_lanes<R: Real>(x: &mut [R], width: usize, text: Range<usize>) {
@@ -117,7 +123,7 @@ fn softmax_of_lanes<R: Real>(x: &mut [R], width: usize, text: Range<usize>) {
         for total in &mut total {
             *total = R::ONE / *total;
         }
-        // Apart from the division, which is then of whole registers.
+        // A loop of its own, so that the division above is one of whole registers.
         for lane in 0..N {
             if !text.contains(&first.wrapping_add(lane)) {
                 total[lane] = R::ZERO;
@@ -133,10 +139,12 @@ fn softmax_of_lanes<R: Real>(x: &mut [R], width: usize, text: Range<usize>) {
     });
 }
 
-/// Turns `query`, `key` and `value` into their gradients, head by head.
+/// Turns `inputs`, the queries, keys and values of every head, into their gradients, in place.
 ///
-/// `share` is what forward left, and `d_y` ∂loss/∂y; both are used up, and so is `d_share`, `[L][L]`, whatever it holds.
-/// Forward was `s_ij = Σ_f k_fi·q_fj/√K`, `p = softmax s`, `y_fj = Σ_i v_fi·p_ij`.
+/// `share` is the output of [`attention_forward`], and `d_y` is ∂loss/∂y. Both are scratch afterwards. `d_share`, `[W][W]`,
+/// is scratch: its content on entry does not matter.
+///
+/// Forward was `s_ij = Σ_f k_fi·q_fj/√K`, `p_ij = e^s_ij / Σ_i' e^s_i'j`, `y_fj = Σ_i v_fi·p_ij`.
 #[inline(always)]
 pub fn attention_backward<R: Real>(
     heads: Heads,
@@ -156,7 +164,7 @@ pub fn attention_backward<R: Real>(
         softmax_of_lanes_backward(share, d_share, width);
         transpose_square(share, width);
         product(d_y, share, value, width, Store::Set);
-        // From here on `d_y` holds ∂loss/∂q, and `d_share` is ∂loss/∂s.
+        // From here on `d_share` is ∂loss/∂s, and `d_y` receives ∂loss/∂q.
         product(key, d_share, d_y, width, Store::Set);
         transpose_square(d_share, width);
         product(query, d_share, key, width, Store::Set);
@@ -166,7 +174,9 @@ pub fn attention_backward<R: Real>(
     }
 }
 
-/// Turns `d`, ∂loss/∂p, into ∂loss/∂s; both are `[L][L]`, with `width` = L. Forward was `p_ij = e^s_ij / Σ_i' e^s_i'j`.
+/// Turns `d`, ∂loss/∂p, into ∂loss/∂s, in place. `share`, p, and `d` are `[W][W]`, with `width` = W.
+///
+/// Forward was `p_ij = e^s_ij / Σ_i' e^s_i'j`.
 #[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
 fn softmax_of_lanes_backward<R: Real>(share: &[R], d: &mut [R], width: usize) {
@@ -181,7 +191,7 @@ fn softmax_of_lanes_backward<R: Real>(share: &[R], d: &mut [R], width: usize) {
         for (p, d) in share.chunks_exact(width.max(1)).zip(d.chunks_exact_mut(width.max(1))) {
             let (Some(p), Some(d)) = (lanes::<R, N>(p, first), lanes_mut::<R, N>(d, first)) else { return };
             row_by_row();
-            // By value, the form in which the compiler keeps a row in vector registers.
+            // A copy by value, so that the compiler keeps the row in vector registers.
             let mut row = *d;
             for lane in 0..N {
                 row[lane] = p[lane] * (row[lane] - mean[lane]);

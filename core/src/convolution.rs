@@ -1,24 +1,25 @@
 //! The residual convolution: few weights, used at every position.
 //!
-//! With x\[l\] the D features of position l of a text of n symbols: first x\[l\] = P\[l\] + Q\[n − 1 − l\] + E\[x_l\], a masked
-//! position without E\[x_l\] ([`embedding`](crate::embedding)). Then N layers, each
+//! With x\[l\] the D features of position l of a text of n symbols: at first x\[l\] = P\[l\] + Q\[n − 1 − l\] + E\[x_l\]. A
+//! masked position has no E\[x_l\] ([`embedding`](crate::embedding)). Then N layers, each
 //!
-//! - x\[l\] += b + Σ_j W_j·a\[l + j − r\], a = max(0, x), over the T = 2·r + 1 taps j = 0 … 2·r, where a is 0 outside the text;
+//! - x\[l\] += b + Σ_j W_j·a\[l + j − r\], a = max(0, x), over the T = 2·r + 1 taps j = 0 … 2·r, where a is 0 outside the
+//!   text;
 //!
-//! and last the logits z\[l\] = c + U·max(0, x\[l\]), with E `token`, P `position`, Q `from_end`, W `weight`, b `bias`, U
+//! and at last the logits z\[l\] = c + U·max(0, x\[l\]). E is `token`, P `position`, Q `from_end`, W `weight`, b `bias`, U
 //! `output` and c `output_bias`. A position reads N·r positions to either side.
 //!
-//! Backward, from the end: ∂loss/∂a = Uᵀ·d_z, kept where x > 0. For a layer, with d the gradient of what it puts out:
-//! d_b = Σ_l d\[l\]; d_W_j = Σ_l d\[l\]·a\[l + j − r\]ᵀ = Σ_l d\[l − j + r\]·a\[l\]ᵀ, where d too is 0 outside the text; and
-//! ∂loss/∂a\[l\] = Σ_j W_jᵀ·d\[l − j + r\], which, kept where x > 0, is added to d: x goes on past the layer as it is.
+//! Backward, from the end: ∂loss/∂a = Uᵀ·d_z, set to 0 where x ≤ 0. For a layer, let d be the gradient of its output, 0
+//! outside the text. Then d_b = Σ_l d\[l\] and d_W_j = Σ_l d\[l\]·a\[l + j − r\]ᵀ = Σ_l d\[l − j + r\]·a\[l\]ᵀ.
+//! ∂loss/∂a\[l\] = Σ_j W_jᵀ·d\[l − j + r\]; set to 0 where x ≤ 0, it is added to d, since the layer also passes x on.
 //!
-//! While it trains, [dropout](crate::dropout) leaves out some of a, and of what U reads.
+//! In training, [dropout](crate::dropout) sets some of a, and of the input of U, to 0.
 //!
-//! Activations lie with the positions innermost, `x[d][l]`, of a *map* of D features; W positions are computed ([`width_of`]).
-//! Sums are those of [`product`](crate::product), those of a
-//! layer added to x + b in the order of j; a sum over positions that is none of them is in ascending order.
+//! Activations lie with the positions innermost, `x[d][l]`, in *maps* of D features by W columns ([`width_of`]). Products
+//! have the sums of [`product`](crate::product). A layer adds them to x + b in the order of j. Other sums over positions run
+//! in ascending order.
 //!
-//! It has 2·(V + L)·D + N·(T·D² + D) + V parameters: 12,428 for L 16, V 26, D 26, N 3, T 5.
+//! The convolution has 2·(V + L)·D + N·(T·D² + D) + V parameters: 12,428 for L 16, V 26, D 26, N 3, T 5.
 //!
 //! Source: K. He et al., "Identity Mappings in Deep Residual Networks", ECCV 2016, figure 4 (e), for the order of the parts.
 
@@ -32,11 +33,11 @@ use crate::product::{MOST_POSITIONS, Store, width_of};
 use crate::softmax_of_maps::MOST_SYMBOLS;
 use crate::tensor::{Flat, Start, Tensor, block, hypercube, matrix, vector};
 
-/// A residual convolution over `L` positions and `V` symbols, with `N` layers of width `D` and `T` taps, an odd number.
+/// Residual convolution over `L` positions and `V` symbols, with `N` layers of width `D` and `T` taps; `T` is odd.
 #[derive(Clone, Copy, Debug)]
 pub struct Convolution<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>;
 
-/// The parameters of a [`Convolution`], wherever they lie.
+/// References to the parameters of a [`Convolution`], in memory or in a model file.
 #[derive(Clone, Copy, Debug)]
 pub struct ConvolutionView<
     'a,
@@ -47,35 +48,37 @@ pub struct ConvolutionView<
     const N: usize,
     const T: usize,
 > {
-    /// E: the features of each symbol.
+    /// E: embedding of each symbol.
     pub token: &'a [[W; D]; V],
-    /// P: the features of each position.
+    /// P: embedding of each position.
     pub position: &'a [[W; D]; L],
-    /// Q: the features of each position, counted from the end.
+    /// Q: embedding of each position, counted from the end of the text.
     pub from_end: &'a [[W; D]; L],
-    /// W of each layer and tap.
+    /// W: matrix of each layer and tap.
     pub weight: &'a [[[[W; D]; D]; T]; N],
-    /// b of each layer.
+    /// b: bias of each layer.
     pub bias: &'a [[W; D]; N],
-    /// U: how the features of a position score each symbol.
+    /// U: weights from the features of a position to the logit of each symbol.
     pub output: &'a [[W; D]; V],
-    /// c: the score of each symbol for features of zeros.
+    /// c: bias of the logit of each symbol.
     pub output_bias: &'a [W; V],
 }
 
-/// What one pack leaves besides its layers.
+/// Record of a pack, without its layers.
 struct Record<S> {
-    /// Forward: a shifted. Backward: ∂loss/∂a; at last ∂loss/∂x of what the symbols and positions gave, `[W][D]`.
+    /// Forward: a shifted. Backward: ∂loss/∂a. After backward: ∂loss/∂x of the embedding, `[W][D]`.
     other: S,
     /// max(0, x) of the last x, in transposed blocks.
     last: S,
-    /// `[V][W]`.
+    /// ∂loss/∂z, `[V][W]`.
     d_logits: S,
-    /// Forward: x. Backward: its gradient.
+    /// Forward: x. Backward: ∂loss/∂x.
     x: S,
 }
 
-/// x += b + Σ_j W_j·shift_j(a) in each of `texts`, of which x holds what `activation` lets it; `shifted` is used up.
+/// Adds a layer to `x`: x += b + Σ_j W_j·shift_j(a), shifted within each of `texts`, then [`Activation::hold`].
+///
+/// `shifted` is scratch.
 fn layer_forward<R: Real, W: Stored<R>, K: Kernels<R>, const D: usize, const T: usize>(
     (kernels, activation): (K, Activation),
     (weight, bias): (&[[[W; D]; D]; T], &[W; D]),
@@ -93,7 +96,7 @@ fn layer_forward<R: Real, W: Stored<R>, K: Kernels<R>, const D: usize, const T: 
     kernels.hold(activation, x);
 }
 
-/// z\[l\] = c + U·a\[l\].
+/// Computes the logits z\[l\] = c + U·a\[l\].
 fn output_forward<R: Real, W: Stored<R>, K: Kernels<R>, const V: usize, const D: usize>(
     kernels: K,
     (output, bias): (&[[W; D]; V], &[W; V]),
@@ -109,13 +112,13 @@ fn output_forward<R: Real, W: Stored<R>, K: Kernels<R>, const V: usize, const D:
 impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>
     Convolution<L, V, D, N, T>
 {
-    /// What one pack leaves of one layer: the map a, after backward in transposed blocks, and for each tap j the map of the
-    /// gradient d\[l − j + r\] of what the layer puts out.
+    /// Length of the record of one layer: the map a, and for each tap j a map of d\[l − j + r\], the shifted gradient of the
+    /// layer's output. Backward turns a into transposed blocks.
     const LAYER: usize = (1 + T) * D * L;
     const LAYERS: usize = N * Self::LAYER;
     const REST: usize = 3 * D * L + V * L;
 
-    /// What `flat`, a record behind its layers, holds where `width` positions are computed.
+    /// Splits `flat`, a record without its layers, into its fields, for `width` columns.
     fn record<S: Flat>(mut flat: S, width: usize) -> Option<Record<S>> {
         let map = D.wrapping_mul(width);
         Some(Record {
@@ -126,7 +129,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         })
     }
 
-    /// Logits, losses and their gradient: `x` becomes ∂loss/∂x.
+    /// Computes logits, losses and gradient; turns `x` into ∂loss/∂x.
     fn head<R: Real, K: Kernels<R>>(
         (kernels, activation): (K, Activation),
         parameters: &ConvolutionView<'_, R, L, V, D, N, T>,
@@ -145,8 +148,9 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         activation_backward((kernels, activation), pack, false, other, x);
     }
 
-    /// `d`, ∂loss/∂x after the layer, becomes that before it; `d_a` is used up.
-    /// Forward was `x += b + Σ_j W_j·shift_j(a)`, a = max(0, x) without what dropout leaves out.
+    /// Turns `d`, the gradient of x after a layer, into the gradient of x before the layer. `d_a` is scratch.
+    ///
+    /// Forward was `x += b + Σ_j W_j·shift_j(a)`, with a = max(0, x) after dropout.
     fn layer_backward<R: Real, K: Kernels<R>>(
         with: (K, Activation),
         weight: &[[[R; D]; D]; T],
@@ -160,7 +164,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         let (width, texts) = (pack.width(), pack.texts());
         d_a.fill(R::ZERO);
         for ((tap, w), shifted) in weight.iter().enumerate().zip(d_shifted.chunks_exact_mut(d.len().max(1))) {
-            // What a shift by j − r brings in, the shift by r − j takes back.
+            // The transpose of a shift by j − r is a shift by r − j.
             let back = (T.saturating_sub(1).saturating_sub(tap), T >> 1);
             kernels.shift(d, back, shifted, width, &texts);
             kernels.product_transposed(w.as_flattened(), shifted, d_a, width, Store::Add);
@@ -172,8 +176,9 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
     }
 }
 
-/// The gradient of what went into the activation and dropout of `pack`, in place, from that of `y`, which came out and is read
-/// where the loss is, or `everywhere`.
+/// Turns `d_y`, the gradient after activation and dropout of `pack`, into the gradient before both, in place.
+///
+/// `y` is their output. It is read at scored positions, or `everywhere`: the price of hidden values counts there.
 fn activation_backward<R: Real, K: Kernels<R>, const L: usize>(
     (kernels, activation): (K, Activation),
     pack: Pack<L>,
@@ -197,8 +202,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         blocks: N,
         heads: T,
     };
-    /// A fan-in of 4·D for U makes the first logits small; 4 for a row of E and 50 for one of P or Q make symbols count first.
-    /// Chosen by the score after 2,500 steps.
+    /// A fan-in of 4·D for U makes the first logits small. A fan-in of 4 for E and 50 for P and Q makes symbols count first.
+    /// Both were chosen by the score after 2,500 steps.
     const TENSORS: &'static [Tensor] = &[
         Tensor { name: "token", dimensions: &[V, D], parts: V, start: Start::Uniform(4) },
         Tensor { name: "position", dimensions: &[L, D], parts: 1, start: Start::Uniform(50) },
@@ -293,7 +298,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
                 3 => {
                     let (number, tap) = (part / T, part % T);
                     let (Some(a), Some(d)) = (map(number, 0), map(number, 1 + tap)) else { return };
-                    // Nothing reads what the last layer puts out where nothing is scored.
+                    // The output of the last layer is read only at scored positions.
                     let read = pack.positions(number + 1 < N);
                     let reads = |position: &usize| {
                         (position + T / 2).checked_sub(tap).is_some_and(|from| read.contains(&from))
@@ -324,7 +329,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         kernels.embed(embedding, shown, x, width, 0);
         let texts = [0; L];
         let texts = texts.get(..shown.len()).unwrap_or(&texts);
-        // Both are D·W long, which the compiler does not see: `copy_from_slice` would link a panic.
+        // Both are D·W long, which the compiler does not know: `copy_from_slice` would link a panic.
         let copy = |from: &[f32], to: &mut [f32]| to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
         for layer in parameters.weight.iter().zip(parameters.bias) {
             copy(x, a);

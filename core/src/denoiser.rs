@@ -1,9 +1,9 @@
-//! The two faces of a model: [`Denoiser`], all that sampling and scoring know of it, and [`Model`], what training
-//! needs besides.
+//! The two interfaces of a model: [`Denoiser`] for sampling and scoring, and [`Model`], which adds training.
 //!
-//! A denoiser is given the length of a text and the text, in which some positions are masked, and returns, for each masked
-//! position, the logarithm of the probability of every symbol there. It is not told the time: how many positions are masked already says it
-//! (J. Ou et al., "Your Absorbing Discrete Diffusion Secretly Models the Conditional Distributions of Clean Data", 2024).
+//! A denoiser reads the length of a text, and the text, in which some positions are masked. For each masked position it
+//! returns the logarithm of the probability of every symbol. It does not read the time, which the number of masked positions
+//! tells already (J. Ou et al., "Your Absorbing Discrete Diffusion Secretly Models the Conditional Distributions of Clean
+//! Data", 2024).
 
 use crate::activation::Activation;
 use crate::dropout::Dropout;
@@ -15,22 +15,22 @@ use crate::softmax::Answer;
 use crate::tensor::{Start, Tensor, block};
 use crate::text::Text;
 
-/// A logarithm of a probability plus any constant, in 1/65536 nat.
+/// Score of a symbol: the logarithm of its probability plus any constant, in units of 1/65536 nat.
 ///
-/// Fixed point, so that softmax, temperature and the draw are computed once, in integers, for every kind of denoiser.
+/// Fixed point, so that one integer implementation of softmax, temperature and draw serves every kind of denoiser.
 pub type Score = i32;
 
 /// One nat as a [`Score`].
 pub const NAT: Score = 1 << 16;
 
-/// Predicts the symbols of masked positions: all that the sampler and the scorer know of a model.
+/// Denoiser: predicts the symbols of masked positions. The sampler and the scorers use nothing else of a model.
 ///
-/// A text has at most `L` positions, all of which hold symbols; `None` is MASK, which is never an output.
+/// A text has at most `L` positions, each with one of `V` symbols or MASK, written `None`. MASK is never predicted.
 ///
-/// # One of your own
+/// # A denoiser of your own
 ///
-/// Whatever can score symbols can be sampled from. A table of letter pairs, each scored by the logarithm of how often it
-/// occurs, needs nothing but its neighbours:
+/// Anything that scores symbols can be sampled. This table of letter pairs scores each pair by the logarithm of its
+/// frequency, and needs only the neighbours of a position:
 ///
 /// ```
 /// use micro_diffusion::denoiser::{Denoiser, Score};
@@ -49,7 +49,7 @@ pub const NAT: Score = 1 << 16;
 ///     }
 ///     fn evaluate(&mut self) {}
 ///     fn scores(&self, position: usize, out: &mut [Score; 26]) {
-///         // A neighbour that is masked, or outside the text, says nothing.
+///         // A neighbour that is masked, or outside the text, adds nothing.
 ///         let before = position.checked_sub(1).and_then(|before| self.text[before]);
 ///         let after = self.text.get(position + 1).copied().flatten();
 ///         for (symbol, score) in out.iter_mut().enumerate() {
@@ -60,66 +60,70 @@ pub const NAT: Score = 1 << 16;
 /// }
 /// ```
 pub trait Denoiser<const L: usize, const V: usize> {
-    /// Begins a text of `length` symbols, 1 … `L`, with everything masked.
+    /// Starts a text of `length` masked positions, 1 … `L`.
     fn start(&mut self, length: usize);
 
-    /// Puts `symbol` at `position`; `None` masks it. A position outside the text is ignored.
+    /// Sets the symbol at `position`; `None` masks the position. A position outside the text is ignored.
     fn set(&mut self, position: usize, symbol: Option<u8>);
 
-    /// Computes what all positions share, once the symbols are set.
+    /// Evaluates the network once for the symbols set. Call after [`set`](Self::set) and before [`scores`](Self::scores).
     fn evaluate(&mut self);
 
-    /// Writes the score of each symbol at `position` as of the last [`evaluate`](Self::evaluate).
+    /// Writes the score of each symbol at `position`, for the symbols set at the last [`evaluate`](Self::evaluate).
     fn scores(&self, position: usize, out: &mut [Score; V]);
 }
 
-/// One training example: a text, what the denoiser sees of it, and what each position's loss counts.
+/// Training example: a text, its masked version, and the weight of each position's loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Example<const L: usize> {
-    /// The text, x₀.
+    /// The clean text, x₀.
     pub clean: Text<L>,
-    /// What the denoiser sees, x_t: `None` is MASK. Nothing reads what lies past the text's end.
+    /// The noisy text, x_t: the symbol shown at each position, `None` for MASK. Entries past the end of the text are
+    /// ignored.
     pub noisy: [Option<u8>; L],
-    /// The weight of each position's cross-entropy; a position of weight 0 is not computed. Nothing reads those past the end.
+    /// Weight of each position's cross-entropy. A position of weight 0 is not computed. Entries past the end of the text are
+    /// ignored.
     pub weights: [f32; L],
-    /// The hidden values that the network goes without, if it goes without some. In a [pack](crate::pack) those of its first example count.
+    /// Dropout of hidden values, if any. A [pack](crate::pack) uses the dropout of its first example.
     pub dropout: Option<Dropout>,
 }
 
 impl<const L: usize> Example<L> {
-    /// An example that counts nothing.
+    /// An empty text, which adds nothing to a loss.
     pub const EMPTY: Self = Self { clean: Text::EMPTY, noisy: [None; L], weights: [0.0; L], dropout: None };
 
-    /// n: how long the text is.
+    /// The number n of symbols of the text.
     #[inline(always)]
     pub fn length(&self) -> usize {
         self.clean.symbols().len()
     }
 
-    /// What the denoiser sees of the n positions.
+    /// The noisy text without the entries past its end.
     #[inline(always)]
     pub fn shown(&self) -> &[Option<u8>] {
         self.noisy.get(..self.length()).unwrap_or(&self.noisy)
     }
 
-    /// The weight of `position`, 0 past the end.
+    /// The weight of `position`; 0 past the end of the text.
     #[inline(always)]
     pub(crate) fn weight(&self, position: usize) -> f32 {
         self.read_weights().get(position).copied().unwrap_or(0.0)
     }
 
-    /// The weights of the n positions.
+    /// The weights of the n positions of the text.
     fn read_weights(&self) -> &[f32] {
         self.weights.get(..self.length()).unwrap_or(&self.weights)
     }
 
-    /// Whether the loss reads what is predicted there.
+    /// Whether the loss reads the prediction at `position`.
     pub fn is_scored(&self, position: usize) -> bool {
         self.weight(position) != 0.0
     }
 
-    /// What a hidden value counts, which each of the k positions of weight above 0 reads: the mean weight of the n positions
-    /// times 2·k/(n + 1), which is 1 on the average over k.
+    /// The weight of a hidden value's [price](crate::steps::Steps::price) in the loss, for training for integers.
+    ///
+    /// The k positions of weight above 0 read each hidden value. The result is the mean weight of the n positions times
+    /// 2·k/(n + 1), a factor that averages 1 over k = 1 … n.
     pub fn hidden_weight<R: Real>(&self) -> R {
         let real = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
         let sum = self.read_weights().iter().fold(R::ZERO, |sum, weight| sum + R::of(f64::from(*weight)));
@@ -128,7 +132,7 @@ impl<const L: usize> Example<L> {
         sum / R::of(length.max(1.0)) * R::of(2.0 * real(readers) / (length + 1.0))
     }
 
-    /// [`hidden_weight`](Self::hidden_weight) where `activation` prices hidden values, else 0.
+    /// [`hidden_weight`](Self::hidden_weight) if `activation` prices hidden values, else 0.
     pub(crate) fn price_weight<R: Real>(&self, activation: Activation) -> R {
         match activation {
             Activation::Relu => R::ZERO,
@@ -137,47 +141,50 @@ impl<const L: usize> Example<L> {
     }
 }
 
-/// The answers that the predictions of a shard are compared with.
+/// Answers that the predictions of a shard are compared with.
 #[derive(Clone, Copy, Debug)]
 pub struct Answers<'a> {
-    /// How many symbols the alphabet has; later ones are outside and get probability 0.
+    /// Size of the alphabet. Symbols from this number on are outside and get probability 0.
     pub symbols: usize,
-    /// A distribution t for each position of each example, `[E][L][V]`, read where an example is scored; see
-    /// [`softmax`](crate::softmax). Empty where the clean symbols are the answers.
+    /// A distribution t over the symbols for each position of each example, `[E][L][V]` for E examples; empty if the clean
+    /// symbols are the answers.
+    ///
+    /// Only scored positions are read. [`softmax`](crate::softmax) has the loss.
     pub soft: &'a [f32],
 }
 
 impl<'a> Answers<'a> {
-    /// The clean symbols of the examples, of an alphabet of `symbols`.
+    /// Answers that are the clean symbols of the examples, of an alphabet of `symbols`.
     pub const fn hard(symbols: usize) -> Self {
         Self { symbols, soft: &[] }
     }
 
-    /// The answer at position number `number` of the shard, which has L positions for each example. `clean` is the symbol there, and
-    /// a row of logits is `outputs` = V numbers.
+    /// The answer at position number `number` of the shard, counting L positions for each example.
+    ///
+    /// `clean` is the symbol there, and a row of logits has `outputs` = V elements.
     #[inline(always)]
     pub(crate) fn at(self, number: usize, clean: u8, outputs: usize) -> Answer<'a> {
         block(self.soft, number, outputs).map_or(Answer::Hard(clean), Answer::Soft)
     }
 }
 
-/// Which kind of network a model is.
+/// Kind of network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Architecture {
-    /// One hidden layer.
+    /// A perceptron with one hidden layer.
     Mlp,
-    /// Two hidden layers with a skip connection.
+    /// A perceptron with two hidden layers and a skip connection.
     Residual,
     /// A bidirectional transformer.
     Transformer,
     /// A residual convolution.
     Convolution,
-    /// A bidirectional transformer whose hidden units read a letter and its two neighbours.
+    /// A bidirectional transformer whose hidden units read three positions: one letter and its two neighbours.
     LocalTransformer,
 }
 
 impl Architecture {
-    /// Its name in messages, which is that of its file here.
+    /// The name of the kind in messages, which is also the name of its source file.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Mlp => "mlp",
@@ -188,52 +195,53 @@ impl Architecture {
     }
 }
 
-/// What fixes a model's tensors: the kind of network and its sizes.
+/// Kind of network and its sizes, which together fix a model's tensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// The kind of network.
+    /// Kind of network.
     pub architecture: Architecture,
-    /// L: the most positions of a text.
+    /// L: most positions of a text.
     pub positions: usize,
-    /// V: symbols a position can hold; an alphabet may use fewer.
+    /// V: symbols that a position can hold. An alphabet may use fewer.
     pub symbols: usize,
-    /// H, or D of a transformer or convolution: width.
+    /// Width: H of a perceptron, D of a transformer or convolution.
     pub width: usize,
-    /// N: blocks of a transformer, layers of a convolution, else 0.
+    /// N: blocks of a transformer or layers of a convolution, else 0.
     pub blocks: usize,
-    /// A: attention heads of a transformer; taps of a convolution; else 0.
+    /// A: attention heads of a transformer; T: taps of a convolution; else 0.
     pub heads: usize,
 }
 
-/// A denoiser that can be trained.
+/// Model: a network that can be trained, and sampled as a [`Denoiser`].
 ///
-/// One training step has two phases, and both can be split among threads without changing a bit. Examples are split into
-/// *shards*, and [`forward_backward`](Self::forward_backward) fills each shard's records. Parameters are split into the parts of
-/// their tensors, and [`gradient`](Self::gradient) adds what each shard contributes to a part, in the order of the shards, so
-/// that a sum runs over the whole batch in its order. A shard begins at a [`boundary`](Self::boundary).
+/// A training step has two phases. Both can be split among threads without a change of any bit.
+/// - The examples of a batch are split into *shards*, each from a [`boundary`](Self::boundary) on.
+///   [`forward_backward`](Self::forward_backward) fills the records of a shard.
+/// - The parameters are split into the parts of their tensors. [`gradient`](Self::gradient) adds each shard's contribution
+///   to a part. Shards are added in order, so that a sum runs over the whole batch in its order.
 ///
-/// Both are generic over [`Real`], so that derivatives are checked in `f64`, and over the [`Kernels`] that compute.
+/// Both phases are generic over [`Real`], so that derivatives are checked in `f64`, and over the compute [`Kernels`].
 pub trait Model<const L: usize, const V: usize>: Sized {
-    /// Kind and sizes.
+    /// Kind of network and its sizes.
     const SHAPE: Shape;
-    /// The parameter tensors, in flat order.
+    /// Parameter tensors, in flat order.
     const TENSORS: &'static [Tensor];
-    /// How many parameters there are.
+    /// Number of parameters.
     const PARAMETERS: usize = crate::tensor::total_len(Self::TENSORS);
-    /// Numbers that a shard's records take for each of its examples.
+    /// Length of the records of one example, in numbers.
     const RECORD: usize;
-    /// Length of the buffer that a [`denoiser`](Self::denoiser) works in, in numbers.
+    /// Length of the buffer of a [`denoiser`](Self::denoiser), in numbers.
     const MEMORY: usize;
 
-    /// The typed view of the flat parameters.
+    /// Typed view of the flat parameters: references to nested arrays.
     type View<'a, T: Copy + 'a>: Copy;
 
-    /// Views `flat`, the parameters in flat order; `None` where it is not [`PARAMETERS`](Self::PARAMETERS) long.
+    /// Views `flat`, the parameters in flat order; `None` if its length is not [`PARAMETERS`](Self::PARAMETERS).
     fn view<T: Copy>(flat: &[T]) -> Option<Self::View<'_, T>>;
 
     /// Writes the initial parameters, each tensor as its [`Start`] says.
     ///
-    /// Uniform numbers in ±a have variance a²/3, here 1/fan-in, so that a sum of fan-in terms has the variance of its inputs.
+    /// Uniform numbers in ±a have variance a²/3. With a² = 3/fan-in, a sum of fan-in terms has the variance of its inputs.
     /// Source: Y. LeCun et al., "Efficient BackProp", 1998, section 4.6.
     ///
     /// Element i of tensor t comes from draw (i, 0) of child (t, 0) of `stream`.
@@ -256,18 +264,21 @@ pub trait Model<const L: usize, const V: usize>: Sized {
         }
     }
 
-    /// The first row of `batch` from number `row` on at which a shard may begin: any, unless the network computes some examples
-    /// [together](crate::pack).
+    /// The first row of `batch` at which a shard may begin, from number `row` on.
+    ///
+    /// Most networks allow any row. A network that computes some examples [together](crate::pack) does not split these.
     fn boundary(_batch: &[Example<L>], row: usize) -> usize {
         row
     }
 
-    /// Forward and backward through the activations, for each example of a shard.
+    /// Runs forward and backward through the activations, for each example of a shard.
     ///
-    /// `records` holds [`RECORD`](Self::RECORD) numbers for each example, in any state; they are overwritten, and how they
-    /// lie is the network's own affair. `losses` receives each example's Σ_l weight_l · −Σ_v t_lv·ln p_l(v | noisy), in nats,
-    /// where t is the `answers`. For clean symbols this is Σ_l weight_l · −ln p(clean_l | noisy). Hidden values pass through
-    /// `activation`, unless the network has one of its own.
+    /// `records` has [`RECORD`](Self::RECORD) numbers for each example, in a layout private to the network. It is
+    /// overwritten, and its content on entry does not matter. Hidden layers use `activation`, unless the network has an
+    /// activation of its own.
+    ///
+    /// `losses` receives the loss of each example, in nats: Σ_l weight_l · −Σ_v t_lv·ln p_l(v | noisy), with t the
+    /// `answers`. For clean symbols this is Σ_l weight_l · −ln p(clean_l | noisy).
     fn forward_backward<R: Real, K: Kernels<R>>(
         kernels: K,
         activation: Activation,
@@ -278,8 +289,11 @@ pub trait Model<const L: usize, const V: usize>: Sized {
         losses: &mut [R],
     );
 
-    /// Adds to `out` a shard's share of the gradient of the summed losses in part `part` of tensor number `tensor`, from
-    /// the records that [`forward_backward`](Self::forward_backward) left. `out` is [`Tensor::part_len`] numbers.
+    /// Adds to `out` a shard's contribution to the gradient of the batch's summed losses, for part `part` of tensor number
+    /// `tensor`.
+    ///
+    /// `records` is the output of [`forward_backward`](Self::forward_backward) for the shard. `out` has [`Tensor::part_len`]
+    /// numbers.
     fn gradient<R: Real, K: Kernels<R>>(
         kernels: K,
         tensor: usize,
@@ -289,18 +303,20 @@ pub trait Model<const L: usize, const V: usize>: Sized {
         out: &mut [R],
     );
 
-    /// Computes into the memory of `work` what all positions of its text share.
+    /// Evaluates the network for the text of `work`, into its memory: see [`Denoiser::evaluate`].
     fn evaluate<W: Stored<f32>, K: Kernels<f32>>(work: &mut AtWork<Self, W, K, L, V>);
 
-    /// Writes the score of each symbol at `position`, from what [`evaluate`](Self::evaluate) left.
+    /// Writes the score of each symbol at `position`, from the memory that [`evaluate`](Self::evaluate) filled.
     fn scores<W: Stored<f32>, K: Kernels<f32>>(
         work: &AtWork<Self, W, K, L, V>,
         position: usize,
         out: &mut [Score; V],
     );
 
-    /// The model as a [`Denoiser`] that has not [started](Denoiser::start) a text; `memory` is [`MEMORY`](Self::MEMORY)
-    /// numbers or more (`None` where it is fewer), in any state.
+    /// Creates a [`Denoiser`] from the model. Call [`Denoiser::start`] before its other methods.
+    ///
+    /// `memory` has at least [`MEMORY`](Self::MEMORY) numbers, or the result is `None`. Its content on entry does not
+    /// matter.
     fn denoiser<'a, 'm, W: Stored<f32>, K: Kernels<f32>>(
         kernels: K,
         activation: Activation,
@@ -312,17 +328,17 @@ pub trait Model<const L: usize, const V: usize>: Sized {
     }
 }
 
-/// A [`Model`] at work: its parameters, the text so far, and what the last evaluation left.
+/// Denoiser of a [`Model`]: its parameters, the text so far, and the results of the last evaluation.
 pub struct AtWork<'a, 'm, M: Model<L, V>, W: Stored<f32> + 'a, K, const L: usize, const V: usize> {
-    /// What computes.
+    /// Compute kernels.
     pub kernels: K,
-    /// What follows the sums of a hidden layer.
+    /// Activation of the hidden layers.
     pub activation: Activation,
-    /// The parameters.
+    /// Parameters of the model.
     pub parameters: M::View<'a, W>,
-    /// The text: its n symbols, `None` where it is masked.
+    /// The n symbols of the text, `None` for MASK.
     pub shown: heapless::Vec<Option<u8>, L>,
-    /// [`MEMORY`](Model::MEMORY) numbers, which [`evaluate`](Model::evaluate) writes.
+    /// Results of the last [`evaluate`](Model::evaluate): [`MEMORY`](Model::MEMORY) numbers.
     pub memory: &'m mut [f32],
 }
 
@@ -331,7 +347,7 @@ impl<M: Model<L, V>, W: Stored<f32>, K: Kernels<f32>, const L: usize, const V: u
 {
     fn start(&mut self, length: usize) {
         self.shown.clear();
-        // There is room for L.
+        // `L` symbols fit.
         let _ = self.shown.resize(length.min(L), None);
     }
 
@@ -350,8 +366,10 @@ impl<M: Model<L, V>, W: Stored<f32>, K: Kernels<f32>, const L: usize, const V: u
     }
 }
 
-/// Gathers what `item` makes of an example and its number, where it says to keep it, and calls `each` with what [`GROUP`] examples
-/// gave. Which are kept cannot be foreseen, so nothing branches on it.
+/// Calls `each` with the results of `item` for the examples that it keeps, gathered from [`GROUP`] examples at a time.
+///
+/// `item` reads an example and its number, and returns a result and whether to keep it. There is no branch on the latter,
+/// which no processor could predict.
 #[inline(always)]
 pub(crate) fn in_groups<T: Copy, const L: usize>(
     batch: &[Example<L>],
@@ -373,7 +391,7 @@ pub(crate) fn in_groups<T: Copy, const L: usize>(
     }
 }
 
-/// Calls `each` with the rows of `batch` in groups: with all, or with those that are scored at `position`.
+/// Calls `each` with the row numbers of `batch` in groups: all rows, or those scored at `position`.
 #[inline(always)]
 pub(crate) fn in_rows<const L: usize>(
     batch: &[Example<L>],
@@ -384,7 +402,7 @@ pub(crate) fn in_rows<const L: usize>(
     in_groups(batch, 0, |row, example| (row, kept(example)), each);
 }
 
-/// Logits, in nats, as scores: the nearest 1/65536 nat, saturating at ±32768 nats.
+/// Converts logits in nats to scores: to the nearest 1/65536 nat, saturating at ±32768 nats.
 #[inline(always)]
 pub fn to_scores<const V: usize>(logits: &[f32; V], scores: &mut [Score; V]) {
     for (score, logit) in scores.iter_mut().zip(logits) {
@@ -392,5 +410,5 @@ pub fn to_scores<const V: usize>(logits: &[f32; V], scores: &mut [Score; V]) {
     }
 }
 
-/// [`NAT`] as a float, exactly.
+/// [`NAT`] as a float, which is exact.
 const NAT_F32: f32 = 65_536.0;

@@ -1,20 +1,20 @@
-//! Dropout: while it trains, a network goes without hidden values drawn at random, others for each example, or for
-//! each [pack](crate::pack) of them, in which the first counts.
+//! Dropout: training sets hidden values to 0 at random, anew for each example, or for each [pack](crate::pack) by the
+//! dropout of its first example.
 //!
-//! y = x·s/(1 − p), where s is 0 with probability p and else 1, so that the mean of y over the draws is x; a network at
-//! work uses y = x. Backward, with the same draws, d_x = d_y·s/(1 − p).
+//! y = x·s/(1 − p), where s is 0 with probability p and else 1. The mean of y over the draws is x. Inference uses y = x.
+//! Backward, with the same draws: d_x = d_y·s/(1 − p).
 //!
-//! p is a whole number of 256ths, and one random byte decides about one value: it is left out where the byte is below 256·p,
-//! so the probability is exact. Which values an example goes without is a function of its stream and of where they are in
-//! the network, not of the order in which they are computed.
+//! p is a whole number of 256ths. One random byte decides about one value: s is 0 if the byte is below 256·p, so the
+//! probability is exact. s is a function of the example's stream and of the value's place in the network, not of the order
+//! of computation.
 //!
-//! Source: N. Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", JMLR 2014, section 10
-//! for the division by 1 − p while training.
+//! Source: N. Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", JMLR 2014, section 10,
+//! for the division by 1 − p in training.
 
 use crate::math::{Real, round_to_i32};
 use crate::rng::Stream;
 
-/// Which hidden values one example goes without.
+/// Dropout of one example: its rate, and the stream that draws the hidden values to set to 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dropout {
     /// 256·p.
@@ -22,13 +22,13 @@ pub struct Dropout {
     stream: Stream,
 }
 
-/// Draws made together, of eight bytes each.
+/// Draws of eight bytes made together.
 const DRAWS: usize = 16;
 
 impl Dropout {
-    /// Each value is left out with probability `rate`, a number in 0 … 1 that is rounded to 256ths and to 255/256 at most.
+    /// Creates dropout with probability `rate`, which is rounded to 256ths in 0 … 255/256.
     ///
-    /// Values 8·n … 8·n + 7 of a layer are decided by the eight bytes of draw (n, layer) of `stream`, lowest first.
+    /// The eight bytes of draw (n, layer) of `stream`, lowest first, decide about the values 8·n … 8·n + 7 of a layer.
     pub fn new(rate: f32, stream: Stream) -> Self {
         let rate = round_to_i32(rate * 256.0);
         Self { rate: u8::try_from(rate.max(0)).unwrap_or(u8::MAX), stream }
@@ -40,7 +40,7 @@ impl Dropout {
         R::of(256.0) / R::of(f64::from(256_u16.saturating_sub(u16::from(self.rate))))
     }
 
-    /// y = x·s/(1 − p), in place, for the values of layer number `layer`.
+    /// Applies dropout to the values of layer number `layer`, in place: y = x·s/(1 − p), with s 0 at probability p, else 1.
     #[expect(clippy::indexing_slicing, reason = "a training kernel; x is at most DRAWS·8 long")]
     #[inline(always)]
     pub fn forward<R: Real>(self, layer: usize, x: &mut [R]) {
@@ -59,11 +59,12 @@ impl Dropout {
         }
     }
 
-    /// d_x = d_y·s/(1 − p), in place, where d_y is 0 already wherever s is.
+    /// Turns ∂loss/∂y into ∂loss/∂x, in place: d_x = d_y/(1 − p). `d_y` must already be 0 where dropout set y to 0.
     ///
-    /// Forward was `y = x·s/(1 − p)` of the x that an activation gave. Its backward pass comes first, from y, so it must keep
-    /// nothing where y = 0 and else not ask how large y is: [`Relu`](crate::activation::Activation::Relu) does so, and
-    /// [`Stepped`](crate::activation::Activation::Stepped), which asks whether y is at its upper end, does not.
+    /// Forward was `y = x·s/(1 − p)` of the output x of an activation, with s 0 or 1. Call the activation's backward pass
+    /// first, with y in place of x. It must give 0 where y = 0, and must not depend on the size of y elsewhere.
+    /// [`Relu`](crate::activation::Activation::Relu) does so. [`Stepped`](crate::activation::Activation::Stepped) does not:
+    /// its gradient depends on whether y is at its upper end.
     #[inline(always)]
     pub fn backward<R: Real>(self, d_y: &mut [R]) {
         let scale = self.scale();

@@ -1,28 +1,29 @@
-//! The features of symbols and positions, with which a network that is shared over the positions begins.
+//! Embedding: the initial features of symbols and positions, for networks that share weights over positions.
 //!
-//! x\[l\] = P\[l\] + Q\[n − 1 − l\] + E\[x_l\] for the positions l = 0 … n − 1 of a text of n symbols: P counts positions from the
-//! start, Q from the end, and a masked position has no row of E, as in the [lookup](crate::linear) layer. The gradient of a
-//! row of E is the sum of ∂loss/∂x\[l\] over the positions that hold its symbol; that of P\[l\] and of Q\[n − 1 − l\] is
-//! ∂loss/∂x\[l\] itself. [`lookup_backward`](crate::linear::lookup_backward) adds them up.
+//! x\[l\] = P\[l\] + Q\[n − 1 − l\] + E\[x_l\] for the positions l = 0 … n − 1 of a text of n symbols. P counts positions
+//! from the start, Q from the end. A masked position has no row of E, as in the [lookup](crate::linear) layer.
+//!
+//! Backward: the gradient of a row of E is the sum of ∂loss/∂x\[l\] over the positions that hold its symbol. P\[l\] and Q\[n
+//! − 1 − l\] have the gradient ∂loss/∂x\[l\]. [`lookup_backward`](crate::linear::lookup_backward) adds these up.
 //!
 //! Source: A. Vaswani et al., "Attention Is All You Need", NeurIPS 2017, sections 3.4 and 3.5.
 
 use crate::math::{Real, Stored};
 use crate::tensor::block;
 
-/// The tables that features come from.
+/// Embedding tables, flat: V symbols, L positions, D features.
 #[derive(Clone, Copy, Debug)]
 pub struct Embedding<'a, W> {
-    /// E, `[V][D]`.
+    /// E, `[V][D]`: embedding of each symbol.
     pub token: &'a [W],
-    /// P, `[L][D]`.
+    /// P, `[L][D]`: embedding of each position, counted from the start of the text.
     pub position: &'a [W],
-    /// Q, `[L][D]`.
+    /// Q, `[L][D]`: embedding of each position, counted from the end of the text.
     pub from_end: &'a [W],
 }
 
 impl<'a, W> Embedding<'a, W> {
-    /// The tables E, P and Q.
+    /// Flattens the tables E, P and Q.
     pub(crate) fn of<const V: usize, const L: usize, const D: usize>(
         token: &'a [[W; D]; V],
         position: &'a [[W; D]; L],
@@ -33,10 +34,11 @@ impl<'a, W> Embedding<'a, W> {
     }
 }
 
-/// x\[`first` + l\] = P\[l\] + Q\[n − 1 − l\] + E\[x_l\] for the n positions l of `symbols`; `x` is `[D][W]`, with `width`
-/// = W ≥ `first` + n, and what is there otherwise stays.
+/// Writes x\[`first` + l\] = P\[l\] + Q\[n − 1 − l\] + E\[x_l\] for each position l of the n `symbols`; a masked one has no
+/// E.
 ///
-/// A symbol outside the table is read as MASK; the sampler and the loaders admit none.
+/// `x` is `[D][W]`: D features of W = `width` ≥ `first` + n columns. Other columns keep their values. A symbol outside the
+/// table is read as MASK; the sampler and the loaders admit none.
 #[inline(always)]
 pub fn embed<R: Real, W: Stored<R>>(
     tables: Embedding<W>,

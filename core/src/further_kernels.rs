@@ -1,4 +1,4 @@
-//! The kernels that only further networks, dropout and training for integers need; see [`kernels`](mod@crate::kernels).
+//! Kernels that only further networks, dropout and training for integers need; see [`kernels`](mod@crate::kernels).
 
 use crate::activation::Activation;
 use crate::attention::{self, Heads};
@@ -12,7 +12,7 @@ use crate::rounding::{self, Grid};
 use crate::softmax::Answer;
 use crate::softmax_of_maps;
 
-/// Makes a trait of a list of kernels. The body of each calls its function: with its arguments, and with the last one given, if one is.
+/// Makes a trait of a list of kernels. Each method calls its function with the arguments, and with `$last` if given.
 macro_rules! kernel_trait {
     (
         ($(#[$documentation:meta])* $trait:ident: $($bounds:tt)+)
@@ -33,8 +33,11 @@ macro_rules! kernel_trait {
 }
 pub(crate) use kernel_trait;
 
-/// Calls the macro `$with` with `$arguments` and the list of these kernels for the numbers `R`: for `$narrow` those that are as
-/// fast in registers of AVX2 as in those of AVX-512, then for `$wide` the others.
+/// Calls the macro `$with` with `$arguments` and the list of the kernels of
+/// [`FurtherKernels`](crate::further_kernels::FurtherKernels), for numbers `R`.
+///
+/// The list has two parts. The kernels for `$narrow` are as fast in AVX2 registers as in AVX-512 registers; those for
+/// `$wide` are faster in AVX-512 registers.
 #[macro_export]
 macro_rules! further_kernels {
     ($with:ident, $arguments:tt, $narrow:tt, $wide:tt) => {
@@ -82,7 +85,7 @@ macro_rules! further_kernels {
 further_kernels! {
     kernel_trait,
     (
-        /// What computes.
+        /// Compute kernels of further networks, of dropout and of training for integers.
         FurtherKernels: Copy + Send + Sync
     ), (), ()
 }

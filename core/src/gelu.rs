@@ -1,14 +1,15 @@
-//! The Gaussian error linear unit, element by element.
+//! The Gaussian error linear unit (GELU), element by element.
 //!
-//! In its tanh form: y = x·σ(2u) with u = √(2/π)·(x + 0.044715·x³) and σ(z) = 1/(1 + e^−z), which is
-//! x·(1 + tanh u)/2. The exact form x·Φ(x) would need the error function, a second transcendental to keep equal to the
-//! bit on every target; this form needs only the exponential there is. The two differ by less than 5·10⁻⁴, and since a
-//! model samples with the form it was trained with, the difference is no error.
+//! The tanh form: y = x·σ(2u) with u = √(2/π)·(x + 0.044715·x³) and σ(z) = 1/(1 + e^−z). This equals x·(1 + tanh u)/2.
 //!
-//! With s = σ(2u), ∂s/∂u = 2·s·(1 − s), so that ∂y/∂x = s + x·s·(1 − s)·2·√(2/π)·(1 + 3·0.044715·x²). Both come from one
-//! exponential, so forward keeps the slope, and backward is a product with it, which the
-//! [product](crate::product) of the layer behind stores ([`Store::Multiply`](crate::product::Store::Multiply)). |x| must be
-//! below 10¹²: x³ is not to overflow.
+//! The exact form x·Φ(x) needs the error function, a second transcendental to keep equal to the bit on every target. The
+//! tanh form needs only the exponential. The two forms differ by less than 5·10⁻⁴. A model samples with the form that
+//! trained it, so the difference is no error.
+//!
+//! With s = σ(2u), ∂s/∂u = 2·s·(1 − s), so ∂y/∂x = s + x·s·(1 − s)·2·√(2/π)·(1 + 3·0.044715·x²). One exponential gives both
+//! y and this slope, so forward keeps the slope. Backward multiplies by it, inside the [product](crate::product) of the
+//! layer that follows ([`Store::Multiply`](crate::product::Store::Multiply)). |x| must be below 10¹², so that x³ does not
+//! overflow.
 //!
 //! Source: D. Hendrycks and K. Gimpel, "Gaussian Error Linear Units (GELUs)", 2016, section 2.
 
@@ -20,11 +21,11 @@ const TWICE_ROOT_2_PI: f64 = 1.595_769_121_605_730_7;
 /// The coefficient of x³ in u.
 const CUBIC: f64 = 0.044_715;
 
-/// GELU of x and its slope there.
+/// GELU of x, and its derivative at x.
 #[inline(always)]
 fn gelu<R: Real>(x: R) -> (R, R) {
     let cubic = R::of(CUBIC) * x * x;
-    // −2u; then s.
+    // −2u. After the division, s = σ(2u).
     let exponent = -(R::of(TWICE_ROOT_2_PI) * x * (R::ONE + cubic));
     let s = R::ONE / (R::ONE + exponent.exp());
     let y = x * s;
@@ -32,7 +33,7 @@ fn gelu<R: Real>(x: R) -> (R, R) {
     (y, s + y * (R::ONE - s) * rest)
 }
 
-/// x_i becomes its GELU.
+/// Replaces each x by its GELU, in place: y = x·σ(2u) with u = √(2/π)·(x + 0.044715·x³) and σ(z) = 1/(1 + e^−z).
 #[inline(always)]
 pub fn gelu_forward<R: Real>(x: &mut [R]) {
     for x in x {
@@ -40,7 +41,9 @@ pub fn gelu_forward<R: Real>(x: &mut [R]) {
     }
 }
 
-/// x_i becomes its GELU, and slope_i ∂y/∂x there, so that backward is d_x_i = d_y_i·slope_i.
+/// Replaces each x_i by its GELU y_i ([`gelu_forward`]), in place, and writes ∂y_i/∂x_i to `slope`.
+///
+/// Backward is then d_x_i = d_y_i·slope_i.
 #[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
 #[inline(always)]
 pub fn gelu_forward_slope<R: Real>(x: &mut [R], slope: &mut [R]) {

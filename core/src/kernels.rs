@@ -1,11 +1,12 @@
-//! The seam between the networks and what computes: every loop that takes time, as a function of slices and sizes.
+//! Kernels: the interface between networks and the code that computes. Every slow loop is a function of slices and sizes.
 //!
-//! A network calls its loops through [`Kernels`] and knows no instruction set. [`Plain`] is the loops as they stand in the
-//! files above, for every kind of number; whoever knows the machine may compile them for its instruction sets and choose one
-//! at run time. The bits are the same, since each file documents the order of its sums and nothing is fused.
+//! A network calls its loops through the trait [`Kernels`] and knows no instruction set. [`Plain`] runs the loops as
+//! written, for every number type. A program can compile them for several instruction sets and choose one at run time. The
+//! bits are equal, since each file documents the order of its sums and no multiplication is fused with an addition.
 //!
-//! Most kernels do the work of a batch at one position, or of all positions of one example; the least is a row of the hidden
-//! layer. Choosing the instruction set costs a nanosecond or two beside it. Sizes are arguments and not types, so a kernel is compiled once, however many shapes of networks there are.
+//! Most kernels do the work of a batch at one position, or of all positions of one example. The smallest does one row of a
+//! hidden layer; choosing the instruction set adds one or two nanoseconds. Sizes are arguments, not types, so each kernel is
+//! compiled once for all shapes of networks.
 
 use crate::activation::Activation;
 use crate::adam::{self, AdamStep};
@@ -14,8 +15,11 @@ use crate::linear;
 use crate::math::{Real, Stored};
 use crate::softmax::{self, Target};
 
-/// Calls the macro `$with` with `$arguments` and the list of these kernels for the numbers `R`: for `$narrow` those that are as
-/// fast in registers of AVX2 as in those of AVX-512, then for `$wide` the others.
+/// Calls the macro `$with` with `$arguments` and the list of the kernels of [`Kernels`](crate::kernels::Kernels), for
+/// numbers `R`.
+///
+/// The list has two parts. The kernels for `$narrow` are as fast in AVX2 registers as in AVX-512 registers; those for
+/// `$wide` are faster in AVX-512 registers.
 #[macro_export]
 macro_rules! kernels {
     ($with:ident, $arguments:tt, $narrow:tt, $wide:tt) => {
@@ -52,12 +56,12 @@ macro_rules! kernels {
 kernels! {
     kernel_trait,
     (
-        /// What computes. What only further networks, dropout and integers need is in [`FurtherKernels`].
+        /// Compute kernels of all networks. [`FurtherKernels`] has those of further networks, dropout and integers.
         Kernels: FurtherKernels<R>
     ), (), ()
 }
 
-/// The loops as they stand, compiled for whatever the program is compiled for.
+/// Implementation of [`Kernels`] by the loops as written, compiled for the program's target.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Plain;
 

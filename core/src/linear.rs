@@ -1,42 +1,42 @@
-//! Affine maps: the lookup layer that reads symbols, and the dense layer that writes scores.
+//! Affine maps: the lookup layer reads symbols, and the dense layer writes scores.
 //!
 //! | letter | meaning |
 //! |---|---|
 //! | `L` `V` `H` | positions, symbols, hidden width |
 //! | `I` `O` | inputs and outputs of one dense map |
 //! | `E` | rows of a batch |
-//! | `W` | how a weight is stored: a float, or four bytes of a file |
+//! | `W` | type of a stored weight: a float, or four bytes of a file |
 //!
 //! **Dense**: y_v = b_v + Σ_i w_vi·x_i. By the chain rule ∂loss/∂x_i = Σ_v ∂loss/∂y_v·w_vi, ∂loss/∂w_vi = ∂loss/∂y_v·x_i,
 //! ∂loss/∂b_v = ∂loss/∂y_v.
 //!
 //! **Lookup** is the dense map of a one-hot input: y = b + Σ_l table\[l\]\[symbol_l\]. A masked position is all zeros and
-//! adds nothing: its row is part of the bias. A bias in turn is a table of one row, which every example reads: its gradient is
-//! that of a lookup.
+//! adds nothing: its row is part of the bias. The bias b is a table of one row, which every example reads, so its gradient
+//! is that of a lookup.
 //!
-//! **Order of sums** (the same for every vector width and thread count):
-//! - a dot product keeps [`LANES`] partial sums; element i goes to lane i mod 8, in ascending order, and the lanes
-//!   are added by halves: i with i + 4, then + 2, + 1 ([`sum_lanes`]);
-//! - a sum over symbols, positions or examples runs in ascending order, one term at a time, into one accumulator for
-//!   each output element, so that vectors run across outputs.
+//! **Order of sums**, equal for every vector width and thread count:
+//! - a dot product keeps [`LANES`] partial sums. Element i goes to lane i mod 8, in ascending order. The lanes are added by
+//!   halves: i with i + 4, then + 2, + 1 ([`sum_lanes`]);
+//! - a sum over symbols, positions or examples runs in ascending order, one term at a time. Each output element has one
+//!   accumulator, so vectors run across outputs.
 //!
 //! Source: I. Goodfellow, Y. Bengio, A. Courville, *Deep Learning*, 2016, algorithm 6.4, for the gradients.
 
 use crate::math::{Real, Stored};
 use crate::tensor::{block, block_mut, first_rows};
 
-/// Partial sums of a dot product: one AVX register, two of SSE2 or NEON.
+/// Partial sums of a dot product: one AVX register, or two of SSE2 or NEON.
 pub const LANES: usize = 8;
 
-/// The sum of the lanes, by halves: lane i and lane i + 4, then + 2, + 1.
+/// Adds the lanes by halves: lane i and lane i + 4, then + 2, + 1.
 pub fn sum_lanes<R: Real>(lanes: [R; LANES]) -> R {
     let [sum] = sums_of_lanes([lanes]);
     sum
 }
 
-/// The sum of the lanes of each of `N` sums, by halves: lane i and lane i + 4, then + 2, + 1.
+/// Adds the lanes of each of `N` sums by halves: lane i and lane i + 4, then + 2, + 1.
 ///
-/// Not inlined, so that the compiler arranges the loops around it for their own sake and not for this sum's.
+/// Not inlined, so that this sum does not change how the compiler arranges the loops around it.
 #[expect(clippy::indexing_slicing, reason = "sum < N, and constants below LANES")]
 #[inline(never)]
 fn sums_of_lanes<R: Real, const N: usize>(lanes: [[R; LANES]; N]) -> [R; N] {
@@ -49,8 +49,9 @@ fn sums_of_lanes<R: Real, const N: usize>(lanes: [[R; LANES]; N]) -> [R; N] {
     sums
 }
 
-/// Does the block for each `row` below `N`, which is at most nine, written out: what is indexed by constants only stays in
-/// registers, whatever the compiler unrolls, and when.
+/// Repeats the block for each `row` below `N`, at most nine, without a loop.
+///
+/// Arrays indexed only by constants stay in registers, whether or not the compiler unrolls loops.
 macro_rules! for_each_row {
     ($row:ident < $count:ident $body:block) => {
         const { assert!($count <= 9, "no row is left out") };
@@ -65,8 +66,9 @@ macro_rules! for_each_row {
 }
 pub(crate) use for_each_row;
 
-/// Does the block for each tile of some rows or lanes: first as many as `$count` says of the first `$size`, then of the next.
-/// To the block, `$first` is where its tile begins and `$N` how long it is, a constant.
+/// Runs the block for each tile of some rows or lanes: `$count` tiles of the first `$size`, then those of the next.
+///
+/// In the block, `$first` is the first row or lane of the tile, and the constant `$N` its length.
 macro_rules! for_each_tile {
     ($first:ident, $N:ident in $([$count:expr; $size:expr]),* => $body:block) => {
         let mut $first = 0_usize;
@@ -79,7 +81,7 @@ macro_rules! for_each_tile {
 }
 pub(crate) use for_each_tile;
 
-/// sums + a·x. By value, the form in which the compiler keeps the sums in vector registers.
+/// Adds a·x to `sums`. Passed by value, so that the compiler keeps the sums in vector registers.
 #[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
 pub(crate) fn plus_scaled<R: Real, const N: usize>(mut sums: [R; N], a: R, x: &[R; N]) -> [R; N] {
@@ -89,7 +91,7 @@ pub(crate) fn plus_scaled<R: Real, const N: usize>(mut sums: [R; N], a: R, x: &[
     sums
 }
 
-/// sums + w·x, element by element.
+/// Adds w·x to `sums`, element by element.
 #[expect(clippy::indexing_slicing, reason = "lane < LANES")]
 #[inline(always)]
 fn plus_products<R: Real, W: Stored<R>>(mut sums: [R; LANES], w: &[W; LANES], x: &[R; LANES]) -> [R; LANES] {
@@ -99,9 +101,9 @@ fn plus_products<R: Real, W: Stored<R>>(mut sums: [R; LANES], w: &[W; LANES], x:
     sums
 }
 
-/// y_v = b_v + Σ_i w_vi·x_i for the `N` outputs v of `weight`, each sum in the order of this file's head.
+/// Writes y_v = b_v + Σ_i w_vi·x_i for the `N` outputs v of `weight`, each sum in the order of a dot product.
 ///
-/// Computing several at once changes no bit of any: each chunk of `x` is loaded once for all of them.
+/// Several outputs share each loaded chunk of `x`. Their number changes no bit of any.
 #[expect(clippy::indexing_slicing, reason = "output < N")]
 #[inline(always)]
 fn dots<R: Real, W: Stored<R>, const N: usize>(weight: &[W], bias: &[W; N], x: &[R], y: &mut [R; N]) {
@@ -114,7 +116,7 @@ fn dots<R: Real, W: Stored<R>, const N: usize>(weight: &[W], bias: &[W; N], x: &
     });
 }
 
-/// The lanes of the dot products of each of `weight` with `x`; `None` where a length differs.
+/// The lanes of the dot product of each row of `weight` with `x`; `None` if a row is shorter than `x`.
 #[expect(clippy::indexing_slicing, reason = "output < N, lane < LANES")]
 #[inline(always)]
 fn lanes_of_dots<R: Real, W: Stored<R>, const N: usize>(
@@ -141,9 +143,10 @@ fn lanes_of_dots<R: Real, W: Stored<R>, const N: usize>(
     Some(lanes)
 }
 
-/// y_ev = b_v + Σ_i w_vi·x_ei for every output v, of each row e of `rows`.
+/// Computes a dense map of each row e of `rows`: y_ev = b_v + Σ_i w_vi·x_ei for every output v.
 ///
-/// `weight` is `[O][I]` and `bias` `[O]`; `x` is `[E][I]` and `y` `[E][O]`, of which only `rows` are read and written.
+/// With O outputs, I inputs and E rows, `weight` is `[O][I]`, `bias` `[O]`, `x` `[E][I]` and `y` `[E][O]`. Only the given
+/// rows of `x` and `y` are read and written.
 #[inline(always)]
 pub fn linear_forward<R: Real, W: Stored<R>>(weight: &[W], bias: &[W], rows: &[usize], x: &[R], y: &mut [R]) {
     let (outputs, inputs) = (bias.len(), weight.len().checked_div(bias.len()).unwrap_or(0));
@@ -160,12 +163,13 @@ pub fn linear_forward<R: Real, W: Stored<R>>(weight: &[W], bias: &[W], rows: &[u
     }
 }
 
-/// d_x_ei += Σ_v d_y_ev·w_vi, v ascending, of each row e of `rows`. Forward was `y_ev = b_v + Σ_i w_vi·x_ei`.
+/// Adds the gradient of a dense map's inputs, for each row e of `rows`: d_x_ei += Σ_v d_y_ev·w_vi, v ascending.
 ///
-/// `weight` is `[O][I]`, `d_y` `[E][O]` and `d_x` `[E][I]`, with `inputs` = I.
+/// With O outputs, I = `inputs` inputs and E rows, `weight` is `[O][I]`, `d_y` `[E][O]` and `d_x` `[E][I]`. Forward was
+/// `y_ev = b_v + Σ_i w_vi·x_ei`.
 #[inline(always)]
 pub fn linear_backward_input<R: Real>(weight: &[R], rows: &[usize], d_y: &[R], d_x: &mut [R], inputs: usize) {
-    // The sums of one chunk stay in registers while v runs.
+    // Inputs whose sums stay in registers while v runs.
     const CHUNK: usize = 64;
     let outputs = weight.len().checked_div(inputs).unwrap_or(0);
     for row in rows {
@@ -184,9 +188,10 @@ pub fn linear_backward_input<R: Real>(weight: &[R], rows: &[usize], d_y: &[R], d
     }
 }
 
-/// d_w_vi += Σ_e d_y_ev·x_ei over the rows e of `rows`, in their order. Forward was `y_ev = b_v + Σ_i w_vi·x_ei`.
+/// Adds the gradient of a dense map's weights: d_w_vi += Σ_e d_y_ev·x_ei over the `rows` e, in their order.
 ///
-/// `x` is `[E][I]` and `d_weight` `[O][I]`, with `inputs` = I; rows of `d_y` begin `stride` ≥ O numbers apart.
+/// With O outputs, I = `inputs` inputs and E rows, `x` is `[E][I]` and `d_weight` `[O][I]`. Rows of `d_y` begin `stride` ≥ O
+/// numbers apart. Forward was `y_ev = b_v + Σ_i w_vi·x_ei`.
 #[inline(always)]
 pub fn linear_backward_weight<R: Real>(
     rows: &[usize],
@@ -215,18 +220,20 @@ pub fn linear_backward_weight<R: Real>(
 pub(crate) const GROUP: usize = 64;
 /// Inputs of a tile of the weight gradient.
 const CHUNK: usize = 16;
-/// Outputs of a tile: so many sums stay in registers while the inputs, or the rows of the batch, run.
+/// Outputs of a tile. Their sums stay in registers while the inputs, or the rows of the batch, run.
 const MANY: usize = 9;
-/// Outputs of other tiles: every number of outputs from 56 on is a sum of nines and eights.
+/// A second tile height: every number of outputs from 56 on is a sum of nines and eights.
 const FEW: usize = 8;
 
-/// How many tiles of `MANY` rows, of one row less and of one row make up `rows` rows; of one only where there is no other way.
+/// The numbers of tiles of `MANY` rows, of `MANY` − 1 rows and of one row that make up `rows` rows.
+///
+/// Tiles of one row are used only if the others cannot make up `rows`.
 #[expect(clippy::arithmetic_side_effects, reason = "MANY is not 0")]
 #[inline(always)]
 pub(crate) const fn tiles<const MANY: usize>(rows: usize) -> [usize; 3] {
     const { assert!(MANY > 1, "a tile of one row less has rows") };
     let left = rows % MANY;
-    // Each tile of one row less leaves one row more for the others.
+    // Each tile of `MANY` − 1 rows leaves one more row for the tiles of `MANY`.
     let few = if left == 0 { 0 } else { MANY.saturating_sub(left) };
     match rows.checked_sub(few.saturating_mul(MANY - 1)) {
         Some(rest) => [rest / MANY, few, 0],
@@ -240,7 +247,7 @@ pub(crate) const fn tiles<const MANY: usize>(rows: usize) -> [usize; 3] {
 fn outer_products<R: Real>(xs: &[&[R]], d_ys: &[&[R]], d_weight: &mut [R], inputs: usize) {
     let outputs = d_weight.len().checked_div(inputs).unwrap_or(0);
     let [many, few, single] = tiles::<MANY>(outputs);
-    // A chunk of all rows stays in the innermost cache while the outputs run.
+    // One chunk of all rows stays in the innermost cache while the outputs run.
     for_each_tile!(column, S in [inputs / CHUNK; CHUNK], [inputs % CHUNK; 1] => {
         let none = [R::ZERO; S];
         let mut chunks = [&none; GROUP];
@@ -259,7 +266,7 @@ fn outer_products<R: Real>(xs: &[&[R]], d_ys: &[&[R]], d_weight: &mut [R], input
             for (index, x) in chunks.iter().enumerate() {
                 let Some(d_y) = d_ys.get(index) else { return };
                 let Some(d_y) = lanes::<R, N>(d_y, first) else { return };
-                // Loaded once for all outputs.
+                // Loads the chunk once for all outputs.
                 let x = **x;
                 for_each_row!(output < N {
                     row_by_row();
@@ -276,26 +283,26 @@ fn outer_products<R: Real>(xs: &[&[R]], d_ys: &[&[R]], d_weight: &mut [R], input
 
 /// Call inside a loop over rows: it stops LLVM from vectorising across rows.
 ///
-/// With scatter instructions (AVX-512) it would put the rows in the lanes, one position after the other, which takes four
-/// times as long and more.
+/// With scatter instructions (AVX-512), LLVM would put the rows in the lanes, one position after the other. That takes at
+/// least four times as long.
 #[inline(always)]
 pub(crate) fn row_by_row() {
     core::hint::black_box(());
 }
 
-/// The `N` elements from `first` on; `None` where there are fewer.
+/// The `N` elements from `first` on; `None` if there are fewer.
 #[inline(always)]
 pub(crate) fn lanes<T, const N: usize>(x: &[T], first: usize) -> Option<&[T; N]> {
     x.get(first..)?.first_chunk()
 }
 
-/// The `N` elements from `first` on, to be written; `None` where there are fewer.
+/// The `N` elements of a mutable slice from `first` on; `None` if there are fewer.
 #[inline(always)]
 pub(crate) fn lanes_mut<T, const N: usize>(x: &mut [T], first: usize) -> Option<&mut [T; N]> {
     x.get_mut(first..)?.first_chunk_mut()
 }
 
-/// y_i += a·x_i, for as many i as both have.
+/// Adds a·x_i to each y_i. The longer slice's surplus is ignored.
 #[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
 #[inline(always)]
 pub fn add_scaled<R: Real>(y: &mut [R], a: R, x: &[R]) {
@@ -306,13 +313,14 @@ pub fn add_scaled<R: Real>(y: &mut [R], a: R, x: &[R]) {
     }
 }
 
-/// y_i += Σ_r rows_ri, r ascending: what the shown symbols of a text add to the hidden layer, a row of the table each.
+/// Adds table rows to `y`, in their order: y_i += Σ_r rows_ri. In a lookup layer each shown symbol of a text has a row.
 ///
-/// A masked position has no row, and a symbol outside the table none either; the sampler and the loaders admit none.
+/// Each row is as long as `y`. A masked position has no row, nor has a symbol outside the table; the sampler and the loaders
+/// admit none.
 #[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
 pub fn lookup_forward<R: Real, W: Stored<R>>(rows: &[&[W]], y: &mut [R]) {
-    // The sums of one chunk stay in registers while the rows run.
+    // Elements whose sums stay in registers while the rows run.
     const CHUNK: usize = 64;
     let width = y.len();
     for_each_tile!(first, N in [width / CHUNK; CHUNK], [width % CHUNK / LANES; LANES], [width % LANES; 1] => {
@@ -329,10 +337,11 @@ pub fn lookup_forward<R: Real, W: Stored<R>>(rows: &[&[W]], y: &mut [R]) {
     });
 }
 
-/// d_table\[symbol\] += d_y_e for each (e, symbol) of `shown`, in their order: the gradient of the one position whose rows
-/// are `d_table`.
+/// Adds the gradient of a lookup layer's table at one position: d_table\[symbol\] += d_y_e for each (e, symbol) of `shown`,
+/// in their order.
 ///
-/// `d_y` is `[E][H]` and `d_table` `[V][H]`, with `width` = H. Forward was `y_e = b + Σ_l table[l][symbol_l]`.
+/// With E examples, V symbols and H = `width`, `d_y` is `[E][H]` and `d_table` `[V][H]`. Forward was `y_e = b + Σ_l
+/// table[l][symbol_l]`, and `d_table` belongs to one l.
 #[inline(always)]
 pub fn lookup_backward<R: Real>(shown: &[(usize, u8)], d_y: &[R], d_table: &mut [R], width: usize) {
     for (row, symbol) in shown {

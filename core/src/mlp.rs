@@ -1,14 +1,14 @@
 //! The two-layer perceptron.
 //!
-//! h = max(0, b_n + Σ_l E\[l\]\[x_l\]) over the shown positions l of a text of n symbols, and for each masked position l the
-//! logits are z_l = c_l + U_l·h, with E `input`, b `length`, U `output` and c `output_bias`.
+//! h = max(0, b_n + Σ_l E\[l\]\[x_l\]) over the shown positions l of a text of n symbols. Each masked position l has the
+//! logits z_l = c_l + U_l·h. E is `input`, b `length`, U `output` and c `output_bias`.
 //!
-//! Backward, with d_z the gradient from the cross-entropy: d_h = Σ_l U_lᵀ·d_z_l, kept where h > 0; d_U_l = Σ d_z_l·hᵀ,
-//! d_c_l = Σ d_z_l, d_b_n = Σ d_h and d_E\[l\]\[x_l\] = Σ d_h, the sums over the batch in its order.
+//! Backward, with d_z the gradient from the cross-entropy: d_h = Σ_l U_lᵀ·d_z_l, set to 0 where h = 0; d_U_l = Σ d_z_l·hᵀ,
+//! d_c_l = Σ d_z_l, d_b_n = Σ d_h and d_E\[l\]\[x_l\] = Σ d_h. Sums run over the batch in its order.
 //!
-//! While it trains, [dropout](crate::dropout) leaves out some of h.
+//! In training, [dropout](crate::dropout) sets some of h to 0.
 //!
-//! It has (2·L·V + L)·H + L·V parameters: 163,128 for L 12, V 26, H 256.
+//! The perceptron has (2·L·V + L)·H + L·V parameters: 163,128 for L 12, V 26, H 256.
 //!
 //! Source: D. Rumelhart, G. Hinton and R. Williams, "Learning representations by back-propagating errors", Nature, 1986.
 
@@ -22,25 +22,25 @@ use crate::math::{Real, Stored};
 use crate::softmax::{Answer, Target};
 use crate::tensor::{Flat, Start, Tensor, block, cube, matrix};
 
-/// A two-layer perceptron over `L` positions and `V` symbols, with `H` hidden units.
+/// Two-layer perceptron over `L` positions and `V` symbols, with `H` hidden units.
 #[derive(Clone, Copy, Debug)]
 pub struct Mlp<const L: usize, const V: usize, const H: usize>;
 
-/// The parameters of an [`Mlp`], wherever they lie.
+/// References to the parameters of an [`Mlp`], in memory or in a model file.
 #[derive(Clone, Copy, Debug)]
 pub struct MlpView<'a, T, const L: usize, const V: usize, const H: usize> {
-    /// E: what each symbol at each position adds to the hidden layer.
+    /// E: row added to the hidden layer's sums for each symbol at each position.
     pub input: &'a [[[T; H]; V]; L],
-    /// b: the hidden layer of a text of each length with everything masked.
+    /// b: sums of the hidden layer for each text length, with everything masked.
     pub length: &'a [[T; H]; L],
-    /// U: how the hidden layer scores each symbol at each position.
+    /// U: weights from the hidden layer to the logit of each symbol at each position.
     pub output: &'a [[[T; H]; V]; L],
-    /// c: the score of each symbol at each position for a hidden layer of zeros.
+    /// c: bias of the logit of each symbol at each position.
     pub output_bias: &'a [[T; V]; L],
 }
 
 impl<W: Stored<f32>, const L: usize, const V: usize, const H: usize> MlpView<'_, W, L, V, H> {
-    /// The scores of one position from the hidden layer, with which `memory` begins.
+    /// Writes the scores of one position, from the hidden layer at the start of `memory`.
     pub(crate) fn scores<K: Kernels<f32>>(
         self,
         kernels: K,
@@ -56,11 +56,13 @@ impl<W: Stored<f32>, const L: usize, const V: usize, const H: usize> MlpView<'_,
     }
 }
 
-/// The hidden layer's sums: `hidden` starts from the row of `lengths`, if given, that belongs to the length of each example,
-/// and receives the row of the symbol that it shows at each position of `tables`, which are positions l with their tables E_l.
+/// Computes the sums of the hidden layer, `hidden`, for each example of `batch`, by looking up table rows.
 ///
-/// `hidden` is `[E][H]`, `lengths` `[L][H]`, and a table `[V][H]`. Positions ascend, over several calls too; the first call
-/// gives the lengths.
+/// With `lengths`, b, each example's sums start from the row of its length; without, from the content of `hidden`. `tables`
+/// has positions l with their tables E_l. For each of them, the row of the symbol shown at l is added.
+///
+/// With E examples and H hidden units, `hidden` is `[E][H]`, `lengths` `[L][H]`, and a table `[V][H]`. Positions ascend,
+/// also over several calls; the first call gives `lengths`.
 pub fn look_up<'a, R: Real + 'a, K: Kernels<R>, const L: usize>(
     kernels: K,
     lengths: Option<&[R]>,
@@ -90,17 +92,19 @@ pub(crate) fn look_up_text<'a, R: Real, W: Stored<R> + 'a, K: Kernels<R>, const 
     }
     let mut rows = heapless::Vec::<&[W], L>::new();
     for (position, table) in tables {
-        // Positions ascend.
+        // Positions ascend, so the first one outside the text ends the sum.
         let Some(symbol) = shown.get(position) else { break };
         if let Some(row) = symbol.and_then(|symbol| block(table, usize::from(symbol), hidden.len())) {
-            // There is room for one of each position.
+            // One row for each position fits.
             let _ = rows.push(row);
         }
     }
     kernels.lookup_forward(&rows, hidden);
 }
 
-/// Hidden values of their sums, in place: the activation, and dropout as of layer number `layer`. `hidden` is `[E][H]`.
+/// Turns the sums of a hidden layer into its hidden values, in place: the activation, then each example's dropout.
+///
+/// `layer` is the number of the layer for dropout. `hidden` is `[E][H]`: examples, hidden units.
 pub fn activate<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     activation: Activation,
@@ -117,7 +121,10 @@ pub fn activate<R: Real, K: Kernels<R>, const L: usize>(
     }
 }
 
-/// The gradient of the sums from that of the hidden values, in place. Forward was [`activate`], and left `hidden`.
+/// Turns the gradient of hidden values into the gradient of the layer's sums, in place, for each example of `batch`.
+///
+/// `hidden` is the output of [`activate`], and `d_hidden` its gradient; both are `[E][H]`: examples, hidden units.
+/// [`Activation::Stepped`] adds the price of the hidden values.
 pub fn activate_backward<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     activation: Activation,
@@ -135,10 +142,11 @@ pub fn activate_backward<R: Real, K: Kernels<R>, const L: usize>(
     }
 }
 
-/// z = c_l + U_l·h at the position l = `position`, of each example that is scored there; of z, the loss and ∂loss/∂z.
+/// Computes the logits z = c_l + U_l·h at the position l = `position`, with loss and gradient, for each example scored
+/// there.
 ///
-/// `weight` is U_l, `[V][H]`, `bias` c_l, `[V]`, and `hidden` `[E][H]`; `d_logits`, `[E][V]`, and `losses`, `[E]`, receive
-/// ∂loss/∂z and, added to what they hold, the losses in nats, both by the batch's `answers`.
+/// With V symbols, H hidden units and E examples, the layer is (U_l, c_l), `[V][H]` and `[V]`, and `hidden` is `[E][H]`.
+/// `d_logits`, `[E][V]`, receives ∂loss/∂z. The loss by `answers`, in nats, is added to `losses`, `[E]`.
 #[expect(clippy::too_many_arguments, reason = "what computes, a layer, what it reads, what it writes")]
 pub fn output_forward<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
@@ -165,7 +173,10 @@ pub fn output_forward<R: Real, K: Kernels<R>, const L: usize>(
     });
 }
 
-/// d_h += U_lᵀ·d_z at the position l = `position`. Forward was [`output_forward`].
+/// Adds the gradient of the hidden layer from the logits at the position l = `position`: d_h += U_lᵀ·d_z.
+///
+/// With V symbols, H hidden units and E examples, `weight` is U_l, `[V][H]`, `d_logits` the output of [`output_forward`],
+/// `[E][V]`, and `d_hidden` `[E][H]`.
 pub fn output_backward<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     position: usize,
@@ -180,7 +191,10 @@ pub fn output_backward<R: Real, K: Kernels<R>, const L: usize>(
     });
 }
 
-/// d_U_l += Σ d_z·hᵀ at the position l = `position`. Forward was [`output_forward`]; `d_weight` is `[V][H]`.
+/// Adds the gradient of the output weights at the position l = `position`: d_U_l += Σ d_z·hᵀ over the batch, in its order.
+///
+/// With V symbols, H hidden units and E examples, `hidden` is `[E][H]`, `d_logits` the output of [`output_forward`],
+/// `[E][V]`, and `d_weight` `[V][H]`.
 pub fn output_weight_gradient<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     position: usize,
@@ -196,10 +210,11 @@ pub fn output_weight_gradient<R: Real, K: Kernels<R>, const L: usize>(
     });
 }
 
-/// d_table\[r\] += Σ d_h over the examples that `row` gives row number r, in their order.
+/// Adds the gradient of a table's rows: d_table\[r\] += Σ d_h over the examples for which `row` returns r, in their order.
 ///
-/// `d_hidden` is `[E][H]` and `d_table` `[R][H]`. Forward was [`look_up`] of the tables of which [`symbol_at`] and [`row_of_length`]
-/// give the row, or [`output_forward`], whose bias c_l is a table of one row: [`scored_at`] gives it.
+/// With E examples, R rows and H hidden units, `d_hidden` is `[E][H]` and `d_table` `[R][H]`. For the tables of [`look_up`],
+/// `row` is [`symbol_at`] or [`row_of_length`]. For the bias c_l of [`output_forward`], a table of one row, `row` is
+/// [`scored_at`].
 pub fn rows_gradient<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     batch: &[Example<L>],
@@ -216,26 +231,26 @@ pub fn rows_gradient<R: Real, K: Kernels<R>, const L: usize>(
     );
 }
 
-/// The row of E_l that an example reads at the position l = `position`: its symbol, if it shows one.
+/// Creates the function from an example to its row of E_l, l = `position`: the symbol shown there, or `None` for MASK.
 pub fn symbol_at<const L: usize>(position: usize) -> impl Fn(&Example<L>) -> Option<u8> {
     move |example| example.shown().get(position).copied().flatten()
 }
 
-/// The row of b that an example reads.
+/// The row of b, the table of text lengths, that an example reads: its length minus 1, or `None` for an empty text.
 pub fn row_of_length<const L: usize>(example: &Example<L>) -> Option<u8> {
     u8::try_from(example.length().checked_sub(1)?).ok()
 }
 
-/// The row of c_l that an example reads at the position l = `position`, of one, if it is scored there.
+/// Creates the function from an example to its row of c_l, l = `position`: the only row, 0, if the example is scored there.
 pub fn scored_at<const L: usize>(position: usize) -> impl Fn(&Example<L>) -> Option<u8> {
     move |example| example.is_scored(position).then_some(0)
 }
 
-/// What the passes leave of a shard.
+/// Records of a shard of E examples.
 pub(crate) struct Records<S> {
     /// h, `[E][H]`.
     pub hidden: S,
-    /// ∂loss/∂h, and then that of its sums.
+    /// ∂loss/∂h, then the gradient of the sums of h, `[E][H]`.
     pub d_hidden: S,
     /// ∂loss/∂z, `[L][E][V]`, defined where an example is scored.
     pub d_logits: S,
@@ -252,7 +267,7 @@ impl<const L: usize, const V: usize, const H: usize> Mlp<L, V, H> {
 impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H> {
     const SHAPE: Shape =
         Shape { architecture: Architecture::Mlp, positions: L, symbols: V, width: H, blocks: 0, heads: 0 };
-    /// A table's fan-in is that of the dense map of a one-hot input, L·V.
+    /// The fan-in of a table is that of the dense map of a one-hot input, L·V.
     const TENSORS: &'static [Tensor] = &[
         Tensor { name: "input", dimensions: &[L, V, H], parts: L, start: Start::Uniform(L * V) },
         Tensor { name: "length", dimensions: &[L, H], parts: 1, start: Start::Zeros },
@@ -291,7 +306,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H
         look_up(kernels, Some(lengths), tables, shard, hidden);
         activate(kernels, activation, 0, shard, hidden);
         d_hidden.fill(R::ZERO);
-        // Position by position, so that its weights stay in the innermost cache for the whole batch.
+        // Position by position, so that a position's weights stay in the innermost cache for the whole batch.
         let d_logits = d_logits.chunks_exact_mut(rows.saturating_mul(V).max(1));
         for (((position, weight), bias), d_logits) in
             by_position(parameters.output).zip(parameters.output_bias).zip(d_logits)
@@ -312,7 +327,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H
     ) {
         let rows = shard.len();
         let Some(Records { hidden, d_hidden, d_logits }) = Self::records(records, rows) else { return };
-        // Those of the position where the part is one.
+        // ∂loss/∂z of the position, for tensors whose parts are positions.
         let d_logits = block(d_logits, part, rows.saturating_mul(V)).unwrap_or(&[]);
         match tensor {
             0 => rows_gradient(kernels, shard, symbol_at(part), d_hidden, out),

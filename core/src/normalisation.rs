@@ -1,13 +1,12 @@
-//! RMSNorm: every position's features are scaled to a mean square of one, then by a learned gain each.
+//! RMSNorm: scales the features of each position to a mean square of 1, then by a learned gain for each feature.
 //!
-//! With x the D features of one position and r = 1/√(Σ_d x_d²/D + ε): y_d = g_d·n_d, where n_d = r·x_d.
+//! With the D features x of one position and r = 1/√(Σ_d x_d²/D + ε): y_d = g_d·n_d, where n_d = r·x_d.
 //!
-//! Backward: ∂loss/∂g_d = Σ_l ∂loss/∂y_dl·n_dl. Let h_d = g_d·∂loss/∂y_d, the gradient of n_d. Since
-//! ∂r/∂x_i = −r³·x_i/D, ∂n_d/∂x_i = r·\[d = i\] − r³·x_d·x_i/D, so that
-//! ∂loss/∂x_i = r·(h_i − n_i·m) with m = Σ_d h_d·n_d / D.
+//! Backward: ∂loss/∂g_d = Σ_l ∂loss/∂y_dl·n_dl. Let h_d = g_d·∂loss/∂y_d, the gradient of n_d. Since ∂r/∂x_i = −r³·x_i/D,
+//! ∂n_d/∂x_i = r·\[d = i\] − r³·x_d·x_i/D. So ∂loss/∂x_i = r·(h_i − n_i·m) with m = Σ_d h_d·n_d / D.
 //!
-//! Positions are the lanes, `x[d][l]`; every sum over d is in ascending order, one accumulator for each position, and
-//! ∂loss/∂g_d adds position l to lane l mod 8 and then the lanes by halves, as a dot product does.
+//! Positions are the lanes, `x[d][l]`. A sum over d runs in ascending order, with one accumulator for each position.
+//! ∂loss/∂g_d adds position l to lane l mod 8, then the lanes by halves, like a dot product ([`sum_lanes`]).
 //!
 //! A position of zeros gives zeros: ε = 10⁻⁵ keeps r finite. x² must not overflow.
 //!
@@ -17,13 +16,13 @@ use crate::linear::{LANES, for_each_tile, lanes, lanes_mut, row_by_row, sum_lane
 use crate::math::{Real, Stored};
 use crate::product::MOST_POSITIONS;
 
-/// ε: the least mean square.
+/// ε: added to the mean square.
 const EPSILON: f64 = 1e-5;
 
-/// y_dl = g_d·r_l·x_dl for every position l.
+/// Writes RMSNorm of `x` to `y`: y_dl = g_d·r_l·x_dl, with r_l = 1/√(Σ_d x_dl²/D + 10⁻⁵), for every position l.
 ///
-/// `gain` is `[D]`, `x` and `y` are `[D][W]`, with `width` = W ≤ 64. `sqrt` is the correctly rounded square root, whose bits
-/// IEEE 754 fixes, so the caller may pass one that the compiler can vectorise.
+/// `gain`, g, is `[D]`. `x` and `y` are `[D][W]`: D features of W = `width` ≤ 64 positions. `sqrt` is the correctly rounded
+/// square root. IEEE 754 fixes its bits, so the caller may pass one that the compiler can vectorise.
 #[inline(always)]
 pub fn rms_norm_forward<R: Real, W: Stored<R>>(
     gain: &[W],
@@ -42,7 +41,7 @@ pub fn rms_norm_forward<R: Real, W: Stored<R>>(
     });
 }
 
-/// r_l = 1/√(Σ_d x_dl²/D + ε) for the `N` positions l from `first` on, D = `features`.
+/// r_l = 1/√(Σ_d x_dl²/D + ε) for the `N` positions l from `first` on, with D = `features`.
 #[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
 fn scale_of<R: Real, const N: usize>(
@@ -69,7 +68,8 @@ fn scale_of<R: Real, const N: usize>(
 
 /// Turns `d`, ∂loss/∂y, into ∂loss/∂x, and writes ∂loss/∂g to `d_gain`.
 ///
-/// `gain` and `d_gain` are `[D]`, `x` and `d` are `[D][W]`, with `width` = W ≤ 64. Forward was `y_dl = g_d·r_l·x_dl`.
+/// `gain`, g, and `d_gain` are `[D]`. `x` and `d` are `[D][W]`: D features of W = `width` ≤ 64 positions. `sqrt` is the
+/// correctly rounded square root. Forward was `y_dl = g_d·r_l·x_dl` with `r_l = 1/√(Σ_d x_dl²/D + 10⁻⁵)`.
 #[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
 pub fn rms_norm_backward<R: Real>(
@@ -97,7 +97,7 @@ pub fn rms_norm_backward<R: Real>(
             let (n, d_y) = (times(*scale, *x), *d);
             let (h, products) = (times([*g; N], d_y), times(n, d_y));
             let along = times(n, h);
-            // Known to be 0 where a tile is as long as the lanes.
+            // A full tile starts at lane 0; the constant lets the compiler drop the remainder.
             let start = if N == LANES { 0 } else { first };
             for lane in 0..N {
                 sums[start.wrapping_add(lane) % LANES] += products[lane];
@@ -126,7 +126,7 @@ pub fn rms_norm_backward<R: Real>(
     }
 }
 
-/// x·y, position by position. By value, the form in which the compiler keeps them in vector registers.
+/// Multiplies x·y, position by position. Passed by value, so that the compiler keeps both in vector registers.
 #[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
 fn times<R: Real, const N: usize>(mut x: [R; N], y: [R; N]) -> [R; N] {

@@ -1,15 +1,16 @@
 //! Packs: short texts side by side in one map of positions.
 //!
-//! A network that is shared over the positions computes whole registers of them ([`width_of`]), and most texts fill no more
-//! than half of one. So texts that follow each other in a batch are trained on together, as many as fit [`TILE`] positions: the
-//! columns of the first text of a pack are followed by those of the second. What a position computes for itself is the same alone
-//! and in a pack; where positions look at each other, in a convolution or in attention, a text sees no column of another.
+//! A network that shares weights over positions computes whole registers of columns ([`width_of`]), and most texts fill at
+//! most half of one. So consecutive texts of a batch are trained together, as many as fit [`TILE`] columns. The columns of
+//! the second text follow those of the first. A position's own computation is equal alone and in a pack. Where positions
+//! read each other, in a convolution or in attention, a text reads no column of another.
 //!
-//! A sum over the positions of a batch runs over its packs in order, and in a pack over its columns in order. A
-//! [shard](crate::denoiser::Model::boundary) begins with a pack, so which texts share one is a function of the batch alone.
+//! A sum over the positions of a batch runs over its packs in order, and within a pack over its columns in order. A
+//! [shard](crate::denoiser::Model::boundary) begins with a pack, so the packs depend on the batch alone.
 //!
-//! Source: M. Krell et al., "Efficient Sequence Packing without Cross-contamination", 2021, section 3.2, for the two conditions:
-//! attention within a text only, and a loss for each text. The packs are those of "next fit", which keeps the order.
+//! Source: M. Krell et al., "Efficient Sequence Packing without Cross-contamination", 2021, section 3.2, for the two
+//! conditions: attention within a text only, and a loss for each text. The packing algorithm is "next fit", which keeps the
+//! order.
 
 use crate::activation::Activation;
 use crate::denoiser::{Answers, Example, Score, to_scores};
@@ -20,13 +21,13 @@ use crate::math::Real;
 use crate::product::{TILE, width_of};
 use crate::softmax::Answer;
 
-/// Examples that are computed side by side, at least one.
+/// Pack: consecutive examples computed side by side in one map of positions; at least one.
 #[derive(Clone, Copy, Debug)]
 pub struct Pack<'a, const L: usize> {
     examples: &'a [Example<L>],
 }
 
-/// The packs of `shard`, in order.
+/// Splits `shard` into packs, in order.
 pub fn packs<const L: usize>(mut shard: &[Example<L>]) -> impl Iterator<Item = Pack<'_, L>> {
     core::iter::from_fn(move || {
         let (examples, rest) = shard.split_at_checked(fitting(shard))?;
@@ -35,7 +36,7 @@ pub fn packs<const L: usize>(mut shard: &[Example<L>]) -> impl Iterator<Item = P
     })
 }
 
-/// The packs of `shard`, each with what it left in `records`, of `record` numbers an example.
+/// Splits `shard` into packs, each with its part of `records`, which have `record` numbers for each example.
 pub fn with_records<'a, R, const L: usize>(
     shard: &'a [Example<L>],
     records: &'a [R],
@@ -47,7 +48,9 @@ pub fn with_records<'a, R, const L: usize>(
     })
 }
 
-/// The packs of `shard`, each with its part of `answers`, of `records`, of `record` numbers an example, and of `losses`.
+/// Splits `shard` into packs, each with its part of `answers`, of the mutable `records` and of `losses`.
+///
+/// `records` has `record` numbers for each example, and `losses` has one.
 pub fn with_records_mut<'a, R, const L: usize>(
     shard: &'a [Example<L>],
     answers: Answers<'a>,
@@ -55,7 +58,7 @@ pub fn with_records_mut<'a, R, const L: usize>(
     record: usize,
     losses: &'a mut [R],
 ) -> impl Iterator<Item = (Pack<'a, L>, Answers<'a>, &'a mut [R], &'a mut [R])> {
-    // None where the answers are hard.
+    // 0 if the answers are hard.
     let each = answers.soft.len().checked_div(shard.len()).unwrap_or(0);
     packs(shard).scan((answers.soft, records, losses), move |(soft, records, losses), pack| {
         let count = pack.examples.len();
@@ -65,7 +68,7 @@ pub fn with_records_mut<'a, R, const L: usize>(
     })
 }
 
-/// How many of the first of `examples` fit [`TILE`] positions, at most L; one at least, if there is one.
+/// The number of first `examples` that fit min([`TILE`], L) columns; at least one, unless there is none.
 fn fitting<const L: usize>(examples: &[Example<L>]) -> usize {
     let mut columns = 0_usize;
     let fits = |example: &&Example<L>| {
@@ -76,7 +79,7 @@ fn fitting<const L: usize>(examples: &[Example<L>]) -> usize {
     examples.iter().take_while(fits).count()
 }
 
-/// The first example from number `row` on at which a pack of `batch` begins.
+/// The first example of `batch` at which a pack begins, from number `row` on.
 pub fn boundary<const L: usize>(batch: &[Example<L>], row: usize) -> usize {
     let mut start = 0_usize;
     for pack in packs(batch) {
@@ -89,17 +92,17 @@ pub fn boundary<const L: usize>(batch: &[Example<L>], row: usize) -> usize {
 }
 
 impl<'a, const L: usize> Pack<'a, L> {
-    /// The examples of the pack.
+    /// The examples of the pack, in order.
     pub fn examples(&self) -> &'a [Example<L>] {
         self.examples
     }
 
-    /// W: columns that are computed.
+    /// W: the number of columns to compute: those that hold a symbol, rounded up to whole registers, at most L.
     pub fn width(&self) -> usize {
         width_of(self.length(), L)
     }
 
-    /// Columns that hold a symbol.
+    /// The number of columns that hold a symbol.
     fn length(&self) -> usize {
         self.examples.iter().fold(0, |columns, example| columns.saturating_add(example.length()))
     }
@@ -113,7 +116,10 @@ impl<'a, const L: usize> Pack<'a, L> {
         })
     }
 
-    /// `of` the number in the pack, the example and the position of each column that holds a symbol; `past` for those behind them.
+    /// Calls `of` for each column that holds a symbol: with the number of its example in the pack, the example, and the
+    /// position.
+    ///
+    /// Other columns get `past`.
     fn columns<T: Copy>(&self, past: T, of: impl Fn(u8, &Example<L>, usize) -> T) -> [T; L] {
         let mut columns = [past; L];
         let mut rest = columns.iter_mut();
@@ -125,25 +131,26 @@ impl<'a, const L: usize> Pack<'a, L> {
         columns
     }
 
-    /// The number of the text that each column belongs to which holds a symbol.
+    /// For each column that holds a symbol, the number of its text in the pack.
     pub fn texts(&self) -> heapless::Vec<u8, L> {
         let numbered = (0..).zip(self.examples);
         numbered.flat_map(|(number, example)| core::iter::repeat_n(number, example.length())).collect()
     }
 
-    /// What each column's cross-entropy counts.
+    /// The weight of each column's cross-entropy.
     fn weights(&self) -> [f32; L] {
         self.columns(0.0, |_, example, position| example.weight(position))
     }
 
-    /// The columns that the loss reads; all that hold a symbol if `everywhere`.
+    /// The columns that the loss reads; if `everywhere`, all columns that hold a symbol.
     pub fn positions(&self, everywhere: bool) -> heapless::Vec<usize, L> {
         let columns = self.weights().into_iter().enumerate().take(self.length());
         columns.filter(|(_, weight)| everywhere || *weight != 0.0).map(|(column, _)| column).collect()
     }
 
-    /// What a hidden value of each column counts where `activation` prices it, else 0; of those alone that the loss reads, unless
-    /// `everywhere`.
+    /// The weight of a hidden value's price in each column ([`Example::hidden_weight`]), or 0 if `activation` has no price.
+    ///
+    /// Columns that the loss does not read have 0, unless `everywhere`.
     pub fn prices<R: Real>(&self, activation: Activation, everywhere: bool) -> [R; L] {
         self.columns(R::ZERO, |_, example, position| {
             let counts = everywhere || example.is_scored(position);
@@ -151,26 +158,29 @@ impl<'a, const L: usize> Pack<'a, L> {
         })
     }
 
-    /// Which hidden values the pack goes without: those that its first example names.
+    /// Dropout of the pack's hidden values: that of its first example.
     fn dropout(&self) -> Option<Dropout> {
         self.examples.first()?.dropout
     }
 
-    /// What dropout leaves of `x`, the values of layer number `layer`, in place.
+    /// Applies the pack's dropout, if any, to the values `x` of layer number `layer`, in place.
     pub(crate) fn dropout_forward<R: Real, K: Kernels<R>>(&self, kernels: K, layer: usize, x: &mut [R]) {
         if let Some(dropout) = self.dropout() {
             kernels.dropout_forward(dropout, layer, x);
         }
     }
 
-    /// The gradient of what went into dropout from that of what came out, in place.
+    /// Turns the gradient of the output of the pack's dropout, if any, into the gradient of its input, in place.
     pub(crate) fn dropout_backward<R: Real, K: Kernels<R>>(&self, kernels: K, d_y: &mut [R]) {
         if let Some(dropout) = self.dropout() {
             kernels.dropout_backward(dropout, d_y);
         }
     }
 
-    /// What each column's symbol and position give, [`embed`](crate::embedding::embed), in `x`, `[D][W]`.
+    /// Writes the features of each column's symbol and position to `x`, `[D][W]` for D features and W columns: see
+    /// [`embed`](crate::embedding::embed).
+    ///
+    /// Columns that hold no symbol become 0.
     pub fn embed<R: Real, K: Kernels<R>>(&self, kernels: K, tables: Embedding<R>, x: &mut [R]) {
         x.fill(R::ZERO);
         for (first, example) in self.placed() {
@@ -178,8 +188,10 @@ impl<'a, const L: usize> Pack<'a, L> {
         }
     }
 
-    /// Adds to `out` the pack's share of the gradient of row number `part` of E (`tensor` 0), of P (1) or of Q (2), from `d`,
-    /// ∂loss/∂x with the columns outermost, `[W][D]`, where `features` = D.
+    /// Adds to `out` the pack's contribution to the gradient of one part of an embedding table.
+    ///
+    /// `tensor` 0 is E, and `part` the symbol of the row. `tensor` 1 is P and 2 is Q, of one part with all rows. `d` is
+    /// ∂loss/∂x with the columns outermost, `[W][D]`, and `features` = D.
     pub fn embed_backward<R: Real, K: Kernels<R>>(
         &self,
         kernels: K,
@@ -197,7 +209,7 @@ impl<'a, const L: usize> Pack<'a, L> {
                     _ => u8::try_from(example.length().wrapping_sub(position).wrapping_sub(1)).ok(),
                 };
                 if let Some(row) = row {
-                    // There is room for all columns.
+                    // One row for each column fits.
                     let _ = rows.push((first.wrapping_add(position), row));
                 }
             }
@@ -205,7 +217,10 @@ impl<'a, const L: usize> Pack<'a, L> {
         kernels.lookup_backward(&rows, d, out, features);
     }
 
-    /// Turns the logits `z`, `[V][W]`, into their gradients, and gives each example's loss, both by the `answers` of the pack.
+    /// Turns the logits `z`, `[V][W]` for V symbols and W columns, into their gradients, and writes each example's loss to
+    /// `losses`, in nats.
+    ///
+    /// `answers` is the part of the answers that belongs to the pack.
     pub fn cross_entropy<R: Real, K: Kernels<R>>(
         &self,
         kernels: K,
@@ -231,7 +246,7 @@ impl<'a, const L: usize> Pack<'a, L> {
     }
 }
 
-/// [`to_scores`] of the logits at `position`, where they lie `[V][W]` with the `width` = W positions innermost.
+/// [`to_scores`] of the logits at `position`, in a map `[V][W]` of logits with `width` = W.
 #[inline(always)]
 pub(crate) fn to_scores_at<const V: usize>(
     logits: &[f32],

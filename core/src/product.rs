@@ -1,22 +1,22 @@
-//! Products of a matrix with the columns of all positions: the linear maps of the transformer.
+//! Products of a matrix with the columns of all positions: the linear maps of networks that share weights over positions.
 //!
-//! Activations lie with the positions innermost, `x[i][l]`, so that one vector register holds one feature of many
-//! positions. A weight is then the same for the whole register, and no sum runs across its lanes.
+//! Activations lie with the positions innermost, `x[i][l]`. One vector register then holds one feature of many positions,
+//! its lanes share each weight, and no sum runs across lanes.
 //!
 //! | letter | meaning |
 //! |---|---|
 //! | `L` | positions |
 //! | `I` `O` | inputs and outputs of the matrix |
-//! | `W` | how a weight is stored: a float, or four bytes of a file |
+//! | `W` | type of a stored weight: a float, or four bytes of a file |
 //!
 //! **Product**: y_ol = Σ_i w_oi·x_il, or Y = W·X. By the chain rule ∂loss/∂X = Wᵀ·∂loss/∂Y, the **transposed product**
 //! d_x_il = Σ_o w_oi·d_y_ol; and ∂loss/∂W = ∂loss/∂Y·Xᵀ, d_w_oi = Σ_l d_y_ol·x_il.
 //!
-//! The last sum runs over positions. To keep it out of the lanes too, it reads X in blocks of [`TILE`] features with the
-//! positions outermost, and what fills none in blocks of [`FEW`], which [`transpose_blocks`] makes.
+//! The last sum runs over positions. To keep positions out of the lanes, it reads X in transposed blocks: blocks of [`TILE`]
+//! features with the positions outermost, then blocks of [`FEW`] ([`transpose_blocks`]).
 //!
-//! **Order of sums**: each sum has one accumulator, which starts at 0 and adds its terms in ascending order of the index
-//! it runs over: i, o, or for ∂loss/∂W the position l. The sums of a tile stay in registers.
+//! **Order of sums**: each sum has one accumulator, which starts at 0 and adds its terms in ascending order of their index:
+//! i, o, or for ∂loss/∂W the position l. The sums of a tile stay in registers.
 //!
 //! Source: the tile is that of K. Goto and R. van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008.
 
@@ -24,25 +24,25 @@ use crate::linear::{LANES, for_each_row, for_each_tile, lanes, lanes_mut, plus_s
 use crate::math::{Real, Stored};
 use crate::tensor::first_rows;
 
-/// The most positions of a text of a network that is shared over them: one with more does not compile.
+/// Most positions of a network that shares weights over positions. A network with more does not compile.
 pub(crate) const MOST_POSITIONS: usize = 64;
 /// Lanes of a tile, and features of a transposed block: two registers of AVX2.
 pub const TILE: usize = 16;
-/// Features of a transposed block where fewer are left: one register of SSE2.
+/// Features of a small transposed block, for the features that fill no block of [`TILE`]: one register of SSE2.
 pub const FEW: usize = 4;
-/// Positions that go without a check between them.
+/// Positions computed without a bounds check between them.
 const RUN: usize = 8;
-/// Rows of a tile. With [`TILE`] that is twelve accumulators of the sixteen registers of AVX2.
+/// Rows of a tile. With [`TILE`] lanes, a tile has twelve accumulators, of the sixteen registers of AVX2.
 const ROWS: usize = 6;
 /// A second tile height: every row count from 20 on is a sum of sixes and fives. A tile of two rows takes as long as one of
 /// four, since each sum waits for its last addition. In tiles of four rows, compilers put the rows in the lanes.
 const FEW_ROWS: usize = 5;
-/// Rows of a tile of [`LANES`] lanes, where the positions fill one register: as many accumulators as hide what an addition takes.
+/// Rows of a tile of [`LANES`] lanes: enough accumulators to hide the latency of an addition.
 const NARROW_ROWS: usize = 9;
-/// Its second height: every row count from 56 on is a sum of nines and eights.
+/// A second height of such tiles: every row count from 56 on is a sum of nines and eights.
 const FEW_NARROW_ROWS: usize = 8;
 
-/// What becomes of a finished sum.
+/// Operation that stores a finished sum in its output element y.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Store {
     /// y = sum.
@@ -53,7 +53,7 @@ pub enum Store {
     Multiply,
 }
 
-/// Evaluates `$kernel` with `$width` as a constant where it is [`TILE`] or [`LANES`], so that nothing about lengths is asked in its loops.
+/// Evaluates `$kernel` with `$width` as a constant if it is [`TILE`] or [`LANES`], so that its loops need no bounds checks.
 macro_rules! for_width {
     ($width:ident: $kernel:expr) => {
         if $width == TILE {
@@ -68,7 +68,8 @@ macro_rules! for_width {
     };
 }
 
-/// [`for_each_tile`] of `$rows` rows in as few tiles as registers allow at `$width`, which is a constant where it is [`LANES`].
+/// [`for_each_tile`] of `$rows` rows in as few tiles as registers allow at `$width`. In the block, a `$width` of [`LANES`]
+/// is a constant.
 macro_rules! for_each_tile_of_rows {
     ($row:ident, $N:ident in $rows:expr, $width:ident => $body:block) => {
         if $width == LANES {
@@ -82,17 +83,18 @@ macro_rules! for_each_tile_of_rows {
     };
 }
 
-/// Positions that are computed for `length` of them, of a text or of several side by side, at most `most`: whole registers of [`LANES`] numbers.
+/// The number of columns to compute for `length` positions, of one text or of several side by side, at most `most`.
 ///
-/// Those past the text's end are 0 where anything reads them, and so are the gradients of what is there.
+/// `length` is rounded up to whole registers of [`LANES`] columns. The columns past `length`, and their gradients, are 0
+/// wherever a sum reads them.
 pub const fn width_of(length: usize, most: usize) -> usize {
     let width = length.next_multiple_of(LANES);
     if width < most { width } else { most }
 }
 
-/// y_ol = Σ_i w_oi·x_il, i ascending, stored as `store` says.
+/// Computes the product W·X: y_ol = Σ_i w_oi·x_il, i ascending, stored as `store` says.
 ///
-/// `w` is `[O][I]`, `x` `[I][L]` and `y` `[O][L]`, with `width` = L.
+/// With O outputs, I inputs and L = `width` positions, `w` is `[O][I]`, `x` `[I][L]` and `y` `[O][L]`.
 #[inline(always)]
 pub fn product<R: Real, W: Stored<R>>(w: &[W], x: &[R], y: &mut [R], width: usize, store: Store) {
     let outputs = y.len().checked_div(width).unwrap_or(0);
@@ -105,9 +107,9 @@ pub fn product<R: Real, W: Stored<R>>(w: &[W], x: &[R], y: &mut [R], width: usiz
     });
 }
 
-/// y_il = Σ_o w_oi·x_ol, o ascending, stored as `store` says: the [`product`] with the transposed matrix.
+/// Computes the transposed product Wᵀ·X: y_il = Σ_o w_oi·x_ol, o ascending, stored as `store` says.
 ///
-/// `w` is `[O][I]`, `x` `[O][L]` and `y` `[I][L]`, with `width` = L.
+/// With L = `width` positions, `w` is `[O][I]`, `x` `[O][L]` and `y` `[I][L]`.
 #[inline(always)]
 pub fn product_transposed<R: Real, W: Stored<R>>(w: &[W], x: &[R], y: &mut [R], width: usize, store: Store) {
     let inputs = y.len().checked_div(width).unwrap_or(0);
@@ -118,15 +120,15 @@ pub fn product_transposed<R: Real, W: Stored<R>>(w: &[W], x: &[R], y: &mut [R], 
     });
 }
 
-/// The weights of a tile of `N` rows: for each term of the sums one weight a row.
+/// Weights of a tile of `N` rows: one weight a row for each term of the sums.
 trait Weights<'a, W, const N: usize>: Copy {
-    /// Where the weights of term number `term` lie; `None` past the last.
+    /// References to the weights of term number `term`; `None` past the last term.
     ///
-    /// Each is loaded where it is used: together they would take registers that the sums need.
+    /// References, so that each weight is loaded where it is used. Loaded together, they would take registers from the sums.
     fn of(self, term: usize) -> Option<[&'a W; N]>;
 }
 
-/// Those of a matrix as it lies: a row of it for each row of the tile.
+/// Weights of a matrix as stored: a tile's row reads a row of the matrix.
 #[derive(Clone, Copy)]
 struct Rows<'a, W, const N: usize>([&'a [W]; N]);
 
@@ -143,7 +145,7 @@ impl<'a, W: Copy, const N: usize> Weights<'a, W, N> for Rows<'a, W, N> {
 }
 
 impl<'a, W: Copy, const N: usize> Rows<'a, W, N> {
-    /// The terms from number `first` on, [`RUN`] of each row; `None` where there are fewer.
+    /// [`RUN`] terms of each row, from term number `first` on; `None` if there are fewer.
     #[expect(clippy::indexing_slicing, reason = "row < N")]
     #[inline(always)]
     fn run(self, first: usize) -> Option<[&'a [W; RUN]; N]> {
@@ -155,12 +157,12 @@ impl<'a, W: Copy, const N: usize> Rows<'a, W, N> {
     }
 }
 
-/// Those of a matrix transposed: a column of it, from column `first` on, for each row of the tile.
+/// Weights of a transposed matrix: a tile's row reads a column of the matrix, from column `first` on.
 #[derive(Clone, Copy)]
 struct Columns<'a, W> {
     w: &'a [W],
     first: usize,
-    /// The length of a row of the matrix.
+    /// Length of a row of the matrix.
     stride: usize,
 }
 
@@ -172,7 +174,7 @@ impl<'a, W: Copy, const N: usize> Weights<'a, W, N> for Columns<'a, W> {
     }
 }
 
-/// y_nl = Σ_s weights(s)_n·x_sl for every lane l of `N` rows, stored as `store` says.
+/// Computes y_nl = Σ_s weights(s)_n·x_sl for every lane l of `N` rows n, stored as `store` says.
 #[inline(always)]
 fn columns<'a, R: Real, W: Stored<R> + 'a, T: Weights<'a, W, N>, const N: usize>(
     weights: T,
@@ -198,7 +200,7 @@ fn tile<'a, R: Real, W: Stored<R> + 'a, T: Weights<'a, W, N>, const N: usize, co
     let mut sums = [[R::ZERO; WIDTH]; N];
     for (term, x) in x.chunks_exact(width.max(1)).enumerate() {
         let (Some(x), Some(weights)) = (lanes::<R, WIDTH>(x, first), weights.of(term)) else { break };
-        // Loaded once for all rows.
+        // Loads the lanes once for all rows.
         let x = *x;
         for_each_row!(row < N {
             row_by_row();
@@ -208,7 +210,7 @@ fn tile<'a, R: Real, W: Stored<R> + 'a, T: Weights<'a, W, N>, const N: usize, co
     sums
 }
 
-/// Stores `sums` in y_nl for the lanes l from `first` on.
+/// Stores `sums` in y_nl, as `store` says, for the `N` rows n of `y` and the `WIDTH` lanes l from `first` on.
 #[expect(clippy::indexing_slicing, reason = "row < N, lane < WIDTH")]
 #[expect(unused_assignments, reason = "nothing is read behind the last row")]
 #[inline(always)]
@@ -240,12 +242,13 @@ fn store_tile<R: Real, const N: usize, const WIDTH: usize>(
     });
 }
 
-/// d_w_oi += Σ_l d_y_ol·x_il over the `positions` l, which ascend, with x as [`transpose_blocks`] gives it.
+/// Adds the gradient of a product's weights: d_w_oi += Σ_l d_y_ol·x_il over the `positions` l, which ascend.
 ///
-/// One where all of d_y or all of x is 0 may be left out of 0 … L − 1: its terms are ±0, which no sum that starts at 0 sees.
+/// With L = `width` positions, `d_y` is `[O][L]` and `d_w` `[O][I]`. `x` is `[I][L]` in the transposed blocks of
+/// [`transpose_blocks`]. Forward was `y_ol = Σ_i w_oi·x_il`. For the transposed product `y_il = Σ_o w_oi·x_ol`, pass x as
+/// `d_y`, and ∂loss/∂y as `x` in transposed blocks.
 ///
-/// `d_y` is `[O][L]`, `x` `[I][L]` and `d_w` `[O][I]`, with `width` = L. Forward was `y_ol = Σ_i w_oi·x_il`. For the
-/// transposed product, `y_il = Σ_o w_oi·x_ol`, x takes the place of d_y here and d_y that of x.
+/// `positions` may omit an l if all d_y_ol or all x_il are 0: its terms are ±0, which change no sum that starts at 0.
 #[inline(always)]
 pub fn product_backward_weight<R: Real>(
     positions: &[usize],
@@ -272,8 +275,7 @@ pub fn product_backward_weight<R: Real>(
     });
 }
 
-/// Σ_l d_y_ol·x_il over the `positions` l, for the `N` rows o of a tile of d_y and the `S` inputs i with which `x` begins, with
-/// `width` = L.
+/// Σ_l d_y_ol·x_il over the `positions` l, for the `N` rows o of `d_y` and the first `S` inputs i of `x`, with `width` = L.
 #[expect(clippy::indexing_slicing, reason = "row < N")]
 #[inline(always)]
 fn weight_tile<R: Real, const N: usize, const S: usize>(
@@ -284,7 +286,7 @@ fn weight_tile<R: Real, const N: usize, const S: usize>(
 ) -> Option<[[R; S]; N]> {
     let x = x.as_chunks::<S>().0.get(..width)?;
     let mut sums = [[R::ZERO; S]; N];
-    // All positions go eight at a time, without a question whether there is another.
+    // If all positions count, most go in runs of eight, with one bounds check a run.
     let whole = if positions.len() == width { width.saturating_sub(width % RUN) } else { 0 };
     for first in (0..whole).step_by(RUN) {
         let (x, d_y) = (lanes::<_, RUN>(x, first)?, d_y.run(first)?);
@@ -306,11 +308,11 @@ fn weight_tile<R: Real, const N: usize, const S: usize>(
     Some(sums)
 }
 
-/// y = x with each block of [`TILE`] features, `x[i][l]`, then each of [`FEW`], as the same numbers with the positions
+/// Copies `x` to `y` in transposed blocks: each block of [`TILE`] features, then each of [`FEW`], with the positions
 /// outermost.
 ///
-/// Features that fill no block are copied: with one feature a block, both orders are the same.
-/// `x` and `y` are `[I][L]`, with `width` = L.
+/// The features that fill no block are copied as they are: in a block of one feature, both orders are equal. `x` and `y` are
+/// `[I][L]`: I features of L = `width` positions.
 #[inline(always)]
 pub fn transpose_blocks<R: Real>(x: &[R], y: &mut [R], width: usize) {
     let features = x.len().checked_div(width).unwrap_or(0);
@@ -326,7 +328,7 @@ pub fn transpose_blocks<R: Real>(x: &[R], y: &mut [R], width: usize) {
     });
 }
 
-/// y\[l\]\[i\] = x\[i\]\[l\], with `width` = L.
+/// Transposes `x`, `[I][L]`, to `y`, `[L][I]`, with `width` = L: y\[l\]\[i\] = x\[i\]\[l\].
 #[expect(clippy::indexing_slicing, reason = "i < I and l < L, the sizes of both")]
 #[inline(always)]
 pub fn transpose<R: Real>(x: &[R], y: &mut [R], width: usize) {
@@ -348,7 +350,8 @@ pub fn transpose<R: Real>(x: &[R], y: &mut [R], width: usize) {
     }
 }
 
-/// The four columns of `x` from `column` on, of rows of `width`, in the four rows from `row` on; `None` where there are fewer.
+/// Transposes four rows of `x` from `row` on, of `width` elements each, in the four columns from `column` on; `None` past
+/// the end of `x`.
 #[inline(always)]
 fn four_columns<R: Real>(x: &[R], width: usize, row: usize, column: usize) -> Option<[[R; FEW]; FEW]> {
     let place = row.wrapping_mul(width).wrapping_add(column);
@@ -359,7 +362,7 @@ fn four_columns<R: Real>(x: &[R], width: usize, row: usize, column: usize) -> Op
     Some([[a0, b0, c0, d0], [a1, b1, c1, d1], [a2, b2, c2, d2], [a3, b3, c3, d3]])
 }
 
-/// Stores `rows` in the four rows of `y` from `row` on, of `width`, from `column` on.
+/// Stores `rows` in the four rows of `y` from `row` on, of `width` elements each, from `column` on.
 #[inline(always)]
 fn store_four_rows<R: Real>(rows: [[R; FEW]; FEW], y: &mut [R], width: usize, row: usize, column: usize) {
     let mut place = row.wrapping_mul(width).wrapping_add(column);
@@ -370,7 +373,7 @@ fn store_four_rows<R: Real>(rows: [[R; FEW]; FEW], y: &mut [R], width: usize, ro
     }
 }
 
-/// x_ij and x_ji change places; `x` is `[L][L]`, with `width` = L.
+/// Transposes `x`, `[L][L]`, in place, with `width` = L: x_ij and x_ji change places.
 #[inline(always)]
 pub(crate) fn transpose_square<R: Real>(x: &mut [R], width: usize) {
     let whole = width.saturating_sub(width % FEW);
@@ -391,10 +394,11 @@ pub(crate) fn transpose_square<R: Real>(x: &mut [R], width: usize) {
     }
 }
 
-/// y\[l\] = x\[l + `tap` − `radius`\] for each feature, 0 wherever the two are not positions of one text.
+/// Shifts every feature by `tap` − `radius` positions within each text: y\[d\]\[l\] = x\[d\]\[l + `tap` − `radius`\].
 ///
-/// `x` and `y` are `[D][W]`, with `width` = W; `texts` says of each position which text it belongs to, and is shorter where
-/// the last belong to none.
+/// y is 0 if the two positions are not in one text. `x` and `y` are `[D][W]`: D features of W = `width` positions. `texts`
+/// has the number of the text for each position; the positions of one text are adjacent. Positions past the end of `texts`
+/// belong to none.
 #[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
 pub fn shift<R: Real>(x: &[R], (tap, radius): (usize, usize), y: &mut [R], width: usize, texts: &[u8]) {
@@ -410,7 +414,7 @@ pub fn shift<R: Real>(x: &[R], (tap, radius): (usize, usize), y: &mut [R], width
             let mut from = [R::ZERO; N];
             match lanes::<R, N>(x, place) {
                 Some(x) => from = *x,
-                // The ends, around which there is nothing.
+                // At the ends of `x`, elements outside count as 0.
                 None => {
                     for lane in 0..N {
                         from[lane] = x.get(place.wrapping_add(lane)).copied().unwrap_or(R::ZERO);
@@ -425,7 +429,7 @@ pub fn shift<R: Real>(x: &[R], (tap, radius): (usize, usize), y: &mut [R], width
     });
 }
 
-/// x_dl += b_d; `x` is `[D][L]`, with `width` = L.
+/// Adds a bias to every position: x_dl += b_d. `x` is `[D][L]`: D features of L = `width` positions.
 #[inline(always)]
 pub fn add_bias<R: Real, W: Stored<R>>(bias: &[W], x: &mut [R], width: usize) {
     for (d, x) in x.chunks_exact_mut(width.max(1)).enumerate() {
@@ -438,7 +442,9 @@ pub fn add_bias<R: Real, W: Stored<R>>(bias: &[W], x: &mut [R], width: usize) {
     }
 }
 
-/// d_b_d += Σ_l d_x_dl, l ascending; `d_x` is `[D][L]`, with `width` = L. Forward was `x_dl += b_d`.
+/// Adds the gradient of a bias: d_b_d += Σ_l d_x_dl, l ascending. `d_x` is `[D][L]`: D features of L = `width` positions.
+///
+/// Forward was `x_dl += b_d`.
 #[inline(always)]
 pub fn add_bias_backward<R: Real>(d_x: &[R], d_bias: &mut [R], width: usize) {
     for (d, d_x) in d_x.chunks_exact(width.max(1)).enumerate() {

@@ -1,16 +1,16 @@
 //! The residual perceptron: two hidden layers with a skip connection.
 //!
-//! f = max(0, b_n + Σ_l E\[l\]\[x_l\]) over the shown positions l of a text of n symbols, g = max(0, d + W·f), h = g + f, and for
-//! each masked position l the logits are z_l = c_l + U_l·h, with E `input`, b `length`, W `residual`, d `residual_bias`,
-//! U `output` and c `output_bias`.
+//! f = max(0, b_n + Σ_l E\[l\]\[x_l\]) over the shown positions l of a text of n symbols, g = max(0, d + W·f) and h = g + f.
+//! Each masked position l has the logits z_l = c_l + U_l·h. E is `input`, b `length`, W `residual`, d `residual_bias`, U
+//! `output` and c `output_bias`.
 //!
-//! Backward, with d_z the gradient from the cross-entropy: d_h = Σ_l U_lᵀ·d_z_l, d_g = d_h where g > 0, and
-//! d_f = d_h + Wᵀ·d_g where f > 0, the sum being of the two ways from f to h; then d_U_l = Σ d_z_l·hᵀ, d_c_l = Σ d_z_l,
-//! d_W = Σ d_g·fᵀ, d_d = Σ d_g, d_b_n = Σ d_f and d_E\[l\]\[x_l\] = Σ d_f, the sums over the batch in its order.
+//! Backward, with d_z the gradient from the cross-entropy: d_h = Σ_l U_lᵀ·d_z_l; d_g = d_h where g > 0, else 0; d_f = d_h +
+//! Wᵀ·d_g where f > 0, else 0. The sum in d_f is over the two ways from f to h. Then d_U_l = Σ d_z_l·hᵀ, d_c_l = Σ d_z_l,
+//! d_W = Σ d_g·fᵀ, d_d = Σ d_g, d_b_n = Σ d_f and d_E\[l\]\[x_l\] = Σ d_f. Sums run over the batch in its order.
 //!
-//! While it trains, [dropout](crate::dropout) leaves out some of f and of g.
+//! In training, [dropout](crate::dropout) sets some of f and g to 0.
 //!
-//! It has (2·L·V + L + 1 + H)·H + L·V parameters: 228,920 for L 12, V 26, H 256.
+//! The residual perceptron has (2·L·V + L + 1 + H)·H + L·V parameters: 228,920 for L 12, V 26, H 256.
 //!
 //! Source: K. He et al., "Deep Residual Learning for Image Recognition", 2016, for the skip connection.
 
@@ -24,33 +24,34 @@ use crate::mlp::{
 };
 use crate::tensor::{Flat, Start, Tensor, cube, matrix, vector};
 
-/// A residual perceptron over `L` positions and `V` symbols, with twice `H` hidden units; `H` is a multiple of 16.
+/// Residual perceptron over `L` positions and `V` symbols, with two hidden layers of `H` units; `H` is a multiple of 16.
 #[derive(Clone, Copy, Debug)]
 pub struct Residual<const L: usize, const V: usize, const H: usize>;
 
-/// The parameters of a [`Residual`], wherever they lie.
+/// References to the parameters of a [`Residual`], in memory or in a model file.
 #[derive(Clone, Copy, Debug)]
 pub struct ResidualView<'a, T, const L: usize, const V: usize, const H: usize> {
-    /// E, b, U and c: how the first hidden layer is looked up, and how the sum of both scores each symbol at each position.
+    /// E, b, U and c: the tables of the first hidden layer, and the output layers that read the sum of both hidden layers.
     pub outer: MlpView<'a, T, L, V, H>,
-    /// W: how the second hidden layer reads the first.
+    /// W: weights from the first hidden layer to the second.
     pub residual: &'a [[T; H]; H],
-    /// d: the second hidden layer for a first one of zeros.
+    /// d: bias of the second hidden layer.
     pub residual_bias: &'a [T; H],
 }
 
 /// Rows of W in one part of its gradient.
 const ROWS: usize = 16;
 
-/// What the passes leave of a shard, each `[E][H]`.
+/// Records of a shard of E examples.
 struct Records<S> {
-    /// h, ∂loss/∂z, and first ∂loss/∂h, then that of the sums of f: what a perceptron of these tables and outputs leaves.
+    /// h, ∂loss/∂z, and ∂loss/∂h, which becomes the gradient of the sums of f. [`Mlp`] with these tables and outputs has
+    /// such records.
     outer: mlp::Records<S>,
-    /// f.
+    /// f, `[E][H]`.
     first: S,
-    /// First ∂loss/∂g, then that of its sums.
+    /// ∂loss/∂g, then the gradient of the sums of g, `[E][H]`.
     d_second: S,
-    /// g, which only backward reads.
+    /// g, `[E][H]`, which only backward reads.
     second: S,
 }
 
@@ -67,15 +68,8 @@ impl<const L: usize, const V: usize, const H: usize> Residual<L, V, H> {
 }
 
 impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L, V, H> {
-    const SHAPE: Shape = Shape {
-        architecture: Architecture::Residual,
-        positions: L,
-        symbols: V,
-        width: H,
-        blocks: 0,
-        heads: 0,
-    };
-    /// A table's fan-in is that of the dense map of a one-hot input, L·V.
+    const SHAPE: Shape = Shape { architecture: Architecture::Residual, ..Mlp::<L, V, H>::SHAPE };
+    /// The fan-in of a table is that of the dense map of a one-hot input, L·V.
     const TENSORS: &'static [Tensor] = &[
         Tensor { name: "input", dimensions: &[L, V, H], parts: L, start: Start::Uniform(L * V) },
         Tensor { name: "length", dimensions: &[L, H], parts: 1, start: Start::Zeros },
@@ -122,7 +116,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
         hidden.copy_from_slice(second);
         kernels.add_scaled(hidden, R::ONE, first);
         d_hidden.fill(R::ZERO);
-        // Position by position, so that its weights stay in the innermost cache for the whole batch.
+        // Position by position, so that a position's weights stay in the innermost cache for the whole batch.
         let d_logits = d_logits.chunks_exact_mut(rows.saturating_mul(V).max(1));
         for (((position, weight), bias), d_logits) in
             by_position(parameters.outer.output).zip(parameters.outer.output_bias).zip(d_logits)
@@ -155,7 +149,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
                 });
             }
             3 => rows_gradient(kernels, shard, |_| Some(0), d_second, out),
-            // Those of a perceptron, but for the two tensors between its tables and its outputs.
+            // [`Mlp`]'s tensors, which lack the two between tables and outputs.
             _ => {
                 let tensor = if tensor < 2 { tensor } else { tensor.saturating_sub(2) };
                 Mlp::<L, V, H>::gradient(kernels, tensor, part, shard, records, out);

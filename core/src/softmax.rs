@@ -1,18 +1,18 @@
 //! Softmax and cross-entropy, in floating point, for training.
 //!
-//! With logits z and the answer t, a distribution over the symbols: p_v = e^z_v / Σ_u e^z_u and loss = −w·Σ_v t_v·ln p_v, in nats.
-//! Since ln p_v = z_v − ln Σ_u e^z_u, Σ_v t_v = 1 and ∂/∂z_v ln Σ_u e^z_u = p_v,
+//! With logits z and the answer t, a distribution over the symbols: p_v = e^z_v / Σ_u e^z_u and loss = −w·Σ_v t_v·ln p_v, in
+//! nats. Since ln p_v = z_v − ln Σ_u e^z_u, Σ_v t_v = 1 and ∂/∂z_v ln Σ_u e^z_u = p_v,
 //!
 //! ```text
 //! loss = w·(ln Σ_u e^z_u − Σ_v t_v·z_v),   ∂loss/∂z_v = w·(p_v − t_v)
 //! ```
 //!
-//! A hard answer is the clean symbol c: t_v = \[v = c\] and loss = −w·ln p_c. A soft answer gives a share λ to probabilities p̄ of a
-//! teacher: t_v = (1 − λ)·\[v = c\] + λ·p̄_v. The loss is linear in t, so it is 1 − λ times that of the clean symbol and λ times the
-//! cross-entropy with the teacher. It is least where p = t.
+//! A hard answer is the clean symbol c: t_v = \[v = c\] and loss = −w·ln p_c. A soft answer mixes in a teacher's
+//! probabilities p̄ with share λ: t_v = (1 − λ)·\[v = c\] + λ·p̄_v. The loss is linear in t: 1 − λ times the loss for the
+//! clean symbol, plus λ times the cross-entropy with the teacher. The minimum is at p = t.
 //!
-//! The largest logit m is subtracted first, which changes nothing in exact arithmetic and keeps every exponential in
-//! 0 … 1: p_v = e^(z_v − m) / Σ_u e^(z_u − m), loss = w·(m − Σ_v t_v·z_v + ln Σ_u e^(z_u − m)). The sum is at least 1, so neither
+//! The largest logit m is subtracted first. This changes nothing in exact arithmetic and keeps every exponential in 0 … 1:
+//! p_v = e^(z_v − m) / Σ_u e^(z_u − m), loss = w·(m − Σ_v t_v·z_v + ln Σ_u e^(z_u − m)). The sum is at least 1, so neither
 //! the division nor the logarithm can fail.
 //!
 //! Source: I. Goodfellow, Y. Bengio, A. Courville, *Deep Learning*, 2016, equations 4.1 and 6.29; for a teacher's
@@ -23,14 +23,14 @@ use crate::linear::{LANES, sum_lanes};
 use crate::math::Real;
 use crate::tensor::block_mut;
 
-/// x becomes its softmax; returns ln Σ e^(x_v) of what it was.
+/// Replaces `x` by its softmax, and returns ln Σ_v e^x_v of the original `x`.
 ///
-/// An x_v of −∞ gets probability 0. At least one must be finite and none NaN or +∞. The sum runs in lanes: element v goes
-/// to lane v mod 8, in ascending order, and the lanes are added by halves.
+/// An x_v of −∞ gets probability 0. At least one x_v must be finite, and none NaN or +∞. The sum runs in lanes: element v
+/// goes to lane v mod 8, in ascending order, and the lanes are added by halves ([`sum_lanes`]).
 #[expect(clippy::indexing_slicing, reason = "lane < LANES")]
 #[inline(always)]
 pub fn softmax_forward<R: Real>(x: &mut [R]) -> R {
-    // A short last chunk is filled with −∞, whose exponential adds 0.
+    // Fills a short last chunk with −∞, whose exponential adds 0.
     let mut last = [R::NEG_INFINITY; LANES];
     let (chunks, rest) = x.as_chunks_mut::<LANES>();
     let count = rest.len().min(LANES);
@@ -75,19 +75,22 @@ fn maximum<R: Real>(a: R, b: R) -> R {
     if b > a { b } else { a }
 }
 
-/// The answer that a row of logits is to predict.
+/// Answer that a row of logits should predict.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Answer<'a> {
-    /// c: the symbol that was there.
+    /// The clean symbol c.
     Hard(u8),
-    /// t: a distribution over the V symbols, 0 outside the alphabet.
+    /// A distribution t over the V symbols, 0 outside the alphabet.
     Soft(&'a [f32]),
 }
 
-/// Returns loss = w·(ln Σ_v e^z_v − Σ_v t_v·z_v), in nats, and turns the logits into its gradient, d_z_v = w·(p_v − t_v).
+/// Returns the cross-entropy of the logits `z`, in nats, and turns `z` into its gradient.
 ///
-/// Only the first `symbols` of the logits take part: the others are set to −∞ first and get gradient 0. A hard answer c means
-/// t_v = \[v = c\] and must be below `symbols`. Σ_v t_v·z_v is in ascending order of v.
+/// loss = w·(ln Σ_v e^z_v − Σ_v t_v·z_v) and d_z_v = w·(p_v − t_v), with p the softmax of z, t the `answer` and w =
+/// `weight`. Σ_v t_v·z_v runs in ascending order of v.
+///
+/// Only the first `symbols` logits take part: the others count as −∞ and get gradient 0. A hard answer c means t_v = \[v =
+/// c\], and c must be below `symbols`.
 #[expect(clippy::indexing_slicing, reason = "a training kernel; c < symbols ≤ V is the contract")]
 #[inline(always)]
 pub fn cross_entropy<R: Real>(z: &mut [R], symbols: usize, answer: Answer, weight: R) -> R {
@@ -114,20 +117,22 @@ pub fn cross_entropy<R: Real>(z: &mut [R], symbols: usize, answer: Answer, weigh
     weight * (log_sum - expected)
 }
 
-/// A row of logits whose cross-entropy counts.
+/// Row of logits whose cross-entropy counts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Target<'a> {
-    /// Its number in the batch.
+    /// Number of the row in the batch.
     pub row: usize,
-    /// The answer that it is to predict.
+    /// Answer that the row should predict.
     pub answer: Answer<'a>,
-    /// w: what its loss counts.
+    /// w: weight of the row's loss.
     pub weight: f32,
 }
 
-/// losses_e += the [`cross_entropy`] of the row e of each target, in nats; turns those rows of the logits into their gradients.
+/// Adds the [`cross_entropy`] of each target's row of `z` to that row's entry of `losses`, in nats, and turns these rows
+/// into their gradients.
 ///
-/// `z` is `[E][V]` and `losses` `[E]`, with `outputs` = V.
+/// With E rows of V = `outputs` logits, `z` is `[E][V]` and `losses` `[E]`. Only the first `symbols` logits of a row take
+/// part.
 #[inline(always)]
 pub fn cross_entropy_of_rows<R: Real>(
     targets: &[Target],

@@ -1,15 +1,15 @@
-//! Cross-entropy where the logits of all positions lie in one map, with the positions innermost; see [`softmax`](crate::softmax).
+//! Cross-entropy of the logits of all positions in one map, with the positions innermost; see [`softmax`](crate::softmax).
 
 use crate::math::Real;
 use crate::softmax::{Answer, cross_entropy};
 
-/// Symbols of the largest alphabet: a network with more does not compile.
+/// Symbols of the largest alphabet. A network with more does not compile.
 pub(crate) const MOST_SYMBOLS: usize = 256;
 
-/// Turns the logits of every position l into their gradients, and gives its [`cross_entropy`] in `losses`, in nats; both are 0
-/// where the weight is.
+/// Turns the logits of every position into their gradients, and writes its [`cross_entropy`] to `losses`, in nats.
 ///
-/// `z` is `[V][W]`; `answers`, `weights` and `losses` are `[W]`.
+/// Gradients and loss are 0 at a position of weight 0. `z` is `[V][W]`: V logits of W columns. `answers`, `weights` and
+/// `losses` are `[W]`. Only the first `symbols` logits of a position take part.
 #[expect(clippy::indexing_slicing, reason = "training; position < L, symbols ≤ V ≤ 256")]
 #[inline(always)]
 pub fn cross_entropy_of_positions<R: Real>(

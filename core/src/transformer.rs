@@ -1,31 +1,29 @@
 //! The bidirectional transformer.
 //!
-//! With x\[l\] the D features of position l of a text of n symbols: first x\[l\] = P\[l\] + Q\[n − 1 − l\] + E\[x_l\], a masked
-//! position without E\[x_l\] ([`embedding`](crate::embedding)). Then N blocks, each
+//! With x\[l\] the D features of position l of a text of n symbols: at first x\[l\] = P\[l\] + Q\[n − 1 − l\] + E\[x_l\]. A
+//! masked position has no E\[x_l\] ([`embedding`](crate::embedding)). Then N blocks, each
 //!
 //! - x += W_oᵀ·attention(W_q·n, W_k·n, W_v·n), n = RMSNorm(x), with A heads of K features, A·K = D;
-//! - x += W_downᵀ·GELU(Σ_j W_up,j·n\[l + j − r\]), n = RMSNorm(x), over the T = 2·r + 1 taps j = 0 … 2·r, where n is 0 outside
-//!   the text;
+//! - x += W_downᵀ·GELU(Σ_j W_up,j·n\[l + j − r\]), n = RMSNorm(x), over the T = 2·r + 1 taps j = 0 … 2·r, where n is 0
+//!   outside the text;
 //!
-//! and last the logits z\[l\] = U·RMSNorm(x\[l\]). There are no biases. Attention reads all positions of the text, and no
-//! causal mask hides any. With one tap there are 4·D hidden units. With three each reads a letter and its two neighbours, and
-//! 2·D of them have as many weights.
+//! and at last the logits z\[l\] = U·RMSNorm(x\[l\]). There are no biases. Attention reads all positions of the text,
+//! without a causal mask. With one tap there are 4·D hidden units. With three taps there are 2·D, and each reads a letter
+//! and its two neighbours; the number of weights is equal.
 //!
-//! Backward is the same list from the end, each line by the rules of its file: [`product`](crate::product),
-//! [`normalisation`](crate::normalisation), [`gelu`](crate::gelu), [`attention`](crate::attention). Where x is
-//! added to, its gradient is the sum of what comes back on both ways. Taps are those of a
-//! [convolution](crate::convolution): with d the gradient of what GELU read, which too is 0 outside the text,
-//! ∂loss/∂W_up,j = Σ_l d\[l − j + r\]·n\[l\]ᵀ and ∂loss/∂n\[l\] = Σ_j W_up,jᵀ·d\[l − j + r\].
+//! Backward takes these formulas from the last to the first, each by the rules of its file: [`product`](crate::product),
+//! [`normalisation`](crate::normalisation), [`gelu`](crate::gelu), [`attention`](crate::attention). Where x is added to, its
+//! gradient is the sum over both ways. Taps are those of a [convolution](crate::convolution). With d the gradient of GELU's
+//! input, 0 outside the text: ∂loss/∂W_up,j = Σ_l d\[l − j + r\]·n\[l\]ᵀ and ∂loss/∂n\[l\] = Σ_j W_up,jᵀ·d\[l − j + r\].
 //!
-//! While it trains, [dropout](crate::dropout) leaves out some of what W_o and W_down read.
+//! In training, [dropout](crate::dropout) sets some of the inputs of W_o and W_down to 0.
 //!
-//! Activations lie with the positions innermost, `x[d][l]`, of a *map* of D features; W positions are computed
-//! ([`width_of`]). The hidden units are G = 8/(T + 1) groups of D, so that a block has twelve matrices of D × D whatever T is;
-//! what the taps give a group, and the groups x, is added in their order. W_o and W_down are stored with a row for
-//! each input, what that input adds to x, so that for their gradients ∂loss/∂x is transposed and not their inputs, of
-//! which there are more.
+//! Activations lie with the positions innermost, `x[d][l]`, in *maps* of D features by W columns ([`width_of`]). The hidden
+//! units are G = 8/(T + 1) groups of D, so a block has twelve matrices of D × D for every T. Taps are added to a group in
+//! their order, and groups to x in theirs. W_o and W_down have a row for each input. Their gradients then transpose
+//! ∂loss/∂x, which is smaller than their inputs.
 //!
-//! It has (2·V + 2·L + 1)·D + N·(12·D² + 2·D) parameters: 202,560 for L 16, V 26, D 64, N 4.
+//! The transformer has (2·V + 2·L + 1)·D + N·(12·D² + 2·D) parameters: 202,560 for L 16, V 26, D 64, N 4.
 //!
 //! Source: A. Vaswani et al., "Attention Is All You Need", NeurIPS 2017; R. Xiong et al., "On Layer Normalization in the
 //! Transformer Architecture", ICML 2020, for the place of the normalisation; Y. Ren et al., "FastSpeech: Fast, Robust and
@@ -40,10 +38,12 @@ use crate::math::{Real, Stored};
 use crate::pack::{Pack, boundary, to_scores_at, with_records, with_records_mut};
 use crate::product::{MOST_POSITIONS, Store, width_of};
 use crate::softmax_of_maps::MOST_SYMBOLS;
-use crate::tensor::{Flat, Start, Tensor, block, cube, hypercube, matrices, matrix, vector};
+use crate::tensor::Start::{Ones, Uniform};
+use crate::tensor::{Flat, Tensor, block, cube, hypercube, matrices, matrix, vector};
 
-/// A transformer over `L` positions, at most 64, and `V` symbols, with `N` blocks of width `D` and `A` heads of `K` features,
-/// whose hidden units read `T` positions: one, or three.
+/// Transformer over `L` positions, at most 64, and `V` symbols, with `N` blocks of width `D` and `A` heads of `K` features.
+///
+/// `A`·`K` = `D`. Each hidden unit reads `T` positions: one, or three.
 #[derive(Clone, Copy, Debug)]
 pub struct Transformer<
     const L: usize,
@@ -55,36 +55,37 @@ pub struct Transformer<
     const T: usize = 1,
 >;
 
-/// The parameters of a [`Transformer`], wherever they lie.
+/// References to the parameters of a [`Transformer`], in memory or in a model file.
 #[derive(Clone, Copy, Debug)]
 pub struct TransformerView<'a, T, const L: usize, const V: usize, const D: usize, const N: usize> {
-    /// E: the features of each symbol.
+    /// E: embedding of each symbol.
     pub token: &'a [[T; D]; V],
-    /// P: the features of each position.
+    /// P: embedding of each position.
     pub position: &'a [[T; D]; L],
-    /// Q: the features of each position, counted from the end.
+    /// Q: embedding of each position, counted from the end of the text.
     pub from_end: &'a [[T; D]; L],
-    /// The gain of each block's first normalisation.
+    /// Gain of the normalisation before each block's attention.
     pub attention_gain: &'a [[T; D]; N],
-    /// W_q, W_k and W_v of each block.
+    /// W_q, W_k and W_v of each block: the matrices of queries, keys and values.
     pub query_key_value: &'a [[[[T; D]; D]; 3]; N],
-    /// W_o of each block: what each feature of the heads adds to x.
+    /// W_o of each block: weights from the heads' output, a row for each of its features, to x.
     pub attention_output: &'a [[[T; D]; D]; N],
-    /// The gain of each block's second normalisation.
+    /// Gain of the normalisation before each block's hidden units.
     pub mlp_gain: &'a [[T; D]; N],
-    /// W_up of each block, `[N][G][T]` matrices: how each hidden unit, in groups of D, reads the normalised x at each tap.
+    /// W_up of each block, `[N][G][T]` matrices: weights from the normalised x to each group of D hidden units, for each
+    /// tap.
     pub up: &'a [[[T; D]; D]],
-    /// W_down of each block, `[N][G]` matrices: what each hidden unit adds to x.
+    /// W_down of each block, `[N][G]` matrices: weights from the hidden units, a row for each, to x.
     pub down: &'a [[[T; D]; D]],
-    /// The gain of the last normalisation.
+    /// Gain of the normalisation before the logits.
     pub final_gain: &'a [T; D],
-    /// U: how the features of a position score each symbol.
+    /// U: weights from the features of a position to the logit of each symbol.
     pub output: &'a [[T; D]; V],
 }
 
-/// The parameters of one block.
+/// Parameters of one block.
 struct Block<'a, T, const D: usize> {
-    /// To dropout, what the heads give is this layer, and the hidden units are the next.
+    /// Dropout's layer number of the heads' output. The hidden units have the next number.
     layer: usize,
     attention_gain: &'a [T; D],
     query_key_value: &'a [[[T; D]; D]; 3],
@@ -114,8 +115,10 @@ impl<'a, T: Copy, const L: usize, const V: usize, const D: usize, const N: usize
     }
 }
 
-/// Each map of `y` is Σ_j W_j·shift_j(n) over its `T` matrices W_j of `weights`, a tap each, with n = RMSNorm(x), which stays in
-/// `normed`. Taps are shifted within each of `texts`; with one tap nothing is, and `shifted` may be empty.
+/// Computes `T` taps of the normalised x: each map of `y` is Σ_j W_j·shift_j(n), with n = RMSNorm(x).
+///
+/// `weights` has `T` matrices W_j for each map, one a tap. `normed` receives n. Taps shift within each of `texts`. With one
+/// tap nothing shifts, and `shifted`, which is scratch, may be empty.
 fn normed_products<R: Real, W: Stored<R>, K: Kernels<R>, const D: usize, const T: usize>(
     (kernels, texts, width): (K, &[u8], usize),
     (gain, weights): (&[W; D], &[[[W; D]; D]]),
@@ -140,7 +143,7 @@ fn normed_products<R: Real, W: Stored<R>, K: Kernels<R>, const D: usize, const T
     }
 }
 
-/// x += Wᵀ·y for each matrix of `weights` with its map of `y`, in their order.
+/// Adds to x for each matrix W of `weights`, in order: x += Wᵀ·y, with y the matrix's map of `y`.
 fn add_products<R: Real, W: Stored<R>, K: Kernels<R>, const D: usize>(
     kernels: K,
     weights: &[[[W; D]; D]],
@@ -153,19 +156,18 @@ fn add_products<R: Real, W: Stored<R>, K: Kernels<R>, const D: usize>(
     }
 }
 
-/// What one pack leaves of one block: maps, and groups of maps. Backward overwrites what it no longer needs with what
-/// the gradient will:
+/// Record of one block for a pack: maps, and groups of maps. Backward overwrites fields that it no longer needs:
 ///
 /// | | after forward | after backward |
 /// |---|---|---|
 /// | `before` | x before the block | ∂loss/∂x between its halves, in transposed blocks |
-/// | `normed_before` | the first normalisation, in transposed blocks | the same |
+/// | `normed_before` | the first normalisation, in transposed blocks | unchanged |
 /// | `between` | x between the halves | ∂loss/∂x after the block, in transposed blocks |
-/// | `normed_between` | the second normalisation, in transposed blocks | the same |
-/// | `heads` | queries, keys, values, and what the heads make of them | the gradients of the first three |
-/// | `slopes` | the slopes of the hidden units | the gradients of what went into them |
-/// | `hidden` | the hidden units | the same |
-/// | `d_shifted` | with several taps, the second normalisation shifted | for each group and tap j, d\[l − j + r\] of the slopes d |
+/// | `normed_between` | the second normalisation, in transposed blocks | unchanged |
+/// | `heads` | queries, keys, values and the heads' output | the first three become their gradients |
+/// | `slopes` | the slopes of the hidden units | the gradients of GELU's input |
+/// | `hidden` | the hidden units | unchanged |
+/// | `d_shifted` | with several taps, the second normalisation shifted | for each group and tap j, d\[l − j + r\], with d the slopes' gradients |
 struct BlockRecord<S> {
     before: S,
     normed_before: S,
@@ -175,25 +177,25 @@ struct BlockRecord<S> {
     slopes: S,
     hidden: S,
     d_shifted: S,
-    /// Of both gains.
+    /// Gradients of the two gains.
     d_gains: [S; 2],
-    /// What each head's softmax gave, `[A][W][W]`, which only backward reads.
+    /// Shares of each head's attention, `[A][W][W]`, which only backward reads.
     shares: S,
 }
 
-/// What one pack leaves besides its blocks.
+/// Record of a pack, without its blocks.
 struct Record<S> {
-    /// Forward: a normalisation. Backward: its gradient, or that of a head; at last ∂loss/∂x of what the symbols and positions
-    /// gave, `[W][D]`.
+    /// Forward: a normalisation. Backward: the gradient of a normalisation or of the heads. After backward: ∂loss/∂x of the
+    /// embedding, `[W][D]`.
     d: S,
     /// The last normalisation, in transposed blocks.
     normed: S,
     d_gain: S,
-    /// `[V][W]`.
+    /// ∂loss/∂z, `[V][W]`.
     d_logits: S,
-    /// Forward: x, which ends as the input of the last normalisation. Backward: its gradient.
+    /// Forward: x, at last the input of the last normalisation. Backward: ∂loss/∂x.
     x: S,
-    /// `[W][W]`, which only backward uses.
+    /// Scratch of attention's backward pass, `[W][W]`.
     d_share: S,
 }
 
@@ -207,17 +209,17 @@ impl<
     const T: usize,
 > Transformer<L, V, D, N, A, K, T>
 {
-    /// G: groups of hidden units.
+    /// G: groups of D hidden units.
     const GROUPS: usize = 8 / (T + 1);
     /// Matrices of W_up in a block.
     const UPS: usize = Self::GROUPS * T;
-    /// Maps of shifted gradients in a block: with one tap nothing is shifted.
+    /// Maps of shifted gradients in a block. With one tap nothing shifts.
     const SHIFTED: usize = if T == 1 { 0 } else { Self::UPS };
     const BLOCK: usize = (8 + 2 * Self::GROUPS + Self::SHIFTED) * D * L + 2 * D + A * L * L;
     const BLOCKS: usize = N * Self::BLOCK;
     const REST: usize = 3 * D * L + D + V * L + L * L;
 
-    /// What `flat` holds of a block, where `width` positions are computed.
+    /// Splits `flat`, the record of one block, into its fields, for `width` columns.
     fn block_record<S: Flat>(mut flat: S, width: usize) -> Option<BlockRecord<S>> {
         let map = D.wrapping_mul(width);
         let maps = |count: usize| map.wrapping_mul(count);
@@ -235,7 +237,7 @@ impl<
         })
     }
 
-    /// What `flat`, a record behind its blocks, holds where `width` positions are computed.
+    /// Splits `flat`, a record without its blocks, into its fields, for `width` columns.
     fn record<S: Flat>(mut flat: S, width: usize) -> Option<Record<S>> {
         let map = D.wrapping_mul(width);
         Some(Record {
@@ -248,7 +250,7 @@ impl<
         })
     }
 
-    /// x through one block; `normed` is used up.
+    /// Runs x through one block. `normed` is scratch.
     fn block_forward<R: Real, C: Kernels<R>>(
         kernels: C,
         block: &Block<R, D>,
@@ -280,9 +282,10 @@ impl<
         add_products(kernels, block.down, hidden, x, width);
     }
 
-    /// `d_x`, ∂loss/∂x after the block, becomes that before it; `d` is used up. Forward was
-    /// `x += W_oᵀ·attention(W_q·n, W_k·n, W_v·n); x += W_downᵀ·GELU(Σ_j W_up,j·shift_j(n))`, with n = RMSNorm(x) each time, and
-    /// dropout of what W_o and W_down read: that of the hidden units is in their slopes.
+    /// Turns `d_x`, the gradient of x after a block, into the gradient of x before the block. `d` is scratch.
+    ///
+    /// Forward was `x += W_oᵀ·attention(W_q·n, W_k·n, W_v·n); x += W_downᵀ·GELU(Σ_j W_up,j·shift_j(n))`, with n = RMSNorm(x)
+    /// each time, and dropout of the inputs of W_o and W_down. The slopes of the hidden units include their dropout.
     fn block_backward<R: Real, C: Kernels<R>>(
         kernels: C,
         block: &Block<R, D>,
@@ -303,7 +306,7 @@ impl<
             let taps =
                 slopes.chunks_exact(map.max(1)).flat_map(|slope| (0..T).rev().map(move |back| (slope, back)));
             for ((slope, back), shifted) in taps.zip(d_shifted.chunks_exact_mut(map.max(1))) {
-                // What a shift by j − r brings in, the shift by r − j takes back.
+                // The transpose of a shift by j − r is a shift by r − j.
                 kernels.shift(slope, (back, T >> 1), shifted, width, &pack.texts());
             }
             &*d_shifted
@@ -315,7 +318,7 @@ impl<
         kernels.add_scaled(d_x, R::ONE, d);
 
         kernels.product(block.attention_output.as_flattened(), d_x, d, width, Store::Set);
-        // Linear and diagonal, it is its own transpose.
+        // Dropout is linear and diagonal, so forward is its own transpose.
         pack.dropout_forward(kernels, block.layer, d);
         let Some(inputs) = first_rows_mut(heads, map) else { return };
         let sizes = Heads { features: K, positions: width };
@@ -327,7 +330,7 @@ impl<
         kernels.add_scaled(d_x, R::ONE, d);
     }
 
-    /// Logits, losses and their gradient: `x` becomes ∂loss/∂x.
+    /// Computes logits, losses and gradient; turns `x` into ∂loss/∂x.
     fn head<R: Real, C: Kernels<R>>(
         kernels: C,
         parameters: &TransformerView<'_, R, L, V, D, N>,
@@ -364,38 +367,28 @@ impl<
         blocks: N,
         heads: A,
     };
-    /// The 2·N matrices that add to x begin as if their fan-in were 2·N times as large, so that x ends with about the variance of
-    /// all of them; rows of E as if it were 4, those of P and Q 24, so that at first it is symbols that count. Chosen by the score
-    /// after 2,500 steps.
+    /// The 2·N matrices that add to x start with 2·N times their fan-in, so that all additions together have about the
+    /// variance of one. E starts with fan-in 4, P and Q with 24, so that symbols count more than positions at first. All
+    /// were chosen by the score after 2,500 steps.
     const TENSORS: &'static [Tensor] = &[
-        Tensor { name: "token", dimensions: &[V, D], parts: V, start: Start::Uniform(4) },
-        Tensor { name: "position", dimensions: &[L, D], parts: 1, start: Start::Uniform(24) },
-        Tensor { name: "from_end", dimensions: &[L, D], parts: 1, start: Start::Uniform(24) },
-        Tensor { name: "attention_gain", dimensions: &[N, D], parts: N, start: Start::Ones },
-        Tensor { name: "query_key_value", dimensions: &[N, 3, D, D], parts: 3 * N, start: Start::Uniform(D) },
-        Tensor {
-            name: "attention_output",
-            dimensions: &[N, D, D],
-            parts: N,
-            start: Start::Uniform(2 * N * D),
-        },
-        Tensor { name: "mlp_gain", dimensions: &[N, D], parts: N, start: Start::Ones },
-        Tensor {
-            name: "up",
-            dimensions: &[N, Self::UPS, D, D],
-            parts: Self::UPS * N,
-            start: Start::Uniform(T * D),
-        },
+        Tensor { name: "token", dimensions: &[V, D], parts: V, start: Uniform(4) },
+        Tensor { name: "position", dimensions: &[L, D], parts: 1, start: Uniform(24) },
+        Tensor { name: "from_end", dimensions: &[L, D], parts: 1, start: Uniform(24) },
+        Tensor { name: "attention_gain", dimensions: &[N, D], parts: N, start: Ones },
+        Tensor { name: "query_key_value", dimensions: &[N, 3, D, D], parts: 3 * N, start: Uniform(D) },
+        Tensor { name: "attention_output", dimensions: &[N, D, D], parts: N, start: Uniform(2 * N * D) },
+        Tensor { name: "mlp_gain", dimensions: &[N, D], parts: N, start: Ones },
+        Tensor { name: "up", dimensions: &[N, Self::UPS, D, D], parts: Self::UPS * N, start: Uniform(T * D) },
         Tensor {
             name: "down",
             dimensions: &[N, Self::GROUPS, D, D],
             parts: Self::GROUPS * N,
-            start: Start::Uniform(2 * Self::GROUPS * N * D),
+            start: Uniform(2 * Self::GROUPS * N * D),
         },
-        Tensor { name: "final_gain", dimensions: &[D], parts: 1, start: Start::Ones },
-        Tensor { name: "output", dimensions: &[V, D], parts: 1, start: Start::Uniform(D) },
+        Tensor { name: "final_gain", dimensions: &[D], parts: 1, start: Ones },
+        Tensor { name: "output", dimensions: &[V, D], parts: 1, start: Uniform(D) },
     ];
-    /// A whole number of cache lines, so that the rows of all records lie alike.
+    /// A whole number of cache lines, so that the rows of all records have equal alignment.
     const RECORD: usize = (Self::BLOCKS + Self::REST).next_multiple_of(16);
     /// The logits, x, a normalisation, a group of maps, and the shares.
     const MEMORY: usize = 6 * D * L + A * L * L + V * L;
@@ -427,7 +420,7 @@ impl<
         boundary(batch, row)
     }
 
-    /// The hidden units pass through GELU, whatever the activation.
+    /// Hidden units use GELU and ignore `activation`.
     fn forward_backward<R: Real, C: Kernels<R>>(
         kernels: C,
         _activation: Activation,
@@ -474,7 +467,8 @@ impl<
             8 => part / Self::GROUPS,
             _ => part,
         };
-        // In the last block nothing reads what is not scored, but for the keys and values, and the taps.
+        // With one tap, the last block is read only at scored positions, apart from its keys and values. With several taps,
+        // hidden units read neighbours too.
         let read = number < N.saturating_sub(1) || T > 1;
         for (pack, record) in with_records(shard, records, Self::RECORD) {
             let width = pack.width();
@@ -483,7 +477,7 @@ impl<
             let of_block =
                 block(blocks, number, Self::BLOCK).and_then(|flat| Self::block_record(flat, width));
             let map = |group, part| block(group, part, D.saturating_mul(width)).unwrap_or(&[]);
-            // Adds y·xᵀ over the scored positions, or over all; x in transposed blocks.
+            // Adds y·xᵀ over the scored positions, or over all, with x in transposed blocks.
             let weight = |everywhere: bool, y: &[R], x: &[R], out: &mut [R]| {
                 kernels.product_backward_weight(&pack.positions(everywhere), y, x, out, width);
             };
@@ -529,7 +523,7 @@ impl<
             let Some([query, key, value, mixed]) = first_rows_mut(group, x.len()) else { return };
             kernels.attention_forward(heads, texts, [query, key, value], shares, mixed);
             kernels.product_transposed(block.attention_output.as_flattened(), mixed, x, width, Store::Add);
-            // Of several taps the hidden units leave room for what is shifted.
+            // With several taps, the hidden units leave room for the shifted map.
             let hidden = Self::GROUPS.wrapping_mul(x.len());
             let Some((hidden, shifted)) = group.split_at_mut_checked(hidden) else { return };
             let shifted = shifted.get_mut(..x.len()).unwrap_or_default();
@@ -550,7 +544,7 @@ impl<
     }
 }
 
-/// The first `N` rows of `flat`, `width` numbers each, to be written; `None` where there are fewer.
+/// The first `N` mutable rows of `flat`, of `width` elements each; `None` if there are fewer.
 #[inline(always)]
 fn first_rows_mut<T, const N: usize>(mut flat: &mut [T], width: usize) -> Option<[&mut [T]; N]> {
     let mut rows = core::array::from_fn(|_| &mut [][..]);
