@@ -51,10 +51,11 @@ impl<const L: usize> Example<L> {
         Self { clean: *clean, noisy, weights, dropout: None }
     }
 
-    /// Creates the example of row `row` in a training batch.
+    /// Creates the masked example of row `row` in a training batch.
     ///
-    /// `counts` gives the row's number k of masks, by the random `words` that all rows share. Each masked position weighs
-    /// 1/(k·p_k·rows), so that the batch's losses add up to a mean over its texts.
+    /// `counts` draws the number k of masks, with the probability p_k. The random `words` are those of the whole batch, and spread
+    /// its rows evenly over the numbers. `stream` draws which k positions are masked. Each of these weighs 1/(k·p_k·rows), so that
+    /// the losses of the batch add up to the mean of the bound over its texts.
     pub fn bound_row(
         clean: &Text<L>,
         counts: &MaskCounts<L>,

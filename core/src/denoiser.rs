@@ -141,7 +141,8 @@ impl<const L: usize> Example<L> {
     }
 }
 
-/// Answers that the predictions of a shard are compared with.
+/// Answers that predictions are compared with in training, for the examples of a shard, a part of a batch: the clean symbols, or a
+/// teacher's distributions.
 #[derive(Clone, Copy, Debug)]
 pub struct Answers<'a> {
     /// Size of the alphabet. Symbols from this number on are outside and get probability 0.
@@ -154,7 +155,7 @@ pub struct Answers<'a> {
 }
 
 impl<'a> Answers<'a> {
-    /// Answers that are the clean symbols of the examples, of an alphabet of `symbols`.
+    /// Answers that are the clean symbols of the examples, in an alphabet of `symbols` symbols.
     pub const fn hard(symbols: usize) -> Self {
         Self { symbols, soft: &[] }
     }
@@ -264,9 +265,10 @@ pub trait Model<const L: usize, const V: usize>: Sized {
         }
     }
 
-    /// The first row of `batch` at which a shard may begin, from number `row` on.
+    /// The least row number from `row` on at which `batch` may be cut into shards, the parts that threads compute.
     ///
-    /// Most networks allow any row. A network that computes some examples [together](crate::pack) does not split these.
+    /// `row` itself for most networks. One that computes some examples [together](crate::pack) gives the next row that does not
+    /// separate them.
     fn boundary(_batch: &[Example<L>], row: usize) -> usize {
         row
     }
@@ -330,7 +332,7 @@ pub trait Model<const L: usize, const V: usize>: Sized {
 
 /// Denoiser of a [`Model`]: its parameters, the text so far, and the results of the last evaluation.
 pub struct AtWork<'a, 'm, M: Model<L, V>, W: Stored<f32> + 'a, K, const L: usize, const V: usize> {
-    /// Compute kernels.
+    /// The [`Kernels`] that run the model's inner loops, such as [`Plain`](crate::kernels::Plain).
     pub kernels: K,
     /// Activation of the hidden layers.
     pub activation: Activation,
@@ -338,7 +340,8 @@ pub struct AtWork<'a, 'm, M: Model<L, V>, W: Stored<f32> + 'a, K, const L: usize
     pub parameters: M::View<'a, W>,
     /// The n symbols of the text, `None` for MASK.
     pub shown: heapless::Vec<Option<u8>, L>,
-    /// Results of the last [`evaluate`](Model::evaluate): [`MEMORY`](Model::MEMORY) numbers.
+    /// Memory to work in, [`MEMORY`](Model::MEMORY) numbers: what the last [`evaluate`](Model::evaluate) left for
+    /// [`scores`](Model::scores), in the network's own order.
     pub memory: &'m mut [f32],
 }
 

@@ -2,7 +2,7 @@
 
 use crate::categorical::SymbolSet;
 
-/// A length, and the letters given in a text of it.
+/// What a text to be drawn must be like: its length, and the letters given at some of its positions. The model fills in the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Form<const L: usize> {
     /// The number n of letters.

@@ -44,7 +44,7 @@ pub trait IntegerModel<const L: usize, const V: usize>: Sized {
     /// Starts a text of `length` masks in `memory`; see [`Denoiser::start`].
     fn start(view: &Self::View<'_>, memory: &mut Self::Memory, length: usize);
 
-    /// Sets `position` of the text in `memory` to `symbol`; see [`Denoiser::set`].
+    /// Sets `position` of the text in `memory` to `symbol`, and masks it if that is `None`; see [`Denoiser::set`].
     fn set(memory: &mut Self::Memory, position: usize, symbol: Option<u8>);
 
     /// Evaluates the text in `memory`; see [`Denoiser::evaluate`].
@@ -127,7 +127,8 @@ impl Scales {
 
 /// The number of tensors of the largest network in integers.
 pub const MOST_TENSORS: usize = 6;
-/// The exponent of a [`Score`], and the largest exponent of a scale.
+/// The exponent of a score: a [`Score`] s is s·2⁻¹⁶ nats. No scale of a tensor has a larger exponent, so what becomes a score is
+/// shifted up only.
 pub const SCORE: u8 = LARGEST_EXPONENT;
 /// Bound on what the bias, and what the table, contributes to a hidden sum.
 pub(crate) const SUM_SHARE: i16 = 1 << 14;

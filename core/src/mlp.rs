@@ -193,8 +193,9 @@ pub fn output_backward<R: Real, K: Kernels<R>, const L: usize>(
 
 /// Adds the gradient of the output weights at the position l = `position`: d_U_l += Σ d_z·hᵀ over the batch, in its order.
 ///
-/// With V symbols, H hidden units and E examples, `hidden` is `[E][H]`, `d_logits` the output of [`output_forward`],
-/// `[E][V]`, and `d_weight` `[V][H]`.
+/// With V symbols, H hidden units and E examples, `hidden` is `[E][H]`, `d_logits` `[E][V]`, and `d_weight`, added to, `[V][H]`.
+/// `d_logits` holds the gradients d_z that [`output_forward`] leaves in place of the logits. `batch` says which examples are scored at
+/// the position; the others are not read.
 pub fn output_weight_gradient<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     position: usize,
@@ -252,7 +253,8 @@ pub(crate) struct Records<S> {
     pub hidden: S,
     /// ∂loss/∂h, then the gradient of the sums of h, `[E][H]`.
     pub d_hidden: S,
-    /// ∂loss/∂z, `[L][E][V]`, defined where an example is scored.
+    /// ∂loss/∂z of the logits z, `[L][E][V]` for E examples, the position first. Only what belongs to a scored position of an
+    /// example is written; the rest holds any numbers.
     pub d_logits: S,
 }
 

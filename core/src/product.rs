@@ -83,10 +83,10 @@ macro_rules! for_each_tile_of_rows {
     };
 }
 
-/// The number of columns to compute for `length` positions, of one text or of several side by side, at most `most`.
+/// The number of columns to compute for `length` positions, a column for each, of one text or of several side by side.
 ///
-/// `length` is rounded up to whole registers of [`LANES`] columns. The columns past `length`, and their gradients, are 0
-/// wherever a sum reads them.
+/// It is `length` rounded up to a multiple of [`LANES`], but no more than `most`, the columns there are. Columns past `length` are
+/// padding: layers keep their values and gradients 0 wherever a sum reads them.
 pub const fn width_of(length: usize, most: usize) -> usize {
     let width = length.next_multiple_of(LANES);
     if width < most { width } else { most }
@@ -244,11 +244,12 @@ fn store_tile<R: Real, const N: usize, const WIDTH: usize>(
 
 /// Adds the gradient of a product's weights: d_w_oi += Σ_l d_y_ol·x_il over the `positions` l, which ascend.
 ///
-/// With L = `width` positions, `d_y` is `[O][L]` and `d_w` `[O][I]`. `x` is `[I][L]` in the transposed blocks of
-/// [`transpose_blocks`]. Forward was `y_ol = Σ_i w_oi·x_il`. For the transposed product `y_il = Σ_o w_oi·x_ol`, pass x as
-/// `d_y`, and ∂loss/∂y as `x` in transposed blocks.
+/// With L = `width` positions, `d_y` is `[O][L]` and `d_w` `[O][I]`. `x` is `[I][L]`, rearranged before the call by
+/// [`transpose_blocks`]. Forward was `y_ol = Σ_i w_oi·x_il`. The function serves the transposed product `y_il = Σ_o w_oi·x_ol`
+/// too: then the argument `d_y` is this x, and the argument `x` is ∂loss/∂y, rearranged.
 ///
-/// `positions` may omit an l if all d_y_ol or all x_il are 0: its terms are ±0, which change no sum that starts at 0.
+/// `positions` may omit an l if all d_y_ol or all x_il are 0, with the same bits: the omitted terms are ±0, and the sum over l
+/// begins at 0 before it is added to d_w.
 #[inline(always)]
 pub fn product_backward_weight<R: Real>(
     positions: &[usize],

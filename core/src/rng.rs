@@ -74,10 +74,10 @@ pub enum Purpose {
     Dropout = 5,
 }
 
-/// A stream of 2⁶⁴ draws, addressed by counters.
+/// A stream of random numbers without state: [`draw`](Self::draw) gives the two words at a counter, a pair of numbers, and
+/// [`child`](Self::child) another stream for each counter.
 ///
-/// Use one stream either for [`child`](Self::child) or for [`draw`](Self::draw), never for both: they share one block
-/// function.
+/// Use one stream either for its children or for its draws, never for both: at one counter they have equal bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stream {
     key: [u32; 2],

@@ -6,10 +6,11 @@ use crate::softmax::{Answer, cross_entropy};
 /// Symbols of the largest alphabet. A network with more does not compile.
 pub(crate) const MOST_SYMBOLS: usize = 256;
 
-/// Turns the logits of every position into their gradients, and writes its [`cross_entropy`] to `losses`, in nats.
+/// Replaces the logits `z` by their gradients, and writes the loss of each position to `losses`, in nats.
 ///
-/// Gradients and loss are 0 at a position of weight 0. `z` is `[V][W]`: V logits of W columns. `answers`, `weights` and
-/// `losses` are `[W]`. Only the first `symbols` logits of a position take part.
+/// A position's loss is its weight times its [`cross_entropy`], and 0 with its gradients if the weight is 0. `z` is `[V][W]`: V logits
+/// in each of W columns, a column for a position. `answers`, `weights` and `losses` are `[W]`. Only the first `symbols` logits of a
+/// position are of symbols in the alphabet; the gradients of the others become 0.
 #[expect(clippy::indexing_slicing, reason = "training; position < L, symbols ≤ V ≤ 256")]
 #[inline(always)]
 pub fn cross_entropy_of_positions<R: Real>(

@@ -16,9 +16,9 @@ pub const STREAM: u8 = 10;
 /// 2011.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Steps {
-    /// The exponent a of a step 2⁻ᵃ, at most 16.
+    /// The exponent a of a step: hidden values are multiples of 2⁻ᵃ. At most 16.
     pub exponent: u8,
-    /// The largest value A, in steps.
+    /// The largest hidden value, A: this many steps of 2⁻ᵃ.
     pub largest: u8,
     /// Price of a hidden value of 1, in nats of a text's loss.
     pub price: f64,

@@ -14,9 +14,9 @@ impl Dtype {
     }
 
     /// The place of row `number` in a tensor with rows of `length` weights: start and number of its whole bytes, and the half
-    /// byte of its last weight, if any.
+    /// byte of its last weight, for weights of half bytes if `length` is odd.
     ///
-    /// An odd row of half bytes has ⌊length/2⌋ whole bytes. Rows 2i and 2i + 1 are stored as the bytes of row 2i, a shared
+    /// Then a row has ⌊length/2⌋ whole bytes, and two rows share a byte: rows 2i and 2i + 1 are the bytes of row 2i, a shared
     /// byte, and the bytes of row 2i + 1. The shared byte has the last weight of row 2i in its low half and that of row 2i +
     /// 1 in its high half.
     #[inline(always)]

@@ -75,7 +75,8 @@ pub struct TransformerView<'a, T, const L: usize, const V: usize, const D: usize
     /// W_up of each block, `[N][G][T]` matrices: weights from the normalised x to each group of D hidden units, for each
     /// tap.
     pub up: &'a [[[T; D]; D]],
-    /// W_down of each block, `[N][G]` matrices: weights from the hidden units, a row for each, to x.
+    /// W_down of each of the N blocks, from its G·D hidden units to the D features of x: G matrices a block, one block after the
+    /// other. Row j of the g-th has the weights from hidden unit g·D + j.
     pub down: &'a [[[T; D]; D]],
     /// Gain of the normalisation before the logits.
     pub final_gain: &'a [T; D],
