@@ -24,25 +24,22 @@ pub enum Error {
     Alphabet(AlphabetError),
 }
 
-impl Display for Error {
-    fn fmt(&self, out: &mut Formatter) -> fmt::Result {
-        match self {
-            Self::File(error) => error.fmt(out),
-            Self::Sampler(error) => error.fmt(out),
-            Self::Pattern(error) => error.fmt(out),
-            Self::Encode(error) => error.fmt(out),
-            Self::Alphabet(error) => error.fmt(out),
-        }
-    }
-}
-
-impl error::Error for Error {}
-
-/// Implements Rust's traits of errors for the error of each module, with the message of each case, and its conversion into
-/// [`Error`].
+/// Implements `Display` and `core::error::Error` for [`Error`] and the error of each module, and converts each into [`Error`].
+///
+/// Each case of an error has its message.
 macro_rules! messages {
-    ($($error:ident as $variant:ident { $($case:pat => $message:literal $($argument:expr),*;)* })*) => {$(
-        impl Display for $error {
+    ($($error:ident as $variant:ident { $($case:pat => $message:literal $($argument:expr),*;)* })*) => {
+        impl Display for Error {
+            fn fmt(&self, out: &mut Formatter) -> fmt::Result {
+                match self {
+                    $(Self::$variant(error) => error.fmt(out),)*
+                }
+            }
+        }
+
+        impl error::Error for Error {}
+
+        $(impl Display for $error {
             fn fmt(&self, out: &mut Formatter) -> fmt::Result {
                 match self {
                     $($case => write!(out, $message, $($argument),*),)*
@@ -56,8 +53,8 @@ macro_rules! messages {
             fn from(error: $error) -> Self {
                 Self::$variant(error)
             }
-        }
-    )*};
+        })*
+    };
 }
 
 messages! {
