@@ -2273,7 +2273,7 @@ fn bench_measures_the_defaults_and_inspect_calls_a_network_what_the_options_do()
         serde_json::from_str(&scene.good(&["sample", "--json", "--num", "1"])).unwrap();
     assert_eq!((&json["sampler"], &json["temperature"]), (&sample["sampler"], &sample["temperature"]));
     let inspected = scene.good(&["inspect"]);
-    assert!(inspected.contains("network (--config)          transformer\n"), "{inspected}");
+    assert!(inspected.contains("network (--config)          transformer-local\n"), "{inspected}");
     assert!(!inspected.contains("\nconfig"), "{inspected}");
 }
 
