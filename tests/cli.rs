@@ -878,7 +878,7 @@ fn resuming_asks_for_the_same_settings_and_data() {
 
     for damaged in [scene.read("run/checkpoint.safetensors")[..5000].to_vec(), b"{}".to_vec(), Vec::new()] {
         scene.write("run/checkpoint.safetensors", &damaged);
-        scene.bad(&resume(&[]), 1, &["checkpoint.safetensors", "not a usable checkpoint"]);
+        scene.bad(&resume(&[]), 1, &["checkpoint.safetensors", "cannot read the checkpoint"]);
     }
 }
 
@@ -899,7 +899,7 @@ fn a_checkpoint_of_another_version_is_refused_and_kept() {
         forge_checkpoint(&scene, &version(from), &version(to));
         let forged = scene.read("run/checkpoint.safetensors");
         let said = format!("it is version {to}, and this program reads version 2; {way_out}");
-        scene.bad(&["train", "--out", "run", "--resume"], 1, &["not a usable checkpoint", &said]);
+        scene.bad(&["train", "--out", "run", "--resume"], 1, &["cannot read the checkpoint", &said]);
         scene.bad(&["inspect", "run/checkpoint.safetensors"], 1, &[&said]);
         assert_eq!(
             scene.read("run/checkpoint.safetensors"),
@@ -924,7 +924,7 @@ fn a_checkpoint_with_exponents_that_no_integers_have_is_refused() {
         let mut forged = bytes.clone();
         forged[place..place + 4].copy_from_slice(&exponent.to_le_bytes());
         scene.write("run/checkpoint.safetensors", &forged);
-        scene.bad(&resume, 1, &["not a usable checkpoint", "exponents are not those of integers"]);
+        scene.bad(&resume, 1, &["cannot read the checkpoint", "are not 7 whole numbers from 0 to 16"]);
     }
     scene.write("run/checkpoint.safetensors", &bytes);
     scene.good(&resume);
@@ -1213,7 +1213,7 @@ fn an_old_objective_is_read_where_it_is_the_bound_and_refused_with_a_command_tha
     forge("nelbo");
     scene.good(&resume);
     forge("reference");
-    scene.bad(&resume, 1, &["not a usable checkpoint", "objective “reference”"]);
+    scene.bad(&resume, 1, &["cannot read the checkpoint", "objective “reference”"]);
     paste(&scene, &["inspect", "run/checkpoint.safetensors"], "train it anew with: ");
     assert_eq!(scene.read("runs/names/model.mdm"), before[0]);
 }

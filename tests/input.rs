@@ -565,7 +565,10 @@ fn texts_of_the_command_line_are_prepared_as_lines_are() {
         says(&scene.bad(arguments), &["empty", "for example: micro-diffusion"]);
     }
     for arguments in [&["noise", "a\tb"][..], &["score", "a\u{1b}b"], &["sample", "--pattern", "a\nb"]] {
-        says(&scene.bad(arguments), &["inside it (U+00"]);
+        says(&scene.bad(arguments), &["contains", "(U+00"]);
+    }
+    for folder in [".", ".."] {
+        says(&scene.bad(&["train", "--input", folder]), &["is a folder", "give a text file"]);
     }
     says(&scene.bad(&["score", "ann\u{200d}a\u{a0}b"]), &["U+00A0"]);
 }

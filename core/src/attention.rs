@@ -56,7 +56,8 @@ impl Heads {
 /// Computes attention of every head from `inputs`: its queries, keys and values, in this order.
 ///
 /// Writes y_fj = Σ_i v_fi·p_ij to `y`, and the shares p_ij = e^s_ij / Σ_i' e^s_i'j to `share`, with s_ij = Σ_f k_fi·q_fj/√K.
-/// With A heads, each input and `y` are `[A][K][W]`, and `share[i][j]` of each head is p_ij, `[A][W][W]`.
+/// With A heads of K features and W columns, one for each position computed, each input and `y` are
+/// `[A][K][W]`. `share` is `[A][W][W]`: a map for each head, whose row i and column j has p_ij.
 ///
 /// `texts` has the number of the text for each column; the columns of one text are adjacent. Attention stays within a text.
 /// Columns past the end of `texts` belong to none; their shares and results are 0.
@@ -141,8 +142,11 @@ fn softmax_of_lanes<R: Real>(x: &mut [R], width: usize, text: Range<usize>) {
 
 /// Turns `inputs`, the queries, keys and values of every head, into their gradients, in place.
 ///
-/// `share` is the output of [`attention_forward`], and `d_y` is ∂loss/∂y. Both are scratch afterwards. `d_share`, `[W][W]`,
-/// is scratch: its content on entry does not matter.
+/// With A heads of K features and W columns, one for each position computed, each input and `d_y`, ∂loss/∂y,
+/// are `[A][K][W]`. `share`, `[A][W][W]`, is the output of [`attention_forward`]: a map for each head. `d_y` and `share` are
+/// scratch afterwards.
+///
+/// `d_share` is scratch for one head at a time, `[W][W]`: its content on entry does not matter.
 ///
 /// Forward was `s_ij = Σ_f k_fi·q_fj/√K`, `p_ij = e^s_ij / Σ_i' e^s_i'j`, `y_fj = Σ_i v_fi·p_ij`.
 #[inline(always)]

@@ -30,8 +30,8 @@ const LOG2_E: f64 = core::f64::consts::LOG2_E * 65_536.0;
 
 /// The temperature of a draw, which divides the scores.
 ///
-/// 1 draws from the model's own distribution, within the accuracy of [`categorical`](self). Less prefers likely symbols. 0
-/// always takes the likeliest.
+/// At 1, symbols are drawn from the model's own distribution, within the accuracy of [`categorical`](self). Below 1, likely
+/// symbols are drawn more often; above 1, unlikely ones. At 0, the likeliest symbol is always taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Temperature {
     /// log₂e/T in units of 1/65536; `None` at T = 0.
@@ -124,7 +124,7 @@ impl SymbolSet {
     }
 }
 
-/// The weights of a position's symbols, in proportion to their probabilities.
+/// Unnormalised probabilities of the symbols at one position: whole numbers of at most 2²³.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Weights<const V: usize> {
     /// Weights of at most 2²³, in the type of a score.

@@ -53,9 +53,11 @@ impl<const L: usize> Example<L> {
 
     /// Creates the masked example of row `row` in a training batch.
     ///
-    /// `counts` draws the number k of masks, with the probability p_k. The random `words` are those of the whole batch, and spread
-    /// its rows evenly over the numbers. `stream` draws which k positions are masked. Each of these weighs 1/(k·p_k·rows), so that
-    /// the losses of the batch add up to the mean of the bound over its texts.
+    /// `counts` gives the number k of masks, which has the probability p_k. The random `words` are equal for all rows of the batch.
+    /// They stratify the numbers: the rows are spread evenly over the distribution p. `stream` draws which k positions are masked.
+    ///
+    /// Each masked position has the weight 1/(k·p_k·R), where R is the number of rows of the batch, [`MaskCounts::rows`]. The
+    /// losses of the batch then add up, in expectation, to the mean over its texts of the bound on −ln p(clean | its length).
     pub fn bound_row(
         clean: &Text<L>,
         counts: &MaskCounts<L>,

@@ -1,4 +1,6 @@
-//! The sampling schedule of the Python reference: how many positions each step leaves masked.
+//! The sampling schedule of the reference: how many positions each step leaves masked.
+//!
+//! The reference is Micro-Diffusion, the Python original of this library.
 //!
 //! At time t of T a share 1 − cos²(((t/T) + s)/(1 + s)·π/2) of the positions is masked, s = 0.008.
 //!
@@ -6,7 +8,7 @@
 
 use crate::math::cos;
 
-/// The reference's share of masked positions at `time` of `times`: 1 − cos²(((time/times) + s)/(1 + s)·π/2), s = 0.008.
+/// The Python reference's share of masked positions at `time` of `times`: 1 − cos²(((time/times) + s)/(1 + s)·π/2), s = 0.008.
 ///
 /// The share rises from 0.000155 at time 0 to 1 at `times`.
 pub fn cosine_mask_rate(time: u32, times: u32) -> f32 {
@@ -16,7 +18,7 @@ pub fn cosine_mask_rate(time: u32, times: u32) -> f32 {
     1.0 - cosine * cosine
 }
 
-/// The number of `masked` positions that the reference leaves masked from `time` to `time` − 1 of `times`.
+/// The number of `masked` positions that the Python reference leaves masked from `time` to `time` − 1 of `times`.
 ///
 /// ⌊masked·rate(time − 1)/rate(time)⌋ by [`cosine_mask_rate`]; 0 at time 1.
 #[expect(

@@ -315,7 +315,9 @@ pub trait Model<const L: usize, const V: usize>: Sized {
         out: &mut [Score; V],
     );
 
-    /// Creates a [`Denoiser`] from the model. Call [`Denoiser::start`] before its other methods.
+    /// Creates the model's [`Denoiser`], an [`AtWork`]. Call [`Denoiser::start`] before the denoiser's other methods.
+    ///
+    /// `kernels` run the inner loops, `activation` is that of the hidden layers, and `parameters` are the weights.
     ///
     /// `memory` has at least [`MEMORY`](Self::MEMORY) numbers, or the result is `None`. Its content on entry does not
     /// matter.
@@ -330,7 +332,11 @@ pub trait Model<const L: usize, const V: usize>: Sized {
     }
 }
 
-/// Denoiser of a [`Model`]: its parameters, the text so far, and the results of the last evaluation.
+/// Denoiser of the [`Model`] `M`, made by [`Model::denoiser`]: parameters, the text so far, and the results of the last
+/// evaluation.
+///
+/// `W` is the type of a stored weight ([`Stored`]), such as `f32` in memory or four bytes in flash. `K` are the [`Kernels`].
+/// A text has at most `L` positions, each with one of `V` symbols.
 pub struct AtWork<'a, 'm, M: Model<L, V>, W: Stored<f32> + 'a, K, const L: usize, const V: usize> {
     /// The [`Kernels`] that run the model's inner loops, such as [`Plain`](crate::kernels::Plain).
     pub kernels: K,

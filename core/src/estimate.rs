@@ -42,12 +42,11 @@ pub fn term<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     sum / f32::of(f64::from(count.max(1)))
 }
 
-/// An unbiased estimate of the whole bound on −ln p(clean | its length), in nats: the [`term`] of row `row`, with k masks,
-/// divided by the probability p_k of k.
+/// An unbiased estimate of the whole bound on −ln p(clean | its length), in nats: the [`term`] with k masked positions, divided
+/// by the probability p_k of k.
 ///
-/// `counts` gives k, by the random `words` that all rows share. `symbols` is the size of the alphabet.
-///
-/// `words` are the random words that all rows share. `symbols` is the size of the alphabet.
+/// `counts` gives k for row number `row` of a batch of texts. The random `words` are those of the batch, equal for all its rows.
+/// `stream` draws which k positions are masked. `symbols` is the size of the alphabet.
 pub fn sampled<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,
     symbols: usize,

@@ -2,12 +2,12 @@
 
 use crate::categorical::SymbolSet;
 
-/// What a text to be drawn must be like: its length, and the letters given at some of its positions. The model fills in the others.
+/// Demands on a text to be drawn: its length, and the letters given at some of its positions. The model fills in the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Form<const L: usize> {
-    /// The number n of letters.
+    /// The number n of letters of the text, given and open ones.
     pub length: usize,
-    /// The letter given at each position, or `None`.
+    /// The letter given at each position, or `None` where the model chooses one.
     pub given: [Option<u8>; L],
 }
 

@@ -55,7 +55,7 @@ pub struct IntegerConvolution<
     const T: usize,
 >(PhantomData<P>);
 
-/// The tensors of an [`IntegerConvolution`] in place.
+/// The tensors of an [`IntegerConvolution`], with weights of precision `P`, borrowed where they are stored, for example in flash.
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerConvolutionView<
     'a,

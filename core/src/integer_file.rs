@@ -9,7 +9,7 @@ use crate::stored::StoredTensor;
 use crate::text::Alphabet;
 
 impl<'a> ModelFile<'a> {
-    /// The tensors of a network `M` in integers, in place.
+    /// The tensors of a network `M` in integers, borrowed from the file.
     ///
     /// # Errors
     /// [`FileError::Shape`] if the file holds a model of another shape, [`FileError::Dtype`] if its weights have another

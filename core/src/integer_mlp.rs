@@ -25,7 +25,7 @@ use crate::stored::{Role, StoredTensor};
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerMlp<P, const L: usize, const V: usize, const H: usize>(PhantomData<P>);
 
-/// The tensors of an [`IntegerMlp`] in place.
+/// The tensors of an [`IntegerMlp`], with weights of precision `P`, borrowed where they are stored, for example in flash.
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerMlpView<'a, P, const L: usize, const V: usize, const H: usize> {
     input: InputLayer<'a, P, L, V, H>,

@@ -30,7 +30,7 @@ use crate::stored::{Role, StoredTensor};
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerResidual<P, const L: usize, const V: usize, const H: usize>(PhantomData<P>);
 
-/// The tensors of an [`IntegerResidual`] in place.
+/// The tensors of an [`IntegerResidual`], with weights of precision `P`, borrowed where they are stored, for example in flash.
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerResidualView<'a, P, const L: usize, const V: usize, const H: usize> {
     input: InputLayer<'a, P, L, V, H>,

@@ -180,7 +180,9 @@ pub fn exp(x: f32) -> f32 {
     if x > EXP_OVERFLOW { f32::INFINITY } else { value }
 }
 
-/// cos x in `f32`, for the cosine schedule only, so that firmware need not link it.
+/// cos x in `f32`.
+///
+/// Only the [`cosine`](crate::cosine) schedule calls `cos`, so firmware without that schedule does not link libm's cosine.
 pub fn cos(x: f32) -> f32 {
     libm::cosf(x)
 }

@@ -175,8 +175,9 @@ pub fn output_forward<R: Real, K: Kernels<R>, const L: usize>(
 
 /// Adds the gradient of the hidden layer from the logits at the position l = `position`: d_h += U_lᵀ·d_z.
 ///
-/// With V symbols, H hidden units and E examples, `weight` is U_l, `[V][H]`, `d_logits` the output of [`output_forward`],
-/// `[E][V]`, and `d_hidden` `[E][H]`.
+/// With V symbols, H hidden units and E examples, `weight` is U_l, `[V][H]`, `d_logits` `[E][V]`, and `d_hidden`, added to,
+/// `[E][H]`. `d_logits` holds the gradients d_z that [`output_forward`] leaves in place of the logits. `batch` says which
+/// examples are scored at the position; the others are not read.
 pub fn output_backward<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     position: usize,
@@ -232,7 +233,9 @@ pub fn rows_gradient<R: Real, K: Kernels<R>, const L: usize>(
     );
 }
 
-/// Creates the function from an example to its row of E_l, l = `position`: the symbol shown there, or `None` for MASK.
+/// Creates the function from an example to its row of the table E_l, l = `position`: the number of the symbol shown there.
+///
+/// The function returns `None` for MASK and past the end of the text.
 pub fn symbol_at<const L: usize>(position: usize) -> impl Fn(&Example<L>) -> Option<u8> {
     move |example| example.shown().get(position).copied().flatten()
 }
@@ -247,14 +250,15 @@ pub fn scored_at<const L: usize>(position: usize) -> impl Fn(&Example<L>) -> Opt
     move |example| example.is_scored(position).then_some(0)
 }
 
-/// Records of a shard of E examples.
+/// Records of a shard of E examples: hidden values and gradients that forward and backward leave for
+/// [`gradient`](Model::gradient).
 pub(crate) struct Records<S> {
-    /// h, `[E][H]`.
+    /// h, the hidden values that the output layer reads, after activation and dropout: `[E][H]`.
     pub hidden: S,
-    /// ∂loss/∂h, then the gradient of the sums of h, `[E][H]`.
+    /// ∂loss/∂h, which backward turns into the gradient of the first hidden layer's sums, before the activation: `[E][H]`.
     pub d_hidden: S,
-    /// ∂loss/∂z of the logits z, `[L][E][V]` for E examples, the position first. Only what belongs to a scored position of an
-    /// example is written; the rest holds any numbers.
+    /// ∂loss/∂z of the logits z, with the position outermost: `[L][E][V]`. Rows of unscored positions are not written and hold
+    /// any numbers.
     pub d_logits: S,
 }
 

@@ -107,7 +107,7 @@ impl<'a, const L: usize> Pack<'a, L> {
         self.examples.iter().fold(0, |columns, example| columns.saturating_add(example.length()))
     }
 
-    /// Each example with the number of its first column.
+    /// Each example with the index (from 0) of its first column.
     fn placed(&self) -> impl Iterator<Item = (usize, &'a Example<L>)> + use<'a, L> {
         self.examples.iter().scan(0_usize, |next, example| {
             let first = *next;
@@ -116,10 +116,9 @@ impl<'a, const L: usize> Pack<'a, L> {
         })
     }
 
-    /// Calls `of` for each column that holds a symbol: with the number of its example in the pack, the example, and the
-    /// position.
+    /// Computes a value for each column that holds a symbol, by `of`; other columns get `past`.
     ///
-    /// Other columns get `past`.
+    /// `of` reads the index (from 0) of the column's example in the pack, the example, and the symbol's position in its text.
     fn columns<T: Copy>(&self, past: T, of: impl Fn(u8, &Example<L>, usize) -> T) -> [T; L] {
         let mut columns = [past; L];
         let mut rest = columns.iter_mut();
@@ -131,7 +130,7 @@ impl<'a, const L: usize> Pack<'a, L> {
         columns
     }
 
-    /// For each column that holds a symbol, the number of its text in the pack.
+    /// For each column that holds a symbol, the index (from 0) of the text in the pack.
     pub fn texts(&self) -> heapless::Vec<u8, L> {
         let numbered = (0..).zip(self.examples);
         numbered.flat_map(|(number, example)| core::iter::repeat_n(number, example.length())).collect()
@@ -142,14 +141,15 @@ impl<'a, const L: usize> Pack<'a, L> {
         self.columns(0.0, |_, example, position| example.weight(position))
     }
 
-    /// The columns that the loss reads; if `everywhere`, all columns that hold a symbol.
+    /// The indices (from 0) of the columns that the loss reads; if `everywhere`, of all columns that hold a symbol.
     pub fn positions(&self, everywhere: bool) -> heapless::Vec<usize, L> {
         let columns = self.weights().into_iter().enumerate().take(self.length());
         columns.filter(|(_, weight)| everywhere || *weight != 0.0).map(|(column, _)| column).collect()
     }
 
-    /// The weight of a hidden value's price in each column ([`Example::hidden_weight`]), or 0 if `activation` has no price.
+    /// The weight of the price in each column ([`Example::hidden_weight`]), or 0 if `activation` has no price.
     ///
+    /// A [price](crate::steps::Steps::price) is a penalty in the loss for each hidden value, in proportion to the value.
     /// Columns that the loss does not read have 0, unless `everywhere`.
     pub fn prices<R: Real>(&self, activation: Activation, everywhere: bool) -> [R; L] {
         self.columns(R::ZERO, |_, example, position| {

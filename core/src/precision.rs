@@ -30,7 +30,9 @@ pub trait Precision: Copy {
     /// two lanes of a word.
     fn largest_value(units: usize) -> u8;
 
-    /// log₂ of the number of rows of `N` codes in a block of `N` bytes.
+    /// log₂ of the number of rows of `N` codes in a block of `N` bytes: 0 for one row of bytes, 1 for two rows of half bytes.
+    ///
+    /// Row r of a table is in block number r ≫ `ROWS`.
     const ROWS: u32;
 
     /// Adds the weights of row `row` in `block` to `sums`, or subtracts them if `take_away`.

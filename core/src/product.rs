@@ -85,8 +85,8 @@ macro_rules! for_each_tile_of_rows {
 
 /// The number of columns to compute for `length` positions, a column for each, of one text or of several side by side.
 ///
-/// It is `length` rounded up to a multiple of [`LANES`], but no more than `most`, the columns there are. Columns past `length` are
-/// padding: layers keep their values and gradients 0 wherever a sum reads them.
+/// The width is `length` rounded up to a multiple of [`LANES`], but no more than `most`, the number of columns there are. Columns
+/// past `length` are padding: layers keep their values and gradients 0 wherever a sum reads them.
 pub const fn width_of(length: usize, most: usize) -> usize {
     let width = length.next_multiple_of(LANES);
     if width < most { width } else { most }

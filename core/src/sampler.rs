@@ -8,7 +8,7 @@
 //!   [`categorical`](crate::categorical): a symbol of less than 2⁻²³ of the likeliest one's probability is never drawn. In
 //!   one random order each, 2 of 3,197 held-out names cannot be drawn from `data/names.mdm`.
 //! - [`Order::Confidence`] draws a symbol at every masked position and reveals the most certain ones, by the largest
-//!   probability of any symbol, as the reference does. It is sharper than the learned distribution.
+//!   probability of any symbol. The Python reference does so. This order is sharper than the learned distribution.
 //!
 //! Positions revealed in one step are drawn independently of each other: the price of fewer steps.
 //!
@@ -16,7 +16,7 @@
 //! symbol, word 1 for the order. A step that reveals nothing counts as no evaluation, so the text does not depend on a
 //! schedule's empty steps.
 //!
-//! Source: the reference's loop; E. Hoogeboom et al., "Autoregressive Diffusion Models", ICLR 2022, algorithm 1.
+//! Source: the Python reference's loop; E. Hoogeboom et al., "Autoregressive Diffusion Models", ICLR 2022, algorithm 1.
 
 use crate::categorical::{SymbolSet, Temperature, Weights, confidence};
 use crate::denoiser::Denoiser;
@@ -87,8 +87,8 @@ pub struct Sampler<'a, const L: usize, const V: usize> {
 impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
     /// Starts a text of `length` masks, where each position can hold only its `allowed` symbols.
     ///
-    /// `allowed` has a set for each position; the last one holds for all positions that follow. A set of a single symbol
-    /// shows it from the start.
+    /// `allowed` has a set for each position; the last set holds for all positions that follow. A position with a single
+    /// allowed symbol shows that symbol from the start. An empty `allowed` allows no symbol anywhere, which is an error.
     ///
     /// `stream` is the text's own: `Stream::of_text(seed, index)`. [`Lengths::draw`](crate::length::Lengths::draw) draws the
     /// length from it too.

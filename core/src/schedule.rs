@@ -31,7 +31,7 @@
 //!
 //! So 1/√k needs the strata. What this variance of the loss does to the trained score is in `core/notes/experiments.md`.
 //!
-//! Sampling reveals positions evenly, or by the reference's schedule ([`cosine`](crate::cosine)).
+//! Sampling reveals positions evenly, or by the Python reference's schedule ([`cosine`](crate::cosine)).
 //!
 //! Source: E. Hoogeboom et al., "Autoregressive Diffusion Models", ICLR 2022, equation 2 and what follows it; S. Sahoo et
 //! al., "Simple and Effective Masked Diffusion Language Models", NeurIPS 2024, equation 11.
@@ -41,12 +41,14 @@ use crate::rng::below;
 
 /// Numbers of masked positions for the rows of a training batch, and weights of the masked positions.
 ///
-/// In a text of n symbols, k = 1 … n positions are masked with a probability p_k proportional to 1/√k.
+/// In a text of n symbols, k = 1 … n positions are masked with a probability p_k proportional to 1/√k. In a row with k masks,
+/// the cross-entropy of each masked position has the weight 1/(k·p_k) in the loss.
 ///
-/// Counts are stratified. The unit interval has one stratum a row, and a row's count is the p-quantile of (stratum + u)/rows.
-/// All rows share one u in \[0, 1) and one rotation in 0 … rows − 1. Row r has the stratum (r·stride + rotation) mod rows. So
-/// each count's share of a batch is as even as it can be. Over the draws of u and the rotation each row's quantile is
-/// uniform, so its count has the probabilities p.
+/// Counts are stratified: each row has one of `rows` equal parts of the unit interval, its stratum. The row's count is the
+/// quantile function of p at q = (stratum + u)/rows: the smallest k with p_1 + … + p_k > q. All rows share one u in \[0, 1) and
+/// one rotation in 0 … rows − 1. Row r has the stratum (r·stride + rotation) mod rows. So each count's share of a batch is as
+/// even as it can be. Over the draws of u and the rotation, q is uniform for each row, so the row's count has the
+/// probabilities p.
 ///
 /// The stride is about 0.618·rows. Any run of rows then has small and large counts, and threads that share a batch have equal
 /// work.

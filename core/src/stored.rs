@@ -33,12 +33,12 @@ impl Dtype {
     }
 }
 
-/// The place of a half byte.
+/// The place of a half byte in a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Nibble {
-    /// Index of the byte.
+    /// Index of the byte with the half, counted from the start of the tensor.
     pub byte: usize,
-    /// Whether the weight is in the high half.
+    /// Whether the half has bits 4 … 7 of the byte, not bits 0 … 3.
     pub high: bool,
 }
 

@@ -56,6 +56,9 @@ pub struct Transformer<
 >;
 
 /// References to the parameters of a [`Transformer`], in memory or in a model file.
+///
+/// Here `T` is the type of an element, not the number of taps as in [`Transformer`]. A tap is a position that a hidden unit
+/// reads: the unit's own or a neighbouring one. The hidden units of a block are G = 8/(taps + 1) groups of D.
 #[derive(Clone, Copy, Debug)]
 pub struct TransformerView<'a, T, const L: usize, const V: usize, const D: usize, const N: usize> {
     /// E: embedding of each symbol.
@@ -72,11 +75,12 @@ pub struct TransformerView<'a, T, const L: usize, const V: usize, const D: usize
     pub attention_output: &'a [[[T; D]; D]; N],
     /// Gain of the normalisation before each block's hidden units.
     pub mlp_gain: &'a [[T; D]; N],
-    /// W_up of each block, `[N][G][T]` matrices: weights from the normalised x to each group of D hidden units, for each
-    /// tap.
+    /// W_up of each of the N blocks, from the normalised x to the G·D hidden units: a D × D matrix for each group and tap. The
+    /// matrices of a block are adjacent, and in a block those of a group. Row j of group g's matrices has the weights to hidden
+    /// unit g·D + j.
     pub up: &'a [[[T; D]; D]],
-    /// W_down of each of the N blocks, from its G·D hidden units to the D features of x: G matrices a block, one block after the
-    /// other. Row j of the g-th has the weights from hidden unit g·D + j.
+    /// W_down of each of the N blocks, from the G·D hidden units to the D features of x: a D × D matrix for each group. The
+    /// matrices of a block are adjacent. Row j of group g's matrix has the weights from hidden unit g·D + j.
     pub down: &'a [[[T; D]; D]],
     /// Gain of the normalisation before the logits.
     pub final_gain: &'a [T; D],

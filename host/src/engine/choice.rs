@@ -66,7 +66,9 @@ impl<'a> Chooser<'a> {
         }
         let scales = state.scales.unwrap_or_default();
         let Some(bytes) = self.format.write(weights, self.language, &scales)? else { return Ok(None) };
-        let file = ModelFile::parse(&bytes).context("a state of the run makes no model file")?;
+        let file = ModelFile::parse(&bytes).context(
+            "a fault of this program: the run's weights, written as a model file, cannot be read; please report it",
+        )?;
         let decoded = self.format.decode(&file)?;
         let model = self.format.open(&file, &decoded)?;
         let nats = model.estimate(self.lines, ROWS, self.seed)?;

@@ -110,7 +110,9 @@ fn floats<'a, M, const L: usize, const V: usize>(
 where
     M: Model<L, V> + 'a,
 {
-    let source = Floats::<M>::new(weights).context("the weights are not as many as the network has")?;
+    let source = Floats::<M>::new(weights).context(
+        "a fault of this program: the number of weights is not that of the network; please report it",
+    )?;
     Ok(Box::new(Opened { source: Box::new(source), language }))
 }
 

@@ -60,8 +60,9 @@ pub(crate) fn write(folder: &Path, files: &[(String, String)]) -> anyhow::Result
             continue;
         }
         if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)
-                .with_context(|| format!("cannot make the folder {}", parent.display()))?;
+            fs::create_dir_all(parent).with_context(|| {
+                format!("cannot create the folder {}; choose another with --out", parent.display())
+            })?;
         }
         replace(&path, text.as_bytes())?;
     }

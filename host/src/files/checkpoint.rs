@@ -6,7 +6,7 @@ use std::iter;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use micro_diffusion::integer::Scales;
+use micro_diffusion::integer::{MOST_TENSORS, SCORE, Scales};
 use micro_diffusion::tensor::{Tensor, total_len};
 use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
@@ -148,7 +148,7 @@ pub(crate) fn is_one(path: &Path) -> bool {
 pub(crate) fn load(path: &Path) -> anyhow::Result<Checkpoint> {
     let name = path.display();
     let bytes = fs::read(path).with_context(|| format!("cannot read {name}"))?;
-    read(&bytes, path.parent()).with_context(|| format!("{name} is not a usable checkpoint"))
+    read(&bytes, path.parent()).with_context(|| format!("cannot read the checkpoint {name}"))
 }
 
 /// Reads the checkpoint in the safetensors file `bytes`.
@@ -214,7 +214,7 @@ fn read(bytes: &[u8], folder: Option<&Path>) -> anyhow::Result<Checkpoint> {
         ..State::new(&group("weights")?, &group("m")?, &group("v")?, &average)
     };
     if state.losses.len() > metadata.settings.training.steps as usize {
-        bail!("it has more steps than its settings; train it anew");
+        bail!("its run has done more steps than its settings allow; train it anew");
     }
     Ok(Checkpoint { metadata, config, state })
 }
@@ -300,7 +300,13 @@ fn scales(exponents: &[f32]) -> anyhow::Result<Scales> {
         Some(Scales { activation: *activation, tensors: tensors.try_into().ok()? })
     });
     let sound = scales.filter(|scales| scales.checked().is_some());
-    sound.context("its exponents are not those of integers; train it anew")
+    sound.with_context(|| {
+        let count = MOST_TENSORS + 1;
+        format!(
+            "its exponents, the scales of weights in integers, are not {count} whole numbers from 0 to {SCORE}; \
+             train it anew"
+        )
+    })
 }
 
 /// Reads the tensor `name`: finite floats of 32 bits, or of 16 in either form, with dimensions `shape` if given.

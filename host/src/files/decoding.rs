@@ -104,7 +104,7 @@ fn refusal(origin: &Origin, bytes: &[u8]) -> anyhow::Error {
     }
     if let Some(place) = bytes.iter().position(|byte| *byte == 0) {
         return anyhow::anyhow!(
-            "{source}: line {} has a control character inside it (U+0000), as no text has; if it is one, remove it{}",
+            "{source}: line {} contains a control character (U+0000), which no text has; if the rest is text, remove the character{}",
             line_at(bytes, place),
             origin.by(r"tr -d '\000'")
         );

@@ -70,7 +70,7 @@ pub(crate) fn lines<'a>(
         match prepare(line, lowercase, &mut dropped) {
             Ok(line) => prepared.push(line),
             Err(control) => bail!(
-                "{}: line {number} has {} inside it ({}); {}",
+                "{}: line {number} contains {} ({}); {}",
                 origin.name(),
                 name_of(control),
                 code_point(control),
@@ -85,7 +85,7 @@ pub(crate) fn lines<'a>(
 pub(crate) fn text(what: &str, text: &str, lowercase: bool, example: &str) -> anyhow::Result<String> {
     let text = prepare(text, lowercase, &mut Invisible::new()).or_else(|control| {
         let (name, point) = (name_of(control), code_point(control));
-        bail!("{what} has {name} inside it ({point}); leave it out, for example: {example}")
+        bail!("{what} contains {name} ({point}); write it without, for example: {example}")
     })?;
     ensure!(!text.is_empty(), "{what} is empty; give some letters, for example: {example}");
     Ok(text)

@@ -73,7 +73,7 @@ pub(crate) fn to_model(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
     let config = config_of(&tensors)?;
     let alphabet = metadata.get(ALPHABET).with_context(|| {
         format!(
-            "its metadata has no “{ALPHABET}”; save it with the characters of symbols 0, 1, …, for example \
+            "its metadata has no “{ALPHABET}”, the characters of symbols 0, 1, … in a row; save the file with them, for example: \
              save_file(tensors, path, metadata={{\"{ALPHABET}\": \"abcdefghijklmnopqrstuvwxyz\"}})"
         )
     })?;
@@ -83,21 +83,26 @@ pub(crate) fn to_model(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
     })?;
     if alphabet.symbols() > shape.symbols {
         bail!(
-            "its alphabet has {} characters, and the tensors have {} symbols; save a character for each symbol at most",
+            "its alphabet has {} characters, and the tensors have {} symbols; save an alphabet of at most {} characters",
             alphabet.symbols(),
+            shape.symbols,
             shape.symbols
         );
     }
     if let Some(heads) = metadata.get(HEADS).filter(|heads| **heads != shape.heads.to_string()) {
         bail!(
-            "it was made with {heads} attention heads, and the network {} has {}; train it with as many",
+            "it was made with {heads} attention heads, and the network {}, which its tensors fit, has {}; train it with that number",
             config.name,
             shape.heads
         );
     }
     let lengths = lengths_of(metadata.get(LENGTHS).map(String::as_str), shape.positions)?;
-    let lengths = Lengths::new(&lengths)
-        .context("its lengths count more texts than 32 bits do; divide all of them by one number")?;
+    let lengths = Lengths::new(&lengths).with_context(|| {
+        format!(
+            "its {LENGTHS} add up to more than {} texts; divide each by the same number, and round",
+            u32::MAX as usize / shape.positions - 1
+        )
+    })?;
     let mut weights = Vec::with_capacity(config.network.parameters());
     for tensor in config.network.tensors() {
         weights.extend(floats(&tensors, tensor.name, Some(tensor.dimensions))?);
@@ -113,7 +118,7 @@ pub(crate) fn to_model(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
 /// Reads the table of lengths in the metadata entry `entry`, for texts of at most `positions` symbols.
 fn lengths_of(entry: Option<&str>, positions: usize) -> anyhow::Result<Vec<[u8; 4]>> {
     let advice = format!(
-        "how many training texts have 1, 2, … {positions} characters; save it with, for example: \
+        "the numbers of training texts of 1, 2, … {positions} characters; save the file with them, for example: \
          metadata[\"{LENGTHS}\"] = \" \".join(str(sum(len(text) == n for text in texts)) for n in range(1, {}))",
         positions + 1
     );

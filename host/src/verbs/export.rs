@@ -50,9 +50,7 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
         );
     }
     if !in_c && options.name.is_some() {
-        bail!(
-            "--name goes with --format c and arduino: it begins every name in C; to name the file, use --out"
-        );
+        bail!("--name begins the names in C, of --format c and arduino; name the file with --out");
     }
     let named = options.model.model.as_deref();
     if let (true, None, Some(newest)) = (page, named, newest().model) {

@@ -95,7 +95,11 @@ pub(crate) fn run(options: &ScoreOptions) -> anyhow::Result<Outcome> {
         }
     }
     out.flush()?;
-    ensure!(skipped == 0, "{} of stdin could not be scored", counted(skipped, "line"));
+    ensure!(
+        skipped == 0,
+        "{} of stdin could not be scored; the reasons stand above",
+        counted(skipped, "line")
+    );
     Ok(Outcome::Done)
 }
 

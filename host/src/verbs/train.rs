@@ -359,9 +359,9 @@ fn resumed_list(
 fn open_run(options: &TrainOptions) -> anyhow::Result<(PathBuf, Option<Checkpoint>)> {
     let origin = Origin::of(options.input.as_deref().unwrap_or(Path::new(DEFAULT_INPUT)));
     let name = match &origin {
-        Origin::File(path) if !origin.is_stream() => {
-            path.file_stem().context("the input has no name; give a run folder with --out")?
-        }
+        Origin::File(path) if !origin.is_stream() => path.file_stem().with_context(|| {
+            format!("the input {} is a folder; give a text file with --input", path.display())
+        })?,
         // The name of a pipe does not tell its content.
         _ => OsStr::new("stdin"),
     };
