@@ -946,7 +946,7 @@ fn what_a_checkpoint_says_is_shown_and_directs_no_terminal() {
     let output = scene.run(&["inspect", "run/checkpoint.safetensors"]);
     let stderr = text(&output.stderr);
     assert!(
-        stderr.contains(r"no network “\u{202e}no-such-names”") && !stderr.contains('\u{202e}'),
+        stderr.contains(r"a network “\u{202e}no-such-names”") && !stderr.contains('\u{202e}'),
         "{stderr}"
     );
 }

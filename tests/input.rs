@@ -505,7 +505,7 @@ fn a_column_is_named_as_it_is_seen() {
     scene.train("table.csv", &["--column", "note"]);
     assert_eq!(scene.read("run/prepared_list.txt"), "two words\n");
     scene.write("table.csv", b"id,note\n1,\"a\nb\"\n2,c\x01d\n3,e\n");
-    says(&scene.bad(&["train", "--input", "table.csv", "--column", "note"]), &["line 4 has a control"]);
+    says(&scene.bad(&["train", "--input", "table.csv", "--column", "note"]), &["line 4 contains a control"]);
     // Printed commands name any column.
     scene.write("table.csv", table("-my name,b", "1").as_bytes());
     scene.train("table.csv", &["--column=-my name"]);

@@ -91,7 +91,8 @@ pub(crate) fn to_model(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
     }
     if let Some(heads) = metadata.get(HEADS).filter(|heads| **heads != shape.heads.to_string()) {
         bail!(
-            "it was made with {heads} attention heads, and the network {}, which its tensors fit, has {}; train it with that number",
+            "it was made with {heads} attention heads, but its tensors fit a network with another number: {} has {}; \
+             train it with that number",
             config.name,
             shape.heads
         );
