@@ -23,7 +23,8 @@ BATCH = 64
 # Steps and names of the shorter and the longer run. Start-up differs by half a million instructions from run to run, for
 # hash tables are seeded anew: fifty steps make that one hundredth of the cheapest step.
 STEPS = (3, 53)
-NAMES = (64, 192)
+# Both numbers of names are drawn in three chunks, of which each has a cost of its own.
+NAMES = (200, 448)
 # More than this share of the committed figure fails; less than the second share asks for a new table.
 MOST_PERCENT, LEAST_PERCENT = 105, 95
 
