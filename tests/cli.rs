@@ -1176,7 +1176,11 @@ fn lengths_go_with_a_model_and_come_back() {
         scene.bad(&["sample", "--model", "other.safetensors"], 1, &["other.safetensors", part, line]);
     }
     with(Some("400000000 0 0 0 0 0 0 0 0 0 0 0"));
-    scene.bad(&["sample", "--model", "other.safetensors"], 1, &["32 bits", "divide all of them"]);
+    scene.bad(
+        &["sample", "--model", "other.safetensors"],
+        1,
+        &["add up to more than", "divide each by the same number"],
+    );
 }
 
 /// Runs from before there was one objective say which they had.

@@ -506,6 +506,13 @@ fn a_column_is_named_as_it_is_seen() {
     assert_eq!(scene.read("run/prepared_list.txt"), "two words\n");
     scene.write("table.csv", b"id,note\n1,\"a\nb\"\n2,c\x01d\n3,e\n");
     says(&scene.bad(&["train", "--input", "table.csv", "--column", "note"]), &["line 4 contains a control"]);
+    // Lines are counted alike whatever ends them, blank ones too.
+    scene.write("table.csv", b"id,note\r\n1,a\r\n\r\n2,c\x01d\r\n");
+    says(&scene.bad(&["train", "--input", "table.csv", "--column", "note"]), &["line 4 contains a control"]);
+    // A number stays a way out where several columns have it as their name.
+    scene.write("table.csv", b"1,1\nanna,x\n");
+    scene.train("table.csv", &["--column", "1"]);
+    assert_eq!(scene.read("run/prepared_list.txt"), "1\nanna\n");
     // Printed commands name any column.
     scene.write("table.csv", table("-my name,b", "1").as_bytes());
     scene.train("table.csv", &["--column=-my name"]);

@@ -41,6 +41,10 @@ fn a_pack_has_the_texts_that_follow_each_other_and_fit() {
         "long texts are alone, short ones fill a register"
     );
     assert!(counts::<16>(&[]).is_empty());
+    // A byte numbers the texts of a pack, and texts without symbols take no room.
+    let empty = [Example::<16>::EMPTY; 300];
+    assert_eq!(packs(&empty).map(|pack| pack.examples().len()).collect::<Vec<_>>(), [255, 45]);
+    assert!(packs(&empty).all(|pack| pack.texts().is_empty()));
     // Whoever begins at a boundary finds the same packs behind it.
     let lengths = [6, 6, 4, 1, 16, 9, 7, 8, 9];
     let batch = batch::<16>(&lengths);

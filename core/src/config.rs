@@ -38,7 +38,7 @@ pub type ConvolutionChip = ConvolutionOf<16, 26, 30, 4, 5>;
 /// The default for texts other than names: 4 residual convolutions of width 64 and 5 taps; 87,578 parameters.
 pub type ConvolutionMedium<const L: usize = 16, const V: usize = 26> = ConvolutionOf<L, V, 64, 4, 5>;
 
-/// The best network of its size: 4 residual convolutions of width 108 and 5 taps; 242,810 parameters.
+/// The largest convolution: 4 residual convolutions of width 108 and 5 taps; 242,810 parameters.
 pub type Convolution<const L: usize = 16, const V: usize = 26> = ConvolutionOf<L, V, 108, 4, 5>;
 
 /// A bidirectional transformer: 4 blocks of width 64 with 4 heads; 202,560 parameters.

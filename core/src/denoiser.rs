@@ -185,12 +185,13 @@ pub enum Architecture {
 }
 
 impl Architecture {
-    /// The name of the kind in messages, which is also the name of its source file.
+    /// The name of the kind in messages.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Mlp => "mlp",
             Self::Residual => "residual",
-            Self::Transformer | Self::LocalTransformer => "transformer",
+            Self::Transformer => "transformer",
+            Self::LocalTransformer => "local transformer",
             Self::Convolution => "convolution",
         }
     }

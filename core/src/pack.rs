@@ -76,7 +76,8 @@ fn fitting<const L: usize>(examples: &[Example<L>]) -> usize {
         columns = columns.saturating_add(example.length());
         alone || columns <= TILE.min(L)
     };
-    examples.iter().take_while(fits).count()
+    // A byte numbers the texts of a pack.
+    examples.iter().take(usize::from(u8::MAX)).take_while(fits).count()
 }
 
 /// The first example of `batch` at which a pack begins, from number `row` on.
@@ -132,7 +133,7 @@ impl<'a, const L: usize> Pack<'a, L> {
 
     /// For each column that holds a symbol, the index (from 0) of the text in the pack.
     pub fn texts(&self) -> heapless::Vec<u8, L> {
-        let numbered = (0..).zip(self.examples);
+        let numbered = (0..u8::MAX).zip(self.examples);
         numbered.flat_map(|(number, example)| core::iter::repeat_n(number, example.length())).collect()
     }
 

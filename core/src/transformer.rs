@@ -215,7 +215,10 @@ impl<
 > Transformer<L, V, D, N, A, K, T>
 {
     /// G: groups of D hidden units.
-    const GROUPS: usize = 8 / (T + 1);
+    const GROUPS: usize = {
+        assert!(T == 1 || T == 3, "a file knows transformers of one tap and of three");
+        8 / (T + 1)
+    };
     /// Matrices of W_up in a block.
     const UPS: usize = Self::GROUPS * T;
     /// Maps of shifted gradients in a block. With one tap nothing shifts.
@@ -402,7 +405,6 @@ impl<
 
     fn view<W: Copy>(mut flat: &[W]) -> Option<Self::View<'_, W>> {
         const { assert!(A * K == D, "the heads share the width") };
-        const { assert!(T == 1 || T == 3, "a file knows transformers of one tap and of three") };
         const { assert!(L <= MOST_POSITIONS, "normalisation keeps numbers for so many positions") };
         const { assert!(V <= MOST_SYMBOLS, "cross-entropy keeps the logits of so many symbols") };
         let view = TransformerView {

@@ -13,7 +13,7 @@ pub(crate) fn quoted(path: &Path) -> String {
     if path.as_os_str().as_encoded_bytes().starts_with(b"-") { format!("./{quoted}") } else { quoted }
 }
 
-/// `word`, which is no path, as a command line takes it behind `=`, where a leading minus means nothing.
+/// `word`, which is no path, as a command line takes it; behind `=` if it begins with a minus.
 pub(crate) fn quoted_word(word: &OsStr) -> String {
     // Messages show blanks of other kinds by their code points.
     let is_shown = |c: char| !c.is_control() && !is_invisible(c) && (c == ' ' || !c.is_whitespace());

@@ -205,7 +205,11 @@ impl RunFolder {
         let is_here = |path: &Path| path.canonicalize().ok() == self.path.canonicalize().ok();
         match (path.parent(), path.file_name()) {
             _ if is_here(&path) => aside.to_owned(),
-            (Some(parent), Some(name)) if is_here(&Path::new(".").join(parent)) => aside.join(name),
+            (Some(parent), Some(name))
+                if is_here(&Path::new(".").join(parent)) && aside.join(name).exists() =>
+            {
+                aside.join(name)
+            }
             _ => path,
         }
     }

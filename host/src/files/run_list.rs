@@ -3,7 +3,6 @@
 //! Its training lines and alphabet must still be those of the run, whose settings hold their digest. In a changed list
 //! other lines are held out, some of them trained on.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::engine::description::counted;
@@ -99,9 +98,8 @@ impl LeftRun<'_> {
 
     /// The run's copy of its list, if it has other held-out lines than `lines`, on which the run was trained.
     fn other_held_out(&self, lines: &Lines) -> Option<Lines> {
-        // A copy reads back to the lines that it was written from.
-        let is_equal = fs::read(self.copy()).is_ok_and(|copy| copy == lines.to_text().as_bytes());
-        if is_equal { None } else { self.kept() }
+        let split = Split::of(self.settings.development);
+        self.kept().filter(|kept| kept.held_out(self.room, split) != lines.held_out(self.room, split))
     }
 
     /// Reads the list from its path, or the run's copy where the list is gone or changed. Without either, the error

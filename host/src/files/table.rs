@@ -71,7 +71,7 @@ pub(crate) fn column(origin: &Origin, text: &str, column: &str) -> anyhow::Resul
     let named: Vec<usize> = first.iter().enumerate().filter_map(is_named).collect();
     let (place, header) = match (&*named, column.parse::<usize>()) {
         ([place], _) => (*place, 1),
-        ([], Ok(number)) if (1..=most).contains(&number) => (number - 1, 0),
+        (_, Ok(number)) if (1..=most).contains(&number) => (number - 1, 0),
         ([], Ok(number)) => {
             bail!("{source} has no column {number}; give --column one of its {most}: {}", list(first))
         }
@@ -85,9 +85,15 @@ pub(crate) fn column(origin: &Origin, text: &str, column: &str) -> anyhow::Resul
             list(first)
         ),
     };
+    let (mut read, mut line) = (0, 1);
     // A cell may hold tabs and line ends, and a line of a list may not.
     let cell = |row: &csv::StringRecord| {
-        let line = row.position().map_or(0, |position| position.line() as usize);
+        // The reader counts the end of a line, and blank lines, when it comes to the next row.
+        let ended = row.position().map_or(read, |position| position.byte() as usize);
+        let is_end = |byte: &&u8| matches!(byte, b'\r' | b'\n');
+        let begin = ended + text.as_bytes()[ended..].iter().take_while(is_end).count();
+        line += text.as_bytes()[read..begin].iter().filter(|byte| **byte == b'\n').count();
+        read = begin;
         (line, row.get(place).unwrap_or_default().replace(['\r', '\n', '\t'], " "))
     };
     Ok(rows.iter().skip(header).map(cell).collect())

@@ -108,13 +108,13 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
         say.kept(best, training.steps, choosing.len());
     }
     run.finish(trainer.state(), &observer)?;
-    TRAINING.store(false, Ordering::SeqCst);
     let saved = SAVED.get_or_init(|| {
         format!(
             "stopped; the model is saved; for its scores, names and pictures go on with: micro-diffusion train --out {} --resume",
             quoted(folder.path())
         )
     });
+    TRAINING.store(false, Ordering::SeqCst);
     if STOP.load(Ordering::SeqCst) {
         terminal::say(saved);
         return Ok(Outcome::Interrupted);
