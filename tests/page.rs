@@ -230,7 +230,7 @@ fn a_page_says_what_it_lacks() {
     let (success, _, said) = export(&["--model", "built-in"]);
     assert!(!success && said.contains("floats only") && said.contains("--model built-in-int4"), "{said}");
     let (success, _, said) = export(&["--model", "built-in", "--out", "built-in.html"]);
-    let (_, command) = said.trim().split_once("come along: micro-diffusion ").unwrap();
+    let (_, command) = said.trim().split_once("comes with this program: micro-diffusion ").unwrap();
     assert!(!success && command.ends_with("--out built-in.html"), "{said}");
     let (success, _, said) = run(folder.path(), &command.split(' ').collect::<Vec<_>>());
     assert!(success && said.contains("lines of the built-in names are marked"), "{said}");
@@ -250,7 +250,7 @@ fn a_page_says_what_it_lacks() {
     }
     assert!(fs::read_to_string(&rounded).unwrap().contains(r#""source":null,"#));
     let (success, _, said) = export(&["--quantize", "int8"]);
-    assert!(!success && said.contains("name floats with --model"), "{said}");
+    assert!(!success && said.contains("name a model of floats with --model"), "{said}");
     let (success, _, said) = run(folder.path(), &["export", "--format", "mdm", "--quantize", "int8"]);
     assert!(!success && said.contains("--quantize goes with --format c, arduino and html"), "{said}");
 
