@@ -149,7 +149,7 @@ fn every_page_draws_the_names_of_sample() {
                 run(folder.path(), &["export", "--format", "html", "--model", "run", "--out", "page.html"]);
             if !written {
                 assert!(
-                    said.contains("250000 are the most; 4-bit weights take half as many"),
+                    said.contains("250000 are the most; take 4-bit weights, which need half as many"),
                     "{title}: {said}"
                 );
                 refused.push(title);
