@@ -14,6 +14,7 @@ use micro_diffusion::pattern::{
 };
 use micro_diffusion::rng::Stream;
 
+use crate::engine::description::counted;
 use crate::engine::language::Language;
 use crate::engine::source::{Source, on_shares};
 
@@ -90,10 +91,11 @@ fn forms<const L: usize>(
             bail!("no text can have {length} letters: the model writes at most {L}; give a smaller --length")
         }
         Some(length) if length < least || (stars == 0 && length > letters) => {
-            let (at_least, s) = (if stars > 0 { "at least " } else { "" }, if least == 1 { "" } else { "s" });
+            let at_least = if stars > 0 { "at least " } else { "" };
             bail!(
-                "no text of length {length} can meet the pattern “{pattern}”: its texts have {at_least}{least} \
-                 letter{s}; give another --length"
+                "no text of length {length} can meet the pattern “{pattern}”: its texts have {at_least}{}; \
+                 give another --length",
+                counted(least, "letter")
             )
         }
         Some(length) => length..=length,
