@@ -97,9 +97,10 @@ impl<'a> Observer<'a> {
     /// Previews the model, if a preview is due; calls `note` with numbers of lines scored meanwhile.
     pub(crate) fn after(&mut self, state: &State, note: Noted) -> anyhow::Result<Option<Preview>> {
         let step = state.losses.len() as u32;
-        if self.ahead.pop_if(|next| *next == step).is_none() {
+        if self.due(state).is_none() {
             return Ok(None);
         }
+        self.ahead.pop();
         let wanted = &self.wanted;
         let model = self.network.model(state.current(), wanted.language)?;
         let drawn = model.draw(&wanted.request, 0..wanted.names)?;
