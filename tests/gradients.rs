@@ -867,8 +867,8 @@ fn soft_answers() {
     check_soft::<Convolution<5, 4, 3, 2, 3>, 5, 4>(4, "Convolution<5, 4, 3, 2, 3>");
     // Several texts in a pack.
     check_soft::<Convolution<20, 3, 3, 2, 3>, 20, 3>(3, "Convolution<20, 3, 3, 2, 3>");
-    check_soft::<Transformer<5, 7, 6, 1, 2, 3>, 5, 7>(5, "Transformer<5, 7, 6, 1, 2, 3> with 5 symbols");
-    check_soft::<Transformer<5, 4, 4, 1, 2, 2, 3>, 5, 4>(4, "Transformer<5, 4, 4, 1, 2, 2, 3>");
+    check_soft::<Transformer<5, 7, 6, 1, 2>, 5, 7>(5, "Transformer<5, 7, 6, 1, 2> with 5 symbols");
+    check_soft::<Transformer<5, 4, 4, 1, 2, 3>, 5, 4>(4, "Transformer<5, 4, 4, 1, 2, 3>");
 }
 
 #[test]
@@ -900,23 +900,16 @@ fn convolution() {
 
 #[test]
 fn transformer() {
-    check_model::<Transformer<3, 4, 4, 2, 2, 2>, 3, 4>(4, "Transformer<3, 4, 4, 2, 2, 2>");
-    check_model::<Transformer<2, 3, 2, 4, 1, 2>, 2, 3>(3, "Transformer<2, 3, 2, 4, 1, 2>");
-    check_model::<Transformer<5, 7, 6, 1, 2, 3>, 5, 7>(5, "Transformer<5, 7, 6, 1, 2, 3> with 5 symbols");
+    check_model::<Transformer<3, 4, 4, 2, 2>, 3, 4>(4, "Transformer<3, 4, 4, 2, 2>");
+    check_model::<Transformer<2, 3, 2, 4, 1>, 2, 3>(3, "Transformer<2, 3, 2, 4, 1>");
+    check_model::<Transformer<5, 7, 6, 1, 2>, 5, 7>(5, "Transformer<5, 7, 6, 1, 2> with 5 symbols");
     // Large, so only some lengths.
-    check_batch::<Transformer<16, 3, 16, 1, 1, 16>, 16, 3>(
-        batch(3, 3),
-        3,
-        "Transformer<16, 3, 16, 1, 1, 16>",
-    );
-    check_model::<Transformer<16, 3, 4, 1, 1, 4>, 16, 3>(3, "Transformer<16, 3, 4, 1, 1, 4>");
-    check_model::<Transformer<12, 3, 4, 2, 2, 2>, 12, 3>(3, "Transformer<12, 3, 4, 2, 2, 2>");
-    check_model::<Transformer<20, 3, 3, 1, 1, 3>, 20, 3>(3, "Transformer<20, 3, 3, 1, 1, 3>");
+    check_batch::<Transformer<16, 3, 16, 1, 1>, 16, 3>(batch(3, 3), 3, "Transformer<16, 3, 16, 1, 1>");
+    check_model::<Transformer<16, 3, 4, 1, 1>, 16, 3>(3, "Transformer<16, 3, 4, 1, 1>");
+    check_model::<Transformer<12, 3, 4, 2, 2>, 12, 3>(3, "Transformer<12, 3, 4, 2, 2>");
+    check_model::<Transformer<20, 3, 3, 1, 1>, 20, 3>(3, "Transformer<20, 3, 3, 1, 1>");
     // Three taps.
-    check_model::<Transformer<3, 4, 4, 2, 2, 2, 3>, 3, 4>(4, "Transformer<3, 4, 4, 2, 2, 2, 3>");
-    check_model::<Transformer<5, 7, 6, 1, 2, 3, 3>, 5, 7>(
-        5,
-        "Transformer<5, 7, 6, 1, 2, 3, 3> with 5 symbols",
-    );
-    check_model::<Transformer<20, 3, 3, 2, 1, 3, 3>, 20, 3>(3, "Transformer<20, 3, 3, 2, 1, 3, 3>");
+    check_model::<Transformer<3, 4, 4, 2, 2, 3>, 3, 4>(4, "Transformer<3, 4, 4, 2, 2, 3>");
+    check_model::<Transformer<5, 7, 6, 1, 2, 3>, 5, 7>(5, "Transformer<5, 7, 6, 1, 2, 3> with 5 symbols");
+    check_model::<Transformer<20, 3, 3, 2, 1, 3>, 20, 3>(3, "Transformer<20, 3, 3, 2, 1, 3>");
 }

@@ -726,11 +726,11 @@ fn a_split_batch_gives_the_same_bits() {
     check_splits::<Mlp<3, 9, 16>, 3, 9>(7);
     check_splits::<Residual<5, 6, 32>, 5, 6>(6);
     check_splits::<Convolution<5, 6, 6, 2, 3>, 5, 6>(6);
-    check_splits::<Transformer<5, 6, 6, 2, 3, 2>, 5, 6>(6);
-    check_splits::<Transformer<16, 9, 16, 1, 1, 16>, 16, 9>(7);
+    check_splits::<Transformer<5, 6, 6, 2, 3>, 5, 6>(6);
+    check_splits::<Transformer<16, 9, 16, 1, 1>, 16, 9>(7);
     check_splits::<Convolution<12, 6, 5, 2, 3>, 12, 6>(6);
-    check_splits::<Transformer<20, 6, 6, 1, 2, 3>, 20, 6>(6);
-    check_splits::<Transformer<20, 6, 6, 2, 2, 3, 3>, 20, 6>(6);
+    check_splits::<Transformer<20, 6, 6, 1, 2>, 20, 6>(6);
+    check_splits::<Transformer<20, 6, 6, 2, 2, 3>, 20, 6>(6);
 }
 
 /// Every number of a record and of the memory is written if every position counts: no buffer is too large. Networks whose
@@ -771,9 +771,9 @@ fn there_is_room_for_what_is_needed_and_for_nothing_else() {
     check_room::<Residual<5, 6, 32>, 5, 6>();
     check_room::<Convolution<16, 9, 16, 2, 3>, 16, 9>();
     check_room::<Convolution<5, 7, 12, 3, 5>, 5, 7>();
-    check_room::<Transformer<5, 6, 6, 2, 3, 2>, 5, 6>();
-    check_room::<Transformer<16, 9, 16, 3, 2, 8>, 16, 9>();
-    check_room::<Transformer<16, 9, 16, 3, 2, 8, 3>, 16, 9>();
+    check_room::<Transformer<5, 6, 6, 2, 3>, 5, 6>();
+    check_room::<Transformer<16, 9, 16, 3, 2>, 16, 9>();
+    check_room::<Transformer<16, 9, 16, 3, 2, 3>, 16, 9>();
 }
 
 /// The model at work gives training's scores of a text, from floats and from the bytes of a file. So do the equations.
@@ -819,12 +819,12 @@ fn training_and_inference_agree() {
     check_inference::<Mlp<5, 6, 33>, 5, 6>(6);
     check_inference::<Residual<5, 6, 32>, 5, 6>(5);
     check_inference::<Convolution<5, 6, 6, 2, 3>, 5, 6>(6);
-    check_inference::<Transformer<5, 6, 6, 2, 3, 2>, 5, 6>(6);
-    check_inference::<Transformer<32, 9, 16, 2, 2, 8>, 32, 9>(7);
-    check_inference::<Transformer<32, 9, 16, 2, 2, 8, 3>, 32, 9>(7);
-    check_inference::<Transformer<5, 6, 6, 2, 3, 2, 3>, 5, 6>(6);
+    check_inference::<Transformer<5, 6, 6, 2, 3>, 5, 6>(6);
+    check_inference::<Transformer<32, 9, 16, 2, 2>, 32, 9>(7);
+    check_inference::<Transformer<32, 9, 16, 2, 2, 3>, 32, 9>(7);
+    check_inference::<Transformer<5, 6, 6, 2, 3, 3>, 5, 6>(6);
     check_inference::<Convolution<20, 6, 8, 2, 5>, 20, 6>(6);
-    check_inference::<Transformer<12, 6, 8, 2, 2, 4>, 12, 6>(6);
+    check_inference::<Transformer<12, 6, 8, 2, 2>, 12, 6>(6);
 }
 
 /// The batch with something else past the end of every text: symbols, strangers among them, and weights.
@@ -907,10 +907,10 @@ fn what_lies_past_the_end_of_a_text_does_not_matter() {
     check_litter::<Convolution<5, 6, 6, 2, 3>, 5, 6>();
     check_litter::<Convolution<12, 6, 5, 2, 3>, 12, 6>();
     check_litter::<Convolution<20, 6, 16, 3, 5>, 20, 6>();
-    check_litter::<Transformer<5, 6, 6, 2, 3, 2>, 5, 6>();
-    check_litter::<Transformer<16, 6, 16, 2, 2, 8>, 16, 6>();
-    check_litter::<Transformer<20, 6, 6, 2, 3, 2>, 20, 6>();
-    check_litter::<Transformer<20, 6, 6, 2, 3, 2, 3>, 20, 6>();
+    check_litter::<Transformer<5, 6, 6, 2, 3>, 5, 6>();
+    check_litter::<Transformer<16, 6, 16, 2, 2>, 16, 6>();
+    check_litter::<Transformer<20, 6, 6, 2, 3>, 20, 6>();
+    check_litter::<Transformer<20, 6, 6, 2, 3, 3>, 20, 6>();
 }
 
 /// An example without a text counts nothing and changes nothing.
@@ -929,7 +929,7 @@ fn no_text_counts_nothing() {
     check::<Mlp<5, 6, 33>, 5, 6>();
     check::<Residual<5, 6, 32>, 5, 6>();
     check::<Convolution<5, 6, 6, 2, 3>, 5, 6>();
-    check::<Transformer<5, 6, 6, 2, 3, 2>, 5, 6>();
+    check::<Transformer<5, 6, 6, 2, 3>, 5, 6>();
 }
 
 /// The parameters of a network of `N` for texts of up to `LONG`, from those of an `M` for up to `SHORT`. Parameters of
@@ -1009,7 +1009,7 @@ fn a_text_is_computed_alike_whatever_a_network_has_room_for() {
     check_lengths::<Residual<5, 6, 32>, Residual<12, 6, 32>, 5, 12, 6>();
     check_lengths::<Convolution<5, 6, 6, 2, 3>, Convolution<12, 6, 6, 2, 3>, 5, 12, 6>();
     check_lengths::<Convolution<12, 6, 16, 2, 5>, Convolution<20, 6, 16, 2, 5>, 12, 20, 6>();
-    check_lengths::<Transformer<5, 6, 6, 2, 3, 2>, Transformer<16, 6, 6, 2, 3, 2>, 5, 16, 6>();
-    check_lengths::<Transformer<5, 6, 6, 2, 3, 2, 3>, Transformer<16, 6, 6, 2, 3, 2, 3>, 5, 16, 6>();
-    check_lengths::<Transformer<12, 6, 16, 2, 2, 8>, Transformer<20, 6, 16, 2, 2, 8>, 12, 20, 6>();
+    check_lengths::<Transformer<5, 6, 6, 2, 3>, Transformer<16, 6, 6, 2, 3>, 5, 16, 6>();
+    check_lengths::<Transformer<5, 6, 6, 2, 3, 3>, Transformer<16, 6, 6, 2, 3, 3>, 5, 16, 6>();
+    check_lengths::<Transformer<12, 6, 16, 2, 2>, Transformer<20, 6, 16, 2, 2>, 12, 20, 6>();
 }

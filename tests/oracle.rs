@@ -269,8 +269,8 @@ fn convolution() {
 #[test]
 fn transformer() {
     let oracle = Oracle::load();
-    check_model::<Transformer<3, 5, 4, 2, 2, 2>, 3, 5>(&oracle, "transformer3x5x4x2x2", 5);
-    check_model::<Transformer<17, 4, 6, 1, 3, 2>, 17, 4>(&oracle, "transformer17x4x6x1x3", 3);
-    check_model::<Transformer<5, 4, 4, 2, 2, 2, 3>, 5, 4>(&oracle, "transformer5x4x4x2x2x3", 4);
-    check_model::<Transformer<17, 4, 6, 1, 3, 2, 3>, 17, 4>(&oracle, "transformer17x4x6x1x3x3", 3);
+    check_model::<Transformer<3, 5, 4, 2, 2>, 3, 5>(&oracle, "transformer3x5x4x2x2", 5);
+    check_model::<Transformer<17, 4, 6, 1, 3>, 17, 4>(&oracle, "transformer17x4x6x1x3", 3);
+    check_model::<Transformer<5, 4, 4, 2, 2, 3>, 5, 4>(&oracle, "transformer5x4x4x2x2x3", 4);
+    check_model::<Transformer<17, 4, 6, 1, 3, 3>, 17, 4>(&oracle, "transformer17x4x6x1x3x3", 3);
 }

@@ -115,8 +115,8 @@ fn check_alone<M: Model<16, 5>>() {
 #[test]
 fn a_text_in_a_pack_is_a_text_alone() {
     check_alone::<Convolution<16, 5, 6, 2, 5>>();
-    check_alone::<Transformer<16, 5, 8, 2, 2, 4>>();
-    check_alone::<Transformer<16, 5, 8, 2, 2, 4, 3>>();
+    check_alone::<Transformer<16, 5, 8, 2, 2>>();
+    check_alone::<Transformer<16, 5, 8, 2, 2, 3>>();
 }
 
 #[test]

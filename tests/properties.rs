@@ -127,7 +127,7 @@ proptest! {
         check_permutation::<Mlp<3, 4, 5>, 3, 4>(&order, seed);
         check_permutation::<Residual<2, 5, 16>, 2, 5>(&order, seed);
         check_permutation::<Convolution<4, 5, 6, 2, 3>, 4, 5>(&order, seed);
-        check_permutation::<Transformer<3, 4, 4, 2, 2, 2>, 3, 4>(&order, seed);
+        check_permutation::<Transformer<3, 4, 4, 2, 2>, 3, 4>(&order, seed);
     }
 }
 
@@ -474,7 +474,7 @@ proptest! {
         check_floats::<Mlp<3, 4, 2>, 3, 4>(&weights, alphabet, &counts);
         check_floats::<Residual<2, 5, 16>, 2, 5>(&weights, alphabet, &counts);
         check_floats::<Convolution<4, 5, 6, 2, 3>, 4, 5>(&weights, alphabet, &counts);
-        check_floats::<Transformer<3, 4, 4, 2, 2, 2>, 3, 4>(&weights, alphabet, &counts);
+        check_floats::<Transformer<3, 4, 4, 2, 2>, 3, 4>(&weights, alphabet, &counts);
         type Small = Mlp<3, 4, 2>;
         let mut weights = weights;
         weights[place] = not_finite;
@@ -573,5 +573,5 @@ fn weights_begin_with_the_variance_of_their_fan_in() {
         gain,
         FanIn(40),
     ];
-    check_starts::<Transformer<12, 26, 40, 3, 2, 20>, 12, 26>(&starts);
+    check_starts::<Transformer<12, 26, 40, 3, 2>, 12, 26>(&starts);
 }

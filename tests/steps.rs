@@ -90,8 +90,8 @@ fn steps_are_their_definition_on_any_number_of_threads() {
     assert_eq!((lengths(1), lengths(5)), (vec![5], vec![5, 4, 3, 2, 1]), "texts of all lengths");
     check::<Mlp<5, 4, 8>, 5, 4>(4, &rows, &threads);
     check::<Residual<5, 4, 16>, 5, 4>(4, &rows, &threads);
-    check::<Transformer<5, 4, 8, 2, 2, 4>, 5, 4>(4, &rows, &threads);
-    check::<Transformer<5, 4, 8, 2, 2, 4, 3>, 5, 4>(4, &rows, &threads);
+    check::<Transformer<5, 4, 8, 2, 2>, 5, 4>(4, &rows, &threads);
+    check::<Transformer<5, 4, 8, 2, 2, 3>, 5, 4>(4, &rows, &threads);
     check::<Convolution<5, 4, 8, 2, 3>, 5, 4>(4, &rows, &threads);
     // Shares of positions follow the lengths of the texts.
     check::<Mlp<12, 4, 8>, 12, 4>(4, &[1, 3, 12, 25], &(1..=13).collect::<Vec<_>>());
@@ -105,7 +105,7 @@ fn steps_of_wide_networks_and_large_batches_are_their_definition() {
     check::<Mlp<7, 30, 130>, 7, 30>(30, &rows, &[1, 2, 3, 7, 8]);
     check::<Residual<5, 30, 80>, 5, 30>(29, &[2, 100], &[1, 2, 3, 5]);
     check::<Convolution<17, 11, 21, 2, 5>, 17, 11>(10, &[2, 100], &[1, 2, 3]);
-    check::<Transformer<18, 11, 20, 1, 2, 10>, 18, 11>(10, &[2, 100], &[1, 2, 3]);
+    check::<Transformer<18, 11, 20, 1, 2>, 18, 11>(10, &[2, 100], &[1, 2, 3]);
 }
 
 /// A thread that panics must not leave the others waiting for what it was to hand on.

@@ -174,9 +174,9 @@ fn every_instruction_set_gives_the_same_bits() {
     check::<Residual<5, 30, 48>, 5, 30>();
     check::<Convolution<16, 26, 26, 3, 5>, 16, 26>();
     check::<Convolution<7, 9, 12, 2, 3>, 7, 9>();
-    check::<Transformer<16, 26, 64, 1, 4, 16>, 16, 26>();
-    check::<Transformer<7, 9, 12, 2, 2, 6>, 7, 9>();
+    check::<Transformer<16, 26, 64, 1, 4>, 16, 26>();
+    check::<Transformer<7, 9, 12, 2, 2>, 7, 9>();
     // Widths of 8, 16 and 20.
     check::<Convolution<20, 9, 21, 2, 5>, 20, 9>();
-    check::<Transformer<20, 9, 24, 1, 2, 12>, 20, 9>();
+    check::<Transformer<20, 9, 24, 1, 2>, 20, 9>();
 }

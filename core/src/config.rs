@@ -42,10 +42,10 @@ pub type ConvolutionMedium<const L: usize = 16, const V: usize = 26> = Convoluti
 pub type Convolution<const L: usize = 16, const V: usize = 26> = ConvolutionOf<L, V, 108, 4, 5>;
 
 /// A bidirectional transformer: 4 blocks of width 64 with 4 heads; 202,560 parameters.
-pub type Transformer<const L: usize = 16, const V: usize = 26> = TransformerOf<L, V, 64, 4, 4, 16>;
+pub type Transformer<const L: usize = 16, const V: usize = 26> = TransformerOf<L, V, 64, 4, 4>;
 
 /// A transformer whose hidden units read a letter and its two neighbours, half as many of them; 202,560 parameters.
-pub type TransformerLocal<const L: usize = 16, const V: usize = 26> = TransformerOf<L, V, 64, 4, 4, 16, 3>;
+pub type TransformerLocal<const L: usize = 16, const V: usize = 26> = TransformerOf<L, V, 64, 4, 4, 3>;
 
 /// A transformer to teach smaller networks: 4 blocks of width 96 with 6 heads; 451,296 parameters.
-pub type TransformerLarge = TransformerOf<16, 26, 96, 4, 6, 16>;
+pub type TransformerLarge = TransformerOf<16, 26, 96, 4, 6>;

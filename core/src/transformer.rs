@@ -41,9 +41,9 @@ use crate::softmax_of_maps::MOST_SYMBOLS;
 use crate::tensor::Start::{Ones, Uniform};
 use crate::tensor::{Flat, Tensor, block, cube, hypercube, matrices, matrix, vector};
 
-/// Transformer over `L` positions, at most 64, and `V` symbols, with `N` blocks of width `D` and `A` heads of `K` features.
+/// Transformer over `L` positions, at most 64, and `V` symbols, with `N` blocks of width `D` and `A` heads.
 ///
-/// `A`·`K` = `D`. Each hidden unit reads `T` positions: one, or three.
+/// The heads share the width: each has K = D/A features. Each hidden unit reads `T` positions: one, or three.
 #[derive(Clone, Copy, Debug)]
 pub struct Transformer<
     const L: usize,
@@ -51,7 +51,6 @@ pub struct Transformer<
     const D: usize,
     const N: usize,
     const A: usize,
-    const K: usize,
     const T: usize = 1,
 >;
 
@@ -204,16 +203,14 @@ struct Record<S> {
     d_share: S,
 }
 
-impl<
-    const L: usize,
-    const V: usize,
-    const D: usize,
-    const N: usize,
-    const A: usize,
-    const K: usize,
-    const T: usize,
-> Transformer<L, V, D, N, A, K, T>
+impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: usize, const T: usize>
+    Transformer<L, V, D, N, A, T>
 {
+    /// K: features of a head.
+    const FEATURES: usize = {
+        assert!(D.is_multiple_of(A), "the heads share the width");
+        D / A
+    };
     /// G: groups of D hidden units.
     const GROUPS: usize = {
         assert!(T == 1 || T == 3, "a file knows transformers of one tap and of three");
@@ -275,7 +272,7 @@ impl<
         let attention = (block.attention_gain, &block.query_key_value[..]);
         normed_products::<_, _, _, D, 1>(context, attention, x, normed, &mut [], heads);
         let Some([query, key, value, mixed]) = first_rows_mut(heads, x.len()) else { return };
-        let sizes = Heads { features: K, positions: width };
+        let sizes = Heads { features: Self::FEATURES, positions: width };
         kernels.attention_forward(sizes, &texts, [query, key, value], shares, mixed);
         pack.dropout_forward(kernels, layer, mixed);
         kernels.product_transposed(block.attention_output.as_flattened(), mixed, x, width, Store::Add);
@@ -329,7 +326,7 @@ impl<
         // Dropout is linear and diagonal, so forward is its own transpose.
         pack.dropout_forward(kernels, block.layer, d);
         let Some(inputs) = first_rows_mut(heads, map) else { return };
-        let sizes = Heads { features: K, positions: width };
+        let sizes = Heads { features: Self::FEATURES, positions: width };
         kernels.attention_backward(sizes, inputs, record.shares, d, d_share);
         d.fill(R::ZERO);
         add_products(kernels, block.query_key_value, heads, d, width);
@@ -357,15 +354,8 @@ impl<
     }
 }
 
-impl<
-    const L: usize,
-    const V: usize,
-    const D: usize,
-    const N: usize,
-    const A: usize,
-    const K: usize,
-    const T: usize,
-> Model<L, V> for Transformer<L, V, D, N, A, K, T>
+impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: usize, const T: usize>
+    Model<L, V> for Transformer<L, V, D, N, A, T>
 {
     const SHAPE: Shape = Shape {
         architecture: if T == 1 { Architecture::Transformer } else { Architecture::LocalTransformer },
@@ -404,7 +394,6 @@ impl<
     type View<'a, W: Copy + 'a> = TransformerView<'a, W, L, V, D, N>;
 
     fn view<W: Copy>(mut flat: &[W]) -> Option<Self::View<'_, W>> {
-        const { assert!(A * K == D, "the heads share the width") };
         const { assert!(L <= MOST_POSITIONS, "normalisation keeps numbers for so many positions") };
         const { assert!(V <= MOST_SYMBOLS, "cross-entropy keeps the logits of so many symbols") };
         let view = TransformerView {
@@ -514,7 +503,7 @@ impl<
     fn evaluate<W: Stored<f32>, C: Kernels<f32>>(work: &mut AtWork<Self, W, C, L, V>) {
         let &mut AtWork { kernels, parameters, ref shown, ref mut memory, .. } = work;
         let (width, mut memory) = (width_of(shown.len(), L), &mut **memory);
-        let (heads, texts) = (Heads { features: K, positions: width }, [0; L]);
+        let (heads, texts) = (Heads { features: Self::FEATURES, positions: width }, [0; L]);
         let texts = texts.get(..shown.len()).unwrap_or(&texts);
         let mut part =
             |features: usize| memory.split_off_mut(..features.wrapping_mul(width)).unwrap_or_default();

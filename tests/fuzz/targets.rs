@@ -44,7 +44,7 @@ fn open(file: ModelFile) -> bool {
     let opened = [
         floats::<Mlp<3, 4, 2>, 3, 4>(file),
         floats::<Residual<2, 5, 16>, 2, 5>(file),
-        floats::<Transformer<3, 4, 4, 2, 2, 2>, 3, 4>(file),
+        floats::<Transformer<3, 4, 4, 2, 2>, 3, 4>(file),
         floats::<Convolution<4, 5, 6, 2, 3>, 4, 5>(file),
         integers::<IntegerMlp<Int8, 3, 4, 2>, 3, 4>(file),
         integers::<IntegerMlp<Int4, 3, 4, 2>, 3, 4>(file),

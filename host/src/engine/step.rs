@@ -249,15 +249,8 @@ fn by_examples_and_parameters<const L: usize>(
 }
 
 impl<const L: usize, const V: usize, const H: usize> Step<L, V> for Residual<L, V, H> {}
-impl<
-    const L: usize,
-    const V: usize,
-    const D: usize,
-    const N: usize,
-    const A: usize,
-    const K: usize,
-    const T: usize,
-> Step<L, V> for Transformer<L, V, D, N, A, K, T>
+impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: usize, const T: usize>
+    Step<L, V> for Transformer<L, V, D, N, A, T>
 {
 }
 impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize> Step<L, V>

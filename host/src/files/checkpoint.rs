@@ -169,7 +169,7 @@ fn read(bytes: &[u8], folder: Option<&Path>) -> anyhow::Result<Checkpoint> {
     let family = configurations::by_name(name).with_context(|| {
         format!(
             "the file is of a network “{name}”, which this program does not have; \
-                 take the version of the program that wrote it"
+             take the version of the program that wrote it"
         )
     })?;
     let file = SafeTensors::deserialize(bytes)?;

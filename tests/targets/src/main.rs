@@ -39,8 +39,8 @@ fn checks() -> Option<()> {
     trained::<Residual<5, 30, 48>, 5, 30>("residual 5 30 48")?;
     trained::<Convolution<16, 26, 26, 3, 5>, 16, 26>("convolution 16 26 26 3 5")?;
     trained::<Convolution<7, 9, 12, 2, 3>, 7, 9>("convolution 7 9 12 2 3")?;
-    trained::<Transformer<16, 26, 64, 1, 4, 16>, 16, 26>("transformer 16 26 64 1 4 16")?;
-    trained::<Transformer<7, 9, 12, 2, 2, 6>, 7, 9>("transformer 7 9 12 2 2 6")?;
+    trained::<Transformer<16, 26, 64, 1, 4>, 16, 26>("transformer 16 26 64 1 4 16")?;
+    trained::<Transformer<7, 9, 12, 2, 2>, 7, 9>("transformer 7 9 12 2 2 6")?;
 
     rounded::<Mlp<12, 26, 18>, 12, 26>("perceptron 12 26 18")?;
     rounded::<Residual<5, 30, 48>, 5, 30>("residual 5 30 48")?;
