@@ -53,6 +53,11 @@ pub(crate) fn packed<'a>(lines: impl Iterator<Item = &'a String>, alphabet: Alph
     symbols
 }
 
+/// The texts of `packed` lines.
+pub(crate) fn texts(packed: &[u8]) -> Texts<'_> {
+    Texts::new(packed).expect("packed lines have their marks")
+}
+
 /// A model whose predictions are mixed with counts of training lines.
 pub(crate) struct Retrieved<'a, const L: usize, const V: usize> {
     pub(crate) source: Box<dyn Source<L, V> + 'a>,

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use micro_diffusion::dtype::Dtype;
 use micro_diffusion::file::{self, FileError, ModelFile};
-use micro_diffusion::retrieval::Texts;
 use micro_diffusion::text::Alphabet;
 use sha2::{Digest, Sha256};
 
@@ -152,6 +151,11 @@ impl ModelBytes {
         }
     }
 
+    /// Whether its run decided for retrieval from the training lines.
+    pub(crate) fn retrieves(&self) -> bool {
+        self.settings.as_ref().is_some_and(|run| run.retrieval == Retrieval::On)
+    }
+
     /// The SHA-256 of the model file.
     pub(crate) fn sha256(&self) -> String {
         Sha256::digest(&*self.bytes).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -167,15 +171,8 @@ impl ModelBytes {
     /// # Errors
     /// The run's copy of its list is gone or altered.
     pub(crate) fn open_as_run(&mut self) -> anyhow::Result<Model<'_>> {
-        self.open_with(|model| {
-            let run = model.left_run().filter(|run| run.settings.retrieval == Retrieval::On);
-            run.map(|run| run.training()).transpose()
-        })
-    }
-
-    /// [`open`](Self::open), with retrieval from `lines`.
-    pub(crate) fn open_retrieving(&mut self, lines: Vec<String>) -> anyhow::Result<Model<'_>> {
-        self.open_with(|_| Ok(Some(lines)))
+        let retrieves = self.retrieves();
+        self.open_with(|model| model.left_run().filter(|_| retrieves).map(|run| run.training()).transpose())
     }
 
     /// [`open`](Self::open), with retrieval from the lines that `lines` gives for the model, if any.
@@ -204,9 +201,7 @@ impl ModelBytes {
         let mut model = Model { source, file, config, network, bytes, weights, settings, folder };
         if let Some(lines) = lines(&model)? {
             *texts = retrieval::packed(lines.iter(), model.alphabet());
-            let texts = Texts::new(texts)
-                .context("a fault of this program: packed lines lack their marks; please report it")?;
-            model.network = model.network.retrieving(texts);
+            model.network = model.network.retrieving(retrieval::texts(texts));
         }
         Ok(model)
     }

@@ -21,9 +21,9 @@ use crate::engine::counting;
 use crate::engine::description::counted;
 use crate::engine::draw::{Drawn, Request};
 use crate::engine::preview::{Observer, Preview, Seen, Wanted};
-use crate::engine::retrieval::Retrieval;
+use crate::engine::retrieval::{self, Retrieval};
 use crate::engine::score::{Score, spread};
-use crate::engine::settings::Settings;
+use crate::engine::settings::{LEAST_STEPS, Settings};
 use crate::engine::teaching::{self, Teacher, Teaching};
 use crate::engine::trainer::{Plan, State, Training};
 use crate::files::checkpoint::{self, Checkpoint};
@@ -530,7 +530,8 @@ impl Run<'_> {
     /// Neither counts nor retrieval see these lines. The network does, so the choice errs on its side.
     fn retrieval(&self, say: &mut Progress) -> anyhow::Result<Retrieval> {
         let (training, asked) = (&self.corpus.training, self.settings.retrieval);
-        if !asked.is_auto() || training.len() < RETRIEVAL_LINES {
+        let is_trial = self.settings.training.steps < LEAST_STEPS;
+        if !asked.is_auto() || is_trial || training.len() < RETRIEVAL_LINES {
             return Ok(asked);
         }
         let lines = spread(training, RETRIEVAL_SCORED);
@@ -541,14 +542,16 @@ impl Run<'_> {
             let orders = (RETRIEVAL_ORDERS, self.settings.training.seed);
             anyhow::Ok(Score::of(&model.network.score(&lines, orders, &|_| ())?).nll.nats)
         };
-        let mut bytes = self.model_bytes()?;
-        let model = bytes.open()?;
+        let (mut bytes, packed) =
+            (self.model_bytes()?, retrieval::packed(others.iter(), self.corpus.language()?.alphabet));
+        let mut model = bytes.open()?;
         let alone = nats(&model)?;
         let (counting, _) = counting::score(&others, model.alphabet().symbols() + 1, &lines);
         if alone <= counting {
             return Ok(asked);
         }
-        let retrieving = nats(&bytes.open_retrieving(others)?)?;
+        model.network = model.network.retrieving(retrieval::texts(&packed));
+        let retrieving = nats(&model)?;
         drop(waiting);
         if alone <= retrieving {
             return Ok(asked);
