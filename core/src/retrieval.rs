@@ -70,12 +70,7 @@ impl<'a> Texts<'a> {
         };
         let blocks = blocks(first).iter().zip(blocks(second)).zip(blocks(third));
         for (start, ((one, two), three)) in (PADDING..).step_by(BLOCK).zip(blocks) {
-            // Bytes in place of booleans, for a loop that compares 16 positions or more at once.
-            let (mut agree, mut any) = ([0; BLOCK], 0);
-            for (((agree, one), two), three) in agree.iter_mut().zip(one).zip(two).zip(three) {
-                *agree = u8::from(*one == first.1) & u8::from(*two == second.1) & u8::from(*three == third.1);
-                any |= *agree;
-            }
+            let (agree, any) = agreeing([one, two, three], [first.1, second.1, third.1]);
             if any == 0 {
                 continue;
             }
@@ -98,6 +93,22 @@ impl<'a> Texts<'a> {
         let between = self.symbols.get(place.min(other).saturating_add(1)..place.max(other));
         self.symbols.get(other) == Some(&symbol) && between.is_some_and(|between| !between.contains(&EDGE))
     }
+}
+
+/// 1 at each position of a block whose three neighbours are `symbols`, else 0; and 1 if there is such a position.
+///
+/// Bytes in place of booleans, and a function of its own, let the compiler compare 16 positions or more at once.
+#[expect(clippy::indexing_slicing, reason = "place < BLOCK")]
+#[inline(never)]
+fn agreeing([one, two, three]: [&[u8; BLOCK]; 3], symbols: [u8; 3]) -> ([u8; BLOCK], u8) {
+    let [first, second, third] = symbols;
+    let (mut agree, mut any) = ([0; BLOCK], 0);
+    for place in 0..BLOCK {
+        agree[place] =
+            u8::from(one[place] == first) & u8::from(two[place] == second) & u8::from(three[place] == third);
+        any |= agree[place];
+    }
+    (agree, any)
 }
 
 /// Denoiser that mixes the predictions of another with counts of the training texts.
