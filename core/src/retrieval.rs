@@ -113,7 +113,42 @@ fn agreeing([one, two, three]: [&[u8; BLOCK]; 3], symbols: [u8; 3]) -> ([u8; BLO
 
 /// Denoiser that mixes the predictions of another with counts of the training texts.
 ///
-/// A text has at most `L` positions. Each score takes a pass over the training texts.
+/// A text has at most `L` positions. [`scores`](Denoiser::scores) takes a pass over the training texts.
+///
+/// ```
+/// use micro_diffusion::denoiser::{Denoiser, Score};
+/// use micro_diffusion::retrieval::{EDGE, PADDING, Retrieving, Texts};
+///
+/// /// Finds each of four symbols equally likely.
+/// struct Unsure;
+///
+/// impl Denoiser<6, 4> for Unsure {
+///     fn start(&mut self, _length: usize) {}
+///     fn set(&mut self, _position: usize, _symbol: Option<u8>) {}
+///     fn evaluate(&mut self) {}
+///     fn scores(&self, _position: usize, out: &mut [Score; 4]) {
+///         *out = [0; 4];
+///     }
+/// }
+///
+/// // Two texts, 0 1 2 3 and 3 1 2 0.
+/// let mut symbols = vec![EDGE; PADDING];
+/// symbols.extend([0, 1, 2, 3, EDGE, 3, 1, 2, 0, EDGE]);
+/// symbols.extend([EDGE; PADDING]);
+/// let texts = Texts::new(&symbols).ok_or("the texts lack their marks")?;
+///
+/// let mut network = Unsure;
+/// let mut denoiser = Retrieving::<_, 6>::new(&mut network, texts, 4);
+/// denoiser.start(4);
+/// for (position, symbol) in [Some(0), None, Some(2), Some(3)].into_iter().enumerate() {
+///     denoiser.set(position, symbol);
+/// }
+/// Denoiser::<6, 4>::evaluate(&mut denoiser);
+/// let mut scores = [0; 4];
+/// denoiser.scores(1, &mut scores);
+/// assert_eq!(scores.iter().max(), Some(&scores[1]));
+/// # Ok::<(), &str>(())
+/// ```
 #[derive(Debug)]
 pub struct Retrieving<'a, 'd, D: ?Sized, const L: usize> {
     denoiser: &'d mut D,

@@ -272,7 +272,7 @@ impl Report<'_> {
         }
     }
 
-    /// What the model predicts with: its parameters, and the lines that it looks up.
+    /// The size of the model: its parameters, and the lines that it looks up.
     fn size(&self) -> String {
         let parameters = format!("{} parameters", grouped(self.config.network.parameters() as u64));
         match self.settings.retrieval {

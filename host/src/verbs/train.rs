@@ -526,8 +526,8 @@ impl Run<'_> {
 
     /// Decides whether the model is to look training lines up, unless the settings say so.
     ///
-    /// It does if counting predicts some training lines better than the network, and the network with retrieval better than alone.
-    /// Neither counts nor retrieval see these lines. The network does, so the choice errs on its side.
+    /// By default it is to if counting predicts some training lines better than the network, and retrieval improves the network
+    /// there. Neither counts nor retrieval see these lines. The network has seen them, so the choice errs on its side.
     fn retrieval(&self, say: &mut Progress) -> anyhow::Result<Retrieval> {
         let (training, asked) = (&self.corpus.training, self.settings.retrieval);
         let is_trial = self.settings.training.steps < LEAST_STEPS;
