@@ -59,8 +59,9 @@ impl<'a> Texts<'a> {
         before.iter().chain(after).all(|mark| *mark == EDGE).then_some(Self { symbols })
     }
 
-    /// Adds to row j of `counts`, `[DEPTHS][V]`, the symbols of all positions that agree with the first [`LEAST`] + j of
-    /// `neighbours`, (offset, symbol) from the nearest on.
+    /// Adds to row j of `counts` the symbols of all positions that agree with the first [`LEAST`] + j of `neighbours`.
+    ///
+    /// Neighbours are (offset, symbol), from the nearest on; fewer than three add nothing.
     fn count<const V: usize>(self, neighbours: &[(isize, u8)], counts: &mut [[u32; V]; DEPTHS]) {
         let [first, second, third, ..] = neighbours else { return };
         // The neighbours of block after block of positions.
@@ -229,7 +230,7 @@ where
             }
         }
         for (score, probability) in out.iter_mut().zip(probabilities) {
-            *score = round_to_i32(probability.ln() * NAT as f32);
+            *score = round_to_i32(Real::ln(*probability) * NAT as f32);
         }
     }
 }
