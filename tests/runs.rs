@@ -539,3 +539,99 @@ fn messages_about_few_lines_and_integers_are_true() {
     let (_, said) = scene.run(1, "export --model run.mdm --format rust --out run.rs");
     assert!(said.contains("its weights are int8") && !said.contains("made by export"), "{said}");
 }
+
+/// Lines of 500 stems with 12 endings each, which a list remembers and a small network does not.
+fn stems() -> String {
+    let mut state = 5_u64;
+    let mut below = |count: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) % count
+    };
+    let mut letter = |place: u64| {
+        let letters: &[u8] = if place.is_multiple_of(2) { b"bcdfghklmnprstvz" } else { b"aeiou" };
+        char::from(letters[below(letters.len() as u64) as usize])
+    };
+    let stems: Vec<String> = (0..499).map(|number| (0..6 + number % 3).map(&mut letter).collect()).collect();
+    let endings = ["", "s", "ed", "ing", "er", "ly", "ness", "able", "ful", "less", "ish", "ers"];
+    let mut lines: Vec<String> = Vec::new();
+    // Ending after ending. 499 is no multiple of 10, so that every tenth line takes other stems of each ending.
+    for ending in endings {
+        lines.extend(stems.iter().map(|stem| format!("{stem}{ending}\n")));
+    }
+    lines.concat()
+}
+
+/// −ln p of the model in `run`, and what else was said.
+fn nats_by(scene: &Scene, run: &str) -> (f64, String) {
+    let (json, said) =
+        scene.run(0, &format!("eval --input stems.txt --num 0 --orders 2 --lines 60 --json --model {run}"));
+    let json: Value = serde_json::from_str(&json).unwrap();
+    (json["nll_nats_per_name"].as_f64().unwrap(), said)
+}
+
+#[test]
+fn letters_are_looked_up_where_counting_beats_the_network() {
+    let scene = Scene::new(0);
+    scene.write("stems.txt", &stems());
+    let train =
+        "train --input stems.txt --config perceptron-small --steps 1000 --batch 16 --no-eval --no-pictures";
+    let (_, said) = scene.run(0, &format!("{train} --out run"));
+    assert!(said.contains("retrieval   on, since counting predicts 500 training lines better"), "{said}");
+    assert_eq!(scene.settings("run")["retrieval"], "on");
+    fs::copy(scene.path("run/model.mdm"), scene.path("alone.mdm")).unwrap();
+    let ((with, said), (alone, silent)) = (nats_by(&scene, "run"), nats_by(&scene, "alone.mdm"));
+    assert!(with + 3.0 < alone, "{with} with retrieval, {alone} without");
+    assert!(said.contains("retrieval   letters are looked up in the training lines too"), "{said}");
+    assert!(!silent.contains("retrieval"), "{silent}");
+    // Neither asked for nor tried: said no, or a trial of few steps.
+    for not in ["--retrieval off", "--steps 999"] {
+        let train = train.replace("--steps 1000", if not.contains("steps") { "" } else { "--steps 1000" });
+        let (_, said) = scene.run(0, &format!("{train} {not} --out not"));
+        assert!(!said.contains("retrieval"), "{not}: {said}");
+        let settings = scene.settings("not");
+        assert_ne!(settings["retrieval"], "on", "{not}");
+    }
+}
+
+#[test]
+fn a_run_with_retrieval_needs_its_list_and_says_so() {
+    let scene = Scene::new(90);
+    let (_, said) = scene.run(0, &format!("{SHORT} --steps 50 --retrieval on --out run"));
+    assert!(!said.contains("since counting"), "{said}");
+    let (names, said) = scene.run(0, "sample --model run --num 40");
+    assert!(said.contains("retrieval   letters are looked up"), "{said}");
+    assert_eq!(scene.run(0, "sample --model run --num 40 --threads 1").0, names, "on any number of threads");
+    fs::copy(scene.path("run/model.mdm"), scene.path("alone.mdm")).unwrap();
+    let (alone, _) = scene.run(0, "sample --model alone.mdm --num 40");
+    assert_ne!(names, alone, "the list is read");
+    let (inspected, _) = scene.run(0, "inspect run --json");
+    assert!(inspected.contains("\"retrieval\":\"on\""), "{inspected}");
+    let (_, said) = scene.run(0, "export --model run --format int8 --out run/int8.mdm");
+    assert!(said.contains("what is exported is the network alone"), "{said}");
+    // A run that goes on keeps what was asked for; a reader of the run alone decides nothing.
+    scene.run(0, "train --out run --resume --steps 60 --no-eval --no-pictures");
+    assert_eq!(scene.settings("run")["retrieval"], "on");
+
+    let list = scene.path("run/prepared_list.txt");
+    let text = fs::read_to_string(&list).unwrap();
+    for spoiled in [None, Some(text.replacen('a', "b", 1))] {
+        match spoiled {
+            None => fs::remove_file(&list).unwrap(),
+            Some(spoiled) => fs::write(&list, spoiled).unwrap(),
+        }
+        for verb in ["sample --num 5", "eval --num 0", "score anna", "sweep --num 2"] {
+            let (_, error) = scene.run(1, &format!("{verb} --model run"));
+            assert!(error.contains("looks its training lines up in run/prepared_list.txt"), "{error}");
+            let (_, way_out) = error.split_once(": cp ").unwrap();
+            let [from, to] = way_out.split_whitespace().collect::<Vec<_>>()[..] else { panic!("{error}") };
+            fs::copy(scene.path(from), scene.path(to)).unwrap();
+            scene.run(
+                0,
+                &format!("{verb} --input names.txt --model {to}").replace("anna --input names.txt", "anna"),
+            );
+        }
+    }
+    fs::write(&list, text).unwrap();
+    assert_eq!(scene.run(0, "sample --model alone.mdm --num 40").0, alone);
+    scene.run(0, "sample --model run --num 5");
+}

@@ -70,11 +70,12 @@ pub mod crc;
 pub mod file_table;
 pub mod file;
 
-// Options: other scores, other steps, patterns.
+// Options: other scores, other steps, patterns, retrieval.
 pub mod estimate;
 pub mod exact;
 pub mod cosine;
 pub mod pattern;
+pub mod retrieval;
 
 // Integers: networks without floats.
 pub mod stored;

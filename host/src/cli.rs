@@ -9,6 +9,7 @@ use micro_diffusion::sampler::Order;
 
 use crate::engine::configurations;
 use crate::engine::draw::{self, Request, Schedule, order_name};
+use crate::engine::retrieval::Retrieval;
 use crate::engine::score;
 use crate::engine::settings::{IntegerFormat, Keep, Settings};
 use crate::files::format::FileFormat;
@@ -148,6 +149,9 @@ pub(crate) struct TrainOptions {
     /// Share of the teachers in what each masked letter is to predict, 0 to 1; the rest is the letter that was there [default: 0.9]
     #[arg(long, value_name = "SHARE", value_parser = up_to_one, allow_hyphen_values = true)]
     pub(crate) teacher_weight: Option<f64>,
+    /// Look letters up in the training lines too, wherever the model draws or scores in its run folder [default: auto]
+    #[arg(long, value_parser = retrieval())]
+    pub(crate) retrieval: Option<Retrieval>,
     /// Seed of weights, order and noise [default: 1]
     #[arg(long, value_parser = seed, allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,
@@ -456,6 +460,17 @@ fn keep() -> impl TypedValueParser<Value = Keep> {
         ),
         (Keep::Last, Keep::Last.name(), "The last"),
     ])
+}
+
+fn retrieval() -> impl TypedValueParser<Value = Retrieval> {
+    let help = |retrieval| match retrieval {
+        Retrieval::Auto => {
+            "If the list has 5,000 training lines or more, and counting letters predicts some of them better than the network"
+        }
+        Retrieval::On => "Always",
+        Retrieval::Off => "Never: the network alone",
+    };
+    one_of([Retrieval::Auto, Retrieval::On, Retrieval::Off].map(|each| (each, each.name(), help(each))))
 }
 
 fn integer_format() -> impl TypedValueParser<Value = IntegerFormat> {

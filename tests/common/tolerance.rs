@@ -30,6 +30,9 @@ pub const ORACLE_ATTENTION: f64 = 2e-6;
 pub const ORACLE_SCORES: f64 = 1e-5;
 /// A probability from integer weights against f64: the chord of the 65-entry table and the rounding to 2⁻²³.
 pub const CATEGORICAL: f64 = 2e-5;
+/// A probability from counts and a network against f64: a score rounded by 2⁻¹⁷ nat = 7.6·10⁻⁶, an f32 softmax, and five mixtures of
+/// 2⁻²³ each.
+pub const RETRIEVED: f64 = 1e-5;
 /// A confidence in 1/65536 against f64: rounded down by less than 2⁻¹⁶, from a total less its last 8 bits of 23, 2⁻¹⁵.
 pub const CONFIDENCE: f64 = 5e-5;
 /// 2^(−x) against f64, of the value: the chord lies above the curve by (ln 2/64)²/8 at most, and the entries are rounded.

@@ -7,11 +7,13 @@ use micro_diffusion::denoiser::{self, Shape};
 use micro_diffusion::dtype::Dtype;
 use micro_diffusion::file::ModelFile;
 use micro_diffusion::integer::Scales;
+use micro_diffusion::retrieval::Texts;
 use micro_diffusion::stored::StoredTensor;
 use micro_diffusion::tensor::Tensor;
 
 use crate::engine::draw::{self, Choice, Draw, Drawn, Frame, Request};
 use crate::engine::language::Language;
+use crate::engine::retrieval::Retrieved;
 use crate::engine::score::{self, TextScore};
 use crate::engine::source::{Noted, Source};
 use crate::engine::teaching::Teacher;
@@ -77,6 +79,10 @@ pub(crate) struct ChipBytes {
 pub(crate) trait OpenModel: Teacher {
     /// Bytes of a denoiser's memory, without the weights.
     fn memory_bytes(&self) -> usize;
+    /// Mixes its predictions with counts of the training `texts`.
+    fn retrieving<'a>(self: Box<Self>, texts: Texts<'a>) -> Box<dyn OpenModel + 'a>
+    where
+        Self: 'a;
     /// Prepares to draw the texts of `request`: finds the forms that they can have.
     fn drawer<'a>(&'a self, request: &'a Request) -> anyhow::Result<Box<dyn Draw + 'a>>;
     /// Draws the texts `indices`.
@@ -112,6 +118,15 @@ impl<const L: usize, const V: usize> Teacher for Opened<'_, L, V> {
 impl<const L: usize, const V: usize> OpenModel for Opened<'_, L, V> {
     fn memory_bytes(&self) -> usize {
         self.source.memory_bytes()
+    }
+
+    fn retrieving<'a>(self: Box<Self>, texts: Texts<'a>) -> Box<dyn OpenModel + 'a>
+    where
+        Self: 'a,
+    {
+        let Self { source, language } = *self;
+        let symbols = language.alphabet.symbols();
+        Box::new(Opened { source: Box::new(Retrieved { source, texts, symbols }), language })
     }
 
     fn drawer<'a>(&'a self, request: &'a Request) -> anyhow::Result<Box<dyn Draw + 'a>> {

@@ -253,8 +253,17 @@ fn refuse_outdated(fields: &serde_json::Value, folder: Option<&Path>) -> anyhow:
 ///
 /// A run that needs other models goes to its own folder: the default one, by the name of the list, may be theirs.
 pub(crate) fn train_command(settings: &RunSettings, folder: Option<&Path>) -> String {
-    let RunSettings { training, development, input, preparation, from, teachers, teacher_weight, .. } =
-        settings;
+    let RunSettings {
+        training,
+        development,
+        input,
+        preparation,
+        from,
+        teachers,
+        teacher_weight,
+        retrieval,
+        ..
+    } = settings;
     let Settings { config, steps, batch, learning_rate, weight_decay, averaging, dropout, seed, .. } =
         training;
     let config = configurations::renamed(config).unwrap_or(config);
@@ -280,6 +289,9 @@ pub(crate) fn train_command(settings: &RunSettings, folder: Option<&Path>) -> St
     }
     if let Some(weight) = teacher_weight {
         options += &format!(" --teacher-weight {weight}");
+    }
+    if !retrieval.is_auto() {
+        options += &format!(" --retrieval {}", retrieval.name());
     }
     if *development {
         options += " --development";

@@ -17,6 +17,7 @@ use crate::engine::configurations::{self, Config};
 use crate::engine::description::{counted, dtype_name, file_error, network_name, shape_name};
 use crate::engine::language::Language;
 use crate::engine::network::OpenModel;
+use crate::engine::retrieval::{self, Retrieval};
 use crate::engine::settings::{Keep, LEAST_STEPS};
 use crate::files::characters::{code_point, is_directive};
 use crate::files::checkpoint;
@@ -70,6 +71,8 @@ pub(crate) struct ModelBytes {
     bytes: Cow<'static, [u8]>,
     /// The weights as floats, once decoded.
     weights: Vec<f32>,
+    /// The training lines, once packed for a model that looks them up.
+    texts: Vec<u8>,
 }
 
 impl ModelBytes {
@@ -130,6 +133,7 @@ impl ModelBytes {
             folder: None,
             bytes: Cow::Borrowed(model.bytes),
             weights: Vec::new(),
+            texts: Vec::new(),
         }
     }
 
@@ -143,7 +147,13 @@ impl ModelBytes {
             folder: None,
             bytes: Cow::Owned(bytes),
             weights: Vec::new(),
+            texts: Vec::new(),
         }
+    }
+
+    /// Whether its run decided for retrieval from the training lines.
+    pub(crate) fn retrieves(&self) -> bool {
+        self.settings.as_ref().is_some_and(|run| run.retrieval == Retrieval::On)
     }
 
     /// The SHA-256 of the model file.
@@ -151,9 +161,26 @@ impl ModelBytes {
         Sha256::digest(&*self.bytes).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Parses, checks and decodes the model.
+    /// Parses, checks and decodes the model: the network alone, without retrieval.
     pub(crate) fn open(&mut self) -> anyhow::Result<Model<'_>> {
-        let Self { source, settings, folder, bytes, weights, .. } = self;
+        self.open_with(|_| Ok(None))
+    }
+
+    /// [`open`](Self::open), with retrieval from the training lines if the model's run decided for it.
+    ///
+    /// # Errors
+    /// The run's copy of its list is gone or altered.
+    pub(crate) fn open_as_run(&mut self) -> anyhow::Result<Model<'_>> {
+        let retrieves = self.retrieves();
+        self.open_with(|model| model.left_run().filter(|_| retrieves).map(|run| run.training()).transpose())
+    }
+
+    /// [`open`](Self::open), with retrieval from the lines that `lines` gives for the model, if any.
+    fn open_with(
+        &mut self,
+        lines: impl FnOnce(&Model) -> anyhow::Result<Option<Vec<String>>>,
+    ) -> anyhow::Result<Model<'_>> {
+        let Self { source, settings, folder, bytes, weights, texts, .. } = self;
         let (source, bytes) = (&**source, &*bytes);
         let file =
             ModelFile::parse(bytes).map_err(|error| unread(&error, settings.as_ref(), folder.as_deref()));
@@ -171,7 +198,12 @@ impl ModelBytes {
         *weights = format.decode(&file)?;
         let network = format.open(&file, weights)?;
         let (settings, folder) = (settings.as_ref(), folder.as_deref());
-        Ok(Model { source, file, config, network, bytes, weights, settings, folder })
+        let mut model = Model { source, file, config, network, bytes, weights, settings, folder };
+        if let Some(lines) = lines(&model)? {
+            *texts = retrieval::packed(lines.iter(), model.alphabet());
+            model.network = model.network.retrieving(retrieval::texts(texts));
+        }
+        Ok(model)
     }
 }
 

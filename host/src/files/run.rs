@@ -18,6 +18,7 @@ use serde_json::Value;
 use crate::engine::configurations;
 use crate::engine::description::counted;
 use crate::engine::preview::Point;
+use crate::engine::retrieval::Retrieval;
 use crate::engine::settings::{LEAST_STEPS, Settings};
 use crate::files::format::FileFormat;
 use crate::files::preparation::Preparation;
@@ -87,6 +88,9 @@ pub(crate) struct RunSettings {
     /// λ: their share of what each masked position is to predict, where there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) teacher_weight: Option<f64>,
+    /// Whether the model looks its training lines up. A finished run that decided for it has `On`.
+    #[serde(default, skip_serializing_if = "Retrieval::is_auto")]
+    pub(crate) retrieval: Retrieval,
 }
 
 /// A model file that a run learns from.
@@ -106,7 +110,7 @@ impl RunSettings {
         let keys = new.as_object().into_iter().flatten();
         let untaught = other.teachers.is_empty();
         let spared = |key: &str| match key {
-            "input" => true,
+            "input" | "retrieval" => true,
             "teachers" => self.same_teachers(other),
             // The lack of teachers is said already.
             "teacher_weight" => untaught,

@@ -5,13 +5,16 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
+
 use crate::engine::description::counted;
 use crate::engine::settings::Keep;
 use crate::files::corpus::{Lines, Split};
 use crate::files::novelty::Novelty;
 use crate::files::origin::Origin;
+use crate::files::quoting::quoted;
 use crate::files::room::Room;
-use crate::files::run::{LIST, RunSettings};
+use crate::files::run::{LIST, MODEL, RunSettings};
 
 /// Warns if lines that `split` of `lines` holds out are lines that a model of `room` was `trained` on. Then `score` says
 /// nothing of new lines.
@@ -69,6 +72,20 @@ impl LeftRun<'_> {
         let copy = self.copy();
         let lines = if copy.is_file() { Lines::read(Some(&copy)).ok() } else { None };
         lines.filter(|lines| self.was_trained_on(lines))
+    }
+
+    /// The training lines of the run's copy of its list.
+    pub(crate) fn training(&self) -> anyhow::Result<Vec<String>> {
+        let lines = self.kept().with_context(|| {
+            let model = self.folder.join(MODEL);
+            format!(
+                "the model looks its training lines up in {}, which is gone or changed; bring it back, or take the network alone by \
+                 a copy of its file: cp {} network.mdm",
+                self.copy().display(),
+                quoted(&model)
+            )
+        })?;
+        Ok(lines.within(self.room, Split::of(self.settings.development))?.training)
     }
 
     /// Warns if lines of `split` of `lines`, read from `input` and about to be scored, are lines that the run was trained

@@ -16,13 +16,16 @@ use crate::show::waiting::Waiting;
 /// Random orders of each line in the comparison of integers with floats.
 const ORDERS: u32 = 4;
 
-/// Names the model, where the user named none.
+/// Names the model, where the user named none, and says if it looks training lines up.
 pub(crate) fn announce(model: &ModelBytes) {
     if let Some(why) = &model.chosen {
         say(&format!("model       {} ({why})", model.source));
     }
     if let Some(passed) = &model.passed {
         say(&note(passed));
+    }
+    if model.retrieves() {
+        say("retrieval   letters are looked up in the training lines too");
     }
 }
 

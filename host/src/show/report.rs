@@ -14,6 +14,7 @@ use crate::engine::cost::evaluation_flops;
 use crate::engine::description::{counted, shape_name};
 use crate::engine::draw::{Drawn, ORDERS, Request, TEMPERATURE, order_name};
 use crate::engine::preview::{self, Point, Seen};
+use crate::engine::retrieval::Retrieval;
 use crate::engine::score::{Figure, Score};
 use crate::files::corpus::Corpus;
 use crate::files::model::Model;
@@ -258,7 +259,7 @@ impl Report<'_> {
                     tbody {
                         @if let Some(nats) = untrained { (row(start, "NELBO before the first step", nats, format!("{nats:.2}"), false)) }
                         (row("counting letters", &format!("by n-grams of {}", counted(*counting_order, "character")), counting, format!("{counting:.2}"), false))
-                        (row("this network", &format!("{} parameters", grouped(self.config.network.parameters() as u64)), nll.nats, with_error(nll.nats, nll.stderr, 2), true))
+                        (row("this network", &self.size(), nll.nats, with_error(nll.nats, nll.stderr, 2), true))
                     }
                 }
                 p.quiet.after {
@@ -268,6 +269,20 @@ impl Report<'_> {
                     (with_error(nelbo.nats, nelbo.stderr, 2)) " nats a name. ± is the standard error over lines."
                 }
             }
+        }
+    }
+
+    /// The size of the model: its parameters, and the lines that it looks up.
+    fn size(&self) -> String {
+        let parameters = format!("{} parameters", grouped(self.config.network.parameters() as u64));
+        match self.settings.retrieval {
+            Retrieval::On => {
+                format!(
+                    "{parameters}, and letters looked up in {}",
+                    counted_in_groups(self.corpus.training.len(), "training line")
+                )
+            }
+            _ => parameters,
         }
     }
 
@@ -302,6 +317,7 @@ impl Report<'_> {
                 (counted_in_groups(scores.lines.len(), "line")) ", its error that over the orders, of the finished model"
                 @if kept_earlier { ": its state after " (counted_in_groups(self.kept, "step")) ", the best by lines kept for choosing" }
                 @if self.settings.training.quantize.is_some() { ", in integers" }
+                @if self.settings.retrieval == Retrieval::On { ", with letters looked up in the training lines; the curve is of the network alone" }
                 "."
             }
         }

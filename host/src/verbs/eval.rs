@@ -59,7 +59,7 @@ struct Exact {
 pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
     let mut bytes = ModelBytes::load(options.model.model.as_deref())?;
     announce(&bytes);
-    let model = bytes.open()?;
+    let model = bytes.open_as_run()?;
     let positions = model.file.shape().positions;
     ensure!(
         !options.exact || positions <= EXACT_POSITIONS,

@@ -66,6 +66,7 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
         );
     }
     let mut bytes = ModelBytes::load(named.or(page.then_some(Path::new(BUILT_IN_INT4))))?;
+    warn_of_retrieval(&bytes);
     let model = bytes.open()?;
     let default = || options.format.beside(Path::new(model.name()));
     let out = options.out.clone().unwrap_or_else(default);
@@ -274,4 +275,13 @@ fn integers(model: &Model, dtype: Dtype, options: &ExportOptions) -> anyhow::Res
     let quantised = quantised.open()?;
     report_integers(model, &quantised, &corpus.held_out)?;
     Ok(quantised.bytes().to_vec())
+}
+
+/// Tells that an export leaves retrieval behind.
+fn warn_of_retrieval(model: &ModelBytes) {
+    if model.retrieves() {
+        terminal::say(&terminal::note(
+            "the run looks letters up in its training lines; what is exported is the network alone, which draws other names",
+        ));
+    }
 }

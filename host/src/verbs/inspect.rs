@@ -21,6 +21,8 @@ const LENGTHS: &str = "lengths";
 /// The key of the network, and its label for people, who name it by `--config`.
 const CONFIG: &str = "config";
 const CONFIG_NAME: &str = "network (--config)";
+/// The key that tells whether the model's run decided for retrieval.
+const RETRIEVAL: &str = "retrieval";
 /// The key of the characters of a model.
 const ALPHABET: &str = "alphabet";
 
@@ -28,7 +30,13 @@ pub(crate) fn run(options: &InspectOptions) -> anyhow::Result<Outcome> {
     let named = options.file.as_deref().or(options.model.as_deref());
     let report = match named.map(resolve).filter(|path| checkpoint::is_one(path)) {
         Some(path) => describe_checkpoint(&path)?,
-        None => describe_model(&ModelBytes::load(named)?.open()?),
+        None => {
+            let mut bytes = ModelBytes::load(named)?;
+            let retrieval = if bytes.retrieves() { "on" } else { "off" };
+            let mut report = describe_model(&bytes.open()?);
+            report[RETRIEVAL] = retrieval.into();
+            report
+        }
     };
     let mut out = terminal::results();
     if options.json {

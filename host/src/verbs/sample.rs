@@ -58,7 +58,7 @@ const ARROW_AHEAD: &str = "  → ";
 pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
     let mut bytes = ModelBytes::load(options.model.model.as_deref())?;
     announce(&bytes);
-    let model = bytes.open()?;
+    let model = bytes.open_as_run()?;
     let screen = if options.watch { watch::terminal()? } else { None };
     let pattern = match &options.pattern {
         Some(pattern) => preparation::text("the pattern", pattern, model.is_lowercase(), PATTERN)?,

@@ -45,7 +45,7 @@ struct Scored {
 pub(crate) fn run(options: &ScoreOptions) -> anyhow::Result<Outcome> {
     let mut bytes = ModelBytes::load(options.model.model.as_deref())?;
     announce(&bytes);
-    let model = bytes.open()?;
+    let model = bytes.open_as_run()?;
     let (texts, skipped) = texts(&options.texts, &model)?;
     let waiting = Waiting::new("scoring", texts.len(), false);
     let surprises = model.network.surprises(&texts)?;

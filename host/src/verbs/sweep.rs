@@ -20,7 +20,7 @@ const TEMPERATURES: [f64; 6] = [0.0, 0.4, 0.6, 0.8, 1.0, 1.5];
 pub(crate) fn run(options: &SweepOptions) -> anyhow::Result<Outcome> {
     let mut bytes = ModelBytes::load(options.model.model.as_deref())?;
     announce(&bytes);
-    let model = bytes.open()?;
+    let model = bytes.open_as_run()?;
     let list = model.list(options.input.as_deref());
     let list = if options.input.is_some() { Ok(list?) } else { list };
     let waiting = Waiting::new("drawing", TEMPERATURES.len(), false);

@@ -21,8 +21,9 @@ use crate::engine::counting;
 use crate::engine::description::counted;
 use crate::engine::draw::{Drawn, Request};
 use crate::engine::preview::{Observer, Preview, Seen, Wanted};
+use crate::engine::retrieval::{self, Retrieval};
 use crate::engine::score::{Score, spread};
-use crate::engine::settings::Settings;
+use crate::engine::settings::{LEAST_STEPS, Settings};
 use crate::engine::teaching::{self, Teacher, Teaching};
 use crate::engine::trainer::{Plan, State, Training};
 use crate::files::checkpoint::{self, Checkpoint};
@@ -51,6 +52,12 @@ use crate::show::waiting::Waiting;
 const NAMES: u32 = 20;
 /// Names shown while training, as many as a line holds.
 const LIVE_NAMES: u32 = 8;
+
+/// Training lines from which on retrieval is tried. Models of shorter lists copy enough without.
+const RETRIEVAL_LINES: usize = 5000;
+/// Training lines that decide on retrieval, and random orders of each.
+const RETRIEVAL_SCORED: usize = 500;
+const RETRIEVAL_ORDERS: u32 = 4;
 
 /// Set by Ctrl-C and read after each step.
 static STOP: AtomicBool = AtomicBool::new(false);
@@ -124,7 +131,11 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     if !options.quiet {
         report_chip(config, corpus.language()?);
     }
-    finale(&run, &observer.seen, trainer.state(), &mut say)?;
+    let seen = observer.seen;
+    let settings = RunSettings { retrieval: run.retrieval(&mut say)?, ..settings.clone() };
+    let run = Run { settings: &settings, ..run };
+    run.save_settings()?;
+    finale(&run, &seen, trainer.state(), &mut say)?;
     Ok(Outcome::Done)
 }
 
@@ -226,6 +237,7 @@ fn settings_of(
         from: options.from.clone().or(stored.and_then(|settings| settings.from.clone())),
         teachers: Vec::new(),
         teacher_weight: None,
+        retrieval: options.retrieval.or(stored.map(|settings| settings.retrieval)).unwrap_or_default(),
     }
 }
 
@@ -498,9 +510,58 @@ impl Run<'_> {
     /// Writes list, settings, and a checkpoint in case the run ends early.
     fn start(&self, state: &State) -> anyhow::Result<()> {
         self.folder.save(folder::LIST, self.list.as_bytes())?;
-        let json = serde_json::to_string_pretty(self.settings)? + "\n";
-        self.folder.save(folder::SETTINGS, json.as_bytes())?;
+        self.save_settings()?;
         self.save_state(state)
+    }
+
+    fn save_settings(&self) -> anyhow::Result<()> {
+        let json = serde_json::to_string_pretty(self.settings)? + "\n";
+        self.folder.save(folder::SETTINGS, json.as_bytes())
+    }
+
+    /// The model that the run has saved.
+    fn model_bytes(&self) -> anyhow::Result<ModelBytes> {
+        ModelBytes::load(Some(&self.folder.file(folder::MODEL)))
+    }
+
+    /// Decides whether the model is to look training lines up, unless the settings say so.
+    ///
+    /// By default it is to if counting predicts some training lines better than the network, and retrieval improves the network
+    /// there. Neither counts nor retrieval see these lines. The network has seen them, so the choice errs on its side.
+    fn retrieval(&self, say: &mut Progress) -> anyhow::Result<Retrieval> {
+        let (training, asked) = (&self.corpus.training, self.settings.retrieval);
+        let is_trial = self.settings.training.steps < LEAST_STEPS;
+        if !asked.is_auto() || is_trial || training.len() < RETRIEVAL_LINES {
+            return Ok(asked);
+        }
+        let lines = spread(training, RETRIEVAL_SCORED);
+        let scored: BTreeSet<&String> = lines.iter().collect();
+        let others: Vec<String> = training.iter().filter(|line| !scored.contains(line)).cloned().collect();
+        let waiting = Waiting::new("comparing with counting", 0, self.options.quiet);
+        let nats = |model: &Model| {
+            let orders = (RETRIEVAL_ORDERS, self.settings.training.seed);
+            anyhow::Ok(Score::of(&model.network.score(&lines, orders, &|_| ())?).nll.nats)
+        };
+        let (mut bytes, packed) =
+            (self.model_bytes()?, retrieval::packed(others.iter(), self.corpus.language()?.alphabet));
+        let mut model = bytes.open()?;
+        let alone = nats(&model)?;
+        let (counting, _) = counting::score(&others, model.alphabet().symbols() + 1, &lines);
+        if alone <= counting {
+            return Ok(asked);
+        }
+        model.network = model.network.retrieving(retrieval::texts(&packed));
+        let retrieving = nats(&model)?;
+        drop(waiting);
+        if alone <= retrieving {
+            return Ok(asked);
+        }
+        say.line(&format!(
+            "retrieval   on, since counting predicts {} better than the network alone: −ln p {counting:.3} and {alone:.3} nats; \
+             with letters looked up in the other training lines {retrieving:.3}",
+            counted(lines.len(), "training line")
+        ));
+        Ok(Retrieval::On)
     }
 
     fn checkpoint(&self, state: &State, observer: &Observer) -> anyhow::Result<()> {
@@ -566,8 +627,8 @@ fn finale(run: &Run, seen: &Seen, state: &State, say: &mut Progress) -> anyhow::
     if no_eval && no_pictures {
         return Ok(());
     }
-    let mut bytes = ModelBytes::load(Some(&run.folder.file(folder::MODEL)))?;
-    let model = bytes.open()?;
+    let mut bytes = run.model_bytes()?;
+    let model = bytes.open_as_run()?;
     let scores = if no_eval { None } else { held_out_scores(run, &model, say)? };
     let seed = run.settings.training.seed;
     let request = Request { trace: !no_pictures, ..Request::new(seed) };
