@@ -278,12 +278,16 @@ def fetched(each, cache):
 # Names drawn from counting's n-gram, beside the model's.
 
 
+# In emoji of flags: letters that cannot be seen, and their end.
+TAGS = set(map(chr, range(0xE0020, 0xE0080)))
+
+
 def prepared(text, known=None):
     """The lines that the program makes of a text: composed, trimmed, without what cannot be seen, each once.
 
-    Of characters that cannot be seen, those stay that are `known`.
+    Of characters that cannot be seen, those stay that are `known`, and the tags that spell a flag.
     """
-    unseen = {character for character in set(text) if unicodedata.category(character) == "Cf"} - set(known or "")
+    unseen = {character for character in set(text) if unicodedata.category(character) == "Cf"} - set(known or "") - TAGS
     lines = (unicodedata.normalize("NFC", line) for line in text.translate(dict.fromkeys(map(ord, unseen))).split("\n"))
     return [line for line in dict.fromkeys(map(str.strip, lines)) if line]
 
@@ -503,6 +507,7 @@ def control():
     assert evenly(list("abcdef"), 3) == list("ace") and evenly([1, 2], 5) == [1, 2]
     assert prepared("e\u0301a \n\u00e9a\n\nb\u200bc\r\nbc\n") == ["\u00e9a", "bc"], "lines as the program prepares them"
     assert prepared("b\u200dc", known="\u200d") == ["b\u200dc"], "what the model knows stays"
+    assert len(prepared("\U0001f3f4\U000e0067\U000e007f\n\U0001f3f4")) == 2, "a flag with tags is another flag"
     assert split([str(n) for n in range(1, 21)], "0123456789", 1) == [list("123456789"), []]
     assert split([str(n) for n in range(1, 21)], "012", 2) == [["1", "2", "11", "12"], ["10", "20"]]
 
