@@ -18,10 +18,10 @@ ORDERS_TRIED = 8
 AGREES = 1e-3
 
 
-def program(*arguments):
-    """What the program prints with these arguments; an error with its message where it fails."""
+def program(*arguments, stdin=None):
+    """What the program prints with these arguments and this input; an error with its message where it fails."""
     try:
-        run = subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True)
+        run = subprocess.run([PROGRAM, *map(str, arguments)], input=stdin, capture_output=True, text=True)
     except FileNotFoundError:
         raise RuntimeError(f"{PROGRAM} is not there; build it with: cargo build --release") from None
     if run.returncode != 0:
