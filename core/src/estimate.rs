@@ -13,10 +13,11 @@ use crate::rng::Stream;
 use crate::schedule::MaskCounts;
 use crate::text::Text;
 
-/// An unbiased estimate of one term of the bound on −ln p(clean | its length), in nats: (1/`count`)·Σ −ln p over `count`
-/// masked positions, drawn from `stream`.
+/// Estimates one term of the bound on −ln p(clean | its length), in nats, without bias: that of k = `count` masked
+/// positions, (1/k)·E\[Σ −ln p over the masked positions\].
 ///
-/// `symbols` is the size of the alphabet.
+/// Masks k positions of `clean` at once, drawn by `stream`, evaluates once, and returns (1/k)·Σ −ln p of their symbols.
+/// `symbols` is the size of the alphabet. `count` is at least 1, and at most the text's length.
 #[inline(always)]
 pub fn term<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,
@@ -42,17 +43,19 @@ pub fn term<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     sum / f32::of(f64::from(count.max(1)))
 }
 
-/// An unbiased estimate of the whole bound on −ln p(clean | its length), in nats: the [`term`] with k masked positions, divided
-/// by the probability p_k of k.
+/// Estimates the whole bound on −ln p(clean | its length), in nats, without bias: the [`term`] of k masked positions,
+/// divided by the probability p_k of k.
 ///
-/// `counts` gives k for row number `row` of a batch of texts. The random `words` are those of the batch, equal for all its rows.
-/// `stream` draws which k positions are masked. `symbols` is the size of the alphabet.
+/// [`MaskCounts::count`] of `counts` gives k for row `row`, from 0, of a batch of texts. Its random `words` are equal
+/// for all rows of the batch, so that their k are spread evenly over p. `stream` draws which k positions are masked.
+/// `symbols` is the size of the alphabet.
 pub fn sampled<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,
     symbols: usize,
     clean: &Text<L>,
     counts: &MaskCounts<L>,
-    (words, row): ([u32; 2], u32),
+    words: [u32; 2],
+    row: u32,
     stream: Stream,
 ) -> f32 {
     let count = counts.count(words, row, clean.symbols().len());
