@@ -26,7 +26,7 @@ pub fn mean(values: &[f64]) -> f64 {
 
 /// The standard error √(Σ (x − mean)²/(n − 1)/n) of the [`mean`] of n independent `values` x of one distribution.
 ///
-/// A single value has the standard error 0, though nothing is known of its error.
+/// A single value has the standard error 0, though nothing is known of its error. No value at all gives NaN.
 pub fn standard_error(values: &[f64]) -> f64 {
     let (mean, count) = (mean(values), values.len() as f64);
     let squares = values.iter().map(|value| {
@@ -36,7 +36,7 @@ pub fn standard_error(values: &[f64]) -> f64 {
     Real::sqrt(squares.sum::<f64>() / (count - 1.0).max(1.0) / count)
 }
 
-/// The share `count`/`of`; 0 if `of` is 0.
+/// The share `count`/`of`; an `of` of 0 counts as 1.
 pub fn share(count: usize, of: usize) -> f64 {
     count as f64 / of.max(1) as f64
 }

@@ -29,8 +29,8 @@ pub const NAT: Score = 1 << 16;
 ///
 /// # A denoiser of your own
 ///
-/// Anything that scores symbols can be sampled. This table of letter pairs scores each pair by the logarithm of its
-/// frequency, and needs only the neighbours of a position:
+/// Anything that scores symbols can be sampled. This table scores each pair of letters by the natural logarithm of its
+/// frequency times 65536, the unit of a [`Score`]. It needs only the neighbours of a position:
 ///
 /// ```
 /// use micro_diffusion::denoiser::{Denoiser, Score};
@@ -60,16 +60,22 @@ pub const NAT: Score = 1 << 16;
 /// }
 /// ```
 pub trait Denoiser<const L: usize, const V: usize> {
-    /// Starts a text of `length` masked positions, 1 … `L`.
+    /// Starts a text of `length` positions, 1 … `L`, all masked.
     fn start(&mut self, length: usize);
 
-    /// Sets the symbol at `position`; `None` masks the position. A position outside the text is ignored.
+    /// Sets `position` of the text to `symbol`, which is below `V`, or masks it with `None`.
+    ///
+    /// A position at or past the length of the text is ignored.
     fn set(&mut self, position: usize, symbol: Option<u8>);
 
-    /// Evaluates the network once for the symbols set. Call after [`set`](Self::set) and before [`scores`](Self::scores).
+    /// Evaluates the network once for the present text. Call after [`set`](Self::set) and before
+    /// [`scores`](Self::scores).
     fn evaluate(&mut self);
 
-    /// Writes the score of each symbol at `position`, for the symbols set at the last [`evaluate`](Self::evaluate).
+    /// Writes to `out` a score for each of the `V` symbols, as the answer at `position`.
+    ///
+    /// The scores belong to the text at the last [`evaluate`](Self::evaluate). There `position` must have been masked;
+    /// scores of other positions mean nothing.
     fn scores(&self, position: usize, out: &mut [Score; V]);
 }
 
@@ -84,7 +90,8 @@ pub struct Example<const L: usize> {
     /// Weight of each position's cross-entropy. A position of weight 0 is not computed. Entries past the end of the text are
     /// ignored.
     pub weights: [f32; L],
-    /// Dropout of hidden values, if any. A [pack](crate::pack) uses the dropout of its first example.
+    /// Dropout of hidden values, if any. In a [pack](crate::pack), texts computed side by side, that of the first
+    /// example serves for all.
     pub dropout: Option<Dropout>,
 }
 
@@ -115,15 +122,17 @@ impl<const L: usize> Example<L> {
         self.weights.get(..self.length()).unwrap_or(&self.weights)
     }
 
-    /// Whether the loss reads the prediction at `position`.
+    /// Whether the loss reads the prediction at `position`: the position is in the text, and its weight is not 0.
     pub fn is_scored(&self, position: usize) -> bool {
         self.weight(position) != 0.0
     }
 
-    /// The weight of a hidden value's [price](crate::steps::Steps::price) in the loss, for training for integers.
+    /// Weight of the price of hidden values in this example's loss, for training for integers: a hidden value y adds
+    /// weight·[`price`](crate::steps::Steps::price)·y.
     ///
-    /// The k positions of weight above 0 read each hidden value. The result is the mean weight of the n positions times
-    /// 2·k/(n + 1), a factor that averages 1 over k = 1 … n.
+    /// The weight is m·2·k/(n + 1). The text has n positions, m is the mean of their loss weights, and k of them have a
+    /// weight other than 0. Each of these k reads the hidden values, so the price is in proportion to k. 2·k/(n + 1)
+    /// averages 1 over k = 1 … n.
     pub fn hidden_weight<R: Real>(&self) -> R {
         let real = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
         let sum = self.read_weights().iter().fold(R::ZERO, |sum, weight| sum + R::of(f64::from(*weight)));
@@ -141,16 +150,18 @@ impl<const L: usize> Example<L> {
     }
 }
 
-/// Answers that predictions are compared with in training, for the examples of a shard, a part of a batch: the clean symbols, or a
-/// teacher's distributions.
+/// Answers that predictions are compared with in training: the clean symbols, or a teacher's distributions over the
+/// symbols.
+///
+/// The answers are those of the examples of a shard, a part of a batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Answers<'a> {
     /// Size of the alphabet. Symbols from this number on are outside and get probability 0.
     pub symbols: usize,
-    /// A distribution t over the symbols for each position of each example, `[E][L][V]` for E examples; empty if the clean
-    /// symbols are the answers.
+    /// A teacher's distribution t over the symbols at each position of each example: `[E][L][V]` for E examples.
     ///
-    /// Only scored positions are read. [`softmax`](crate::softmax) has the loss.
+    /// Empty if the clean symbols are the answers. Positions of weight 0 are not read. [`softmax`](crate::softmax) has
+    /// the loss.
     pub soft: &'a [f32],
 }
 
@@ -206,7 +217,7 @@ pub struct Shape {
     pub positions: usize,
     /// V: symbols that a position can hold. An alphabet may use fewer.
     pub symbols: usize,
-    /// Width: H of a perceptron, D of a transformer or convolution.
+    /// Width: hidden units of a perceptron (H), features of a transformer or convolution (D).
     pub width: usize,
     /// N: blocks of a transformer or layers of a convolution, else 0.
     pub blocks: usize,
@@ -217,25 +228,27 @@ pub struct Shape {
 /// Model: a network that can be trained, and sampled as a [`Denoiser`].
 ///
 /// A training step has two phases. Both can be split among threads without a change of any bit.
-/// - The examples of a batch are split into *shards*, each from a [`boundary`](Self::boundary) on.
-///   [`forward_backward`](Self::forward_backward) fills the records of a shard.
-/// - The parameters are split into the parts of their tensors. [`gradient`](Self::gradient) adds each shard's contribution
-///   to a part. Shards are added in order, so that a sum runs over the whole batch in its order.
+/// - [`forward_backward`](Self::forward_backward) runs each *shard*, some consecutive examples of the batch. It leaves
+///   the activations and their gradients in a *record* for each example. A shard begins at a
+///   [`boundary`](Self::boundary).
+/// - [`gradient`](Self::gradient) turns records into the gradient of one part of a parameter tensor, a shard at a time.
+///   Shards are added in order, so that a sum runs over the whole batch in its order.
 ///
 /// Both phases are generic over [`Real`], so that derivatives are checked in `f64`, and over the compute [`Kernels`].
 pub trait Model<const L: usize, const V: usize>: Sized {
     /// Kind of network and its sizes.
     const SHAPE: Shape;
-    /// Parameter tensors, in flat order.
+    /// Parameter tensors in flat order, the order in which they follow each other in one slice of all parameters.
     const TENSORS: &'static [Tensor];
     /// Number of parameters.
     const PARAMETERS: usize = crate::tensor::total_len(Self::TENSORS);
-    /// Length of the records of one example, in numbers.
+    /// Length in numbers of an example's record: activations and gradients that
+    /// [`forward_backward`](Self::forward_backward) leaves for [`gradient`](Self::gradient).
     const RECORD: usize;
-    /// Length of the buffer of a [`denoiser`](Self::denoiser), in numbers.
+    /// Length in numbers of the working memory of a [`denoiser`](Self::denoiser).
     const MEMORY: usize;
 
-    /// Typed view of the flat parameters: references to nested arrays.
+    /// Typed view of the flat parameters: references to nested arrays of numbers of type `T`.
     type View<'a, T: Copy + 'a>: Copy;
 
     /// Views `flat`, the parameters in flat order; `None` if its length is not [`PARAMETERS`](Self::PARAMETERS).
@@ -243,10 +256,10 @@ pub trait Model<const L: usize, const V: usize>: Sized {
 
     /// Writes the initial parameters, each tensor as its [`Start`] says.
     ///
-    /// Uniform numbers in ±a have variance a²/3. With a² = 3/fan-in, a sum of fan-in terms has the variance of its inputs.
-    /// Source: Y. LeCun et al., "Efficient BackProp", 1998, section 4.6.
+    /// Uniform numbers in ±a have variance a²/3. With a² = 3/fan-in, a sum of fan-in terms has the variance of its
+    /// inputs. Source: Y. LeCun et al., "Efficient BackProp", 1998, section 4.6.
     ///
-    /// Element i of tensor t comes from draw (i, 0) of child (t, 0) of `stream`.
+    /// Element i of tensor number t comes from `stream.child(t, 0).draw(i, 0)`.
     fn initialise(mut parameters: &mut [f32], stream: Stream) {
         for (number, tensor) in (0..).zip(Self::TENSORS) {
             let Some(numbers) = parameters.split_off_mut(..tensor.len()) else { return };
@@ -266,19 +279,19 @@ pub trait Model<const L: usize, const V: usize>: Sized {
         }
     }
 
-    /// The least row number from `row` on at which `batch` may be cut into shards, the parts that threads compute.
+    /// The least row number, `row` or more, at which `batch` may be cut into shards, the parts that threads compute.
     ///
-    /// `row` itself for most networks. One that computes some examples [together](crate::pack) gives the next row that does not
-    /// separate them.
+    /// Most networks return `row`. Those that compute short texts [side by side](crate::pack) return the next row that
+    /// separates none of these.
     fn boundary(_batch: &[Example<L>], row: usize) -> usize {
         row
     }
 
-    /// Runs forward and backward through the activations, for each example of a shard.
+    /// Runs each example of a shard forward, and backward through its activations. [`gradient`](Self::gradient) then
+    /// computes the gradients of the parameters, from the `records` left here.
     ///
-    /// `records` has [`RECORD`](Self::RECORD) numbers for each example, in a layout private to the network. It is
-    /// overwritten, and its content on entry does not matter. Hidden layers use `activation`, unless the network has an
-    /// activation of its own.
+    /// `records` has [`RECORD`](Self::RECORD) numbers for each example, in a layout private to the network. All are
+    /// overwritten. Hidden layers use `activation`, unless the network has an activation of its own.
     ///
     /// `losses` receives the loss of each example, in nats: Σ_l weight_l · −Σ_v t_lv·ln p_l(v | noisy), with t the
     /// `answers`. For clean symbols this is Σ_l weight_l · −ln p(clean_l | noisy).
@@ -292,11 +305,11 @@ pub trait Model<const L: usize, const V: usize>: Sized {
         losses: &mut [R],
     );
 
-    /// Adds to `out` a shard's contribution to the gradient of the batch's summed losses, for part `part` of tensor number
-    /// `tensor`.
+    /// Adds to `out` a shard's contribution to the gradient of the batch's summed losses, for part `part` of tensor
+    /// number `tensor`, both counted from 0.
     ///
-    /// `records` is the output of [`forward_backward`](Self::forward_backward) for the shard. `out` has [`Tensor::part_len`]
-    /// numbers.
+    /// `records` is the output of [`forward_backward`](Self::forward_backward) for the shard. `out` has
+    /// [`Tensor::part_len`] numbers.
     fn gradient<R: Real, K: Kernels<R>>(
         kernels: K,
         tensor: usize,
@@ -306,10 +319,11 @@ pub trait Model<const L: usize, const V: usize>: Sized {
         out: &mut [R],
     );
 
-    /// Evaluates the network for the text of `work`, into its memory: see [`Denoiser::evaluate`].
+    /// Evaluates the network for the text of `work`, and leaves the results in its memory for [`scores`](Self::scores).
     fn evaluate<W: Stored<f32>, K: Kernels<f32>>(work: &mut AtWork<Self, W, K, L, V>);
 
-    /// Writes the score of each symbol at `position`, from the memory that [`evaluate`](Self::evaluate) filled.
+    /// Writes the score of each symbol at a masked `position`, from the memory that [`evaluate`](Self::evaluate)
+    /// filled.
     fn scores<W: Stored<f32>, K: Kernels<f32>>(
         work: &AtWork<Self, W, K, L, V>,
         position: usize,
@@ -347,8 +361,8 @@ pub struct AtWork<'a, 'm, M: Model<L, V>, W: Stored<f32> + 'a, K, const L: usize
     pub parameters: M::View<'a, W>,
     /// The n symbols of the text, `None` for MASK.
     pub shown: heapless::Vec<Option<u8>, L>,
-    /// Memory to work in, [`MEMORY`](Model::MEMORY) numbers: what the last [`evaluate`](Model::evaluate) left for
-    /// [`scores`](Model::scores), in the network's own order.
+    /// Working memory of [`MEMORY`](Model::MEMORY) numbers: [`evaluate`](Model::evaluate) leaves there what
+    /// [`scores`](Model::scores) reads.
     pub memory: &'m mut [f32],
 }
 

@@ -98,7 +98,7 @@ pub struct ModelFile<'a> {
 }
 
 impl<'a> ModelFile<'a> {
-    /// Checks all of `bytes`.
+    /// Checks all of the model file `bytes`, and borrows its parts.
     ///
     /// # Errors
     /// [`FileError`], the first that applies in the order of its variants.
@@ -165,7 +165,7 @@ impl<'a> ModelFile<'a> {
         Ok(Self { shape, alphabet, lengths, dtype, activation, tensors, payload })
     }
 
-    /// The architecture and the sizes of the model.
+    /// The kind of network and its sizes.
     pub fn shape(&self) -> Shape {
         self.shape
     }
@@ -175,19 +175,20 @@ impl<'a> ModelFile<'a> {
         self.alphabet
     }
 
-    /// The symbols that a position may hold: the alphabet's, as [`Sampler::new`](crate::sampler::Sampler::new) takes them.
+    /// The set of the alphabet's symbols, for [`Sampler::new`](crate::sampler::Sampler::new): one set, which serves
+    /// every position.
     ///
     /// A network may have room for more symbols, which training never showed.
     pub fn allowed(&self) -> [SymbolSet; 1] {
         [SymbolSet::first(self.alphabet.symbols())]
     }
 
-    /// The numbers of training texts of each length.
+    /// The table of lengths: how many training texts have each length.
     pub fn lengths(&self) -> Lengths<'a> {
         self.lengths
     }
 
-    /// The dtype of the weights.
+    /// Storage format of the weights.
     pub fn dtype(&self) -> Dtype {
         self.dtype
     }
@@ -197,12 +198,13 @@ impl<'a> ModelFile<'a> {
         self.tensors.iter().fold(0, |sum: usize, tensor| sum.saturating_add(entry(tensor).numbers()))
     }
 
-    /// The length of the parameters in bytes.
+    /// The length of all parameters in bytes.
     pub fn parameter_bytes(&self) -> usize {
         self.payload.len()
     }
 
-    /// The parameters of a model `M`, in place and in flat order; [`Model::view`] views them.
+    /// The parameters of a model `M`, in place and in flat order, four little-endian bytes each; [`Model::view`] views
+    /// them.
     ///
     /// # Errors
     /// [`FileError::Shape`] if the file holds a model of another shape, [`FileError::Dtype`] if it holds integers.
@@ -241,13 +243,16 @@ fn header_bytes(alphabet: usize, lengths: usize, tensors: usize) -> usize {
     FIXED.saturating_add(alphabet).saturating_add(tables)
 }
 
-/// The length in bytes of a model file for `alphabet` and `lengths`, whose `tensors` tensors take `payload` bytes.
+/// The length in bytes of a model file with this alphabet, this table of text lengths, and `tensors` tensors of
+/// `payload` bytes together.
 pub fn file_len(alphabet: Alphabet, lengths: Lengths, tensors: usize, payload: usize) -> usize {
     let header = header_bytes(alphabet.characters().len(), lengths.counts().len(), tensors);
     header.saturating_add(payload).saturating_add(CHECKSUM)
 }
 
 /// Writes a model file of the f32 `parameters` to `sink`, piece by piece.
+///
+/// `shape` is the network's. `parameters` has the numbers of the `tensors` one after the other.
 ///
 /// # Errors
 /// The first error of `sink`, after which nothing is written.

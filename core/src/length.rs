@@ -12,9 +12,9 @@
 use crate::math::Real;
 use crate::rng::{Stream, below};
 
-/// The table of lengths: the number c_n of training texts of each length n = 1 … L, as a model file holds it.
+/// Table of lengths: how many training texts have each length n = 1 … L, as a model file holds it.
 ///
-/// A length has the probability p(n) = (L·c_n + 1)/(L·C + L), where C is the sum of the counts.
+/// If c_n of C texts have length n, a text to draw has it with probability p(n) = (L·c_n + 1)/(L·C + L).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lengths<'a> {
     /// c_1 … c_L, each a little-endian u32.
@@ -56,10 +56,8 @@ impl<'a> Lengths<'a> {
 
     /// Draws a length n = 1 … L in proportion to L·c_n + 1, where c_n training texts have it.
     ///
-    /// Takes one random word of `stream`, the text's own stream.
-    ///
-    /// The word has the address (2³² − 1, 0). Symbols are drawn at (evaluation, position), so no word is used twice below 2³²
-    /// − 1 evaluations.
+    /// Takes the first word of `stream.draw(u32::MAX, 0)`; `stream` is the text's own. Symbols are drawn at
+    /// (evaluation, position), so no word is used twice below 2³² − 1 evaluations.
     pub fn draw(&self, stream: Stream) -> usize {
         let [word, _] = stream.draw(u32::MAX, 0);
         let mut left = below(word, self.total());

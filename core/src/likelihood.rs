@@ -31,7 +31,7 @@ use crate::math::Real;
 use crate::rng::{Stream, shuffle};
 use crate::text::Text;
 
-/// The positions of a text of `length` symbols in uniformly random order, by [`shuffle`].
+/// The positions 0 … n − 1 in uniformly random order, by [`shuffle`] with `stream`; n is the smaller of `length` and L.
 pub fn random_order<const L: usize>(length: usize, stream: Stream) -> heapless::Vec<usize, L> {
     let mut order: heapless::Vec<usize, L> = (0..length.min(L)).collect();
     shuffle(&mut order, stream);
@@ -125,7 +125,8 @@ pub fn jackknife_error(nats: &[f64]) -> f64 {
     Real::sqrt(squares.sum::<f64>() * (count - 1.0) / count)
 }
 
-/// The standard error √(Σ e²)/N of the mean of N independent estimates with the standard errors e = `errors`.
+/// The standard error √(Σ e²)/N of the mean of N independent estimates with the standard errors e = `errors`; NaN for
+/// none.
 pub fn error_of_mean(errors: &[f64]) -> f64 {
     let squares = errors.iter().map(|error| error * error);
     Real::sqrt(squares.sum::<f64>()) / errors.len() as f64

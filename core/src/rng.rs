@@ -96,17 +96,18 @@ impl Stream {
         Self::new(seed, Purpose::Sample).child(number, 0)
     }
 
-    /// The stream (`a`, `b`) below this one: its key is this stream's block at that counter.
+    /// Derives another stream, child (`a`, `b`): its key is the pair of words that this stream has at counter (`a`,
+    /// `b`).
     pub const fn child(self, a: u32, b: u32) -> Self {
         Self { key: threefry2x32(self.key, [a, b]) }
     }
 
-    /// The two random words at counter (`a`, `b`).
+    /// The two random words of this stream at counter (`a`, `b`).
     pub const fn draw(self, a: u32, b: u32) -> [u32; 2] {
         threefry2x32(self.key, [a, b])
     }
 
-    /// The words at the counters (`first`, `b`), (`first` + 1, `b`), …
+    /// The words of this stream at the `N` counters (`first`, `b`), (`first` + 1, `b`), …
     #[inline(always)]
     pub fn draws<const N: usize>(self, first: u32, b: u32) -> [[u32; 2]; N] {
         let (mut words, mut counter) = ([[0; 2]; N], first);
@@ -129,11 +130,11 @@ pub const fn below(word: u32, bound: u32) -> u32 {
 
 /// Shuffles `order`; all orders are equally likely to the accuracy of [`below`].
 ///
-/// For i from the last place down to 1, swaps element i with element j, uniform in 0 … i, by draw (i, 0) of `stream`. Each of
-/// the n! sequences of j gives another order.
+/// For i from the last place down to 1, swaps element i with element j, uniform in 0 … i. The first word of
+/// `stream.draw(i, 0)` gives j. For n elements, each of the n! sequences of j gives another order.
 ///
-/// Source: R. Fisher and F. Yates, *Statistical Tables*, 1938; D. Knuth, *The Art of Computer Programming*, volume 2, 3.4.2,
-/// algorithm P.
+/// Source: R. Fisher and F. Yates, *Statistical Tables*, 1938; D. Knuth, *The Art of Computer Programming*, volume 2,
+/// 3.4.2, algorithm P.
 pub fn shuffle<T>(order: &mut [T], stream: Stream) {
     for last in (1..order.len()).rev() {
         let place = u32::try_from(last).unwrap_or(u32::MAX);

@@ -84,10 +84,11 @@ impl<const L: usize> MaskCounts<L> {
         self.rows
     }
 
-    /// The number of positions to mask in row `row`, 1 … `length`, for a text of `length` symbols.
+    /// The number of positions to mask in row `row` of a batch, for a text of n = `length` symbols: 1 … n, or 0 for
+    /// n = 0.
     ///
-    /// All rows of a batch share two random words. Row r takes the stratum that `rotation` gives it, and the place `word`/2³²
-    /// in this stratum.
+    /// The two random words are those of the batch, equal for all its rows. Rows, counted from 0, are spread evenly
+    /// over the probabilities of the numbers 1 … n: see [`MaskCounts`].
     pub fn count(&self, [word, rotation]: [u32; 2], row: u32, length: usize) -> u32 {
         let rows = u64::from(self.rows);
         let turned = u64::from(row).saturating_mul(u64::from(self.stride));
@@ -100,9 +101,11 @@ impl<const L: usize> MaskCounts<L> {
         u32::try_from(smaller.saturating_add(1).min(length)).unwrap_or(u32::MAX)
     }
 
-    /// The weight of each of k = `count` masked positions in a text of n = `length` symbols.
+    /// The loss weight of each of k = `count` masked positions in a text of n = `length` symbols: (Σ_j 1/√j)/√k,
+    /// j = 1 … n.
     ///
-    /// For p_k proportional to 1/√k, the weight is 1/(k·p_k) = (Σ_j 1/√j) / √k, j = 1 … n.
+    /// This is 1/(k·p_k), where p_k, in proportion to 1/√k, is the probability that [`count`](Self::count) gives k. A
+    /// `count` of 0 is taken as 1.
     pub fn weight(&self, count: u32, length: usize) -> f32 {
         f32::of(self.total(length) / Real::sqrt(f64::from(count.max(1))))
     }
@@ -121,7 +124,8 @@ const fn greatest_common_divisor(mut a: u32, mut b: u32) -> u32 {
     b
 }
 
-/// The number of `masked` positions left masked after `step` of `steps` even steps: ⌊masked·(1 − step/steps)⌋.
+/// The number of positions left masked after `step` of `steps` even steps, if `masked` were masked before the first:
+/// ⌊masked·(1 − step/steps)⌋.
 ///
 /// 0 from the last step on, and for 0 `steps`.
 pub fn linear_remaining(masked: usize, step: usize, steps: usize) -> usize {

@@ -75,7 +75,7 @@ fn maximum<R: Real>(a: R, b: R) -> R {
     if b > a { b } else { a }
 }
 
-/// Answer that a row of logits should predict.
+/// Answer that a row of logits should predict: one symbol, or a distribution over the symbols.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Answer<'a> {
     /// The clean symbol c.
@@ -117,10 +117,11 @@ pub fn cross_entropy<R: Real>(z: &mut [R], symbols: usize, answer: Answer, weigh
     weight * (log_sum - expected)
 }
 
-/// Row of logits whose cross-entropy counts.
+/// Reference to a row of a batch's logits: the row's number, the answer that it should predict, and the weight of its
+/// loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Target<'a> {
-    /// Number of the row in the batch.
+    /// Number of the row in the batch, from 0.
     pub row: usize,
     /// Answer that the row should predict.
     pub answer: Answer<'a>,
@@ -128,11 +129,11 @@ pub struct Target<'a> {
     pub weight: f32,
 }
 
-/// Adds the [`cross_entropy`] of each target's row of `z` to that row's entry of `losses`, in nats, and turns these rows
-/// into their gradients.
+/// Adds the [`cross_entropy`] of each target's row of `z` to that row's entry of `losses`, in nats, and turns these
+/// rows into their gradients.
 ///
-/// With E rows of V = `outputs` logits, `z` is `[E][V]` and `losses` `[E]`. Only the first `symbols` logits of a row take
-/// part.
+/// With E rows of V = `outputs` logits, `z` is `[E][V]` and `losses` `[E]`. Rows without a target stay as they are.
+/// Logits of a row from number `symbols` on take no part: their gradients are 0.
 #[inline(always)]
 pub fn cross_entropy_of_rows<R: Real>(
     targets: &[Target],

@@ -3,7 +3,7 @@
 //! Symbol s is character s of the alphabet, counted from 0. A text has 1 … L symbols and nothing beyond the last. A model
 //! draws its length first ([`Lengths`](crate::length::Lengths)). A masked position is `None`: MASK is not a symbol.
 
-/// A text of at most `L` symbols.
+/// A text of at most `L` symbols, all shown. [`Alphabet`] turns characters into symbols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Text<const L: usize> {
     /// The text's symbols in the first `length` places, then zeros.
@@ -15,7 +15,7 @@ impl<const L: usize> Text<L> {
     /// An empty text, a value to start from.
     pub const EMPTY: Self = Self { symbols: [0; L], length: 0 };
 
-    /// Creates the text of `symbols`; `None` if `symbols` is empty or longer than `L`.
+    /// Creates the text of `symbols`; `None` if there are none or more than `L`.
     pub fn new(symbols: &[u8]) -> Option<Self> {
         let mut text = Self { length: symbols.len(), ..Self::EMPTY };
         text.symbols.get_mut(..symbols.len())?.copy_from_slice(symbols);
@@ -96,7 +96,7 @@ impl<'a> Alphabet<'a> {
         (0..u8::MAX).zip(self.characters.chars()).find(|(_, c)| *c == character).map(|(symbol, _)| symbol)
     }
 
-    /// The character of `symbol`, or `None` if it is outside the alphabet.
+    /// The character of `symbol`, or `None` if `symbol` is outside the alphabet.
     pub fn character(&self, symbol: u8) -> Option<char> {
         self.characters.chars().nth(usize::from(symbol))
     }
@@ -117,7 +117,7 @@ impl<'a> Alphabet<'a> {
 
     /// Decodes `symbols` into a string, and stops at the first character that does not fit `BYTES` bytes of UTF-8.
     ///
-    /// A mask, or a symbol outside the alphabet, is written as `mask`.
+    /// Writes the character `mask` for `None`, a masked position, and for a symbol outside the alphabet.
     pub fn decode<const BYTES: usize>(&self, symbols: &[Option<u8>], mask: char) -> heapless::String<BYTES> {
         let mut text = heapless::String::new();
         for symbol in symbols {
