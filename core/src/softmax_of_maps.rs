@@ -8,9 +8,9 @@ pub(crate) const MOST_SYMBOLS: usize = 256;
 
 /// Replaces the logits `z` by their gradients, and writes the loss of each position to `losses`, in nats.
 ///
-/// A position's loss is its weight times its [`cross_entropy`], and 0 with its gradients if the weight is 0. `z` is `[V][W]`: V logits
-/// in each of W columns, a column for a position. `answers`, `weights` and `losses` are `[W]`. Only the first `symbols` logits of a
-/// position are of symbols in the alphabet; the gradients of the others become 0.
+/// A position's loss is its weight times its [`cross_entropy`], and 0 with its gradients if the weight is 0. `z` is
+/// `[V][W]`: V logits in each of W columns, a column for a position. `answers`, `weights` and `losses` are `[W]`. Only
+/// the first `symbols` logits of a position are of symbols in the alphabet; the gradients of the others become 0.
 #[expect(clippy::indexing_slicing, reason = "training; position < L, symbols ≤ V ≤ 256")]
 #[inline(always)]
 pub fn cross_entropy_of_positions<R: Real>(
