@@ -48,7 +48,9 @@ pub(crate) struct InputLayer<'a, P, const L: usize, const V: usize, const H: usi
     precision: PhantomData<fn() -> P>,
 }
 
-/// A text, and its sums in the first hidden layer: 2 bytes for each unit, 4 for each position, a length, and 32 bytes.
+/// Working memory of an integer perceptron: a text of `L` positions, and the sums of `H` hidden units.
+///
+/// Takes 2 bytes for each unit, 4 for each position, a length, and 32 bytes.
 #[derive(Clone, Debug)]
 pub struct InputSums<const L: usize, const H: usize> {
     /// The text to evaluate.

@@ -5,7 +5,7 @@
 
 use crate::precision::Precision;
 
-/// Whether the processor multiplies; the smallest RISC-V cores do not.
+/// Whether the target's processor can multiply; the smallest RISC-V cores cannot.
 pub const MULTIPLIER: bool =
     cfg!(not(any(target_arch = "riscv32", target_arch = "riscv64"))) || cfg!(target_feature = "m");
 
@@ -26,9 +26,14 @@ pub(crate) fn sum_rows<P: Precision, const N: usize>(
     values.wrapping_mul(u32::from(P::DTYPE.zero())).cast_signed()
 }
 
-/// Adds Σ value·row to `sums`, over `rows` of (block, row, value), in the arrangement of [`Precision::add_products`].
+/// Adds Σ value·code to `sums`, over the (block, row, value) of `rows`: each row has `N` codes, and `sums` a sum for
+/// each.
 ///
-/// Returns Σ value.
+/// A code is a stored weight: code = weight + zero point ([`Dtype::zero`](crate::dtype::Dtype::zero)). A block of `N`
+/// bytes has one row of 8-bit weights, or two of 4-bit weights: that of an even row number, then that of an odd one.
+/// [`Precision::arrange`] must put the sums in order after the last call.
+///
+/// Returns Σ value. This times the zero point, subtracted from a sum of codes, leaves the sum of weights.
 #[inline(always)]
 pub fn add_products<'a, P: Precision, const N: usize>(
     rows: impl Iterator<Item = (&'a [u8; N], usize, u32)>,
@@ -42,10 +47,17 @@ pub fn add_products<'a, P: Precision, const N: usize>(
     values
 }
 
-/// Sets `sums` to Σ value·row without a product: for each bit, the highest first, sums = 2·sums + Σ row over the values that
-/// have the bit.
+/// Computes Σ value·code without a multiplication, over the (block, row, value) of `rows`, in `sums`, which must be 0
+/// at first.
 ///
-/// Takes `rows` of (block, row, value). `sums` must be 0 at first. Returns Σ value.
+/// For each bit of the values, the highest first, doubles `sums` and adds the codes of the rows whose value has the
+/// bit.
+///
+/// A code is a stored weight: code = weight + zero point ([`Dtype::zero`](crate::dtype::Dtype::zero)). A block of `N`
+/// bytes has one row of 8-bit weights, or two of 4-bit weights: that of an even row number, then that of an odd one.
+/// [`Precision::arrange`] must put the sums in order afterwards.
+///
+/// Returns Σ value. This times the zero point, subtracted from a sum of codes, leaves the sum of weights.
 #[inline(always)]
 pub fn add_bit_by_bit<'a, P: Precision, const N: usize>(
     rows: impl Iterator<Item = (&'a [u8; N], usize, u32)> + Clone,

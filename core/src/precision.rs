@@ -17,42 +17,67 @@ use crate::steps::Steps;
 use crate::stored::Nibble;
 
 /// A precision of integer weights: storage and multiplication.
+///
+/// Weights are stored as codes, unsigned numbers of a byte or half a byte: code = weight + zero point
+/// ([`Dtype::zero`]).
 pub trait Precision: Copy {
-    /// Storage format of a weight.
+    /// Storage format of the weights.
     const DTYPE: Dtype;
 
-    /// The exponent of the finest activations that a sum can resolve.
+    /// Largest exponent e of hidden values, in units of 2⁻ᵉ. Weights in −1 … 1 have steps of 2⁻ᵉ too, so their sums
+    /// resolve nothing finer.
     const FINEST: u8;
 
-    /// The largest value A of a hidden unit: it fits a byte, and sums over `units` units cannot overflow.
+    /// The largest value that a hidden unit may have if sums run over `units` units: it fits a byte, and no sum
+    /// overflows.
     ///
-    /// 8-bit weights have sums of 24 bits, the bits that a float holds exactly. 4-bit weights have sums of 16 bits, one of
-    /// two lanes of a word.
+    /// 8-bit weights have sums of 24 bits, the bits that a float holds exactly. 4-bit weights have sums of 16 bits, one
+    /// of two lanes of a word.
     fn largest_value(units: usize) -> u8;
 
-    /// log₂ of the number of rows of `N` codes in a block of `N` bytes: 0 for one row of bytes, 1 for two rows of half bytes.
+    /// log₂ of the number of rows in a block: 0 for 8-bit weights, one row, and 1 for 4-bit weights, two rows.
     ///
-    /// Row r of a table is in block number r ≫ `ROWS`.
+    /// A block is the `N` bytes in which one row, or two, of `N` weights are stored. Row r of a table is in block
+    /// r ≫ `ROWS`.
     const ROWS: u32;
 
-    /// Adds the weights of row `row` in `block` to `sums`, or subtracts them if `take_away`.
+    /// Adds the `N` weights of a row to `sums`, or subtracts them if `take_away`.
+    ///
+    /// `block` stores one row of 8-bit weights, or two of 4-bit weights: that of an even `row`, then that of an odd
+    /// one. `row` is the row's number in the table. The caller sees to it that no sum overflows; it would wrap.
     fn add_row<const N: usize>(block: &[u8; N], row: usize, sums: &mut [i16; N], take_away: bool);
 
-    /// Adds `factor` times the codes of row `row` in `block` to `sums`, in an arrangement that only
-    /// [`arrange`](Self::arrange) knows.
+    /// Adds `factor` times the `N` codes of a row to `sums`. A code is a stored weight: code = weight + zero point
+    /// ([`Dtype::zero`]).
+    ///
+    /// `block` stores one row of 8-bit weights, or two of 4-bit weights: that of an even `row`, then that of an odd
+    /// one. `row` is the row's number in the table. With 4-bit weights, several sums share an entry of `sums` until
+    /// [`arrange`](Self::arrange) separates them.
     fn add_products<const N: usize>(block: &[u8; N], row: usize, factor: u32, sums: &mut [i32; N]);
 
-    /// Adds the codes of row `row` in `block` to `sums`, in the arrangement of [`add_products`](Self::add_products).
+    /// Adds the `N` codes of a row to `sums`: [`add_products`](Self::add_products) with a factor of 1, and without a
+    /// multiplication.
+    ///
+    /// `block` stores one row of 8-bit weights, or two of 4-bit weights: that of an even `row`, then that of an odd
+    /// one. `row` is the row's number in the table. With 4-bit weights, several sums share an entry of `sums` until
+    /// [`arrange`](Self::arrange) separates them.
     fn add_codes<const N: usize>(block: &[u8; N], row: usize, sums: &mut [i32; N]);
 
-    /// Arranges `sums` in the order of the symbols.
+    /// Turns what [`add_products`](Self::add_products) and [`add_codes`](Self::add_codes) left in `sums` into `N` sums,
+    /// one for each code of a row, in the row's order.
+    ///
+    /// Call once, after the last row. With 8-bit weights, `sums` stay as they are.
     fn arrange<const N: usize>(sums: &mut [i32; N]);
 }
 
 /// Hidden units from which on a network can spare some, so that each has a price.
 const SPARSE: usize = 64;
 
-/// Price of a hidden value of 1 in nats of a text's loss, in networks of 64 hidden units or more.
+/// Price in nats of a hidden value of 1 in training for integers, for networks of 64 hidden units or more; smaller ones
+/// have none.
+///
+/// Training adds the price of each hidden value to a text's loss ([`Steps::price`]), so that most values are 0 and cost
+/// no time.
 pub const PRICE: f64 = 0.009;
 
 /// The steps of hidden values if sums run over `taps` times `units` values.
@@ -75,7 +100,7 @@ fn largest_of(units: usize, factor: usize, bits: u32) -> u8 {
     if most < u8::MAX as usize { most as u8 } else { u8::MAX }
 }
 
-/// 8-bit weights.
+/// Precision of 8-bit weights, −128 … 127, a byte each.
 #[derive(Clone, Copy, Debug)]
 pub struct Int8;
 
@@ -138,7 +163,7 @@ impl Precision for Int8 {
     fn arrange<const N: usize>(_sums: &mut [i32; N]) {}
 }
 
-/// 4-bit weights, two in a byte.
+/// Precision of 4-bit weights, −8 … 7, two in a byte.
 #[derive(Clone, Copy, Debug)]
 pub struct Int4;
 

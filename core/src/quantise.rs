@@ -23,7 +23,7 @@ use crate::rounding::Grid;
 use crate::steps::STREAM;
 use crate::stored::{Nibble, Role, StoredTensor};
 
-/// The values that `tensor` can store in steps of 2^−`exponent`.
+/// The values that `tensor` can store if an integer i stands for i·2^−`exponent`.
 pub fn grid(tensor: &StoredTensor, exponent: u8) -> Grid {
     let below = match (tensor.dtype, tensor.role) {
         (Dtype::Int4, _) => 8,
@@ -35,7 +35,10 @@ pub fn grid(tensor: &StoredTensor, exponent: u8) -> Grid {
     Grid { least: below.saturating_neg(), largest, exponent }
 }
 
-/// The exponent at which `tensor` stores `weights` with the least sum of squared errors.
+/// The exponent e = 0 … 16 at which storing `weights` in `tensor`, in units of 2⁻ᵉ, has the least sum of squared
+/// rounding errors.
+///
+/// The smaller of two equally good exponents is taken.
 pub fn best_exponent(tensor: &StoredTensor, weights: &[f32]) -> u8 {
     let error = |exponent: u8| {
         let squares = weights.iter().map(|weight| {
@@ -51,14 +54,20 @@ pub fn best_exponent(tensor: &StoredTensor, weights: &[f32]) -> u8 {
     best.map_or(0, |(_, exponent)| exponent)
 }
 
-/// The best scales for trained `parameters` in `tensors`, with activations in units of 2^−`activation`.
+/// Chooses an exponent for each of `tensors`, for storing the trained `parameters` with the least sum of squared
+/// rounding errors.
+///
+/// Hidden values have the exponent `activation`: units of 2^−`activation`. The bias of a hidden layer has the exponent
+/// of the sums to which it is added. `parameters` has the tensors one after the other; numbers missing at its end do
+/// not count.
 pub fn scales(tensors: &[StoredTensor], parameters: &[f32], activation: u8) -> Scales {
     scales_with(tensors, parameters, activation, 0)
 }
 
-/// The best scales for `parameters` that are then trained further, rounded to these scales.
+/// Chooses an exponent for each of `tensors`, for `parameters` that are then trained further, rounded to these scales.
 ///
-/// Tables of products in four bits have steps of at most 2^−`activation`, the unit of activations.
+/// The choice is that of [`scales`], the least sum of squared rounding errors, with one exception. A matrix of 4-bit
+/// weights that multiplies hidden values has at least the exponent `activation`, that of the hidden values.
 pub fn trained_scales(tensors: &[StoredTensor], parameters: &[f32], activation: u8) -> Scales {
     scales_with(tensors, parameters, activation, activation)
 }
@@ -87,9 +96,10 @@ fn scales_with(tensors: &[StoredTensor], parameters: &[f32], activation: u8, lea
     scales
 }
 
-/// Quantises trained `parameters` into `payload`, as the tensors of an integer network one after the other.
+/// Rounds trained `parameters` to integers at `scales`, and writes them to `payload`, the `tensors` one after the
+/// other.
 ///
-/// `payload` has the length of the tensors. Tensors past the end of either slice are left out.
+/// `payload` has the length of the tensors in bytes. Tensors past the end of either slice are left out.
 pub fn quantise(tensors: &[StoredTensor], parameters: &[f32], scales: &Scales, payload: &mut [u8]) {
     let (mut rest, mut out) = (parameters, payload);
     for (tensor, exponent) in tensors.iter().zip(scales.tensors) {
