@@ -29,7 +29,7 @@ use crate::tensor::{block, block_mut};
 /// Sizes of multi-head attention. The number of heads follows from the lengths of the slices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heads {
-    /// K: features of each head.
+    /// K: number of features of each head.
     pub features: usize,
     /// W: number of positions computed, each a column of the maps `[K][W]` of queries, keys, values and results.
     pub positions: usize,

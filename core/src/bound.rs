@@ -43,9 +43,9 @@ pub fn share(count: usize, of: usize) -> f64 {
 
 /// The Jensen–Shannon divergence of two sets of counts, in bits: ½·Σ p·log₂(p/m) + ½·Σ q·log₂(q/m), m = (p + q)/2.
 ///
-/// Each of `counts` is a feature's count in both sets; p and q are its shares of the sets. Terms are added in the order of
-/// `counts`. The divergence is 0 for equal shares, and 1 if no feature is in both sets. In a set without counts every share
-/// is 0.
+/// Each pair of `counts` is a feature's count in both sets; p and q are the shares of these counts in their sets. Terms
+/// are added in the order of `counts`. The divergence is 0 for equal shares, and 1 if no feature is in both sets. In a
+/// set without counts every share is 0.
 ///
 /// Source: J. Lin, "Divergence Measures Based on the Shannon Entropy", 1991.
 pub fn divergence(counts: impl Iterator<Item = (usize, usize)> + Clone) -> f64 {

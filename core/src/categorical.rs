@@ -266,9 +266,10 @@ fn scale(distance: u32, factor: u32) -> u32 {
     }
 }
 
-/// ⌊`distance`·`factor` / 65536⌋ without a 64-bit product, for which a small processor calls a function.
+/// ⌊`distance`·`factor` / 65536⌋: multiplies by a `factor` in units of 1/65536, without a 64-bit product, for which a
+/// small processor calls a function.
 ///
-/// The result is exact if below 24·65536. Above, it may be any number of at least 24·65536, for which [`power_of_two`]
+/// The result is exact if below 24·65536. Else it may be any number of at least 24·65536, for which [`power_of_two`]
 /// gives 0.
 ///
 /// Let h₁ and l₁ be the upper and lower halves of `distance`, h₂ and l₂ those of `factor`. Then (2¹⁶·h₁ + l₁)·(2¹⁶·h₂ +

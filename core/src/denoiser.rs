@@ -213,15 +213,15 @@ impl Architecture {
 pub struct Shape {
     /// Kind of network.
     pub architecture: Architecture,
-    /// L: most positions of a text.
+    /// L: the largest number of positions of a text.
     pub positions: usize,
     /// V: symbols that a position can hold. An alphabet may use fewer.
     pub symbols: usize,
     /// Width: hidden units of a perceptron (H), features of a transformer or convolution (D).
     pub width: usize,
-    /// N: blocks of a transformer or layers of a convolution, else 0.
+    /// N: blocks of a transformer, or layers of a convolution. Else 0.
     pub blocks: usize,
-    /// A: attention heads of a transformer; T: taps of a convolution; else 0.
+    /// A: attention heads of a transformer. T: taps of a convolution, the positions that a layer reads. Else 0.
     pub heads: usize,
 }
 

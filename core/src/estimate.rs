@@ -32,8 +32,7 @@ pub fn term<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
         denoiser.set(position, *symbol);
     }
     denoiser.evaluate();
-    let mut sum = 0.0;
-    let mut scores = [0; V];
+    let (mut sum, mut scores) = (0.0, [0; V]);
     for (position, (shown, symbol)) in noisy.iter().zip(clean.symbols()).enumerate() {
         if shown.is_none() {
             denoiser.scores(position, &mut scores);

@@ -45,7 +45,7 @@ use crate::text::Alphabet;
 
 /// The first four bytes of a model file.
 pub const MAGIC: [u8; 4] = *b"mdm\x1a";
-/// The version that this crate writes, and the only one that it reads.
+/// Version of model files that this crate writes, and the only one that it reads.
 pub const VERSION: u16 = 2;
 
 const FIXED: usize = 24;

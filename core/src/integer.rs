@@ -21,7 +21,7 @@ pub trait IntegerModel<const L: usize, const V: usize>: Sized {
     const SHAPE: Shape;
     /// Storage format of the weights.
     const DTYPE: Dtype;
-    /// Tensors in the order of the file.
+    /// Descriptions of the tensors, in the order of the file.
     const TENSORS: &'static [StoredTensor];
     /// Length of all tensors in bytes.
     const BYTES: usize = total_bytes(Self::TENSORS);
@@ -33,7 +33,7 @@ pub trait IntegerModel<const L: usize, const V: usize>: Sized {
     type View<'a>: Copy + Send + Sync;
     /// Working memory of a denoiser: the text, and the results of an evaluation.
     type Memory;
-    /// Initial working memory.
+    /// Initial content of a working memory.
     const MEMORY: Self::Memory;
 
     /// References the tensors in `payload`, the bytes of all tensors one after the other, with their `scales`.
@@ -130,7 +130,7 @@ impl Scales {
     }
 }
 
-/// The number of tensors of the largest network in integers.
+/// The number of tensors of the integer network that has most.
 pub const MOST_TENSORS: usize = 6;
 /// Exponent of a score, 16: a [`Score`] s stands for s·2⁻¹⁶ nats.
 ///

@@ -70,9 +70,9 @@ impl<'a> Lengths<'a> {
         self.counts.len()
     }
 
-    /// −ln p(n) of the length n = `length` in nats; ∞ outside 1 … L.
+    /// −ln p(n) of the length n = `length` in nats; ∞ outside 1 … L, where L is the number of counts.
     ///
-    /// p(n) = (L·c_n + 1)/(L·C + L), where c_n of the C training texts have n letters, and L is the number of counts.
+    /// p(n) = (L·c_n + 1)/(L·C + L), where c_n of the C training texts have n symbols.
     pub fn negative_log_probability(&self, length: usize) -> f64 {
         let weight = length.checked_sub(1).and_then(|index| self.weights().nth(index));
         weight.map_or(f64::INFINITY, |weight| Real::ln(f64::from(self.total())) - Real::ln(f64::from(weight)))

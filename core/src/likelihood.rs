@@ -38,11 +38,11 @@ pub fn random_order<const L: usize>(length: usize, stream: Stream) -> heapless::
     order
 }
 
-/// −ln p(x | σ) of the text x = `clean` in the order σ = `order`, in nats: masks the positions of `order`, then shows them
-/// one by one.
+/// −ln p(x | σ) of the text x = `clean` in the order σ = `order`, in nats: masks the positions of `order`, then shows
+/// them one by one, each scored before it is shown.
 ///
-/// All other positions are shown from the start. For a single position, the result is the surprise of its symbol given all
-/// others. `symbols` is the size of the alphabet. The result is ∞ if `order` has a position outside the text.
+/// All other positions are shown from the start. For a single position, the result is the surprise of its symbol given
+/// all others. `symbols` is the size of the alphabet. The result is ∞ if `order` has a position outside the text.
 pub fn nats_in_order<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,
     symbols: usize,
@@ -98,10 +98,10 @@ pub fn negative_log_mean(nats: impl Iterator<Item = f64> + Clone) -> f64 {
     if least == f64::INFINITY { least } else { least - Real::ln(sum / count) }
 }
 
-/// The jackknife standard error of the [`negative_log_mean`] θ of K independent `nats`: √((K − 1)/K · Σ_j (θ_(j) − mean
-/// θ_(·))²), where θ_(j) leaves out number j.
+/// The jackknife standard error of the [`negative_log_mean`] θ of K independent `nats`: √((K − 1)/K · Σ_j (θ_j −
+/// mean)²), where θ_j leaves out number j and mean is that of all θ_j.
 ///
-/// Fewer than two have the error 0, though nothing is known of it.
+/// Fewer than two `nats` have the error 0, though nothing is known of it.
 pub fn jackknife_error(nats: &[f64]) -> f64 {
     let count = nats.len() as f64;
     let least = nats.iter().copied().enumerate().min_by(|(_, x), (_, y)| x.total_cmp(y));

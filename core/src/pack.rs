@@ -237,9 +237,9 @@ impl<'a, const L: usize> Pack<'a, L> {
     /// Turns the logits `z` of all columns into their gradients, and writes the loss of each example of the pack to
     /// `losses`, in nats.
     ///
-    /// `z` is `[V][W]`: V symbols, W = [`width`](Self::width) columns. `answers` and `losses` belong to the pack's
-    /// examples, as [`with_records_mut`] splits them. Each position's loss and gradients have its weight in the
-    /// example.
+    /// `z` is `[V][W]`: V symbols, W = [`width`](Self::width) columns, one for each position of the pack's texts, then
+    /// padding. `answers` and `losses` belong to the pack's examples, as [`with_records_mut`] splits them. A position's
+    /// loss and gradients are multiplied by its weight in the example.
     pub fn cross_entropy<R: Real, K: Kernels<R>>(
         &self,
         kernels: K,

@@ -24,8 +24,8 @@ pub trait Precision: Copy {
     /// Storage format of the weights.
     const DTYPE: Dtype;
 
-    /// Largest exponent e of hidden values, in units of 2⁻ᵉ. Weights in −1 … 1 have steps of 2⁻ᵉ too, so their sums
-    /// resolve nothing finer.
+    /// Largest exponent e of hidden values, whose unit is 2⁻ᵉ. Weights in −1 … 1 have steps of 2⁻ᵉ at this precision,
+    /// so that sums of weights resolve nothing finer.
     const FINEST: u8;
 
     /// The largest value that a hidden unit may have if sums run over `units` units: it fits a byte, and no sum
@@ -73,11 +73,11 @@ pub trait Precision: Copy {
 /// Hidden units from which on a network can spare some, so that each has a price.
 const SPARSE: usize = 64;
 
-/// Price in nats of a hidden value of 1 in training for integers, for networks of 64 hidden units or more; smaller ones
-/// have none.
+/// Price in nats of a hidden value of 1 in training for integers, for networks of width 64 or more; narrower ones have
+/// none.
 ///
 /// Training adds the price of each hidden value to a text's loss ([`Steps::price`]), so that most values are 0 and cost
-/// no time.
+/// no time. The price was chosen by scores and by instructions on a chip: `core/notes/experiments.md`.
 pub const PRICE: f64 = 0.009;
 
 /// The steps of hidden values if sums run over `taps` times `units` values.

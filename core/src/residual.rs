@@ -36,7 +36,7 @@ pub struct Residual<const L: usize, const V: usize, const H: usize>;
 #[derive(Clone, Copy, Debug)]
 pub struct ResidualView<'a, T, const L: usize, const V: usize, const H: usize> {
     /// Tables `input` and `length` of the first hidden layer; weights `output` and `output_bias`, which read the sum of
-    /// both hidden layers.
+    /// both hidden layers. Each layer has H units.
     pub outer: MlpView<'a, T, L, V, H>,
     /// W, `[unit of the second layer][unit of the first]`: weights from the first hidden layer to the second.
     pub residual: &'a [[T; H]; H],

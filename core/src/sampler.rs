@@ -72,7 +72,7 @@ pub enum SamplerError {
     },
 }
 
-/// The state of one text while it is unmasked.
+/// State of one text while it is unmasked, which begins as masks and given symbols.
 #[derive(Clone, Debug)]
 pub struct Sampler<'a, const L: usize, const V: usize> {
     /// Symbols of the first `length` positions; the others stay masked.
@@ -119,7 +119,7 @@ impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
         Ok(Self { symbols, confidence, length, allowed, settings, stream, evaluations: 0 })
     }
 
-    /// The text so far; `None` is MASK.
+    /// The symbols of the text so far, one for each position; `None` is MASK.
     pub fn symbols(&self) -> &[Option<u8>] {
         self.symbols.get(..self.length).unwrap_or(&self.symbols)
     }

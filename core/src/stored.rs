@@ -34,7 +34,7 @@ impl Dtype {
     }
 }
 
-/// The place of a half byte in a tensor.
+/// Place of a half byte in a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Nibble {
     /// Index of the byte that has the half, counted from the start of the tensor.

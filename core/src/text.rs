@@ -35,7 +35,7 @@ impl<const L: usize> Text<L> {
     }
 }
 
-/// The characters of texts, each once, in the order of their symbols.
+/// Alphabet: the characters that texts may have, each once. Symbol s is character number s, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Alphabet<'a> {
     characters: &'a str,
@@ -64,7 +64,7 @@ pub enum AlphabetError {
 }
 
 impl<'a> Alphabet<'a> {
-    /// Creates the alphabet of `characters`.
+    /// Creates the alphabet of `characters`; character number s, from 0, is that of symbol s.
     ///
     /// # Errors
     /// [`AlphabetError`] if `characters` is empty, has more than 255 characters, or repeats one.
