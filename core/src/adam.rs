@@ -85,7 +85,7 @@ impl Adam {
 }
 
 impl<R: Real> AdamStep<R> {
-    /// Takes a step of Adam: updates `weights`, the mean gradient `m` and the mean squared gradient `v` from
+    /// Takes a step of Adam, in place: updates `weights`, the mean gradient `m` and the mean squared gradient `v` by
     /// `gradient`.
     ///
     /// All four have one length. `sqrt` is the correctly rounded square root, whose bits IEEE 754 fixes. The caller may

@@ -39,9 +39,9 @@ pub struct Temperature {
 }
 
 impl Temperature {
-    /// T = 0: takes the likeliest symbol, the first of equals.
+    /// Temperature 0: takes the likeliest symbol, the first of equals.
     pub const GREEDY: Self = Self { factor: None };
-    /// T = 1.
+    /// Temperature 1: draws from the model's own distribution.
     pub const ONE: Self = Self::from_milli(1000);
 
     /// Creates a temperature from thousandths, for constants in firmware: `from_milli(800)` is 0.8, and `from_milli(0)`

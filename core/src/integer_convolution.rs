@@ -223,7 +223,7 @@ fn block_of<P: Precision, const D: usize>(
     number: usize,
     rows: usize,
 ) -> (Option<&[u8; D]>, usize) {
-    match table.as_chunks().0.get(number >> P::ROWS) {
+    match table.as_chunks().0.get(number >> P::ROW_SHIFT) {
         None if number < rows => (table.last_chunk(), 1),
         block => (block, number),
     }

@@ -50,7 +50,7 @@ pub struct IntegerResidualView<'a, P, const L: usize, const V: usize, const H: u
 /// Working memory of an [`IntegerResidual`]: a text of `L` positions, and the sums and values of `H` units in each
 /// layer.
 ///
-/// Takes 6 bytes for each of the `H`, 4 for each position, a length, and 32 bytes.
+/// Takes 6·`H` + 4·`L` + 33 bytes, rounded up to a multiple of 4.
 #[derive(Clone, Debug)]
 pub struct IntegerResidualMemory<const L: usize, const H: usize> {
     input: InputSums<L, H>,

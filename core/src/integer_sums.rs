@@ -18,7 +18,7 @@ pub(crate) fn sum_rows<P: Precision, const N: usize>(
     active: impl Iterator<Item = (usize, u32)> + Clone,
     sums: &mut [i32; N],
 ) -> i32 {
-    let rows = active.filter_map(|(row, value)| Some((blocks.get(row >> P::ROWS)?, row, value)));
+    let rows = active.filter_map(|(row, value)| Some((blocks.get(row >> P::ROW_SHIFT)?, row, value)));
     *sums = [0; N];
     let values =
         if MULTIPLIER { add_products::<P, N>(rows, sums) } else { add_bit_by_bit::<P, N>(rows, sums) };

@@ -63,11 +63,12 @@ impl<W: Stored<f32>, const L: usize, const V: usize, const H: usize> MlpView<'_,
 /// Computes the sums of the first hidden layer, `hidden`, for each example of `batch`: adds a table row for each shown
 /// symbol.
 ///
-/// `tables` has pairs of a position and its table, positions ascending, also over several calls. The table's row of the
-/// symbol shown there is added. A masked position, and a position past the text's end, adds nothing. With `lengths`,
-/// the sums of a text of n symbols start from row n − 1 of `lengths`; without, from the content of `hidden`.
+/// `tables` has pairs of a position and its table, whose row number s is added if symbol s is shown there. A masked
+/// position, and one past the text's end, adds nothing. Positions ascend, also over several calls.
 ///
-/// With E examples, V symbols and H hidden units, `hidden` is `[E][H]`, `lengths` `[L][H]`, and a table `[V][H]`.
+/// With `lengths`, the sums of a text of n symbols start from row n − 1 of `lengths`; without, from the content of
+/// `hidden`. With E examples, V symbols and H hidden units, `hidden` is `[E][H]`, `lengths` `[L][H]`, and a table
+/// `[V][H]`.
 pub fn look_up<'a, R: Real + 'a, K: Kernels<R>, const L: usize>(
     kernels: K,
     lengths: Option<&[R]>,

@@ -190,11 +190,11 @@ impl<'a, const L: usize> Pack<'a, L> {
         }
     }
 
-    /// Writes the features of every position of the pack's texts to `x`, `[D][W]`, by
-    /// [`embed`](crate::embedding::embed).
+    /// Writes the features of every position of the pack's texts to `x`, by [`embed`](crate::embedding::embed): the sum
+    /// of a row for its symbol, one for its place, and one for its place from the end.
     ///
-    /// `x` has D features and W = [`width`](Self::width) columns. A masked position has the features of its place
-    /// alone. Columns past the texts become 0.
+    /// `x` is `[D][W]`: D features, W = [`width`](Self::width) columns. A masked position has no row for its symbol.
+    /// Columns past the texts become 0.
     pub fn embed<R: Real, K: Kernels<R>>(&self, kernels: K, tables: Embedding<R>, x: &mut [R]) {
         x.fill(R::ZERO);
         for (first, example) in self.placed() {

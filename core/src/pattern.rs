@@ -18,7 +18,7 @@ use crate::text::Alphabet;
 
 /// The largest number of placements of a pattern that a program should try.
 ///
-/// A placement is a number of letters for each star; [`placements`] counts the ways.
+/// A placement gives each star of the pattern a number of letters; [`placements`] counts the ways.
 pub const MOST_PLACEMENTS: usize = 4096;
 
 /// Reason why no text can match a pattern.

@@ -35,11 +35,11 @@ pub trait Precision: Copy {
     /// of two lanes of a word.
     fn largest_value(units: usize) -> u8;
 
-    /// log₂ of the number of rows in a block: 0 for 8-bit weights, one row, and 1 for 4-bit weights, two rows.
+    /// Shift from the number of a row to that of its block: row r of a table is in block r ≫ `ROW_SHIFT`.
     ///
-    /// A block is the `N` bytes in which one row, or two, of `N` weights are stored. Row r of a table is in block
-    /// r ≫ `ROWS`.
-    const ROWS: u32;
+    /// A block is `N` bytes: one row of `N` 8-bit weights, a shift of 0, or two rows of `N` 4-bit weights, a shift of
+    /// 1.
+    const ROW_SHIFT: u32;
 
     /// Adds the `N` weights of a row to `sums`, or subtracts them if `take_away`.
     ///
@@ -107,7 +107,7 @@ pub struct Int8;
 impl Precision for Int8 {
     const DTYPE: Dtype = Dtype::Int8;
     const FINEST: u8 = 7;
-    const ROWS: u32 = 0;
+    const ROW_SHIFT: u32 = 0;
 
     fn largest_value(units: usize) -> u8 {
         largest_of(units, 128, 24)
@@ -230,7 +230,7 @@ impl Int4 {
 impl Precision for Int4 {
     const DTYPE: Dtype = Dtype::Int4;
     const FINEST: u8 = 3;
-    const ROWS: u32 = 1;
+    const ROW_SHIFT: u32 = 1;
 
     fn largest_value(units: usize) -> u8 {
         largest_of(units, 15, 16)

@@ -26,11 +26,14 @@ use crate::tensor::first_rows;
 
 /// Most positions of a network that shares weights over positions. A network with more does not compile.
 pub(crate) const MOST_POSITIONS: usize = 64;
-/// Positions that a product computes side by side, and features in a transposed block ([`transpose_blocks`]): 16 `f32`
-/// fill two registers of AVX2.
+/// Number of positions that a product computes side by side, and of features in a transposed block
+/// ([`transpose_blocks`]).
+///
+/// 16 `f32` fill two registers of AVX2.
 pub const TILE: usize = 16;
-/// Features in a small transposed block ([`transpose_blocks`]), for features that fill no block of 16: 4 `f32` fill a
-/// register of SSE2.
+/// Number of features in a small transposed block ([`transpose_blocks`]), for features that fill no block of 16.
+///
+/// 4 `f32` fill a register of SSE2.
 pub const FEW: usize = 4;
 /// Positions computed without a bounds check between them.
 const RUN: usize = 8;

@@ -179,8 +179,8 @@ impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
         reveal
     }
 
-    /// Unmasks the whole text, which [`symbols`](Self::symbols) then returns, in `steps` steps that reveal about
-    /// equally many positions.
+    /// Unmasks the whole text in `steps` steps, which reveal about equally many positions. Then
+    /// [`symbols`](Self::symbols) has no mask.
     ///
     /// With more steps than masked positions, some steps reveal nothing and evaluate nothing. 0 `steps` count as 1.
     pub fn run<D: Denoiser<L, V> + ?Sized>(&mut self, denoiser: &mut D, steps: usize) {

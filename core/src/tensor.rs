@@ -30,7 +30,7 @@ pub struct Tensor {
     /// Number of equal, contiguous parts of the tensor, whose gradients can be computed separately, for example by
     /// threads.
     pub parts: usize,
-    /// Initial value in training.
+    /// Initial values of the numbers, before training.
     pub start: Start,
 }
 
