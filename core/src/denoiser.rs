@@ -72,7 +72,7 @@ pub trait Denoiser<const L: usize, const V: usize> {
     /// [`scores`](Self::scores).
     fn evaluate(&mut self);
 
-    /// Writes to `out` a score for each of the `V` symbols, as the answer at `position`.
+    /// Writes to `out` how likely each of the `V` symbols is at `position`, as a [`Score`].
     ///
     /// The scores belong to the text at the last [`evaluate`](Self::evaluate). There `position` must have been masked;
     /// scores of other positions mean nothing.
@@ -127,12 +127,12 @@ impl<const L: usize> Example<L> {
         self.weight(position) != 0.0
     }
 
-    /// Weight of the price of hidden values in this example's loss, for training for integers: a hidden value y adds
-    /// weight·[`price`](crate::steps::Steps::price)·y.
+    /// Weight in the loss of the [price](crate::steps::Steps::price) of hidden values, in training for integers:
+    /// m·2·k/(n + 1).
     ///
-    /// The weight is m·2·k/(n + 1). The text has n positions, m is the mean of their loss weights, and k of them have a
-    /// weight other than 0. Each of these k reads the hidden values, so the price is in proportion to k. 2·k/(n + 1)
-    /// averages 1 over k = 1 … n.
+    /// The text has n positions. m is the mean of their loss weights, and k the number of those that are not 0. Each of
+    /// these k positions reads the hidden values, so the price is in proportion to k. 2·k/(n + 1) averages 1 over
+    /// k = 1 … n.
     pub fn hidden_weight<R: Real>(&self) -> R {
         let real = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
         let sum = self.read_weights().iter().fold(R::ZERO, |sum, weight| sum + R::of(f64::from(*weight)));
