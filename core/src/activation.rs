@@ -36,6 +36,8 @@ impl Activation {
     /// largest value, and writes 0 elsewhere.
     ///
     /// `weights` has one number for all of y, or one for each column of y, a map `[D][W]` of D features and W columns.
+    /// Element i of y takes weight i mod W. With [`Stepped`](Self::Stepped), an empty `weights` panics. If `y` and
+    /// `d_y` differ in length, elements without a partner stay as they are.
     #[inline(always)]
     pub fn backward<R: Real>(self, y: &[R], d_y: &mut [R], weights: &[R]) {
         match (self, weights) {
@@ -68,7 +70,8 @@ pub fn relu_forward<R: Real>(x: &mut [R]) {
 
 /// Turns ∂loss/∂y into ∂loss/∂x, in place: d_x_i = d_y_i where y_i > 0, else 0.
 ///
-/// Forward was `y_i = max(x_i, 0)`, so y_i > 0 exactly where x_i > 0.
+/// Forward was `y_i = max(x_i, 0)`, so y_i > 0 exactly where x_i > 0. If lengths differ, elements without a partner
+/// stay as they are.
 #[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
 #[inline(always)]
 pub fn relu_backward<R: Real>(y: &[R], d_y: &mut [R]) {

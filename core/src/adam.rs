@@ -88,8 +88,11 @@ impl<R: Real> AdamStep<R> {
     /// Takes a step of Adam, in place: updates `weights`, the mean gradient `m` and the mean squared gradient `v` by
     /// `gradient`.
     ///
-    /// All four have one length. `sqrt` is the correctly rounded square root, whose bits IEEE 754 fixes. The caller may
-    /// pass one that the compiler can vectorise.
+    /// The step includes weight decay, and undoes the bias of `m` and `v` at the start. All four slices have the length
+    /// of `weights`: a shorter one panics, the rest of a longer one is ignored.
+    ///
+    /// `sqrt` is the correctly rounded square root, whose bits IEEE 754 fixes. The caller may pass one that the
+    /// compiler can vectorise.
     #[expect(clippy::indexing_slicing, reason = "a training kernel; all four have one length")]
     #[inline(always)]
     pub fn update(&self, weights: &mut [R], gradient: &[R], m: &mut [R], v: &mut [R], sqrt: impl Fn(R) -> R) {
@@ -120,7 +123,8 @@ pub fn average_rate<R: Real>(step: u32, decay: f64) -> R {
     R::of(1.0 - if kept < decay { kept } else { decay })
 }
 
-/// Moves the running average a of the weights towards the `weights` w: a += `rate`·(w − a) for each element.
+/// Moves the running average a of the weights towards the `weights` w: a += `rate`·(w − a) for each element. If lengths
+/// differ, elements without a partner stay as they are.
 #[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
 #[inline(always)]
 pub fn average_update<R: Real>(average: &mut [R], weights: &[R], rate: R) {
@@ -133,8 +137,9 @@ pub fn average_update<R: Real>(average: &mut [R], weights: &[R], rate: R) {
 
 /// The learning rate of step `step` of `steps`, counted from 0.
 ///
-/// Rises linearly to `peak` over `warm_up` steps, then falls linearly to `floor`·`peak` at the last step. A run of at most
-/// `warm_up` steps ends before the decay.
+/// Step s of the first `warm_up` has the rate `peak`·(s + 1)/`warm_up`. From `peak` at step `warm_up`, the rate then
+/// falls linearly to `floor`·`peak` at the last step, and stays there. A run of at most `warm_up` + 1 steps ends before
+/// it falls.
 pub fn learning_rate(step: u32, steps: u32, peak: f64, warm_up: u32, floor: f64) -> f64 {
     if step < warm_up {
         return peak * (f64::from(step) + 1.0) / f64::from(warm_up);

@@ -65,7 +65,7 @@ impl Temperature {
     }
 }
 
-/// A set of symbols.
+/// A set of symbols, numbers in 0 … 255.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SymbolSet {
     bits: [u32; 8],
@@ -75,7 +75,7 @@ impl SymbolSet {
     /// The empty set.
     pub const EMPTY: Self = Self { bits: [0; 8] };
 
-    /// The set of the symbols 0 … `symbols` − 1.
+    /// The set of the symbols 0 … `symbols` − 1: all 256 if `symbols` is 256 or more.
     pub const fn first(symbols: usize) -> Self {
         let (mut set, mut next) = (Self::EMPTY, Some(0_u8));
         while let Some(symbol) = next
@@ -87,12 +87,12 @@ impl SymbolSet {
         set
     }
 
-    /// The set of one symbol.
+    /// The set of one symbol, any of 0 … 255.
     pub const fn only(symbol: u8) -> Self {
         Self::EMPTY.with(symbol)
     }
 
-    /// Returns the set with `symbol` added.
+    /// Returns the set with `symbol`, any of 0 … 255, added.
     pub const fn with(mut self, symbol: u8) -> Self {
         self.insert(symbol);
         self
@@ -117,7 +117,7 @@ impl SymbolSet {
         self.bits[(symbol >> 5) as usize] >> (symbol & 31) & 1 == 1
     }
 
-    /// The symbols of the set below `limit`, in ascending order.
+    /// The symbols of the set below `limit`, in ascending order. A `limit` of 256 or more leaves none out.
     pub fn iter_below(&self, limit: usize) -> impl Iterator<Item = u8> {
         numbered(core::iter::repeat_n((), limit.min(256)))
             .map(|(symbol, ())| symbol)
@@ -139,8 +139,9 @@ impl<const V: usize> Weights<V> {
     /// [`categorical`](self).
     ///
     /// s_v is the score of v in nats, s_max the largest of an allowed symbol, and T the `temperature`. So the likeliest
-    /// symbol weighs 2²³. Symbols not allowed weigh 0. Temperature 0 has the weights of temperature 1, but
-    /// [`draw`](Self::draw) then takes the likeliest symbol.
+    /// symbol weighs 2²³. Symbols not allowed weigh 0: all, if no symbol below V is allowed. Allowed symbols of V or
+    /// more are ignored. Temperature 0 has the weights of temperature 1, but [`draw`](Self::draw) then takes the
+    /// likeliest symbol.
     pub fn new(scores: &[Score; V], allowed: &SymbolSet, temperature: Temperature) -> Self {
         let mut weights = Self::EMPTY;
         weights.fill(allowed, temperature, |out| *out = *scores);
@@ -294,9 +295,11 @@ fn halves(word: u32) -> [u32; 2] {
 }
 
 /// 2²³·2^(−x) for x in units of 1/65536: interpolates a table at the fraction of x, and shifts by its integer part.
+/// From x = 24 on, the result is 0.
 ///
-/// The chord between two of the 65 entries lies above the curve by at most (ln 2/64)²/8 = 1.5·10⁻⁵ of the value. With the
-/// rounding of the entries, the relative error before the shift is at most 1.6·10⁻⁵. The shift takes off less than 1.
+/// The chord between two of the 65 entries lies above the curve by at most (ln 2/64)²/8 = 1.5·10⁻⁵ of the value. With
+/// the rounding of the entries, the relative error before the shift is at most 1.6·10⁻⁵. The shift takes off less than
+/// 1.
 pub fn power_of_two(x: u32) -> u32 {
     // Results below 1 come first: most symbols of a certain model are this far from the likeliest.
     if x >= FAR {

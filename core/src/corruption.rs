@@ -15,7 +15,8 @@ use crate::text::Text;
 /// Masks exactly `count` positions of `clean`, drawn uniformly from all sets of that size, or all if `count` exceeds
 /// their number. Returns the symbol of each position, `None` if masked.
 ///
-/// Positions past the text's end are masked too. The draw is uniform to the accuracy of [`below`].
+/// Positions past the text's end are masked too. The draw is uniform to the accuracy of [`below`]. A `count` of 0 masks
+/// nothing in the text.
 ///
 /// Walks the n positions and masks each with probability (left to mask)/(left to visit), by `stream.draw(position, 0)`.
 /// On the way to one set of k, the numerators are k … 1 at masked positions and n − k … 1 at shown ones. The
@@ -40,7 +41,7 @@ pub fn mask_count<const L: usize>(clean: &Text<L>, count: u32, stream: Stream) -
 
 impl<const L: usize> Example<L> {
     /// Creates a training example from `clean`: masks `count` positions, drawn by `stream`, and gives each the loss
-    /// weight `weight`.
+    /// weight `weight`. All are masked if `count` exceeds their number, none if it is 0.
     ///
     /// With `count` and `weight` from [`MaskCounts`], the expected loss is the bound on −ln p(clean | its length), in
     /// nats.
@@ -53,13 +54,16 @@ impl<const L: usize> Example<L> {
         Self { clean: *clean, noisy, weights, dropout: None }
     }
 
-    /// Creates the training example of row `row`, from 0, in a batch: `clean` with k positions masked, drawn by
-    /// `stream`.
+    /// Creates the training example of row `row`, from 0, in a batch: `clean` with k positions masked. `stream` draws
+    /// which ones; each row needs its own.
     ///
-    /// [`MaskCounts::count`] of `counts` gives k for the text's length; `words` are the batch's two random words, equal
-    /// for all its rows. [`MaskCounts::weight`], divided by the number of rows, is the loss weight of each masked
-    /// position. The sum of a batch's losses is then, in expectation, the mean over its texts of the bound on −ln
-    /// p(clean | its length).
+    /// k is [`MaskCounts::count`] of `counts` for the text's length. `words` are two random words, drawn once for a
+    /// batch: they shift the k of all rows together, and `row` spreads these k evenly. Rows from `counts.rows()` on
+    /// repeat the spread.
+    ///
+    /// Each masked position has its final weight in the loss: [`MaskCounts::weight`], already divided by
+    /// `counts.rows()`. The sum of a batch's losses is then, in expectation, the mean over its texts of the bound on
+    /// −ln p(clean | its length).
     pub fn bound_row(
         clean: &Text<L>,
         counts: &MaskCounts<L>,

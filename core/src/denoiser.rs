@@ -60,12 +60,14 @@ pub const NAT: Score = 1 << 16;
 /// }
 /// ```
 pub trait Denoiser<const L: usize, const V: usize> {
-    /// Starts a text of `length` positions, 1 … `L`, all masked.
+    /// Starts a text of `length` positions, 1 … `L`, all masked. Networks of this crate take a larger length as `L`,
+    /// and 0 as a text without positions.
     fn start(&mut self, length: usize);
 
     /// Sets `position` of the text to `symbol`, which is below `V`, or masks it with `None`.
     ///
-    /// A position at or past the length of the text is ignored.
+    /// A position at or past the length of the text is ignored. Networks of this crate read a symbol of `V` or more as
+    /// masked.
     fn set(&mut self, position: usize, symbol: Option<u8>);
 
     /// Evaluates the network once for the present text. Call after [`set`](Self::set) and before
@@ -131,8 +133,8 @@ impl<const L: usize> Example<L> {
     /// m·2·k/(n + 1).
     ///
     /// The text has n positions. m is the mean of their loss weights, and k the number of those that are not 0. Each of
-    /// these k positions reads the hidden values, so the price is in proportion to k. 2·k/(n + 1) averages 1 over
-    /// k = 1 … n.
+    /// these k positions reads the hidden values, so the price is in proportion to k. 2·k/(n + 1) averages 1 over k = 1
+    /// … n. An empty text has the weight 0.
     pub fn hidden_weight<R: Real>(&self) -> R {
         let real = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
         let sum = self.read_weights().iter().fold(R::ZERO, |sum, weight| sum + R::of(f64::from(*weight)));
@@ -156,17 +158,17 @@ impl<const L: usize> Example<L> {
 /// The answers are those of the examples of a shard, a part of a batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Answers<'a> {
-    /// Size of the alphabet. Symbols from this number on are outside and get probability 0.
+    /// Size of the alphabet, at most V. Symbols from this number on are outside and get probability 0.
     pub symbols: usize,
-    /// A teacher's distribution t over the symbols at each position of each example: `[E][L][V]` for E examples.
+    /// A teacher's distribution t over the V symbols at each position of each example: `[E][L][V]` for E examples.
     ///
-    /// Empty if the clean symbols are the answers. Positions of weight 0 are not read. [`softmax`](crate::softmax) has
-    /// the loss.
+    /// Empty if the clean symbols are the answers. Another length may give wrong losses. Positions of weight 0 are not
+    /// read. [`softmax`](crate::softmax) has the loss.
     pub soft: &'a [f32],
 }
 
 impl<'a> Answers<'a> {
-    /// Answers that are the clean symbols of the examples, in an alphabet of `symbols` symbols.
+    /// Answers that are the clean symbols of the examples, in an alphabet of `symbols` ≤ V symbols.
     pub const fn hard(symbols: usize) -> Self {
         Self { symbols, soft: &[] }
     }
@@ -259,7 +261,9 @@ pub trait Model<const L: usize, const V: usize>: Sized {
     /// Uniform numbers in ±a have variance a²/3. With a² = 3/fan-in, a sum of fan-in terms has the variance of its
     /// inputs. Source: Y. LeCun et al., "Efficient BackProp", 1998, section 4.6.
     ///
-    /// Element i of tensor number t comes from `stream.child(t, 0).draw(i, 0)`.
+    /// Element i of tensor number t is a times [`symmetric`] of the first word of `stream.child(t, 0).draw(i, 0)`, a
+    /// number in −1 … 1. `parameters` has [`PARAMETERS`](Self::PARAMETERS) numbers; a tensor that does not fit, and all
+    /// after it, are left as they are.
     fn initialise(mut parameters: &mut [f32], stream: Stream) {
         for (number, tensor) in (0..).zip(Self::TENSORS) {
             let Some(numbers) = parameters.split_off_mut(..tensor.len()) else { return };
@@ -290,11 +294,14 @@ pub trait Model<const L: usize, const V: usize>: Sized {
     /// Runs each example of a shard forward, and backward through its activations. [`gradient`](Self::gradient) then
     /// computes the gradients of the parameters, from the `records` left here.
     ///
-    /// `records` has [`RECORD`](Self::RECORD) numbers for each example, in a layout private to the network. All are
-    /// overwritten. Hidden layers use `activation`, unless the network has an activation of its own.
+    /// `records` has [`RECORD`](Self::RECORD) numbers for each example, in a layout private to the network, and
+    /// `losses` has one. Both are overwritten. With shorter slices results are missing or wrong, and longer ones have a
+    /// rest without meaning; no error says so. Hidden layers use `activation`, unless the network has an activation of
+    /// its own.
     ///
-    /// `losses` receives the loss of each example, in nats: Σ_l weight_l · −Σ_v t_lv·ln p_l(v | noisy), with t the
-    /// `answers`. For clean symbols this is Σ_l weight_l · −ln p(clean_l | noisy).
+    /// `answers` holds the size of the alphabet, and perhaps a teacher's distributions t, `[E][L][V]` for E examples.
+    /// Without a teacher, the clean symbols are the answers: t_lv = 1 for v = clean_l, else 0. The loss of an example,
+    /// in nats, is Σ_l weight_l · −Σ_v t_lv·ln p_l(v | noisy).
     fn forward_backward<R: Real, K: Kernels<R>>(
         kernels: K,
         activation: Activation,
@@ -305,11 +312,11 @@ pub trait Model<const L: usize, const V: usize>: Sized {
         losses: &mut [R],
     );
 
-    /// Adds to `out` a shard's contribution to the gradient of the batch's summed losses, for part `part` of tensor
-    /// number `tensor`, both counted from 0.
+    /// Adds to `out` a shard's contribution to the gradient of the batch's summed losses. The gradient is that of part
+    /// `part` of tensor number `tensor` in [`TENSORS`](Self::TENSORS), both counted from 0.
     ///
-    /// `records` is the output of [`forward_backward`](Self::forward_backward) for the shard. `out` has
-    /// [`Tensor::part_len`] numbers.
+    /// `shard` and `records` are those of [`forward_backward`](Self::forward_backward), with `records` as it left them.
+    /// `out` has [`Tensor::part_len`] numbers. Other numbers or lengths make `out` meaningless.
     fn gradient<R: Real, K: Kernels<R>>(
         kernels: K,
         tensor: usize,
@@ -322,8 +329,10 @@ pub trait Model<const L: usize, const V: usize>: Sized {
     /// Evaluates the network for the text of `work`, and leaves the results in its memory for [`scores`](Self::scores).
     fn evaluate<W: Stored<f32>, K: Kernels<f32>>(work: &mut AtWork<Self, W, K, L, V>);
 
-    /// Writes the score of each symbol at a masked `position`, from the memory that [`evaluate`](Self::evaluate)
-    /// filled.
+    /// Writes the [`Score`] of each symbol at a masked `position`: ln p plus a constant, in units of 1/65536 nat.
+    ///
+    /// Reads the memory that [`evaluate`](Self::evaluate) filled. At a shown position, or past the end of the text,
+    /// `out` means nothing.
     fn scores<W: Stored<f32>, K: Kernels<f32>>(
         work: &AtWork<Self, W, K, L, V>,
         position: usize,
@@ -426,7 +435,7 @@ pub(crate) fn in_rows<const L: usize>(
     in_groups(batch, 0, |row, example| (row, kept(example)), each);
 }
 
-/// Converts logits in nats to scores: to the nearest 1/65536 nat, saturating at ±32768 nats.
+/// Converts logits in nats to scores: to the nearest 1/65536 nat, saturating at ±32768 nats. NaN gives 0.
 #[inline(always)]
 pub fn to_scores<const V: usize>(logits: &[f32; V], scores: &mut [Score; V]) {
     for (score, logit) in scores.iter_mut().zip(logits) {

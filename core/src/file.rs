@@ -83,7 +83,11 @@ pub enum FileError {
     Scale,
 }
 
-/// A model file in place, checked and sound.
+/// A model file, checked: borrows the bytes that [`parse`](Self::parse) was given, and copies no weights.
+///
+/// Guaranteed are the checksum, a well-formed header and tensor table that fit the file's length, and an alphabet
+/// without repeats. Floats are finite, and exponents of scales at most 16. [`parameters`](Self::parameters) and
+/// [`integers`](Self::integers) check whether the network is the expected one.
 #[derive(Clone, Copy, Debug)]
 pub struct ModelFile<'a> {
     shape: Shape,
@@ -243,8 +247,8 @@ fn header_bytes(alphabet: usize, lengths: usize, tensors: usize) -> usize {
     FIXED.saturating_add(alphabet).saturating_add(tables)
 }
 
-/// The length in bytes of a model file with this alphabet, this table of text lengths, and `tensors` tensors of
-/// `payload` bytes together.
+/// The length in bytes of a model file with this alphabet and `tensors` tensors of `payload` bytes together. `lengths`
+/// holds how many training texts have each length 1 … L.
 pub fn file_len(alphabet: Alphabet, lengths: Lengths, tensors: usize, payload: usize) -> usize {
     let header = header_bytes(alphabet.characters().len(), lengths.counts().len(), tensors);
     header.saturating_add(payload).saturating_add(CHECKSUM)
@@ -252,7 +256,11 @@ pub fn file_len(alphabet: Alphabet, lengths: Lengths, tensors: usize, payload: u
 
 /// Writes a model file of the f32 `parameters` to `sink`, piece by piece.
 ///
-/// `shape` is the network's. `parameters` has the numbers of the `tensors` one after the other.
+/// `shape` is the network's, and `lengths` holds how many training texts have each length 1 … L. `parameters` has the
+/// numbers of the `tensors` one after the other; further numbers are ignored.
+///
+/// Nothing is checked: with too few numbers, one that is not finite, or `tensors` that do not fit `shape`, a file is
+/// written that reading refuses.
 ///
 /// # Errors
 /// The first error of `sink`, after which nothing is written.

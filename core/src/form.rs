@@ -7,7 +7,9 @@ use crate::categorical::SymbolSet;
 pub struct Form<const L: usize> {
     /// The number n of letters of the text, given and open ones.
     pub length: usize,
-    /// The symbol given at each position, or `None` where the model chooses one.
+    /// The symbol given at each position, from 0, or `None` where the model chooses one. Entries from number `length`
+    /// on are ignored in drawing. [`Sampler::new`](crate::sampler::Sampler::new) refuses a symbol that the network
+    /// lacks.
     pub given: [Option<u8>; L],
 }
 

@@ -38,11 +38,11 @@ pub trait Real:
     fn to_f64(self) -> f64;
     /// e^`self`. The `f32` result is that of [`exp`]: 0 below −86, ∞ above 88.72283.
     fn exp(self) -> Self;
-    /// The natural logarithm of `self`.
+    /// The natural logarithm of `self`, by `libm`: −∞ for 0, NaN below 0 and for NaN, ∞ for ∞.
     fn ln(self) -> Self;
-    /// The square root of `self`, correctly rounded.
+    /// The square root of `self`, correctly rounded; NaN below 0.
     fn sqrt(self) -> Self;
-    /// Rounds `self` towards 0 to a whole number; |`self`| must be below 2³¹.
+    /// Rounds `self` towards 0 to a whole number, limited to −2³¹ … 2³¹ − 1. NaN gives 0.
     fn truncate(self) -> Self;
 }
 
@@ -189,8 +189,9 @@ pub fn cos(x: f32) -> f32 {
     libm::cosf(x)
 }
 
-/// log₂ x in `f64`. Its only use is to compare drawn texts with held-out ones:
-/// [`divergence`](crate::bound::divergence).
+/// log₂ x in `f64`: −∞ for 0, NaN below 0.
+///
+/// Its only use is to compare drawn texts with held-out ones: [`divergence`](crate::bound::divergence).
 pub fn log2(x: f64) -> f64 {
     libm::log2(x)
 }

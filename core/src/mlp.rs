@@ -22,7 +22,8 @@ use crate::math::{Real, Stored};
 use crate::softmax::{Answer, Target};
 use crate::tensor::{Flat, Start, Tensor, block, cube, matrix};
 
-/// Two-layer perceptron over `L` positions and `V` symbols, with `H` hidden units.
+/// Two-layer perceptron over `L` positions and `V` symbols, with `H` hidden units. `H` may be any number; an `L` above
+/// 256 does not compile.
 #[derive(Clone, Copy, Debug)]
 pub struct Mlp<const L: usize, const V: usize, const H: usize>;
 
@@ -64,11 +65,14 @@ impl<W: Stored<f32>, const L: usize, const V: usize, const H: usize> MlpView<'_,
 /// symbol.
 ///
 /// `tables` has pairs of a position and its table, whose row number s is added if symbol s is shown there. A masked
-/// position, and one past the text's end, adds nothing. Positions ascend, also over several calls.
+/// position, one past the text's end, and a symbol past the table's end add nothing.
 ///
-/// With `lengths`, the sums of a text of n symbols start from row n − 1 of `lengths`; without, from the content of
-/// `hidden`. With E examples, V symbols and H hidden units, `hidden` is `[E][H]`, `lengths` `[L][H]`, and a table
-/// `[V][H]`.
+/// The caller sees to it that positions ascend, also over several calls: the first one past the text's end ends its
+/// sum.
+///
+/// With `lengths`, the sums of a text of n symbols start from row n − 1 of `lengths`, for n = 0 from row 0. Without, or
+/// if the row is missing, they start from the content of `hidden`. With E examples, V symbols and H hidden units,
+/// `hidden` is `[E][H]`, `lengths` `[L][H]`, and a table `[V][H]`. H is the length of `hidden` divided by E.
 pub fn look_up<'a, R: Real + 'a, K: Kernels<R>, const L: usize>(
     kernels: K,
     lengths: Option<&[R]>,
@@ -108,10 +112,12 @@ pub(crate) fn look_up_text<'a, R: Real, W: Stored<R> + 'a, K: Kernels<R>, const 
     kernels.lookup_forward(&rows, hidden);
 }
 
-/// Turns the sums of a hidden layer into its hidden values, in place: the activation, then each example's dropout.
+/// Turns the sums of a hidden layer into its hidden values, in place: the activation, then each example's dropout, if
+/// it has one.
 ///
-/// `hidden` is `[E][H]`: E examples of `batch`, H hidden units. `layer` is the layer's number from 0, which dropout's
-/// random draws depend on.
+/// `hidden` is `[E][H]`: E examples of `batch`, and H hidden units, the length of `hidden` divided by E. Numbers past
+/// E·H, all without a batch, get the activation alone. `layer` is the layer's number from 0, which dropout's random
+/// draws depend on.
 pub fn activate<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     activation: Activation,
@@ -128,10 +134,14 @@ pub fn activate<R: Real, K: Kernels<R>, const L: usize>(
     }
 }
 
-/// Turns the gradient of hidden values into the gradient of the layer's sums, in place, for each example of `batch`.
+/// Turns the gradient of hidden values into the gradient of the layer's sums, in place, for each example of `batch`:
+/// back through its dropout and the activation.
 ///
-/// `hidden` is the output of [`activate`], and `d_hidden` its gradient; both are `[E][H]`: E examples, H hidden units.
-/// [`Activation::Stepped`] adds the gradient of its [price](crate::steps::Steps::price).
+/// `hidden` is the output of [`activate`], and `d_hidden` its gradient; both are `[E][H]`: E examples, and H hidden
+/// units, the length of `hidden` divided by E. Rows that either lacks stay as they are.
+///
+/// [`Activation::Stepped`] adds the gradient of its [price](crate::steps::Steps::price), times the
+/// [`hidden_weight`](Example::hidden_weight) of the example.
 pub fn activate_backward<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     activation: Activation,
@@ -150,11 +160,17 @@ pub fn activate_backward<R: Real, K: Kernels<R>, const L: usize>(
 }
 
 /// Computes the logits z = c_l + U_l·h at the position l = `position`, with loss and gradient, for each example scored
-/// there.
+/// there. Without such an example, or with l ≥ L, nothing changes.
 ///
-/// The pair of slices is U_l, `[V][H]`, and c_l, `[V]`: V symbols, H hidden units. With E examples in `batch`,
-/// h = `hidden` is `[E][H]`. `d_logits`, `[E][V]`, receives ∂loss/∂z. The loss by `answers`, in nats, is added to
-/// `losses`, `[E]`. Rows and losses of other examples stay as they are.
+/// The pair of slices is U_l, `[V][H]`, and c_l, `[V]`: V symbols, H hidden units. With E examples in `batch`, h =
+/// `hidden` is `[E][H]`. `answers` holds the size of the alphabet, and perhaps a teacher's distributions, `[E][L][V]`;
+/// without, the clean symbols are the answers.
+///
+/// `d_logits`, `[E][V]`, receives ∂loss/∂z. The loss in nats is added to `losses`, `[E]`. Both are multiplied by the
+/// position's weight in the example. Rows and losses of other examples stay as they are.
+///
+/// An alphabet of more than V symbols panics, and a clean symbol of V or more. Other lengths give wrong or missing
+/// results.
 #[expect(clippy::too_many_arguments, reason = "what computes, a layer, what it reads, what it writes")]
 pub fn output_forward<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
@@ -184,9 +200,10 @@ pub fn output_forward<R: Real, K: Kernels<R>, const L: usize>(
 /// Adds the gradient of the hidden layer from the logits at the position l = `position`: d_h += U_lᵀ·d_z, for each
 /// example scored there.
 ///
-/// With V symbols, H hidden units and E examples in `batch`, `weight` is U_l, `[V][H]`, `d_logits` `[E][V]`, and
-/// `d_hidden`, added to, `[E][H]`. `d_logits` holds the gradients d_z that [`output_forward`] leaves in place of the
-/// logits. Rows of examples not scored there are not read.
+/// H is the length of `d_hidden` divided by E, the examples in `batch`, and V follows from `weight`. `weight` is U_l,
+/// `[V][H]`, `d_logits` `[E][V]`, and `d_hidden`, added to, `[E][H]`. `d_logits` holds the gradients d_z that
+/// [`output_forward`] leaves in place of the logits. Rows of examples not scored there are not read. Without a scored
+/// example, or with l ≥ L, nothing changes. Other lengths give wrong or missing results, but no panic.
 pub fn output_backward<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     position: usize,
@@ -206,7 +223,8 @@ pub fn output_backward<R: Real, K: Kernels<R>, const L: usize>(
 ///
 /// With V symbols, H hidden units and E examples in `batch`, `hidden`, h, is `[E][H]`, `d_logits` `[E][V]`, and
 /// `d_weight`, added to, `[V][H]`. `d_logits` holds the gradients d_z that [`output_forward`] leaves in place of the
-/// logits. Rows of examples not scored there are not read.
+/// logits. Rows of examples not scored there are not read. Without a scored example, or with l ≥ L, nothing changes.
+/// Other lengths give wrong or missing results, but no panic.
 pub fn output_weight_gradient<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     position: usize,
@@ -225,10 +243,10 @@ pub fn output_weight_gradient<R: Real, K: Kernels<R>, const L: usize>(
 /// Adds the gradient of a table's rows: row r of `d_table` += row e of `d_hidden`, for each example e whose `row` is
 /// `Some(r)`.
 ///
-/// `None` leaves the example out. Examples are taken in the order of `batch`. `d_hidden` has a row for each; its rows
-/// are as long as those of the table. For the tables of [`look_up`], `row` is [`symbol_at`] or [`row_of_length`], and a
-/// row has a number for each hidden unit. For the bias of [`output_forward`], `row` is [`scored_at`], and a row has one
-/// for each symbol.
+/// `None` leaves the example out. Examples are taken in the order of `batch`. `d_hidden` has a row for each, so that
+/// its length divided by their number is that of a row, also in the table. An r past the end of the table is ignored.
+/// For the tables of [`look_up`], `row` is [`symbol_at`] or [`row_of_length`], and a row has a number for each hidden
+/// unit. For the bias of [`output_forward`], `row` is [`scored_at`], and a row has one for each symbol.
 pub fn rows_gradient<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     batch: &[Example<L>],

@@ -74,10 +74,11 @@ pub enum Purpose {
     Dropout = 5,
 }
 
-/// A stream of random numbers without state: [`draw`](Self::draw) gives the two words at a counter, a pair of numbers, and
-/// [`child`](Self::child) another stream for each counter.
+/// A stream of random numbers without state, addressed by counters: pairs of 32-bit numbers.
 ///
-/// Use one stream either for its children or for its draws, never for both: at one counter they have equal bits.
+/// [`draw`](Self::draw) gives two random 32-bit words for each counter, and [`child`](Self::child) another stream for
+/// each counter. Use a stream only for draws or only for children: the words of a draw are the key of the child at its
+/// counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stream {
     key: [u32; 2],
@@ -102,12 +103,13 @@ impl Stream {
         Self { key: threefry2x32(self.key, [a, b]) }
     }
 
-    /// The two random words of this stream at counter (`a`, `b`).
+    /// The two random 32-bit words of this stream at counter (`a`, `b`), equal at every call.
     pub const fn draw(self, a: u32, b: u32) -> [u32; 2] {
         threefry2x32(self.key, [a, b])
     }
 
-    /// The words of this stream at the `N` counters (`first`, `b`), (`first` + 1, `b`), …
+    /// The pairs of random words of this stream at the `N` counters (`first`, `b`), (`first` + 1, `b`), … After
+    /// `u32::MAX` follows 0.
     #[inline(always)]
     pub fn draws<const N: usize>(self, first: u32, b: u32) -> [[u32; 2]; N] {
         let (mut words, mut counter) = ([[0; 2]; N], first);

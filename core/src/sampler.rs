@@ -43,10 +43,14 @@ pub struct Settings {
     pub order: Order,
     /// The temperature of each draw of a symbol.
     pub temperature: Temperature,
-    /// Number of symbols, the likeliest, among which a symbol is drawn: 256 or more for all; 0 counts as 1.
+    /// Number of symbols, the likeliest, among which a symbol is drawn: 256 or more for all; 0 counts as 1. Of equals
+    /// the lower symbol counts as likelier.
     pub top_k: u16,
-    /// Share of the probability in units of 1/65536: a symbol is drawn among the fewest likeliest ones that hold this
-    /// share; 65536 for all.
+    /// Share of the probability in units of 1/65536: a symbol is drawn among the fewest likeliest ones that together
+    /// hold at least this share. 65536 or more keep all; 0 keeps the likeliest.
+    ///
+    /// Probabilities are those at the settings' temperature, over all allowed symbols. Of equals the lower symbol
+    /// counts as likelier.
     pub top_p: u32,
 }
 
@@ -88,11 +92,12 @@ pub struct Sampler<'a, const L: usize, const V: usize> {
 impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
     /// Starts a text of `length` masks, where each position can hold only its `allowed` symbols.
     ///
-    /// `allowed` has a set for each position; the last set holds for all positions that follow. A position with a single
-    /// allowed symbol shows that symbol from the start. An empty `allowed` allows no symbol anywhere, which is an error.
+    /// `allowed` has a set for each position; the last set holds for all positions that follow. A position with a
+    /// single allowed symbol shows that symbol from the start. An empty `allowed` allows no symbol anywhere, which is
+    /// an error.
     ///
-    /// `stream` is the text's own: `Stream::of_text(seed, index)`. [`Lengths::draw`](crate::length::Lengths::draw) draws the
-    /// length from it too.
+    /// `settings` say which positions are revealed first, and how a symbol is drawn. `stream` is the text's own:
+    /// `Stream::of_text(seed, index)`. [`Lengths::draw`](crate::length::Lengths::draw) draws the length from it too.
     ///
     /// # Errors
     /// [`SamplerError`] if the length is outside 1 … `L`, or if a position allows none of the `V` symbols.
@@ -145,7 +150,9 @@ impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
     /// Takes one step: evaluates `denoiser` once, and reveals positions until only `remaining` are masked. Returns the
     /// number revealed.
     ///
-    /// Does nothing, and returns 0, if no more than `remaining` positions are masked.
+    /// Does nothing, and returns 0, if no more than `remaining` positions are masked. The first step starts the
+    /// denoiser with the text, and later ones only set the revealed symbols. So give one denoiser to all steps, and use
+    /// it for nothing else between them.
     pub fn step<D: Denoiser<L, V> + ?Sized>(&mut self, denoiser: &mut D, remaining: usize) -> usize {
         let reveal = self.masked().saturating_sub(remaining);
         if reveal == 0 {

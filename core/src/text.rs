@@ -15,7 +15,8 @@ impl<const L: usize> Text<L> {
     /// An empty text, a value to start from.
     pub const EMPTY: Self = Self { symbols: [0; L], length: 0 };
 
-    /// Creates the text of `symbols`; `None` if there are none or more than `L`.
+    /// Creates the text of `symbols`; `None` if there are none or more than `L`. Symbols are not compared with an
+    /// alphabet.
     pub fn new(symbols: &[u8]) -> Option<Self> {
         let mut text = Self { length: symbols.len(), ..Self::EMPTY };
         text.symbols.get_mut(..symbols.len())?.copy_from_slice(symbols);
