@@ -33,8 +33,10 @@ use crate::product::{MOST_POSITIONS, Store, width_of};
 use crate::softmax_of_maps::MOST_SYMBOLS;
 use crate::tensor::{Flat, Start, Tensor, block, hypercube, matrix, vector};
 
-/// Residual convolution over `L` positions and `V` symbols: `N` layers of `D` features, each reading `T` neighbouring
-/// positions (taps); `T` is odd.
+/// Residual convolution over `L` positions and `V` symbols: `N` layers of `D` features. Each layer reads `T`
+/// neighbouring positions (taps), the position itself in the middle; a tap outside the text reads 0.
+///
+/// Does not compile with an even `T`, with `L` above 64, or with `V` above 256.
 #[derive(Clone, Copy, Debug)]
 pub struct Convolution<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>;
 
@@ -58,8 +60,9 @@ pub struct ConvolutionView<
     pub position: &'a [[W; D]; L],
     /// Q, `[position][feature]`: features of each position, counted from the end of the text; D features.
     pub from_end: &'a [[W; D]; L],
-    /// Weights of the layers, `[layer][tap][output feature][input feature]`: each tap reads one of T neighbouring
-    /// positions.
+    /// Weights of the layers, `[layer][tap][output feature][input feature]`. For position l, tap j of the T taps reads
+    /// the neighbour l + j − (T − 1)/2: tap 0 the leftmost, the middle tap the position itself. Spacing is 1 in all
+    /// layers.
     pub weight: &'a [[[[W; D]; D]; T]; N],
     /// b, `[layer][feature]`: bias of each of the D features, for each of the N layers.
     pub bias: &'a [[W; D]; N],

@@ -41,7 +41,8 @@ impl<'a, W> Embedding<'a, W> {
 /// row of E, nor has a symbol outside E. The text has n `symbols`.
 ///
 /// `x` is `[D][width]`: D features of `width` ≥ `first` + n columns. Position l is column `first` + l. Other columns
-/// keep their values.
+/// keep their values. D is the length of `x` divided by `width`, and the tables are `[rows][D]`. If n exceeds the rows
+/// of P or Q, some or all columns stay as they are. With too few columns, values land in wrong ones.
 #[inline(always)]
 pub fn embed<R: Real, W: Stored<R>>(
     tables: Embedding<W>,

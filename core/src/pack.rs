@@ -41,7 +41,8 @@ pub fn packs<const L: usize>(mut shard: &[Example<L>]) -> impl Iterator<Item = P
     })
 }
 
-/// Splits `shard` into [`packs`], each with its part of `records`, which has `record` numbers for each example.
+/// Splits `shard` into [`packs`], each with its part of `records`, which has `record` numbers for each example. Ends
+/// before the first pack for which `records` is too short; further records are ignored.
 pub fn with_records<'a, R, const L: usize>(
     shard: &'a [Example<L>],
     records: &'a [R],
@@ -55,7 +56,11 @@ pub fn with_records<'a, R, const L: usize>(
 
 /// Splits `shard` into [`packs`], each with its part of `answers`, of the mutable `records` and of `losses`.
 ///
-/// `records` has `record` numbers for each example, and `losses` has one.
+/// `records` has `record` numbers for each example, and `losses` has one. `answers` holds the size of the alphabet, and
+/// perhaps a teacher's distributions, `[E][L][V]` for E examples.
+///
+/// Ends before the first pack for which `records` or `losses` is too short; further numbers are ignored. Distributions
+/// of another length go to wrong positions.
 pub fn with_records_mut<'a, R, const L: usize>(
     shard: &'a [Example<L>],
     answers: Answers<'a>,
@@ -139,7 +144,8 @@ impl<'a, const L: usize> Pack<'a, L> {
         columns
     }
 
-    /// For each column that is a position of a text, the index (from 0) of the text in the pack.
+    /// For each column that is a position of a text, the index (from 0) of the text in the pack. Texts have no gaps
+    /// between them, so entry i is that of column i.
     pub fn texts(&self) -> heapless::Vec<u8, L> {
         let numbered = (0..u8::MAX).zip(self.examples);
         numbered.flat_map(|(number, example)| core::iter::repeat_n(number, example.length())).collect()
@@ -158,11 +164,14 @@ impl<'a, const L: usize> Pack<'a, L> {
         columns.filter(|(_, weight)| everywhere || *weight != 0.0).map(|(column, _)| column).collect()
     }
 
-    /// For each column, the weight in the loss of the penalty for hidden values: the
-    /// [`hidden_weight`](Example::hidden_weight) of the column's example.
+    /// For each column, the weight in the loss of the penalty for hidden values: all of the
+    /// [`hidden_weight`](Example::hidden_weight) of the column's example. A column is a position of a text of the pack.
     ///
     /// [`Activation::Stepped`] has such a penalty, its [price](crate::steps::Steps::price); for [`Activation::Relu`]
-    /// all weights are 0. A column whose prediction the loss does not read has 0, unless `everywhere`. Columns past the
+    /// all weights are 0.
+    ///
+    /// `everywhere` is for layers whose values other columns read: shown and masked positions have the weight. For the
+    /// last layer, without `everywhere`, a column has 0 if the loss does not read its prediction. Columns past the
     /// texts have 0.
     pub fn prices<R: Real>(&self, activation: Activation, everywhere: bool) -> [R; L] {
         self.columns(R::ZERO, |_, example, position| {
@@ -193,8 +202,9 @@ impl<'a, const L: usize> Pack<'a, L> {
     /// Writes the features of every position of the pack's texts to `x`, by [`embed`](crate::embedding::embed): the sum
     /// of a row for its symbol, one for its place, and one for its place from the end.
     ///
-    /// `x` is `[D][W]`: D features, W = [`width`](Self::width) columns. A masked position has no row for its symbol.
-    /// Columns past the texts become 0.
+    /// `x` is `[D][W]`: D features, W = [`width`](Self::width) columns. D is the length of `x` divided by W. A masked
+    /// position has no row for its symbol. Columns past the texts become 0. With tables of fewer positions than a text
+    /// has, the text's columns become 0.
     pub fn embed<R: Real, K: Kernels<R>>(&self, kernels: K, tables: Embedding<R>, x: &mut [R]) {
         x.fill(R::ZERO);
         for (first, example) in self.placed() {
@@ -205,10 +215,14 @@ impl<'a, const L: usize> Pack<'a, L> {
     /// Adds to `out` the pack's contribution to the gradient of a part of an [`Embedding`] table.
     ///
     /// The pair is the number of the table and of its part. Table 0 is that of symbols: part s is the row of symbol s,
-    /// and `out` has D = `features` numbers. Tables 1 and 2 are those of positions, and of positions from the end: part
-    /// 0 is all of `[L][D]`. A masked position reads no row of table 0.
+    /// and `out` has D = `features` numbers. A masked position reads no row of table 0, so an s without a column adds
+    /// nothing.
+    ///
+    /// Tables 1 and 2 are those of positions, and of positions from the end: part 0 is all, and `out` is `[L][D]`.
+    /// Larger numbers count as table 2, and other parts as part 0.
     ///
     /// `d`, `[W][D]`, is the gradient of the features that [`embed`](Self::embed) wrote, with the W columns outermost.
+    /// Rows outside `d` or `out` are ignored.
     pub fn embed_backward<R: Real, K: Kernels<R>>(
         &self,
         kernels: K,
@@ -234,12 +248,18 @@ impl<'a, const L: usize> Pack<'a, L> {
         kernels.lookup_backward(&rows, d, out, features);
     }
 
-    /// Turns the logits `z` of all columns into their gradients, and writes the loss of each example of the pack to
-    /// `losses`, in nats.
+    /// Turns the logits `z` of all columns into their gradients, and writes the loss of each example in nats to
+    /// `losses`, in their order.
     ///
     /// `z` is `[V][W]`: V symbols, W = [`width`](Self::width) columns, one for each position of the pack's texts, then
-    /// padding. `answers` and `losses` belong to the pack's examples, as [`with_records_mut`] splits them. A position's
-    /// loss and gradients are multiplied by its weight in the example.
+    /// padding. A position's loss and gradients are multiplied by its weight in the example. At weight 0 and in
+    /// padding, gradients are 0.
+    ///
+    /// `answers` holds the size of the alphabet, and perhaps a teacher's distributions, `[examples of the pack][L][V]`.
+    /// Without, the clean symbols are the answers.
+    ///
+    /// More than 256 symbols, an alphabet of more than V, and a scored clean symbol of V or more panic. Losses past the
+    /// end of `losses` are left out.
     pub fn cross_entropy<R: Real, K: Kernels<R>>(
         &self,
         kernels: K,

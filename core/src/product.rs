@@ -26,12 +26,13 @@ use crate::tensor::first_rows;
 
 /// Most positions of a network that shares weights over positions. A network with more does not compile.
 pub(crate) const MOST_POSITIONS: usize = 64;
-/// Number of positions that a product computes side by side, and of features in a transposed block
-/// ([`transpose_blocks`]).
+/// Number of positions that a product computes side by side, and of features in a transposed block,
+/// `[position][feature]` ([`transpose_blocks`]).
 ///
 /// 16 `f32` fill two registers of AVX2.
 pub const TILE: usize = 16;
-/// Number of features in a small transposed block ([`transpose_blocks`]), for features that fill no block of 16.
+/// Number of features in a small transposed block, `[position][4 features]` ([`transpose_blocks`]). Such blocks follow
+/// those of 16 features, for the 0 … 15 features left. The last 0 … 3 are in no block.
 ///
 /// 4 `f32` fill a register of SSE2.
 pub const FEW: usize = 4;
@@ -100,8 +101,10 @@ pub const fn width_of(length: usize, most: usize) -> usize {
 /// Computes the product of a matrix w with columns x: for each output o and position l the sum Σ_i w_oi·x_il, i
 /// ascending.
 ///
-/// `store` says whether the sum replaces y_ol, is added to it, or multiplies it. With O outputs, I inputs and
-/// L = `width` positions, `w` is `[O][I]`, `x` `[I][L]` and `y` `[O][L]`. `W` is the type of a stored weight.
+/// `store` says whether the sum replaces y_ol, is added to it, or multiplies it. With O outputs, I inputs and L =
+/// `width` positions, `w` is `[O][I]`, `x` `[I][L]` and `y` `[O][L]`. The lengths of `y` and `x` give O and I; a
+/// `width` of 0 does nothing. Other lengths give wrong or missing results, but no panic. `W` is the type of a stored
+/// weight.
 #[inline(always)]
 pub fn product<R: Real, W: Stored<R>>(w: &[W], x: &[R], y: &mut [R], width: usize, store: Store) {
     let outputs = y.len().checked_div(width).unwrap_or(0);
@@ -117,8 +120,10 @@ pub fn product<R: Real, W: Stored<R>>(w: &[W], x: &[R], y: &mut [R], width: usiz
 /// Computes the product of a transposed matrix wᵀ with columns x: for each input i and position l the sum Σ_o
 /// w_oi·x_ol, o ascending.
 ///
-/// `store` says whether the sum replaces y_il, is added to it, or multiplies it. With O outputs, I inputs and
-/// L = `width` positions, `w` is `[O][I]`, `x` `[O][L]` and `y` `[I][L]`. `W` is the type of a stored weight.
+/// `store` says whether the sum replaces y_il, is added to it, or multiplies it. With O outputs, I inputs and L =
+/// `width` positions, `w` is `[O][I]`, `x` `[O][L]` and `y` `[I][L]`. The lengths of `x` and `y` give O and I; a
+/// `width` of 0 does nothing. Other lengths give wrong or missing results, but no panic. `W` is the type of a stored
+/// weight.
 #[inline(always)]
 pub fn product_transposed<R: Real, W: Stored<R>>(w: &[W], x: &[R], y: &mut [R], width: usize, store: Store) {
     let inputs = y.len().checked_div(width).unwrap_or(0);
@@ -252,15 +257,18 @@ fn store_tile<R: Real, const N: usize, const WIDTH: usize>(
     });
 }
 
-/// Adds the gradient of a product's weights: d_w_oi += Σ_l d_y_ol·x_il over the `positions` l, in ascending order.
+/// Adds the gradient of a product's weights: d_w_oi += Σ_l d_y_ol·x_il over the `positions` l, which ascend without
+/// repeats.
 ///
-/// With O outputs, I inputs and L = `width` positions, `d_y` is `[O][L]` and `d_w` `[O][I]`. `x` is `[I][L]`,
-/// rearranged before the call by [`transpose_blocks`]. Forward was `y_ol = Σ_i w_oi·x_il`. The function serves the
-/// transposed product `y_il = Σ_o w_oi·x_ol` too: then the argument `d_y` is this x, and the argument `x` is ∂loss/∂y,
-/// rearranged.
+/// With O outputs, I inputs and L = `width` positions, `d_y` is `[O][L]` and `d_w` `[O][I]`; the lengths of `d_y` and
+/// `x` give O and I. `x` is `[I][L]`, rearranged before the call by [`transpose_blocks`]. Forward was `y_ol = Σ_i
+/// w_oi·x_il`. The function serves the transposed product `y_il = Σ_o w_oi·x_ol` too: then the argument `d_y` is this
+/// x, and the argument `x` is ∂loss/∂y, rearranged.
 ///
 /// `positions` may omit an l if all d_y_ol or all x_il are 0, with the same bits: the omitted terms are ±0, and the sum
 /// over l begins at 0 before it is added to d_w.
+///
+/// A position of `width` or more ends the work early, and so does a short `d_w`; nothing panics.
 #[inline(always)]
 pub fn product_backward_weight<R: Real>(
     positions: &[usize],
@@ -323,7 +331,8 @@ fn weight_tile<R: Real, const N: usize, const S: usize>(
 /// Copies `x`, `[I][L]`, to `y` in transposed blocks of features: in a block, the positions are outermost.
 ///
 /// I features of L = `width` positions make blocks of 16 features ([`TILE`]), then of 4 ([`FEW`]). At most three
-/// features are left, and are copied as they are.
+/// features are left, and are copied as they are. The length of `x` gives I. The work ends at the first block that `y`
+/// lacks; a `width` of 0 does nothing.
 #[inline(always)]
 pub fn transpose_blocks<R: Real>(x: &[R], y: &mut [R], width: usize) {
     let features = x.len().checked_div(width).unwrap_or(0);
@@ -339,7 +348,8 @@ pub fn transpose_blocks<R: Real>(x: &[R], y: &mut [R], width: usize) {
     });
 }
 
-/// Transposes `x`, `[I][L]` with L = `width`, to `y`, `[L][I]`: y_li = x_il.
+/// Transposes `x`, `[I][L]` with L = `width`, to `y`, `[L][I]`: y_li = x_il. The length of `x`, divided by L and
+/// rounded down, gives I. A shorter `y` stays as it is, as does the rest of a longer one. A `width` of 0 does nothing.
 #[expect(clippy::indexing_slicing, reason = "i < I and l < L, the sizes of both")]
 #[inline(always)]
 pub fn transpose<R: Real>(x: &[R], y: &mut [R], width: usize) {
@@ -408,8 +418,10 @@ pub(crate) fn transpose_square<R: Real>(x: &mut [R], width: usize) {
 /// Shifts every feature by `tap` − `radius` positions within each text: y_dl = x_dm with m = l + `tap` − `radius`.
 ///
 /// y_dl is 0 if the positions l and m are not in one text. `x` and `y` are `[D][W]`: D features of W = `width`
-/// positions. `texts` has the number of the text for each position; the positions of one text are adjacent. Positions
-/// past the end of `texts` belong to none.
+/// positions. The length of `y` gives D, and elements that `x` lacks count as 0. A `width` of 0 does nothing.
+///
+/// `texts` has the number of the text for each position, at most W numbers, or features mix. The positions of one text
+/// are adjacent. Positions past the end of `texts` belong to none.
 #[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
 pub fn shift<R: Real>(x: &[R], (tap, radius): (usize, usize), y: &mut [R], width: usize, texts: &[u8]) {
@@ -441,6 +453,8 @@ pub fn shift<R: Real>(x: &[R], (tap, radius): (usize, usize), y: &mut [R], width
 }
 
 /// Adds a bias to every position: x_dl += b_d. `x` is `[D][L]` and `bias` `[D]`: D features of L = `width` positions.
+///
+/// Features that `x` or `bias` lacks are left out. A `width` of 0 counts as 1.
 #[inline(always)]
 pub fn add_bias<R: Real, W: Stored<R>>(bias: &[W], x: &mut [R], width: usize) {
     for (d, x) in x.chunks_exact_mut(width.max(1)).enumerate() {
@@ -456,7 +470,7 @@ pub fn add_bias<R: Real, W: Stored<R>>(bias: &[W], x: &mut [R], width: usize) {
 /// Adds the gradient of a bias: d_b_d += Σ_l d_x_dl, l ascending. `d_x` is `[D][L]`, and `d_bias` `[D]`: D features of
 /// L = `width` positions.
 ///
-/// Forward was `x_dl += b_d`.
+/// Forward was `x_dl += b_d`. Features that `d_x` or `d_bias` lacks are left out. A `width` of 0 counts as 1.
 #[inline(always)]
 pub fn add_bias_backward<R: Real>(d_x: &[R], d_bias: &mut [R], width: usize) {
     for (d, d_x) in d_x.chunks_exact(width.max(1)).enumerate() {

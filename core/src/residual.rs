@@ -26,7 +26,7 @@ use crate::tensor::{Flat, Start, Tensor, cube, matrix, vector};
 
 /// Residual perceptron over `L` positions and `V` symbols: two hidden layers of `H` units, whose sum gives the logits.
 ///
-/// The second layer reads the first. `H` is a multiple of 16.
+/// The second layer reads the first. Does not compile if `H` is no multiple of 16, or `L` is above 256.
 #[derive(Clone, Copy, Debug)]
 pub struct Residual<const L: usize, const V: usize, const H: usize>;
 

@@ -41,9 +41,10 @@ use crate::softmax_of_maps::MOST_SYMBOLS;
 use crate::tensor::Start::{Ones, Uniform};
 use crate::tensor::{Flat, Tensor, block, cube, hypercube, matrices, matrix, vector};
 
-/// Transformer over `L` positions, at most 64, and `V` symbols, with `N` blocks of width `D` and `A` heads.
+/// Transformer over `L` positions and `V` symbols, with `N` blocks of `D` features and `A` heads. The heads share the
+/// features: each has K = D/A. Each hidden unit reads `T` positions: one, or three.
 ///
-/// The heads share the width: each has K = D/A features. Each hidden unit reads `T` positions: one, or three.
+/// Does not compile with `L` above 64, `V` above 256, a `D` that `A` does not divide, or another `T`.
 #[derive(Clone, Copy, Debug)]
 pub struct Transformer<
     const L: usize,
@@ -54,10 +55,10 @@ pub struct Transformer<
     const T: usize = 1,
 >;
 
-/// References to the parameters of a [`Transformer`], in memory or in a model file.
+/// References to the parameters of a [`Transformer`] with `N` blocks of `D` features, in memory or in a model file.
 ///
 /// `T` is the type of a stored number: a float, or its four bytes in a file. It is not the number of taps as in
-/// [`Transformer`].
+/// [`Transformer`]. The number of heads changes no size; that of taps changes the lengths of `up` and `down`.
 #[derive(Clone, Copy, Debug)]
 pub struct TransformerView<'a, T, const L: usize, const V: usize, const D: usize, const N: usize> {
     /// E, `[symbol][feature]`: features that each of the V symbols adds to its position; D features.
