@@ -36,22 +36,29 @@ pub trait IntegerModel<const L: usize, const V: usize>: Sized {
     /// Initial content of a working memory.
     const MEMORY: Self::Memory;
 
-    /// References the tensors in `payload`, the bytes of all tensors one after the other, with their `scales`.
+    /// References the tensors in `payload`, the bytes of all tensors one after the other, with their `scales`: an
+    /// exponent e for each, where an integer i stands for i·2⁻ᵉ.
     ///
-    /// `None` if the length is wrong, or if a bias or a scale could make a sum overflow.
+    /// `None` if the length is wrong, if an exponent exceeds 16, or if a bias or a scale could make a sum overflow.
     fn view<'a>(payload: &'a [u8], scales: &Scales) -> Option<Self::View<'a>>;
 
-    /// Starts a text of `length` masked positions in `memory`; see [`Denoiser::start`].
+    /// Starts a text of `length` positions, 1 … `L`, all masked, in `memory`. A larger length counts as `L`, and 0 as a
+    /// text without positions.
     fn start(view: &Self::View<'_>, memory: &mut Self::Memory, length: usize);
 
-    /// Sets `position` of the text in `memory` to `symbol`, or masks it with `None`; see [`Denoiser::set`].
+    /// Sets `position` of the text in `memory` to `symbol`, or masks it with `None`.
+    ///
+    /// A position past the end of the text is ignored. A symbol of `V` or more is read as masked.
     fn set(memory: &mut Self::Memory, position: usize, symbol: Option<u8>);
 
     /// Evaluates the network for the text in `memory`, and leaves the results there for [`scores`](Self::scores).
     fn evaluate(view: &Self::View<'_>, memory: &mut Self::Memory);
 
-    /// Writes the score of each of the `V` symbols at a masked `position`, from the results that
-    /// [`evaluate`](Self::evaluate) left in `memory`.
+    /// Writes the [`Score`] of each of the `V` symbols at a masked `position`: ln p plus a constant, in units of
+    /// 1/65536 nat.
+    ///
+    /// Reads the results that [`evaluate`](Self::evaluate) left in `memory`; call it after each change of the text. At
+    /// a shown position, or past the text's end, `out` means nothing; from `L` on, `out` stays as it is.
     fn scores(view: &Self::View<'_>, memory: &Self::Memory, position: usize, out: &mut [Score; V]);
 
     /// Creates the network's [`Denoiser`]. Call [`Denoiser::start`] before its other methods; `memory` may have any

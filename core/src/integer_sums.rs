@@ -26,14 +26,20 @@ pub(crate) fn sum_rows<P: Precision, const N: usize>(
     values.wrapping_mul(u32::from(P::DTYPE.zero())).cast_signed()
 }
 
-/// Adds Σ value·code to `sums`, over the (block, row, value) of `rows`: each row has `N` codes, and `sums` a sum for
-/// each.
+/// Adds Σ value·code to `sums`, which are 0 before the first call, over the (block, row, value) of `rows`. Afterwards,
+/// [`Precision::arrange`] must put the `N` sums in order, one for each code of a row; no row can be added then.
 ///
-/// A code is a stored weight: code = weight + zero point ([`Dtype::zero`](crate::dtype::Dtype::zero)). A block of `N`
-/// bytes has one row of 8-bit weights, or two of 4-bit weights: that of an even row number, then that of an odd one.
-/// [`Precision::arrange`] must put the sums in order after the last call.
+/// A code is a stored weight, without sign: code = weight + zero point ([`Dtype::zero`](crate::dtype::Dtype::zero)),
+/// which is 128 in 8 bits and 8 in 4 bits.
 ///
-/// Returns Σ value. This times the zero point, subtracted from a sum of codes, leaves the sum of weights.
+/// `row` is the row's number in its table. With 8-bit weights a block of `N` bytes is one row. With 4-bit weights a
+/// block has two rows of ⌊N/2⌋ bytes: the first for an even `row`, the second for an odd one. The low half of a byte is
+/// the earlier code. If N is odd, a byte between the rows has both last codes, that of the even row in its low half.
+///
+/// Sums wrap, in 32 bits with 8-bit weights. With 4-bit weights a sum has 16 bits, so that the values of all calls
+/// together are at most 4369; larger sums spill into others.
+///
+/// Returns Σ value, modulo 2³². This times the zero point, subtracted from a sum of codes, leaves the sum of weights.
 #[inline(always)]
 pub fn add_products<'a, P: Precision, const N: usize>(
     rows: impl Iterator<Item = (&'a [u8; N], usize, u32)>,
@@ -48,16 +54,23 @@ pub fn add_products<'a, P: Precision, const N: usize>(
 }
 
 /// Computes Σ value·code without a multiplication, over the (block, row, value) of `rows`, in `sums`, which must be 0
-/// at first.
+/// at first. Afterwards, [`Precision::arrange`] must put the `N` sums in order, one for each code of a row.
 ///
 /// For each bit of the values, the highest first, doubles `sums` and adds the codes of the rows whose value has the
-/// bit.
+/// bit. Values may have up to 32 bits.
 ///
-/// A code is a stored weight: code = weight + zero point ([`Dtype::zero`](crate::dtype::Dtype::zero)). A block of `N`
-/// bytes has one row of 8-bit weights, or two of 4-bit weights: that of an even row number, then that of an odd one.
-/// [`Precision::arrange`] must put the sums in order afterwards.
+/// A code is a stored weight, without sign: code = weight + zero point ([`Dtype::zero`](crate::dtype::Dtype::zero)),
+/// which is 128 in 8 bits and 8 in 4 bits.
 ///
-/// Returns Σ value. This times the zero point, subtracted from a sum of codes, leaves the sum of weights.
+/// `row` is the row's number in its table. With 8-bit weights a block of `N` bytes is one row. With 4-bit weights a
+/// block has two rows of ⌊N/2⌋ bytes: the first for an even `row`, the second for an odd one. The low half of a byte is
+/// the earlier code. If N is odd, a byte between the rows has both last codes, that of the even row in its low half.
+///
+/// Sums wrap, in 32 bits with 8-bit weights. With 4-bit weights a sum has 16 bits, so that all values together are at
+/// most 4369; larger sums spill into others.
+///
+/// Returns Σ value, modulo 2³²; 0 without rows, which leaves `sums` at 0. This times the zero point, subtracted from a
+/// sum of codes, leaves the sum of weights.
 #[inline(always)]
 pub fn add_bit_by_bit<'a, P: Precision, const N: usize>(
     rows: impl Iterator<Item = (&'a [u8; N], usize, u32)> + Clone,

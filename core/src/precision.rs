@@ -24,12 +24,13 @@ pub trait Precision: Copy {
     /// Storage format of the weights.
     const DTYPE: Dtype;
 
-    /// Largest exponent e of hidden values, whose unit is 2⁻ᵉ. Weights in −1 … 1 have steps of 2⁻ᵉ at this precision,
-    /// so that sums of weights resolve nothing finer.
+    /// Largest exponent e of hidden values, whose unit is 2⁻ᵉ: 3 with 4-bit weights, 7 with 8-bit weights.
+    ///
+    /// If weights just fill the range −1 … 1, their unit is this 2⁻ᵉ, so that their sums have no finer parts.
     const FINEST: u8;
 
     /// The largest value that a hidden unit may have if sums run over `units` units: it fits a byte, and no sum
-    /// overflows.
+    /// overflows. With 0 units, or too many for a value of 1, it is 0.
     ///
     /// 8-bit weights have sums of 24 bits, the bits that a float holds exactly. 4-bit weights have sums of 16 bits, one
     /// of two lanes of a word.
@@ -41,32 +42,53 @@ pub trait Precision: Copy {
     /// 1.
     const ROW_SHIFT: u32;
 
-    /// Adds the `N` weights of a row to `sums`, or subtracts them if `take_away`.
+    /// Adds the `N` weights of a row, with their sign and without a scale, to `sums`, or subtracts them if `take_away`.
+    /// Weights are −128 … 127 in 8 bits, and −8 … 7 in 4 bits.
     ///
-    /// `block` stores one row of 8-bit weights, or two of 4-bit weights: that of an even `row`, then that of an odd
-    /// one. `row` is the row's number in the table. The caller sees to it that no sum overflows; it would wrap.
+    /// `row` is the row's number in its table. With 8-bit weights, `block` is one row, and `row` is not read.
+    ///
+    /// With 4-bit weights, `block` has two rows of ⌊N/2⌋ bytes: the first for an even `row`, the second for an odd one.
+    /// The low half of a byte is the earlier weight. If N is odd, a byte between the rows has both last weights, that
+    /// of the even row in its low half.
+    ///
+    /// The caller sees to it that no sum overflows; it would wrap.
     fn add_row<const N: usize>(block: &[u8; N], row: usize, sums: &mut [i16; N], take_away: bool);
 
-    /// Adds `factor` times the `N` codes of a row to `sums`. A code is a stored weight: code = weight + zero point
-    /// ([`Dtype::zero`]).
+    /// Adds `factor` times the `N` codes of a row to `sums`, which are 0 before the first row. A code is a stored
+    /// weight, without sign: code = weight + zero point ([`Dtype::zero`]), which is 128 in 8 bits and 8 in 4 bits.
     ///
-    /// `block` stores one row of 8-bit weights, or two of 4-bit weights: that of an even `row`, then that of an odd
-    /// one. `row` is the row's number in the table. With 4-bit weights, several sums share an entry of `sums` until
-    /// [`arrange`](Self::arrange) separates them.
+    /// `row` is the row's number in its table. With 8-bit weights, `block` is one row, and `row` is not read. Then
+    /// `sums[i]` grows by `factor` times code i, and wraps from 2³¹ on.
+    ///
+    /// With 4-bit weights, `block` has two rows of ⌊N/2⌋ bytes: the first for an even `row`, the second for an odd one.
+    /// The low half of a byte is the earlier weight. If N is odd, a byte between the rows has both last weights, that
+    /// of the even row in its low half.
+    ///
+    /// With 4-bit weights, the sums of codes 4g … 4g + 3 share the entries 2g and 2g + 1 of `sums`, until
+    /// [`arrange`](Self::arrange) separates them. Each sum has 16 bits until then: the factors of all rows together are
+    /// at most 4369, as 15·4369 < 2¹⁶. Larger sums spill into others.
     fn add_products<const N: usize>(block: &[u8; N], row: usize, factor: u32, sums: &mut [i32; N]);
 
-    /// Adds the `N` codes of a row to `sums`: [`add_products`](Self::add_products) with a factor of 1, and without a
-    /// multiplication.
+    /// Adds the `N` codes of a row to `sums`, which are 0 before the first row: [`add_products`](Self::add_products)
+    /// with a factor of 1. A code is a stored weight, without sign: code = weight + zero point ([`Dtype::zero`]), which
+    /// is 128 in 8 bits and 8 in 4 bits.
     ///
-    /// `block` stores one row of 8-bit weights, or two of 4-bit weights: that of an even `row`, then that of an odd
-    /// one. `row` is the row's number in the table. With 4-bit weights, several sums share an entry of `sums` until
-    /// [`arrange`](Self::arrange) separates them.
+    /// `row` is the row's number in its table. With 8-bit weights, `block` is one row, and `row` is not read. Then
+    /// `sums[i]` grows by code i.
+    ///
+    /// With 4-bit weights, `block` has two rows of ⌊N/2⌋ bytes: the first for an even `row`, the second for an odd one.
+    /// The low half of a byte is the earlier weight. If N is odd, a byte between the rows has both last weights, that
+    /// of the even row in its low half.
+    ///
+    /// With 4-bit weights, the sums of codes 4g … 4g + 3 share the entries 2g and 2g + 1 of `sums`, until
+    /// [`arrange`](Self::arrange) separates them. Each sum has 16 bits until then, enough for 4369 rows; larger sums
+    /// spill into others.
     fn add_codes<const N: usize>(block: &[u8; N], row: usize, sums: &mut [i32; N]);
 
     /// Turns what [`add_products`](Self::add_products) and [`add_codes`](Self::add_codes) left in `sums` into `N` sums,
     /// one for each code of a row, in the row's order.
     ///
-    /// Call once, after the last row. With 8-bit weights, `sums` stay as they are.
+    /// Call once, after the last row: no row can be added afterwards. With 8-bit weights, `sums` stay as they are.
     fn arrange<const N: usize>(sums: &mut [i32; N]);
 }
 

@@ -14,12 +14,16 @@ impl Dtype {
         }
     }
 
-    /// The place of row `number` in a tensor with rows of `length` weights: index of its first byte, number of its
-    /// whole bytes, and a half byte, if any.
+    /// The place of row `number` in a tensor with rows of `length` weights: index of its first whole byte, number of
+    /// its whole bytes, and a half byte, if any.
     ///
     /// Bytes are counted from the start of the tensor. Only rows of half bytes and odd `length` have a half byte, their
     /// last weight. Then rows 2i and 2i + 1 are ⌊length/2⌋ bytes of row 2i, a shared byte, and ⌊length/2⌋ bytes of row
-    /// 2i + 1. The shared byte has the last weight of row 2i in its low half and that of row 2i + 1 in its high half.
+    /// 2i + 1.
+    ///
+    /// The shared byte has the last weight of row 2i in its low half and that of row 2i + 1 in its high half. So it
+    /// follows the whole bytes of row 2i, and precedes those of row 2i + 1. A last row 2i without a partner has such a
+    /// byte too.
     #[inline(always)]
     pub const fn row(self, number: usize, length: usize) -> (usize, usize, Option<Nibble>) {
         let bytes = length.wrapping_mul(self.bits()) >> 3;
@@ -34,12 +38,15 @@ impl Dtype {
     }
 }
 
-/// Place of a half byte in a tensor.
+/// Place of a half byte in a tensor: the index of its byte, counted from the start of the tensor, and which half of
+/// that byte.
+///
+/// The low half, bits 0 … 3, is that of the earlier weight or row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Nibble {
     /// Index of the byte that has the half, counted from the start of the tensor.
     pub byte: usize,
-    /// Whether the half is bits 4 … 7 of the byte, not bits 0 … 3.
+    /// Whether the half is bits 4 … 7 of the byte. Else it is bits 0 … 3.
     pub high: bool,
 }
 
