@@ -26,10 +26,11 @@ pub struct Dropout {
 const DRAWS: usize = 16;
 
 impl Dropout {
-    /// Creates dropout that sets values to 0 with probability `rate`, rounded to 256ths in 0 … 255/256.
+    /// Creates dropout that sets values to 0 with probability p = `rate`, rounded to 256ths in 0 … 255/256; NaN counts
+    /// as 0.
     ///
-    /// The eight bytes of `stream.draw(n, layer)`, lowest first, decide about the values 8·n … 8·n + 7 of layer number
-    /// `layer`.
+    /// A value becomes 0 if its random byte is below 256·p; else it is multiplied by 1/(1 − p). The eight bytes of
+    /// `stream.draw(n, layer)`, lowest first, decide about the values 8·n … 8·n + 7 of layer number `layer`.
     pub fn new(rate: f32, stream: Stream) -> Self {
         let rate = round_to_i32(rate * 256.0);
         Self { rate: u8::try_from(rate.max(0)).unwrap_or(u8::MAX), stream }
@@ -63,12 +64,16 @@ impl Dropout {
         }
     }
 
-    /// Turns the gradient of dropout's output into that of its input, in place: divides by 1 − p, where p is the rate.
+    /// Turns the gradient of dropout's output into that of its input, in place: divides by 1 − p, where p is the rate,
+    /// at most 255/256.
     ///
-    /// `d_y` must already be 0 where dropout set a value to 0. The backward pass of ReLU sees to that if called before
-    /// with dropout's output as `y` ([`relu_backward`](crate::activation::relu_backward)).
-    /// [`Stepped`](crate::activation::Activation::Stepped) allows no dropout: scaled by 1/(1 − p), a value at its upper
-    /// end is no longer recognised.
+    /// `d_y` must already be 0 where dropout set a value to 0. [`relu_backward`](crate::activation::relu_backward),
+    /// called before with dropout's output as `y`, sees to that. After other layers, call [`forward`](Self::forward) on
+    /// `d_y` instead, with the layer's number: it draws the same zeros.
+    ///
+    /// The caller must not combine dropout with [`Stepped`](crate::activation::Activation::Stepped), whose backward
+    /// pass compares y with its largest value. The factor 1/(1 − p) would spoil this comparison, and nothing refuses
+    /// the combination.
     #[inline(always)]
     pub fn backward<R: Real>(self, d_y: &mut [R]) {
         let scale = self.scale();

@@ -17,7 +17,9 @@ use crate::text::Text;
 /// positions, (1/k)·E\[Σ −ln p over the masked positions\].
 ///
 /// Masks k positions of `clean` at once, drawn by `stream`, evaluates once, and returns (1/k)·Σ −ln p of their symbols.
-/// `symbols` is the size of the alphabet. `count` is at least 1, and at most the text's length.
+/// p is the softmax of the first `symbols` scores, with `symbols` ≤ V the size of the alphabet; more counts as V. A
+/// masked symbol outside it gives ∞. `count` is at least 1, and at most the text's length; 0 gives 0, and more masks
+/// all positions but still divides by `count`.
 #[inline(always)]
 pub fn term<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,
@@ -45,9 +47,12 @@ pub fn term<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
 /// Estimates the whole bound on −ln p(clean | its length), in nats, without bias: the [`term`] of k masked positions,
 /// divided by the probability p_k of k.
 ///
-/// [`MaskCounts::count`] of `counts` gives k for row `row`, from 0, of a batch of texts. Its random `words` are equal
-/// for all rows of the batch, so that their k are spread evenly over p. `stream` draws which k positions are masked.
-/// `symbols` is the size of the alphabet.
+/// [`MaskCounts::count`] of `counts` gives k for row `row`, from 0, of a batch of texts. Its two random `words` are
+/// drawn once for all rows of a batch, so that their k are spread evenly over p. `stream` draws which k positions are
+/// masked, and must differ by row.
+///
+/// `symbols` ≤ V is the size of the alphabet; other scores are ignored. A symbol of the text outside it gives ∞ if
+/// masked, and an empty text gives 0.
 pub fn sampled<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,
     symbols: usize,

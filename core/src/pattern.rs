@@ -105,10 +105,11 @@ pub fn placements(letters: usize, stars: usize) -> usize {
     ways
 }
 
-/// Advances `placement`, a number of letters for each star, to the next one of equal sum. Returns false at the last,
-/// which stays.
+/// Advances `placement` to the next one of equal sum, in lexicographic order. Returns false at the last, which stays,
+/// and for an empty one.
 ///
-/// In the first placement the last star has all letters, in the last placement the first star.
+/// A placement gives each star of a pattern, from left to right, the number of letters that the star stands for. In the
+/// first placement the last star has all letters, in the last placement the first star.
 pub fn next_placement(placement: &mut [usize]) -> bool {
     // The last star with letters behind it takes one of them; the others go back to the last star.
     for star in (0..placement.len().saturating_sub(1)).rev() {
@@ -159,9 +160,10 @@ impl<const L: usize> Form<L> {
 }
 
 /// Calls `each` with every form in which a text of one of `lengths` can match `pattern`: each star may stand for any
-/// number of letters, even none.
+/// number of letters, even none. A form has a length and the letters given.
 ///
-/// One form may come twice. Every length must be at least the pattern's [`shortest`], and equal to it without a star.
+/// One form may come twice. Every length must be at least the pattern's [`shortest`], and equal to it without a star;
+/// for any other, the pattern's forms of the shortest length come. Without `lengths` none comes.
 ///
 /// # Errors
 /// [`PatternError`] if the pattern has a character that `alphabet` lacks, or ends in a lone backslash. Also if a length
@@ -203,9 +205,11 @@ pub fn cumulate(nats: &mut [f64]) {
     }
 }
 
-/// Draws the index of a form from `shares`, which [`cumulate`] made: the first share above a uniform number in \[0, 1).
+/// Draws the index of a form, a length with given letters, from `shares`, which [`cumulate`] made: the first share
+/// above a uniform number in \[0, 1).
 ///
-/// The number comes from `stream.draw(u32::MAX, 1)`; `stream` is the text's own.
+/// If no share is above, the last index is taken; 0 if there are no shares. The number is the first word of
+/// `stream.draw(u32::MAX, 1)` times 2⁻³²; `stream` is the text's own.
 pub fn drawn_form(shares: &[f64], stream: Stream) -> usize {
     let [word, _] = stream.draw(u32::MAX, 1);
     let share = f64::from(word) / 4_294_967_296.0;
@@ -217,7 +221,10 @@ pub fn drawn_form(shares: &[f64], stream: Stream) -> usize {
 /// length).
 ///
 /// `given` has each position's symbol, or `None`. The given symbols are shown one by one from left to right; all else
-/// stays masked. `symbols` is the size of the alphabet.
+/// stays masked.
+///
+/// `length` is 1 … L, and no symbol may be given from position `length` on, where scores mean nothing. `symbols` ≤ V is
+/// the size of the alphabet; more counts as V. A given symbol outside it makes the result ∞.
 pub fn nats_of_given<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,
     symbols: usize,
