@@ -14,7 +14,8 @@ use crate::steps::{Steps, hold, stepped_backward, stepped_forward};
 pub enum Activation {
     /// y = max(0, x).
     Relu,
-    /// y = max(0, x), rounded and limited to the steps of an integer hidden layer, for training.
+    /// y = max(0, x), rounded to multiples of a step 2⁻ᵃ and limited to a largest value, as in an integer hidden layer;
+    /// for training.
     Stepped(Steps),
 }
 

@@ -204,7 +204,8 @@ impl<const V: usize> Weights<V> {
         self.total
     }
 
-    /// Draws a symbol in proportion to the weights, by the random `word`; returns symbol 0 if none is allowed.
+    /// Draws a symbol in proportion to the weights, by `word`, a uniform random number of 32 bits; returns symbol 0 if
+    /// none is allowed.
     ///
     /// At temperature 0, takes the likeliest symbol, the first of equals.
     pub fn draw(&self, word: u32) -> u8 {

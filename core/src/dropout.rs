@@ -45,7 +45,8 @@ impl Dropout {
     /// Applies dropout to the values `x` of layer number `layer`, in place: each becomes 0 with probability p, else
     /// x/(1 − p).
     ///
-    /// p is the rate of [`new`](Self::new). `layer`, from 0, tells the layers' random draws apart.
+    /// p is the rate of [`new`](Self::new). `layer`, from 0, tells the layers' random draws apart; at one layer, every
+    /// call sets the same values to 0.
     #[expect(clippy::indexing_slicing, reason = "a training kernel; x is at most DRAWS·8 long")]
     #[inline(always)]
     pub fn forward<R: Real>(self, layer: usize, x: &mut [R]) {

@@ -54,7 +54,8 @@ impl<'a> Lengths<'a> {
         self.weights().fold(0, u32::wrapping_add)
     }
 
-    /// Draws a length n = 1 … L in proportion to L·c_n + 1, where c_n training texts have it.
+    /// Draws a length n = 1 … L in proportion to L·c_n + 1, where c_n training texts have it, and L is the number of
+    /// counts.
     ///
     /// Takes the first word of `stream.draw(u32::MAX, 0)`; `stream` is the text's own. Symbols are drawn at
     /// (evaluation, position), so no word is used twice below 2³² − 1 evaluations.

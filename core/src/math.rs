@@ -32,7 +32,7 @@ pub trait Real:
     /// −∞, the logit of an excluded symbol.
     const NEG_INFINITY: Self;
 
-    /// Rounds `value` to the nearest number of this type.
+    /// Rounds `value` to the nearest number of this type; too large a value becomes ±∞.
     fn of(value: f64) -> Self;
     /// Converts to `f64`, exactly.
     fn to_f64(self) -> f64;
@@ -181,7 +181,7 @@ pub fn exp(x: f32) -> f32 {
     if x > EXP_OVERFLOW { f32::INFINITY } else { value }
 }
 
-/// cos x in `f32`, for x in radians.
+/// cos x in `f32`, for x in radians; NaN for ±∞.
 ///
 /// Only the [`cosine`](crate::cosine) schedule calls `cos`, so firmware without that schedule does not link libm's
 /// cosine.
@@ -207,7 +207,8 @@ pub fn round_to_i32(x: f32) -> i32 {
     (x + if x < 0.0 { -BELOW_HALF } else { BELOW_HALF }) as i32
 }
 
-/// base^exponent by repeated squaring: IEEE products alone, each rounded once, so that all targets agree to the bit.
+/// base^exponent by repeated squaring: IEEE products alone, each rounded once, so that all targets agree to the bit. An
+/// `exponent` of 0 gives 1.
 pub fn power(base: f64, exponent: u32) -> f64 {
     let (mut result, mut square, mut left) = (1.0, base, exponent);
     while left > 0 {

@@ -271,7 +271,8 @@ pub fn symbol_at<const L: usize>(position: usize) -> impl Fn(&Example<L>) -> Opt
     move |example| example.shown().get(position).copied().flatten()
 }
 
-/// The row that an example reads in the table of text lengths: its length minus 1, or `None` for an empty text.
+/// The row that an example reads in the table of text lengths: its length minus 1. `None` for an empty text, and for
+/// one of more than 256 symbols.
 pub fn row_of_length<const L: usize>(example: &Example<L>) -> Option<u8> {
     u8::try_from(example.length().checked_sub(1)?).ok()
 }

@@ -32,7 +32,8 @@ pub struct Pack<'a, const L: usize> {
 
 /// Splits `shard`, some consecutive examples, into packs, in order: texts that a network computes side by side.
 ///
-/// Each pack takes the next example, and further ones as long as all positions together are at most min(16, L).
+/// Each pack takes the next example, and further ones as long as all positions together are at most min(16, L), up to
+/// 255 examples.
 pub fn packs<const L: usize>(mut shard: &[Example<L>]) -> impl Iterator<Item = Pack<'_, L>> {
     core::iter::from_fn(move || {
         let (examples, rest) = shard.split_at_checked(fitting(shard))?;

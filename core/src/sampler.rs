@@ -36,7 +36,7 @@ pub enum Order {
     Confidence,
 }
 
-/// Settings for drawing texts.
+/// Settings for drawing texts: which positions are revealed first, and how a symbol is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The choice of the positions that a step reveals.

@@ -25,8 +25,9 @@ use crate::tensor::block_mut;
 
 /// Replaces `x` by its softmax, and returns ln Σ_v e^x_v of the original `x`.
 ///
-/// An x_v of −∞ gets probability 0. At least one x_v must be finite, and none NaN or +∞. The sum runs in lanes: element v
-/// goes to lane v mod 8, in ascending order, and the lanes are added by halves ([`sum_lanes`]).
+/// An x_v of −∞ gets probability 0. At least one x_v must be finite, and none NaN or +∞; else all results are NaN. The
+/// sum runs in lanes: element v goes to lane v mod 8, in ascending order, and the lanes are added by halves
+/// ([`sum_lanes`]).
 #[expect(clippy::indexing_slicing, reason = "lane < LANES")]
 #[inline(always)]
 pub fn softmax_forward<R: Real>(x: &mut [R]) -> R {
