@@ -73,8 +73,8 @@ impl Dropout {
     /// `d_y` instead, with the layer's number: it draws the same zeros.
     ///
     /// The caller must not combine dropout with [`Stepped`](crate::activation::Activation::Stepped), whose backward
-    /// pass compares y with its largest value. The factor 1/(1 − p) would spoil this comparison, and nothing refuses
-    /// the combination.
+    /// pass compares y with its largest value. The factor 1/(1 − p) would spoil this comparison, and this function does
+    /// not refuse the combination.
     #[inline(always)]
     pub fn backward<R: Real>(self, d_y: &mut [R]) {
         let scale = self.scale();
