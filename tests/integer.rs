@@ -378,7 +378,7 @@ fn sums_bit_by_bit_are_sums_of_products() {
         let stream = Stream::new(2, Purpose::Noise);
         let table: Vec<u8> = (0..50 * 27).map(|place| stream.draw(place, 0)[0] as u8).collect();
         let value = |number: usize| stream.draw(number as u32, 99)[1] % (largest + 1);
-        let block = |number: usize| &table.as_chunks::<27>().0[number >> P::ROWS];
+        let block = |number: usize| &table.as_chunks::<27>().0[number >> P::ROW_SHIFT];
         let rows = (0..50).map(|number| (block(number), number, value(number)));
         let (mut products, mut bits) = ([0; 27], [0; 27]);
         let values = add_products::<P, 27>(rows.clone(), &mut products);

@@ -97,7 +97,7 @@ fn one_number_of_masks_a_row_estimates_the_whole_bound() {
     for (clean, orders) in [(&[2, 0, 1][..], three), (&[1, 2], two), (&[0], vec![vec![0]])] {
         let clean = text(clean);
         let rows: Vec<f64> = (0..ROWS)
-            .map(|row| f64::from(sampled(&mut table, 3, &clean, &counts, ([77, 78], row), stream(row))))
+            .map(|row| f64::from(sampled(&mut table, 3, &clean, &counts, [77, 78], row, stream(row))))
             .collect();
         let exact = orders.iter().map(|order| nats_in_order(&mut table, 3, &clean, order));
         assert_close(mean(&rows), mean(&exact.collect::<Vec<_>>()), BOUND, "NELBO");

@@ -14,12 +14,13 @@ use crate::steps::{Steps, hold, stepped_backward, stepped_forward};
 pub enum Activation {
     /// y = max(0, x).
     Relu,
-    /// y = max(0, x), rounded and limited to the steps of an integer hidden layer, for training.
+    /// y = max(0, x), rounded to multiples of a step 2⁻ᵃ and limited to a largest value, as in an integer hidden layer;
+    /// for training.
     Stepped(Steps),
 }
 
 impl Activation {
-    /// Replaces each x by its activation y, in place.
+    /// Applies the activation to each element of `x`, in place.
     #[inline(always)]
     pub fn forward<R: Real>(self, x: &mut [R]) {
         match self {
@@ -28,10 +29,16 @@ impl Activation {
         }
     }
 
-    /// Turns ∂loss/∂y into ∂loss/∂x, in place. `y` is the output of [`forward`](Self::forward).
+    /// Turns the gradient of the activation's output y into that of its input, in place. `y` is the output of
+    /// [`forward`](Self::forward).
     ///
-    /// `weights` is the weight of a hidden value's price ([`Steps`]): one number for all values, or one for each
-    /// column of a map `[D][W]`. [`Relu`](Self::Relu) has no prices and reads none.
+    /// [`Relu`](Self::Relu) keeps `d_y` where y > 0, writes 0 elsewhere, and does not read `weights`.
+    /// [`Stepped`](Self::Stepped) adds a weight times [`price`](Steps::price) to `d_y` where y is above 0 and below its
+    /// largest value, and writes 0 elsewhere.
+    ///
+    /// `weights` has one number for all of y, or one for each column of y, a map `[D][W]` of D features and W columns.
+    /// Element i of y takes weight i mod W. With [`Stepped`](Self::Stepped), an empty `weights` panics. If `y` and
+    /// `d_y` differ in length, elements without a partner stay as they are.
     #[inline(always)]
     pub fn backward<R: Real>(self, y: &[R], d_y: &mut [R], weights: &[R]) {
         match (self, weights) {
@@ -41,10 +48,10 @@ impl Activation {
         }
     }
 
-    /// Rounds a residual stream x to what the network's number format holds, in place.
+    /// Rounds a residual stream, the features to which layers add, to what the network can store, in place.
     ///
-    /// [`Relu`](Self::Relu) keeps x as it is. [`Stepped`](Self::Stepped) rounds to the nearest step of an integer stream.
-    /// Backward treats the rounding as the identity.
+    /// [`Relu`](Self::Relu) keeps `x` as it is. [`Stepped`](Self::Stepped) rounds to multiples of 2⁻¹⁰, halves up, and
+    /// clamps to 16 bits: −32 … 32 − 2⁻¹⁰. Backward treats the rounding as the identity.
     #[inline(always)]
     pub fn hold<R: Real>(self, x: &mut [R]) {
         match self {
@@ -64,7 +71,8 @@ pub fn relu_forward<R: Real>(x: &mut [R]) {
 
 /// Turns ∂loss/∂y into ∂loss/∂x, in place: d_x_i = d_y_i where y_i > 0, else 0.
 ///
-/// Forward was `y_i = max(x_i, 0)`, so y_i > 0 exactly where x_i > 0.
+/// Forward was `y_i = max(x_i, 0)`, so y_i > 0 exactly where x_i > 0. If lengths differ, elements without a partner
+/// stay as they are.
 #[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
 #[inline(always)]
 pub fn relu_backward<R: Real>(y: &[R], d_y: &mut [R]) {

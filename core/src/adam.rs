@@ -27,7 +27,8 @@
 
 use crate::math::{Real, power};
 
-/// Moments below 2⁻¹¹⁰ are flushed to 0, so that their products with β or a learning rate stay normal.
+/// Adam's moments below 2⁻¹¹⁰ in magnitude are flushed to 0, so that their products with β₁, β₂ or a learning rate stay
+/// normal.
 pub const SMALLEST: f64 = 7.703_719_777_548_943e-34;
 
 /// Adam's settings, constant during a run.
@@ -50,7 +51,7 @@ impl Default for Adam {
     }
 }
 
-/// The coefficients of one step.
+/// Coefficients of one step of Adam: [`Adam::step`] computes them, and [`update`](Self::update) applies them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamStep<R> {
     beta_1: R,
@@ -84,10 +85,14 @@ impl Adam {
 }
 
 impl<R: Real> AdamStep<R> {
-    /// Takes a step of Adam: updates `weights` and the moments `m` and `v` from `gradient`; all four have one length.
+    /// Takes a step of Adam, in place: updates `weights`, the mean gradient `m` and the mean squared gradient `v` by
+    /// `gradient`.
     ///
-    /// `sqrt` is the correctly rounded square root, whose bits IEEE 754 fixes. The caller may pass one that the compiler can
-    /// vectorise.
+    /// The step includes weight decay, and undoes the bias of `m` and `v` at the start. All four slices have the length
+    /// of `weights`: a shorter one panics, the rest of a longer one is ignored.
+    ///
+    /// `sqrt` is the correctly rounded square root, whose bits IEEE 754 fixes. The caller may pass one that the
+    /// compiler can vectorise.
     #[expect(clippy::indexing_slicing, reason = "a training kernel; all four have one length")]
     #[inline(always)]
     pub fn update(&self, weights: &mut [R], gradient: &[R], m: &mut [R], v: &mut [R], sqrt: impl Fn(R) -> R) {
@@ -109,16 +114,17 @@ fn flushed<R: Real>(moment: R) -> R {
     if moment < smallest && -moment < smallest { R::ZERO } else { moment }
 }
 
-/// The share of its way to the weights that the average moves after step `step`, counted from 0, at decay κ = `decay`.
+/// The `rate` of [`average_update`] after step `step`, counted from 0: 1 − min(κ, t/(t + 9)) with t = `step` + 1.
 ///
-/// The share is 1 − κ_t with κ_t = min(κ, t/(t + 9)), t = `step` + 1.
+/// κ = `decay` is the share of the average that a late step keeps; early steps keep less.
 pub fn average_rate<R: Real>(step: u32, decay: f64) -> R {
     let t = f64::from(step) + 1.0;
     let kept = t / (t + 9.0);
     R::of(1.0 - if kept < decay { kept } else { decay })
 }
 
-/// Moves the `average` a towards the `weights` w: a += rate·(w − a) for each element.
+/// Moves the running average a of the weights towards the `weights` w: a += `rate`·(w − a) for each element. If lengths
+/// differ, elements without a partner stay as they are.
 #[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
 #[inline(always)]
 pub fn average_update<R: Real>(average: &mut [R], weights: &[R], rate: R) {
@@ -131,8 +137,9 @@ pub fn average_update<R: Real>(average: &mut [R], weights: &[R], rate: R) {
 
 /// The learning rate of step `step` of `steps`, counted from 0.
 ///
-/// Rises linearly to `peak` over `warm_up` steps, then falls linearly to `floor`·`peak` at the last step. A run of at most
-/// `warm_up` steps ends before the decay.
+/// Step s of the first `warm_up` has the rate `peak`·(s + 1)/`warm_up`. From `peak` at step `warm_up`, the rate then
+/// falls linearly to `floor`·`peak` at the last step, and stays there. A run of at most `warm_up` + 1 steps ends before
+/// it falls.
 pub fn learning_rate(step: u32, steps: u32, peak: f64, warm_up: u32, floor: f64) -> f64 {
     if step < warm_up {
         return peak * (f64::from(step) + 1.0) / f64::from(warm_up);

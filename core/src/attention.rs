@@ -26,12 +26,12 @@ use crate::math::Real;
 use crate::product::{Store, TILE, product, product_transposed, transpose_square};
 use crate::tensor::{block, block_mut};
 
-/// Sizes of multi-head attention.
+/// Sizes of multi-head attention. The number of heads follows from the lengths of the slices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heads {
-    /// K: features of each head.
+    /// K: number of features of each head.
     pub features: usize,
-    /// W: number of positions computed, which is the number of columns of a map.
+    /// W: number of positions computed, each a column of the maps `[K][W]` of queries, keys, values and results.
     pub positions: usize,
 }
 
@@ -53,14 +53,19 @@ impl Heads {
     }
 }
 
-/// Computes attention of every head from `inputs`: its queries, keys and values, in this order.
+/// Computes attention of every head from `inputs`: its queries q, keys k and values v, in this order.
 ///
-/// Writes y_fj = Σ_i v_fi·p_ij to `y`, and the shares p_ij = e^s_ij / Σ_i' e^s_i'j to `share`, with s_ij = Σ_f k_fi·q_fj/√K.
-/// With A heads of K features and W columns, one for each position computed, each input and `y` are
-/// `[A][K][W]`. `share` is `[A][W][W]`: a map for each head, whose row i and column j has p_ij.
+/// Writes y_fj = Σ_i v_fi·p_ij to `y`, and the shares p_ij = e^s_ij / Σ_i' e^s_i'j to `share`, with s_ij = Σ_f
+/// k_fi·q_fj/√K. p_ij is the share of the attention of query j that key i gets.
 ///
-/// `texts` has the number of the text for each column; the columns of one text are adjacent. Attention stays within a text.
-/// Columns past the end of `texts` belong to none; their shares and results are 0.
+/// `heads` gives K, the features of a head, and W, the columns, one for each position computed. With A heads, each
+/// input and `y` are `[A][K][W]`; A follows from the length of `y`. `share` is `[A][W][W]`: `[head][key i][query j]`.
+///
+/// `texts` has the number of the text for each column, at most W numbers; the columns of one text are adjacent. Sums
+/// over i run over the text of j, and all other shares are 0. Columns past the end of `texts` belong to none; their
+/// shares and results are 0.
+///
+/// With more than W numbers in `texts`, `y` is not computed. Other lengths give wrong or missing results, but no panic.
 #[inline(always)]
 pub fn attention_forward<R: Real>(
     heads: Heads,
@@ -140,15 +145,15 @@ fn softmax_of_lanes<R: Real>(x: &mut [R], width: usize, text: Range<usize>) {
     });
 }
 
-/// Turns `inputs`, the queries, keys and values of every head, into their gradients, in place.
+/// Turns `inputs`, the queries q, keys k and values v of every head, in this order, into their gradients, in place.
 ///
-/// With A heads of K features and W columns, one for each position computed, each input and `d_y`, ∂loss/∂y,
-/// are `[A][K][W]`. `share`, `[A][W][W]`, is the output of [`attention_forward`]: a map for each head. `d_y` and `share` are
-/// scratch afterwards.
+/// `heads` gives K, the features of a head, and W, the columns, one for each position computed. With A heads, each
+/// input and `d_y`, ∂loss/∂y, are `[A][K][W]`; A follows from the length of `d_y`. `share`, `[A][W][W]`, is the output
+/// of [`attention_forward`]: `[head][key i][query j]`. `d_y` and `share` are scratch afterwards. `d_share`, `[W][W]`,
+/// is scratch: its content on entry does not matter.
 ///
-/// `d_share` is scratch for one head at a time, `[W][W]`: its content on entry does not matter.
-///
-/// Forward was `s_ij = Σ_f k_fi·q_fj/√K`, `p_ij = e^s_ij / Σ_i' e^s_i'j`, `y_fj = Σ_i v_fi·p_ij`.
+/// Forward was `s_ij = Σ_f k_fi·q_fj/√K`, `p_ij = e^s_ij / Σ_i' e^s_i'j`, `y_fj = Σ_i v_fi·p_ij`. Shares are 0 between
+/// texts that lie side by side, which keeps their gradients apart. Other lengths give wrong results, or a panic.
 #[inline(always)]
 pub fn attention_backward<R: Real>(
     heads: Heads,

@@ -9,7 +9,8 @@ use crate::softmax::softmax_forward;
 
 /// −ln p of `symbol` in nats; ∞ if `symbol` is not below `symbols`, the size of the alphabet.
 ///
-/// p is the softmax of the first `symbols` of `scores`, which are in units of 1/65536 nat.
+/// p is the softmax of the first `symbols` of the V `scores`, which are in units of 1/65536 nat. `symbols` is 1 … V:
+/// more counts as V, and 0 gives NaN.
 pub fn negative_log_probability<const V: usize>(scores: &[Score; V], symbols: usize, symbol: u8) -> f32 {
     let mut logits = [f32::NEG_INFINITY; V];
     for (logit, score) in logits.iter_mut().zip(scores).take(symbols) {
@@ -26,7 +27,7 @@ pub fn mean(values: &[f64]) -> f64 {
 
 /// The standard error √(Σ (x − mean)²/(n − 1)/n) of the [`mean`] of n independent `values` x of one distribution.
 ///
-/// A single value has the standard error 0, though nothing is known of its error.
+/// A single value has the standard error 0, though nothing is known of its error. No value at all gives NaN.
 pub fn standard_error(values: &[f64]) -> f64 {
     let (mean, count) = (mean(values), values.len() as f64);
     let squares = values.iter().map(|value| {
@@ -36,16 +37,17 @@ pub fn standard_error(values: &[f64]) -> f64 {
     Real::sqrt(squares.sum::<f64>() / (count - 1.0).max(1.0) / count)
 }
 
-/// The share `count`/`of`; 0 if `of` is 0.
+/// The share `count`/`of`; an `of` of 0 counts as 1.
 pub fn share(count: usize, of: usize) -> f64 {
     count as f64 / of.max(1) as f64
 }
 
 /// The Jensen–Shannon divergence of two sets of counts, in bits: ½·Σ p·log₂(p/m) + ½·Σ q·log₂(q/m), m = (p + q)/2.
 ///
-/// Each of `counts` is a feature's count in both sets; p and q are its shares of the sets. Terms are added in the order of
-/// `counts`. The divergence is 0 for equal shares, and 1 if no feature is in both sets. In a set without counts every share
-/// is 0.
+/// Each pair of `counts` is a feature's count in both sets; p and q are the shares of these counts in their sets. Terms
+/// are added in the order of `counts`. A term with a share of 0 is 0. The divergence is 0 for equal shares, and 1 if
+/// both sets have counts but no common feature. A set without counts has shares of 0, so the result is ½, or 0 if both
+/// are empty.
 ///
 /// Source: J. Lin, "Divergence Measures Based on the Shannon Entropy", 1991.
 pub fn divergence(counts: impl Iterator<Item = (usize, usize)> + Clone) -> f64 {

@@ -39,12 +39,13 @@ pub struct Temperature {
 }
 
 impl Temperature {
-    /// T = 0: takes the likeliest symbol, the first of equals.
+    /// Temperature 0: takes the likeliest symbol, the first of equals.
     pub const GREEDY: Self = Self { factor: None };
-    /// T = 1.
+    /// Temperature 1: draws from the model's own distribution.
     pub const ONE: Self = Self::from_milli(1000);
 
-    /// Creates a temperature from thousandths, for constants in firmware: `from_milli(800)` is 0.8.
+    /// Creates a temperature from thousandths, for constants in firmware: `from_milli(800)` is 0.8, and `from_milli(0)`
+    /// is 0.
     pub const fn from_milli(milli: u32) -> Self {
         Self { factor: 94_548_462_u32.checked_div(milli) }
     }
@@ -64,7 +65,7 @@ impl Temperature {
     }
 }
 
-/// A set of symbols.
+/// A set of symbols, numbers in 0 … 255.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SymbolSet {
     bits: [u32; 8],
@@ -74,7 +75,7 @@ impl SymbolSet {
     /// The empty set.
     pub const EMPTY: Self = Self { bits: [0; 8] };
 
-    /// The set of the symbols 0 … `symbols` − 1.
+    /// The set of the symbols 0 … `symbols` − 1: all 256 if `symbols` is 256 or more.
     pub const fn first(symbols: usize) -> Self {
         let (mut set, mut next) = (Self::EMPTY, Some(0_u8));
         while let Some(symbol) = next
@@ -86,12 +87,12 @@ impl SymbolSet {
         set
     }
 
-    /// The set of one symbol.
+    /// The set of one symbol, any of 0 … 255.
     pub const fn only(symbol: u8) -> Self {
         Self::EMPTY.with(symbol)
     }
 
-    /// Returns the set with `symbol` added.
+    /// Returns the set with `symbol`, any of 0 … 255, added.
     pub const fn with(mut self, symbol: u8) -> Self {
         self.insert(symbol);
         self
@@ -116,7 +117,7 @@ impl SymbolSet {
         self.bits[(symbol >> 5) as usize] >> (symbol & 31) & 1 == 1
     }
 
-    /// The symbols of the set below `limit`, in ascending order.
+    /// The symbols of the set below `limit`, in ascending order. A `limit` of 256 or more leaves none out.
     pub fn iter_below(&self, limit: usize) -> impl Iterator<Item = u8> {
         numbered(core::iter::repeat_n((), limit.min(256)))
             .map(|(symbol, ())| symbol)
@@ -124,7 +125,7 @@ impl SymbolSet {
     }
 }
 
-/// Unnormalised probabilities of the symbols at one position: whole numbers of at most 2²³.
+/// Weights of the symbols at one position, in proportion to their probabilities: whole numbers of at most 2²³.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Weights<const V: usize> {
     /// Weights of at most 2²³, in the type of a score.
@@ -134,10 +135,13 @@ pub struct Weights<const V: usize> {
 }
 
 impl<const V: usize> Weights<V> {
-    /// Computes the weights of the `allowed` symbols from `scores` at `temperature`; all other symbols weigh 0.
+    /// Computes a weight for each `allowed` symbol v: 2²³·e^((s_v − s_max)/T), to the accuracy of
+    /// [`categorical`](self).
     ///
-    /// Temperature 0 has the weights of temperature 1, so that [`total`](Self::total) still measures confidence. There
-    /// [`draw`](Self::draw) takes the likeliest symbol.
+    /// s_v is the score of v in nats, s_max the largest of an allowed symbol, and T the `temperature`. So the likeliest
+    /// symbol weighs 2²³. Symbols not allowed weigh 0: all, if no symbol below V is allowed. Allowed symbols of V or
+    /// more are ignored. Temperature 0 has the weights of temperature 1, but [`draw`](Self::draw) then takes the
+    /// likeliest symbol.
     pub fn new(scores: &[Score; V], allowed: &SymbolSet, temperature: Temperature) -> Self {
         let mut weights = Self::EMPTY;
         weights.fill(allowed, temperature, |out| *out = *scores);
@@ -192,14 +196,18 @@ impl<const V: usize> Weights<V> {
         self.weights.iter().map(|weight| weight.cast_unsigned())
     }
 
-    /// The sum of the weights: 2²³ if one symbol is certain, V·2²³ if all are equally likely.
+    /// The sum of the weights: 2²³ if one symbol is certain, V·2²³ if all are equally likely, 0 if none is allowed.
     ///
-    /// The largest probability is 2²³/total. A smaller total is a greater confidence, without a division.
+    /// The likeliest symbol weighs 2²³, so its probability is 2²³/total. A smaller total is a greater confidence,
+    /// without a division.
     pub fn total(&self) -> u32 {
         self.total
     }
 
-    /// Draws a symbol by the random `word`; at temperature 0, takes the likeliest, the first of equals.
+    /// Draws a symbol in proportion to the weights, by `word`, a uniform random number of 32 bits; returns symbol 0 if
+    /// none is allowed.
+    ///
+    /// At temperature 0, takes the likeliest symbol, the first of equals.
     pub fn draw(&self, word: u32) -> u8 {
         if self.greedy {
             // Weights are those of temperature 1, where any smaller score gives a smaller weight.
@@ -227,7 +235,10 @@ pub(crate) fn numbered<T>(items: impl Iterator<Item = T>) -> impl Iterator<Item 
     })
 }
 
-/// The largest probability, 2²³/`total`, under weights of this total, in units of 1/65536; 1 becomes 65535.
+/// The probability of the likeliest symbol in units of 1/65536, at most 65535, from the [`total`](Weights::total) of
+/// the weights.
+///
+/// The likeliest symbol weighs 2²³, so the result is about 2³⁹/`total`. A `total` of 0 gives 0.
 pub fn confidence(total: u32) -> u16 {
     let share = (1_u32 << 31).checked_div(total >> 8).unwrap_or(0);
     u16::try_from(share).unwrap_or(u16::MAX)
@@ -257,11 +268,14 @@ fn scale(distance: u32, factor: u32) -> u32 {
     }
 }
 
-/// ⌊`distance`·`factor` / 65536⌋, exactly if below 24·65536; else any number of at least that.
+/// ⌊`distance`·`factor` / 65536⌋: multiplies by a `factor` in units of 1/65536, without a 64-bit product, for which a
+/// small processor calls a function.
 ///
-/// Avoids the 64-bit product, for which a small processor calls a function. Let h be the upper and l the lower halves of
-/// `distance` (₁) and `factor` (₂). Then (2¹⁶·h₁ + l₁)·(2¹⁶·h₂ + l₂) / 2¹⁶ = 2¹⁶·h₁·h₂ + h₁·l₂ + l₁·h₂ + l₁·l₂ / 2¹⁶, and
-/// only the last term has a fraction.
+/// The result is exact if below 24·65536. Else it may be any number of at least 24·65536, for which [`power_of_two`]
+/// gives 0.
+///
+/// Let h₁ and l₁ be the upper and lower halves of `distance`, h₂ and l₂ those of `factor`. Then (2¹⁶·h₁ + l₁)·(2¹⁶·h₂ +
+/// l₂) / 2¹⁶ = 2¹⁶·h₁·h₂ + h₁·l₂ + l₁·h₂ + l₁·l₂ / 2¹⁶, and only the last term has a fraction.
 #[inline(always)]
 pub fn scale_in_halves(distance: u32, factor: u32) -> u32 {
     let ([h1, l1], [h2, l2]) = (halves(distance), halves(factor));
@@ -282,9 +296,11 @@ fn halves(word: u32) -> [u32; 2] {
 }
 
 /// 2²³·2^(−x) for x in units of 1/65536: interpolates a table at the fraction of x, and shifts by its integer part.
+/// From x = 24 on, the result is 0.
 ///
-/// The chord between two of the 65 entries lies above the curve by at most (ln 2/64)²/8 = 1.5·10⁻⁵ of the value. With the
-/// rounding of the entries, the relative error before the shift is at most 1.6·10⁻⁵. The shift takes off less than 1.
+/// The chord between two of the 65 entries lies above the curve by at most (ln 2/64)²/8 = 1.5·10⁻⁵ of the value. With
+/// the rounding of the entries, the relative error before the shift is at most 1.6·10⁻⁵. The shift takes off less than
+/// 1.
 pub fn power_of_two(x: u32) -> u32 {
     // Results below 1 come first: most symbols of a certain model are this far from the likeliest.
     if x >= FAR {

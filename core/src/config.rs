@@ -18,34 +18,44 @@ use crate::mlp::Mlp;
 use crate::residual::Residual as ResidualOf;
 use crate::transformer::Transformer as TransformerOf;
 
-/// The default for names: a perceptron of 256 hidden units; 163,128 parameters.
+/// The default for names: a perceptron of 256 hidden units for texts of 12 positions and 26 symbols; 163,128
+/// parameters.
 pub type Perceptron = Mlp<12, 26, 256>;
 
-/// A perceptron for the smallest chips: 18 hidden units; 11,760 parameters.
+/// A perceptron for the smallest chips: 18 hidden units, 12 positions, 26 symbols; 11,760 parameters.
 pub type PerceptronSmall = Mlp<12, 26, 18>;
 
-/// A perceptron of two hidden layers with a skip connection, 256 hidden units each; 228,920 parameters.
+/// A perceptron of two hidden layers of 256 units with a skip connection, 12 positions and 26 symbols; 228,920
+/// parameters.
 pub type Residual = ResidualOf<12, 26, 256>;
 
-/// The best network of so few parameters: 3 residual convolutions of width 26 and 5 taps; 12,428 parameters.
+/// The smallest convolution of this list: 3 layers of width 26 and 5 taps. 12,428 parameters for 16 positions and 26
+/// symbols.
 pub type ConvolutionSmall<const L: usize = 16, const V: usize = 26> = ConvolutionOf<L, V, 26, 3, 5>;
 
-/// A network for a ten-cent chip: 4 residual convolutions of width 30 and 5 taps; 20,666 parameters.
+/// A network for a ten-cent chip: a residual convolution of 4 layers, width 30 and 5 taps, 16 positions and 26 symbols;
+/// 20,666 parameters.
 ///
 /// With 4-bit weights, network and program fit 16 KB of flash and 2 KB of memory.
 pub type ConvolutionChip = ConvolutionOf<16, 26, 30, 4, 5>;
 
-/// The default for texts other than names: 4 residual convolutions of width 64 and 5 taps; 87,578 parameters.
+/// The default for texts other than names: a residual convolution of 4 layers, width 64 and 5 taps. 87,578 parameters
+/// for 16 positions and 26 symbols.
 pub type ConvolutionMedium<const L: usize = 16, const V: usize = 26> = ConvolutionOf<L, V, 64, 4, 5>;
 
-/// The largest convolution: 4 residual convolutions of width 108 and 5 taps; 242,810 parameters.
+/// The largest convolution of this list: 4 layers of width 108 and 5 taps. 242,810 parameters for 16 positions and 26
+/// symbols.
 pub type Convolution<const L: usize = 16, const V: usize = 26> = ConvolutionOf<L, V, 108, 4, 5>;
 
-/// A bidirectional transformer: 4 blocks of width 64 with 4 heads; 202,560 parameters.
+/// A bidirectional transformer: 4 blocks of width 64 with 4 heads. 202,560 parameters for 16 positions and 26 symbols.
 pub type Transformer<const L: usize = 16, const V: usize = 26> = TransformerOf<L, V, 64, 4, 4>;
 
-/// A transformer whose hidden units read a letter and its two neighbours, half as many of them; 202,560 parameters.
+/// A transformer whose hidden units read a letter and its two neighbours: 4 blocks of width 64 with 4 heads.
+///
+/// A block has 128 such units, where [`Transformer`] has 256 that read one letter. 202,560 parameters for 16 positions
+/// and 26 symbols.
 pub type TransformerLocal<const L: usize = 16, const V: usize = 26> = TransformerOf<L, V, 64, 4, 4, 3>;
 
-/// A transformer to teach smaller networks: 4 blocks of width 96 with 6 heads; 451,296 parameters.
+/// A transformer to teach smaller networks: 4 blocks of width 96 with 6 heads, 16 positions, 26 symbols; 451,296
+/// parameters.
 pub type TransformerLarge = TransformerOf<16, 26, 96, 4, 6>;

@@ -33,11 +33,17 @@ use crate::product::{MOST_POSITIONS, Store, width_of};
 use crate::softmax_of_maps::MOST_SYMBOLS;
 use crate::tensor::{Flat, Start, Tensor, block, hypercube, matrix, vector};
 
-/// Residual convolution over `L` positions and `V` symbols, with `N` layers of width `D` and `T` taps; `T` is odd.
+/// Residual convolution over `L` positions and `V` symbols: `N` layers of `D` features. Each layer reads `T`
+/// neighbouring positions (taps), the position itself in the middle; a tap outside the text reads 0.
+///
+/// Does not compile with an even `T`, with `L` above 64, or with `V` above 256.
 #[derive(Clone, Copy, Debug)]
 pub struct Convolution<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>;
 
-/// References to the parameters of a [`Convolution`], in memory or in a model file.
+/// References to the parameters of a [`Convolution`] with `N` layers of `T` taps and `D` features, in memory or in a
+/// model file.
+///
+/// `W` is the type of a stored number: a float, or its four bytes in a file.
 #[derive(Clone, Copy, Debug)]
 pub struct ConvolutionView<
     'a,
@@ -48,17 +54,19 @@ pub struct ConvolutionView<
     const N: usize,
     const T: usize,
 > {
-    /// E: embedding of each symbol.
+    /// E, `[symbol][feature]`: features that each of the V symbols adds to its position; D features.
     pub token: &'a [[W; D]; V],
-    /// P: embedding of each position.
+    /// P, `[position][feature]`: features of each position, counted from the start of the text; D features.
     pub position: &'a [[W; D]; L],
-    /// Q: embedding of each position, counted from the end of the text.
+    /// Q, `[position][feature]`: features of each position, counted from the end of the text; D features.
     pub from_end: &'a [[W; D]; L],
-    /// W: matrix of each layer and tap.
+    /// Weights of the layers, `[layer][tap][output feature][input feature]`. For position l, tap j of the T taps reads
+    /// the neighbour l + j − (T − 1)/2: tap 0 the leftmost, the middle tap the position itself. Spacing is 1 in all
+    /// layers.
     pub weight: &'a [[[[W; D]; D]; T]; N],
-    /// b: bias of each layer.
+    /// b, `[layer][feature]`: bias of each of the D features, for each of the N layers.
     pub bias: &'a [[W; D]; N],
-    /// U: weights from the features of a position to the logit of each symbol.
+    /// U, `[symbol][feature]`: weights from the D features of a position to the logit of each symbol.
     pub output: &'a [[W; D]; V],
     /// c: bias of the logit of each symbol.
     pub output_bias: &'a [W; V],

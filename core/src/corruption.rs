@@ -12,14 +12,15 @@ use crate::rng::{Stream, below};
 use crate::schedule::MaskCounts;
 use crate::text::Text;
 
-/// Masks exactly `count` positions of `clean`, drawn uniformly from all sets of that size; all of them if `count` exceeds
-/// their number.
+/// Masks exactly `count` positions of `clean`, drawn uniformly from all sets of that size, or all if `count` exceeds
+/// their number. Returns the symbol of each position, `None` if masked.
 ///
-/// Positions past the text's end are masked too. The draw is uniform to the accuracy of [`below`].
+/// Positions past the text's end are masked too. The draw is uniform to the accuracy of [`below`]. A `count` of 0 masks
+/// nothing in the text.
 ///
-/// Walks the n positions and masks each with probability (left to mask)/(left to visit), by draw (position, 0) of `stream`.
-/// On the way to one set of k, the numerators are k … 1 at masked positions and n − k … 1 at shown ones. The denominators are
-/// n … 1, so each set has the probability k!·(n − k)!/n!.
+/// Walks the n positions and masks each with probability (left to mask)/(left to visit), by `stream.draw(position, 0)`.
+/// On the way to one set of k, the numerators are k … 1 at masked positions and n − k … 1 at shown ones. The
+/// denominators are n … 1, so each set has the probability k!·(n − k)!/n!.
 ///
 /// Source: D. Knuth, *The Art of Computer Programming*, volume 2, section 3.4.2, algorithm S.
 pub fn mask_count<const L: usize>(clean: &Text<L>, count: u32, stream: Stream) -> [Option<u8>; L] {
@@ -39,9 +40,11 @@ pub fn mask_count<const L: usize>(clean: &Text<L>, count: u32, stream: Stream) -
 }
 
 impl<const L: usize> Example<L> {
-    /// Creates a training example with `count` positions of `clean` masked, each of weight `weight`.
+    /// Creates a training example from `clean`: masks `count` positions, drawn by `stream`, and gives each the loss
+    /// weight `weight`. All are masked if `count` exceeds their number, none if it is 0.
     ///
-    /// With both numbers from [`MaskCounts`], the expected loss is the bound on −ln p(clean | its length), in nats.
+    /// With `count` and `weight` from [`MaskCounts`], the expected loss is the bound on −ln p(clean | its length), in
+    /// nats.
     pub fn bound(clean: &Text<L>, count: u32, weight: f32, stream: Stream) -> Self {
         let noisy = mask_count(clean, count, stream);
         let mut weights = [0.0; L];
@@ -51,13 +54,16 @@ impl<const L: usize> Example<L> {
         Self { clean: *clean, noisy, weights, dropout: None }
     }
 
-    /// Creates the masked example of row `row` in a training batch.
+    /// Creates the training example of row `row`, from 0, in a batch: `clean` with k positions masked. `stream` draws
+    /// which ones; each row needs its own.
     ///
-    /// `counts` gives the number k of masks, which has the probability p_k. The random `words` are equal for all rows of the batch.
-    /// They stratify the numbers: the rows are spread evenly over the distribution p. `stream` draws which k positions are masked.
+    /// k is [`MaskCounts::count`] of `counts` for the text's length. `words` are two random words, drawn once for a
+    /// batch: they shift the k of all rows together, and `row` spreads these k evenly. Rows from `counts.rows()` on
+    /// repeat the spread.
     ///
-    /// Each masked position has the weight 1/(k·p_k·R), where R is the number of rows of the batch, [`MaskCounts::rows`]. The
-    /// losses of the batch then add up, in expectation, to the mean over its texts of the bound on −ln p(clean | its length).
+    /// Each masked position has its final weight in the loss: [`MaskCounts::weight`], already divided by
+    /// `counts.rows()`. The sum of a batch's losses is then, in expectation, the mean over its texts of the bound on
+    /// −ln p(clean | its length).
     pub fn bound_row(
         clean: &Text<L>,
         counts: &MaskCounts<L>,

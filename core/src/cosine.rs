@@ -8,9 +8,11 @@
 
 use crate::math::cos;
 
-/// The Python reference's share of masked positions at `time` of `times`: 1 − cos²(((time/times) + s)/(1 + s)·π/2), s = 0.008.
+/// The share of positions masked at `time` of `times` in Micro-Diffusion, the Python original: 1 − cos²(((time/times) +
+/// s)/(1 + s)·π/2), s = 0.008.
 ///
-/// The share rises from 0.000155 at time 0 to 1 at `times`.
+/// The share rises from 0.000155 at `time` 0 to 1 at `time` = `times`. `times` 0 counts as 1. Past `times` the formula
+/// goes on, and the share falls.
 pub fn cosine_mask_rate(time: u32, times: u32) -> f32 {
     const OFFSET: f32 = 0.008;
     let fraction = time as f32 / times.max(1) as f32;
@@ -18,9 +20,11 @@ pub fn cosine_mask_rate(time: u32, times: u32) -> f32 {
     1.0 - cosine * cosine
 }
 
-/// The number of `masked` positions that the Python reference leaves masked from `time` to `time` − 1 of `times`.
+/// The number of positions that the step from `time` to `time` − 1 leaves masked in the Python original, if `masked`
+/// are masked before.
 ///
-/// ⌊masked·rate(time − 1)/rate(time)⌋ by [`cosine_mask_rate`]; 0 at time 1.
+/// ⌊masked·rate(time − 1)/rate(time)⌋, where rate is the [`cosine_mask_rate`] of `times`; 0 for `time` 1 or 0. `time`
+/// is at most `times`; beyond, the result may exceed `masked`.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

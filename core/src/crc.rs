@@ -47,7 +47,7 @@ impl Crc32 {
     }
 }
 
-/// The CRC-32 of `bytes`.
+/// The CRC-32 of `bytes`, a checksum: the one of PNG and zip.
 pub fn crc32(bytes: &[u8]) -> u32 {
     let mut crc = Crc32::new();
     crc.update(bytes);

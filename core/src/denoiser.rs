@@ -29,8 +29,8 @@ pub const NAT: Score = 1 << 16;
 ///
 /// # A denoiser of your own
 ///
-/// Anything that scores symbols can be sampled. This table of letter pairs scores each pair by the logarithm of its
-/// frequency, and needs only the neighbours of a position:
+/// Anything that scores symbols can be sampled. This table scores each pair of letters by the natural logarithm of its
+/// frequency times 65536, the unit of a [`Score`]. It needs only the neighbours of a position:
 ///
 /// ```
 /// use micro_diffusion::denoiser::{Denoiser, Score};
@@ -60,16 +60,24 @@ pub const NAT: Score = 1 << 16;
 /// }
 /// ```
 pub trait Denoiser<const L: usize, const V: usize> {
-    /// Starts a text of `length` masked positions, 1 … `L`.
+    /// Starts a text of `length` positions, 1 … `L`, all masked. Networks of this crate take a larger length as `L`,
+    /// and 0 as a text without positions.
     fn start(&mut self, length: usize);
 
-    /// Sets the symbol at `position`; `None` masks the position. A position outside the text is ignored.
+    /// Sets `position` of the text to `symbol`, which is below `V`, or masks it with `None`.
+    ///
+    /// A position at or past the length of the text is ignored. Networks of this crate read a symbol of `V` or more as
+    /// masked.
     fn set(&mut self, position: usize, symbol: Option<u8>);
 
-    /// Evaluates the network once for the symbols set. Call after [`set`](Self::set) and before [`scores`](Self::scores).
+    /// Evaluates the network once for the present text. Call after [`set`](Self::set) and before
+    /// [`scores`](Self::scores).
     fn evaluate(&mut self);
 
-    /// Writes the score of each symbol at `position`, for the symbols set at the last [`evaluate`](Self::evaluate).
+    /// Writes to `out` how likely each of the `V` symbols is at `position`, as a [`Score`].
+    ///
+    /// The scores belong to the text at the last [`evaluate`](Self::evaluate). There `position` must have been masked;
+    /// scores of other positions mean nothing.
     fn scores(&self, position: usize, out: &mut [Score; V]);
 }
 
@@ -84,7 +92,8 @@ pub struct Example<const L: usize> {
     /// Weight of each position's cross-entropy. A position of weight 0 is not computed. Entries past the end of the text are
     /// ignored.
     pub weights: [f32; L],
-    /// Dropout of hidden values, if any. A [pack](crate::pack) uses the dropout of its first example.
+    /// Dropout of hidden values, if any. In a [pack](crate::pack), texts computed side by side, that of the first
+    /// example serves for all.
     pub dropout: Option<Dropout>,
 }
 
@@ -115,15 +124,17 @@ impl<const L: usize> Example<L> {
         self.weights.get(..self.length()).unwrap_or(&self.weights)
     }
 
-    /// Whether the loss reads the prediction at `position`.
+    /// Whether the loss reads the prediction at `position`: the position is in the text, and its weight is not 0.
     pub fn is_scored(&self, position: usize) -> bool {
         self.weight(position) != 0.0
     }
 
-    /// The weight of a hidden value's [price](crate::steps::Steps::price) in the loss, for training for integers.
+    /// Weight in the loss of the [price](crate::steps::Steps::price) of hidden values, in training for integers:
+    /// m·2·k/(n + 1).
     ///
-    /// The k positions of weight above 0 read each hidden value. The result is the mean weight of the n positions times
-    /// 2·k/(n + 1), a factor that averages 1 over k = 1 … n.
+    /// The text has n positions. m is the mean of their loss weights, and k the number of those that are not 0. Each of
+    /// these k positions reads the hidden values, so the price is in proportion to k. 2·k/(n + 1) averages 1 over k = 1
+    /// … n. An empty text has the weight 0.
     pub fn hidden_weight<R: Real>(&self) -> R {
         let real = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
         let sum = self.read_weights().iter().fold(R::ZERO, |sum, weight| sum + R::of(f64::from(*weight)));
@@ -141,21 +152,23 @@ impl<const L: usize> Example<L> {
     }
 }
 
-/// Answers that predictions are compared with in training, for the examples of a shard, a part of a batch: the clean symbols, or a
-/// teacher's distributions.
+/// Answers that predictions are compared with in training: the clean symbols, or a teacher's distributions over the
+/// symbols.
+///
+/// The answers are those of the examples of a shard, a part of a batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Answers<'a> {
-    /// Size of the alphabet. Symbols from this number on are outside and get probability 0.
+    /// Size of the alphabet, at most V. Symbols from this number on are outside and get probability 0.
     pub symbols: usize,
-    /// A distribution t over the symbols for each position of each example, `[E][L][V]` for E examples; empty if the clean
-    /// symbols are the answers.
+    /// A teacher's distribution t over the V symbols at each position of each example: `[E][L][V]` for E examples.
     ///
-    /// Only scored positions are read. [`softmax`](crate::softmax) has the loss.
+    /// Empty if the clean symbols are the answers. Another length may give wrong losses. Positions of weight 0 are not
+    /// read. [`softmax`](crate::softmax) has the loss.
     pub soft: &'a [f32],
 }
 
 impl<'a> Answers<'a> {
-    /// Answers that are the clean symbols of the examples, in an alphabet of `symbols` symbols.
+    /// Answers that are the clean symbols of the examples, in an alphabet of `symbols` ≤ V symbols.
     pub const fn hard(symbols: usize) -> Self {
         Self { symbols, soft: &[] }
     }
@@ -202,40 +215,42 @@ impl Architecture {
 pub struct Shape {
     /// Kind of network.
     pub architecture: Architecture,
-    /// L: most positions of a text.
+    /// L: the largest number of positions of a text.
     pub positions: usize,
     /// V: symbols that a position can hold. An alphabet may use fewer.
     pub symbols: usize,
-    /// Width: H of a perceptron, D of a transformer or convolution.
+    /// Width: hidden units of a perceptron (H), features of a transformer or convolution (D).
     pub width: usize,
-    /// N: blocks of a transformer or layers of a convolution, else 0.
+    /// N: blocks of a transformer, or layers of a convolution. Else 0.
     pub blocks: usize,
-    /// A: attention heads of a transformer; T: taps of a convolution; else 0.
+    /// A: attention heads of a transformer. T: taps of a convolution, the positions that a layer reads. Else 0.
     pub heads: usize,
 }
 
 /// Model: a network that can be trained, and sampled as a [`Denoiser`].
 ///
 /// A training step has two phases. Both can be split among threads without a change of any bit.
-/// - The examples of a batch are split into *shards*, each from a [`boundary`](Self::boundary) on.
-///   [`forward_backward`](Self::forward_backward) fills the records of a shard.
-/// - The parameters are split into the parts of their tensors. [`gradient`](Self::gradient) adds each shard's contribution
-///   to a part. Shards are added in order, so that a sum runs over the whole batch in its order.
+/// - [`forward_backward`](Self::forward_backward) runs each *shard*, some consecutive examples of the batch. It leaves
+///   the activations and their gradients in a *record* for each example. A shard begins at a
+///   [`boundary`](Self::boundary).
+/// - [`gradient`](Self::gradient) turns records into the gradient of one part of a parameter tensor, a shard at a time.
+///   Shards are added in order, so that a sum runs over the whole batch in its order.
 ///
 /// Both phases are generic over [`Real`], so that derivatives are checked in `f64`, and over the compute [`Kernels`].
 pub trait Model<const L: usize, const V: usize>: Sized {
     /// Kind of network and its sizes.
     const SHAPE: Shape;
-    /// Parameter tensors, in flat order.
+    /// Parameter tensors in flat order, the order in which they follow each other in one slice of all parameters.
     const TENSORS: &'static [Tensor];
     /// Number of parameters.
     const PARAMETERS: usize = crate::tensor::total_len(Self::TENSORS);
-    /// Length of the records of one example, in numbers.
+    /// Length in numbers of an example's record: activations and gradients that
+    /// [`forward_backward`](Self::forward_backward) leaves for [`gradient`](Self::gradient).
     const RECORD: usize;
-    /// Length of the buffer of a [`denoiser`](Self::denoiser), in numbers.
+    /// Length in numbers of the working memory of a [`denoiser`](Self::denoiser).
     const MEMORY: usize;
 
-    /// Typed view of the flat parameters: references to nested arrays.
+    /// Typed view of the flat parameters: references to nested arrays of numbers of type `T`.
     type View<'a, T: Copy + 'a>: Copy;
 
     /// Views `flat`, the parameters in flat order; `None` if its length is not [`PARAMETERS`](Self::PARAMETERS).
@@ -243,10 +258,12 @@ pub trait Model<const L: usize, const V: usize>: Sized {
 
     /// Writes the initial parameters, each tensor as its [`Start`] says.
     ///
-    /// Uniform numbers in ±a have variance a²/3. With a² = 3/fan-in, a sum of fan-in terms has the variance of its inputs.
-    /// Source: Y. LeCun et al., "Efficient BackProp", 1998, section 4.6.
+    /// Uniform numbers in ±a have variance a²/3. With a² = 3/fan-in, a sum of fan-in terms has the variance of its
+    /// inputs. Source: Y. LeCun et al., "Efficient BackProp", 1998, section 4.6.
     ///
-    /// Element i of tensor t comes from draw (i, 0) of child (t, 0) of `stream`.
+    /// Element i of tensor number t is a times [`symmetric`] of the first word of `stream.child(t, 0).draw(i, 0)`, a
+    /// number in −1 … 1. `parameters` has [`PARAMETERS`](Self::PARAMETERS) numbers; a tensor that does not fit, and all
+    /// after it, are left as they are.
     fn initialise(mut parameters: &mut [f32], stream: Stream) {
         for (number, tensor) in (0..).zip(Self::TENSORS) {
             let Some(numbers) = parameters.split_off_mut(..tensor.len()) else { return };
@@ -266,22 +283,25 @@ pub trait Model<const L: usize, const V: usize>: Sized {
         }
     }
 
-    /// The least row number from `row` on at which `batch` may be cut into shards, the parts that threads compute.
+    /// The least row number, `row` or more, at which `batch` may be cut into shards, the parts that threads compute.
     ///
-    /// `row` itself for most networks. One that computes some examples [together](crate::pack) gives the next row that does not
-    /// separate them.
+    /// Most networks return `row`. Those that compute short texts [side by side](crate::pack) return the next row that
+    /// separates none of these.
     fn boundary(_batch: &[Example<L>], row: usize) -> usize {
         row
     }
 
-    /// Runs forward and backward through the activations, for each example of a shard.
+    /// Runs each example of a shard forward, and backward through its activations. [`gradient`](Self::gradient) then
+    /// computes the gradients of the parameters, from the `records` left here.
     ///
-    /// `records` has [`RECORD`](Self::RECORD) numbers for each example, in a layout private to the network. It is
-    /// overwritten, and its content on entry does not matter. Hidden layers use `activation`, unless the network has an
-    /// activation of its own.
+    /// `records` has [`RECORD`](Self::RECORD) numbers for each example, in a layout private to the network, and
+    /// `losses` has one. Both are overwritten. With shorter slices results are missing or wrong, and longer ones have a
+    /// rest without meaning; no error says so. Hidden layers use `activation`, unless the network has an activation of
+    /// its own.
     ///
-    /// `losses` receives the loss of each example, in nats: Σ_l weight_l · −Σ_v t_lv·ln p_l(v | noisy), with t the
-    /// `answers`. For clean symbols this is Σ_l weight_l · −ln p(clean_l | noisy).
+    /// `answers` holds the size of the alphabet, and perhaps a teacher's distributions t, `[E][L][V]` for E examples.
+    /// Without a teacher, the clean symbols are the answers: t_lv = 1 for v = clean_l, else 0. The loss of an example,
+    /// in nats, is Σ_l weight_l · −Σ_v t_lv·ln p_l(v | noisy).
     fn forward_backward<R: Real, K: Kernels<R>>(
         kernels: K,
         activation: Activation,
@@ -292,11 +312,11 @@ pub trait Model<const L: usize, const V: usize>: Sized {
         losses: &mut [R],
     );
 
-    /// Adds to `out` a shard's contribution to the gradient of the batch's summed losses, for part `part` of tensor number
-    /// `tensor`.
+    /// Adds to `out` a shard's contribution to the gradient of the batch's summed losses. The gradient is that of part
+    /// `part` of tensor number `tensor` in [`TENSORS`](Self::TENSORS), both counted from 0.
     ///
-    /// `records` is the output of [`forward_backward`](Self::forward_backward) for the shard. `out` has [`Tensor::part_len`]
-    /// numbers.
+    /// `shard` and `records` are those of [`forward_backward`](Self::forward_backward), with `records` as it left them.
+    /// `out` has [`Tensor::part_len`] numbers. Other numbers or lengths make `out` meaningless.
     fn gradient<R: Real, K: Kernels<R>>(
         kernels: K,
         tensor: usize,
@@ -306,10 +326,13 @@ pub trait Model<const L: usize, const V: usize>: Sized {
         out: &mut [R],
     );
 
-    /// Evaluates the network for the text of `work`, into its memory: see [`Denoiser::evaluate`].
+    /// Evaluates the network for the text of `work`, and leaves the results in its memory for [`scores`](Self::scores).
     fn evaluate<W: Stored<f32>, K: Kernels<f32>>(work: &mut AtWork<Self, W, K, L, V>);
 
-    /// Writes the score of each symbol at `position`, from the memory that [`evaluate`](Self::evaluate) filled.
+    /// Writes the [`Score`] of each symbol at a masked `position`: ln p plus a constant, in units of 1/65536 nat.
+    ///
+    /// Reads the memory that [`evaluate`](Self::evaluate) filled. At a shown position, or past the end of the text,
+    /// `out` means nothing.
     fn scores<W: Stored<f32>, K: Kernels<f32>>(
         work: &AtWork<Self, W, K, L, V>,
         position: usize,
@@ -347,8 +370,8 @@ pub struct AtWork<'a, 'm, M: Model<L, V>, W: Stored<f32> + 'a, K, const L: usize
     pub parameters: M::View<'a, W>,
     /// The n symbols of the text, `None` for MASK.
     pub shown: heapless::Vec<Option<u8>, L>,
-    /// Memory to work in, [`MEMORY`](Model::MEMORY) numbers: what the last [`evaluate`](Model::evaluate) left for
-    /// [`scores`](Model::scores), in the network's own order.
+    /// Working memory of [`MEMORY`](Model::MEMORY) numbers: [`evaluate`](Model::evaluate) leaves there what
+    /// [`scores`](Model::scores) reads.
     pub memory: &'m mut [f32],
 }
 
@@ -412,7 +435,7 @@ pub(crate) fn in_rows<const L: usize>(
     in_groups(batch, 0, |row, example| (row, kept(example)), each);
 }
 
-/// Converts logits in nats to scores: to the nearest 1/65536 nat, saturating at ±32768 nats.
+/// Converts logits in nats to scores: to the nearest 1/65536 nat, saturating at ±32768 nats. NaN gives 0.
 #[inline(always)]
 pub fn to_scores<const V: usize>(logits: &[f32; V], scores: &mut [Score; V]) {
     for (score, logit) in scores.iter_mut().zip(logits) {

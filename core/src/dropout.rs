@@ -26,9 +26,11 @@ pub struct Dropout {
 const DRAWS: usize = 16;
 
 impl Dropout {
-    /// Creates dropout with probability `rate`, which is rounded to 256ths in 0 … 255/256.
+    /// Creates dropout that sets values to 0 with probability p = `rate`, rounded to 256ths in 0 … 255/256; NaN counts
+    /// as 0.
     ///
-    /// The eight bytes of draw (n, layer) of `stream`, lowest first, decide about the values 8·n … 8·n + 7 of a layer.
+    /// A value becomes 0 if its random byte is below 256·p; else it is multiplied by 1/(1 − p). The eight bytes of
+    /// `stream.draw(n, layer)`, lowest first, decide about the values 8·n … 8·n + 7 of layer number `layer`.
     pub fn new(rate: f32, stream: Stream) -> Self {
         let rate = round_to_i32(rate * 256.0);
         Self { rate: u8::try_from(rate.max(0)).unwrap_or(u8::MAX), stream }
@@ -40,7 +42,11 @@ impl Dropout {
         R::of(256.0) / R::of(f64::from(256_u16.saturating_sub(u16::from(self.rate))))
     }
 
-    /// Applies dropout to the values of layer number `layer`, in place: y = x·s/(1 − p), with s 0 at probability p, else 1.
+    /// Applies dropout to the values `x` of layer number `layer`, in place: each becomes 0 with probability p, else
+    /// x/(1 − p).
+    ///
+    /// p is the rate of [`new`](Self::new). `layer`, from 0, tells the layers' random draws apart; at one layer, every
+    /// call sets the same values to 0.
     #[expect(clippy::indexing_slicing, reason = "a training kernel; x is at most DRAWS·8 long")]
     #[inline(always)]
     pub fn forward<R: Real>(self, layer: usize, x: &mut [R]) {
@@ -59,12 +65,16 @@ impl Dropout {
         }
     }
 
-    /// Turns ∂loss/∂y into ∂loss/∂x, in place: d_x = d_y/(1 − p). `d_y` must already be 0 where dropout set y to 0.
+    /// Turns the gradient of dropout's output into that of its input, in place: divides by 1 − p, where p is the rate,
+    /// at most 255/256.
     ///
-    /// Forward was `y = x·s/(1 − p)` of the output x of an activation, with s 0 or 1. Call the activation's backward pass
-    /// first, with y in place of x. It must give 0 where y = 0, and must not depend on the size of y elsewhere.
-    /// [`Relu`](crate::activation::Activation::Relu) does so. [`Stepped`](crate::activation::Activation::Stepped) does not:
-    /// its gradient depends on whether y is at its upper end.
+    /// `d_y` must already be 0 where dropout set a value to 0. [`relu_backward`](crate::activation::relu_backward),
+    /// called before with dropout's output as `y`, sees to that. After other layers, call [`forward`](Self::forward) on
+    /// `d_y` instead, with the layer's number: it draws the same zeros.
+    ///
+    /// The caller must not combine dropout with [`Stepped`](crate::activation::Activation::Stepped), whose backward
+    /// pass compares y with its largest value. The factor 1/(1 − p) would spoil this comparison, and this function does
+    /// not refuse the combination.
     #[inline(always)]
     pub fn backward<R: Real>(self, d_y: &mut [R]) {
         let scale = self.scale();

@@ -1,10 +1,9 @@
 //! Dtypes: how numbers of a tensor are stored in a model file.
 
-/// The storage format of a tensor's numbers.
+/// Storage format of a tensor's numbers. Each variant has its number in a model file.
 ///
-/// Integer weights are stored as unsigned codes, weight = (code − [`zero`](Self::zero))·scale, so that one instruction loads
-/// a code.
-/// Variants have the codes of a model file.
+/// Integer weights are stored as unsigned codes, so that one instruction loads a code: weight = (code − zero
+/// point)·scale, with the zero point of [`zero`](Self::zero).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dtype {
     /// Four bytes, IEEE 754.
@@ -19,7 +18,7 @@ pub enum Dtype {
 }
 
 impl Dtype {
-    /// The name in messages.
+    /// The name of the dtype in messages.
     pub const fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
@@ -29,7 +28,7 @@ impl Dtype {
         }
     }
 
-    /// The bits of one number.
+    /// The number of bits of one stored number.
     pub const fn bits(self) -> usize {
         match self {
             Self::F32 => 32,
@@ -39,7 +38,7 @@ impl Dtype {
         }
     }
 
-    /// The bytes of a tensor of `numbers` numbers.
+    /// The length in bytes of a tensor of `numbers` numbers, rounded up to whole bytes.
     pub const fn bytes(self, numbers: usize) -> usize {
         numbers.saturating_mul(self.bits()).div_ceil(8)
     }

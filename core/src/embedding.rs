@@ -11,7 +11,7 @@
 use crate::math::{Real, Stored};
 use crate::tensor::block;
 
-/// Embedding tables, flat: V symbols, L positions, D features.
+/// Embedding tables of V symbols and L positions, D features each, as flat slices. `W` is the type of a stored number.
 #[derive(Clone, Copy, Debug)]
 pub struct Embedding<'a, W> {
     /// E, `[V][D]`: embedding of each symbol.
@@ -34,11 +34,15 @@ impl<'a, W> Embedding<'a, W> {
     }
 }
 
-/// Writes x\[`first` + l\] = P\[l\] + Q\[n − 1 − l\] + E\[x_l\] for each position l of the n `symbols`; a masked one has no
-/// E.
+/// Writes the features of a text to the columns of `x` from `first` on: P_l + Q_(n−1−l) + E_s for position l, which
+/// shows s.
 ///
-/// `x` is `[D][W]`: D features of W = `width` ≥ `first` + n columns. Other columns keep their values. A symbol outside the
-/// table is read as MASK; the sampler and the loaders admit none.
+/// P, Q and E are the tables by position, by position from the end, and by symbol. A masked position (`None`) has no
+/// row of E, nor has a symbol outside E. The text has n `symbols`.
+///
+/// `x` is `[D][width]`: D features of `width` ≥ `first` + n columns. Position l is column `first` + l. Other columns
+/// keep their values. D is the length of `x` divided by `width`, and the tables are `[rows][D]`. If n exceeds the rows
+/// of P or Q, some or all columns stay as they are. With too few columns, values land in wrong ones.
 #[inline(always)]
 pub fn embed<R: Real, W: Stored<R>>(
     tables: Embedding<W>,

@@ -13,10 +13,13 @@ use crate::rng::Stream;
 use crate::schedule::MaskCounts;
 use crate::text::Text;
 
-/// An unbiased estimate of one term of the bound on −ln p(clean | its length), in nats: (1/`count`)·Σ −ln p over `count`
-/// masked positions, drawn from `stream`.
+/// Estimates one term of the bound on −ln p(clean | its length), in nats, without bias: that of k = `count` masked
+/// positions, (1/k)·E\[Σ −ln p over the masked positions\].
 ///
-/// `symbols` is the size of the alphabet.
+/// Masks k positions of `clean` at once, drawn by `stream`, evaluates once, and returns (1/k)·Σ −ln p of their symbols.
+/// p is the softmax of the first `symbols` scores, with `symbols` ≤ V the size of the alphabet; more counts as V. A
+/// masked symbol outside it gives ∞. `count` is at least 1, and at most the text's length; 0 gives 0, and more masks
+/// all positions but still divides by `count`.
 #[inline(always)]
 pub fn term<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,
@@ -31,8 +34,7 @@ pub fn term<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
         denoiser.set(position, *symbol);
     }
     denoiser.evaluate();
-    let mut sum = 0.0;
-    let mut scores = [0; V];
+    let (mut sum, mut scores) = (0.0, [0; V]);
     for (position, (shown, symbol)) in noisy.iter().zip(clean.symbols()).enumerate() {
         if shown.is_none() {
             denoiser.scores(position, &mut scores);
@@ -42,17 +44,22 @@ pub fn term<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     sum / f32::of(f64::from(count.max(1)))
 }
 
-/// An unbiased estimate of the whole bound on −ln p(clean | its length), in nats: the [`term`] with k masked positions, divided
-/// by the probability p_k of k.
+/// Estimates the whole bound on −ln p(clean | its length), in nats, without bias: the [`term`] of k masked positions,
+/// divided by the probability p_k of k.
 ///
-/// `counts` gives k for row number `row` of a batch of texts. The random `words` are those of the batch, equal for all its rows.
-/// `stream` draws which k positions are masked. `symbols` is the size of the alphabet.
+/// [`MaskCounts::count`] of `counts` gives k for row `row`, from 0, of a batch of texts. Its two random `words` are
+/// drawn once for all rows of a batch, so that their k are spread evenly over p. `stream` draws which k positions are
+/// masked, and must differ by row.
+///
+/// `symbols` ≤ V is the size of the alphabet; other scores are ignored. A symbol of the text outside it gives ∞ if
+/// masked, and an empty text gives 0.
 pub fn sampled<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,
     symbols: usize,
     clean: &Text<L>,
     counts: &MaskCounts<L>,
-    (words, row): ([u32; 2], u32),
+    words: [u32; 2],
+    row: u32,
     stream: Stream,
 ) -> f32 {
     let count = counts.count(words, row, clean.symbols().len());

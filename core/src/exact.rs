@@ -15,10 +15,13 @@ use crate::denoiser::Denoiser;
 use crate::likelihood::{nats_at, negative_log_mean};
 use crate::text::Text;
 
-/// −ln p(x | n) of the text `clean` of n symbols in nats, by 2ⁿ − 1 evaluations and the recursion (b) of [`exact`](self).
+/// The exact −ln p(x | n) of the text x = `clean` of n symbols, in nats.
 ///
-/// `symbols` is the size of the alphabet. `memory` holds a number for each set of shown positions; its content does not
-/// matter. `None` if it has fewer than 2ⁿ numbers.
+/// The text is drawn one position at a time in random order: p is the mean over all n! orders of the probability to
+/// draw x. Takes 2ⁿ − 1 evaluations, by the recursion (b) of [`exact`](self).
+///
+/// `symbols` ≤ V is the size of the alphabet; a symbol of x outside it gives ∞. `memory` is scratch of any content, a
+/// number for each set of shown positions; `None` if it has fewer than 2ⁿ.
 pub fn exact_nats<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,
     symbols: usize,

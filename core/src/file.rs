@@ -45,7 +45,7 @@ use crate::text::Alphabet;
 
 /// The first four bytes of a model file.
 pub const MAGIC: [u8; 4] = *b"mdm\x1a";
-/// The version that this crate writes, and the only one that it reads.
+/// Version of model files that this crate writes, and the only one that it reads.
 pub const VERSION: u16 = 2;
 
 const FIXED: usize = 24;
@@ -83,7 +83,11 @@ pub enum FileError {
     Scale,
 }
 
-/// A model file in place, checked and sound.
+/// A model file, checked: borrows the bytes that [`parse`](Self::parse) was given, and copies no weights.
+///
+/// Guaranteed are the checksum, a well-formed header and tensor table that fit the file's length, and an alphabet
+/// without repeats. Floats are finite, and exponents of scales at most 16. [`parameters`](Self::parameters) and
+/// [`integers`](Self::integers) check whether the network is the expected one.
 #[derive(Clone, Copy, Debug)]
 pub struct ModelFile<'a> {
     shape: Shape,
@@ -98,7 +102,7 @@ pub struct ModelFile<'a> {
 }
 
 impl<'a> ModelFile<'a> {
-    /// Checks all of `bytes`.
+    /// Checks all of the model file `bytes`, and borrows its parts.
     ///
     /// # Errors
     /// [`FileError`], the first that applies in the order of its variants.
@@ -165,7 +169,7 @@ impl<'a> ModelFile<'a> {
         Ok(Self { shape, alphabet, lengths, dtype, activation, tensors, payload })
     }
 
-    /// The architecture and the sizes of the model.
+    /// The kind of network and its sizes.
     pub fn shape(&self) -> Shape {
         self.shape
     }
@@ -175,19 +179,20 @@ impl<'a> ModelFile<'a> {
         self.alphabet
     }
 
-    /// The symbols that a position may hold: the alphabet's, as [`Sampler::new`](crate::sampler::Sampler::new) takes them.
+    /// The set of the alphabet's symbols, for [`Sampler::new`](crate::sampler::Sampler::new): one set, which serves
+    /// every position.
     ///
     /// A network may have room for more symbols, which training never showed.
     pub fn allowed(&self) -> [SymbolSet; 1] {
         [SymbolSet::first(self.alphabet.symbols())]
     }
 
-    /// The numbers of training texts of each length.
+    /// The table of lengths: how many training texts have each length.
     pub fn lengths(&self) -> Lengths<'a> {
         self.lengths
     }
 
-    /// The dtype of the weights.
+    /// Storage format of the weights.
     pub fn dtype(&self) -> Dtype {
         self.dtype
     }
@@ -197,12 +202,13 @@ impl<'a> ModelFile<'a> {
         self.tensors.iter().fold(0, |sum: usize, tensor| sum.saturating_add(entry(tensor).numbers()))
     }
 
-    /// The length of the parameters in bytes.
+    /// The length of all parameters in bytes.
     pub fn parameter_bytes(&self) -> usize {
         self.payload.len()
     }
 
-    /// The parameters of a model `M`, in place and in flat order; [`Model::view`] views them.
+    /// The parameters of a model `M`, in place and in flat order, four little-endian bytes each; [`Model::view`] views
+    /// them.
     ///
     /// # Errors
     /// [`FileError::Shape`] if the file holds a model of another shape, [`FileError::Dtype`] if it holds integers.
@@ -241,13 +247,20 @@ fn header_bytes(alphabet: usize, lengths: usize, tensors: usize) -> usize {
     FIXED.saturating_add(alphabet).saturating_add(tables)
 }
 
-/// The length in bytes of a model file for `alphabet` and `lengths`, whose `tensors` tensors take `payload` bytes.
+/// The length in bytes of a model file with this alphabet and `tensors` tensors of `payload` bytes together. `lengths`
+/// holds how many training texts have each length 1 … L.
 pub fn file_len(alphabet: Alphabet, lengths: Lengths, tensors: usize, payload: usize) -> usize {
     let header = header_bytes(alphabet.characters().len(), lengths.counts().len(), tensors);
     header.saturating_add(payload).saturating_add(CHECKSUM)
 }
 
 /// Writes a model file of the f32 `parameters` to `sink`, piece by piece.
+///
+/// `shape` is the network's, and `lengths` holds how many training texts have each length 1 … L. `parameters` has the
+/// numbers of the `tensors` one after the other; further numbers are ignored.
+///
+/// Nothing is checked: with too few numbers, one that is not finite, or `tensors` that do not fit `shape`, a file is
+/// written that reading refuses.
 ///
 /// # Errors
 /// The first error of `sink`, after which nothing is written.

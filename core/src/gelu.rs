@@ -33,7 +33,8 @@ fn gelu<R: Real>(x: R) -> (R, R) {
     (y, s + y * (R::ONE - s) * rest)
 }
 
-/// Replaces each x by its GELU, in place: y = x·σ(2u) with u = √(2/π)·(x + 0.044715·x³) and σ(z) = 1/(1 + e^−z).
+/// Replaces each x by its GELU, in place: y = x·σ(2u) with u = √(2/π)·(x + 0.044715·x³) and σ(z) = 1/(1 + e^−z). |x|
+/// must be below 10¹².
 #[inline(always)]
 pub fn gelu_forward<R: Real>(x: &mut [R]) {
     for x in x {
@@ -43,7 +44,8 @@ pub fn gelu_forward<R: Real>(x: &mut [R]) {
 
 /// Replaces each x_i by its GELU y_i ([`gelu_forward`]), in place, and writes ∂y_i/∂x_i to `slope`.
 ///
-/// Backward is then d_x_i = d_y_i·slope_i.
+/// Backward is then d_x_i = d_y_i·slope_i. If lengths differ, elements without a partner stay as they are. The content
+/// of `slope` on entry does not matter. |x| must be below 10¹²: from 10²⁰ on, an `f32` slope is NaN.
 #[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
 #[inline(always)]
 pub fn gelu_forward_slope<R: Real>(x: &mut [R], slope: &mut [R]) {

@@ -15,45 +15,55 @@ use crate::precision::Precision;
 use crate::steps::Steps;
 use crate::stored::{StoredTensor, total_bytes};
 
-/// A network in integers, stored in a file.
+/// A network in integers: its tensors in a model file, and their evaluation without floats.
 pub trait IntegerModel<const L: usize, const V: usize>: Sized {
-    /// The architecture and the sizes.
+    /// The kind of network and its sizes.
     const SHAPE: Shape;
     /// Storage format of the weights.
     const DTYPE: Dtype;
-    /// Tensors in the order of the file.
+    /// Descriptions of the tensors, in the order of the file.
     const TENSORS: &'static [StoredTensor];
     /// Length of all tensors in bytes.
     const BYTES: usize = total_bytes(Self::TENSORS);
 
-    /// The steps of the hidden values in training.
+    /// The steps to which training rounds hidden values: their unit, the largest value, and the price of a value. With
+    /// them, a network of floats computes this network's integers.
     fn steps() -> Steps;
 
-    /// Tensors in place, with their scales.
+    /// References to the tensors where they are stored, with their scales.
     type View<'a>: Copy + Send + Sync;
-    /// Working memory of a denoiser.
+    /// Working memory of a denoiser: the text, and the results of an evaluation.
     type Memory;
-    /// Initial working memory.
+    /// Initial content of a working memory.
     const MEMORY: Self::Memory;
 
-    /// Views the tensors of `payload` in place, at their `scales`.
+    /// References the tensors in `payload`, the bytes of all tensors one after the other, with their `scales`: an
+    /// exponent e for each, where an integer i stands for i·2⁻ᵉ.
     ///
-    /// `None` if the length is wrong, or if a bias or a scale could make a sum overflow.
+    /// `None` if the length is wrong, if an exponent exceeds 16, or if a bias or a scale could make a sum overflow.
     fn view<'a>(payload: &'a [u8], scales: &Scales) -> Option<Self::View<'a>>;
 
-    /// Starts a text of `length` masks in `memory`; see [`Denoiser::start`].
+    /// Starts a text of `length` positions, 1 … `L`, all masked, in `memory`. A larger length counts as `L`, and 0 as a
+    /// text without positions.
     fn start(view: &Self::View<'_>, memory: &mut Self::Memory, length: usize);
 
-    /// Sets `position` of the text in `memory` to `symbol`, and masks it if that is `None`; see [`Denoiser::set`].
+    /// Sets `position` of the text in `memory` to `symbol`, or masks it with `None`.
+    ///
+    /// A position past the end of the text is ignored. A symbol of `V` or more is read as masked.
     fn set(memory: &mut Self::Memory, position: usize, symbol: Option<u8>);
 
-    /// Evaluates the text in `memory`; see [`Denoiser::evaluate`].
+    /// Evaluates the network for the text in `memory`, and leaves the results there for [`scores`](Self::scores).
     fn evaluate(view: &Self::View<'_>, memory: &mut Self::Memory);
 
-    /// Writes the scores of `position` after an evaluation; see [`Denoiser::scores`].
+    /// Writes the [`Score`] of each of the `V` symbols at a masked `position`: ln p plus a constant, in units of
+    /// 1/65536 nat.
+    ///
+    /// Reads the results that [`evaluate`](Self::evaluate) left in `memory`; call it after each change of the text. At
+    /// a shown position, or past the text's end, `out` means nothing; from `L` on, `out` stays as it is.
     fn scores(view: &Self::View<'_>, memory: &Self::Memory, position: usize, out: &mut [Score; V]);
 
-    /// Creates a denoiser, which has not [started](Denoiser::start) a text; `memory` may have any content.
+    /// Creates the network's [`Denoiser`]. Call [`Denoiser::start`] before its other methods; `memory` may have any
+    /// content.
     fn denoiser<'a, 'm>(
         view: Self::View<'a>,
         memory: &'m mut Self::Memory,
@@ -63,7 +73,7 @@ pub trait IntegerModel<const L: usize, const V: usize>: Sized {
     }
 }
 
-/// A denoiser that evaluates a network `M` in integers.
+/// Denoiser that evaluates a network `M` in integers: the network's tensors, and the working memory with the text.
 #[derive(Debug)]
 pub struct IntegerDenoiser<'a, 'm, M: IntegerModel<L, V> + 'a, const L: usize, const V: usize> {
     view: M::View<'a>,
@@ -94,28 +104,31 @@ impl<M: IntegerModel<L, V>, const L: usize, const V: usize> Denoiser<L, V>
     }
 }
 
-/// A network of floats with a counterpart in [`Integers`].
+/// A network of floats that has a counterpart in integers, [`Integers`].
 pub trait Quantisable<const L: usize, const V: usize>: Model<L, V> {
-    /// The network with weights of precision `P`.
+    /// The network in integers, with weights of precision `P`.
     type Integers<P: Precision + 'static>: IntegerModel<L, V>;
 }
 
-/// The network `M` of `L` positions and `V` symbols with weights of precision `P`.
+/// The counterpart in integers of the float network `M`, of `L` positions and `V` symbols, with weights of precision
+/// `P`.
 ///
 /// Examples: `Integers<Perceptron, Int4, 12, 26>`, `Integers<ConvolutionMedium<16, 64>, Int8, 16, 64>`.
 pub type Integers<M, P, const L: usize, const V: usize> = <M as Quantisable<L, V>>::Integers<P>;
 
-/// The scales of a network in integers, as exponents: e stands for 2⁻ᵉ.
+/// The scales of a network in integers, as exponents: with exponent e, an integer i stands for i·2⁻ᵉ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Scales {
-    /// Exponent of hidden values.
+    /// Exponent a of all hidden values: an integer i stands for i·2⁻ᵃ.
     pub activation: u8,
-    /// Exponents of tensors, in the order of the file; 0 past the last.
+    /// Exponent e of each tensor, in the order of the file: an integer i stands for i·2⁻ᵉ. Entries past the last tensor
+    /// are 0.
     pub tensors: [u8; MOST_TENSORS],
 }
 
 impl Scales {
-    /// The exponents of activations and tensors; `None` if one exceeds 16, the finest scale of a file.
+    /// The pair of [`activation`](Self::activation) and [`tensors`](Self::tensors); `None` if an exponent exceeds 16,
+    /// the largest of a file.
     ///
     /// Up to 16, no shift exceeds the width of its word.
     pub fn checked(&self) -> Option<(u8, [u8; MOST_TENSORS])> {
@@ -125,10 +138,11 @@ impl Scales {
     }
 }
 
-/// The number of tensors of the largest network in integers.
+/// The number of tensors of the integer network that has most.
 pub const MOST_TENSORS: usize = 6;
-/// The exponent of a score: a [`Score`] s is s·2⁻¹⁶ nats. No scale of a tensor has a larger exponent, so what becomes a score is
-/// shifted up only.
+/// Exponent of a score, 16: a [`Score`] s stands for s·2⁻¹⁶ nats.
+///
+/// A file whose sums have a larger exponent is refused, so that a left shift alone turns a sum into a score.
 pub const SCORE: u8 = LARGEST_EXPONENT;
 /// Bound on what the bias, and what the table, contributes to a hidden sum.
 pub(crate) const SUM_SHARE: i16 = 1 << 14;

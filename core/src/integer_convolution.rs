@@ -44,7 +44,8 @@ use crate::tensor::matrix;
 /// Bound on what products contribute to the stream, before the sum is clamped to 16 bits.
 const SHARE: u32 = 1 << 30;
 
-/// A residual convolution in integers: [`Convolution`] with weights of precision `P`.
+/// Residual convolution in integers, with `N` layers of `D` features and `T` taps, and weights of precision `P`: the
+/// counterpart of [`Convolution`].
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerConvolution<
     P,
@@ -55,7 +56,9 @@ pub struct IntegerConvolution<
     const T: usize,
 >(PhantomData<P>);
 
-/// The tensors of an [`IntegerConvolution`], with weights of precision `P`, borrowed where they are stored, for example in flash.
+/// References to the tensors of an [`IntegerConvolution`], where they are stored, for example in flash.
+///
+/// `N` layers have `D` features and `T` taps; `P` is the precision of the weights.
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerConvolutionView<
     'a,
@@ -83,8 +86,10 @@ pub struct IntegerConvolutionView<
     right: u32,
 }
 
-/// Working memory of an [`IntegerConvolution`]: two bytes for each feature of a position, one for each feature in a window of
-/// `T` positions, one for each position, and one more.
+/// Working memory of an [`IntegerConvolution`]: 2·`D`·`L` + `D`·`T` + `L` + 1 bytes, rounded up to an even number, for
+/// `D` features, `L` positions and `T` taps.
+///
+/// Holds the features of each position, hidden values of the `T` positions that a tap reads, the text, and its length.
 #[derive(Clone, Debug)]
 pub struct IntegerConvolutionMemory<const L: usize, const D: usize, const T: usize> {
     /// The text to evaluate; V stands for MASK.
@@ -218,7 +223,7 @@ fn block_of<P: Precision, const D: usize>(
     number: usize,
     rows: usize,
 ) -> (Option<&[u8; D]>, usize) {
-    match table.as_chunks().0.get(number >> P::ROWS) {
+    match table.as_chunks().0.get(number >> P::ROW_SHIFT) {
         None if number < rows => (table.last_chunk(), 1),
         block => (block, number),
     }

@@ -12,8 +12,8 @@ impl<'a> ModelFile<'a> {
     /// The tensors of a network `M` in integers, borrowed from the file.
     ///
     /// # Errors
-    /// [`FileError::Shape`] if the file holds a model of another shape, [`FileError::Dtype`] if its weights have another
-    /// dtype, [`FileError::Scale`] if a sum could overflow.
+    /// [`FileError::Shape`] if the file holds a model of another shape, [`FileError::Dtype`] if its weights have
+    /// another dtype, [`FileError::Scale`] if a sum could overflow.
     pub fn integers<M: IntegerModel<L, V>, const L: usize, const V: usize>(
         &self,
     ) -> Result<M::View<'a>, FileError> {
@@ -21,12 +21,17 @@ impl<'a> ModelFile<'a> {
         M::view(self.payload, &self.scales()).ok_or(FileError::Scale)
     }
 
-    /// The bytes of all tensors, as [`IntegerModel::view`] takes them.
+    /// The bytes of all tensors, one after the other, as [`IntegerModel::view`] takes them. A file of floats has four
+    /// for each number, little-endian.
     pub fn payload(&self) -> &'a [u8] {
         self.payload
     }
 
-    /// The scales of a network in integers.
+    /// The scales of a network in integers: exponents e for the hidden values and for each tensor, each at most 16; an
+    /// integer i stands for i·2⁻ᵉ.
+    ///
+    /// All are 0 if the file holds floats. Entries past the last tensor are 0, and tensors past [`MOST_TENSORS`] are
+    /// left out.
     pub fn scales(&self) -> Scales {
         let mut scales = Scales { activation: self.activation, tensors: [0; MOST_TENSORS] };
         for (slot, bytes) in scales.tensors.iter_mut().zip(self.tensors) {
@@ -36,7 +41,13 @@ impl<'a> ModelFile<'a> {
     }
 }
 
-/// Writes the model file of a network in integers, whose `payload` has the `tensors` one after the other.
+/// Writes the model file of a network in integers to `sink`, piece by piece.
+///
+/// `payload` has the bytes of the `tensors` one after the other, and `scales` an exponent for each, at most 16.
+/// `lengths` holds how many training texts have each length 1 … L.
+///
+/// Nothing is checked: with a larger exponent, a `payload` of another length, or `tensors` that do not fit `shape`, a
+/// file is written that reading refuses.
 ///
 /// # Errors
 /// The first error of `sink`, after which nothing is written.

@@ -48,7 +48,9 @@ pub(crate) struct InputLayer<'a, P, const L: usize, const V: usize, const H: usi
     precision: PhantomData<fn() -> P>,
 }
 
-/// A text, and its sums in the first hidden layer: 2 bytes for each unit, 4 for each position, a length, and 32 bytes.
+/// Working memory of an integer perceptron: a text of `L` positions, and the sums of `H` hidden units.
+///
+/// Takes 2·`H` + 4·`L` + 33 bytes, rounded up to a multiple of 4.
 #[derive(Clone, Debug)]
 pub struct InputSums<const L: usize, const H: usize> {
     /// The text to evaluate.
@@ -113,7 +115,7 @@ impl<const L: usize, const H: usize> InputSums<L, H> {
     ) {
         let Some(symbol) = symbol.map(usize::from).filter(|symbol| *symbol < V) else { return };
         let number = position.wrapping_mul(V).wrapping_add(symbol);
-        if let Some(block) = layer.table.get(number >> P::ROWS) {
+        if let Some(block) = layer.table.get(number >> P::ROW_SHIFT) {
             P::add_row(block, number, &mut self.sums, take_away);
         }
     }
@@ -185,7 +187,7 @@ impl<'a, P: Precision, const L: usize, const V: usize, const H: usize> OutputLay
         scores: &mut [Score; V],
     ) {
         // H is even, so the rows of a position fill whole blocks.
-        let blocks = self.table.get(position.wrapping_mul(H) >> P::ROWS..);
+        let blocks = self.table.get(position.wrapping_mul(H) >> P::ROW_SHIFT..);
         let Some((bias, blocks)) = self.bias.get(position).zip(blocks) else { return };
         let zero = sum_rows::<P, V>(blocks, active, scores);
         // Shifts are below 32 already. The mask tells the compiler so, which then drops a check from the loop.

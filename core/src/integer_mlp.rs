@@ -21,11 +21,13 @@ use crate::precision::{Precision, steps};
 use crate::steps::Steps;
 use crate::stored::{Role, StoredTensor};
 
-/// A two-layer perceptron in integers: [`Mlp`] with weights of precision `P`.
+/// Two-layer perceptron in integers, with `H` hidden units and weights of precision `P`: the counterpart of [`Mlp`].
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerMlp<P, const L: usize, const V: usize, const H: usize>(PhantomData<P>);
 
-/// The tensors of an [`IntegerMlp`], with weights of precision `P`, borrowed where they are stored, for example in flash.
+/// References to the tensors of an [`IntegerMlp`] with `H` hidden units, where they are stored, for example in flash.
+///
+/// `P` is the precision of the weights.
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerMlpView<'a, P, const L: usize, const V: usize, const H: usize> {
     input: InputLayer<'a, P, L, V, H>,

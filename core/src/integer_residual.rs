@@ -26,11 +26,15 @@ use crate::residual::Residual;
 use crate::steps::Steps;
 use crate::stored::{Role, StoredTensor};
 
-/// A residual perceptron in integers: [`Residual`] with weights of precision `P`.
+/// Residual perceptron in integers, with two hidden layers of `H` units and weights of precision `P`: the counterpart
+/// of [`Residual`].
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerResidual<P, const L: usize, const V: usize, const H: usize>(PhantomData<P>);
 
-/// The tensors of an [`IntegerResidual`], with weights of precision `P`, borrowed where they are stored, for example in flash.
+/// References to the tensors of an [`IntegerResidual`] with two hidden layers of `H` units, where they are stored, for
+/// example in flash.
+///
+/// `P` is the precision of the weights.
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerResidualView<'a, P, const L: usize, const V: usize, const H: usize> {
     input: InputLayer<'a, P, L, V, H>,
@@ -43,8 +47,10 @@ pub struct IntegerResidualView<'a, P, const L: usize, const V: usize, const H: u
     output: OutputLayer<'a, P, L, V, H>,
 }
 
-/// Working memory of an [`IntegerResidual`]: 6 bytes for each unit of a hidden layer, 4 for each position, a length, and 32
-/// bytes.
+/// Working memory of an [`IntegerResidual`]: a text of `L` positions, and the sums and values of `H` units in each
+/// layer.
+///
+/// Takes 6·`H` + 4·`L` + 33 bytes, rounded up to a multiple of 4.
 #[derive(Clone, Debug)]
 pub struct IntegerResidualMemory<const L: usize, const H: usize> {
     input: InputSums<L, H>,

@@ -5,7 +5,7 @@
 
 use crate::precision::Precision;
 
-/// Whether the processor multiplies; the smallest RISC-V cores do not.
+/// Whether the target's processor can multiply; the smallest RISC-V cores cannot.
 pub const MULTIPLIER: bool =
     cfg!(not(any(target_arch = "riscv32", target_arch = "riscv64"))) || cfg!(target_feature = "m");
 
@@ -18,7 +18,7 @@ pub(crate) fn sum_rows<P: Precision, const N: usize>(
     active: impl Iterator<Item = (usize, u32)> + Clone,
     sums: &mut [i32; N],
 ) -> i32 {
-    let rows = active.filter_map(|(row, value)| Some((blocks.get(row >> P::ROWS)?, row, value)));
+    let rows = active.filter_map(|(row, value)| Some((blocks.get(row >> P::ROW_SHIFT)?, row, value)));
     *sums = [0; N];
     let values =
         if MULTIPLIER { add_products::<P, N>(rows, sums) } else { add_bit_by_bit::<P, N>(rows, sums) };
@@ -26,9 +26,20 @@ pub(crate) fn sum_rows<P: Precision, const N: usize>(
     values.wrapping_mul(u32::from(P::DTYPE.zero())).cast_signed()
 }
 
-/// Adds Σ value·row to `sums`, over `rows` of (block, row, value), in the arrangement of [`Precision::add_products`].
+/// Adds Σ value·code to `sums`, which are 0 before the first call, over the (block, row, value) of `rows`. Afterwards,
+/// [`Precision::arrange`] must put the `N` sums in order, one for each code of a row; no row can be added then.
 ///
-/// Returns Σ value.
+/// A code is a stored weight, without sign: code = weight + zero point ([`Dtype::zero`](crate::dtype::Dtype::zero)),
+/// which is 128 in 8 bits and 8 in 4 bits.
+///
+/// `row` is the row's number in its table. With 8-bit weights a block of `N` bytes is one row. With 4-bit weights a
+/// block has two rows of ⌊N/2⌋ bytes: the first for an even `row`, the second for an odd one. The low half of a byte is
+/// the earlier code. If N is odd, a byte between the rows has both last codes, that of the even row in its low half.
+///
+/// Sums wrap, in 32 bits with 8-bit weights. With 4-bit weights a sum has 16 bits, so that the values of all calls
+/// together are at most 4369; larger sums spill into others.
+///
+/// Returns Σ value, modulo 2³². This times the zero point, subtracted from a sum of codes, leaves the sum of weights.
 #[inline(always)]
 pub fn add_products<'a, P: Precision, const N: usize>(
     rows: impl Iterator<Item = (&'a [u8; N], usize, u32)>,
@@ -42,10 +53,24 @@ pub fn add_products<'a, P: Precision, const N: usize>(
     values
 }
 
-/// Sets `sums` to Σ value·row without a product: for each bit, the highest first, sums = 2·sums + Σ row over the values that
-/// have the bit.
+/// Computes Σ value·code without a multiplication, over the (block, row, value) of `rows`, in `sums`, which must be 0
+/// at first. Afterwards, [`Precision::arrange`] must put the `N` sums in order, one for each code of a row.
 ///
-/// Takes `rows` of (block, row, value). `sums` must be 0 at first. Returns Σ value.
+/// For each bit of the values, the highest first, doubles `sums` and adds the codes of the rows whose value has the
+/// bit. Values may have up to 32 bits.
+///
+/// A code is a stored weight, without sign: code = weight + zero point ([`Dtype::zero`](crate::dtype::Dtype::zero)),
+/// which is 128 in 8 bits and 8 in 4 bits.
+///
+/// `row` is the row's number in its table. With 8-bit weights a block of `N` bytes is one row. With 4-bit weights a
+/// block has two rows of ⌊N/2⌋ bytes: the first for an even `row`, the second for an odd one. The low half of a byte is
+/// the earlier code. If N is odd, a byte between the rows has both last codes, that of the even row in its low half.
+///
+/// Sums wrap, in 32 bits with 8-bit weights. With 4-bit weights a sum has 16 bits, so that all values together are at
+/// most 4369; larger sums spill into others.
+///
+/// Returns Σ value, modulo 2³²; 0 without rows, which leaves `sums` at 0. This times the zero point, subtracted from a
+/// sum of codes, leaves the sum of weights.
 #[inline(always)]
 pub fn add_bit_by_bit<'a, P: Precision, const N: usize>(
     rows: impl Iterator<Item = (&'a [u8; N], usize, u32)> + Clone,

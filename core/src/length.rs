@@ -12,9 +12,9 @@
 use crate::math::Real;
 use crate::rng::{Stream, below};
 
-/// The table of lengths: the number c_n of training texts of each length n = 1 … L, as a model file holds it.
+/// Table of lengths: how many training texts have each length n = 1 … L, as a model file holds it.
 ///
-/// A length has the probability p(n) = (L·c_n + 1)/(L·C + L), where C is the sum of the counts.
+/// If c_n of C texts have length n, a text to draw has it with probability p(n) = (L·c_n + 1)/(L·C + L).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lengths<'a> {
     /// c_1 … c_L, each a little-endian u32.
@@ -54,12 +54,11 @@ impl<'a> Lengths<'a> {
         self.weights().fold(0, u32::wrapping_add)
     }
 
-    /// Draws a length n = 1 … L in proportion to L·c_n + 1, where c_n training texts have it.
+    /// Draws a length n = 1 … L in proportion to L·c_n + 1, where c_n training texts have it, and L is the number of
+    /// counts.
     ///
-    /// Takes one random word of `stream`, the text's own stream.
-    ///
-    /// The word has the address (2³² − 1, 0). Symbols are drawn at (evaluation, position), so no word is used twice below 2³²
-    /// − 1 evaluations.
+    /// Takes the first word of `stream.draw(u32::MAX, 0)`; `stream` is the text's own. Symbols are drawn at
+    /// (evaluation, position), so no word is used twice below 2³² − 1 evaluations.
     pub fn draw(&self, stream: Stream) -> usize {
         let [word, _] = stream.draw(u32::MAX, 0);
         let mut left = below(word, self.total());
@@ -72,9 +71,9 @@ impl<'a> Lengths<'a> {
         self.counts.len()
     }
 
-    /// −ln p(n) of the length n = `length` in nats; ∞ outside 1 … L.
+    /// −ln p(n) of the length n = `length` in nats; ∞ outside 1 … L, where L is the number of counts.
     ///
-    /// p(n) = (L·c_n + 1)/(L·C + L), where c_n of the C training texts have n letters, and L is the number of counts.
+    /// p(n) = (L·c_n + 1)/(L·C + L), where c_n of the C training texts have n symbols.
     pub fn negative_log_probability(&self, length: usize) -> f64 {
         let weight = length.checked_sub(1).and_then(|index| self.weights().nth(index));
         weight.map_or(f64::INFINITY, |weight| Real::ln(f64::from(self.total())) - Real::ln(f64::from(weight)))

@@ -31,18 +31,21 @@ use crate::math::Real;
 use crate::rng::{Stream, shuffle};
 use crate::text::Text;
 
-/// The positions of a text of `length` symbols in uniformly random order, by [`shuffle`].
+/// The positions 0 … n − 1 in uniformly random order, by [`shuffle`] with `stream`; n is the smaller of `length` and L.
 pub fn random_order<const L: usize>(length: usize, stream: Stream) -> heapless::Vec<usize, L> {
     let mut order: heapless::Vec<usize, L> = (0..length.min(L)).collect();
     shuffle(&mut order, stream);
     order
 }
 
-/// −ln p(x | σ) of the text x = `clean` in the order σ = `order`, in nats: masks the positions of `order`, then shows them
-/// one by one.
+/// −ln p(x | σ) of the text x = `clean` in the order σ = `order`, in nats: masks the positions of `order`, then shows
+/// them one by one, each scored before it is shown.
 ///
-/// All other positions are shown from the start. For a single position, the result is the surprise of its symbol given all
-/// others. `symbols` is the size of the alphabet. The result is ∞ if `order` has a position outside the text.
+/// All other positions are shown from the start. For a single position, the result is the surprise of its symbol given
+/// all others. `symbols` ≤ V is the size of the alphabet; more counts as V.
+///
+/// The result is ∞ if `order` has a position outside the text, or one whose symbol is outside the alphabet. `order`
+/// must name no position twice: the second score would mean nothing.
 pub fn nats_in_order<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,
     symbols: usize,
@@ -85,7 +88,8 @@ pub(crate) fn nats_at<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize
     negative_log_probability(&scores, symbols, symbol).to_f64()
 }
 
-/// −ln((1/K)·Σ_j e^(−x_j)) of the K `nats` x_j = −ln p_j: −ln of the mean of the probabilities p_j; ∞ if there are none.
+/// −ln((1/K)·Σ_j e^(−x_j)) of the K `nats` x_j = −ln p_j: −ln of the mean of the probabilities p_j; ∞ if there are
+/// none, or if all are ∞.
 ///
 /// Subtracts the least x first, so that the largest term of the sum is 1.
 pub fn negative_log_mean(nats: impl Iterator<Item = f64> + Clone) -> f64 {
@@ -98,10 +102,11 @@ pub fn negative_log_mean(nats: impl Iterator<Item = f64> + Clone) -> f64 {
     if least == f64::INFINITY { least } else { least - Real::ln(sum / count) }
 }
 
-/// The jackknife standard error of the [`negative_log_mean`] θ of K independent `nats`: √((K − 1)/K · Σ_j (θ_(j) − mean
-/// θ_(·))²), where θ_(j) leaves out number j.
+/// The jackknife standard error of the [`negative_log_mean`] θ of K independent `nats`: √((K − 1)/K · Σ_j (θ_j −
+/// mean)²), where θ_j leaves out number j and mean is that of all θ_j.
 ///
-/// Fewer than two have the error 0, though nothing is known of it.
+/// Fewer than two `nats` have the error 0, though nothing is known of it. More have the error NaN unless at least two
+/// are finite.
 pub fn jackknife_error(nats: &[f64]) -> f64 {
     let count = nats.len() as f64;
     let least = nats.iter().copied().enumerate().min_by(|(_, x), (_, y)| x.total_cmp(y));
@@ -125,7 +130,8 @@ pub fn jackknife_error(nats: &[f64]) -> f64 {
     Real::sqrt(squares.sum::<f64>() * (count - 1.0) / count)
 }
 
-/// The standard error √(Σ e²)/N of the mean of N independent estimates with the standard errors e = `errors`.
+/// The standard error √(Σ e²)/N of the mean of N independent estimates with the standard errors e = `errors`; NaN for
+/// none.
 pub fn error_of_mean(errors: &[f64]) -> f64 {
     let squares = errors.iter().map(|error| error * error);
     Real::sqrt(squares.sum::<f64>()) / errors.len() as f64

@@ -25,10 +25,10 @@
 use crate::math::{Real, Stored};
 use crate::tensor::{block, block_mut, first_rows};
 
-/// Partial sums of a dot product: one AVX register, or two of SSE2 or NEON.
+/// Number of lanes, the partial sums of a dot product: 8 numbers fill one AVX register, or two of SSE2 or NEON.
 pub const LANES: usize = 8;
 
-/// Adds the lanes by halves: lane i and lane i + 4, then + 2, + 1.
+/// The sum of eight lanes, added by halves: lane i and lane i + 4, then + 2, + 1.
 pub fn sum_lanes<R: Real>(lanes: [R; LANES]) -> R {
     let [sum] = sums_of_lanes([lanes]);
     sum
@@ -143,10 +143,11 @@ fn lanes_of_dots<R: Real, W: Stored<R>, const N: usize>(
     Some(lanes)
 }
 
-/// Computes a dense map of each row e of `rows`: y_ev = b_v + Σ_i w_vi·x_ei for every output v.
+/// Computes a dense map of each row e in `rows`: y_ev = b_v + Σ_i w_vi·x_ei for every output v.
 ///
-/// With O outputs, I inputs and E rows, `weight` is `[O][I]`, `bias` `[O]`, `x` `[E][I]` and `y` `[E][O]`. Only the given
-/// rows of `x` and `y` are read and written.
+/// With O outputs, the length of `bias`, I inputs and a batch of E rows, `weight` is `[O][I]`, `bias` `[O]`, `x`
+/// `[E][I]` and `y` `[E][O]`. `rows` has the numbers of the rows to compute; others are neither read nor written. The
+/// work ends at the first row that `x` or `y` lacks, without a panic.
 #[inline(always)]
 pub fn linear_forward<R: Real, W: Stored<R>>(weight: &[W], bias: &[W], rows: &[usize], x: &[R], y: &mut [R]) {
     let (outputs, inputs) = (bias.len(), weight.len().checked_div(bias.len()).unwrap_or(0));
@@ -163,10 +164,11 @@ pub fn linear_forward<R: Real, W: Stored<R>>(weight: &[W], bias: &[W], rows: &[u
     }
 }
 
-/// Adds the gradient of a dense map's inputs, for each row e of `rows`: d_x_ei += Σ_v d_y_ev·w_vi, v ascending.
+/// Adds the gradient of a dense map's inputs, for each row e in `rows`: d_x_ei += Σ_v d_y_ev·w_vi, v ascending.
 ///
-/// With O outputs, I = `inputs` inputs and E rows, `weight` is `[O][I]`, `d_y` `[E][O]` and `d_x` `[E][I]`. Forward was
-/// `y_ev = b_v + Σ_i w_vi·x_ei`.
+/// With O outputs, I = `inputs` inputs and a batch of E rows, `weight` is `[O][I]`, `d_y` `[E][O]` and `d_x` `[E][I]`.
+/// The length of `weight` gives O; 0 `inputs` do nothing. The work ends at the first row that `d_y` or `d_x` lacks,
+/// without a panic. Forward was `y_ev = b_v + Σ_i w_vi·x_ei`.
 #[inline(always)]
 pub fn linear_backward_input<R: Real>(weight: &[R], rows: &[usize], d_y: &[R], d_x: &mut [R], inputs: usize) {
     // Inputs whose sums stay in registers while v runs.
@@ -188,10 +190,11 @@ pub fn linear_backward_input<R: Real>(weight: &[R], rows: &[usize], d_y: &[R], d
     }
 }
 
-/// Adds the gradient of a dense map's weights: d_w_vi += Σ_e d_y_ev·x_ei over the `rows` e, in their order.
+/// Adds the gradient of a dense map's weights: d_w_vi += Σ_e d_y_ev·x_ei over the rows e in `rows`, in their order.
 ///
-/// With O outputs, I = `inputs` inputs and E rows, `x` is `[E][I]` and `d_weight` `[O][I]`. Rows of `d_y` begin `stride` ≥ O
-/// numbers apart. Forward was `y_ev = b_v + Σ_i w_vi·x_ei`.
+/// With O outputs, I = `inputs` inputs and a batch of E rows, `x` is `[E][I]` and `d_weight` `[O][I]`. Rows of `d_y`
+/// begin `stride` ≥ O numbers apart. The length of `d_weight` gives O; a smaller `stride` mixes rows. The sum ends at
+/// the latest before the first row that `x` or `d_y` lacks, without a panic. Forward was `y_ev = b_v + Σ_i w_vi·x_ei`.
 #[inline(always)]
 pub fn linear_backward_weight<R: Real>(
     rows: &[usize],
@@ -302,7 +305,7 @@ pub(crate) fn lanes_mut<T, const N: usize>(x: &mut [T], first: usize) -> Option<
     x.get_mut(first..)?.first_chunk_mut()
 }
 
-/// Adds a·x_i to each y_i. The longer slice's surplus is ignored.
+/// Adds a·x_i to each y_i; elements of the longer slice that have no partner are ignored.
 #[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
 #[inline(always)]
 pub fn add_scaled<R: Real>(y: &mut [R], a: R, x: &[R]) {
@@ -313,10 +316,10 @@ pub fn add_scaled<R: Real>(y: &mut [R], a: R, x: &[R]) {
     }
 }
 
-/// Adds table rows to `y`, in their order: y_i += Σ_r rows_ri. In a lookup layer each shown symbol of a text has a row.
+/// Adds table rows to `y`, in their order: y_i += Σ_r rows_ri. Each row is as long as `y`: the rest of a longer one is
+/// ignored, and a shorter one is added only in part.
 ///
-/// Each row is as long as `y`. A masked position has no row, nor has a symbol outside the table; the sampler and the loaders
-/// admit none.
+/// A perceptron's first layer is such a sum: each shown symbol of a text has a row, and a masked position has none.
 #[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
 pub fn lookup_forward<R: Real, W: Stored<R>>(rows: &[&[W]], y: &mut [R]) {
@@ -337,11 +340,10 @@ pub fn lookup_forward<R: Real, W: Stored<R>>(rows: &[&[W]], y: &mut [R]) {
     });
 }
 
-/// Adds the gradient of a lookup layer's table at one position: d_table\[symbol\] += d_y_e for each (e, symbol) of `shown`,
-/// in their order.
+/// Adds the gradient of a table's rows: d_table_s += d_y_e for each pair (e, s) of `shown`, in their order.
 ///
-/// With E examples, V symbols and H = `width`, `d_y` is `[E][H]` and `d_table` `[V][H]`. Forward was `y_e = b + Σ_l
-/// table[l][symbol_l]`, and `d_table` belongs to one l.
+/// Forward added row s of the table to y_e. With E rows of H = `width` numbers in `d_y`, and V rows in the table, `d_y`
+/// is `[E][H]` and `d_table` `[V][H]`. Pairs outside either are ignored.
 #[inline(always)]
 pub fn lookup_backward<R: Real>(shown: &[(usize, u8)], d_y: &[R], d_table: &mut [R], width: usize) {
     for (row, symbol) in shown {

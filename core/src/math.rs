@@ -32,17 +32,17 @@ pub trait Real:
     /// −∞, the logit of an excluded symbol.
     const NEG_INFINITY: Self;
 
-    /// Rounds `value` to the nearest representable number.
+    /// Rounds `value` to the nearest number of this type; too large a value becomes ±∞.
     fn of(value: f64) -> Self;
     /// Converts to `f64`, exactly.
     fn to_f64(self) -> f64;
-    /// e^`self`; see [`exp`] for the domain and accuracy in `f32`.
+    /// e^`self`. The `f32` result is that of [`exp`]: 0 below −86, ∞ above 88.72283.
     fn exp(self) -> Self;
-    /// The natural logarithm.
+    /// The natural logarithm of `self`, by `libm`: −∞ for 0, NaN below 0 and for NaN, ∞ for ∞.
     fn ln(self) -> Self;
-    /// The square root, correctly rounded.
+    /// The square root of `self`, correctly rounded; NaN below 0.
     fn sqrt(self) -> Self;
-    /// Drops the fraction, for |`self`| < 2³¹.
+    /// Rounds `self` towards 0 to a whole number, limited to −2³¹ … 2³¹ − 1. NaN gives 0.
     fn truncate(self) -> Self;
 }
 
@@ -50,7 +50,7 @@ pub trait Real:
 ///
 /// Kernels read weights through this trait, so that a model file is used in place, at any alignment.
 pub trait Stored<R>: Copy {
-    /// The stored value.
+    /// Reads the stored number.
     fn real(self) -> R;
 }
 
@@ -143,9 +143,10 @@ impl Real for f64 {
     }
 }
 
-/// Below this, [`exp`] returns 0. e^−86 is 2^−124.07; for n ≥ −125 every factor in [`exp`] is a normal `f32`.
+/// [`exp`] returns 0 for x below −86. There e^x is less than 2^−124, and computing it could give a subnormal number
+/// (below 2⁻¹²⁶). Some processors flush such numbers to 0, others do not.
 pub const EXP_UNDERFLOW: f32 = -86.0;
-/// Above this, [`exp`] returns ∞: ln of the largest finite `f32`, rounded down.
+/// [`exp`] returns ∞ for x above this number: ln of the largest finite `f32`, rounded down.
 pub const EXP_OVERFLOW: f32 = 88.722_83;
 
 /// e^x in `f32`, without branches or tables, so that loops over it vectorise.
@@ -180,14 +181,17 @@ pub fn exp(x: f32) -> f32 {
     if x > EXP_OVERFLOW { f32::INFINITY } else { value }
 }
 
-/// cos x in `f32`.
+/// cos x in `f32`, for x in radians; NaN for ±∞.
 ///
-/// Only the [`cosine`](crate::cosine) schedule calls `cos`, so firmware without that schedule does not link libm's cosine.
+/// Only the [`cosine`](crate::cosine) schedule calls `cos`, so firmware without that schedule does not link libm's
+/// cosine.
 pub fn cos(x: f32) -> f32 {
     libm::cosf(x)
 }
 
-/// log₂ x in `f64`, for comparisons of texts only.
+/// log₂ x in `f64`: −∞ for 0, NaN below 0.
+///
+/// Its only use is to compare drawn texts with held-out ones: [`divergence`](crate::bound::divergence).
 pub fn log2(x: f64) -> f64 {
     libm::log2(x)
 }
@@ -203,7 +207,8 @@ pub fn round_to_i32(x: f32) -> i32 {
     (x + if x < 0.0 { -BELOW_HALF } else { BELOW_HALF }) as i32
 }
 
-/// base^exponent by repeated squaring: IEEE products only, each rounded once, so that all targets agree to the bit.
+/// base^exponent by repeated squaring: IEEE products alone, each rounded once, so that all targets agree to the bit. An
+/// `exponent` of 0 gives 1.
 pub fn power(base: f64, exponent: u32) -> f64 {
     let (mut result, mut square, mut left) = (1.0, base, exponent);
     while left > 0 {

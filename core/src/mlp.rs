@@ -22,20 +22,25 @@ use crate::math::{Real, Stored};
 use crate::softmax::{Answer, Target};
 use crate::tensor::{Flat, Start, Tensor, block, cube, matrix};
 
-/// Two-layer perceptron over `L` positions and `V` symbols, with `H` hidden units.
+/// Two-layer perceptron over `L` positions and `V` symbols, with `H` hidden units. `H` may be any number; an `L` above
+/// 256 does not compile.
 #[derive(Clone, Copy, Debug)]
 pub struct Mlp<const L: usize, const V: usize, const H: usize>;
 
-/// References to the parameters of an [`Mlp`], in memory or in a model file.
+/// References to the parameters of an [`Mlp`] with `H` hidden units, in memory or in a model file.
+///
+/// `T` is the type of a stored number: a float, or its four bytes in a file.
 #[derive(Clone, Copy, Debug)]
 pub struct MlpView<'a, T, const L: usize, const V: usize, const H: usize> {
-    /// E: row added to the hidden layer's sums for each symbol at each position.
+    /// E, `[position][symbol][hidden unit]`: a row for each symbol at each position, added to the sums of the hidden
+    /// layer.
     pub input: &'a [[[T; H]; V]; L],
-    /// b: sums of the hidden layer for each text length, with everything masked.
+    /// b, `[length − 1][hidden unit]`: sums of the hidden layer for a text of each length, with everything masked.
     pub length: &'a [[T; H]; L],
-    /// U: weights from the hidden layer to the logit of each symbol at each position.
+    /// U, `[position][symbol][hidden unit]`: weights from the hidden layer to the logit of each symbol at each
+    /// position.
     pub output: &'a [[[T; H]; V]; L],
-    /// c: bias of the logit of each symbol at each position.
+    /// c, `[position][symbol]`: bias of the logit of each symbol at each position.
     pub output_bias: &'a [[T; V]; L],
 }
 
@@ -56,13 +61,18 @@ impl<W: Stored<f32>, const L: usize, const V: usize, const H: usize> MlpView<'_,
     }
 }
 
-/// Computes the sums of the hidden layer, `hidden`, for each example of `batch`, by looking up table rows.
+/// Computes the sums of the first hidden layer, `hidden`, for each example of `batch`: adds a table row for each shown
+/// symbol.
 ///
-/// With `lengths`, b, each example's sums start from the row of its length; without, from the content of `hidden`. `tables`
-/// has positions l with their tables E_l. For each of them, the row of the symbol shown at l is added.
+/// `tables` has pairs of a position and its table, whose row number s is added if symbol s is shown there. A masked
+/// position, one past the text's end, and a symbol past the table's end add nothing.
 ///
-/// With E examples and H hidden units, `hidden` is `[E][H]`, `lengths` `[L][H]`, and a table `[V][H]`. Positions ascend,
-/// also over several calls; the first call gives `lengths`.
+/// The caller sees to it that positions ascend, also over several calls: the first one past the text's end ends its
+/// sum.
+///
+/// With `lengths`, the sums of a text of n symbols start from row n − 1 of `lengths`, for n = 0 from row 0. Without, or
+/// if the row is missing, they start from the content of `hidden`. With E examples, V symbols and H hidden units,
+/// `hidden` is `[E][H]`, `lengths` `[L][H]`, and a table `[V][H]`. H is the length of `hidden` divided by E.
 pub fn look_up<'a, R: Real + 'a, K: Kernels<R>, const L: usize>(
     kernels: K,
     lengths: Option<&[R]>,
@@ -102,9 +112,12 @@ pub(crate) fn look_up_text<'a, R: Real, W: Stored<R> + 'a, K: Kernels<R>, const 
     kernels.lookup_forward(&rows, hidden);
 }
 
-/// Turns the sums of a hidden layer into its hidden values, in place: the activation, then each example's dropout.
+/// Turns the sums of a hidden layer into its hidden values, in place: the activation, then each example's dropout, if
+/// it has one.
 ///
-/// `layer` is the number of the layer for dropout. `hidden` is `[E][H]`: examples, hidden units.
+/// `hidden` is `[E][H]`: E examples of `batch`, and H hidden units, the length of `hidden` divided by E. Numbers past
+/// E·H, all without a batch, get the activation alone. `layer` is the layer's number from 0, which dropout's random
+/// draws depend on.
 pub fn activate<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     activation: Activation,
@@ -121,10 +134,14 @@ pub fn activate<R: Real, K: Kernels<R>, const L: usize>(
     }
 }
 
-/// Turns the gradient of hidden values into the gradient of the layer's sums, in place, for each example of `batch`.
+/// Turns the gradient of hidden values into the gradient of the layer's sums, in place, for each example of `batch`:
+/// back through its dropout and the activation.
 ///
-/// `hidden` is the output of [`activate`], and `d_hidden` its gradient; both are `[E][H]`: examples, hidden units.
-/// [`Activation::Stepped`] adds the price of the hidden values.
+/// `hidden` is the output of [`activate`], and `d_hidden` its gradient; both are `[E][H]`: E examples, and H hidden
+/// units, the length of `hidden` divided by E. Rows that either lacks stay as they are.
+///
+/// [`Activation::Stepped`] adds the gradient of its [price](crate::steps::Steps::price), times the
+/// [`hidden_weight`](Example::hidden_weight) of the example.
 pub fn activate_backward<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     activation: Activation,
@@ -143,10 +160,17 @@ pub fn activate_backward<R: Real, K: Kernels<R>, const L: usize>(
 }
 
 /// Computes the logits z = c_l + U_l·h at the position l = `position`, with loss and gradient, for each example scored
-/// there.
+/// there. Without such an example, or with l ≥ L, nothing changes.
 ///
-/// With V symbols, H hidden units and E examples, the layer is (U_l, c_l), `[V][H]` and `[V]`, and `hidden` is `[E][H]`.
-/// `d_logits`, `[E][V]`, receives ∂loss/∂z. The loss by `answers`, in nats, is added to `losses`, `[E]`.
+/// The pair of slices is U_l, `[V][H]`, and c_l, `[V]`: V symbols, H hidden units. With E examples in `batch`, h =
+/// `hidden` is `[E][H]`. `answers` holds the size of the alphabet, and perhaps a teacher's distributions, `[E][L][V]`;
+/// without, the clean symbols are the answers.
+///
+/// `d_logits`, `[E][V]`, receives ∂loss/∂z. The loss in nats is added to `losses`, `[E]`. Both are multiplied by the
+/// position's weight in the example. Rows and losses of other examples stay as they are.
+///
+/// An alphabet of more than V symbols panics, and a clean symbol of V or more. Other lengths give wrong or missing
+/// results.
 #[expect(clippy::too_many_arguments, reason = "what computes, a layer, what it reads, what it writes")]
 pub fn output_forward<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
@@ -173,11 +197,13 @@ pub fn output_forward<R: Real, K: Kernels<R>, const L: usize>(
     });
 }
 
-/// Adds the gradient of the hidden layer from the logits at the position l = `position`: d_h += U_lᵀ·d_z.
+/// Adds the gradient of the hidden layer from the logits at the position l = `position`: d_h += U_lᵀ·d_z, for each
+/// example scored there.
 ///
-/// With V symbols, H hidden units and E examples, `weight` is U_l, `[V][H]`, `d_logits` `[E][V]`, and `d_hidden`, added to,
-/// `[E][H]`. `d_logits` holds the gradients d_z that [`output_forward`] leaves in place of the logits. `batch` says which
-/// examples are scored at the position; the others are not read.
+/// H is the length of `d_hidden` divided by E, the examples in `batch`, and V follows from `weight`. `weight` is U_l,
+/// `[V][H]`, `d_logits` `[E][V]`, and `d_hidden`, added to, `[E][H]`. `d_logits` holds the gradients d_z that
+/// [`output_forward`] leaves in place of the logits. Rows of examples not scored there are not read. Without a scored
+/// example, or with l ≥ L, nothing changes. Other lengths give wrong or missing results, but no panic.
 pub fn output_backward<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     position: usize,
@@ -192,11 +218,13 @@ pub fn output_backward<R: Real, K: Kernels<R>, const L: usize>(
     });
 }
 
-/// Adds the gradient of the output weights at the position l = `position`: d_U_l += Σ d_z·hᵀ over the batch, in its order.
+/// Adds the gradient of the output weights at the position l = `position`: d_U_l += Σ d_z·hᵀ over the examples scored
+/// there, in their order.
 ///
-/// With V symbols, H hidden units and E examples, `hidden` is `[E][H]`, `d_logits` `[E][V]`, and `d_weight`, added to, `[V][H]`.
-/// `d_logits` holds the gradients d_z that [`output_forward`] leaves in place of the logits. `batch` says which examples are scored at
-/// the position; the others are not read.
+/// With V symbols, H hidden units and E examples in `batch`, `hidden`, h, is `[E][H]`, `d_logits` `[E][V]`, and
+/// `d_weight`, added to, `[V][H]`. `d_logits` holds the gradients d_z that [`output_forward`] leaves in place of the
+/// logits. Rows of examples not scored there are not read. Without a scored example, or with l ≥ L, nothing changes.
+/// Other lengths give wrong or missing results, but no panic.
 pub fn output_weight_gradient<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     position: usize,
@@ -212,11 +240,13 @@ pub fn output_weight_gradient<R: Real, K: Kernels<R>, const L: usize>(
     });
 }
 
-/// Adds the gradient of a table's rows: d_table\[r\] += Σ d_h over the examples for which `row` returns r, in their order.
+/// Adds the gradient of a table's rows: row r of `d_table` += row e of `d_hidden`, for each example e whose `row` is
+/// `Some(r)`.
 ///
-/// With E examples, R rows and H hidden units, `d_hidden` is `[E][H]` and `d_table` `[R][H]`. For the tables of [`look_up`],
-/// `row` is [`symbol_at`] or [`row_of_length`]. For the bias c_l of [`output_forward`], a table of one row, `row` is
-/// [`scored_at`].
+/// `None` leaves the example out. Examples are taken in the order of `batch`. `d_hidden` has a row for each, so that
+/// its length divided by their number is that of a row, also in the table. An r past the end of the table is ignored.
+/// For the tables of [`look_up`], `row` is [`symbol_at`] or [`row_of_length`], and a row has a number for each hidden
+/// unit. For the bias of [`output_forward`], `row` is [`scored_at`], and a row has one for each symbol.
 pub fn rows_gradient<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     batch: &[Example<L>],
@@ -233,19 +263,24 @@ pub fn rows_gradient<R: Real, K: Kernels<R>, const L: usize>(
     );
 }
 
-/// Creates the function from an example to its row of the table E_l, l = `position`: the number of the symbol shown there.
+/// Creates a function for [`rows_gradient`]: from an example to the symbol shown at `position`, which numbers a table's
+/// row.
 ///
 /// The function returns `None` for MASK and past the end of the text.
 pub fn symbol_at<const L: usize>(position: usize) -> impl Fn(&Example<L>) -> Option<u8> {
     move |example| example.shown().get(position).copied().flatten()
 }
 
-/// The row of b, the table of text lengths, that an example reads: its length minus 1, or `None` for an empty text.
+/// The row that an example reads in the table of text lengths: its length minus 1. `None` for an empty text, and for
+/// one of more than 256 symbols.
 pub fn row_of_length<const L: usize>(example: &Example<L>) -> Option<u8> {
     u8::try_from(example.length().checked_sub(1)?).ok()
 }
 
-/// Creates the function from an example to its row of c_l, l = `position`: the only row, 0, if the example is scored there.
+/// Creates a function for [`rows_gradient`] of the output bias at `position`, a table of one row.
+///
+/// From an example it returns `Some(0)`, the row, if the loss reads the prediction there ([`Example::is_scored`]), else
+/// `None`.
 pub fn scored_at<const L: usize>(position: usize) -> impl Fn(&Example<L>) -> Option<u8> {
     move |example| example.is_scored(position).then_some(0)
 }
@@ -253,12 +288,17 @@ pub fn scored_at<const L: usize>(position: usize) -> impl Fn(&Example<L>) -> Opt
 /// Records of a shard of E examples: hidden values and gradients that forward and backward leave for
 /// [`gradient`](Model::gradient).
 pub(crate) struct Records<S> {
-    /// h, the hidden values that the output layer reads, after activation and dropout: `[E][H]`.
+    /// h, `[E][H]`: the hidden values of each example that the output layer reads, after activation and dropout.
+    ///
+    /// E examples have H hidden units each. `S` is a slice.
     pub hidden: S,
-    /// ∂loss/∂h, which backward turns into the gradient of the first hidden layer's sums, before the activation: `[E][H]`.
+    /// Gradient of the hidden values h, `[E][H]`: E examples of H hidden units. `S` is a slice.
+    ///
+    /// Backward turns it into the gradient of the first hidden layer's sums, before the activation.
     pub d_hidden: S,
-    /// ∂loss/∂z of the logits z, with the position outermost: `[L][E][V]`. Rows of unscored positions are not written and hold
-    /// any numbers.
+    /// Gradient of the logits, `[L][E][V]`: L positions, E examples, V symbols. `S` is a slice.
+    ///
+    /// Positions of weight 0, whose prediction no loss reads, are not written and hold any numbers.
     pub d_logits: S,
 }
 

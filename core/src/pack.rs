@@ -21,13 +21,19 @@ use crate::math::Real;
 use crate::product::{TILE, width_of};
 use crate::softmax::Answer;
 
-/// Pack: consecutive examples computed side by side in one map of positions; at least one.
+/// Pack: consecutive examples of a batch, at least one, whose texts a network computes side by side.
+///
+/// Their positions are the columns of one map `[features][columns]`: those of the first text, then those of the second,
+/// and so on. [`packs`] says how many examples share a pack.
 #[derive(Clone, Copy, Debug)]
 pub struct Pack<'a, const L: usize> {
     examples: &'a [Example<L>],
 }
 
-/// Splits `shard` into packs, in order.
+/// Splits `shard`, some consecutive examples, into packs, in order: texts that a network computes side by side.
+///
+/// Each pack takes the next example, and further ones as long as all positions together are at most min(16, L), up to
+/// 255 examples.
 pub fn packs<const L: usize>(mut shard: &[Example<L>]) -> impl Iterator<Item = Pack<'_, L>> {
     core::iter::from_fn(move || {
         let (examples, rest) = shard.split_at_checked(fitting(shard))?;
@@ -36,7 +42,8 @@ pub fn packs<const L: usize>(mut shard: &[Example<L>]) -> impl Iterator<Item = P
     })
 }
 
-/// Splits `shard` into packs, each with its part of `records`, which have `record` numbers for each example.
+/// Splits `shard` into [`packs`], each with its part of `records`, which has `record` numbers for each example. Ends
+/// before the first pack for which `records` is too short; further records are ignored.
 pub fn with_records<'a, R, const L: usize>(
     shard: &'a [Example<L>],
     records: &'a [R],
@@ -48,9 +55,13 @@ pub fn with_records<'a, R, const L: usize>(
     })
 }
 
-/// Splits `shard` into packs, each with its part of `answers`, of the mutable `records` and of `losses`.
+/// Splits `shard` into [`packs`], each with its part of `answers`, of the mutable `records` and of `losses`.
 ///
-/// `records` has `record` numbers for each example, and `losses` has one.
+/// `records` has `record` numbers for each example, and `losses` has one. `answers` holds the size of the alphabet, and
+/// perhaps a teacher's distributions, `[E][L][V]` for E examples.
+///
+/// Ends before the first pack for which `records` or `losses` is too short; further numbers are ignored. Distributions
+/// of another length go to wrong positions.
 pub fn with_records_mut<'a, R, const L: usize>(
     shard: &'a [Example<L>],
     answers: Answers<'a>,
@@ -80,7 +91,9 @@ fn fitting<const L: usize>(examples: &[Example<L>]) -> usize {
     examples.iter().take(usize::from(u8::MAX)).take_while(fits).count()
 }
 
-/// The first example of `batch` at which a pack begins, from number `row` on.
+/// The least index of `batch`, `row` or more, at which a pack begins; the length of `batch` if none does.
+///
+/// [`packs`] splits the whole batch into packs, texts that a network computes side by side.
 pub fn boundary<const L: usize>(batch: &[Example<L>], row: usize) -> usize {
     let mut start = 0_usize;
     for pack in packs(batch) {
@@ -98,7 +111,8 @@ impl<'a, const L: usize> Pack<'a, L> {
         self.examples
     }
 
-    /// W: the number of columns to compute: those that hold a symbol, rounded up to whole registers, at most L.
+    /// W: the number of columns to compute: all positions of the pack's texts, rounded up to a multiple of 8, at most
+    /// `L`.
     pub fn width(&self) -> usize {
         width_of(self.length(), L)
     }
@@ -131,7 +145,8 @@ impl<'a, const L: usize> Pack<'a, L> {
         columns
     }
 
-    /// For each column that holds a symbol, the index (from 0) of the text in the pack.
+    /// For each column that is a position of a text, the index (from 0) of the text in the pack. Texts have no gaps
+    /// between them, so entry i is that of column i.
     pub fn texts(&self) -> heapless::Vec<u8, L> {
         let numbered = (0..u8::MAX).zip(self.examples);
         numbered.flat_map(|(number, example)| core::iter::repeat_n(number, example.length())).collect()
@@ -142,16 +157,23 @@ impl<'a, const L: usize> Pack<'a, L> {
         self.columns(0.0, |_, example, position| example.weight(position))
     }
 
-    /// The indices (from 0) of the columns that the loss reads; if `everywhere`, of all columns that hold a symbol.
+    /// The columns, counted from 0, of positions whose prediction the loss reads ([`Example::is_scored`]).
+    ///
+    /// If `everywhere`, the columns of all positions of the texts, masked or shown.
     pub fn positions(&self, everywhere: bool) -> heapless::Vec<usize, L> {
         let columns = self.weights().into_iter().enumerate().take(self.length());
         columns.filter(|(_, weight)| everywhere || *weight != 0.0).map(|(column, _)| column).collect()
     }
 
-    /// The weight of the price in each column ([`Example::hidden_weight`]), or 0 if `activation` has no price.
+    /// For each column, the weight in the loss of the penalty for hidden values: all of the
+    /// [`hidden_weight`](Example::hidden_weight) of the column's example. A column is a position of a text of the pack.
     ///
-    /// A [price](crate::steps::Steps::price) is a penalty in the loss for each hidden value, in proportion to the value.
-    /// Columns that the loss does not read have 0, unless `everywhere`.
+    /// [`Activation::Stepped`] has such a penalty, its [price](crate::steps::Steps::price); for [`Activation::Relu`]
+    /// all weights are 0.
+    ///
+    /// `everywhere` is for layers whose values other columns read: shown and masked positions have the weight. For the
+    /// last layer, without `everywhere`, a column has 0 if the loss does not read its prediction. Columns past the
+    /// texts have 0.
     pub fn prices<R: Real>(&self, activation: Activation, everywhere: bool) -> [R; L] {
         self.columns(R::ZERO, |_, example, position| {
             let counts = everywhere || example.is_scored(position);
@@ -178,10 +200,12 @@ impl<'a, const L: usize> Pack<'a, L> {
         }
     }
 
-    /// Writes the features of each column's symbol and position to `x`, `[D][W]` for D features and W columns: see
-    /// [`embed`](crate::embedding::embed).
+    /// Writes the features of every position of the pack's texts to `x`, by [`embed`](crate::embedding::embed): the sum
+    /// of a row for its symbol, one for its place, and one for its place from the end.
     ///
-    /// Columns that hold no symbol become 0.
+    /// `x` is `[D][W]`: D features, W = [`width`](Self::width) columns. D is the length of `x` divided by W. A masked
+    /// position has no row for its symbol. Columns past the texts become 0. With tables of fewer positions than a text
+    /// has, the text's columns become 0.
     pub fn embed<R: Real, K: Kernels<R>>(&self, kernels: K, tables: Embedding<R>, x: &mut [R]) {
         x.fill(R::ZERO);
         for (first, example) in self.placed() {
@@ -189,10 +213,17 @@ impl<'a, const L: usize> Pack<'a, L> {
         }
     }
 
-    /// Adds to `out` the pack's contribution to the gradient of one part of an embedding table.
+    /// Adds to `out` the pack's contribution to the gradient of a part of an [`Embedding`] table.
     ///
-    /// `tensor` 0 is E, and `part` the symbol of the row. `tensor` 1 is P and 2 is Q, of one part with all rows. `d` is
-    /// ∂loss/∂x with the columns outermost, `[W][D]`, and `features` = D.
+    /// The pair is the number of the table and of its part. Table 0 is that of symbols: part s is the row of symbol s,
+    /// and `out` has D = `features` numbers. A masked position reads no row of table 0, so an s without a column adds
+    /// nothing.
+    ///
+    /// Tables 1 and 2 are those of positions, and of positions from the end: part 0 is all, and `out` is `[L][D]`.
+    /// Larger numbers count as table 2, and other parts as part 0.
+    ///
+    /// `d`, `[W][D]`, is the gradient of the features that [`embed`](Self::embed) wrote, with the W columns outermost.
+    /// Rows outside `d` or `out` are ignored.
     pub fn embed_backward<R: Real, K: Kernels<R>>(
         &self,
         kernels: K,
@@ -218,10 +249,18 @@ impl<'a, const L: usize> Pack<'a, L> {
         kernels.lookup_backward(&rows, d, out, features);
     }
 
-    /// Turns the logits `z`, `[V][W]` for V symbols and W columns, into their gradients, and writes each example's loss to
-    /// `losses`, in nats.
+    /// Turns the logits `z` of all columns into their gradients, and writes the loss of each example in nats to
+    /// `losses`, in their order.
     ///
-    /// `answers` is the part of the answers that belongs to the pack.
+    /// `z` is `[V][W]`: V symbols, W = [`width`](Self::width) columns, one for each position of the pack's texts, then
+    /// padding. A position's loss and gradients are multiplied by its weight in the example. At weight 0 and in
+    /// padding, gradients are 0.
+    ///
+    /// `answers` holds the size of the alphabet, and perhaps a teacher's distributions, `[examples of the pack][L][V]`.
+    /// Without, the clean symbols are the answers.
+    ///
+    /// More than 256 symbols, an alphabet of more than V, and a scored clean symbol of V or more panic. Losses past the
+    /// end of `losses` are left out.
     pub fn cross_entropy<R: Real, K: Kernels<R>>(
         &self,
         kernels: K,

@@ -16,7 +16,9 @@ use crate::math::Real;
 use crate::rng::Stream;
 use crate::text::Alphabet;
 
-/// The largest number of placements (letters for each star) of a pattern that a program should try.
+/// The largest number of placements of a pattern that a program should try.
+///
+/// A placement gives each star of the pattern a number of letters; [`placements`] counts the ways.
 pub const MOST_PLACEMENTS: usize = 4096;
 
 /// Reason why no text can match a pattern.
@@ -72,8 +74,11 @@ fn places<'a>(
 
 /// The length of the shortest text of `pattern`, and the number of its stars; adjacent stars count as one.
 ///
+/// A character of a pattern is a letter of the text, `?` is any one letter, and `*` any number of letters, even none. A
+/// backslash takes the next character literally.
+///
 /// # Errors
-/// [`PatternError`] if the pattern is malformed.
+/// [`PatternError`] if the pattern has a character that `alphabet` lacks, or ends in a lone backslash.
 pub fn shortest(pattern: &str, alphabet: Alphabet) -> Result<(usize, usize), PatternError> {
     let (mut letters, mut stars) = (0_usize, 0_usize);
     for place in places(pattern, alphabet) {
@@ -85,8 +90,10 @@ pub fn shortest(pattern: &str, alphabet: Alphabet) -> Result<(usize, usize), Pat
     Ok((letters, stars))
 }
 
-/// The number of ways in which `stars` stars stand for `letters` letters together: C(letters + stars − 1, stars − 1);
-/// saturates.
+/// The number of ways to share out `letters` letters among `stars` stars, where a star may get none: C(letters + stars
+/// − 1, stars − 1).
+///
+/// No stars can take 0 letters in one way, and more in none. Large results saturate at `usize::MAX`.
 pub fn placements(letters: usize, stars: usize) -> usize {
     let Some(bars) = stars.checked_sub(1) else { return usize::from(letters == 0) };
     let mut ways = 1_usize;
@@ -98,9 +105,11 @@ pub fn placements(letters: usize, stars: usize) -> usize {
     ways
 }
 
-/// Advances `placement`, the number of letters for each star, to the next placement of as many letters; false after the last.
+/// Advances `placement` to the next one of equal sum, in lexicographic order. Returns false at the last, which stays,
+/// and for an empty one.
 ///
-/// In the first placement the last star has all letters, in the last placement the first star.
+/// A placement gives each star of a pattern, from left to right, the number of letters that the star stands for. In the
+/// first placement the last star has all letters, in the last placement the first star.
 pub fn next_placement(placement: &mut [usize]) -> bool {
     // The last star with letters behind it takes one of them; the others go back to the last star.
     for star in (0..placement.len().saturating_sub(1)).rev() {
@@ -119,10 +128,14 @@ pub fn next_placement(placement: &mut [usize]) -> bool {
 }
 
 impl<const L: usize> Form<L> {
-    /// The form of `pattern` if its stars stand for `placement` letters; missing numbers are 0, and further ones are ignored.
+    /// The form of texts of `pattern` whose star number i, from the left, stands for `placement[i]` letters.
+    ///
+    /// A letter of the pattern is given, `?` is one open letter, and a star is as many open letters as `placement`
+    /// says. Missing numbers are 0, and further ones are ignored. Adjacent stars count as one.
     ///
     /// # Errors
-    /// [`PatternError`] if the pattern is malformed, or if the text would have 0 or more than `L` letters.
+    /// [`PatternError`] if the pattern has a character that `alphabet` lacks, or ends in a lone backslash. Also if the
+    /// text would have 0 or more than `L` letters.
     pub fn of(pattern: &str, placement: &[usize], alphabet: Alphabet) -> Result<Self, PatternError> {
         let (shortest, stars) = shortest(pattern, alphabet)?;
         let needed = placement.iter().take(stars).fold(shortest, |sum, letters| sum.saturating_add(*letters));
@@ -146,13 +159,15 @@ impl<const L: usize> Form<L> {
     }
 }
 
-/// Calls `each` with the form of every placement of `pattern` in texts of every length in `lengths`, each at least the
-/// pattern's [`shortest`].
+/// Calls `each` with every form in which a text of one of `lengths` can match `pattern`: each star may stand for any
+/// number of letters, even none. A form has a length and the letters given.
 ///
-/// Two placements may have equal forms.
+/// One form may come twice. Every length must be at least the pattern's [`shortest`], and equal to it without a star;
+/// for any other, the pattern's forms of the shortest length come. Without `lengths` none comes.
 ///
 /// # Errors
-/// [`PatternError`] if the pattern is malformed, or if a length is 0 or exceeds `L`.
+/// [`PatternError`] if the pattern has a character that `alphabet` lacks, or ends in a lone backslash. Also if a length
+/// is 0 or exceeds `L`; forms of smaller lengths have then gone to `each`.
 pub fn each_form<const L: usize>(
     pattern: &str,
     alphabet: Alphabet,
@@ -177,8 +192,10 @@ pub fn each_form<const L: usize>(
     Ok(())
 }
 
-/// Turns `nats`, −ln p of each form of a text, into cumulated probabilities: the share of texts with this form or an earlier
-/// one.
+/// Turns `nats`, −ln p of several forms, into cumulated shares: number i becomes (p_0 + … + p_i)/Σ_j p_j, so the last
+/// is about 1.
+///
+/// At least one p must be above 0, or all shares are NaN.
 pub fn cumulate(nats: &mut [f64]) {
     let (mean, count) = (negative_log_mean(nats.iter().copied()), nats.len());
     let mut sum = 0.0;
@@ -188,7 +205,11 @@ pub fn cumulate(nats: &mut [f64]) {
     }
 }
 
-/// Draws the index of a form by its [cumulated](cumulate) `shares` and draw (2³² − 1, 1) of `stream`, the text's own stream.
+/// Draws the index of a form, a length with given letters, from `shares`, which [`cumulate`] made: the first share
+/// above a uniform number in \[0, 1).
+///
+/// If no share is above, the last index is taken; 0 if there are no shares. The number is the first word of
+/// `stream.draw(u32::MAX, 1)` times 2⁻³²; `stream` is the text's own.
 pub fn drawn_form(shares: &[f64], stream: Stream) -> usize {
     let [word, _] = stream.draw(u32::MAX, 1);
     let share = f64::from(word) / 4_294_967_296.0;
@@ -196,9 +217,14 @@ pub fn drawn_form(shares: &[f64], stream: Stream) -> usize {
     shares.iter().position(|sum| *sum > share).unwrap_or(last)
 }
 
-/// −ln p of the `given` letters of a text of `length`, in nats: Σ −ln p(x_l | given letters to the left of l, length).
+/// −ln p of the `given` symbols of a text of `length` symbols, in nats: Σ −ln p(x_l | given symbols to the left of l,
+/// length).
 ///
-/// Each given letter is scored from left to right; everything else is masked. `symbols` is the size of the alphabet.
+/// `given` has each position's symbol, or `None`. The given symbols are shown one by one from left to right; all else
+/// stays masked.
+///
+/// `length` is 1 … L, and no symbol may be given from position `length` on, where scores mean nothing. `symbols` ≤ V is
+/// the size of the alphabet; more counts as V. A given symbol outside it makes the result ∞.
 pub fn nats_of_given<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,
     symbols: usize,

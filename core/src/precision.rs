@@ -17,42 +17,89 @@ use crate::steps::Steps;
 use crate::stored::Nibble;
 
 /// A precision of integer weights: storage and multiplication.
+///
+/// Weights are stored as codes, unsigned numbers of a byte or half a byte: code = weight + zero point
+/// ([`Dtype::zero`]).
 pub trait Precision: Copy {
-    /// Storage format of a weight.
+    /// Storage format of the weights.
     const DTYPE: Dtype;
 
-    /// The exponent of the finest activations that a sum can resolve.
+    /// Largest exponent e of hidden values, whose unit is 2⁻ᵉ: 3 with 4-bit weights, 7 with 8-bit weights.
+    ///
+    /// If weights just fill the range −1 … 1, their unit is this 2⁻ᵉ, so that their sums have no finer parts.
     const FINEST: u8;
 
-    /// The largest value A of a hidden unit: it fits a byte, and sums over `units` units cannot overflow.
+    /// The largest value that a hidden unit may have if sums run over `units` units: it fits a byte, and no sum
+    /// overflows. With 0 units, or too many for a value of 1, it is 0.
     ///
-    /// 8-bit weights have sums of 24 bits, the bits that a float holds exactly. 4-bit weights have sums of 16 bits, one of
-    /// two lanes of a word.
+    /// 8-bit weights have sums of 24 bits, the bits that a float holds exactly. 4-bit weights have sums of 16 bits, one
+    /// of two lanes of a word.
     fn largest_value(units: usize) -> u8;
 
-    /// log₂ of the number of rows of `N` codes in a block of `N` bytes: 0 for one row of bytes, 1 for two rows of half bytes.
+    /// Shift from the number of a row to that of its block: row r of a table is in block r ≫ `ROW_SHIFT`.
     ///
-    /// Row r of a table is in block number r ≫ `ROWS`.
-    const ROWS: u32;
+    /// A block is `N` bytes: one row of `N` 8-bit weights, a shift of 0, or two rows of `N` 4-bit weights, a shift of
+    /// 1.
+    const ROW_SHIFT: u32;
 
-    /// Adds the weights of row `row` in `block` to `sums`, or subtracts them if `take_away`.
+    /// Adds the `N` weights of a row, with their sign and without a scale, to `sums`, or subtracts them if `take_away`.
+    /// Weights are −128 … 127 in 8 bits, and −8 … 7 in 4 bits.
+    ///
+    /// `row` is the row's number in its table. With 8-bit weights, `block` is one row, and `row` is not read.
+    ///
+    /// With 4-bit weights, `block` has two rows of ⌊N/2⌋ bytes: the first for an even `row`, the second for an odd one.
+    /// The low half of a byte is the earlier weight. If N is odd, a byte between the rows has both last weights, that
+    /// of the even row in its low half.
+    ///
+    /// The caller sees to it that no sum overflows; it would wrap.
     fn add_row<const N: usize>(block: &[u8; N], row: usize, sums: &mut [i16; N], take_away: bool);
 
-    /// Adds `factor` times the codes of row `row` in `block` to `sums`, in an arrangement that only
-    /// [`arrange`](Self::arrange) knows.
+    /// Adds `factor` times the `N` codes of a row to `sums`, which are 0 before the first row. A code is a stored
+    /// weight, without sign: code = weight + zero point ([`Dtype::zero`]), which is 128 in 8 bits and 8 in 4 bits.
+    ///
+    /// `row` is the row's number in its table. With 8-bit weights, `block` is one row, and `row` is not read. Then
+    /// `sums[i]` grows by `factor` times code i, and wraps from 2³¹ on.
+    ///
+    /// With 4-bit weights, `block` has two rows of ⌊N/2⌋ bytes: the first for an even `row`, the second for an odd one.
+    /// The low half of a byte is the earlier weight. If N is odd, a byte between the rows has both last weights, that
+    /// of the even row in its low half.
+    ///
+    /// With 4-bit weights, the sums of codes 4g … 4g + 3 share the entries 2g and 2g + 1 of `sums`, until
+    /// [`arrange`](Self::arrange) separates them. Each sum has 16 bits until then: the factors of all rows together are
+    /// at most 4369, as 15·4369 < 2¹⁶. Larger sums spill into others.
     fn add_products<const N: usize>(block: &[u8; N], row: usize, factor: u32, sums: &mut [i32; N]);
 
-    /// Adds the codes of row `row` in `block` to `sums`, in the arrangement of [`add_products`](Self::add_products).
+    /// Adds the `N` codes of a row to `sums`, which are 0 before the first row: [`add_products`](Self::add_products)
+    /// with a factor of 1. A code is a stored weight, without sign: code = weight + zero point ([`Dtype::zero`]), which
+    /// is 128 in 8 bits and 8 in 4 bits.
+    ///
+    /// `row` is the row's number in its table. With 8-bit weights, `block` is one row, and `row` is not read. Then
+    /// `sums[i]` grows by code i.
+    ///
+    /// With 4-bit weights, `block` has two rows of ⌊N/2⌋ bytes: the first for an even `row`, the second for an odd one.
+    /// The low half of a byte is the earlier weight. If N is odd, a byte between the rows has both last weights, that
+    /// of the even row in its low half.
+    ///
+    /// With 4-bit weights, the sums of codes 4g … 4g + 3 share the entries 2g and 2g + 1 of `sums`, until
+    /// [`arrange`](Self::arrange) separates them. Each sum has 16 bits until then, enough for 4369 rows; larger sums
+    /// spill into others.
     fn add_codes<const N: usize>(block: &[u8; N], row: usize, sums: &mut [i32; N]);
 
-    /// Arranges `sums` in the order of the symbols.
+    /// Turns what [`add_products`](Self::add_products) and [`add_codes`](Self::add_codes) left in `sums` into `N` sums,
+    /// one for each code of a row, in the row's order.
+    ///
+    /// Call once, after the last row: no row can be added afterwards. With 8-bit weights, `sums` stay as they are.
     fn arrange<const N: usize>(sums: &mut [i32; N]);
 }
 
 /// Hidden units from which on a network can spare some, so that each has a price.
 const SPARSE: usize = 64;
 
-/// Price of a hidden value of 1 in nats of a text's loss, in networks of 64 hidden units or more.
+/// Price in nats of a hidden value of 1 in training for integers, for networks of width 64 or more; narrower ones have
+/// none.
+///
+/// Training adds the price of each hidden value to a text's loss ([`Steps::price`]), so that most values are 0 and cost
+/// no time. The price was chosen by scores and by instructions on a chip: `core/notes/experiments.md`.
 pub const PRICE: f64 = 0.009;
 
 /// The steps of hidden values if sums run over `taps` times `units` values.
@@ -75,14 +122,14 @@ fn largest_of(units: usize, factor: usize, bits: u32) -> u8 {
     if most < u8::MAX as usize { most as u8 } else { u8::MAX }
 }
 
-/// 8-bit weights.
+/// Precision of 8-bit weights, −128 … 127, a byte each.
 #[derive(Clone, Copy, Debug)]
 pub struct Int8;
 
 impl Precision for Int8 {
     const DTYPE: Dtype = Dtype::Int8;
     const FINEST: u8 = 7;
-    const ROWS: u32 = 0;
+    const ROW_SHIFT: u32 = 0;
 
     fn largest_value(units: usize) -> u8 {
         largest_of(units, 128, 24)
@@ -138,7 +185,7 @@ impl Precision for Int8 {
     fn arrange<const N: usize>(_sums: &mut [i32; N]) {}
 }
 
-/// 4-bit weights, two in a byte.
+/// Precision of 4-bit weights, −8 … 7, two in a byte.
 #[derive(Clone, Copy, Debug)]
 pub struct Int4;
 
@@ -205,7 +252,7 @@ impl Int4 {
 impl Precision for Int4 {
     const DTYPE: Dtype = Dtype::Int4;
     const FINEST: u8 = 3;
-    const ROWS: u32 = 1;
+    const ROW_SHIFT: u32 = 1;
 
     fn largest_value(units: usize) -> u8 {
         largest_of(units, 15, 16)

@@ -26,9 +26,15 @@ use crate::tensor::first_rows;
 
 /// Most positions of a network that shares weights over positions. A network with more does not compile.
 pub(crate) const MOST_POSITIONS: usize = 64;
-/// Lanes of a tile, and features of a transposed block: two registers of AVX2.
+/// Number of positions that a product computes side by side, and of features in a transposed block,
+/// `[position][feature]` ([`transpose_blocks`]).
+///
+/// 16 `f32` fill two registers of AVX2.
 pub const TILE: usize = 16;
-/// Features of a small transposed block, for the features that fill no block of [`TILE`]: one register of SSE2.
+/// Number of features in a small transposed block, `[position][4 features]` ([`transpose_blocks`]). Such blocks follow
+/// those of 16 features, for the 0 … 15 features left. The last 0 … 3 are in no block.
+///
+/// 4 `f32` fill a register of SSE2.
 pub const FEW: usize = 4;
 /// Positions computed without a bounds check between them.
 const RUN: usize = 8;
@@ -42,7 +48,7 @@ const NARROW_ROWS: usize = 9;
 /// A second height of such tiles: every row count from 56 on is a sum of nines and eights.
 const FEW_NARROW_ROWS: usize = 8;
 
-/// Operation that stores a finished sum in its output element y.
+/// Operation that stores a finished sum in an element y of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Store {
     /// y = sum.
@@ -85,16 +91,20 @@ macro_rules! for_each_tile_of_rows {
 
 /// The number of columns to compute for `length` positions, a column for each, of one text or of several side by side.
 ///
-/// The width is `length` rounded up to a multiple of [`LANES`], but no more than `most`, the number of columns there are. Columns
-/// past `length` are padding: layers keep their values and gradients 0 wherever a sum reads them.
+/// The width is `length` rounded up to a multiple of 8 ([`LANES`]), but at most `most`, the number of columns there
+/// are. Columns past `length` are padding: layers keep their values and gradients 0 wherever a sum reads them.
 pub const fn width_of(length: usize, most: usize) -> usize {
     let width = length.next_multiple_of(LANES);
     if width < most { width } else { most }
 }
 
-/// Computes the product W·X: y_ol = Σ_i w_oi·x_il, i ascending, stored as `store` says.
+/// Computes the product of a matrix w with columns x: for each output o and position l the sum Σ_i w_oi·x_il, i
+/// ascending.
 ///
-/// With O outputs, I inputs and L = `width` positions, `w` is `[O][I]`, `x` `[I][L]` and `y` `[O][L]`.
+/// `store` says whether the sum replaces y_ol, is added to it, or multiplies it. With O outputs, I inputs and L =
+/// `width` positions, `w` is `[O][I]`, `x` `[I][L]` and `y` `[O][L]`. The lengths of `y` and `x` give O and I; a
+/// `width` of 0 does nothing. Other lengths give wrong or missing results, but no panic. `W` is the type of a stored
+/// weight.
 #[inline(always)]
 pub fn product<R: Real, W: Stored<R>>(w: &[W], x: &[R], y: &mut [R], width: usize, store: Store) {
     let outputs = y.len().checked_div(width).unwrap_or(0);
@@ -107,9 +117,13 @@ pub fn product<R: Real, W: Stored<R>>(w: &[W], x: &[R], y: &mut [R], width: usiz
     });
 }
 
-/// Computes the transposed product Wᵀ·X: y_il = Σ_o w_oi·x_ol, o ascending, stored as `store` says.
+/// Computes the product of a transposed matrix wᵀ with columns x: for each input i and position l the sum Σ_o
+/// w_oi·x_ol, o ascending.
 ///
-/// With L = `width` positions, `w` is `[O][I]`, `x` `[O][L]` and `y` `[I][L]`.
+/// `store` says whether the sum replaces y_il, is added to it, or multiplies it. With O outputs, I inputs and L =
+/// `width` positions, `w` is `[O][I]`, `x` `[O][L]` and `y` `[I][L]`. The lengths of `x` and `y` give O and I; a
+/// `width` of 0 does nothing. Other lengths give wrong or missing results, but no panic. `W` is the type of a stored
+/// weight.
 #[inline(always)]
 pub fn product_transposed<R: Real, W: Stored<R>>(w: &[W], x: &[R], y: &mut [R], width: usize, store: Store) {
     let inputs = y.len().checked_div(width).unwrap_or(0);
@@ -122,9 +136,10 @@ pub fn product_transposed<R: Real, W: Stored<R>>(w: &[W], x: &[R], y: &mut [R], 
 
 /// Weights of a tile of `N` rows: one weight a row for each term of the sums.
 trait Weights<'a, W, const N: usize>: Copy {
-    /// References to the weights of term number `term`; `None` past the last term.
+    /// References to the weights of summand number `term` in `N` sums, one for each sum; `None` past the last summand.
     ///
-    /// References, so that each weight is loaded where it is used. Loaded together, they would take registers from the sums.
+    /// References, so that each weight is loaded where it is used. Loaded together, they would take registers from the
+    /// sums.
     fn of(self, term: usize) -> Option<[&'a W; N]>;
 }
 
@@ -242,14 +257,18 @@ fn store_tile<R: Real, const N: usize, const WIDTH: usize>(
     });
 }
 
-/// Adds the gradient of a product's weights: d_w_oi += Σ_l d_y_ol·x_il over the `positions` l, which ascend.
+/// Adds the gradient of a product's weights: d_w_oi += Σ_l d_y_ol·x_il over the `positions` l, which ascend without
+/// repeats.
 ///
-/// With L = `width` positions, `d_y` is `[O][L]` and `d_w` `[O][I]`. `x` is `[I][L]`, rearranged before the call by
-/// [`transpose_blocks`]. Forward was `y_ol = Σ_i w_oi·x_il`. The function serves the transposed product `y_il = Σ_o w_oi·x_ol`
-/// too: then the argument `d_y` is this x, and the argument `x` is ∂loss/∂y, rearranged.
+/// With O outputs, I inputs and L = `width` positions, `d_y` is `[O][L]` and `d_w` `[O][I]`; the lengths of `d_y` and
+/// `x` give O and I. `x` is `[I][L]`, rearranged before the call by [`transpose_blocks`]. Forward was `y_ol = Σ_i
+/// w_oi·x_il`. The function serves the transposed product `y_il = Σ_o w_oi·x_ol` too: then the argument `d_y` is this
+/// x, and the argument `x` is ∂loss/∂y, rearranged.
 ///
-/// `positions` may omit an l if all d_y_ol or all x_il are 0, with the same bits: the omitted terms are ±0, and the sum over l
-/// begins at 0 before it is added to d_w.
+/// `positions` may omit an l if all d_y_ol or all x_il are 0, with the same bits: the omitted terms are ±0, and the sum
+/// over l begins at 0 before it is added to d_w.
+///
+/// A position of `width` or more ends the work early, and so does a short `d_w`; nothing panics.
 #[inline(always)]
 pub fn product_backward_weight<R: Real>(
     positions: &[usize],
@@ -309,11 +328,11 @@ fn weight_tile<R: Real, const N: usize, const S: usize>(
     Some(sums)
 }
 
-/// Copies `x` to `y` in transposed blocks: each block of [`TILE`] features, then each of [`FEW`], with the positions
-/// outermost.
+/// Copies `x`, `[I][L]`, to `y` in transposed blocks of features: in a block, the positions are outermost.
 ///
-/// The features that fill no block are copied as they are: in a block of one feature, both orders are equal. `x` and `y` are
-/// `[I][L]`: I features of L = `width` positions.
+/// I features of L = `width` positions make blocks of 16 features ([`TILE`]), then of 4 ([`FEW`]). At most three
+/// features are left, and are copied as they are. The length of `x` gives I. The work ends at the first block that `y`
+/// lacks; a `width` of 0 does nothing.
 #[inline(always)]
 pub fn transpose_blocks<R: Real>(x: &[R], y: &mut [R], width: usize) {
     let features = x.len().checked_div(width).unwrap_or(0);
@@ -329,7 +348,8 @@ pub fn transpose_blocks<R: Real>(x: &[R], y: &mut [R], width: usize) {
     });
 }
 
-/// Transposes `x`, `[I][L]`, to `y`, `[L][I]`, with `width` = L: y\[l\]\[i\] = x\[i\]\[l\].
+/// Transposes `x`, `[I][L]` with L = `width`, to `y`, `[L][I]`: y_li = x_il. The length of `x`, divided by L and
+/// rounded down, gives I. A shorter `y` stays as it is, as does the rest of a longer one. A `width` of 0 does nothing.
 #[expect(clippy::indexing_slicing, reason = "i < I and l < L, the sizes of both")]
 #[inline(always)]
 pub fn transpose<R: Real>(x: &[R], y: &mut [R], width: usize) {
@@ -395,11 +415,13 @@ pub(crate) fn transpose_square<R: Real>(x: &mut [R], width: usize) {
     }
 }
 
-/// Shifts every feature by `tap` − `radius` positions within each text: y\[d\]\[l\] = x\[d\]\[l + `tap` − `radius`\].
+/// Shifts every feature by `tap` − `radius` positions within each text: y_dl = x_dm with m = l + `tap` − `radius`.
 ///
-/// y is 0 if the two positions are not in one text. `x` and `y` are `[D][W]`: D features of W = `width` positions. `texts`
-/// has the number of the text for each position; the positions of one text are adjacent. Positions past the end of `texts`
-/// belong to none.
+/// y_dl is 0 if the positions l and m are not in one text. `x` and `y` are `[D][W]`: D features of W = `width`
+/// positions. The length of `y` gives D, and elements that `x` lacks count as 0. A `width` of 0 does nothing.
+///
+/// `texts` has the number of the text for each position, at most W numbers, or features mix. The positions of one text
+/// are adjacent. Positions past the end of `texts` belong to none.
 #[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
 pub fn shift<R: Real>(x: &[R], (tap, radius): (usize, usize), y: &mut [R], width: usize, texts: &[u8]) {
@@ -430,7 +452,9 @@ pub fn shift<R: Real>(x: &[R], (tap, radius): (usize, usize), y: &mut [R], width
     });
 }
 
-/// Adds a bias to every position: x_dl += b_d. `x` is `[D][L]`: D features of L = `width` positions.
+/// Adds a bias to every position: x_dl += b_d. `x` is `[D][L]` and `bias` `[D]`: D features of L = `width` positions.
+///
+/// Features that `x` or `bias` lacks are left out. A `width` of 0 counts as 1.
 #[inline(always)]
 pub fn add_bias<R: Real, W: Stored<R>>(bias: &[W], x: &mut [R], width: usize) {
     for (d, x) in x.chunks_exact_mut(width.max(1)).enumerate() {
@@ -443,9 +467,10 @@ pub fn add_bias<R: Real, W: Stored<R>>(bias: &[W], x: &mut [R], width: usize) {
     }
 }
 
-/// Adds the gradient of a bias: d_b_d += Σ_l d_x_dl, l ascending. `d_x` is `[D][L]`: D features of L = `width` positions.
+/// Adds the gradient of a bias: d_b_d += Σ_l d_x_dl, l ascending. `d_x` is `[D][L]`, and `d_bias` `[D]`: D features of
+/// L = `width` positions.
 ///
-/// Forward was `x_dl += b_d`.
+/// Forward was `x_dl += b_d`. Features that `d_x` or `d_bias` lacks are left out. A `width` of 0 counts as 1.
 #[inline(always)]
 pub fn add_bias_backward<R: Real>(d_x: &[R], d_bias: &mut [R], width: usize) {
     for (d, d_x) in d_x.chunks_exact(width.max(1)).enumerate() {

@@ -23,7 +23,10 @@ use crate::rounding::Grid;
 use crate::steps::STREAM;
 use crate::stored::{Nibble, Role, StoredTensor};
 
-/// The values that `tensor` can store in steps of 2^−`exponent`.
+/// The values that `tensor` can store if an integer i stands for i·2^−`exponent`.
+///
+/// The integers are −8 … 7 in 4 bits and −128 … 127 in 8 bits. In 16 bits, for biases, they are ±(2¹⁴ − 1) in hidden
+/// layers ([`Role::HiddenBias`]), else ±(2¹⁵ − 1). An `exponent` above 16, which no file can hold, is not refused.
 pub fn grid(tensor: &StoredTensor, exponent: u8) -> Grid {
     let below = match (tensor.dtype, tensor.role) {
         (Dtype::Int4, _) => 8,
@@ -35,7 +38,11 @@ pub fn grid(tensor: &StoredTensor, exponent: u8) -> Grid {
     Grid { least: below.saturating_neg(), largest, exponent }
 }
 
-/// The exponent at which `tensor` stores `weights` with the least sum of squared errors.
+/// The exponent e = 0 … 16 at which storing `weights` in `tensor`, in units of 2⁻ᵉ, has the least sum of squared
+/// rounding errors.
+///
+/// A weight outside the tensor's range is clamped, and this error counts. `weights` may have any length. The smaller of
+/// two equally good exponents is taken, and 0 if a weight is NaN or infinite.
 pub fn best_exponent(tensor: &StoredTensor, weights: &[f32]) -> u8 {
     let error = |exponent: u8| {
         let squares = weights.iter().map(|weight| {
@@ -51,14 +58,21 @@ pub fn best_exponent(tensor: &StoredTensor, weights: &[f32]) -> u8 {
     best.map_or(0, |(_, exponent)| exponent)
 }
 
-/// The best scales for trained `parameters` in `tensors`, with activations in units of 2^−`activation`.
+/// Chooses an exponent for each of `tensors`, for storing the trained `parameters` with the least sum of squared
+/// rounding errors.
+///
+/// Hidden values have the exponent `activation`: units of 2^−`activation`. The bias of a hidden layer has the exponent
+/// of the sums to which it is added. `parameters` has the tensors one after the other; numbers missing at its end do
+/// not count. Tensors after the sixth ([`MOST_TENSORS`](crate::integer::MOST_TENSORS)) get none.
 pub fn scales(tensors: &[StoredTensor], parameters: &[f32], activation: u8) -> Scales {
     scales_with(tensors, parameters, activation, 0)
 }
 
-/// The best scales for `parameters` that are then trained further, rounded to these scales.
+/// Chooses an exponent for each of `tensors`, for `parameters` that are then trained further, rounded to these scales.
 ///
-/// Tables of products in four bits have steps of at most 2^−`activation`, the unit of activations.
+/// The choice is that of [`scales`], the least sum of squared rounding errors, with one exception. A matrix of 4-bit
+/// weights that multiplies hidden values has at least the exponent `activation`, that of the hidden values.
+/// `parameters` has the tensors one after the other; numbers missing at its end do not count.
 pub fn trained_scales(tensors: &[StoredTensor], parameters: &[f32], activation: u8) -> Scales {
     scales_with(tensors, parameters, activation, activation)
 }
@@ -87,9 +101,11 @@ fn scales_with(tensors: &[StoredTensor], parameters: &[f32], activation: u8, lea
     scales
 }
 
-/// Quantises trained `parameters` into `payload`, as the tensors of an integer network one after the other.
+/// Rounds trained `parameters` to integers at `scales`, and writes them to `payload`, the `tensors` one after the
+/// other. A weight outside its tensor's range is clamped.
 ///
-/// `payload` has the length of the tensors. Tensors past the end of either slice are left out.
+/// `scales` has an exponent for each tensor. `payload` has the length of the tensors in bytes. The first tensor that is
+/// not whole in `parameters` or in `payload` is left out, with all after it.
 pub fn quantise(tensors: &[StoredTensor], parameters: &[f32], scales: &Scales, payload: &mut [u8]) {
     let (mut rest, mut out) = (parameters, payload);
     for (tensor, exponent) in tensors.iter().zip(scales.tensors) {

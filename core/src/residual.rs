@@ -24,18 +24,23 @@ use crate::mlp::{
 };
 use crate::tensor::{Flat, Start, Tensor, cube, matrix, vector};
 
-/// Residual perceptron over `L` positions and `V` symbols, with two hidden layers of `H` units; `H` is a multiple of 16.
+/// Residual perceptron over `L` positions and `V` symbols: two hidden layers of `H` units, whose sum gives the logits.
+///
+/// The second layer reads the first. Does not compile if `H` is no multiple of 16, or `L` is above 256.
 #[derive(Clone, Copy, Debug)]
 pub struct Residual<const L: usize, const V: usize, const H: usize>;
 
-/// References to the parameters of a [`Residual`], in memory or in a model file.
+/// References to the parameters of a [`Residual`] with two hidden layers of `H` units, in memory or in a model file.
+///
+/// `T` is the type of a stored number: a float, or its four bytes in a file.
 #[derive(Clone, Copy, Debug)]
 pub struct ResidualView<'a, T, const L: usize, const V: usize, const H: usize> {
-    /// E, b, U and c: the tables of the first hidden layer, and the output layers that read the sum of both hidden layers.
+    /// Tables `input` and `length` of the first hidden layer; weights `output` and `output_bias`, which read the sum of
+    /// both hidden layers. Each layer has H units.
     pub outer: MlpView<'a, T, L, V, H>,
-    /// W: weights from the first hidden layer to the second.
+    /// W, `[unit of the second layer][unit of the first]`: weights from the first hidden layer to the second.
     pub residual: &'a [[T; H]; H],
-    /// d: bias of the second hidden layer.
+    /// d: bias of each of the H units of the second hidden layer.
     pub residual_bias: &'a [T; H],
 }
 

@@ -74,10 +74,11 @@ pub enum Purpose {
     Dropout = 5,
 }
 
-/// A stream of random numbers without state: [`draw`](Self::draw) gives the two words at a counter, a pair of numbers, and
-/// [`child`](Self::child) another stream for each counter.
+/// A stream of random numbers without state, addressed by counters: pairs of 32-bit numbers.
 ///
-/// Use one stream either for its children or for its draws, never for both: at one counter they have equal bits.
+/// [`draw`](Self::draw) gives two random 32-bit words for each counter, and [`child`](Self::child) another stream for
+/// each counter. Use a stream only for draws or only for children: the words of a draw are the key of the child at its
+/// counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stream {
     key: [u32; 2],
@@ -96,17 +97,19 @@ impl Stream {
         Self::new(seed, Purpose::Sample).child(number, 0)
     }
 
-    /// The stream (`a`, `b`) below this one: its key is this stream's block at that counter.
+    /// Derives another stream, child (`a`, `b`): its key is the pair of words that this stream has at counter (`a`,
+    /// `b`).
     pub const fn child(self, a: u32, b: u32) -> Self {
         Self { key: threefry2x32(self.key, [a, b]) }
     }
 
-    /// The two random words at counter (`a`, `b`).
+    /// The two random 32-bit words of this stream at counter (`a`, `b`), equal at every call.
     pub const fn draw(self, a: u32, b: u32) -> [u32; 2] {
         threefry2x32(self.key, [a, b])
     }
 
-    /// The words at the counters (`first`, `b`), (`first` + 1, `b`), …
+    /// The pairs of random words of this stream at the `N` counters (`first`, `b`), (`first` + 1, `b`), … After
+    /// `u32::MAX` follows 0.
     #[inline(always)]
     pub fn draws<const N: usize>(self, first: u32, b: u32) -> [[u32; 2]; N] {
         let (mut words, mut counter) = ([[0; 2]; N], first);
@@ -129,11 +132,11 @@ pub const fn below(word: u32, bound: u32) -> u32 {
 
 /// Shuffles `order`; all orders are equally likely to the accuracy of [`below`].
 ///
-/// For i from the last place down to 1, swaps element i with element j, uniform in 0 … i, by draw (i, 0) of `stream`. Each of
-/// the n! sequences of j gives another order.
+/// For i from the last place down to 1, swaps element i with element j, uniform in 0 … i. The first word of
+/// `stream.draw(i, 0)` gives j. For n elements, each of the n! sequences of j gives another order.
 ///
-/// Source: R. Fisher and F. Yates, *Statistical Tables*, 1938; D. Knuth, *The Art of Computer Programming*, volume 2, 3.4.2,
-/// algorithm P.
+/// Source: R. Fisher and F. Yates, *Statistical Tables*, 1938; D. Knuth, *The Art of Computer Programming*, volume 2,
+/// 3.4.2, algorithm P.
 pub fn shuffle<T>(order: &mut [T], stream: Stream) {
     for last in (1..order.len()).rev() {
         let place = u32::try_from(last).unwrap_or(u32::MAX);

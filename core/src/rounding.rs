@@ -10,14 +10,16 @@
 
 use crate::math::{Real, round_to_i32};
 
-/// The values of a rounded weight: `least`·2⁻ᵉ … `largest`·2⁻ᵉ in steps of 2⁻ᵉ, e = `exponent`, at most 16.
+/// Values that a rounded weight can have: i·2⁻ᵉ for the integers i = `least` … `largest`, with e = `exponent`.
+///
+/// Rounding panics if `least` exceeds `largest`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid {
-    /// The least integer, of at most 16 bits.
+    /// Least integer of the grid, at least −2¹⁵: the least weight is `least`·2⁻ᵉ.
     pub least: i32,
-    /// The largest integer, of at most 16 bits.
+    /// Largest integer of the grid, below 2¹⁵: the largest weight is `largest`·2⁻ᵉ.
     pub largest: i32,
-    /// The exponent e.
+    /// Exponent e: the values are 2⁻ᵉ apart. At most 16.
     pub exponent: u8,
 }
 
@@ -28,13 +30,15 @@ impl Grid {
         f32::of(f64::from(1_u32.wrapping_shl(u32::from(self.exponent))))
     }
 
-    /// The integer nearest to `weight`·2ᵉ within the ends; halves round away from 0.
+    /// The integer i of the grid, `least` … `largest`, whose value i·2⁻ᵉ is nearest to `weight`. Halves round away from
+    /// 0, a weight beyond an end gives the end, and NaN counts as 0.
     #[inline(always)]
     pub fn integer(self, weight: f32) -> i32 {
         round_to_i32(weight * self.scale()).clamp(self.least, self.largest)
     }
 
-    /// Rounds `weight` to the nearest value of the grid.
+    /// Rounds `weight` to the nearest value i·2⁻ᵉ of the grid, i = `least` … `largest`. Halves round away from 0, a
+    /// weight beyond an end becomes the end, and NaN counts as 0.
     #[inline(always)]
     pub fn round(self, weight: f32) -> f32 {
         // At most 16 bits and a division by a power of two: exact in f32.
@@ -42,9 +46,12 @@ impl Grid {
     }
 }
 
-/// Takes a step of rounded weights over to the floats behind them, and rounds the floats anew.
+/// Moves floats by the step that an optimiser took with their rounded values, and rounds them anew.
 ///
-/// For each rounded weight r and its float w: w += r − r(w), then r = r(w), where r(w) is w rounded to `grid`.
+/// Each number of `rounded` is, on entry, the rounded value of its partner w in `floats`, plus the optimiser's step. w
+/// moves by this step: w += rounded − round(w), with [`Grid::round`] of `grid`. Then `rounded` becomes round(w).
+///
+/// If lengths differ, elements without a partner stay as they are.
 #[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
 #[inline(always)]
 pub fn straight_through(grid: Grid, rounded: &mut [f32], floats: &mut [f32]) {

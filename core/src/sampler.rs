@@ -23,7 +23,7 @@ use crate::denoiser::Denoiser;
 use crate::rng::Stream;
 use crate::schedule::linear_remaining;
 
-/// The choice of masked positions that a step reveals.
+/// The choice of the masked positions that a step reveals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Positions in uniformly random order.
@@ -36,16 +36,21 @@ pub enum Order {
     Confidence,
 }
 
-/// Settings for drawing texts.
+/// Settings for drawing texts: which positions are revealed first, and how a symbol is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Which positions a step reveals.
+    /// The choice of the positions that a step reveals.
     pub order: Order,
-    /// The temperature of each draw.
+    /// The temperature of each draw of a symbol.
     pub temperature: Temperature,
-    /// The number of likeliest symbols that can be drawn; 256 for all.
+    /// Number of symbols, the likeliest, among which a symbol is drawn: 256 or more for all; 0 counts as 1. Of equals
+    /// the lower symbol counts as likelier.
     pub top_k: u16,
-    /// The share of the probability that the drawable symbols hold, in units of 1/65536; 65536 for all.
+    /// Share of the probability in units of 1/65536: a symbol is drawn among the fewest likeliest ones that together
+    /// hold at least this share. 65536 or more keep all; 0 keeps the likeliest.
+    ///
+    /// Probabilities are those at the settings' temperature, over all allowed symbols. Of equals the lower symbol
+    /// counts as likelier.
     pub top_p: u32,
 }
 
@@ -71,7 +76,7 @@ pub enum SamplerError {
     },
 }
 
-/// The state of one text while it is unmasked.
+/// State of one text while it is unmasked, which begins as masks and given symbols.
 #[derive(Clone, Debug)]
 pub struct Sampler<'a, const L: usize, const V: usize> {
     /// Symbols of the first `length` positions; the others stay masked.
@@ -87,11 +92,12 @@ pub struct Sampler<'a, const L: usize, const V: usize> {
 impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
     /// Starts a text of `length` masks, where each position can hold only its `allowed` symbols.
     ///
-    /// `allowed` has a set for each position; the last set holds for all positions that follow. A position with a single
-    /// allowed symbol shows that symbol from the start. An empty `allowed` allows no symbol anywhere, which is an error.
+    /// `allowed` has a set for each position; the last set holds for all positions that follow. A position with a
+    /// single allowed symbol shows that symbol from the start. An empty `allowed` allows no symbol anywhere, which is
+    /// an error.
     ///
-    /// `stream` is the text's own: `Stream::of_text(seed, index)`. [`Lengths::draw`](crate::length::Lengths::draw) draws the
-    /// length from it too.
+    /// `settings` say which positions are revealed first, and how a symbol is drawn. `stream` is the text's own:
+    /// `Stream::of_text(seed, index)`. [`Lengths::draw`](crate::length::Lengths::draw) draws the length from it too.
     ///
     /// # Errors
     /// [`SamplerError`] if the length is outside 1 … `L`, or if a position allows none of the `V` symbols.
@@ -118,31 +124,35 @@ impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
         Ok(Self { symbols, confidence, length, allowed, settings, stream, evaluations: 0 })
     }
 
-    /// The text so far; `None` is MASK.
+    /// The symbols of the text so far, one for each position; `None` is MASK.
     pub fn symbols(&self) -> &[Option<u8>] {
         self.symbols.get(..self.length).unwrap_or(&self.symbols)
     }
 
-    /// For each position, the largest probability of any drawable symbol when it was drawn, in units of 1/65536.
+    /// For each position, the probability of the likeliest symbol when its symbol was drawn, in units of 1/65536.
     ///
-    /// Given positions have 65535, masked ones 0.
+    /// Only symbols that could be drawn count: allowed ones, left by [`Settings::top_k`] and [`Settings::top_p`], at
+    /// the settings' temperature. Given positions have 65535, masked ones 0.
     pub fn confidence(&self) -> &[u16] {
         self.confidence.get(..self.length).unwrap_or(&self.confidence)
     }
 
-    /// The number of masked positions.
+    /// The number of positions still masked.
     pub fn masked(&self) -> usize {
         self.symbols().iter().filter(|symbol| symbol.is_none()).count()
     }
 
-    /// The number of evaluations of the denoiser.
+    /// The number of evaluations of the denoiser so far.
     pub fn evaluations(&self) -> u32 {
         self.evaluations
     }
 
-    /// Reveals positions by one evaluation of `denoiser`, until `remaining` are masked; returns the number of symbols drawn.
+    /// Takes one step: evaluates `denoiser` once, and reveals positions until only `remaining` are masked. Returns the
+    /// number revealed.
     ///
-    /// Does nothing if no more than `remaining` positions are masked.
+    /// Does nothing, and returns 0, if no more than `remaining` positions are masked. The first step starts the
+    /// denoiser with the text, and later ones only set the revealed symbols. So give one denoiser to all steps, and use
+    /// it for nothing else between them.
     pub fn step<D: Denoiser<L, V> + ?Sized>(&mut self, denoiser: &mut D, remaining: usize) -> usize {
         let reveal = self.masked().saturating_sub(remaining);
         if reveal == 0 {
@@ -176,7 +186,10 @@ impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
         reveal
     }
 
-    /// Unmasks the whole text in at most `steps` steps, which reveal about as many positions each.
+    /// Unmasks the whole text in `steps` steps, which reveal about equally many positions. Then
+    /// [`symbols`](Self::symbols) has no mask.
+    ///
+    /// With more steps than masked positions, some steps reveal nothing and evaluate nothing. 0 `steps` count as 1.
     pub fn run<D: Denoiser<L, V> + ?Sized>(&mut self, denoiser: &mut D, steps: usize) {
         let masked = self.masked();
         for step in 1..=steps.max(1) {

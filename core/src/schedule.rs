@@ -41,17 +41,17 @@ use crate::rng::below;
 
 /// Numbers of masked positions for the rows of a training batch, and weights of the masked positions.
 ///
-/// In a text of n symbols, k = 1 … n positions are masked with a probability p_k proportional to 1/√k. In a row with k masks,
-/// the cross-entropy of each masked position has the weight 1/(k·p_k) in the loss.
+/// In a text of n symbols, k = 1 … n positions are masked with a probability p_k proportional to 1/√k. In a row with k
+/// masks, the cross-entropy of each masked position has the weight 1/(k·p_k) in the loss.
 ///
-/// Counts are stratified: each row has one of `rows` equal parts of the unit interval, its stratum. The row's count is the
-/// quantile function of p at q = (stratum + u)/rows: the smallest k with p_1 + … + p_k > q. All rows share one u in \[0, 1) and
-/// one rotation in 0 … rows − 1. Row r has the stratum (r·stride + rotation) mod rows. So each count's share of a batch is as
-/// even as it can be. Over the draws of u and the rotation, q is uniform for each row, so the row's count has the
-/// probabilities p.
+/// Counts are stratified: each row has one of `rows` equal parts of the unit interval, its stratum. The row's count is
+/// the quantile function of p at q = (stratum + u)/rows: the smallest k with p_1 + … + p_k > q. All rows share one u in
+/// \[0, 1) and one rotation in 0 … rows − 1. Row r has the stratum (r·stride + rotation) mod rows. Stride and `rows`
+/// have no common divisor, so each stratum has exactly one row. Each count's share of a batch is then as even as it can
+/// be. Over the draws of u and the rotation, q is uniform for each row, so the row's count has the probabilities p.
 ///
-/// The stride is about 0.618·rows. Any run of rows then has small and large counts, and threads that share a batch have equal
-/// work.
+/// The stride is about 0.618·rows. Any run of rows then has small and large counts, and threads that share a batch have
+/// equal work.
 #[derive(Clone, Debug)]
 pub struct MaskCounts<const L: usize> {
     rows: u32,
@@ -84,10 +84,15 @@ impl<const L: usize> MaskCounts<L> {
         self.rows
     }
 
-    /// The number of positions to mask in row `row`, 1 … `length`, for a text of `length` symbols.
+    /// The number k of positions to mask in row `row` of a batch, for a text of n = `length` symbols: 1 … n, or 0 for n
+    /// = 0.
     ///
-    /// All rows of a batch share two random words. Row r takes the stratum that `rotation` gives it, and the place `word`/2³²
-    /// in this stratum.
+    /// k has the probability p_k, in proportion to 1/√k. The rows of a batch, counted from 0, are spread evenly over
+    /// these probabilities; from [`rows`](Self::rows) on the spread repeats. The two random words are those of the
+    /// batch, equal for all its rows: the first shifts all rows a little, the second gives each row another part of the
+    /// spread.
+    ///
+    /// A `length` above L gives 1.
     pub fn count(&self, [word, rotation]: [u32; 2], row: u32, length: usize) -> u32 {
         let rows = u64::from(self.rows);
         let turned = u64::from(row).saturating_mul(u64::from(self.stride));
@@ -100,9 +105,11 @@ impl<const L: usize> MaskCounts<L> {
         u32::try_from(smaller.saturating_add(1).min(length)).unwrap_or(u32::MAX)
     }
 
-    /// The weight of each of k = `count` masked positions in a text of n = `length` symbols.
+    /// The loss weight of each of k = `count` masked positions in a text of n = `length` symbols: (Σ_j 1/√j)/√k, j = 1
+    /// … n.
     ///
-    /// For p_k proportional to 1/√k, the weight is 1/(k·p_k) = (Σ_j 1/√j) / √k, j = 1 … n.
+    /// This is 1/(k·p_k), where p_k, in proportion to 1/√k, is the probability that [`count`](Self::count) gives k. A
+    /// `count` of 0 is taken as 1, and one above n is not refused. A `length` of 0, or above L, gives 0.
     pub fn weight(&self, count: u32, length: usize) -> f32 {
         f32::of(self.total(length) / Real::sqrt(f64::from(count.max(1))))
     }
@@ -121,7 +128,8 @@ const fn greatest_common_divisor(mut a: u32, mut b: u32) -> u32 {
     b
 }
 
-/// The number of `masked` positions left masked after `step` of `steps` even steps: ⌊masked·(1 − step/steps)⌋.
+/// The number of positions left masked after `step` of `steps` even steps, if `masked` were masked before the first:
+/// ⌊masked·(1 − step/steps)⌋.
 ///
 /// 0 from the last step on, and for 0 `steps`.
 pub fn linear_remaining(masked: usize, step: usize, steps: usize) -> usize {

@@ -25,8 +25,9 @@ use crate::tensor::block_mut;
 
 /// Replaces `x` by its softmax, and returns ln Σ_v e^x_v of the original `x`.
 ///
-/// An x_v of −∞ gets probability 0. At least one x_v must be finite, and none NaN or +∞. The sum runs in lanes: element v
-/// goes to lane v mod 8, in ascending order, and the lanes are added by halves ([`sum_lanes`]).
+/// An x_v of −∞ gets probability 0. At least one x_v must be finite, and none NaN or +∞; else all results are NaN. The
+/// sum runs in lanes: element v goes to lane v mod 8, in ascending order, and the lanes are added by halves
+/// ([`sum_lanes`]).
 #[expect(clippy::indexing_slicing, reason = "lane < LANES")]
 #[inline(always)]
 pub fn softmax_forward<R: Real>(x: &mut [R]) -> R {
@@ -75,12 +76,12 @@ fn maximum<R: Real>(a: R, b: R) -> R {
     if b > a { b } else { a }
 }
 
-/// Answer that a row of logits should predict.
+/// Answer that a row of logits should predict: one symbol, or a distribution over the symbols.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Answer<'a> {
     /// The clean symbol c.
     Hard(u8),
-    /// A distribution t over the V symbols, 0 outside the alphabet.
+    /// A distribution t: a probability for each of the V symbols, 0 outside the alphabet.
     Soft(&'a [f32]),
 }
 
@@ -89,8 +90,12 @@ pub enum Answer<'a> {
 /// loss = w·(ln Σ_v e^z_v − Σ_v t_v·z_v) and d_z_v = w·(p_v − t_v), with p the softmax of z, t the `answer` and w =
 /// `weight`. Σ_v t_v·z_v runs in ascending order of v.
 ///
-/// Only the first `symbols` logits take part: the others count as −∞ and get gradient 0. A hard answer c means t_v = \[v =
-/// c\], and c must be below `symbols`.
+/// Only the first `symbols` logits take part: the others count as −∞ and get gradient 0. More `symbols` than logits
+/// panic; 0 give NaN.
+///
+/// A hard answer c means t_v = \[v = c\]. From `symbols` on, c has the loss ∞, and from the number of logits on it
+/// panics. A soft answer has t_v for the first `symbols` symbols: missing ones count as 0, and further ones are
+/// ignored.
 #[expect(clippy::indexing_slicing, reason = "a training kernel; c < symbols ≤ V is the contract")]
 #[inline(always)]
 pub fn cross_entropy<R: Real>(z: &mut [R], symbols: usize, answer: Answer, weight: R) -> R {
@@ -117,10 +122,11 @@ pub fn cross_entropy<R: Real>(z: &mut [R], symbols: usize, answer: Answer, weigh
     weight * (log_sum - expected)
 }
 
-/// Row of logits whose cross-entropy counts.
+/// A row of logits in a batch with one row for each example: the row's number, the answer that it should predict, and
+/// the weight of its loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Target<'a> {
-    /// Number of the row in the batch.
+    /// Number of the row of logits in the batch, from 0: that of the example.
     pub row: usize,
     /// Answer that the row should predict.
     pub answer: Answer<'a>,
@@ -128,11 +134,16 @@ pub struct Target<'a> {
     pub weight: f32,
 }
 
-/// Adds the [`cross_entropy`] of each target's row of `z` to that row's entry of `losses`, in nats, and turns these rows
-/// into their gradients.
+/// Adds the [`cross_entropy`] of each target's row of `z` to that row's entry of `losses`, in nats, and turns these
+/// rows into their gradients.
 ///
-/// With E rows of V = `outputs` logits, `z` is `[E][V]` and `losses` `[E]`. Only the first `symbols` logits of a row take
-/// part.
+/// With E rows of V = `outputs` logits, `z` is `[E][V]` and `losses` `[E]`. A target names a row, the answer that it
+/// should predict, a symbol or a distribution, and the weight of its loss. Rows without a target stay as they are, and
+/// targets outside `z` or `losses` are ignored. No two targets may name one row: the second would read the gradient as
+/// logits.
+///
+/// Only the first `symbols` ≤ V logits of a row take part; the gradients of the others are 0. More `symbols` than V
+/// panic, and an answer of V or more.
 #[inline(always)]
 pub fn cross_entropy_of_rows<R: Real>(
     targets: &[Target],

@@ -8,9 +8,13 @@ pub(crate) const MOST_SYMBOLS: usize = 256;
 
 /// Replaces the logits `z` by their gradients, and writes the loss of each position to `losses`, in nats.
 ///
-/// A position's loss is its weight times its [`cross_entropy`], and 0 with its gradients if the weight is 0. `z` is `[V][W]`: V logits
-/// in each of W columns, a column for a position. `answers`, `weights` and `losses` are `[W]`. Only the first `symbols` logits of a
+/// A position's loss is its weight times its [`cross_entropy`], and 0 with its gradients if the weight is 0. `z` is
+/// `[V][W]`: V logits in each of W columns, a column for a position. `answers`, symbols or distributions, `weights` and
+/// `losses` are `[W]`. The length of `losses` gives W, and that of `z` gives V. Only the first `symbols` logits of a
 /// position are of symbols in the alphabet; the gradients of the others become 0.
+///
+/// Shorter `answers` or `weights` panic, as do V above 256, `symbols` above V, and an answer of V or more. An answer
+/// from `symbols` on has the loss ∞. Without `losses` nothing changes.
 #[expect(clippy::indexing_slicing, reason = "training; position < L, symbols ≤ V ≤ 256")]
 #[inline(always)]
 pub fn cross_entropy_of_positions<R: Real>(

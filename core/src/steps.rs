@@ -2,25 +2,34 @@
 
 use crate::math::Real;
 
-/// The exponent of a residual stream in integers: numbers of 16 bits with sign, −32 … 32 in steps of 1/1024.
+/// Exponent of a residual stream in integers: 16-bit numbers with sign in units of 2⁻¹⁰, so −32 … 32.
+///
+/// A residual stream is the features of a position, to which every layer adds.
 pub const STREAM: u8 = 10;
 
-/// The steps of an [`Activation::Stepped`](crate::activation::Activation::Stepped): y = 2⁻ᵃ·min(⌊max(x, 0)·2ᵃ + ½⌋, A).
+/// The steps of an [`Activation::Stepped`](crate::activation::Activation::Stepped): y = 2⁻ᵃ·min(⌊max(x, 0)·2ᵃ + ½⌋, A),
+/// with a = `exponent` and A = `largest`.
 ///
-/// Steps have no slope. Backward takes the slope of the ramp they stand for (the straight-through estimator): 1 if 0 < y <
-/// A·2⁻ᵃ, else 0. Each value also adds `price`·y to the loss, weighted by the [number of positions that read
-/// it](crate::denoiser::Example::hidden_weight). Units of little use then end at 0, and zeros cost no time.
+/// Steps have no slope. Backward takes the slope of the ramp they stand for (the straight-through estimator): 1 if
+/// 0 < y < A·2⁻ᵃ, else 0.
+///
+/// Backward also adds the gradient of a penalty, `price`·y for each hidden value y, weighted by
+/// [`Example::hidden_weight`](crate::denoiser::Example::hidden_weight). Hidden units of little use then end at 0, and
+/// zeros cost no time. Reported losses leave the penalty out.
 ///
 /// Source: Y. Bengio, N. Léonard, A. Courville, "Estimating or Propagating Gradients Through Stochastic Neurons for
-/// Conditional Computation", 2013; for the price, X. Glorot, A. Bordes, Y. Bengio, "Deep Sparse Rectifier Neural Networks",
-/// 2011.
+/// Conditional Computation", 2013; for the price, X. Glorot, A. Bordes, Y. Bengio, "Deep Sparse Rectifier Neural
+/// Networks", 2011.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Steps {
-    /// The exponent a of a step: hidden values are multiples of 2⁻ᵃ. At most 16.
+    /// Exponent a of a step: hidden values are multiples of 2⁻ᵃ. At most 16.
     pub exponent: u8,
-    /// The largest hidden value, A: this many steps of 2⁻ᵃ.
+    /// A: the largest hidden value is A·2⁻ᵃ, with a the exponent of a step.
     pub largest: u8,
-    /// Price of a hidden value of 1, in nats of a text's loss.
+    /// Price in nats of a hidden value of 1: training adds `price`·y to a text's loss for each hidden value y, times a
+    /// weight.
+    ///
+    /// The weight is [`Example::hidden_weight`](crate::denoiser::Example::hidden_weight). A price of 0 is none.
     pub price: f64,
 }
 

@@ -4,7 +4,8 @@ use crate::dtype::Dtype;
 use crate::tensor::product;
 
 impl Dtype {
-    /// The code of the weight 0.
+    /// The zero point: the code that stands for the weight 0, 128 in 8 bits and 8 in 4 bits. Floats and biases have no
+    /// codes; for them it is 0.
     pub const fn zero(self) -> u8 {
         match self {
             Self::Int8 => 128,
@@ -13,12 +14,16 @@ impl Dtype {
         }
     }
 
-    /// The place of row `number` in a tensor with rows of `length` weights: start and number of its whole bytes, and the half
-    /// byte of its last weight, for weights of half bytes if `length` is odd.
+    /// The place of row `number` in a tensor with rows of `length` weights: index of its first whole byte, number of
+    /// its whole bytes, and a half byte, if any.
     ///
-    /// Then a row has ⌊length/2⌋ whole bytes, and two rows share a byte: rows 2i and 2i + 1 are the bytes of row 2i, a shared
-    /// byte, and the bytes of row 2i + 1. The shared byte has the last weight of row 2i in its low half and that of row 2i +
-    /// 1 in its high half.
+    /// Bytes are counted from the start of the tensor. Only rows of half bytes and odd `length` have a half byte, their
+    /// last weight. Then rows 2i and 2i + 1 are ⌊length/2⌋ bytes of row 2i, a shared byte, and ⌊length/2⌋ bytes of row
+    /// 2i + 1.
+    ///
+    /// The shared byte has the last weight of row 2i in its low half and that of row 2i + 1 in its high half. So it
+    /// follows the whole bytes of row 2i, and precedes those of row 2i + 1. A last row 2i without a partner has such a
+    /// byte too.
     #[inline(always)]
     pub const fn row(self, number: usize, length: usize) -> (usize, usize, Option<Nibble>) {
         let bytes = length.wrapping_mul(self.bits()) >> 3;
@@ -33,12 +38,15 @@ impl Dtype {
     }
 }
 
-/// The place of a half byte in a tensor.
+/// Place of a half byte in a tensor: the index of its byte, counted from the start of the tensor, and which half of
+/// that byte.
+///
+/// The low half, bits 0 … 3, is that of the earlier weight or row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Nibble {
-    /// Index of the byte with the half, counted from the start of the tensor.
+    /// Index of the byte that has the half, counted from the start of the tensor.
     pub byte: usize,
-    /// Whether the half has bits 4 … 7 of the byte, not bits 0 … 3.
+    /// Whether the half is bits 4 … 7 of the byte. Else it is bits 0 … 3.
     pub high: bool,
 }
 
@@ -59,14 +67,15 @@ pub enum Role {
     ScoreBias,
 }
 
-/// An integer tensor in a model file.
+/// Description of an integer tensor in a model file: its name, sizes, storage format and use. The numbers are
+/// elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoredTensor {
     /// Name in reports.
     pub name: &'static str,
-    /// Dimensions, outermost first, row-major.
+    /// Sizes of the dimensions, outermost first. The numbers lie row by row: the last dimension varies fastest.
     pub dimensions: &'static [usize],
-    /// Storage format.
+    /// Storage format of the numbers.
     pub dtype: Dtype,
     /// Use in the network.
     pub role: Role,
@@ -78,7 +87,7 @@ impl StoredTensor {
         (self.dtype, self.dimensions)
     }
 
-    /// The length in bytes.
+    /// The tensor's length in bytes.
     pub const fn bytes(&self) -> usize {
         self.dtype.bytes(self.numbers())
     }
@@ -88,7 +97,7 @@ impl StoredTensor {
         product(self.dimensions)
     }
 
-    /// The length of a row: the last dimension.
+    /// The number of elements of a row: the last dimension.
     pub const fn row(&self) -> usize {
         match self.dimensions {
             [.., row] => *row,

@@ -17,16 +17,20 @@ pub enum Start {
     Uniform(usize),
 }
 
-/// A parameter tensor of a model; models list their tensors in flat order.
+/// Description of a parameter tensor: its name, sizes and initial values. The numbers themselves are elsewhere.
+///
+/// A model's parameters are one flat slice. Its tensors lie there one after the other, in the order of the model's
+/// list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tensor {
     /// Name in checkpoints and reports.
     pub name: &'static str,
-    /// Dimensions, outermost first, row-major.
+    /// Sizes of the dimensions, outermost first. The numbers lie row by row: the last dimension varies fastest.
     pub dimensions: &'static [usize],
-    /// Number of equal, contiguous parts whose gradients can be computed separately.
+    /// Number of equal, contiguous parts of the tensor, whose gradients can be computed separately, for example by
+    /// threads.
     pub parts: usize,
-    /// Initial value.
+    /// Initial values of the numbers, before training.
     pub start: Start,
 }
 
@@ -46,7 +50,7 @@ impl Tensor {
         self.len() == 0
     }
 
-    /// The number of elements of one of the tensor's equal [`parts`](Self::parts); 0 without parts.
+    /// The number of elements of one of the tensor's equal [`parts`](Self::parts), rounded down; 0 without parts.
     pub const fn part_len(&self) -> usize {
         match self.len().checked_div(self.parts) {
             Some(len) => len,
@@ -114,24 +118,27 @@ pub(crate) fn first_rows<T, const N: usize>(mut flat: &[T], width: usize) -> Opt
     Some(rows)
 }
 
-/// Splits `[T; N]` off the front of `flat`; `None` if it is too short.
+/// Splits an array of `N` numbers off the front of `flat`, which keeps the rest; `None` if `flat` is too short.
 pub fn vector<'a, T, const N: usize>(flat: &mut &'a [T]) -> Option<&'a [T; N]> {
     flat.split_off(..N)?.try_into().ok()
 }
 
-/// Splits `[[T; N]; M]` off the front of `flat`; `None` if it is too short.
+/// Splits an array of `M` rows of `N` numbers off the front of `flat`, which keeps the rest; `None` if `flat` is too
+/// short.
 pub fn matrix<'a, T, const N: usize, const M: usize>(flat: &mut &'a [T]) -> Option<&'a [[T; N]; M]> {
     flat.split_off(..M.checked_mul(N)?)?.as_chunks().0.try_into().ok()
 }
 
-/// Splits `[[[T; N]; M]; K]` off the front of `flat`; `None` if it is too short.
+/// Splits an array of `K` × `M` rows of `N` numbers off the front of `flat`, which keeps the rest; `None` if `flat` is
+/// too short.
 pub fn cube<'a, T, const N: usize, const M: usize, const K: usize>(
     flat: &mut &'a [T],
 ) -> Option<&'a [[[T; N]; M]; K]> {
     flat.split_off(..K.checked_mul(M)?.checked_mul(N)?)?.as_chunks().0.as_chunks().0.try_into().ok()
 }
 
-/// Splits `count` matrices `[[T; N]; M]` off the front of `flat`; `None` if it is too short.
+/// Splits `count` matrices of `M` rows of `N` numbers off the front of `flat`, which keeps the rest; `None` if `flat`
+/// is too short.
 pub fn matrices<'a, T, const N: usize, const M: usize>(
     flat: &mut &'a [T],
     count: usize,
@@ -139,7 +146,8 @@ pub fn matrices<'a, T, const N: usize, const M: usize>(
     Some(flat.split_off(..count.checked_mul(M)?.checked_mul(N)?)?.as_chunks().0.as_chunks().0)
 }
 
-/// Splits `[[[[T; N]; M]; K]; J]` off the front of `flat`; `None` if it is too short.
+/// Splits an array of `J` × `K` × `M` rows of `N` numbers off the front of `flat`, which keeps the rest; `None` if
+/// `flat` is too short.
 pub fn hypercube<'a, T, const N: usize, const M: usize, const K: usize, const J: usize>(
     flat: &mut &'a [T],
 ) -> Option<&'a [[[[T; N]; M]; K]; J]> {

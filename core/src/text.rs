@@ -3,7 +3,7 @@
 //! Symbol s is character s of the alphabet, counted from 0. A text has 1 … L symbols and nothing beyond the last. A model
 //! draws its length first ([`Lengths`](crate::length::Lengths)). A masked position is `None`: MASK is not a symbol.
 
-/// A text of at most `L` symbols.
+/// A text of at most `L` symbols, all shown. [`Alphabet`] turns characters into symbols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Text<const L: usize> {
     /// The text's symbols in the first `length` places, then zeros.
@@ -15,7 +15,8 @@ impl<const L: usize> Text<L> {
     /// An empty text, a value to start from.
     pub const EMPTY: Self = Self { symbols: [0; L], length: 0 };
 
-    /// Creates the text of `symbols`; `None` if `symbols` is empty or longer than `L`.
+    /// Creates the text of `symbols`; `None` if there are none or more than `L`. Symbols are not compared with an
+    /// alphabet.
     pub fn new(symbols: &[u8]) -> Option<Self> {
         let mut text = Self { length: symbols.len(), ..Self::EMPTY };
         text.symbols.get_mut(..symbols.len())?.copy_from_slice(symbols);
@@ -35,7 +36,7 @@ impl<const L: usize> Text<L> {
     }
 }
 
-/// The characters of texts, each once, in the order of their symbols.
+/// Alphabet: the characters that texts may have, each once. Symbol s is character number s, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Alphabet<'a> {
     characters: &'a str,
@@ -64,7 +65,7 @@ pub enum AlphabetError {
 }
 
 impl<'a> Alphabet<'a> {
-    /// Creates the alphabet of `characters`.
+    /// Creates the alphabet of `characters`; character number s, from 0, is that of symbol s.
     ///
     /// # Errors
     /// [`AlphabetError`] if `characters` is empty, has more than 255 characters, or repeats one.
@@ -96,7 +97,7 @@ impl<'a> Alphabet<'a> {
         (0..u8::MAX).zip(self.characters.chars()).find(|(_, c)| *c == character).map(|(symbol, _)| symbol)
     }
 
-    /// The character of `symbol`, or `None` if it is outside the alphabet.
+    /// The character of `symbol`, or `None` if `symbol` is outside the alphabet.
     pub fn character(&self, symbol: u8) -> Option<char> {
         self.characters.chars().nth(usize::from(symbol))
     }
@@ -117,7 +118,7 @@ impl<'a> Alphabet<'a> {
 
     /// Decodes `symbols` into a string, and stops at the first character that does not fit `BYTES` bytes of UTF-8.
     ///
-    /// A mask, or a symbol outside the alphabet, is written as `mask`.
+    /// Writes the character `mask` for `None`, a masked position, and for a symbol outside the alphabet.
     pub fn decode<const BYTES: usize>(&self, symbols: &[Option<u8>], mask: char) -> heapless::String<BYTES> {
         let mut text = heapless::String::new();
         for symbol in symbols {

@@ -41,9 +41,10 @@ use crate::softmax_of_maps::MOST_SYMBOLS;
 use crate::tensor::Start::{Ones, Uniform};
 use crate::tensor::{Flat, Tensor, block, cube, hypercube, matrices, matrix, vector};
 
-/// Transformer over `L` positions, at most 64, and `V` symbols, with `N` blocks of width `D` and `A` heads.
+/// Transformer over `L` positions and `V` symbols, with `N` blocks of `D` features and `A` heads. The heads share the
+/// features: each has K = D/A. Each hidden unit reads `T` positions: one, or three.
 ///
-/// The heads share the width: each has K = D/A features. Each hidden unit reads `T` positions: one, or three.
+/// Does not compile with `L` above 64, `V` above 256, a `D` that `A` does not divide, or another `T`.
 #[derive(Clone, Copy, Debug)]
 pub struct Transformer<
     const L: usize,
@@ -54,36 +55,45 @@ pub struct Transformer<
     const T: usize = 1,
 >;
 
-/// References to the parameters of a [`Transformer`], in memory or in a model file.
+/// References to the parameters of a [`Transformer`] with `N` blocks of `D` features, in memory or in a model file.
 ///
-/// Here `T` is the type of an element, not the number of taps as in [`Transformer`]. A tap is a position that a hidden unit
-/// reads: the unit's own or a neighbouring one. The hidden units of a block are G = 8/(taps + 1) groups of D.
+/// `T` is the type of a stored number: a float, or its four bytes in a file. It is not the number of taps as in
+/// [`Transformer`]. The number of heads changes no size; that of taps changes the lengths of `up` and `down`.
 #[derive(Clone, Copy, Debug)]
 pub struct TransformerView<'a, T, const L: usize, const V: usize, const D: usize, const N: usize> {
-    /// E: embedding of each symbol.
+    /// E, `[symbol][feature]`: features that each of the V symbols adds to its position; D features.
     pub token: &'a [[T; D]; V],
-    /// P: embedding of each position.
+    /// P, `[position][feature]`: features of each position, counted from the start of the text; D features.
     pub position: &'a [[T; D]; L],
-    /// Q: embedding of each position, counted from the end of the text.
+    /// Q, `[position][feature]`: features of each position, counted from the end of the text; D features.
     pub from_end: &'a [[T; D]; L],
-    /// Gain of the normalisation before each block's attention.
+    /// Gain of each of the D features in the normalisation before a block's attention, for each of the N blocks.
     pub attention_gain: &'a [[T; D]; N],
-    /// W_q, W_k and W_v of each block: the matrices of queries, keys and values.
+    /// W_q, W_k and W_v: matrices of queries, keys and values, `[block][matrix][output feature][input feature]`.
+    ///
+    /// Inputs are the D normalised features of a position. Outputs are the features of all heads, D together.
     pub query_key_value: &'a [[[[T; D]; D]; 3]; N],
-    /// W_o of each block: weights from the heads' output, a row for each of its features, to x.
+    /// W_o, `[block][input feature][output feature]`: weights from the output of all heads, D features, to the D
+    /// features of a position.
     pub attention_output: &'a [[[T; D]; D]; N],
-    /// Gain of the normalisation before each block's hidden units.
+    /// Gain of each of the D features in the normalisation before a block's hidden units, for each of the N blocks.
     pub mlp_gain: &'a [[T; D]; N],
-    /// W_up of each of the N blocks, from the normalised x to the G·D hidden units: a D × D matrix for each group and tap. The
-    /// matrices of a block are adjacent, and in a block those of a group. Row j of group g's matrices has the weights to hidden
-    /// unit g·D + j.
+    /// W_up: weights from the D normalised features to the hidden units of each block, as matrices
+    /// `[hidden unit][feature]` of D × D.
+    ///
+    /// A hidden unit reads one position by one matrix, or three neighbouring positions by three. A block has 4·D units
+    /// in the first case, else 2·D. The matrices are sorted by block, then by units, D at a time, then by the position
+    /// read, from left to right.
     pub up: &'a [[[T; D]; D]],
-    /// W_down of each of the N blocks, from the G·D hidden units to the D features of x: a D × D matrix for each group. The
-    /// matrices of a block are adjacent. Row j of group g's matrix has the weights from hidden unit g·D + j.
+    /// W_down: weights from the hidden units of each block to the D features, as matrices `[hidden unit][feature]` of
+    /// D × D.
+    ///
+    /// A block has 4·D hidden units if each reads one position, or 2·D if each reads three: four matrices, or two. They
+    /// are sorted by block, then by units.
     pub down: &'a [[[T; D]; D]],
-    /// Gain of the normalisation before the logits.
+    /// Gain of each of the D features in the normalisation before the logits.
     pub final_gain: &'a [T; D],
-    /// U: weights from the features of a position to the logit of each symbol.
+    /// U, `[symbol][feature]`: weights from the D features of a position to the logit of each symbol.
     pub output: &'a [[T; D]; V],
 }
 

@@ -8,9 +8,12 @@ use crate::categorical::{SymbolSet, Weights, numbered};
 impl<const V: usize> Weights<V> {
     /// Sets the weights of unlikely symbols to 0.
     ///
-    /// The `top_k` likeliest symbols are kept, and of these, the likeliest first, only enough to hold `top_p`/65536 of the
-    /// probability. Equals are taken in the order of the symbols. The likeliest symbol always stays. 256 and 65536 keep every
-    /// symbol.
+    /// Keeps the `top_k` likeliest symbols, and of these, the likeliest first, only until they hold `top_p`/65536 of
+    /// the probability. The probability is that of all symbols before the cut, and the symbol that reaches the share is
+    /// kept.
+    ///
+    /// Equals are taken in the order of the symbols. The likeliest symbol always stays, even with a `top_k` or `top_p`
+    /// of 0. A `top_k` of 256 and a `top_p` of 65536 keep every symbol.
     #[inline(never)]
     pub fn truncate(&mut self, top_k: u16, top_p: u32) {
         let all = u64::from(self.total).saturating_mul(u64::from(top_p));

@@ -172,7 +172,7 @@ pub(crate) fn estimate<const L: usize, const V: usize>(
     let terms = on_shares(source, &texts, |denoiser, (row, clean)| {
         let stream = stream.child(*row, 0);
         let symbols = language.alphabet.symbols();
-        let letters = sampled(denoiser, symbols, clean, &counts, (shared, *row), stream);
+        let letters = sampled(denoiser, symbols, clean, &counts, shared, *row, stream);
         length_nats(language, clean) + f64::from(letters)
     });
     Ok(bound::mean(&terms))
