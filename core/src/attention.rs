@@ -26,12 +26,16 @@ use crate::math::Real;
 use crate::product::{Store, TILE, product, product_transposed, transpose_square};
 use crate::tensor::{block, block_mut};
 
-/// Sizes of multi-head attention. The number of heads follows from the lengths of the slices.
+/// Sizes of multi-head attention, for [`attention_forward`] and [`attention_backward`].
+///
+/// The number A of heads is not among them. `attention_forward` writes results `y`, `[A][K][W]`, and divides their
+/// length by K·W; `attention_backward` does so with their gradient. Numbers left over belong to no head and stay as
+/// they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heads {
-    /// K: number of features of each head.
+    /// Number K of features of each head.
     pub features: usize,
-    /// W: number of positions computed, each a column of the maps `[K][W]` of queries, keys, values and results.
+    /// Number W of positions computed, each a column of the maps `[K][W]` of queries, keys, values and results.
     pub positions: usize,
 }
 

@@ -32,9 +32,9 @@ pub trait IntegerModel<const L: usize, const V: usize>: Sized {
 
     /// References to the tensors where they are stored, with their scales.
     type View<'a>: Copy + Send + Sync;
-    /// Working memory of a denoiser: the text, and the results of an evaluation.
+    /// Working memory of a denoiser: the text, and the hidden values of the last evaluation.
     type Memory;
-    /// Initial content of a working memory.
+    /// Initial content of a working memory, [`Memory`](Self::Memory).
     const MEMORY: Self::Memory;
 
     /// References the tensors in `payload`, the bytes of all tensors one after the other, with their `scales`: an
@@ -43,23 +43,26 @@ pub trait IntegerModel<const L: usize, const V: usize>: Sized {
     /// `None` if the length is wrong, if an exponent exceeds 16, or if a bias or a scale could make a sum overflow.
     fn view<'a>(payload: &'a [u8], scales: &Scales) -> Option<Self::View<'a>>;
 
-    /// Starts a text of `length` positions, 1 … `L`, all masked, in `memory`. A larger length counts as `L`, and 0 as a
-    /// text without positions.
+    /// Starts a text in `memory`, the working memory of a denoiser: `length` positions, 1 … `L`, all masked. A larger
+    /// length counts as `L`, and 0 as a text without positions.
     fn start(view: &Self::View<'_>, memory: &mut Self::Memory, length: usize);
 
-    /// Sets `position` of the text in `memory` to `symbol`, or masks it with `None`.
+    /// Sets `position` of the text that [`start`](Self::start) began in `memory` to `symbol`, or masks it with `None`.
     ///
     /// A position past the end of the text is ignored. A symbol of `V` or more is read as masked.
     fn set(memory: &mut Self::Memory, position: usize, symbol: Option<u8>);
 
-    /// Evaluates the network for the text in `memory`, and leaves the results there for [`scores`](Self::scores).
+    /// Evaluates the network for the text in `memory`, which [`start`](Self::start) and [`set`](Self::set) wrote there.
+    ///
+    /// Leaves in `memory` the hidden values, or the sums that give them. From these, [`scores`](Self::scores) computes
+    /// the scores of a position.
     fn evaluate(view: &Self::View<'_>, memory: &mut Self::Memory);
 
     /// Writes the [`Score`] of each of the `V` symbols at a masked `position`: ln p plus a constant, in units of
     /// 1/65536 nat.
     ///
-    /// Reads the results that [`evaluate`](Self::evaluate) left in `memory`; call it after each change of the text. At
-    /// a shown position, or past the text's end, `out` means nothing; from `L` on, `out` stays as it is.
+    /// Call [`evaluate`](Self::evaluate) first, after each change of the text: `scores` reads what it left in `memory`.
+    /// At a shown position, or past the text's end, `out` means nothing.
     fn scores(view: &Self::View<'_>, memory: &Self::Memory, position: usize, out: &mut [Score; V]);
 
     /// Creates the network's [`Denoiser`]. Call [`Denoiser::start`] before its other methods; `memory` may have any

@@ -30,7 +30,8 @@ pub struct Pack<'a, const L: usize> {
     examples: &'a [Example<L>],
 }
 
-/// Splits `shard`, some consecutive examples, into packs, in order: texts that a network computes side by side.
+/// Splits `shard`, some consecutive examples of a batch, into packs, in order: texts that a network computes side by
+/// side.
 ///
 /// Each pack takes the next example, and further ones as long as all positions together are at most min(16, L), up to
 /// 255 examples.
@@ -42,8 +43,11 @@ pub fn packs<const L: usize>(mut shard: &[Example<L>]) -> impl Iterator<Item = P
     })
 }
 
-/// Splits `shard` into [`packs`], each with its part of `records`, which has `record` numbers for each example. Ends
-/// before the first pack for which `records` is too short; further records are ignored.
+/// Splits `shard`, some consecutive examples of a batch, into [`packs`]: a few neighbours, whose texts are computed
+/// side by side. Each pack comes with its part of `records`.
+///
+/// A record is the numbers that forward and backward left of an example: `records` has `record` for each. Ends before
+/// the first pack for which `records` is too short. `R` is the type of a number.
 pub fn with_records<'a, R, const L: usize>(
     shard: &'a [Example<L>],
     records: &'a [R],
@@ -55,13 +59,13 @@ pub fn with_records<'a, R, const L: usize>(
     })
 }
 
-/// Splits `shard` into [`packs`], each with its part of `answers`, of the mutable `records` and of `losses`.
+/// Splits `shard`, some consecutive examples of a batch, into [`packs`]: a few neighbours, whose texts are computed
+/// side by side. Each pack comes with its part of `answers`, `records` and `losses`.
 ///
-/// `records` has `record` numbers for each example, and `losses` has one. `answers` holds the size of the alphabet, and
-/// perhaps a teacher's distributions, `[E][L][V]` for E examples.
+/// A record is the numbers that the network keeps of an example for its backward pass: `records` has `record` for each.
+/// `losses` has one number for each example, and a teacher's distributions in `answers` are equally many for each.
 ///
-/// Ends before the first pack for which `records` or `losses` is too short; further numbers are ignored. Distributions
-/// of another length go to wrong positions.
+/// Ends before the first pack for which `records` or `losses` is too short. `R` is the type of a number.
 pub fn with_records_mut<'a, R, const L: usize>(
     shard: &'a [Example<L>],
     answers: Answers<'a>,

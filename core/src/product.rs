@@ -26,13 +26,11 @@ use crate::tensor::first_rows;
 
 /// Most positions of a network that shares weights over positions. A network with more does not compile.
 pub(crate) const MOST_POSITIONS: usize = 64;
-/// Number of positions that a product computes side by side, and of features in a transposed block,
-/// `[position][feature]` ([`transpose_blocks`]).
+/// Number of positions that a product computes side by side: 16 `f32` fill two registers of AVX2.
 ///
-/// 16 `f32` fill two registers of AVX2.
+/// [`transpose_blocks`] uses the number for features: it transposes so many at a time.
 pub const TILE: usize = 16;
-/// Number of features in a small transposed block, `[position][4 features]` ([`transpose_blocks`]). Such blocks follow
-/// those of 16 features, for the 0 … 15 features left. The last 0 … 3 are in no block.
+/// Number of features that [`transpose_blocks`] transposes at a time where fewer than 16 are left.
 ///
 /// 4 `f32` fill a register of SSE2.
 pub const FEW: usize = 4;
