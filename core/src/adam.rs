@@ -52,6 +52,8 @@ impl Default for Adam {
 }
 
 /// Coefficients of one step of Adam: [`Adam::step`] computes them, and [`update`](Self::update) applies them.
+///
+/// `R` is the type of a weight, `f32` or `f64`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamStep<R> {
     beta_1: R,

@@ -215,15 +215,15 @@ impl Architecture {
 pub struct Shape {
     /// Kind of network.
     pub architecture: Architecture,
-    /// L: the largest number of positions of a text.
+    /// The largest number L of positions of a text.
     pub positions: usize,
     /// V: symbols that a position can hold. An alphabet may use fewer.
     pub symbols: usize,
     /// Width: hidden units of a perceptron (H), features of a transformer or convolution (D).
     pub width: usize,
-    /// N: blocks of a transformer, or layers of a convolution. Else 0.
+    /// Number N of blocks of a transformer, or of layers of a convolution. Else 0.
     pub blocks: usize,
-    /// A: attention heads of a transformer. T: taps of a convolution, the positions that a layer reads. Else 0.
+    /// Attention heads of a transformer, A; taps of a convolution, T, the positions that a layer reads. Else 0.
     pub heads: usize,
 }
 
@@ -250,10 +250,12 @@ pub trait Model<const L: usize, const V: usize>: Sized {
     /// Length in numbers of the working memory of a [`denoiser`](Self::denoiser).
     const MEMORY: usize;
 
-    /// Typed view of the flat parameters: references to nested arrays of numbers of type `T`.
+    /// Typed view of the flat parameters: references to nested arrays of numbers of type `T`, a float or its four bytes
+    /// in a file.
     type View<'a, T: Copy + 'a>: Copy;
 
-    /// Views `flat`, the parameters in flat order; `None` if its length is not [`PARAMETERS`](Self::PARAMETERS).
+    /// Views `flat`, the parameters in flat order; `None` if its length is not [`PARAMETERS`](Self::PARAMETERS). `T` is
+    /// a float, or its four bytes in a file.
     fn view<T: Copy>(flat: &[T]) -> Option<Self::View<'_, T>>;
 
     /// Writes the initial parameters, each tensor as its [`Start`] says.

@@ -76,7 +76,8 @@ pub trait IntegerModel<const L: usize, const V: usize>: Sized {
     }
 }
 
-/// Denoiser that evaluates a network `M` in integers: the network's tensors, and the working memory with the text.
+/// Denoiser that evaluates a network `M` in integers, made by [`IntegerModel::denoiser`]: references to the network's
+/// tensors, and the working memory with the text.
 #[derive(Debug)]
 pub struct IntegerDenoiser<'a, 'm, M: IntegerModel<L, V> + 'a, const L: usize, const V: usize> {
     view: M::View<'a>,
@@ -109,12 +110,13 @@ impl<M: IntegerModel<L, V>, const L: usize, const V: usize> Denoiser<L, V>
 
 /// A network of floats that has a counterpart in integers, [`Integers`].
 pub trait Quantisable<const L: usize, const V: usize>: Model<L, V> {
-    /// The network in integers, with weights of precision `P`.
+    /// The network in integers, with weights of precision `P`, [`Int8`](crate::precision::Int8) or
+    /// [`Int4`](crate::precision::Int4).
     type Integers<P: Precision + 'static>: IntegerModel<L, V>;
 }
 
 /// The counterpart in integers of the float network `M`, of `L` positions and `V` symbols, with weights of precision
-/// `P`.
+/// `P`, [`Int8`](crate::precision::Int8) or [`Int4`](crate::precision::Int4).
 ///
 /// Examples: `Integers<Perceptron, Int4, 12, 26>`, `Integers<ConvolutionMedium<16, 64>, Int8, 16, 64>`.
 pub type Integers<M, P, const L: usize, const V: usize> = <M as Quantisable<L, V>>::Integers<P>;

@@ -44,8 +44,10 @@ use crate::tensor::matrix;
 /// Bound on what products contribute to the stream, before the sum is clamped to 16 bits.
 const SHARE: u32 = 1 << 30;
 
-/// Residual convolution in integers, with `N` layers of `D` features and `T` taps, and weights of precision `P`: the
-/// counterpart of [`Convolution`].
+/// Residual convolution in integers: [`Convolution`] over `L` positions and `V` symbols, its weights and hidden values
+/// rounded. `N` layers of `D` features read `T` taps, neighbouring positions, each.
+///
+/// `P` is the precision of the weights, [`Int8`](crate::precision::Int8) or [`Int4`](crate::precision::Int4).
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerConvolution<
     P,
@@ -58,7 +60,8 @@ pub struct IntegerConvolution<
 
 /// References to the tensors of an [`IntegerConvolution`], where they are stored, for example in flash.
 ///
-/// `N` layers have `D` features and `T` taps; `P` is the precision of the weights.
+/// `N` layers have `D` features and `T` taps. `P` is the precision of the weights, [`Int8`](crate::precision::Int8) or
+/// [`Int4`](crate::precision::Int4).
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerConvolutionView<
     'a,

@@ -32,15 +32,16 @@ pub struct Mlp<const L: usize, const V: usize, const H: usize>;
 /// `T` is the type of a stored number: a float, or its four bytes in a file.
 #[derive(Clone, Copy, Debug)]
 pub struct MlpView<'a, T, const L: usize, const V: usize, const H: usize> {
-    /// E, `[position][symbol][hidden unit]`: a row for each symbol at each position, added to the sums of the hidden
-    /// layer.
+    /// A row for each symbol at each position, added to the sums of the hidden layer,
+    /// `[position][symbol][hidden unit]`: E in [the formulas](self).
     pub input: &'a [[[T; H]; V]; L],
-    /// b, `[length − 1][hidden unit]`: sums of the hidden layer for a text of each length, with everything masked.
+    /// Sums of the hidden layer for a text of each length, with everything masked, `[length − 1][hidden unit]`: b in
+    /// [the formulas](self).
     pub length: &'a [[T; H]; L],
-    /// U, `[position][symbol][hidden unit]`: weights from the hidden layer to the logit of each symbol at each
-    /// position.
+    /// Weights from the hidden layer to the logit of each symbol at each position, `[position][symbol][hidden unit]`: U
+    /// in [the formulas](self).
     pub output: &'a [[[T; H]; V]; L],
-    /// c, `[position][symbol]`: bias of the logit of each symbol at each position.
+    /// Bias of the logit of each symbol at each position, `[position][symbol]`: c in [the formulas](self).
     pub output_bias: &'a [[T; V]; L],
 }
 
@@ -288,15 +289,14 @@ pub fn scored_at<const L: usize>(position: usize) -> impl Fn(&Example<L>) -> Opt
 /// Records of a shard of E examples: hidden values and gradients that forward and backward leave for
 /// [`gradient`](Model::gradient).
 pub(crate) struct Records<S> {
-    /// h, `[E][H]`: the hidden values of each example that the output layer reads, after activation and dropout.
-    ///
-    /// E examples have H hidden units each. `S` is a slice.
+    /// Hidden values of each of E examples that the output layer reads, after activation and dropout, `[E][H]`: H
+    /// units. `S` is a slice, shared or mutable.
     pub hidden: S,
-    /// Gradient of the hidden values h, `[E][H]`: E examples of H hidden units. `S` is a slice.
+    /// Gradient of the hidden values, `[E][H]`: E examples of H hidden units. `S` is a slice, shared or mutable.
     ///
     /// Backward turns it into the gradient of the first hidden layer's sums, before the activation.
     pub d_hidden: S,
-    /// Gradient of the logits, `[L][E][V]`: L positions, E examples, V symbols. `S` is a slice.
+    /// Gradient of the logits, `[L][E][V]`: L positions, E examples, V symbols. `S` is a slice, shared or mutable.
     ///
     /// Positions of weight 0, whose prediction no loss reads, are not written and hold any numbers.
     pub d_logits: S,

@@ -16,7 +16,7 @@ use crate::dtype::Dtype;
 use crate::steps::Steps;
 use crate::stored::Nibble;
 
-/// A precision of integer weights: storage and multiplication.
+/// A precision of integer weights, [`Int8`] or [`Int4`]: storage and multiplication.
 ///
 /// Weights are stored as codes, unsigned numbers of a byte or half a byte: code = weight + zero point
 /// ([`Dtype::zero`]).

@@ -114,7 +114,8 @@ fn agreeing([one, two, three]: [&[u8; BLOCK]; 3], symbols: [u8; 3]) -> ([u8; BLO
 
 /// Denoiser that mixes the predictions of another with counts of the training texts.
 ///
-/// A text has at most `L` positions. [`scores`](Denoiser::scores) takes a pass over the training texts.
+/// `D` is the other denoiser, and a text has at most `L` positions. [`scores`](Denoiser::scores) takes a pass over the
+/// training texts.
 ///
 /// ```
 /// use micro_diffusion::denoiser::{Denoiser, Score};
