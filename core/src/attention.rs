@@ -108,8 +108,7 @@ fn multiply<R: Real>(x: &mut [R], a: R) {
     }
 }
 
-/// Replaces x_ij by e^x_ij / Σ_i' e^x_i'j for the queries j of `text`, and by 0 for other queries. `x` is `[I][W]`, with
-/// `width` = W.
+/// Replaces x_ij by e^x_ij / Σ_i' e^x_i'j for the queries j of `text`, and by 0 for other queries. `x` is `[I][width]`.
 #[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
 fn softmax_of_lanes<R: Real>(x: &mut [R], width: usize, text: Range<usize>) {
@@ -187,7 +186,7 @@ pub fn attention_backward<R: Real>(
     }
 }
 
-/// Turns `d`, ∂loss/∂p, into ∂loss/∂s, in place. `share`, p, and `d` are `[W][W]`, with `width` = W.
+/// Turns `d`, ∂loss/∂p, into ∂loss/∂s, in place. `share`, p, and `d` are `[width][width]`.
 ///
 /// Forward was `p_ij = e^s_ij / Σ_i' e^s_i'j`.
 #[expect(clippy::indexing_slicing, reason = "lane < N")]

@@ -116,9 +116,8 @@ pub(crate) fn look_up_text<'a, R: Real, W: Stored<R> + 'a, K: Kernels<R>, const 
 /// Turns the sums of a hidden layer into its hidden values, in place: the activation, then each example's dropout, if
 /// it has one.
 ///
-/// `hidden` is `[E][H]`: E examples of `batch`, and H hidden units, the length of `hidden` divided by E. Numbers past
-/// E·H, all without a batch, get the activation alone. `layer` is the layer's number from 0, which dropout's random
-/// draws depend on.
+/// `hidden` is `[E][H]`: E examples of `batch`, and H hidden units, the length of `hidden` divided by E. `layer` is the
+/// layer's number from 0, which dropout's random draws depend on.
 pub fn activate<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     activation: Activation,
@@ -139,7 +138,7 @@ pub fn activate<R: Real, K: Kernels<R>, const L: usize>(
 /// back through its dropout and the activation.
 ///
 /// `hidden` is the output of [`activate`], and `d_hidden` its gradient; both are `[E][H]`: E examples, and H hidden
-/// units, the length of `hidden` divided by E. Rows that either lacks stay as they are.
+/// units, the length of `hidden` divided by E.
 ///
 /// [`Activation::Stepped`] adds the gradient of its [price](crate::steps::Steps::price), times the
 /// [`hidden_weight`](Example::hidden_weight) of the example.
