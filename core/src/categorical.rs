@@ -22,7 +22,7 @@
 use crate::denoiser::Score;
 use crate::rng::below;
 
-/// The weight of the likeliest symbol: 2²³.
+/// Weight of the likeliest symbol in [`Weights`]: 2²³.
 pub const UNIT: u32 = 1 << 23;
 
 /// log₂e in 1/65536.

@@ -43,8 +43,8 @@ impl<'a, W> Embedding<'a, W> {
 /// row of E, nor has a symbol outside E. The text has n `symbols`.
 ///
 /// `x` is `[D][width]`: D features of `width` ≥ `first` + n columns; position l is column `first` + l. Other columns
-/// keep their values. Each table is `[rows][D]`, P and Q with at least n rows, and `W` is the type of a stored number,
-/// a float or its four bytes.
+/// keep their values. Each table is `[rows][D]`, P and Q with at least n rows. `W` is the type of a stored number: a
+/// float, or its four bytes in a file.
 #[inline(always)]
 pub fn embed<R: Real, W: Stored<R>>(
     tables: Embedding<W>,

@@ -28,7 +28,8 @@ use crate::tensor::{block, block_mut, first_rows};
 /// Number of lanes, the partial sums of a dot product: 8 numbers fill one AVX register, or two of SSE2 or NEON.
 pub const LANES: usize = 8;
 
-/// The sum of eight lanes, added by halves: lane i and lane i + 4, then + 2, + 1.
+/// The sum of eight numbers, called lanes, added by halves: lanes i and i + 4 for i = 0 … 3, then i and i + 2 of these
+/// four, then the last two.
 pub fn sum_lanes<R: Real>(lanes: [R; LANES]) -> R {
     let [sum] = sums_of_lanes([lanes]);
     sum

@@ -66,14 +66,12 @@ impl<W: Stored<f32>, const L: usize, const V: usize, const H: usize> MlpView<'_,
 /// symbol.
 ///
 /// `tables` has pairs of a position and its table, whose row number s is added if symbol s is shown there. A masked
-/// position, one past the text's end, and a symbol past the table's end add nothing.
+/// position, one past the text's end, and a symbol past the table's end add nothing. Positions must ascend, also over
+/// several calls.
 ///
-/// The caller sees to it that positions ascend, also over several calls: the first one past the text's end ends its
-/// sum.
-///
-/// With `lengths`, the sums of a text of n symbols start from row n − 1 of `lengths`, for n = 0 from row 0. Without, or
-/// if the row is missing, they start from the content of `hidden`. With E examples, V symbols and H hidden units,
-/// `hidden` is `[E][H]`, `lengths` `[L][H]`, and a table `[V][H]`. H is the length of `hidden` divided by E.
+/// With `lengths`, the sums of a text of n symbols start from row n − 1 of `lengths`. Without, they start from the
+/// content of `hidden`. With E examples, V symbols and H hidden units, `hidden` is `[E][H]`, `lengths` `[L][H]`, and a
+/// table `[V][H]`. H is the length of `hidden` divided by E.
 pub fn look_up<'a, R: Real + 'a, K: Kernels<R>, const L: usize>(
     kernels: K,
     lengths: Option<&[R]>,
@@ -159,8 +157,8 @@ pub fn activate_backward<R: Real, K: Kernels<R>, const L: usize>(
     }
 }
 
-/// Computes the logits z = c_l + U_l·h at the position l = `position`, with loss and gradient, for each example scored
-/// there. Without such an example, or with l ≥ L, nothing changes.
+/// Computes the logits z = c_l + U_l·h at the position l = `position`, with loss and gradient, for each example whose
+/// loss reads the prediction there ([`Example::is_scored`]).
 ///
 /// The pair of slices is U_l, `[V][H]`, and c_l, `[V]`: V symbols, H hidden units. With E examples in `batch`, h =
 /// `hidden` is `[E][H]`. `answers` holds the size of the alphabet, and perhaps a teacher's distributions, `[E][L][V]`;
@@ -169,8 +167,7 @@ pub fn activate_backward<R: Real, K: Kernels<R>, const L: usize>(
 /// `d_logits`, `[E][V]`, receives ∂loss/∂z. The loss in nats is added to `losses`, `[E]`. Both are multiplied by the
 /// position's weight in the example. Rows and losses of other examples stay as they are.
 ///
-/// An alphabet of more than V symbols panics, and a clean symbol of V or more. Other lengths give wrong or missing
-/// results.
+/// An alphabet of more than V symbols panics, and a clean symbol of V or more.
 #[expect(clippy::too_many_arguments, reason = "what computes, a layer, what it reads, what it writes")]
 pub fn output_forward<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
@@ -198,12 +195,11 @@ pub fn output_forward<R: Real, K: Kernels<R>, const L: usize>(
 }
 
 /// Adds the gradient of the hidden layer from the logits at the position l = `position`: d_h += U_lᵀ·d_z, for each
-/// example scored there.
+/// example whose loss reads the prediction there ([`Example::is_scored`]).
 ///
-/// H is the length of `d_hidden` divided by E, the examples in `batch`, and V follows from `weight`. `weight` is U_l,
-/// `[V][H]`, `d_logits` `[E][V]`, and `d_hidden`, added to, `[E][H]`. `d_logits` holds the gradients d_z that
-/// [`output_forward`] leaves in place of the logits. Rows of examples not scored there are not read. Without a scored
-/// example, or with l ≥ L, nothing changes. Other lengths give wrong or missing results, but no panic.
+/// With V symbols, H hidden units and E examples in `batch`, `weight` is U_l, `[V][H]`, `d_logits` `[E][V]`, and
+/// `d_hidden`, d_h, `[E][H]`. `d_logits` holds the gradients d_z that [`output_forward`] leaves in place of the logits.
+/// Rows of other examples are not read.
 pub fn output_backward<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     position: usize,
@@ -218,13 +214,12 @@ pub fn output_backward<R: Real, K: Kernels<R>, const L: usize>(
     });
 }
 
-/// Adds the gradient of the output weights at the position l = `position`: d_U_l += Σ d_z·hᵀ over the examples scored
-/// there, in their order.
+/// Adds the gradient of the output weights at the position l = `position`: d_U_l += Σ d_z·hᵀ over the examples whose
+/// loss reads the prediction there ([`Example::is_scored`]), in their order.
 ///
 /// With V symbols, H hidden units and E examples in `batch`, `hidden`, h, is `[E][H]`, `d_logits` `[E][V]`, and
-/// `d_weight`, added to, `[V][H]`. `d_logits` holds the gradients d_z that [`output_forward`] leaves in place of the
-/// logits. Rows of examples not scored there are not read. Without a scored example, or with l ≥ L, nothing changes.
-/// Other lengths give wrong or missing results, but no panic.
+/// `d_weight`, d_U_l, `[V][H]`. `d_logits` holds the gradients d_z that [`output_forward`] leaves in place of the
+/// logits. Rows of other examples are not read.
 pub fn output_weight_gradient<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     position: usize,
@@ -241,12 +236,11 @@ pub fn output_weight_gradient<R: Real, K: Kernels<R>, const L: usize>(
 }
 
 /// Adds the gradient of a table's rows: row r of `d_table` += row e of `d_hidden`, for each example e whose `row` is
-/// `Some(r)`.
+/// `Some(r)`. `None` leaves the example out.
 ///
-/// `None` leaves the example out. Examples are taken in the order of `batch`. `d_hidden` has a row for each, so that
-/// its length divided by their number is that of a row, also in the table. An r past the end of the table is ignored.
-/// For the tables of [`look_up`], `row` is [`symbol_at`] or [`row_of_length`], and a row has a number for each hidden
-/// unit. For the bias of [`output_forward`], `row` is [`scored_at`], and a row has one for each symbol.
+/// `d_hidden` has a row for each example of `batch`, in their order, and rows of `d_table` have its length. For the
+/// tables of [`look_up`], `row` is [`symbol_at`] or [`row_of_length`], and a row has a number for each hidden unit. For
+/// the bias of [`output_forward`], `row` is [`scored_at`], and a row has one for each symbol.
 pub fn rows_gradient<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     batch: &[Example<L>],

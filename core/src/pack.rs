@@ -149,8 +149,8 @@ impl<'a, const L: usize> Pack<'a, L> {
         columns
     }
 
-    /// The index (from 0) of the text of each column. The positions of the pack's texts are columns side by side,
-    /// without gaps.
+    /// The index in the pack, from 0, of each column's text. The positions of the pack's texts are columns side by
+    /// side, without gaps.
     pub fn texts(&self) -> heapless::Vec<u8, L> {
         let numbered = (0..u8::MAX).zip(self.examples);
         numbered.flat_map(|(number, example)| core::iter::repeat_n(number, example.length())).collect()

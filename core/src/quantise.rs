@@ -108,10 +108,12 @@ fn scales_with(tensors: &[StoredTensor], parameters: &[f32], activation: u8, lea
 }
 
 /// Rounds trained `parameters` to integers, and writes them to `payload`, the bytes of the `tensors` one after the
-/// other. A weight outside its tensor's range is clamped.
+/// other.
 ///
-/// `scales`, chosen by [`scales`] or [`trained_scales`], has an exponent e for each tensor: the integer is the one
-/// nearest to weight·2ᵉ. `parameters` has the numbers of the tensors one after the other.
+/// `scales`, chosen by [`scales`] or [`trained_scales`], has an exponent e for each tensor. A weight becomes the
+/// integer nearest to weight·2ᵉ, clamped to its tensor's range. A hidden bias is stored half a step of hidden values
+/// higher, which makes rounding these down a rounding to nearest. `parameters` has the numbers of the tensors one after
+/// the other.
 pub fn quantise(tensors: &[StoredTensor], parameters: &[f32], scales: &Scales, payload: &mut [u8]) {
     let (mut rest, mut out) = (parameters, payload);
     for (tensor, exponent) in tensors.iter().zip(scales.tensors) {

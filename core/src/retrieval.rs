@@ -27,11 +27,13 @@ use crate::denoiser::{Denoiser, NAT, Score};
 use crate::math::{Real, round_to_i32};
 use crate::softmax::softmax_forward;
 
-/// The mark at both edges of a text in [`Texts`]. No symbol has this number.
+/// Mark between two texts in [`Texts`], and before the first and after the last. No symbol has this number.
 pub const EDGE: u8 = u8::MAX;
-/// Most positions from a masked position to a neighbour.
+/// Largest distance, in positions, from a masked position to a neighbour: a shown symbol, or an edge of the text, that
+/// [`Retrieving`] looks up.
 pub const REACH: usize = 7;
-/// Most neighbours of a masked position.
+/// Most neighbours of a masked position that [`Retrieving`] looks up: the nearest shown symbols, and the edges of the
+/// text.
 pub const MOST: usize = 7;
 /// Fewest neighbours that a position of the training texts must agree with to be counted.
 const LEAST: usize = 3;
@@ -41,10 +43,10 @@ const DEPTHS: usize = MOST - LEAST + 1;
 const BACKOFF: f32 = 6.0;
 /// Positions that are compared at once.
 const BLOCK: usize = 64;
-/// Least number of marks before the first and after the last text of [`Texts`].
+/// Least number of marks ([`EDGE`]) before the first and after the last text of [`Texts`].
 pub const PADDING: usize = BLOCK + REACH;
 
-/// Training texts to look positions up in: their symbols, in place.
+/// Training texts in which [`Retrieving`] looks up the neighbours of a masked position: their symbols, in place.
 #[derive(Clone, Copy, Debug)]
 pub struct Texts<'a> {
     symbols: &'a [u8],
@@ -112,10 +114,11 @@ fn agreeing([one, two, three]: [&[u8; BLOCK]; 3], symbols: [u8; 3]) -> ([u8; BLO
     (agree, any)
 }
 
-/// Denoiser that mixes the predictions of another with counts of the training texts.
+/// Denoiser that mixes the predictions of another, `D`, with counts of the training texts.
 ///
-/// `D` is the other denoiser, and a text has at most `L` positions. [`scores`](Denoiser::scores) takes a pass over the
-/// training texts.
+/// Counts the symbols at positions of the training texts that have the neighbours of the masked position: the 3 to 7
+/// nearest shown symbols, or edges of the text. [`scores`](Denoiser::scores) takes a pass over the training texts. A
+/// text has at most `L` positions.
 ///
 /// ```
 /// use micro_diffusion::denoiser::{Denoiser, Score};
