@@ -26,8 +26,8 @@ pub trait IntegerModel<const L: usize, const V: usize>: Sized {
     /// Length of all tensors in bytes.
     const BYTES: usize = total_bytes(Self::TENSORS);
 
-    /// The steps to which training rounds hidden values: their unit, the largest value, and the price of a value. With
-    /// them, a network of floats computes this network's integers.
+    /// The steps to which training rounds hidden values: their unit, the largest value, and the price of a value in the
+    /// loss. With them, a network of floats computes this network's integers.
     fn steps() -> Steps;
 
     /// References to the tensors where they are stored, with their scales.

@@ -92,7 +92,7 @@ pub struct IntegerConvolutionView<
 /// Working memory of an [`IntegerConvolution`]: 2·`D`·`L` + `D`·`T` + `L` + 1 bytes, rounded up to an even number, for
 /// `D` features, `L` positions and `T` taps.
 ///
-/// Holds the features of each position, hidden values of the `T` positions that a tap reads, the text, and its length.
+/// Holds the features of each position, hidden values of the `T` positions that a layer reads at once, the text, and its length.
 #[derive(Clone, Debug)]
 pub struct IntegerConvolutionMemory<const L: usize, const D: usize, const T: usize> {
     /// The text to evaluate; V stands for MASK.

@@ -63,7 +63,8 @@ pub fn with_records<'a, R, const L: usize>(
 /// side by side. Each pack comes with its part of `answers`, `records` and `losses`.
 ///
 /// A record is the numbers that the network keeps of an example for its backward pass: `records` has `record` for each.
-/// `losses` has one number for each example, and a teacher's distributions in `answers` are equally many for each.
+/// `losses` has one number for each example. If `answers` holds a teacher's distributions, each example has an equal
+/// part of them, in order.
 ///
 /// Ends before the first pack for which `records` or `losses` is too short. `R` is the type of a number.
 pub fn with_records_mut<'a, R, const L: usize>(
