@@ -70,7 +70,7 @@ pub fn relu_forward<R: Real>(x: &mut [R]) {
 
 /// Turns ∂loss/∂y into ∂loss/∂x, in place: d_x_i = d_y_i where y_i > 0, else 0.
 ///
-/// Forward was `y_i = max(x_i, 0)`, so y_i > 0 exactly where x_i > 0. Both slices have one length.
+/// Forward was `y_i = max(x_i, 0)`, so y_i > 0 exactly where x_i > 0. Both slices are equally long.
 #[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
 #[inline(always)]
 pub fn relu_backward<R: Real>(y: &[R], d_y: &mut [R]) {

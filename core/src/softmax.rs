@@ -130,7 +130,7 @@ pub struct Target<'a> {
     pub row: usize,
     /// Answer that the row should predict.
     pub answer: Answer<'a>,
-    /// w: weight of the row's loss.
+    /// Weight w of the row's loss: loss and gradients are multiplied by it.
     pub weight: f32,
 }
 
