@@ -45,7 +45,7 @@ use crate::tensor::matrix;
 const SHARE: u32 = 1 << 30;
 
 /// Residual convolution in integers: [`Convolution`] over `L` positions and `V` symbols, its weights and hidden values
-/// rounded. `N` layers of `D` features read `T` taps, neighbouring positions, each.
+/// rounded. Each of its `N` layers of `D` features reads `T` neighbouring positions (taps).
 ///
 /// `P` is the precision of the weights, [`Int8`](crate::precision::Int8) or [`Int4`](crate::precision::Int4).
 #[derive(Clone, Copy, Debug)]
