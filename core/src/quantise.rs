@@ -62,12 +62,14 @@ pub fn best_exponent(tensor: &StoredTensor, weights: &[f32]) -> u8 {
 /// i·2⁻ᵉ.
 ///
 /// `activation` is the exponent of hidden values, chosen by the caller. The [`Role`] of a tensor decides its exponent:
-/// - `Lookup`, `Embedding`, `Product` and `ScoreBias`: the e in 0 … 16 of the least sum of squared errors, by
-///   [`best_exponent`]. Clamped weights count with their error. A `Lookup` takes at least `activation`, an `Embedding`
-///   at most 10, and a `ScoreBias` at least 1.
-/// - `StreamBias`: 10, the exponent of a residual stream.
-/// - `HiddenBias`: that of the sums to which the bias is added. The tensor before it in `tensors` gives them: its own
-///   exponent, plus `activation` if it is a `Product`.
+/// - Weights: the e in 0 … 16 of the least sum of squared errors, by [`best_exponent`]; clamped weights count with
+///   their error. Rows that symbols add to a hidden layer (`Lookup`) take at least `activation`, so that sums are as
+///   fine as hidden values. Rows with which a residual stream begins (`Embedding`) take at most 10, the stream's
+///   exponent. Matrices (`Product`) have no such limit.
+/// - Bias of the scores (`ScoreBias`): the best e too, but at least 1.
+/// - Bias of a residual stream (`StreamBias`): 10.
+/// - Bias of a hidden layer (`HiddenBias`): the exponent of the layer's sums. The tensor before the bias in `tensors`
+///   gives it: its exponent, plus `activation` if it is a matrix.
 ///
 /// `parameters` has the numbers of the tensors one after the other.
 pub fn scales(tensors: &[StoredTensor], parameters: &[f32], activation: u8) -> Scales {
@@ -76,9 +78,9 @@ pub fn scales(tensors: &[StoredTensor], parameters: &[f32], activation: u8) -> S
 
 /// Chooses an exponent for each of `tensors`, for `parameters` that are then trained further, rounded to these scales.
 ///
-/// The choice is that of [`scales`], the least sum of squared rounding errors, with one exception. A matrix of 4-bit
-/// weights that multiplies hidden values has at least the exponent `activation`, that of hidden values. `parameters`
-/// has the numbers of the tensors one after the other.
+/// The choice is that of [`scales`], the least sum of squared rounding errors, with one exception. A 4-bit matrix that
+/// multiplies hidden values has at least the exponent `activation`, that of hidden values. `parameters` has the numbers
+/// of the tensors one after the other.
 pub fn trained_scales(tensors: &[StoredTensor], parameters: &[f32], activation: u8) -> Scales {
     scales_with(tensors, parameters, activation, activation)
 }
