@@ -2,7 +2,6 @@
 //!
 //! | letter | meaning |
 //! |---|---|
-//! | `L` `V` `H` | positions, symbols, hidden width |
 //! | `I` `O` | inputs and outputs of one dense map |
 //! | `E` | rows of a batch |
 //! | `W` | type of a stored weight: a float, or four bytes of a file |
