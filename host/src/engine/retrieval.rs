@@ -103,27 +103,13 @@ impl Texts {
     fn counts<const V: usize>(&self, neighbours: &[Neighbour]) -> [[u32; V]; DEPTHS] {
         let mut counts = [[0; V]; DEPTHS];
         let Some(nearest) = neighbours.first_chunk::<LEAST>() else { return counts };
-        let symbols = nearest.map(|(_, symbol)| symbol);
-        for start in (PADDING..self.0.len() - PADDING).step_by(BLOCK) {
-            let blocks = nearest.map(|(offset, _)| self.block(start.saturating_add_signed(offset)));
-            let (agree, any) = agreeing(blocks, symbols);
-            if any == 0 {
-                continue;
-            }
-            for (place, _) in (start..).zip(agree).filter(|(_, agree)| *agree > 0) {
-                let agreeing =
-                    neighbours.iter().take_while(|neighbour| self.agrees(place, **neighbour)).count();
-                // An edge has no count.
-                let rows = counts.iter_mut().take((agreeing + 1).saturating_sub(LEAST));
-                rows.filter_map(|row| row.get_mut(usize::from(self.0[place]))).for_each(|count| *count += 1);
-            }
+        for place in alike(&self.0, nearest) {
+            let agreeing = neighbours.iter().take_while(|neighbour| self.agrees(place, **neighbour)).count();
+            let rows = counts.iter_mut().take((agreeing + 1).saturating_sub(LEAST));
+            // An edge has no count.
+            rows.filter_map(|row| row.get_mut(usize::from(self.0[place]))).for_each(|count| *count += 1);
         }
         counts
-    }
-
-    /// The block from `start` on, which lies within the texts and their padding.
-    fn block(&self, start: usize) -> &[u8; BLOCK] {
-        self.0[start..].first_chunk().expect("a block of padding follows the last text")
     }
 
     /// Whether the `neighbour` of `place` has its symbol and is in the text of `place`, or at its edge.
@@ -133,19 +119,30 @@ impl Texts {
     }
 }
 
-/// 1 at each position of a block whose three neighbours are `symbols`, else 0; and 1 if there is such a position.
+/// The places of `texts` whose three neighbours have the symbols of `nearest`, in whatever text.
 ///
-/// Bytes in place of booleans, and indices in place of iterators, let the compiler compare 16 positions or more at once.
+/// Compares block by block, in bytes and by indices, so that the compiler does many positions at once.
 #[multiversion(targets("x86_64+avx2"))]
-fn agreeing([one, two, three]: [&[u8; BLOCK]; LEAST], symbols: [u8; LEAST]) -> ([u8; BLOCK], u8) {
-    let [first, second, third] = symbols;
-    let (mut agree, mut any) = ([0; BLOCK], 0);
-    for place in 0..BLOCK {
-        agree[place] =
-            u8::from(one[place] == first) & u8::from(two[place] == second) & u8::from(three[place] == third);
-        any |= agree[place];
+fn alike(texts: &[u8], nearest: &[Neighbour; LEAST]) -> Vec<usize> {
+    let [(one, first), (two, second), (three, third)] = *nearest;
+    let mut places = Vec::new();
+    for start in (PADDING..texts.len() - PADDING).step_by(BLOCK) {
+        // A block of padding follows the last text.
+        let one = &texts[start.saturating_add_signed(one)..][..BLOCK];
+        let two = &texts[start.saturating_add_signed(two)..][..BLOCK];
+        let three = &texts[start.saturating_add_signed(three)..][..BLOCK];
+        let (mut agree, mut any) = ([0; BLOCK], 0);
+        for place in 0..BLOCK {
+            agree[place] = u8::from(one[place] == first)
+                & u8::from(two[place] == second)
+                & u8::from(three[place] == third);
+            any |= agree[place];
+        }
+        if any != 0 {
+            places.extend((start..).zip(agree).filter(|(_, agree)| *agree > 0).map(|(place, _)| place));
+        }
     }
-    (agree, any)
+    places
 }
 
 /// A denoiser that mixes the predictions of another with counts of the training texts.
