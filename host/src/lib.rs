@@ -21,7 +21,7 @@ pub mod engine {
     // 2. Drawing and scoring.
     pub(crate) mod description;
     pub(crate) mod source;
-    pub(crate) mod retrieval;
+    pub mod retrieval;
     pub(crate) mod forms;
     pub(crate) mod draw;
     pub(crate) mod score;

@@ -17,7 +17,7 @@ use crate::engine::configurations::{self, Config};
 use crate::engine::description::{counted, dtype_name, file_error, network_name, shape_name};
 use crate::engine::language::Language;
 use crate::engine::network::OpenModel;
-use crate::engine::retrieval::{self, Retrieval};
+use crate::engine::retrieval::{Retrieval, Texts};
 use crate::engine::settings::{Keep, LEAST_STEPS};
 use crate::files::characters::{code_point, is_directive};
 use crate::files::checkpoint;
@@ -71,8 +71,8 @@ pub(crate) struct ModelBytes {
     bytes: Cow<'static, [u8]>,
     /// The weights as floats, once decoded.
     weights: Vec<f32>,
-    /// The training lines, once packed for a model that looks them up.
-    texts: Vec<u8>,
+    /// The training texts, once read for a model that looks them up.
+    texts: Option<Texts>,
 }
 
 impl ModelBytes {
@@ -133,7 +133,7 @@ impl ModelBytes {
             folder: None,
             bytes: Cow::Borrowed(model.bytes),
             weights: Vec::new(),
-            texts: Vec::new(),
+            texts: None,
         }
     }
 
@@ -147,7 +147,7 @@ impl ModelBytes {
             folder: None,
             bytes: Cow::Owned(bytes),
             weights: Vec::new(),
-            texts: Vec::new(),
+            texts: None,
         }
     }
 
@@ -200,8 +200,8 @@ impl ModelBytes {
         let (settings, folder) = (settings.as_ref(), folder.as_deref());
         let mut model = Model { source, file, config, network, bytes, weights, settings, folder };
         if let Some(lines) = lines(&model)? {
-            *texts = retrieval::packed(lines.iter(), model.alphabet());
-            model.network = model.network.retrieving(retrieval::texts(texts));
+            let texts = texts.insert(Texts::of(&lines, model.alphabet()));
+            model.network = model.network.retrieving(texts);
         }
         Ok(model)
     }

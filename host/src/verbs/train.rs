@@ -21,7 +21,7 @@ use crate::engine::counting;
 use crate::engine::description::counted;
 use crate::engine::draw::{Drawn, Request};
 use crate::engine::preview::{Observer, Preview, Seen, Wanted};
-use crate::engine::retrieval::{self, Retrieval};
+use crate::engine::retrieval::{Retrieval, Texts};
 use crate::engine::score::{Score, spread};
 use crate::engine::settings::{LEAST_STEPS, Settings};
 use crate::engine::teaching::{self, Teacher, Teaching};
@@ -542,15 +542,15 @@ impl Run<'_> {
             let orders = (RETRIEVAL_ORDERS, self.settings.training.seed);
             anyhow::Ok(Score::of(&model.network.score(&lines, orders, &|_| ())?).nll.nats)
         };
-        let (mut bytes, packed) =
-            (self.model_bytes()?, retrieval::packed(others.iter(), self.corpus.language()?.alphabet));
+        let texts = Texts::of(&others, self.corpus.language()?.alphabet);
+        let mut bytes = self.model_bytes()?;
         let mut model = bytes.open()?;
         let alone = nats(&model)?;
         let (counting, _) = counting::score(&others, model.alphabet().symbols() + 1, &lines);
         if alone <= counting {
             return Ok(asked);
         }
-        model.network = model.network.retrieving(retrieval::texts(&packed));
+        model.network = model.network.retrieving(&texts);
         let retrieving = nats(&model)?;
         drop(waiting);
         if alone <= retrieving {
