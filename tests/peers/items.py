@@ -23,7 +23,7 @@ TOKEN = re.compile(
 CALLS = {"Err", "anyhow!", "bail!", "context", "ensure!", "error", "map_err", "messages!", "note", "ok_or", "ok_or_else", "with_context"}
 WRAPPERS = {"Some", "format!", "new", "push", "then", ""}
 # Functions that return a message, or push it: their texts stand in no such call.
-FUNCTIONS = {"corpus", "lengths_of", "list", "named", "notice", "seen", "shortcoming", "warning", "without_room"}
+FUNCTIONS = {"about_arrays", "corpus", "lengths_of", "list", "named", "notice", "seen", "shortcoming", "warning", "without_room"}
 # Messages of these files go on behind what the command line's parser says.
 PARSED = {"cli.rs", "prefix.rs"}
 

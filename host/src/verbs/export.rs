@@ -108,18 +108,23 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
     replace(&out, &bytes)?;
     terminal::say(&format!("wrote {}: {} bytes, from {}", out.display(), bytes.len(), model.source));
     if options.format == FileFormat::C && written.file.dtype() == Dtype::F32 {
-        terminal::say(&terminal::note(&match number_format(&model, Dtype::Int8, options) {
-            Ok(_) => format!(
-                "the header holds the weights as arrays, and draws no texts; for C that draws texts, round them to integers \
-                 with: {}",
-                command_with_quantize(&model, options, Dtype::Int8)
-            ),
-            Err(error) => format!(
-                "the header holds the weights as arrays, and draws no texts; C that draws texts needs integers, and {error:#}"
-            ),
-        }));
+        terminal::say(&terminal::note(&about_arrays(&model, options)));
     }
     Ok(Outcome::Done)
+}
+
+/// The note on the floats of `model` in C, which are arrays: the way to C that draws texts.
+fn about_arrays(model: &Model, options: &ExportOptions) -> String {
+    match number_format(model, Dtype::Int8, options) {
+        Ok(_) => format!(
+            "the header holds the weights as arrays, and draws no texts; for C that draws texts, round them to integers \
+             with: {}",
+            command_with_quantize(model, options, Dtype::Int8)
+        ),
+        Err(error) => format!(
+            "the header holds the weights as arrays, and draws no texts; C that draws texts needs integers, and {error:#}"
+        ),
+    }
 }
 
 /// The network of `model` in numbers of `dtype`. For a built-in one of floats only, the error has the command that exports
