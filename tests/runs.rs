@@ -628,7 +628,7 @@ fn a_run_with_retrieval_needs_its_list_and_says_so() {
         }
         for verb in ["sample --num 5", "eval --num 0", "score anna", "sweep --num 2"] {
             let (_, error) = scene.run(1, &format!("{verb} --model run"));
-            assert!(error.contains("looks its training lines up in run/prepared_list.txt"), "{error}");
+            assert!(error.contains("copy of them, run/prepared_list.txt, is gone"), "{error}");
             let (_, way_out) = error.split_once(": cp ").unwrap();
             let [from, to] = way_out.split_whitespace().collect::<Vec<_>>()[..] else { panic!("{error}") };
             fs::copy(scene.path(from), scene.path(to)).unwrap();

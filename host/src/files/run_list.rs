@@ -78,8 +78,8 @@ impl LeftRun<'_> {
         let lines = self.kept().with_context(|| {
             let model = self.folder.join(MODEL);
             format!(
-                "the model looks its training lines up in {}, which is gone or changed; bring it back, or take the network alone by \
-                 a copy of its file: cp {} network.mdm",
+                "the model looks letters up in its training lines, and the run's copy of them, {}, is gone or changed; bring it \
+                 back, or copy the network alone, and give that with --model: cp {} network.mdm",
                 self.copy().display(),
                 quoted(&model)
             )
