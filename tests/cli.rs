@@ -209,9 +209,13 @@ fn patterns_are_met_or_refused() {
     scene.bad(&["sample", "--pattern", "abcdefghijklmnopq"], 1, &["17 letters", "at most 16"]);
     scene.bad(&["sample", "--pattern", "ab", "--length", "3"], 1, &["have 2 letters", "--length"]);
     scene.bad(&["sample", "--pattern", "?", "--length", "3"], 1, &["have 1 letter;", "--length"]);
-    scene.bad(&["sample", "--pattern", "*a*n*", "--length", "1"], 1, &["at least 2 letters", "--length"]);
+    scene.bad(
+        &["sample", "--pattern", "*a*n*", "--length", "1"],
+        1,
+        &["shortest text has 2 letters", "--length 2 or more"],
+    );
     scene.bad(&["sample", "--pattern", "*a*", "--length", "17"], 1, &["17 letters", "at most 16"]);
-    scene.bad(&["sample", "--pattern", "a\\"], 1, &["a backslash needs a character"]);
+    scene.bad(&["sample", "--pattern", "a\\"], 1, &["backslash, which needs a character"]);
     scene.bad(&["sample", "--pattern", ""], 2, &["--pattern"]);
     scene.bad(&["sample", "--length", "17"], 1, &["17 letters", "at most 16", "--length"]);
     let output = scene.run(&["sample", "--length", "17"]);
@@ -421,13 +425,13 @@ fn bad_numbers_are_usage_errors() {
     ] {
         scene.bad(arguments, 2, &[arguments[1], "invalid value", arguments[2]]);
     }
-    scene.bad(&["sample", "--speed", "0", "--watch"], 2, &["0.1 to 100 steps a second"]);
+    scene.bad(&["sample", "--speed", "0", "--watch"], 2, &["steps a second from 0.1 to 100"]);
     scene.bad(&["sample", "--speed", "2"], 2, &["--watch"]);
     scene.bad(&["sample", "--seed", "-1"], 2, &["from 0 to 18446744073709551615"]);
     scene.bad(&["sample", "--length", "-1"], 2, &["from 1 up"]);
-    scene.bad(&["train", "--dropout", "0.003"], 2, &["must be 0, or from 1/256"]);
+    scene.bad(&["train", "--dropout", "0.003"], 2, &["must be 0, or a number from 1/256"]);
     let both = ["train", "--input", "names.txt", "--out", "run", "--dropout", "0.1", "--quantize", "int4"];
-    scene.bad(&both, 1, &["dropout is 0.1", "leave out --dropout or --quantize"]);
+    scene.bad(&both, 1, &["--dropout is 0.1", "--quantize trains without dropout", "leave out one"]);
     assert!(!scene.path("run").exists(), "nothing is written");
 }
 
@@ -640,7 +644,7 @@ fn text_that_cannot_be_trained_on_is_refused_with_the_way_out() {
         (
             "rich.txt",
             "ABCDEFGHIJ\nKLMNOPQRST\nUVWXYZabcd\n".as_bytes(),
-            &["30 different characters", "26 different ones", "--config convolution-small or"],
+            &["30 different characters", "26 different ones in all", "--config convolution-small or"],
         ),
     ];
     for (name, bytes, parts) in cases {
@@ -659,13 +663,17 @@ fn models_that_are_none_are_refused_by_name() {
     let mut old = shipped.to_vec();
     old[4] = 1;
     let cases: [(&str, Vec<u8>, &str); 7] = [
-        ("old.mdm", old, "is version 1, and this program reads version 2; train the model anew"),
+        ("old.mdm", old, "has version 1, and this program reads version 2 only; train the model anew"),
         ("empty.mdm", Vec::new(), "not a model file"),
         ("text.mdm", b"names\n".to_vec(), "not a model file"),
         ("cut.mdm", shipped[..shipped.len() / 2].to_vec(), "cut"),
-        ("long.mdm", [&shipped[..], b"x"].concat(), "1 too many"),
+        ("long.mdm", [&shipped[..], b"x"].concat(), "1 more than its header says"),
         ("altered.mdm", altered(shipped, shipped.len() / 2), "checksum"),
-        ("new.mdm", altered(shipped, 4), "is version 18, and this program reads version 2; use the program"),
+        (
+            "new.mdm",
+            altered(shipped, 4),
+            "has version 18, and this program reads version 2 only; use the newer",
+        ),
     ];
     for (name, bytes, part) in cases {
         scene.write(name, &bytes);
@@ -857,16 +865,16 @@ fn resuming_asks_for_the_same_settings_and_data() {
         [&arguments[..], more].concat()
     };
     for (option, value, said) in [
-        ("--steps", "50", "steps is 50, and was 60: a run only goes on to more"),
-        ("--keep", "last", "keep is last, and was best"),
-        ("--batch", "17", "batch is 17, and was 16"),
-        ("--seed", "2", "seed is 2, and was 1"),
-        ("--lr", "0.5", "learning_rate is 0.5"),
-        ("--weight-decay", "0.5", "weight_decay is 0.5"),
-        ("--averaging", "0.5", "averaging is 0.5"),
-        ("--dropout", "0.5", "dropout is 0.5"),
-        ("--quantize", "int8", "quantize is int8, and was none"),
-        ("--config", "perceptron", "config is perceptron, and was perceptron-small"),
+        ("--steps", "50", "--steps is 50, and was 60: a run only goes on to more"),
+        ("--keep", "last", "--keep is last, and was best"),
+        ("--batch", "17", "--batch is 17, and was 16"),
+        ("--seed", "2", "--seed is 2, and was 1"),
+        ("--lr", "0.5", "--lr is 0.5"),
+        ("--weight-decay", "0.5", "--weight-decay is 0.5"),
+        ("--averaging", "0.5", "--averaging is 0.5"),
+        ("--dropout", "0.5", "--dropout is 0.5"),
+        ("--quantize", "int8", "--quantize is int8, and was none"),
+        ("--config", "perceptron", "--config is perceptron, and was perceptron-small"),
     ] {
         scene.bad(&resume(&[option, value]), 1, &["cannot go on", said]);
     }
@@ -878,7 +886,7 @@ fn resuming_asks_for_the_same_settings_and_data() {
 
     for damaged in [scene.read("run/checkpoint.safetensors")[..5000].to_vec(), b"{}".to_vec(), Vec::new()] {
         scene.write("run/checkpoint.safetensors", &damaged);
-        scene.bad(&resume(&[]), 1, &["checkpoint.safetensors", "cannot read the checkpoint"]);
+        scene.bad(&resume(&[]), 1, &["checkpoint.safetensors cannot be used", "copy it again"]);
     }
 }
 
@@ -894,12 +902,16 @@ fn forge_checkpoint(scene: &Scene, from: &str, to: &str) {
 fn a_checkpoint_of_another_version_is_refused_and_kept() {
     let scene = Scene::new();
     scene.train("run", &[]);
-    for (from, to, way_out) in [(2, 1, "train it anew with: "), (1, 3, "use the program that wrote it")] {
+    for (from, to, way_out) in [
+        (2, 1, "train the run anew with: "),
+        (1, 3, "use the newer version of micro-diffusion that wrote it"),
+    ] {
         let version = |number: u8| format!(r#"\"version\":{number},"#);
         forge_checkpoint(&scene, &version(from), &version(to));
         let forged = scene.read("run/checkpoint.safetensors");
-        let said = format!("it is version {to}, and this program reads version 2; {way_out}");
-        scene.bad(&["train", "--out", "run", "--resume"], 1, &["cannot read the checkpoint", &said]);
+        let said =
+            format!("the checkpoint has version {to}, and this program reads version 2 only; {way_out}");
+        scene.bad(&["train", "--out", "run", "--resume"], 1, &["cannot be used: ", &said]);
         scene.bad(&["inspect", "run/checkpoint.safetensors"], 1, &[&said]);
         assert_eq!(
             scene.read("run/checkpoint.safetensors"),
@@ -924,7 +936,7 @@ fn a_checkpoint_with_exponents_that_no_integers_have_is_refused() {
         let mut forged = bytes.clone();
         forged[place..place + 4].copy_from_slice(&exponent.to_le_bytes());
         scene.write("run/checkpoint.safetensors", &forged);
-        scene.bad(&resume, 1, &["cannot read the checkpoint", "are not 7 whole numbers from 0 to 16"]);
+        scene.bad(&resume, 1, &["cannot be used: ", "must hold 7 whole numbers from 0 to 16"]);
     }
     scene.write("run/checkpoint.safetensors", &bytes);
     scene.good(&resume);
@@ -1035,7 +1047,7 @@ fn an_old_name_in_a_checkpoint_is_refused_with_a_command_that_helps() {
         scene.bad(&["train", "--out", "run", "--resume"], 1, &parts);
         scene.bad(&["inspect", "run/checkpoint.safetensors"], 1, &parts);
         if new == "perceptron" {
-            paste(&scene, &["inspect", "run/checkpoint.safetensors"], "train it anew with: ");
+            paste(&scene, &["inspect", "run/checkpoint.safetensors"], "train the run anew with: ");
             let anew = text(&scene.read("runs/my names/settings.json"));
             assert_eq!(
                 anew,
@@ -1070,7 +1082,7 @@ fn what_version_1_left_is_refused_with_a_command_that_trains_it_anew() {
     scene.good(&[&SHORT[..], &options, &["--out", "run"]].concat());
     let settings = text(&scene.read("run/settings.json"));
     let anew = |arguments: &[&str]| {
-        paste(&scene, arguments, "train it anew with: ");
+        paste(&scene, arguments, "train the run anew with: ");
         assert_eq!(
             text(&scene.read("runs/my names/settings.json")),
             settings,
@@ -1163,14 +1175,14 @@ fn lengths_go_with_a_model_and_come_back() {
 
     let line = "metadata[\"lengths\"] = \" \".join(str(sum(len(text) == n for text in texts)) for n in range(1, 13))";
     for (lengths, part) in [
-        (None, "no “lengths”"),
-        (Some(""), "not 12 whole numbers"),
-        (Some("1 2 3"), "“1 2 3” are not 12 whole numbers"),
-        (Some("1 2 3 4 5 6 7 8 9 10 11 12 13"), "not 12 whole numbers"),
-        (Some("1 2 3 4 5 6 7 8 9 10 11 -1"), "not 12 whole numbers"),
-        (Some("1 2 3 4 5 6 7 8 9 10 11 1.5"), "not 12 whole numbers"),
-        (Some("1,2,3,4,5,6,7,8,9,10,11,12"), "not 12 whole numbers"),
-        (Some("1 2 3 4 5 6 7 8 9 10 11 4294967296"), "not 12 whole numbers"),
+        (None, "needs “lengths”, the numbers"),
+        (Some(""), "2, … 12 characters with blanks between, and has “"),
+        (Some("1 2 3"), "12 characters with blanks between, and has “1 2 3”; save"),
+        (Some("1 2 3 4 5 6 7 8 9 10 11 12 13"), "2, … 12 characters with blanks between, and has “"),
+        (Some("1 2 3 4 5 6 7 8 9 10 11 -1"), "2, … 12 characters with blanks between, and has “"),
+        (Some("1 2 3 4 5 6 7 8 9 10 11 1.5"), "2, … 12 characters with blanks between, and has “"),
+        (Some("1,2,3,4,5,6,7,8,9,10,11,12"), "2, … 12 characters with blanks between, and has “"),
+        (Some("1 2 3 4 5 6 7 8 9 10 11 4294967296"), "2, … 12 characters with blanks between, and has “"),
     ] {
         with(lengths);
         scene.bad(&["sample", "--model", "other.safetensors"], 1, &["other.safetensors", part, line]);
@@ -1179,7 +1191,7 @@ fn lengths_go_with_a_model_and_come_back() {
     scene.bad(
         &["sample", "--model", "other.safetensors"],
         1,
-        &["add up to more than", "divide each by the same number"],
+        &["add up to more than", "divide each of them by one number"],
     );
 }
 
@@ -1217,8 +1229,8 @@ fn an_old_objective_is_read_where_it_is_the_bound_and_refused_with_a_command_tha
     forge("nelbo");
     scene.good(&resume);
     forge("reference");
-    scene.bad(&resume, 1, &["cannot read the checkpoint", "objective “reference”"]);
-    paste(&scene, &["inspect", "run/checkpoint.safetensors"], "train it anew with: ");
+    scene.bad(&resume, 1, &["cannot be used: ", "objective “reference”"]);
+    paste(&scene, &["inspect", "run/checkpoint.safetensors"], "train the run anew with: ");
     assert_eq!(scene.read("runs/names/model.mdm"), before[0]);
 }
 
@@ -1231,7 +1243,7 @@ fn a_run_of_other_models_is_trained_anew_beside_them() {
     scene.train("run", &["--from", "runs/names", "--teacher", "runs/names"]);
     let settings = scene.read("run/settings.json");
     forge_checkpoint(&scene, r#"\"version\":2,"#, r#"\"version\":1,"#);
-    paste(&scene, &["inspect", "run/checkpoint.safetensors"], "train it anew with: ");
+    paste(&scene, &["inspect", "run/checkpoint.safetensors"], "train the run anew with: ");
     assert!(scene.path("run.1").exists() && scene.read("run/settings.json") == settings);
     let mut model = scene.read("run/model.mdm");
     model[4] = 1;
@@ -1344,7 +1356,10 @@ fn a_batch_that_there_is_no_memory_for_is_refused_before_anything_is_written() {
             Command::new("sh").args(["-c", &script]).current_dir(scene.folder.path()).output().unwrap();
         let stderr = text(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{command}: {stderr}");
-        assert!(stderr.contains("a batch of 65536 needs") && stderr.contains("lower --batch"), "{stderr}");
+        assert!(
+            stderr.contains("a batch of 65536 lines needs") && stderr.contains("a smaller --batch"),
+            "{stderr}"
+        );
     }
     assert!(!scene.path("run").exists());
 }
@@ -1394,7 +1409,11 @@ fn an_interrupt_saves_and_says_how_to_go_on() {
         1,
         &["unfinished, at step", "of 3000", "train --out run --resume"],
     );
-    scene.bad(&["sample", "--model", "run/checkpoint.safetensors"], 1, &["it is the checkpoint of a run"]);
+    scene.bad(
+        &["sample", "--model", "run/checkpoint.safetensors"],
+        1,
+        &["the file is the checkpoint of a run", "give the model.mdm"],
+    );
     fs::create_dir(scene.path("Ann's run")).unwrap();
     scene.write("Ann's run/checkpoint.safetensors", &scene.read("run/checkpoint.safetensors"));
     paste(&scene, &["sample", "--model", "Ann's run"], "go on with: ");
@@ -1652,7 +1671,9 @@ fn one_of_anything_is_not_many() {
         said += &(text(&output.stdout) + &text(&output.stderr));
     }
     said += &text(&scene.read("runs/letters/report.html"));
-    for part in ["by n-grams of 1 character", "1 held-out line is", "trial of 1 step;"] {
+    for part in
+        ["by n-grams of 1 character", "trained on 1 of the 1 held-out line, so", "a trial: it has 1 step,"]
+    {
         assert!(said.contains(part), "{part}");
     }
     for noun in ["line", "held-out line", "training line", "name", "character", "letter", "step"] {
@@ -1841,8 +1862,8 @@ fn a_model_that_nobody_named_is_named_and_is_of_a_finished_run_that_is_no_trial(
             &said(arguments),
             &[
                 "model       the built-in model (runs/ has no finished run of 1000 steps or more)",
-                "note        the run in runs/trial is a trial of 60 steps; train takes 1000 at least by itself; draw from it \
-                 with: micro-diffusion sample --model runs/trial\n",
+                "note        the run in runs/trial is a trial: it has 60 steps, and a run needs 1000 to be taken without \
+                 --model; draw from it with: micro-diffusion sample --model runs/trial\n",
             ],
         );
     }
@@ -1860,7 +1881,7 @@ fn a_model_that_nobody_named_is_named_and_is_of_a_finished_run_that_is_no_trial(
     long("runs/own");
     for arguments in verbs {
         let said = said(arguments);
-        says(&said, &[&taken("own"), "--model built-in is the one that comes along"]);
+        says(&said, &[&taken("own"), "--model built-in is the one that comes with this program"]);
         assert!(!said.contains("trial"), "older than what is taken: {said}");
     }
     scene.train("runs/trial", &[]);
@@ -1935,7 +1956,7 @@ fn a_damaged_table_is_refused_with_a_command_that_helps() {
         let path = format!("{run}/{name}");
         for damaged in [&b"step\nnonsense\n"[..], b"step\n\xff\n"] {
             scene.write(&path, damaged);
-            scene.bad(&resume, 1, &[&path, "to go on without it"]);
+            scene.bad(&resume, 1, &[&path, "to go on without this table"]);
         }
         paste(&scene, &resume, "move it aside with: ");
         assert!(!scene.path(&path).exists());

@@ -313,7 +313,7 @@ fn a_list_from_stdin_is_kept_for_the_next_time() {
         let arguments = [&SHORT[..], &["--input", stdin]].concat();
         says(&said(&arguments, &scene.fed(&arguments, names.as_bytes())), &["data        stdin: 180 lines"]);
         assert_eq!(scene.read("runs/stdin/prepared_list.txt"), names);
-        let note = "trained on stdin; taking the run's own copy";
+        let note = "trained on stdin; this command takes the copy in the run folder";
         says(&scene.good(&["eval", "--model", "runs/stdin", "--num", "0", "--orders", "1"]), &[note]);
         says(&scene.good(&["export", "--model", "runs/stdin", "--format", "int8"]), &[note]);
         says(
@@ -366,7 +366,7 @@ fn a_pipe_is_read_by_the_run_alone() {
     scene.paste(&format!("micro-diffusion {} --input <(cat names.txt) --out run", SHORT.join(" ")));
     assert!(scene.read("run/settings.json").contains("\"input\": \"-\""));
     let eval = ["eval", "--model", "run", "--num", "0", "--orders", "1"];
-    says(&scene.good(&eval), &["trained on stdin; taking the run's own copy"]);
+    says(&scene.good(&eval), &["trained on stdin; this command takes the copy in the run folder"]);
     // A pipe where the list was.
     scene.train("names.txt", &[]);
     scene.paste("mv names.txt kept.txt && mkfifo names.txt");
@@ -375,7 +375,7 @@ fn a_pipe_is_read_by_the_run_alone() {
         &["sample", "--novel", "--model", "run"],
         &["train", "--out", "run", "--resume", "--no-eval", "--no-pictures"],
     ] {
-        says(&scene.good(arguments), &["names.txt, which is no file now; taking the run's own copy"]);
+        says(&scene.good(arguments), &["names.txt, which is no longer a file; this command takes the copy"]);
     }
 }
 
@@ -401,11 +401,11 @@ fn a_list_that_moved_is_taken_from_the_run_and_one_that_changed_is_not_taken_for
     scene.write("list.txt", changed.as_bytes());
     let (again, stderr) = eval(&[]);
     assert_eq!(again, score, "the lines that were held out");
-    says(&stderr, &["list.txt has changed since", "run's own copy", "--input"]);
+    says(&stderr, &["list.txt has changed since", "takes the copy in the run folder", "--input"]);
     assert!(!stderr.contains("as its run was"), "{stderr}");
     let (seen, stderr) = eval(&["--input", "list.txt"]);
     assert!(seen != score, "as it is now");
-    says(&stderr, &["20 of the 20 held-out lines are lines that the model was trained on"]);
+    says(&stderr, &["the model was trained on 20 of the 20 held-out lines"]);
     says(&scene.good(&["export", "--model", "run", "--format", "int8"]), &["list.txt has changed since"]);
     let stderr = scene.bad(&resume);
     says(&stderr, &["list.txt has changed", "the training lines or the alphabet differ"]);
@@ -418,7 +418,7 @@ fn a_list_that_moved_is_taken_from_the_run_and_one_that_changed_is_not_taken_for
     scene.write("list.txt", other.as_bytes());
     let (again, stderr) = eval(&[]);
     assert_eq!(again, score, "the lines that were held out");
-    says(&stderr, &["list.txt has other held-out lines", "run's own copy"]);
+    says(&stderr, &["list.txt has other held-out lines", "takes the copy in the run folder"]);
     says(&scene.good(&resume), &["list.txt has other held-out lines"]);
     assert_eq!(scene.read("run/prepared_list.txt"), names);
 
@@ -452,7 +452,7 @@ fn a_table_is_noticed_and_one_column_taken() {
         scene.write("table.csv", table(separator).as_bytes());
         let output = scene.run(&[&SHORT[..], &["--input", "table.csv", "--out", "plain"]].concat());
         let noticed =
-            format!("a table of 3 columns with a {name} between, the first row being: id, Name, note");
+            format!("a table of 3 columns with a {name} between, whose first row is: id, Name, note");
         says(&text(&output.stderr), &[&noticed, "--column 1"]);
         scene.train("table.csv", &["--column", "Name"]);
         assert_eq!(scene.read("run/prepared_list.txt"), names);
@@ -468,7 +468,7 @@ fn a_table_is_noticed_and_one_column_taken() {
         );
         says(
             &scene.bad(&["train", "--input", "table.csv", "--column", "4"]),
-            &["no column 4", "one of its 3"],
+            &["no column 4", "a number from 1 to 3"],
         );
     }
     // Cells may hold separators, quotes and line ends; rows may be short.
@@ -499,7 +499,7 @@ fn a_column_is_named_as_it_is_seen() {
     assert_eq!(scene.read("run/prepared_list.txt"), scene.read("names.txt"));
     scene.write("table.csv", table("name,name", "1").as_bytes());
     let stderr = scene.bad(&["train", "--input", "table.csv", "--column", "name"]);
-    says(&stderr, &["has 2 columns “name”", "by its number"]);
+    says(&stderr, &["has 2 columns called “name”", "--column 1, which"]);
     // A cell may hold tabs too; what it may not hold is in a line of the file.
     scene.write("table.csv", table("id,note", "two\twords").as_bytes());
     scene.train("table.csv", &["--column", "note"]);
@@ -527,7 +527,7 @@ fn a_column_is_named_as_it_is_seen() {
     let wide = format!("{}\n{rows}", ["column"; 300].join(","));
     scene.write("table.csv", wide.as_bytes());
     let stderr = scene.bad(&["train", "--input", "table.csv"]);
-    says(&stderr, &["21 lines of more than 64 characters", "a table of 300 columns", "--column 1"]);
+    says(&stderr, &["more than 64 characters are dropped: 21 lines", "a table of 300 columns", "--column 1"]);
     assert!(stderr.len() < 600, "{stderr}");
 }
 

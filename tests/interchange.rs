@@ -511,7 +511,7 @@ fn export_writes_where_it_is_told_and_overwrites_nothing_by_halves() {
     assert!(header.starts_with("// ") && header.ends_with("#endif\n"));
     bad(path, &["export", "--out", "nowhere/names.safetensors"], &["nowhere/names.safetensors"]);
     let first = fs::read(path.join("names.safetensors")).unwrap();
-    bad(path, &["export", "--out", "/dev/full"], &["/dev/full", "no file that could be replaced"]);
+    bad(path, &["export", "--out", "/dev/full"], &["/dev/full", "not a file; choose another --out"]);
     #[cfg(unix)]
     {
         std::os::unix::fs::symlink("again.safetensors", path.join("link.safetensors")).unwrap();
@@ -519,7 +519,11 @@ fn export_writes_where_it_is_told_and_overwrites_nothing_by_halves() {
         good(path, &["export", "--out", "link.safetensors"]);
         assert!(path.join("link.safetensors").is_symlink(), "a link stays, and leads to the new file");
     }
-    bad(path, &["export", "--model", "names.safetensors"], &["names.safetensors", "its own export", "--out"]);
+    bad(
+        path,
+        &["export", "--model", "names.safetensors"],
+        &["names.safetensors", "the model itself", "--out"],
+    );
     for _ in 0..8 {
         good(path, &["export", "--out", "again.safetensors"]);
         assert!(fs::read(path.join("again.safetensors")).unwrap() == first, "the same bytes each time");
@@ -556,26 +560,26 @@ fn tensors_that_are_no_model_are_refused_by_name() {
     bad(
         path,
         &["inspect", "backwards.safetensors"],
-        &["backwards.safetensors", "its alphabet holds U+202E", "directs a terminal"],
+        &["backwards.safetensors", "the control character U+202E", "direct your terminal"],
     );
     let cases: [(&str, &[&str]); 9] = [
-        ("heads.safetensors", &["4 attention heads", "perceptron-small has 0"]),
+        ("heads.safetensors", &["4 attention heads", "perceptron-small, has 0"]),
         (
             "renamed.safetensors",
             &["1ength 12 × 18", "perceptron-small 12 × 26: input 12 × 26 × 18, length 12 × 18"],
         ),
-        ("voiceless.safetensors", &["metadata has no “alphabet”", "save_file"]),
-        ("lengthless.safetensors", &["metadata has no “lengths”", "range(1, 13)"]),
-        ("uncounted.safetensors", &["its lengths “o ", "12 whole numbers"]),
+        ("voiceless.safetensors", &["metadata of the file has no “alphabet”", "save_file"]),
+        ("lengthless.safetensors", &["metadata of the file needs “lengths”", "range(1, 13)"]),
+        ("uncounted.safetensors", &["and has “o ", "2, … 12 characters"]),
         (
             "repeated.safetensors",
-            &["its alphabet “aacdef", "save each character once", "an alphabet with a twice"],
+            &["“alphabet” in the metadata of the file, “aacdef", "the character “a” twice; give each"],
         ),
         ("infinite.safetensors", &["output_bias", "not finite"]),
-        ("cut.safetensors", &[]),
-        ("text.safetensors", &[]),
+        ("cut.safetensors", &["cut, altered or not", "copy it again"]),
+        ("text.safetensors", &["not in the safetensors format"]),
     ];
     for (name, parts) in cases {
-        bad(path, &["sample", "--model", name], &[&[name, "not a usable model"], parts].concat());
+        bad(path, &["sample", "--model", name], &[&[name, "cannot be used as a model"], parts].concat());
     }
 }

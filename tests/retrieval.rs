@@ -1,8 +1,11 @@
 //! Retrieval against a naive twin that goes through every position of every text in f64, and what it leaves alone.
+#![allow(clippy::unwrap_used, reason = "a test may panic: that is how it fails")]
+
 use common::tolerance::{RETRIEVED, assert_close};
 use micro_diffusion::denoiser::{Denoiser, NAT, Score};
-use micro_diffusion::retrieval::{EDGE, MOST, PADDING, REACH, Retrieving, Texts};
 use micro_diffusion::rng::{Purpose, Stream, below};
+use micro_diffusion::text::Alphabet;
+use micro_diffusion_cli::engine::retrieval::{MOST, REACH, Retrieving, Texts};
 
 const L: usize = 12;
 /// Room for one more symbol than the alphabet has.
@@ -25,15 +28,14 @@ impl Denoiser<L, V> for Fixed {
     }
 }
 
-/// Texts as the core reads them.
-fn packed(texts: &[Vec<u8>]) -> Vec<u8> {
-    let mut symbols = vec![EDGE; PADDING];
-    for text in texts {
-        symbols.extend(text);
-        symbols.push(EDGE);
-    }
-    symbols.extend([EDGE; PADDING]);
-    symbols
+/// The characters of the symbols.
+const ALPHABET: &str = "abcd";
+
+/// Texts as they are looked up in.
+fn listed(texts: &[Vec<u8>]) -> Texts {
+    let character = |symbol: &u8| char::from(b'a' + symbol);
+    let lines: Vec<String> = texts.iter().map(|text| text.iter().map(character).collect()).collect();
+    Texts::of(&lines, Alphabet::new(ALPHABET).unwrap())
 }
 
 /// `count` texts of 1 … L symbols, in which some contexts come back often.
@@ -47,6 +49,9 @@ fn texts(seed: u64, count: u32) -> Vec<Vec<u8>> {
         })
         .collect()
 }
+
+/// What stands just outside a text.
+const EDGE: u8 = 255;
 
 /// What stands at signed place `place` of a text: EDGE just outside, nothing beyond.
 fn at(text: &[Option<u8>], place: i32) -> Option<u8> {
@@ -94,16 +99,16 @@ fn naive(texts: &[Vec<u8>], shown: &[Option<u8>], position: usize) -> Vec<f64> {
 }
 
 /// Scores at `position` of `shown`, by retrieval from `texts`.
-fn scores(texts: Texts, shown: &[Option<u8>], position: usize) -> [Score; V] {
+fn scores(texts: &Texts, shown: &[Option<u8>], position: usize) -> [Score; V] {
     let mut inner = Fixed;
-    let mut denoiser = Retrieving::<_, L>::new(&mut inner, texts, SYMBOLS);
+    let mut denoiser = Retrieving::<L, V>::new(&mut inner, texts, SYMBOLS);
     // A former text leaves nothing behind.
     denoiser.start(L);
     (0..L).for_each(|position| denoiser.set(position, Some(0)));
-    Denoiser::<L, V>::evaluate(&mut denoiser);
+    denoiser.evaluate();
     denoiser.start(shown.len());
     shown.iter().enumerate().for_each(|(position, symbol)| denoiser.set(position, *symbol));
-    Denoiser::<L, V>::evaluate(&mut denoiser);
+    denoiser.evaluate();
     // Symbols set after the evaluation are not read.
     (0..shown.len()).for_each(|position| denoiser.set(position, Some(1)));
     let mut out = [0; V];
@@ -116,7 +121,7 @@ fn predictions_are_those_of_the_formula() {
     let (mut differ, mut all) = (0, 0);
     for count in [0, 1, 3, 40, 400] {
         let list = texts(7, count);
-        let symbols = packed(&list);
+        let listed = listed(&list);
         for (row, text) in texts(8, 60).iter().enumerate() {
             let stream = Stream::new(9, Purpose::Order).child(row as u32, count);
             let shown: Vec<Option<u8>> = text
@@ -125,7 +130,7 @@ fn predictions_are_those_of_the_formula() {
                 .map(|(l, symbol)| Some(*symbol).filter(|_| below(stream.draw(l as u32, 0)[0], 3) > 0))
                 .collect();
             for position in (0..shown.len()).filter(|position| shown[*position].is_none()) {
-                let found = scores(Texts::new(&symbols).unwrap(), &shown, position);
+                let found = scores(&listed, &shown, position);
                 let expected = naive(&list, &shown, position);
                 let network = naive(&[], &shown, position);
                 let p = |score: &Score| (f64::from(*score) / f64::from(NAT)).exp();
@@ -153,9 +158,9 @@ fn predictions_are_those_of_the_formula() {
 
 #[test]
 fn an_unseen_context_leaves_the_network_alone() {
-    let symbols = packed(&[vec![0, 0, 0, 0]]);
+    let listed = listed(&[vec![0, 0, 0, 0]]);
     let shown = [Some(1), Some(1), None, Some(1), Some(1)];
-    let found = scores(Texts::new(&symbols).unwrap(), &shown, 2);
+    let found = scores(&listed, &shown, 2);
     for (score, expected) in found.iter().zip(naive(&[], &shown, 2)) {
         assert_close((f64::from(*score) / f64::from(NAT)).exp(), expected, RETRIEVED, "as the network");
     }
@@ -164,9 +169,9 @@ fn an_unseen_context_leaves_the_network_alone() {
 #[test]
 fn neighbours_do_not_reach_into_the_next_text() {
     // A position between 1 and 2 and before a 3 two places on, if the edge were overlooked.
-    let symbols = packed(&[vec![1, 0, 2], vec![3, 3, 3]]);
+    let listed = listed(&[vec![1, 0, 2], vec![3, 3, 3]]);
     let shown = [Some(1), None, Some(2), None, Some(3), Some(3)];
-    let found = scores(Texts::new(&symbols).unwrap(), &shown, 1);
+    let found = scores(&listed, &shown, 1);
     let expected = naive(&[vec![1, 0, 2], vec![3, 3, 3]], &shown, 1);
     for (score, expected) in found.iter().zip(expected) {
         assert_close((f64::from(*score) / f64::from(NAT)).exp(), expected, RETRIEVED, "within its text");
@@ -174,13 +179,21 @@ fn neighbours_do_not_reach_into_the_next_text() {
 }
 
 #[test]
-fn texts_have_their_marks() {
-    for short in [0, 1, PADDING - 1] {
-        assert!(Texts::new(&vec![EDGE; short]).is_none(), "{short} marks");
+fn lines_with_other_characters_are_left_out() {
+    let lines = ["abc", "abd", "abe", "é"].map(str::to_owned);
+    let texts = Texts::of(&lines, Alphabet::new(ALPHABET).unwrap());
+    let shown = [Some(0), Some(1), None];
+    for (left, expected) in [(&lines[..2], true), (&lines[..1], false)] {
+        let other = Texts::of(left, Alphabet::new(ALPHABET).unwrap());
+        assert_eq!(scores(&texts, &shown, 2) == scores(&other, &shown, 2), expected);
     }
-    let symbols = packed(&[vec![1, 2]]);
-    assert!(Texts::new(&symbols).is_some());
-    assert!(Texts::new(&symbols[1..]).is_none(), "a mark short before");
-    assert!(Texts::new(&symbols[..symbols.len() - 2]).is_none(), "two marks short after");
-    assert!(Texts::new(&symbols[..symbols.len() - 1]).is_some(), "the last text ends with one of its own");
+}
+
+#[test]
+fn a_position_outside_the_text_has_the_networks_scores() {
+    let listed = listed(&[vec![0, 1, 2]]);
+    let shown = [Some(0), None];
+    for position in [2, L - 1] {
+        assert_eq!(scores(&listed, &shown, position), std::array::from_fn(|symbol| fixed(position, symbol)));
+    }
 }

@@ -204,7 +204,10 @@ fn a_run_starts_from_a_trained_model() {
     assert!(said.contains("does not know 2 characters of few.txt: “éø”"), "{said}");
     scene.run(0, &format!("{SHORT} --steps 5 --quantize int8 --out integers"));
     let (_, said) = scene.run(1, &format!("{SHORT} --steps 5 --from integers --out no"));
-    assert!(said.contains("its weights are int8") && said.contains("without --quantize"), "{said}");
+    assert!(
+        said.contains("the weights are integers (int8)") && said.contains("without --quantize"),
+        "{said}"
+    );
     assert!(!scene.path("no").exists(), "nothing is written");
 }
 
@@ -297,7 +300,7 @@ fn a_student_learns_what_its_teacher_knows() {
 #[test]
 fn a_built_in_model_that_knows_the_held_out_lines_is_warned_of() {
     let scene = Scene::new(400);
-    let warning = "36 of the 36 held-out lines are lines that the model was trained on";
+    let warning = "the model was trained on 36 of the 36 held-out lines";
     let train = "train --input names.txt --batch 2 --steps 1 --no-eval --no-pictures --out run";
     let eval = "eval --input names.txt --num 0 --orders 1 --model built-in";
     for line in [
@@ -308,10 +311,10 @@ fn a_built_in_model_that_knows_the_held_out_lines_is_warned_of() {
     ] {
         let (_, said) = scene.run(0, &format!("{line} --development"));
         assert!(said.contains(warning), "{line}: {said}");
-        let score = if line == eval { "what it scores there" } else { "the run's held-out score" };
-        assert!(said.contains(&format!(", so {score} says nothing of new ones")), "{line}: {said}");
+        let score = if line == eval { "this score" } else { "the run's held-out score" };
+        assert!(said.contains(&format!(", so {score} says nothing of new lines")), "{line}: {said}");
         let (_, said) = scene.run(0, line);
-        assert!(!said.contains("held-out lines are lines"), "{line}: {said}");
+        assert!(!said.contains("the model was trained on"), "{line}: {said}");
     }
 }
 
@@ -345,18 +348,21 @@ fn teachers_are_kept_with_a_run_and_known_again() {
 
     let resume = "train --resume --no-eval --no-pictures --out run --steps 8";
     let (_, said) = scene.run(1, &format!("{resume} --teacher-weight 0.5"));
-    assert!(said.contains("teacher_weight is 0.5, and was 0.9"), "{said}");
+    assert!(said.contains("--teacher-weight is 0.5, and was 0.9"), "{said}");
     let (_, said) = scene.run(1, &format!("{resume} --teacher two,one"));
     assert!(said.contains("the teachers are not the models that it began with"), "{said}");
     scene.run(0, &format!("{SHORT} --steps 5 --out untaught"));
     let (_, said) = scene.run(1, "train --resume --no-eval --out untaught --teacher one");
     assert!(said.contains("it began without a teacher; give the same settings"), "{said}");
     let (_, said) = scene.run(1, "train --resume --no-eval --out untaught --teacher-weight 0.5");
-    assert!(said.contains("needs teachers, and the run was begun without"), "{said}");
+    assert!(said.contains("needs teachers, and the run began without a teacher"), "{said}");
 
     fs::rename(scene.path("one"), scene.path("moved")).unwrap();
     let (_, said) = scene.run(1, resume);
-    assert!(said.contains("learns from one") && said.contains("anew with --teacher"), "{said}");
+    assert!(
+        said.contains("the run's teacher one cannot be used") && said.contains("anew with --teacher"),
+        "{said}"
+    );
     scene.run(0, &format!("{resume} --teacher moved,two"));
     assert_eq!(scene.settings("run")["teachers"][0]["path"], "moved");
     fs::copy(scene.path("two/model.mdm"), scene.path("moved/model.mdm")).unwrap();
@@ -411,7 +417,7 @@ fn teachers_that_cannot_teach_are_refused() {
     let train = "train --input letters.txt --steps 2 --no-eval --no-pictures --out no-room";
     let (_, error) = scene.run(1, &format!("{train} --from one --teacher letters"));
     assert!(
-        error.contains("must predict the characters of the model of --from, “abc")
+        error.contains("must predict exactly the characters of the model of --from, “abc")
             && error.contains("leave out --from"),
         "{error}"
     );
@@ -420,7 +426,8 @@ fn teachers_that_cannot_teach_are_refused() {
     let train = "train --config convolution-small --steps 2 --no-eval --no-pictures --out no-room";
     let (_, error) = scene.run(1, &format!("{train} --input long.txt --teacher one"));
     assert!(
-        error.contains("at most 12 characters: “christopherrr” has 13") && error.contains("with more room"),
+        error.contains("at most 12 characters: “christopherrr” has 13")
+            && error.contains("a teacher that reads more"),
         "{error}"
     );
     let (_, error) = scene.run(1, &format!("{SHORT} --steps 2 --out no-room --teacher-weight 0.5"));
@@ -462,7 +469,7 @@ fn new_names_are_no_lines_of_the_list_and_unique_ones_no_repeats() {
 
     let (found, said) = scene.run(1, "sample --model run --pattern emma --unique --num 2");
     assert!(
-        found == "emma\n" && said.contains("found 1 of 2 names: the next 5000 were all repeats"),
+        found == "emma\n" && said.contains("found 1 of 2 names, and the next 5000 were all repeats"),
         "{said}"
     );
     let (found, said) = scene.run(1, "sample --model run --pattern james --novel --json");
@@ -537,7 +544,7 @@ fn messages_about_few_lines_and_integers_are_true() {
     let (_, said) = scene.run(0, "export --model run --format int8 --out run.mdm");
     assert!(said.contains("no held-out lines to score") && scene.path("run.mdm").exists(), "{said}");
     let (_, said) = scene.run(1, "export --model run.mdm --format rust --out run.rs");
-    assert!(said.contains("its weights are int8") && !said.contains("made by export"), "{said}");
+    assert!(said.contains("the weights are integers (int8)") && !said.contains("made by export"), "{said}");
 }
 
 /// Lines of 500 stems with 12 endings each, which a list remembers and a small network does not.
@@ -621,7 +628,7 @@ fn a_run_with_retrieval_needs_its_list_and_says_so() {
         }
         for verb in ["sample --num 5", "eval --num 0", "score anna", "sweep --num 2"] {
             let (_, error) = scene.run(1, &format!("{verb} --model run"));
-            assert!(error.contains("looks its training lines up in run/prepared_list.txt"), "{error}");
+            assert!(error.contains("copy of them, run/prepared_list.txt, is gone"), "{error}");
             let (_, way_out) = error.split_once(": cp ").unwrap();
             let [from, to] = way_out.split_whitespace().collect::<Vec<_>>()[..] else { panic!("{error}") };
             fs::copy(scene.path(from), scene.path(to)).unwrap();

@@ -4,7 +4,7 @@ use core::error;
 use core::fmt::{self, Display, Formatter};
 
 use crate::denoiser::Shape;
-use crate::file::FileError;
+use crate::file::{FileError, VERSION};
 use crate::pattern::PatternError;
 use crate::sampler::SamplerError;
 use crate::text::{AlphabetError, EncodeError};
@@ -59,38 +59,57 @@ macro_rules! messages {
 
 messages! {
     FileError as File {
-        Self::NotAModel => "not a model file";
-        Self::Version(version) => "a model file of version {version}, which this code does not read";
+        Self::NotAModel => "not a model file: the bytes do not begin with “mdm”; give the bytes of a .mdm file";
+        Self::Version(version) =>
+            "the model file has format version {version}, and this code reads version {VERSION} only; \
+             write the file anew with the version of micro-diffusion that this code is of";
         Self::Length { expected: Some(expected), found } =>
-            "a model file of {expected} bytes, of which there are {found}";
-        Self::Length { expected: None, found } => "a model file cut after {found} bytes";
-        Self::Checksum => "an altered model file: its checksum does not match";
-        Self::Header(field) => "a model file with an unknown {field}";
-        Self::NotFinite(index) => "a model file whose weight {index} is not a finite number";
+            "the model file has {found} bytes, and its header says {expected}; copy it again";
+        Self::Length { expected: None, found } =>
+            "the model file ends after {found} bytes, inside its header; copy it again";
+        Self::Checksum => "the model file was altered: its checksum does not match; copy it again";
+        Self::Header(field) =>
+            "the header of the model file has a value for “{field}” that this code does not know; \
+             copy the file again, or read it with the version that wrote it";
+        Self::NotFinite(index) =>
+            "weight {index} of the model file, counted from 0, is infinite or not a number; write the file anew \
+             from finite weights";
         Self::Shape(Shape { architecture, positions, symbols, width, blocks, heads }) =>
-            "a model of another type: {}, {positions} positions, {symbols} symbols, width {width}, {blocks} blocks, \
-             {heads} heads or taps" architecture.name();
-        Self::Dtype(dtype) => "a model of another type: its weights are {}" dtype.name();
-        Self::Scale => "a model file with scales that could make integers overflow";
+            "the model file is not of the type that the code opens it as: it holds a {} of {positions} positions, \
+             {symbols} symbols, width {width}, {blocks} blocks, and {heads} heads or taps; open it as that type"
+            architecture.name();
+        Self::Dtype(dtype) =>
+            "the model file has {0} weights, and the code opens it as a type with other weights; open it as a type \
+             with {0} weights" dtype.name();
+        Self::Scale => "the scales in the model file could make integer sums overflow; export the model again";
     }
     SamplerError as Sampler {
-        Self::Length => "a text needs a length from 1 to the model's positions";
-        Self::NothingAllowed { position } => "no symbol is allowed at position {position}";
+        Self::Length => "no text has that length; give a length from 1 to the number of the model's positions";
+        Self::NothingAllowed { position } =>
+            "no symbol is allowed at position {position}, counted from 0; allow one there at least";
     }
     PatternError as Pattern {
-        Self::UnknownCharacter(character) => "the model does not know the character {character}";
-        Self::NothingEscaped => "a backslash needs a character after it";
-        Self::TooLong { needed } => "the pattern needs {needed} positions, more than there are";
-        Self::Length { shortest } => "the pattern needs a length of at least {shortest}";
+        Self::UnknownCharacter(character) =>
+            "the pattern has the character “{character}”, which the model does not know; use characters of the \
+             model's alphabet, or ? for any of them";
+        Self::NothingEscaped =>
+            "the pattern ends in a backslash; leave it out, or write the character that it escapes after it";
+        Self::TooLong { needed } =>
+            "the pattern needs {needed} letters, and the model has fewer positions; shorten the pattern";
+        Self::Length { shortest } =>
+            "the pattern has no text of that length, and its shortest has {shortest} letters; give another length";
     }
     EncodeError as Encode {
-        Self::Empty => "an empty text";
-        Self::UnknownCharacter(character) => "the model does not know the character {character}";
-        Self::TooLong => "a text of more characters than there are positions";
+        Self::Empty => "the text is empty; give one character at least";
+        Self::UnknownCharacter(character) =>
+            "the text has the character “{character}”, which the model does not know; use characters of the \
+             model's alphabet";
+        Self::TooLong => "the text has more characters than the model has positions; shorten it";
     }
     AlphabetError as Alphabet {
-        Self::Empty => "an alphabet without a character";
-        Self::TooMany => "an alphabet of more than 255 characters";
-        Self::Repeated(character) => "an alphabet with {character} twice";
+        Self::Empty => "the alphabet is empty; give one character at least";
+        Self::TooMany => "the alphabet has more than 255 characters; give 255 at most";
+        Self::Repeated(character) =>
+            "the alphabet has the character “{character}” twice; give each character once";
     }
 }

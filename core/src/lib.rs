@@ -70,12 +70,11 @@ pub mod crc;
 pub mod file_table;
 pub mod file;
 
-// Options: other scores, other steps, patterns, retrieval.
+// Options: other scores, other steps, patterns.
 pub mod estimate;
 pub mod exact;
 pub mod cosine;
 pub mod pattern;
-pub mod retrieval;
 
 // Integers: networks without floats.
 pub mod stored;

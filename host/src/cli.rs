@@ -495,7 +495,7 @@ fn order() -> impl TypedValueParser<Value = Order> {
         let found = draw::ORDERS.into_iter().find(|order| order_name(*order) == name);
         let confidence = order_name(Order::Confidence);
         found.ok_or_else(|| {
-            format!("it is no longer there and drew as {confidence} does; write --sampler {confidence}")
+            format!("this order is now part of {confidence}, which draws alike; write --sampler {confidence}")
         })
     })
 }
@@ -540,7 +540,7 @@ fn one_of<T: Copy + Send + Sync + 'static, const N: usize>(
     let names = choices.map(|(_, name, help)| PossibleValue::new(name).help(help));
     PossibleValuesParser::new(names).try_map(move |name| {
         let found = choices.iter().find(|(_, choice, _)| *choice == name);
-        found.map(|(value, ..)| *value).ok_or("no such value")
+        found.map(|(value, ..)| *value).ok_or("must be one of the values that --help lists")
     })
 }
 
@@ -553,57 +553,50 @@ fn count(text: &str) -> Result<usize, String> {
     count.ok_or_else(|| "must be a whole number from 1 up".to_owned())
 }
 
+/// The number `text`, if it `fits`.
+fn number(text: &str, fits: impl Fn(f64) -> bool) -> Option<f64> {
+    text.parse().ok().filter(|value| fits(*value))
+}
+
 fn temperature(text: &str) -> Result<f64, String> {
-    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    Temperature::new(value).map(|_| value).ok_or_else(|| "a temperature is a number from 0 up".to_owned())
+    number(text, |value| Temperature::new(value).is_some())
+        .ok_or_else(|| "must be a number from 0 up, such as 0.68".to_owned())
 }
 
 fn speed(text: &str) -> Result<f64, String> {
-    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    (0.1..=100.0)
-        .contains(&value)
-        .then_some(value)
-        .ok_or_else(|| "a speed is 0.1 to 100 steps a second".to_owned())
+    number(text, |value| (0.1..=100.0).contains(&value))
+        .ok_or_else(|| "must be a number of steps a second from 0.1 to 100".to_owned())
 }
 
 fn share(text: &str) -> Result<f64, String> {
-    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    (value > 0.0 && value <= 1.0)
-        .then_some(value)
-        .ok_or_else(|| "a share is above 0 and at most 1".to_owned())
+    number(text, |value| value > 0.0 && value <= 1.0)
+        .ok_or_else(|| "must be a number above 0 and at most 1".to_owned())
 }
 
 fn below_one(text: &str) -> Result<f64, String> {
-    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    (0.0..1.0)
-        .contains(&value)
-        .then_some(value)
+    number(text, |value| (0.0..1.0).contains(&value))
         .ok_or_else(|| "must be a number from 0 to below 1".to_owned())
 }
 
 fn up_to_one(text: &str) -> Result<f64, String> {
-    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    (0.0..=1.0).contains(&value).then_some(value).ok_or_else(|| "must be a number from 0 to 1".to_owned())
+    number(text, |value| (0.0..=1.0).contains(&value))
+        .ok_or_else(|| "must be a number from 0 to 1".to_owned())
 }
 
 /// Refuses rates that [`Dropout`](micro_diffusion::dropout::Dropout) would round to 0.
 fn dropout(text: &str) -> Result<f64, String> {
-    let value = below_one(text)?;
-    (value == 0.0 || value >= 1.0 / 256.0)
-        .then_some(value)
-        .ok_or_else(|| "must be 0, or from 1/256 (0.0039) to below 1".to_owned())
+    number(text, |value| value == 0.0 || (1.0 / 256.0..1.0).contains(&value))
+        .ok_or_else(|| "must be 0, or a number from 1/256 (0.0039) to below 1".to_owned())
 }
 
 fn not_negative(text: &str) -> Result<f64, String> {
-    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    (value >= 0.0 && value.is_finite())
-        .then_some(value)
+    number(text, |value| value >= 0.0 && value.is_finite())
         .ok_or_else(|| "must be a number from 0 up".to_owned())
 }
 
 fn positive(text: &str) -> Result<f64, String> {
-    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    (value > 0.0 && value.is_finite()).then_some(value).ok_or_else(|| "must be a number above 0".to_owned())
+    number(text, |value| value > 0.0 && value.is_finite())
+        .ok_or_else(|| "must be a number above 0".to_owned())
 }
 
 /// Reads `--config`. Help and completions list the present names. A former name is an error that gives the present one.
@@ -611,7 +604,7 @@ fn network_name() -> impl TypedValueParser<Value = String> {
     let present = configurations::FAMILIES.iter().map(|family| PossibleValue::new(family.name));
     let old = configurations::RENAMED.iter().map(|(old, _)| PossibleValue::new(old).hide(true));
     PossibleValuesParser::new(present.chain(old)).try_map(|name| match configurations::renamed(&name) {
-        Some(new) => Err(format!("its name is now {new}; write --config {new}")),
+        Some(new) => Err(format!("this network is now called {new}; write --config {new}")),
         None => Ok(name),
     })
 }

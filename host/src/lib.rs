@@ -21,7 +21,7 @@ pub mod engine {
     // 2. Drawing and scoring.
     pub(crate) mod description;
     pub(crate) mod source;
-    pub(crate) mod retrieval;
+    pub mod retrieval;
     pub(crate) mod forms;
     pub(crate) mod draw;
     pub(crate) mod score;
@@ -110,7 +110,9 @@ pub fn run() -> ExitCode {
         Ok(arguments) => rayon::ThreadPoolBuilder::new()
             .num_threads(arguments.threads())
             .build()
-            .map_err(anyhow::Error::from)
+            .map_err(|error| {
+                anyhow::anyhow!("cannot start the worker threads: {error}; give fewer with --threads")
+            })
             // The verb runs inside the pool, so that a parallel loop starts without waking another thread first.
             .and_then(|pool| pool.install(|| verb(arguments.verb))),
         // Requested help and versions go to stdout.

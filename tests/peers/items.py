@@ -1,8 +1,9 @@
 """Draws public items of the core, and error messages, for a reader who sees nothing else.
 
 `python3 tests/peers/items.py --seed 1` prints 25 items: each with its docs and its signature, as the sources have them. With
-`--messages` it prints 25 messages of errors and warnings, where `…` stands for a value. Other seeds draw others. A reader notes, for each,
-whether it was understood at once, and what was not.
+`--messages` it prints 25 messages of errors, warnings and notes. There `‹path›` stands for a value, which the program fills in, and `…` for
+one whose name says nothing. `--all` prints every item or message, numbered. Other seeds draw others. A reader notes, for each, whether it
+was understood at once, and what was not.
 """
 
 import argparse
@@ -14,7 +15,17 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 ITEM = re.compile(r"\s*pub (?:const |unsafe )?(?:fn|struct|enum|trait|type|const|static|mod) |\s*pub \w+:")
 # In a trait and its kin nothing says `pub`.
 INNER = re.compile(r"    (?:fn|type|const) \w+")
-MESSAGE = re.compile(r'(?:bail!|ensure!|anyhow!|context|note|write!)\((?:[^";]*,)?\s*(?:\|\| ?)?(?:format!\()?"((?:[^"\\]|\\.){20,})"')
+# What tells messages in Rust from other strings: comments, strings, characters, names and brackets.
+TOKEN = re.compile(
+    r"""//[^\n]*|r(?P<raw>#*)".*?"(?P=raw)|"(?P<text>(?:[^"\\]|\\.)*)"|'(?:[^'\\]|\\.[^']*)'|[A-Za-z_]\w*!?|[()\[\]{}]""", re.S
+)
+# Calls whose text is a message, and calls that only wrap one.
+CALLS = {"Err", "anyhow!", "bail!", "context", "ensure!", "error", "map_err", "messages!", "note", "ok_or", "ok_or_else", "with_context"}
+WRAPPERS = {"Some", "format!", "new", "push", "then", ""}
+# Functions that return a message, or push it: their texts stand in no such call.
+FUNCTIONS = {"about_arrays", "corpus", "lengths_of", "list", "named", "notice", "seen", "shortcoming", "warning", "without_room"}
+# Messages of these files go on behind what the command line's parser says.
+PARSED = {"cli.rs", "prefix.rs"}
 
 
 def items(path):
@@ -42,16 +53,93 @@ def items(path):
             docs = []
 
 
-def messages(path):
+def strings(source):
+    """Each string of a Rust source with its place, and whether it is a message."""
+    calls, function, last, end = [], "", "", 0
+    for token in TOKEN.finditer(source):
+        text = token.group()
+        if text in "([{":
+            # `messages!` holds its texts in braces.
+            adjacent = not source[end : token.start()].strip() and (text == "(" or last.endswith("!"))
+            calls.append(last if adjacent else {"(": "a tuple", "[": "a list", "{": ""}[text])
+        elif text in ")]}":
+            calls.pop()
+        elif token.group("text") is not None:
+            inner = [call for call in calls if call not in WRAPPERS]
+            made = not inner and calls[-1:] == ["format!"] and function in FUNCTIONS
+            yield token, made or bool(inner) and inner[-1] in CALLS
+        elif text[0] not in "/r'" or text.isidentifier():
+            function = text if last == "fn" else function
+            last, end = text, token.end()
+
+
+def plain(text):
+    """The text of a string in Rust."""
+    return re.sub(r"\\\n\s*", "", text).replace('\\"', '"')
+
+
+def arguments(source):
+    """The arguments that follow a string in its call; in `messages!` without a comma, and up to a semicolon."""
+    depth, found = 0, [""]
+    for character in source:
+        depth += (character in "([{") - (character in ")]}")
+        if depth < 0 or character == ";" and depth == 0:
+            break
+        if character == "," and depth == 0:
+            found.append("")
+        else:
+            found[-1] += character
+    return [argument for argument in map(str.strip, found) if argument and not re.match(r"\w+ = |\.", argument)]
+
+
+def named(value, constants):
+    """What a Rust expression in a message gives, for a reader: a constant's text, or the name of a value; `…` if it says nothing."""
+    if (constant := value.rpartition("::")[2]) in constants:
+        return constants[constant]
+    if noun := re.match(r'counted\(.*"([^"]+)"\)$', value, re.S):
+        return f"‹number of {noun[1]}s›"
+    if ".by(" in value or ".by_name(" in value:
+        return " with: ‹command›"
+    value = re.sub(r"^(?:list|name_of|quoted|shown)\((.*)\)$", r"\1", value, flags=re.S)
+    value = re.sub(r"\.(?:display|name|join|to_string)\([^()]*\)$|.*\.len\(\)$", "", value)
+    words = re.search(r"^&?(?:\w+(?:::|\.))*(\w+?)(?:_name)?(?:\([^()]*(?:\([^()]*\))*[^()]*\))?$", value)
+    return f"‹{words[1].replace('_', ' ').lower()}›" if words and len(words[1]) > 2 else "…"
+
+
+def messages(path, constants):
     """Each message in a source file, on one line."""
-    if path.name in ("c_sampler.rs", "source_code.rs", "svg.rs"):
-        # These write C, Rust and pictures.
-        return
-    for message in MESSAGE.findall(path.read_text()):
-        message = re.sub(r"\\\n\s*", "", message).replace('\\"', '"')
-        message = re.sub(r"\{[^{}]*\}", "…", message)
-        if " " in message:
-            yield path.relative_to(ROOT), message
+    source = path.read_text()
+    for token, said in strings(source):
+        if not said:
+            continue
+        values = arguments(source[token.end() :])
+        following = iter(values)
+
+        def shown(hole):
+            name = hole[1].partition(":")[0]
+            return named(values[int(name)] if name.isdigit() else name or next(following), constants)
+
+        message = plain(token.group("text")).replace("{{", "\0").replace("}}", "\1")
+        message = re.sub(r"\{([^{}]*)\}", shown, message)
+        message = message.replace("\0", "{").replace("\1", "}")
+        # What only joins others has no words of its own.
+        if len(re.findall(r"[^\W\d_]{2,}", re.sub("‹[^›]*›", "", message))) > 1:
+            yield path, "invalid value ‹value› for ‹option›: " * (path.name in PARSED) + message
+
+
+def constants_of(paths):
+    """The texts and numbers of constants, which messages quote."""
+    repository = re.search(r'repository = "(.*)"', (ROOT / "Cargo.toml").read_text())[1]
+    constants = {}
+    text = r'"(?:[^"\\]|\\.)*"'
+    for path in paths:
+        source = path.read_text()
+        for name, value in re.findall(rf"const ([A-Z_]+): &str =\s*((?:concat!\(\s*|{text}|env!\({text}\)|[,\s])+)\)?;", source):
+            value = re.sub(r"env!\([^)]*\)", f'"{repository}"', value)
+            constants[name] = "".join(plain(piece[1:-1]) for piece in re.findall(text, value))
+        numbers = re.findall(r"const ([A-Z_]+): \w+ = ([\d_]+);", source)
+        constants.update((name, number.replace("_", "")) for name, number in numbers)
+    return constants
 
 
 def drawn(found, seed, count):
@@ -63,15 +151,18 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=25)
     parser.add_argument("--messages", action="store_true")
+    parser.add_argument("--all", action="store_true")
     options = parser.parse_args()
     core, host = (sorted((ROOT / part / "src").rglob("*.rs")) for part in ("core", "host"))
     if options.messages:
-        found = [message for path in core + host for message in messages(path)]
-        for number, (_, message) in enumerate(drawn(found, options.seed, options.count), 1):
+        constants = constants_of(core + host)
+        # A text in two places is one message.
+        found = list({text: (path, text) for path in core + host for path, text in messages(path, constants)}.values())
+        for number, (_, message) in enumerate(found if options.all else drawn(found, options.seed, options.count), 1):
             print(f"{number}. {message}\n")
         return
     found = [item for path in core for item in items(path)]
-    for number, (place, docs, signature) in enumerate(drawn(found, options.seed, options.count), 1):
+    for number, (place, docs, signature) in enumerate(found if options.all else drawn(found, options.seed, options.count), 1):
         print(f"{number}. {place}\n", *docs, "", signature, "\n", sep="\n")
 
 

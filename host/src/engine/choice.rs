@@ -3,10 +3,11 @@
 //! A short list is learned by heart before its schedule ends. So every tenth training line is kept from training, and
 //! scores the state after fixed steps. The best state is kept. Held-out lines choose nothing.
 
-use anyhow::Context;
+use anyhow::anyhow;
 use micro_diffusion::dtype::Dtype;
 use micro_diffusion::file::ModelFile;
 
+use crate::engine::description::REPORT_IT;
 use crate::engine::language::Language;
 use crate::engine::network::NumberFormat;
 use crate::engine::settings::Settings;
@@ -66,9 +67,9 @@ impl<'a> Chooser<'a> {
         }
         let scales = state.scales.unwrap_or_default();
         let Some(bytes) = self.format.write(weights, self.language, &scales)? else { return Ok(None) };
-        let file = ModelFile::parse(&bytes).context(
-            "a fault of this program: the run's weights, written as a model file, cannot be read; please report it",
-        )?;
+        let file = ModelFile::parse(&bytes).map_err(|error| {
+            anyhow!("the model file made of the run's weights cannot be read back ({error}): {REPORT_IT}")
+        })?;
         let decoded = self.format.decode(&file)?;
         let model = self.format.open(&file, &decoded)?;
         let nats = model.estimate(self.lines, ROWS, self.seed)?;

@@ -15,7 +15,7 @@ use micro_diffusion::quantise;
 use micro_diffusion::stored::StoredTensor;
 use micro_diffusion::tensor::Tensor;
 
-use crate::engine::description::file_error;
+use crate::engine::description::{REPORT_IT, file_error};
 use crate::engine::language::Language;
 use crate::engine::network::{ChipBytes, Network, NumberFormat, OpenModel, Opened};
 use crate::engine::quantised_training::Rounding;
@@ -94,9 +94,9 @@ where
         match self.formats.iter().find(|format| format.dtype() == dtype) {
             Some(format) => Ok(*format),
             None => bail!(
-                "this network exists in floats only: a transformer's softmax, its normalisation and its sums of products \
-                 of activations have no integer form here; choose a perceptron or a convolution, for example with \
-                 train --config convolution-medium"
+                "a {} exists in floats only: its softmax, its normalisation and its products of activations have no \
+                 integer form here; take a perceptron or a convolution, such as train --config convolution-medium makes",
+                M::SHAPE.architecture.name()
             ),
         }
     }
@@ -110,9 +110,9 @@ fn floats<'a, M, const L: usize, const V: usize>(
 where
     M: Model<L, V> + 'a,
 {
-    let source = Floats::<M>::new(weights).context(
-        "a fault of this program: the number of weights is not that of the network; please report it",
-    )?;
+    let source = Floats::<M>::new(weights).with_context(|| {
+        format!("there are {} weights, and the network has {}: {REPORT_IT}", weights.len(), M::PARAMETERS)
+    })?;
     Ok(Box::new(Opened { source: Box::new(source), language }))
 }
 

@@ -1,5 +1,6 @@
 //! Shapes, number formats, counts and file errors in words.
 
+use anyhow::anyhow;
 use micro_diffusion::denoiser::{Architecture, Shape};
 use micro_diffusion::dtype::Dtype;
 use micro_diffusion::file::{FileError, VERSION};
@@ -9,50 +10,63 @@ pub(crate) fn counted(count: usize, one: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
 }
 
-/// A file error, for people.
+/// The end of a message about a fault of the program.
+pub(crate) const REPORT_IT: &str = concat!(
+    "this is a fault of the program, not of your files; please report it, with the command that you typed, at ",
+    env!("CARGO_PKG_REPOSITORY"),
+    "/issues"
+);
+
+/// A file error, for people. The message goes on behind the file's name and a colon.
 pub(crate) fn file_error(error: &FileError) -> anyhow::Error {
     match error {
-        FileError::NotAModel => anyhow::anyhow!(
-            "not a model file: it does not begin with “mdm”; give a .mdm or .safetensors file"
+        FileError::NotAModel => anyhow!(
+            "this is not a model file: it does not begin with “mdm”; give a .mdm or .safetensors file, or a run folder"
         ),
-        FileError::Version(version) => {
-            let way_out =
-                if *version < VERSION { "train the model anew" } else { "use the program that wrote it" };
-            anyhow::anyhow!(
-                "the file is version {version}, and this program reads version {VERSION}; {way_out}"
-            )
-        }
+        FileError::Version(version) if *version < VERSION => anyhow!(
+            "the model file has version {version}, and this program reads version {VERSION} only; train the model anew"
+        ),
+        FileError::Version(version) => anyhow!(
+            "the model file has version {version}, and this program reads version {VERSION} only; use the newer \
+             version of micro-diffusion that wrote it"
+        ),
         FileError::Length { expected: Some(expected), found } if found < expected => {
-            anyhow::anyhow!("the file is cut: {found} of {expected} bytes; copy it again")
+            anyhow!("the model file is cut: {found} of {expected} bytes are there; copy it again")
         }
-        FileError::Length { expected: Some(expected), found } => {
-            anyhow::anyhow!("the file has {found} bytes, {} too many; copy it again", found - expected)
-        }
+        FileError::Length { expected: Some(expected), found } => anyhow!(
+            "the model file has {found} bytes, {} more than its header says; copy it again",
+            found - expected
+        ),
         FileError::Length { expected: None, found } => {
-            anyhow::anyhow!("the file is cut after {found} bytes, inside its header; copy it again")
+            anyhow!("the model file is cut after {found} bytes, inside its header; copy it again")
         }
         FileError::Checksum => {
-            anyhow::anyhow!("the checksum does not match: the file was altered; copy it again")
+            anyhow!("the model file was altered: its checksum does not match; copy it again")
         }
-        FileError::Header(field) => {
-            anyhow::anyhow!(
-                "the header has an unknown {field}; copy the file again, or use the program that wrote it"
-            )
-        }
-        FileError::NotFinite(index) => {
-            anyhow::anyhow!("weight {index} is not a finite number; export the model again")
-        }
-        FileError::Dtype(dtype) => anyhow::anyhow!(
-            "its weights are {}, and this needs them otherwise: {}",
-            dtype_name(*dtype),
-            "give the model that was trained, or for firmware one made by export --format int8 or int4"
+        FileError::Header(field) => anyhow!(
+            "the header of the model file has a value for “{field}” that this program does not know; copy the file \
+             again, or use the version of micro-diffusion that wrote it"
         ),
-        FileError::Scale => {
-            anyhow::anyhow!(
-                "its scales could make the integers overflow; export it again from the trained model"
+        FileError::NotFinite(index) => anyhow!(
+            "weight {index} of the model file, counted from 0, is infinite or not a number; write the file again \
+             from a model whose training did not diverge"
+        ),
+        FileError::Dtype(dtype) => {
+            let found = dtype_name(*dtype);
+            anyhow!(
+                "the model file was opened for other weights than those that it has, {found}: {REPORT_IT}"
             )
         }
-        FileError::Shape(shape) => anyhow::anyhow!("the file holds another shape: {}", shape_name(*shape)),
+        FileError::Scale => anyhow!(
+            "the scales in the model file could make its integers overflow; export it again, from the model of \
+             floats, with --format int8 or int4"
+        ),
+        FileError::Shape(shape) => {
+            let found = shape_name(*shape);
+            anyhow!(
+                "the model file was opened for another network than that which it holds, {found}: {REPORT_IT}"
+            )
+        }
     }
 }
 

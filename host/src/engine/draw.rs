@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use anyhow::Context;
+use anyhow::anyhow;
 use micro_diffusion::categorical::{SymbolSet, Temperature, Weights};
 use micro_diffusion::cosine::cosine_remaining;
 use micro_diffusion::denoiser::Denoiser;
@@ -11,6 +11,7 @@ use micro_diffusion::sampler::{Order, Sampler, Settings};
 use micro_diffusion::schedule::linear_remaining;
 use micro_diffusion::text::Alphabet;
 
+use crate::engine::description::REPORT_IT;
 use crate::engine::forms::{ANYTHING, Forms};
 use crate::engine::language::Language;
 use crate::engine::source::{Source, on_shares};
@@ -145,7 +146,8 @@ impl<const L: usize, const V: usize> Drawer<'_, L, V> {
         let stream = Stream::new(self.request.seed, Purpose::Sample).child(index, 0);
         let (length, allowed) = self.forms.draw(self.language, stream);
         let sampler = Sampler::<L, V>::new(length, &allowed, self.request.settings, stream);
-        let mut sampler = sampler.context("no text can be drawn")?;
+        let mut sampler =
+            sampler.map_err(|error| anyhow!("text {index} cannot be drawn ({error}): {REPORT_IT}"))?;
         let (masked, steps) = (sampler.masked(), self.request.steps.map_or(length, usize::from));
         let mut states = Vec::new();
         for step in 0..=steps {

@@ -6,13 +6,14 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use micro_diffusion::categorical::SymbolSet;
 use micro_diffusion::form::{Form, leaves_all_open};
 use micro_diffusion::pattern::{
     MOST_PLACEMENTS, PatternError, cumulate, drawn_form, each_form, nats_of_given, placements, shortest,
 };
 use micro_diffusion::rng::Stream;
+use micro_diffusion::text::Alphabet;
 
 use crate::engine::description::counted;
 use crate::engine::language::Language;
@@ -82,22 +83,25 @@ fn forms<const L: usize>(
     pattern: &str,
     length: Option<usize>,
 ) -> anyhow::Result<Vec<Form<L>>> {
-    let unmet = |error: PatternError| unmet(&error, pattern, L);
+    let unmet = |error: PatternError| unmet(&error, pattern, language.alphabet, L);
     let (letters, stars) = shortest(pattern, language.alphabet).map_err(unmet)?;
     let least = letters.max(1);
     let lengths = match length {
         _ if letters > L => return Err(unmet(PatternError::TooLong { needed: letters })),
         Some(length) if length > L => {
-            bail!("no text can have {length} letters: the model writes at most {L}; give a smaller --length")
-        }
-        Some(length) if length < least || (stars == 0 && length > letters) => {
-            let at_least = if stars > 0 { "at least " } else { "" };
             bail!(
-                "no text of length {length} can meet the pattern “{pattern}”: its texts have {at_least}{}; \
-                 give another --length",
-                counted(least, "letter")
+                "no text can have {length} letters: the model writes at most {L}; give --length {L} or less"
             )
         }
+        Some(length) if stars == 0 && length != letters => bail!(
+            "no text of length {length} can meet the pattern “{pattern}”, whose texts all have {}; leave out --length",
+            counted(letters, "letter")
+        ),
+        Some(length) if length < least => bail!(
+            "no text of length {length} can meet the pattern “{pattern}”, whose shortest text has {}; \
+             give --length {least} or more",
+            counted(least, "letter")
+        ),
         Some(length) => length..=length,
         None if stars == 0 => letters..=letters,
         None => least..=L,
@@ -106,8 +110,8 @@ fn forms<const L: usize>(
     let count = count.fold(0, usize::saturating_add);
     if count > MOST_PLACEMENTS {
         bail!(
-            "the pattern “{pattern}” can be placed in {count} ways, and {MOST_PLACEMENTS} are looked at; narrow it with \
-             --length, or with fewer stars"
+            "the letters of the pattern “{pattern}” can stand in {count} ways, and this program tries {MOST_PLACEMENTS} at \
+             most; give a --length, or fewer stars"
         );
     }
     let mut forms = BTreeSet::new();
@@ -115,17 +119,25 @@ fn forms<const L: usize>(
     Ok(forms.into_iter().collect())
 }
 
-/// The reason why no text can meet a pattern, in words.
-fn unmet(error: &PatternError, pattern: &str, positions: usize) -> anyhow::Error {
-    let reason = match error {
-        PatternError::UnknownCharacter(character) => {
-            format!("the model does not know the character “{character}”")
-        }
-        PatternError::NothingEscaped => "a backslash needs a character after it".to_owned(),
-        PatternError::TooLong { needed } => {
-            format!("it needs {needed} letters, and the model writes at most {positions}")
-        }
-        PatternError::Length { shortest } => format!("its shortest text has {shortest} letters"),
-    };
-    anyhow::anyhow!("no text can meet the pattern “{pattern}”: {reason}")
+/// The error for a pattern that no text of `alphabet` and at most `positions` letters can meet.
+fn unmet(error: &PatternError, pattern: &str, alphabet: Alphabet, positions: usize) -> anyhow::Error {
+    match error {
+        PatternError::UnknownCharacter(character) => anyhow!(
+            "no text can meet the pattern “{pattern}”: the model does not know the character “{character}”; write ? \
+             for any letter, or one of those that the model knows: {}",
+            alphabet.characters()
+        ),
+        PatternError::NothingEscaped => anyhow!(
+            "no text can meet the pattern “{pattern}”: it ends in a backslash, which needs a character after it; \
+             leave the backslash out, or write two for a backslash itself"
+        ),
+        PatternError::TooLong { needed } => anyhow!(
+            "no text can meet the pattern “{pattern}”: it needs {needed} letters, and the model writes at most \
+             {positions}; shorten the pattern"
+        ),
+        PatternError::Length { shortest } => anyhow!(
+            "no text of that length can meet the pattern “{pattern}”: its shortest text has {shortest} letters; \
+             give --length {shortest} or more"
+        ),
+    }
 }

@@ -7,13 +7,12 @@ use micro_diffusion::denoiser::{self, Shape};
 use micro_diffusion::dtype::Dtype;
 use micro_diffusion::file::ModelFile;
 use micro_diffusion::integer::Scales;
-use micro_diffusion::retrieval::Texts;
 use micro_diffusion::stored::StoredTensor;
 use micro_diffusion::tensor::Tensor;
 
 use crate::engine::draw::{self, Choice, Draw, Drawn, Frame, Request};
 use crate::engine::language::Language;
-use crate::engine::retrieval::Retrieved;
+use crate::engine::retrieval::{Retrieved, Texts};
 use crate::engine::score::{self, TextScore};
 use crate::engine::source::{Noted, Source};
 use crate::engine::teaching::Teacher;
@@ -80,7 +79,7 @@ pub(crate) trait OpenModel: Teacher {
     /// Bytes of a denoiser's memory, without the weights.
     fn memory_bytes(&self) -> usize;
     /// Mixes its predictions with counts of the training `texts`.
-    fn retrieving<'a>(self: Box<Self>, texts: Texts<'a>) -> Box<dyn OpenModel + 'a>
+    fn retrieving<'a>(self: Box<Self>, texts: &'a Texts) -> Box<dyn OpenModel + 'a>
     where
         Self: 'a;
     /// Prepares to draw the texts of `request`: finds the forms that they can have.
@@ -120,7 +119,7 @@ impl<const L: usize, const V: usize> OpenModel for Opened<'_, L, V> {
         self.source.memory_bytes()
     }
 
-    fn retrieving<'a>(self: Box<Self>, texts: Texts<'a>) -> Box<dyn OpenModel + 'a>
+    fn retrieving<'a>(self: Box<Self>, texts: &'a Texts) -> Box<dyn OpenModel + 'a>
     where
         Self: 'a,
     {

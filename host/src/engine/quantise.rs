@@ -7,7 +7,7 @@ use anyhow::Context;
 use micro_diffusion::denoiser::NAT;
 use micro_diffusion::file::ModelFile;
 
-use crate::engine::description::file_error;
+use crate::engine::description::{dtype_name, file_error};
 use crate::engine::language::Language;
 use crate::engine::network::{NumberFormat, OpenModel};
 use crate::engine::score::Score;
@@ -37,8 +37,13 @@ pub(crate) fn quantised(
             best = Some((nelbo, bytes));
         }
     }
-    let (_, bytes) =
-        best.context("as integers these weights would overflow 32-bit sums, whatever their scale; train the model anew with --quantize")?;
+    let (_, bytes) = best.with_context(|| {
+        format!(
+            "the model's weights are too large for integers: their sums would overflow 32 bits at every scale; train \
+             the model anew for integers, with --quantize {}",
+            dtype_name(format.dtype())
+        )
+    })?;
     Ok(bytes)
 }
 

@@ -1,17 +1,58 @@
-//! Retrieval for whole models: packs training lines, and wraps the denoisers of a model.
+//! Retrieval: a model's predictions, mixed with counts of its training texts.
+//!
+//! A small network forgets most of a long list of words, and then counting letters predicts new ones better. Retrieval looks
+//! a masked position up in the list. Its *neighbours* are the visible symbols on both sides, from the nearest on, the left one
+//! first of two that are equally near. The edges of the text are neighbours too, and nothing beyond them is. At most [`MOST`] are
+//! taken, at most [`REACH`] positions away.
+//!
+//! N_j(v) positions of the training texts hold the symbol v and agree with the nearest j neighbours. N_j is the sum over v,
+//! and D_j the number of different v. From the network's prediction p_2 on,
+//!
+//! ```text
+//! p_j(v) = (N_j(v) + w_j·p_(j−1)(v)) / (N_j + w_j),   w_j = 6·D_j,   j = 3 … 7
+//! ```
+//!
+//! as far as there are neighbours and N_j > 0. The last p_j is the prediction. It is a distribution: Σ_v N_j(v) = N_j, so
+//! Σ_v p_j(v) = (N_j + w_j·Σ_v p_(j−1)(v)) / (N_j + w_j) = 1. No symbol that the network finds possible becomes impossible.
+//!
+//! This is the interpolation of [`counting`](crate::engine::counting) with two changes. The context is on both sides, wherever symbols
+//! are visible. The weight is 6·D_j in place of D_j; `core/notes/experiments.md` has the measurements, under “Retrieval”.
+//!
+//! Sources: I. Witten and T. Bell, "The Zero-Frequency Problem", IEEE Transactions on Information Theory, 1991, method C; for a
+//! network mixed with what it finds in its training texts, U. Khandelwal et al., "Generalization through Memorization: Nearest
+//! Neighbor Language Models", ICLR 2020.
 
-use micro_diffusion::denoiser::Denoiser;
-use micro_diffusion::retrieval::{EDGE, PADDING, Retrieving, Texts};
+use micro_diffusion::denoiser::{Denoiser, NAT, Score};
+use micro_diffusion::math::{Real, round_to_i32};
+use micro_diffusion::softmax::softmax_forward;
 use micro_diffusion::text::Alphabet;
+use multiversion::multiversion;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::source::Source;
+
+/// The mark at both edges of a text in [`Texts`]. No symbol has this number.
+const EDGE: u8 = u8::MAX;
+/// Most positions from a masked position to a neighbour.
+pub const REACH: usize = 7;
+/// Most neighbours of a masked position.
+pub const MOST: usize = 7;
+/// Fewest neighbours that a position of the training texts must agree with to be counted.
+const LEAST: usize = 3;
+/// Numbers of neighbours that are counted: 3 … 7.
+const DEPTHS: usize = MOST - LEAST + 1;
+/// w_j / D_j: the weight of the prediction by fewer neighbours, for each different symbol seen.
+const BACKOFF: f32 = 6.0;
+/// Positions that are compared at once.
+const BLOCK: usize = 64;
+/// Marks before the first text and after the last, so that blocks and neighbours of all positions exist.
+const PADDING: usize = BLOCK + REACH;
 
 /// Whether a model looks training lines up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Retrieval {
-    /// If some training lines then score better, which the end of a run decides.
+    /// If counting predicts some training lines better than the network, which the end of a run decides.
     #[default]
     Auto,
     /// Always.
@@ -36,32 +77,151 @@ impl Retrieval {
     }
 }
 
-/// The symbols of `lines` between their marks, as [`Texts`] takes them. Lines with other characters than the alphabet's are
-/// left out.
-pub(crate) fn packed<'a>(lines: impl Iterator<Item = &'a String>, alphabet: Alphabet) -> Vec<u8> {
-    let mut symbols = vec![EDGE; PADDING];
-    for line in lines {
-        let start = symbols.len();
-        symbols.extend(line.chars().map_while(|character| alphabet.symbol(character)));
-        if symbols.len() - start == line.chars().count() {
-            symbols.push(EDGE);
-        } else {
-            symbols.truncate(start);
+/// A visible symbol and its place, as an offset from a masked position.
+type Neighbour = (isize, u8);
+
+/// Training texts to look positions up in: their symbols in a row, an [`EDGE`] between two texts.
+pub struct Texts(Vec<u8>);
+
+impl Texts {
+    /// The texts of `lines`. Lines with other characters than the alphabet's are left out.
+    pub fn of<'a>(lines: impl IntoIterator<Item = &'a String>, alphabet: Alphabet) -> Self {
+        let mut symbols = vec![EDGE; PADDING];
+        for line in lines {
+            if let Some(text) =
+                line.chars().map(|character| alphabet.symbol(character)).collect::<Option<Vec<u8>>>()
+            {
+                symbols.extend(text);
+                symbols.push(EDGE);
+            }
+        }
+        symbols.extend([EDGE; PADDING]);
+        Self(symbols)
+    }
+
+    /// The numbers N_j(v): row j − 3 counts the symbols of all positions that agree with the first j of `neighbours`.
+    fn counts<const V: usize>(&self, neighbours: &[Neighbour]) -> [[u32; V]; DEPTHS] {
+        let mut counts = [[0; V]; DEPTHS];
+        let Some(nearest) = neighbours.first_chunk::<LEAST>() else { return counts };
+        for place in alike(&self.0, nearest) {
+            let agreeing = neighbours.iter().take_while(|neighbour| self.agrees(place, **neighbour)).count();
+            let rows = counts.iter_mut().take((agreeing + 1).saturating_sub(LEAST));
+            // An edge has no count.
+            rows.filter_map(|row| row.get_mut(usize::from(self.0[place]))).for_each(|count| *count += 1);
+        }
+        counts
+    }
+
+    /// Whether the `neighbour` of `place` has its symbol and is in the text of `place`, or at its edge.
+    fn agrees(&self, place: usize, (offset, symbol): Neighbour) -> bool {
+        let other = place.saturating_add_signed(offset);
+        self.0[other] == symbol && !self.0[place.min(other) + 1..place.max(other)].contains(&EDGE)
+    }
+}
+
+/// The places of `texts` whose three neighbours have the symbols of `nearest`, in whatever text.
+///
+/// Compares block by block, in bytes and by indices, so that the compiler does many positions at once.
+#[multiversion(targets("x86_64+avx2"))]
+fn alike(texts: &[u8], nearest: &[Neighbour; LEAST]) -> Vec<usize> {
+    let [(one, first), (two, second), (three, third)] = *nearest;
+    let mut places = Vec::new();
+    for start in (PADDING..texts.len() - PADDING).step_by(BLOCK) {
+        // A block of padding follows the last text.
+        let one = &texts[start.saturating_add_signed(one)..][..BLOCK];
+        let two = &texts[start.saturating_add_signed(two)..][..BLOCK];
+        let three = &texts[start.saturating_add_signed(three)..][..BLOCK];
+        let (mut agree, mut any) = ([0; BLOCK], 0);
+        for place in 0..BLOCK {
+            agree[place] = u8::from(one[place] == first)
+                & u8::from(two[place] == second)
+                & u8::from(three[place] == third);
+            any |= agree[place];
+        }
+        if any != 0 {
+            places.extend((start..).zip(agree).filter(|(_, agree)| *agree > 0).map(|(place, _)| place));
         }
     }
-    symbols.extend([EDGE; PADDING]);
-    symbols
+    places
 }
 
-/// The texts of `packed` lines.
-pub(crate) fn texts(packed: &[u8]) -> Texts<'_> {
-    Texts::new(packed).expect("packed lines have their marks")
+/// A denoiser that mixes the predictions of another with counts of the training texts.
+pub struct Retrieving<'a, const L: usize, const V: usize> {
+    denoiser: &'a mut dyn Denoiser<L, V>,
+    texts: &'a Texts,
+    /// Size of the alphabet.
+    symbols: usize,
+    /// The text so far.
+    text: Vec<Option<u8>>,
+    /// The text at the last evaluation.
+    shown: Vec<Option<u8>>,
 }
 
-/// A model whose predictions are mixed with counts of training lines.
+impl<'a, const L: usize, const V: usize> Retrieving<'a, L, V> {
+    /// Mixes the predictions of `denoiser` with counts of `texts`, in an alphabet of `symbols` symbols.
+    pub fn new(denoiser: &'a mut dyn Denoiser<L, V>, texts: &'a Texts, symbols: usize) -> Self {
+        Self { denoiser, texts, symbols, text: Vec::new(), shown: Vec::new() }
+    }
+
+    /// The neighbours of `position`, from the nearest on.
+    fn neighbours(&self, position: usize) -> Vec<Neighbour> {
+        let (left, right) = self.shown.split_at(position);
+        let left = left.iter().rev().copied().chain([Some(EDGE)]).zip((1..).map(|distance: isize| -distance));
+        let right = right[1..].iter().copied().chain([Some(EDGE)]).zip(1..);
+        let mut sides = [left.collect::<Vec<_>>(), right.collect()].concat();
+        // Stable: the left one stays first of two that are equally near.
+        sides.sort_by_key(|(_, offset)| offset.abs());
+        let near = sides.into_iter().take_while(|(_, offset)| offset.unsigned_abs() <= REACH);
+        near.filter_map(|(symbol, offset)| Some((offset, symbol?))).take(MOST).collect()
+    }
+}
+
+impl<const L: usize, const V: usize> Denoiser<L, V> for Retrieving<'_, L, V> {
+    fn start(&mut self, length: usize) {
+        self.denoiser.start(length);
+        self.text = vec![None; length.min(L)];
+    }
+
+    fn set(&mut self, position: usize, symbol: Option<u8>) {
+        self.denoiser.set(position, symbol);
+        if let Some(place) = self.text.get_mut(position) {
+            *place = symbol;
+        }
+    }
+
+    fn evaluate(&mut self) {
+        self.denoiser.evaluate();
+        self.shown.clone_from(&self.text);
+    }
+
+    fn scores(&self, position: usize, out: &mut [Score; V]) {
+        self.denoiser.scores(position, out);
+        if position >= self.shown.len() {
+            return;
+        }
+        let out = &mut out[..self.symbols];
+        let mut probabilities: Vec<f32> = out.iter().map(|score| *score as f32 / NAT as f32).collect();
+        softmax_forward(&mut probabilities);
+        for counts in self.texts.counts::<V>(&self.neighbours(position)) {
+            let total = counts.iter().sum::<u32>() as f32;
+            if total == 0.0 {
+                break;
+            }
+            let weight = BACKOFF * counts.iter().filter(|count| **count > 0).count() as f32;
+            for (probability, count) in probabilities.iter_mut().zip(counts) {
+                *probability = (count as f32 + weight * *probability) / (total + weight);
+            }
+        }
+        for (score, probability) in out.iter_mut().zip(probabilities) {
+            *score = round_to_i32(Real::ln(probability) * NAT as f32);
+        }
+    }
+}
+
+/// A model whose predictions are mixed with counts of training texts.
 pub(crate) struct Retrieved<'a, const L: usize, const V: usize> {
     pub(crate) source: Box<dyn Source<L, V> + 'a>,
-    pub(crate) texts: Texts<'a>,
+    pub(crate) texts: &'a Texts,
     /// Size of the alphabet.
     pub(crate) symbols: usize,
 }
@@ -72,8 +232,7 @@ impl<const L: usize, const V: usize> Source<L, V> for Retrieved<'_, L, V> {
     }
 
     fn with_denoiser(&self, work: &mut dyn FnMut(&mut dyn Denoiser<L, V>)) {
-        self.source.with_denoiser(&mut |denoiser| {
-            work(&mut Retrieving::<_, L>::new(denoiser, self.texts, self.symbols));
-        });
+        self.source
+            .with_denoiser(&mut |denoiser| work(&mut Retrieving::new(denoiser, self.texts, self.symbols)));
     }
 }

@@ -12,6 +12,7 @@ use micro_diffusion::schedule::MaskCounts;
 use micro_diffusion::softmax::softmax_forward;
 use micro_diffusion::text::{Alphabet, EncodeError, Text};
 
+use crate::engine::description::REPORT_IT;
 use crate::engine::language::Language;
 use crate::engine::source::{Noted, Source, on_noted_shares, on_shares};
 
@@ -133,7 +134,7 @@ pub(crate) fn exact<const L: usize, const V: usize>(
     });
     nats.into_iter()
         .collect::<Option<_>>()
-        .context("no memory for every subset of the positions; leave out --exact")
+        .context("there is no memory for the scores of every subset of the positions; leave out --exact")
 }
 
 /// For each text, −ln p of each of its characters given all others, in nats.
@@ -242,12 +243,13 @@ pub(crate) fn encode<const L: usize>(texts: &[String], alphabet: Alphabet) -> an
         Ok(symbols) => Ok(symbols),
         Err(EncodeError::UnknownCharacter(character)) => bail!(
             "the model does not know the character “{character}” of “{text}”; it knows {}: write the text with these, or \
-             train a model on texts that have it",
+             train a model on texts that have “{character}”",
             alphabet.characters()
         ),
-        Err(EncodeError::Empty) => bail!("a text is empty; give one character at least"),
+        Err(EncodeError::Empty) => bail!("one of the texts for the model is empty: {REPORT_IT}"),
         Err(EncodeError::TooLong) => bail!(
-            "“{text}” has {} characters, and the model reads at most {L}; shorten it, or take a model of longer texts",
+            "“{text}” has {} characters, and the model reads at most {L}; shorten it, or name a model of longer texts \
+             with --model",
             text.chars().count()
         ),
     };

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::{anyhow, bail};
 
 use crate::files::c_sampler::CSampler;
 use crate::files::run::replace;
@@ -50,7 +50,8 @@ pub(crate) fn write(folder: &Path, files: &[(String, String)]) -> anyhow::Result
     let is_empty = || fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
     if folder.exists() && !is_empty() && !is_earlier(folder, files) {
         bail!(
-            "{} is there and is not this library, written before; name a folder that does not exist yet with --out",
+            "{} exists and is not an earlier export of this library, so nothing was written there; name a new folder with \
+             --out",
             folder.display()
         );
     }
@@ -60,8 +61,8 @@ pub(crate) fn write(folder: &Path, files: &[(String, String)]) -> anyhow::Result
             continue;
         }
         if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).with_context(|| {
-                format!("cannot create the folder {}; choose another with --out", parent.display())
+            fs::create_dir_all(parent).map_err(|error| {
+                anyhow!("cannot create the folder {}: {error}; choose another with --out", parent.display())
             })?;
         }
         replace(&path, text.as_bytes())?;

@@ -5,10 +5,10 @@ use std::fs;
 use std::iter;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use micro_diffusion::integer::{MOST_TENSORS, SCORE, Scales};
 use micro_diffusion::tensor::{Tensor, total_len};
-use safetensors::{Dtype, SafeTensors, View};
+use safetensors::{Dtype, SafeTensorError, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::configurations::{self, Config};
@@ -109,7 +109,10 @@ pub(crate) fn to_bytes(
     let mut views = Vec::new();
     for (group, values) in groups(state) {
         if values.iter().any(|value| !value.is_finite()) {
-            bail!("after step {}, {group} holds a number that is not finite: {DIVERGED}", state.losses.len());
+            bail!(
+                "after step {}, the tensors “{group}” of the run hold a number that is not finite: {DIVERGED}",
+                state.losses.len()
+            );
         }
         views.extend(self::views(&format!("{group}."), tensors, values));
     }
@@ -147,8 +150,10 @@ pub(crate) fn is_one(path: &Path) -> bool {
 /// Reads the checkpoint at `path`.
 pub(crate) fn load(path: &Path) -> anyhow::Result<Checkpoint> {
     let name = path.display();
-    let bytes = fs::read(path).with_context(|| format!("cannot read {name}"))?;
-    read(&bytes, path.parent()).with_context(|| format!("cannot read the checkpoint {name}"))
+    let bytes = fs::read(path).map_err(|error| {
+        anyhow!("cannot read the checkpoint {name}: {error}; give a file or run folder that you may read")
+    })?;
+    read(&bytes, path.parent()).map_err(|error| anyhow!("the checkpoint {name} cannot be used: {error:#}"))
 }
 
 /// Reads the checkpoint in the safetensors file `bytes`.
@@ -158,21 +163,26 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
 
 /// Reads the checkpoint `bytes` of the run in `folder`.
 fn read(bytes: &[u8], folder: Option<&Path>) -> anyhow::Result<Checkpoint> {
-    let (_, header) = SafeTensors::read_metadata(bytes)?;
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
     let json = header.metadata().as_ref().and_then(|entries| entries.get(METADATA));
-    let json =
-        json.context("it was not written by this program; give a run folder, or its checkpoint.safetensors")?;
-    let fields: serde_json::Value = serde_json::from_str(json)?;
+    let json = json.context(
+        "the file was not written by this program; give a run folder, or the checkpoint.safetensors in it",
+    )?;
+    let unreadable = |error| {
+        anyhow!(
+            "the settings in the file cannot be read ({error}); use the version of micro-diffusion that wrote it"
+        )
+    };
+    let fields: serde_json::Value = serde_json::from_str(json).map_err(unreadable)?;
     refuse_outdated(&fields, folder)?;
-    let metadata: Metadata = serde_json::from_str(json)?;
+    let metadata: Metadata = serde_json::from_str(json).map_err(unreadable)?;
     let name = &metadata.settings.training.config;
     let family = configurations::by_name(name).with_context(|| {
         format!(
-            "the file is of a network “{name}”, which this program does not have; \
-             take the version of the program that wrote it"
+            "the file is of a network “{name}”, which this program does not have; use the version of micro-diffusion that wrote it"
         )
     })?;
-    let file = SafeTensors::deserialize(bytes)?;
+    let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
     let fits = |config: &Config| {
         let dimensions = |tensor: &Tensor| {
             let found = file.tensor(&format!("weights.{}", tensor.name));
@@ -184,8 +194,10 @@ fn read(bytes: &[u8], folder: Option<&Path>) -> anyhow::Result<Checkpoint> {
     let config = config.with_context(|| {
         let rooms: Vec<String> = family.configs().map(|config| config.room()).collect();
         format!(
-            "its weights fit no room of the network {name}, which has {}; train it anew",
-            rooms.join(", ")
+            "the weights in the file fit no size of the network {name}, which has, as positions × symbols, {}; train the \
+             run anew with: {}",
+            rooms.join(", "),
+            train_command(&metadata.settings, folder)
         )
     })?;
     let group = |group: &str| -> anyhow::Result<Vec<f32>> {
@@ -213,8 +225,12 @@ fn read(bytes: &[u8], folder: Option<&Path>) -> anyhow::Result<Checkpoint> {
         losses: floats(&file, LOSSES, None)?,
         ..State::new(&group("weights")?, &group("m")?, &group("v")?, &average)
     };
-    if state.losses.len() > metadata.settings.training.steps as usize {
-        bail!("its run has done more steps than its settings allow; train it anew");
+    let (done, steps) = (state.losses.len(), metadata.settings.training.steps);
+    if done > steps as usize {
+        bail!(
+            "the file holds {done} steps, and its settings end the run after {steps}; train the run anew with: {}",
+            train_command(&metadata.settings, folder)
+        );
     }
     Ok(Checkpoint { metadata, config, state })
 }
@@ -225,28 +241,35 @@ fn refuse_outdated(fields: &serde_json::Value, folder: Option<&Path>) -> anyhow:
     let (version, settings) = (&fields["version"], &fields["settings"]);
     let mut reasons = Vec::new();
     if *version != VERSION {
-        let reason = format!("it is version {version}, and this program reads version {VERSION}");
         if version.as_u64().is_none_or(|version| version > u64::from(VERSION)) {
-            bail!("{reason}; use the program that wrote it");
+            bail!(
+                "the checkpoint has version {version}, and this program reads version {VERSION} only; use the newer \
+                 version of micro-diffusion that wrote it"
+            );
         }
-        reasons.push(reason);
+        reasons.push(format!(
+            "the checkpoint has version {version}, and this program reads version {VERSION} only"
+        ));
     }
     if let Some(name) = settings["config"].as_str()
         && let Some(new) = configurations::renamed(name)
     {
-        reasons.push(format!("its network “{name}” is now called “{new}”"));
+        reasons.push(format!("the network “{name}” is now called “{new}”"));
     }
     if let Some(objective) = lost_objective(settings) {
-        reasons.push(format!("its objective “{objective}” gave way to the likelihood bound"));
+        reasons.push(format!("this program no longer trains for the objective “{objective}”"));
     }
     if reasons.is_empty() {
         return Ok(());
     }
     let reasons = reasons.join("; ");
     let Ok(settings) = serde_json::from_value(settings.clone()) else {
-        bail!("{reasons}; train it anew");
+        bail!("an older version of micro-diffusion wrote the file: {reasons}; train the run anew");
     };
-    bail!("{reasons}; train it anew with: {}", train_command(&settings, folder))
+    bail!(
+        "an older version of micro-diffusion wrote the file: {reasons}; train the run anew with: {}",
+        train_command(&settings, folder)
+    )
 }
 
 /// The command that trains the run of `settings` in `folder` anew, with the network's present name.
@@ -315,17 +338,28 @@ fn scales(exponents: &[f32]) -> anyhow::Result<Scales> {
     sound.with_context(|| {
         let count = MOST_TENSORS + 1;
         format!(
-            "its exponents, the scales of weights in integers, are not {count} whole numbers from 0 to {SCORE}; \
-             train it anew"
+            "the tensor {EXPONENTS}, the scales of weights in integers, must hold {count} whole numbers from 0 to {SCORE}; \
+             copy the file again, or train the run anew"
         )
     })
 }
 
+/// The error for a safetensors file whose header or size is wrong.
+pub(crate) fn damaged(error: SafeTensorError) -> anyhow::Error {
+    anyhow!("the file is cut, altered or not in the safetensors format ({error}); copy it again")
+}
+
 /// Reads the tensor `name`: finite floats of 32 bits, or of 16 in either form, with dimensions `shape` if given.
 pub(crate) fn floats(file: &SafeTensors, name: &str, shape: Option<&[usize]>) -> anyhow::Result<Vec<f32>> {
-    let tensor = file.tensor(name)?;
+    let tensor = file.tensor(name).ok().with_context(|| {
+        format!("the file has no tensor {name}; copy it again, or write it anew with all tensors")
+    })?;
     if let Some(shape) = shape.filter(|shape| *shape != tensor.shape()) {
-        bail!("tensor {name} is {}, and must be {}", dimensions_name(tensor.shape()), dimensions_name(shape));
+        bail!(
+            "the tensor {name} has the shape {}, and the network needs {}; write the file anew with that shape",
+            dimensions_name(tensor.shape()),
+            dimensions_name(shape)
+        );
     }
     let halves = || tensor.data().as_chunks().0.iter().map(|bytes| u16::from_le_bytes(*bytes));
     let values: Vec<f32> = match tensor.dtype() {
@@ -333,12 +367,14 @@ pub(crate) fn floats(file: &SafeTensors, name: &str, shape: Option<&[usize]>) ->
         Dtype::F16 => halves().map(from_f16).collect(),
         Dtype::BF16 => halves().map(|bits| f32::from_bits(u32::from(bits) << 16)).collect(),
         dtype => bail!(
-            "tensor {name} is {dtype}, and this program reads F32, F16 and BF16; save it as one of them"
+            "the tensor {name} holds numbers of type {dtype}, and this program reads F32, F16 and BF16; save it as one of \
+             these"
         ),
     };
     if values.iter().any(|value| !value.is_finite()) {
         bail!(
-            "tensor {name} holds a number that is not finite: the training that wrote it diverged; take an earlier checkpoint of it"
+            "the tensor {name} holds a number that is not finite: the training that wrote it diverged; take an earlier \
+             file of that training"
         );
     }
     Ok(values)

@@ -10,14 +10,14 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use micro_diffusion::length::Lengths;
 use micro_diffusion::linear::LANES;
 use micro_diffusion::text::Alphabet;
 use sha2::{Digest, Sha256};
 
 use crate::engine::configurations::Config;
-use crate::engine::description::counted;
+use crate::engine::description::{REPORT_IT, counted};
 use crate::engine::language::Language;
 use crate::engine::settings::Keep;
 use crate::engine::split::hold_out;
@@ -126,7 +126,7 @@ impl Lines {
             let prepared = preparation::lines(origin, (1..).zip(text.lines()), lowercase);
             prepared.map_err(|error| match &table {
                 // The refused control characters are the table's separators.
-                Some(table) if text.contains('\t') => anyhow::anyhow!("{}: {table}", origin.name()),
+                Some(table) if text.contains('\t') => anyhow!("{}: {table}", origin.name()),
                 _ => error,
             })
         }?;
@@ -143,7 +143,7 @@ impl Lines {
     /// The network for the lines, in one of its rooms: the network `name`, or else a default; see [`room::choose`].
     pub(crate) fn choose(&self, name: Option<&str>) -> anyhow::Result<Config> {
         room::choose(&self.lines, &self.source, name).map_err(|error| match &self.table {
-            Some(table) => anyhow::anyhow!("{error}; {table}"),
+            Some(table) => anyhow!("{error}; {table}"),
             None => error,
         })
     }
@@ -170,19 +170,19 @@ impl Lines {
         let or = table.as_ref().map_or(String::new(), |table| format!("; {table}"));
         if training.is_empty() && too_long > 0 {
             bail!(
-                "{source}: no line to train on is left: {} of more than {positions} characters, the longest of \
-                 {longest}; shorten the lines{or}",
+                "{source}: no line to train on is left, since lines of more than {positions} characters are dropped: {}, the \
+                 longest of {longest}; shorten the lines{or}",
                 counted(too_long, "line")
             );
         }
         if training.is_empty() && too_rare > 0 {
             bail!(
                 "{source}: no line to train on is left: each has a character that is not among the {characters} most \
-                 frequent; put an example of a few characters on each line{or}"
+                 frequent ones; write the lines in fewer different characters{or}"
             );
         }
         if training.is_empty() {
-            bail!("{source}: no line to train on; put one example on each line");
+            bail!("{source} has no line to train on; put one example on each line");
         }
         let alphabet = alphabet(training.iter().chain(&held_out));
         let dropped = Dropped { too_long, too_rare, room, ..dropped };
@@ -235,11 +235,12 @@ impl Lines {
 impl Corpus {
     /// The characters as symbols, and the lengths of the training lines.
     pub(crate) fn language(&self) -> anyhow::Result<Language<'_>> {
-        let alphabet = Alphabet::new(&self.alphabet).with_context(|| {
-            format!("{}: a fault of this program: its characters make no alphabet", self.source)
+        let alphabet = Alphabet::new(&self.alphabet).map_err(|error| {
+            anyhow!("the characters of {} make no alphabet ({error}): {REPORT_IT}", self.source)
         })?;
-        let lengths = Lengths::new(&self.lengths)
-            .with_context(|| format!("{}: more lines than 32 bits can count; train on fewer", self.source))?;
+        let lengths = Lengths::new(&self.lengths).with_context(|| {
+            format!("{} has more lines than 32 bits can count; train on fewer lines", self.source)
+        })?;
         Ok(Language { alphabet, lengths })
     }
 
@@ -309,7 +310,9 @@ pub(crate) fn read_bytes(origin: &Origin) -> anyhow::Result<Vec<u8>> {
         Origin::File(path) => File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)),
         _ => io::stdin().lock().read_to_end(&mut bytes),
     }
-    .with_context(|| format!("cannot read {}", origin.name()))?;
+    .map_err(|error| {
+        anyhow!("cannot read {}: {error}; give a text file with one example a line", origin.name())
+    })?;
     if is_stream {
         streams.insert(origin.clone(), bytes.clone());
     }

@@ -33,12 +33,12 @@ const DOCUMENTS: [(&[u8], &str); 6] = [
     (b"\x89PNG", "a picture"),
 ];
 
-/// Texts that were taken for Latin-1 and written as UTF-8: first characters, name, and the end of the command that undoes
-/// it.
+/// Texts that were taken for Latin-1 and written as UTF-8: first characters, encoding, and the end of the command that
+/// undoes it.
 const MISREAD: [(&str, &str, &str); 3] = [
-    ("ÿþ", "a mark of UTF-16", " | iconv -f UTF-16 -t UTF-8"),
-    ("þÿ", "a mark of UTF-16", " | iconv -f UTF-16 -t UTF-8"),
-    ("ï»¿", "a mark of UTF-8", ""),
+    ("ÿþ", "UTF-16", " | iconv -f UTF-16 -t UTF-8"),
+    ("þÿ", "UTF-16", " | iconv -f UTF-16 -t UTF-8"),
+    ("ï»¿", "UTF-8", ""),
 ];
 
 /// Decodes `bytes` from `origin`.
@@ -52,15 +52,17 @@ pub(crate) fn decode(origin: &Origin, bytes: Vec<u8>) -> anyhow::Result<String> 
             let text = encoding.decode_without_bom_handling_and_without_replacement(rest);
             return text.map(Into::into).with_context(|| {
                 format!(
-                    "{source} begins as {} and does not go on so: it is cut or altered; copy it again",
-                    encoding.name()
+                    "{source} begins with the byte order mark of {encoding} and holds bytes that are not {encoding}: it is cut or \
+                     altered; copy it again",
+                    encoding = encoding.name()
                 )
             });
         }
     }
-    if let Some((_, mark, back)) = MISREAD.iter().find(|(start, ..)| bytes.starts_with(start.as_bytes())) {
+    let misread = |(start, ..): &&(&str, _, _)| bytes.starts_with(start.as_bytes());
+    if let Some((start, encoding, back)) = MISREAD.iter().find(misread) {
         bail!(
-            "{source} begins with {mark} that was taken for letters of Latin-1; undo it{}",
+            "{source} was {encoding} and was converted to UTF-8 as if it were Latin-1: it begins with “{start}”; undo that{}",
             origin.by(&format!("iconv -f UTF-8 -t LATIN1{back}"))
         );
     }
@@ -104,7 +106,8 @@ fn refusal(origin: &Origin, bytes: &[u8]) -> anyhow::Error {
     }
     if let Some(place) = bytes.iter().position(|byte| *byte == 0) {
         return anyhow::anyhow!(
-            "{source}: line {} contains a control character (U+0000), which no text has; if the rest is text, remove the character{}",
+            "{source}: line {} contains the control character U+0000, which no text has; if the rest is text, remove the \
+             character{}",
             line_at(bytes, place),
             origin.by(r"tr -d '\000'")
         );
@@ -115,14 +118,16 @@ fn refusal(origin: &Origin, bytes: &[u8]) -> anyhow::Error {
     let (good, bad): (Vec<_>, Vec<_>) = lines.partition(|line| str::from_utf8(line).is_ok());
     if good.len() >= bad.len() {
         return anyhow::anyhow!(
-            "{source}: line {line} is not UTF-8, unlike {} beyond ASCII; leave out the bytes that are not{}",
+            "{source}: line {line} has bytes that are not UTF-8, unlike {} with accents or other letters beyond ASCII; drop \
+             those bytes{}",
             counted(good.len(), "other line"),
             origin.by("iconv -c -f UTF-8 -t UTF-8")
         );
     }
     let (name, readings) = guess(bytes, &bad);
     anyhow::anyhow!(
-        "{source}: line {line} is not UTF-8; {readings}; if it looks right so, save the list as UTF-8{}",
+        "{source}: line {line} is not UTF-8; {readings}: if that is wrong, put another encoding after -f; save the list as \
+         UTF-8{}",
         origin.by(&format!("iconv -f {name} -t UTF-8"))
     )
 }

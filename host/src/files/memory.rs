@@ -13,7 +13,10 @@ pub(crate) fn refuse_too_large(network: &dyn Network, batch: u32, taught: bool) 
     let answers = if taught { positions * symbols * size_of::<f32>() } else { 0 };
     let bytes = (network.record_bytes() + answers).saturating_mul(batch as usize);
     if !has(bytes) {
-        bail!("a batch of {batch} needs {:.1} GB, more than there is; lower --batch", bytes as f64 / 1e9);
+        bail!(
+            "a batch of {batch} lines needs {:.1} GB of memory, more than is free; give a smaller --batch",
+            bytes as f64 / 1e9
+        );
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use micro_diffusion::dtype::Dtype;
 use micro_diffusion::file::{self, FileError, ModelFile};
 use micro_diffusion::text::Alphabet;
@@ -17,7 +17,7 @@ use crate::engine::configurations::{self, Config};
 use crate::engine::description::{counted, dtype_name, file_error, network_name, shape_name};
 use crate::engine::language::Language;
 use crate::engine::network::OpenModel;
-use crate::engine::retrieval::{self, Retrieval};
+use crate::engine::retrieval::{Retrieval, Texts};
 use crate::engine::settings::{Keep, LEAST_STEPS};
 use crate::files::characters::{code_point, is_directive};
 use crate::files::checkpoint;
@@ -71,8 +71,8 @@ pub(crate) struct ModelBytes {
     bytes: Cow<'static, [u8]>,
     /// The weights as floats, once decoded.
     weights: Vec<f32>,
-    /// The training lines, once packed for a model that looks them up.
-    texts: Vec<u8>,
+    /// The training texts, once read for a model that looks them up.
+    texts: Option<Texts>,
 }
 
 impl ModelBytes {
@@ -96,14 +96,14 @@ impl ModelBytes {
         refuse_unfinished(path, &file)?;
         let bytes = fs::read(&file).map_err(|error| {
             let [BuiltIn { name, .. }, BuiltIn { name: other, .. }] = &BUILT_IN;
-            anyhow::anyhow!(
+            anyhow!(
                 "cannot read the model {}: {error}; give a .mdm or .safetensors file, a run folder, {name} or {other}",
                 file.display()
             )
         })?;
         let bytes = if file.extension().is_some_and(|name| name == "safetensors") {
             safetensors::to_model(&bytes)
-                .with_context(|| format!("{} is not a usable model", file.display()))?
+                .map_err(|error| anyhow!("{} cannot be used as a model: {error:#}", file.display()))?
         } else {
             bytes
         };
@@ -133,7 +133,7 @@ impl ModelBytes {
             folder: None,
             bytes: Cow::Borrowed(model.bytes),
             weights: Vec::new(),
-            texts: Vec::new(),
+            texts: None,
         }
     }
 
@@ -147,7 +147,7 @@ impl ModelBytes {
             folder: None,
             bytes: Cow::Owned(bytes),
             weights: Vec::new(),
-            texts: Vec::new(),
+            texts: None,
         }
     }
 
@@ -188,8 +188,8 @@ impl ModelBytes {
         // A model may come from anyone, and its characters go to the terminal.
         if let Some(directive) = file.alphabet().characters().chars().find(|c| is_directive(*c)) {
             bail!(
-                "{source}: its alphabet holds {}, which directs a terminal instead of being shown; train it on text \
-                 without",
+                "{source}: the alphabet of the model holds the control character {}, which could direct your terminal; \
+                 train the model on text without it",
                 code_point(directive)
             );
         }
@@ -200,8 +200,8 @@ impl ModelBytes {
         let (settings, folder) = (settings.as_ref(), folder.as_deref());
         let mut model = Model { source, file, config, network, bytes, weights, settings, folder };
         if let Some(lines) = lines(&model)? {
-            *texts = retrieval::packed(lines.iter(), model.alphabet());
-            model.network = model.network.retrieving(retrieval::texts(texts));
+            let texts = texts.insert(Texts::of(&lines, model.alphabet()));
+            model.network = model.network.retrieving(texts);
         }
         Ok(model)
     }
@@ -318,8 +318,8 @@ impl<'a> Model<'a> {
         match self.file.dtype() {
             Dtype::F32 => Ok(self.weights),
             dtype => bail!(
-                "{}: its weights are {}, and this needs the floats that they were rounded from: take a model that was trained \
-                 without --quantize, before it is exported as integers; firmware reads the .mdm file of integers as it is",
+                "{}: the weights are integers ({}), and this command needs floats; give the model that was trained without \
+                 --quantize, before its export as integers (firmware reads the .mdm file of integers as it is)",
                 self.source,
                 dtype_name(dtype)
             ),
@@ -342,7 +342,7 @@ impl<'a> Model<'a> {
             }
             _ if self.is_built_in() => (Lines::built_in()?, None),
             _ => bail!(
-                "{} does not say which list it was trained on, and so not which names are new: name the list with \
+                "{} does not say which list it was trained on, so nobody knows which names are new; name the list with \
                  --input, or give the run folder with --model",
                 self.source
             ),
@@ -405,7 +405,7 @@ impl<'a> Model<'a> {
         };
         // Without another list or split, these lines are those that the run held out: `list` has checked it.
         if input.is_some() || development.is_some() {
-            notes.extend(self.warning(&lines, split, input, "what it scores there"));
+            notes.extend(self.warning(&lines, split, input, "this score"));
         }
         let mut corpus = lines.within(Room::any_character(self.file.shape().positions), split)?;
         let held_out = corpus.held_out.len();
@@ -415,14 +415,18 @@ impl<'a> Model<'a> {
         let unreadable = held_out - corpus.held_out.len();
         if unreadable > 0 && run.is_none() && input.is_none() {
             bail!(
-                "{} does not say which list it was trained on, and does not know {unreadable} of the {}: name \
-                 its list with --input, or give the run folder with --model",
+                "{} does not say which list it was trained on, and does not know characters in {unreadable} of the {} of {}; \
+                 name its own list with --input, or give the run folder with --model",
                 self.source,
-                counted(held_out, "held-out line")
+                counted(held_out, "held-out line"),
+                corpus.source
             );
         }
         if unreadable > 0 {
-            notes.push(format!("lines left out, with characters that the model does not know: {unreadable}"));
+            notes.push(format!(
+                "{} left out, with characters that the model does not know",
+                counted(unreadable, "held-out line")
+            ));
         }
         let own_text = input.is_none() && self.settings.is_some_and(|run| run.input.is_some());
         Ok(Scored { corpus, notes, own_text, own_split })
@@ -436,7 +440,7 @@ fn about_newest(settings: Option<&RunSettings>) -> String {
             run.input.as_deref().map_or_else(|| "the names".to_owned(), |input| input.display().to_string());
         format!(": {} steps on {input}", run.training.steps)
     });
-    format!("newest finished run{run}; --model {} is the one that comes along", BUILT_IN[0].name)
+    format!("newest finished run{run}; --model {} is the one that comes with this program", BUILT_IN[0].name)
 }
 
 /// The error for a file that cannot be read. For a model file that is too old, it has the command that trains the run of
@@ -444,7 +448,7 @@ fn about_newest(settings: Option<&RunSettings>) -> String {
 fn unread(error: &FileError, settings: Option<&RunSettings>, folder: Option<&Path>) -> anyhow::Error {
     match (error, settings) {
         (FileError::Version(version), Some(settings)) if *version < file::VERSION => {
-            anyhow::anyhow!("{} with: {}", file_error(error), checkpoint::train_command(settings, folder))
+            anyhow!("{} with: {}", file_error(error), checkpoint::train_command(settings, folder))
         }
         _ => file_error(error),
     }
@@ -459,7 +463,8 @@ fn config_of(source: &str, file: &ModelFile) -> anyhow::Result<Config> {
             format!("{} ({}; {})", family.name, shape.unwrap_or_default(), rooms.collect::<Vec<_>>().join(", "))
         });
         format!(
-            "{source}: a model of {}, which is not compiled in; this program has, with positions × symbols, {}",
+            "{source}: this program has no network of the model's shape, {}; use the version of micro-diffusion that wrote it, or train \
+             a model of one of these networks, here with their positions × symbols: {}",
             shape_name(file.shape()),
             known.collect::<Vec<_>>().join("; ")
         )

@@ -80,7 +80,11 @@ pub(crate) fn page(
     let shape = model.file.shape();
     let module = MODULES.iter().find(|(l, v, _)| (*l, *v) == (shape.positions, shape.symbols));
     let (.., module) = module.with_context(|| {
-        format!("no page has room for a model of {}; give a perceptron or a convolution", model.config.room())
+        format!(
+            "{}: no page has room for a model of {} positions × symbols; give a perceptron or a convolution",
+            model.source,
+            model.config.room()
+        )
     })?;
     let program = [module, written.bytes()].concat();
     let code = base85(&compress_to_vec(&program, LEVEL));
@@ -126,12 +130,12 @@ pub(crate) fn page(
                 "round it with: micro-diffusion export --format html --model {} --quantize int4",
                 quoted(Path::new(model.argument()))
             ),
-            None => "train it with --quantize int4, or take a smaller network, for example with train --config convolution-medium"
+            None => "train the model with --quantize int4, or train a smaller network, such as --config convolution-medium"
                 .to_owned(),
         };
         bail!(
-            "{}: the web page with this model would have {} bytes, and {MOST_BYTES} are the most; take 4-bit weights, which need \
-             half as many: {way_out}",
+            "{}: the web page with this model would have {} bytes, more than the {MOST_BYTES} that a page may have; 4-bit \
+             weights need half as many: {way_out}",
             model.source,
             page.len()
         );

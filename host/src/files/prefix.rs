@@ -32,13 +32,15 @@ impl Prefix {
         let sound = text.starts_with(|c: char| c.is_ascii_alphabetic()) && word(text);
         if !sound {
             return Err(
-                "a name in C is a letter from a to z, then letters, digits and underscores".to_owned()
+                "must be a letter from a to z, then letters, digits and underscores, as a name in C is"
+                    .to_owned(),
             );
         }
         let lower = text.to_ascii_lowercase();
         match ENDINGS.iter().find(|ending| lower.ends_with(*ending)) {
             Some(ending) => Err(format!(
-                "what ends in {ending} could have the names of another model; take {lower}_{NAMELESS}"
+                "with a word that ends in {ending}, two models in one program could get equal names in C; take \
+                 {lower}_{NAMELESS}"
             )),
             None => Ok(Self(lower)),
         }

@@ -95,12 +95,12 @@ pub(crate) fn text(what: &str, text: &str, lowercase: bool, example: &str) -> an
 fn way_out(origin: &Origin, line: &str, control: char) -> String {
     let latin = line.chars().all(|character| u32::from(character) <= 0xFF);
     match control {
-        '\r' => format!("end lines as Unix does{}", origin.by(r"tr '\r' '\n'")),
+        '\r' => format!("end the lines as Unix does{}", origin.by(r"tr '\r' '\n'")),
         '\t' => {
             format!("take one column with --column 1, or put spaces in its place{}", origin.by("expand -t 1"))
         }
         '\u{80}'..='\u{9F}' if latin => format!(
-            "Windows-1252 was taken for Latin-1; undo it{}",
+            "the list was Windows-1252 and was converted as if it were Latin-1; undo that{}",
             origin.by("iconv -f UTF-8 -t LATIN1 | iconv -f WINDOWS-1252 -t UTF-8")
         ),
         '\u{80}'..='\u{9F}' => format!("remove it{}", origin.by("LC_ALL=C.UTF-8 sed 's/[[:cntrl:]]//g'")),

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use anyhow::{Context, bail};
 
 use crate::engine::configurations::{self, Config, Family};
-use crate::engine::description::counted;
+use crate::engine::description::{REPORT_IT, counted};
 
 /// Characters of the largest alphabet.
 const MOST_CHARACTERS: usize = 255;
@@ -199,7 +199,9 @@ pub(crate) fn choose(lines: &[String], source: &str, name: Option<&str>) -> anyh
 
 /// Says that the network `name` has no room for `lines`, and names the networks that have.
 fn without_room(lines: &[String], source: &str, choice: &Choice, name: &str) -> anyhow::Result<String> {
-    let (config, lost, _) = choice.roomiest(name).context("config")?;
+    let (config, lost, _) = choice
+        .roomiest(name)
+        .with_context(|| format!("the network {name} of the command line does not exist: {REPORT_IT}"))?;
     let Room { positions, characters } = Room::of(config);
     let others: Vec<&str> = configurations::FAMILIES
         .iter()
@@ -208,8 +210,8 @@ fn without_room(lines: &[String], source: &str, choice: &Choice, name: &str) -> 
         .collect();
     let different: HashSet<char> = lines.iter().flat_map(|line| line.chars()).collect();
     Ok(format!(
-        "{source}: {name} has room for lines of {positions} characters, {characters} different ones, and the longest line here \
-         has {}, with {} different characters in all: it would lose {lost} of {}; choose --config {}",
+        "{source}: the network {name} has room for lines of {positions} characters, of {characters} different ones in all; the \
+         longest line has {}, the list has {} different characters, and {lost} of {} would be lost; choose --config {}",
         lines.iter().map(|line| length_of(line)).max().unwrap_or(0),
         different.len(),
         counted(lines.len(), "line"),

@@ -10,7 +10,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -121,8 +121,8 @@ impl RunSettings {
                 "teachers" if untaught => "it began without a teacher".to_owned(),
                 "teachers" => "the teachers are not the models that it began with".to_owned(),
                 "data_sha256" => "the training lines or the alphabet differ".to_owned(),
-                "steps" => format!("steps is {value}, and was {}: a run only goes on to more", old[key]),
-                _ => format!("{key} is {}, and was {}", in_words(value), in_words(&old[key])),
+                "steps" => format!("--steps is {value}, and was {}: a run only goes on to more", old[key]),
+                key => format!("{} is {}, and was {}", option_of(key), in_words(value), in_words(&old[key])),
             })
             .collect()
     }
@@ -131,6 +131,14 @@ impl RunSettings {
     fn same_teachers(&self, other: &Self) -> bool {
         let hashes = self.teachers.iter().map(|teacher| &teacher.sha256);
         hashes.eq(other.teachers.iter().map(|teacher| &teacher.sha256))
+    }
+}
+
+/// The option of the command line for the setting `key`.
+fn option_of(key: &str) -> String {
+    match key {
+        "learning_rate" => "--lr".to_owned(),
+        key => format!("--{}", key.replace('_', "-")),
     }
 }
 
@@ -155,16 +163,21 @@ impl RunFolder {
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let name = path.display();
         let create = || fs::create_dir_all(path).and_then(|()| plain(path));
-        let path = create()
-            .with_context(|| format!("cannot create the run folder {name}; choose another with --out"))?;
-        let lock = File::create(path.join(LOCK))
-            .with_context(|| format!("cannot write in the run folder {name}; choose another with --out"))?;
+        let path = create().map_err(|error| {
+            anyhow!("cannot create the run folder {name}: {error}; choose another with --out")
+        })?;
+        let lock = File::create(path.join(LOCK)).map_err(|error| {
+            anyhow!("cannot write in the run folder {name}: {error}; choose another with --out")
+        })?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path, _lock: lock }),
-            Err(TryLockError::WouldBlock) => {
-                bail!("another process is writing to {name}; wait for it or choose another --out")
+            Err(TryLockError::WouldBlock) => bail!(
+                "another process is writing in the run folder {name}; wait until it ends, or choose another folder with \
+                 --out"
+            ),
+            Err(TryLockError::Error(error)) => {
+                bail!("cannot lock the run folder {name}: {error}; choose another with --out")
             }
-            Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {name}")),
         }
     }
 
@@ -188,7 +201,13 @@ impl RunFolder {
         if earlier.is_empty() {
             return Ok(None);
         }
-        let failed = || format!("cannot move the earlier run in {} aside", self.path.display());
+        let failed = |why: &str| {
+            anyhow!(
+                "cannot move the earlier run in {} aside: {why}; choose another folder with --out",
+                self.path.display()
+            )
+        };
+        let refused = |error: std::io::Error| failed(&error.to_string());
         let aside = (1..)
             .map_while(|number| {
                 let mut name = self.path.file_name()?.to_owned();
@@ -196,10 +215,10 @@ impl RunFolder {
                 Some(self.path.with_file_name(name))
             })
             .find(|path| !path.exists())
-            .with_context(failed)?;
-        fs::create_dir(&aside).with_context(failed)?;
+            .ok_or_else(|| failed("the folder has no name"))?;
+        fs::create_dir(&aside).map_err(refused)?;
         for name in earlier {
-            fs::rename(self.path.join(&name), aside.join(&name)).with_context(failed)?;
+            fs::rename(self.path.join(&name), aside.join(&name)).map_err(refused)?;
         }
         Ok(Some(aside))
     }
@@ -235,7 +254,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let path = target.as_deref().unwrap_or(path);
     if path.exists() && !path.is_file() {
         bail!(
-            "{} is a folder or a device, and so no file that could be replaced; name another file",
+            "cannot write {}: it is a folder or a device, not a file; choose another --out",
             path.display()
         );
     }
@@ -252,8 +271,10 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     };
     write().map_err(|error: std::io::Error| {
         let _ = fs::remove_file(&temporary);
-        anyhow::Error::from(error)
-            .context(format!("cannot save {}; what was there is unchanged", path.display()))
+        anyhow!(
+            "cannot save {}: {error}; what was there is unchanged: mend this and try again, or choose another --out",
+            path.display()
+        )
     })
 }
 
@@ -283,8 +304,8 @@ pub(crate) fn settings_of(model: &Path) -> anyhow::Result<Option<RunSettings>> {
     if let Some(objective) = fields.as_ref().and_then(lost_objective) {
         let (name, path) = (path.display(), quoted(&path));
         bail!(
-            "{name}: the objective “{objective}” is no longer there; to use the model without these settings, move them \
-             aside with: mv {path} {path}.old"
+            "{name}: this program no longer trains for the objective “{objective}”; to use the model without these settings, \
+             move them aside with: mv {path} {path}.old"
         );
     }
     let settings = stored_settings(model);
@@ -319,29 +340,29 @@ pub(crate) fn newest() -> Newest {
     runs.sort();
     let (mut model, mut passed) = (None, None);
     for (_, folder) in runs.into_iter().rev() {
-        let Some(why) = shortcoming(&folder) else {
+        if shortcoming("run", &folder).is_none() {
             model = Some(folder.join(MODEL));
             break;
-        };
-        passed.get_or_insert((folder, why));
+        }
+        passed.get_or_insert(folder);
     }
     let run = if model.is_some() { "newer run" } else { "run" };
-    let passed = passed.map(|(folder, why)| format!("the {run} in {} {why}", folder.display()));
-    Newest { model, passed }
+    Newest { model, passed: passed.and_then(|folder| shortcoming(run, &folder)) }
 }
 
-/// The reason why the run in `folder` is no default model, and the command that draws from it or goes on. The settings
+/// The reason why the `run` in `folder` is no default model, and the command that draws from it or goes on. The settings
 /// cannot be read, the schedule has not ended, or its steps are so few that it was a trial. `None` where the run is fit.
-fn shortcoming(folder: &Path) -> Option<String> {
-    let (model, path) = (folder.join(MODEL), quoted(folder));
-    let go_on = format!("go on with: micro-diffusion train --out {path} --resume");
-    let draw = format!("draw from it with: micro-diffusion sample --model {path}");
+fn shortcoming(run: &str, folder: &Path) -> Option<String> {
+    let (model, name, path) = (folder.join(MODEL), folder.display(), quoted(folder));
     if !model.exists() {
-        return Some(format!("is unfinished and has no model yet; {go_on}"));
+        return Some(format!(
+            "the {run} in {name} is unfinished and has no model yet; go on with: micro-diffusion train --out {path} --resume"
+        ));
     }
     let Some(RunSettings { training: Settings { steps, .. }, .. }) = stored_settings(&model) else {
         return Some(format!(
-            "does not say how it was trained: it has no {SETTINGS} that can be read; {draw}"
+            "the {run} in {name} does not say how it was trained: it has no {SETTINGS} that can be read; draw from it with: \
+             micro-diffusion sample --model {path}"
         ));
     };
     // The table of losses is written at the end of the schedule, the settings at its start.
@@ -349,17 +370,20 @@ fn shortcoming(folder: &Path) -> Option<String> {
     let last = table.lines().last().and_then(|row| row.split(',').next()?.parse::<u32>().ok());
     let Some(done) = last else {
         return Some(format!(
-            "does not say whether it is finished: it has no {LOSS} that can be read; {draw}"
+            "the {run} in {name} does not say whether it is finished: it has no {LOSS} that can be read; draw from it with: \
+             micro-diffusion sample --model {path}"
         ));
     };
     if done < steps {
         return Some(format!(
-            "is unfinished: its model is that of step {done} of {steps}, which --model {path} takes; {go_on}"
+            "the {run} in {name} is unfinished: its model is that of step {done} of {steps}, which --model {path} takes; go \
+             on with: micro-diffusion train --out {path} --resume"
         ));
     }
     (steps < LEAST_STEPS).then(|| {
         format!(
-            "is a trial of {}; train takes {LEAST_STEPS} at least by itself; {draw}",
+            "the {run} in {name} is a trial: it has {}, and a run needs {LEAST_STEPS} to be taken without --model; draw from \
+             it with: micro-diffusion sample --model {path}",
             counted(steps as usize, "step")
         )
     })
@@ -417,9 +441,18 @@ fn rows<T>(path: &Path, what: &str, row: impl Fn(&str) -> Option<T>) -> anyhow::
         return Ok(Vec::new());
     }
     let (name, aside) = (path.display(), quoted(path));
-    let way_out = format!("to go on without it, move it aside with: mv {aside} {aside}.old");
-    let text = fs::read_to_string(path)
-        .map_err(|error| anyhow::anyhow!("cannot read {name}: {error}; {way_out}"))?;
-    let rows: Option<Vec<_>> = text.split('\n').filter(|line| !line.is_empty()).skip(1).map(row).collect();
-    rows.with_context(|| format!("{name} is not a table of {what}; {way_out}"))
+    let text = fs::read_to_string(path).map_err(|error| {
+        anyhow!(
+            "cannot read {name}: {error}; to go on without this table, move it aside with: mv {aside} {aside}.old"
+        )
+    })?;
+    let read = |(number, line): (usize, &str)| {
+        row(line).with_context(|| {
+            format!(
+                "{name}: line {number} is no row of {what}; to go on without this table, move it aside with: mv {aside} \
+                 {aside}.old"
+            )
+        })
+    };
+    (1..).zip(text.split('\n')).skip(1).filter(|(_, line)| !line.is_empty()).map(read).collect()
 }

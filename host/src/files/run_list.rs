@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 
 use crate::engine::description::counted;
 use crate::engine::settings::Keep;
@@ -29,9 +29,8 @@ pub(crate) fn seen(
     let held_out = lines.held_out(room, split);
     let seen = held_out.iter().filter(|line| trained.novelty(line) == Novelty::Training).count();
     (seen > 0).then(|| {
-        let are = if seen == 1 { "is one" } else { "are lines" };
         format!(
-            "{seen} of the {} {are} that the model was trained on, so {score} says nothing of new ones",
+            "the model was trained on {seen} of the {}, so {score} says nothing of new lines",
             counted(held_out.len(), "held-out line")
         )
     })
@@ -79,8 +78,8 @@ impl LeftRun<'_> {
         let lines = self.kept().with_context(|| {
             let model = self.folder.join(MODEL);
             format!(
-                "the model looks its training lines up in {}, which is gone or changed; bring it back, or take the network alone by \
-                 a copy of its file: cp {} network.mdm",
+                "the model looks letters up in its training lines, and the run's copy of them, {}, is gone or changed; bring it \
+                 back, or copy the network alone, and give that with --model: cp {} network.mdm",
                 self.copy().display(),
                 quoted(&model)
             )
@@ -107,7 +106,7 @@ impl LeftRun<'_> {
             let changed = input.is_some() && input == self.settings.input.as_deref();
             return changed.then(|| {
                 format!("{} has changed since the run was trained on it: some of the held-out lines may be lines that it was \
-                 trained on", lines.source)
+                 trained on, and {score} may say nothing of new lines", lines.source)
             });
         };
         seen((trained, own_split), (lines, split), self.room, score)
@@ -129,14 +128,15 @@ impl LeftRun<'_> {
             Some(origin) if origin.is_stream() => None,
             _ => Some(Lines::read_as(path, &self.settings.preparation)),
         };
-        let taken = |gone: &str, lines: &Lines| {
+        let taken = |reason: &str, lines: &Lines| {
             Some(format!(
-                "{gone}; taking the run's own copy, {}; name another list with --input",
+                "the run's list is not there as it was: {reason}; this command takes the copy in the run folder, {}; name \
+                 another list with --input",
                 lines.source
             ))
         };
         let changed = matches!(&there, Some(Ok(_)));
-        let (gone, error) = match there {
+        let (reason, error) = match there {
             Some(Ok(lines)) if self.was_trained_on(&lines) => {
                 let Some(lines) = self.other_held_out(&lines) else {
                     return Ok(Found { lines, note: None, changed: false });
@@ -149,17 +149,21 @@ impl LeftRun<'_> {
                 (format!("the run was trained on {name}, which cannot be read now"), Some(error))
             }
             None if origin == Some(Origin::Stdin) => ("the run was trained on stdin".to_owned(), None),
-            None => (format!("the run was trained on {name}, which is no file now"), None),
+            None => (format!("the run was trained on {name}, which is no longer a file"), None),
         };
         if let Some(lines) = self.kept() {
-            let note = taken(&gone, &lines);
+            let note = taken(&reason, &lines);
             return Ok(Found { lines, note, changed });
         }
         let way_out = if changed { or } else { "if it has moved, name it with --input" };
-        let message = format!("{gone}, and {} is no copy of it; {way_out}", self.copy().display());
+        let message = format!(
+            "the run's list is not there as it was: {reason}, and its copy in the run folder, {}, is missing or changed; \
+             {way_out}",
+            self.copy().display()
+        );
         Err(match error {
-            Some(error) => error.context(message),
-            None => anyhow::anyhow!(message),
+            Some(error) => anyhow!("{message} ({error:#})"),
+            None => anyhow!(message),
         })
     }
 }

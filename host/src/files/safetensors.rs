@@ -5,7 +5,7 @@
 //! texts of each length from 1 on, with blanks between. `heads`, which no shape shows, must be the network's where given.
 //! `config` is for readers of the file. Further metadata is allowed, further tensors are refused.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use micro_diffusion::file;
 use micro_diffusion::length::Lengths;
 use micro_diffusion::tensor::Tensor;
@@ -13,9 +13,9 @@ use micro_diffusion::text::Alphabet;
 use safetensors::SafeTensors;
 
 use crate::engine::configurations::{self, Config};
-use crate::engine::description::dimensions_name;
+use crate::engine::description::{REPORT_IT, dimensions_name};
 use crate::engine::language::Language;
-use crate::files::checkpoint::{self, floats, views};
+use crate::files::checkpoint::{self, damaged, floats, views};
 
 /// The metadata entry that holds the alphabet.
 const ALPHABET: &str = "alphabet";
@@ -44,18 +44,17 @@ pub(crate) fn to_bytes(config: &Config, weights: &[f32], language: Language) -> 
 /// A file begins with the length of its header in eight bytes, then the header in JSON, padded with spaces.
 fn with_sorted_metadata(mut file: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     const METADATA: &str = "__metadata__";
-    let (length, rest) = file.split_first_chunk_mut::<8>().context("no header")?;
+    let without_header = || format!("the safetensors file just made has no header: {REPORT_IT}");
+    let (length, rest) = file.split_first_chunk_mut::<8>().with_context(without_header)?;
     let length = usize::try_from(u64::from_le_bytes(*length))?;
-    let header = rest.get_mut(..length).context("no header")?;
+    let header = rest.get_mut(..length).with_context(without_header)?;
     let mut json: serde_json::Value = serde_json::from_slice(header)?;
     if let Some(metadata) = json.get_mut(METADATA).and_then(|metadata| metadata.as_object_mut()) {
         metadata.sort_keys();
     }
     let text = json.to_string();
     if text.len() > header.len() {
-        bail!(
-            "a fault of this program: the file's header grew when its metadata was sorted, and nothing was written; please report it"
-        );
+        bail!("nothing was written, since the file's header grew when its metadata was sorted: {REPORT_IT}");
     }
     header.fill(b' ');
     header[..text.len()].copy_from_slice(text.as_bytes());
@@ -64,43 +63,47 @@ fn with_sorted_metadata(mut file: Vec<u8>) -> anyhow::Result<Vec<u8>> {
 
 /// Converts the safetensors file `bytes` to a model file.
 pub(crate) fn to_model(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
-    let (_, header) = SafeTensors::read_metadata(bytes)?;
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
     let metadata = header.metadata().clone().unwrap_or_default();
     if metadata.contains_key(checkpoint::METADATA) {
-        bail!("it is the checkpoint of a run; finish the run with train --resume, and give its model.mdm");
+        bail!(
+            "the file is the checkpoint of a run, not its model; give the model.mdm beside it, or if there is none yet, finish \
+             the run with: micro-diffusion train --out FOLDER --resume"
+        );
     }
-    let tensors = SafeTensors::deserialize(bytes)?;
+    let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
     let config = config_of(&tensors)?;
     let alphabet = metadata.get(ALPHABET).with_context(|| {
         format!(
-            "its metadata has no “{ALPHABET}”, the characters of symbols 0, 1, … in a row; save the file with them, for example: \
+            "the metadata of the file has no “{ALPHABET}”, the characters of symbols 0, 1, … in a row; save the file with them, for example: \
              save_file(tensors, path, metadata={{\"{ALPHABET}\": \"abcdefghijklmnopqrstuvwxyz\"}})"
         )
     })?;
     let shape = config.network.shape();
-    let alphabet = Alphabet::new(alphabet).with_context(|| {
-        format!("its alphabet “{alphabet}” cannot be used; save each character once, 255 at most")
+    let alphabet = Alphabet::new(alphabet).map_err(|error| {
+        anyhow!("the “{ALPHABET}” in the metadata of the file, “{alphabet}”, cannot be used: {error}")
     })?;
     if alphabet.symbols() > shape.symbols {
         bail!(
-            "its alphabet has {} characters, and the tensors have {} symbols; save an alphabet of at most {} characters",
+            "the “{ALPHABET}” in the metadata of the file has {} characters, and its tensors have {symbols} symbols; save an \
+             alphabet of at most {symbols} characters",
             alphabet.symbols(),
-            shape.symbols,
-            shape.symbols
+            symbols = shape.symbols
         );
     }
-    if let Some(heads) = metadata.get(HEADS).filter(|heads| **heads != shape.heads.to_string()) {
+    if let Some(found) = metadata.get(HEADS).filter(|found| **found != shape.heads.to_string()) {
         bail!(
-            "it was made with {heads} attention heads, but its tensors fit a network with another number: {} has {}; \
-             train it with that number",
+            "the model in the file was trained with {found} attention heads, and the network with its tensors, {}, has \
+             {heads}; train it with {heads} heads",
             config.name,
-            shape.heads
+            heads = shape.heads
         );
     }
     let lengths = lengths_of(metadata.get(LENGTHS).map(String::as_str), shape.positions)?;
     let lengths = Lengths::new(&lengths).with_context(|| {
         format!(
-            "its {LENGTHS} add up to more than {} texts; divide each by the same number, and round",
+            "the “{LENGTHS}” in the metadata of the file add up to more than {} texts; divide each of them by one number, and \
+             round",
             u32::MAX as usize / shape.positions - 1
         )
     })?;
@@ -118,16 +121,18 @@ pub(crate) fn to_model(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
 
 /// Reads the table of lengths in the metadata entry `entry`, for texts of at most `positions` symbols.
 fn lengths_of(entry: Option<&str>, positions: usize) -> anyhow::Result<Vec<[u8; 4]>> {
-    let advice = format!(
-        "the numbers of training texts of 1, 2, … {positions} characters; save the file with them, for example: \
-         metadata[\"{LENGTHS}\"] = \" \".join(str(sum(len(text) == n for text in texts)) for n in range(1, {}))",
-        positions + 1
-    );
-    let entry = entry.with_context(|| format!("its metadata has no “{LENGTHS}”, {advice}"))?;
+    let needed = |found: &str| {
+        format!(
+            "the metadata of the file needs “{LENGTHS}”, the numbers of training texts of 1, 2, … {positions} characters with \
+             blanks between, and has {found}; save the file with them, for example: metadata[\"{LENGTHS}\"] = \
+             \" \".join(str(sum(len(text) == n for text in texts)) for n in range(1, {}))",
+            positions + 1
+        )
+    };
+    let entry = entry.with_context(|| needed("none"))?;
     let counts: Result<Vec<u32>, _> = entry.split_whitespace().map(str::parse).collect();
-    let counts = counts.ok().filter(|counts| counts.len() == positions).with_context(|| {
-        format!("its {LENGTHS} “{entry}” are not {positions} whole numbers with blanks between, {advice}")
-    })?;
+    let counts = counts.ok().filter(|counts| counts.len() == positions);
+    let counts = counts.with_context(|| needed(&format!("“{entry}”")))?;
     Ok(counts.into_iter().map(u32::to_le_bytes).collect())
 }
 
@@ -160,7 +165,8 @@ fn config_of(file: &SafeTensors) -> anyhow::Result<Config> {
             )
         });
         format!(
-            "its tensors are those of no network and room that is compiled in: {found}; there are{}",
+            "the tensors in the file are those of no network of this program: {found}; save the tensors of one of these \
+             networks:{}",
             known.collect::<String>()
         )
     })

@@ -7,7 +7,7 @@ use micro_diffusion::crc::crc32;
 use micro_diffusion::denoiser::Shape;
 use micro_diffusion::tensor::Tensor;
 
-use crate::engine::description::shape_name;
+use crate::engine::description::{REPORT_IT, shape_name};
 use crate::engine::language::Language;
 use crate::files::prefix::Prefix;
 
@@ -133,13 +133,13 @@ fn nested(
     brackets: [&str; 2],
 ) -> anyhow::Result<()> {
     let (size, inner) =
-        dimensions.split_first().context("a fault of this program: a tensor has no dimensions")?;
+        dimensions.split_first().with_context(|| format!("a tensor has no dimensions: {REPORT_IT}"))?;
     write!(text, "\n{}", brackets[0])?;
     for index in 0..*size {
         if inner.is_empty() {
-            let number = numbers
-                .next()
-                .context("a fault of this program: a tensor has fewer numbers than its dimensions say")?;
+            let number = numbers.next().with_context(|| {
+                format!("a tensor has fewer numbers than its dimensions say: {REPORT_IT}")
+            })?;
             let before = if index % NUMBERS_PER_LINE == 0 { "\n" } else { " " };
             write!(text, "{before}{number},")?;
         } else {

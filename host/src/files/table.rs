@@ -1,6 +1,6 @@
 //! Tables: a list in one column of a CSV or TSV file.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 
 use crate::files::characters::Invisible;
 use crate::files::origin::Origin;
@@ -47,8 +47,8 @@ pub(crate) fn notice(text: &str) -> Option<String> {
     text.lines().nth(FEWEST - 1)?;
     let first = reader(text, separator).records().next()?.ok()?;
     Some(format!(
-        "it looks like a table of {cells} columns with a {name} between, the first row being: {}; take one column with \
-         --column 1, its first row too, or by the name that the first row gives it",
+        "the list looks like a table of {cells} columns with a {name} between, whose first row is: {}; take one column by its name \
+         in that row, or if that row is an example too, by its number, such as --column 1",
         list(&first)
     ))
 }
@@ -59,11 +59,11 @@ pub(crate) fn column(origin: &Origin, text: &str, column: &str) -> anyhow::Resul
     let source = origin.name();
     let separator = separator(text).map_or(b',', |(separator, ..)| separator);
     let rows: Result<Vec<csv::StringRecord>, _> = reader(text, separator).records().collect();
-    let rows =
-        rows.with_context(|| format!("{source} is no table; leave out --column, or save it as CSV"))?;
+    let rows = rows
+        .map_err(|error| anyhow!("{source} is no table ({error}); leave out --column, or save it as CSV"))?;
     let first = rows
         .first()
-        .with_context(|| format!("{source}: no line to train on; put one example on each line"))?;
+        .with_context(|| format!("{source} has no line to train on; put one example on each line"))?;
     let most = rows.iter().map(csv::StringRecord::len).max().unwrap_or(0);
     let plain =
         |text: &str| prepare(text, false, &mut Invisible::new()).unwrap_or_else(|_| text.trim().to_owned());
@@ -73,15 +73,19 @@ pub(crate) fn column(origin: &Origin, text: &str, column: &str) -> anyhow::Resul
         ([place], _) => (*place, 1),
         (_, Ok(number)) if (1..=most).contains(&number) => (number - 1, 0),
         ([], Ok(number)) => {
-            bail!("{source} has no column {number}; give --column one of its {most}: {}", list(first))
+            bail!(
+                "{source} has no column {number}; give --column a number from 1 to {most}, or a name in its first row: {}",
+                list(first)
+            )
         }
-        ([], Err(_)) => bail!(
-            "{source} has no column “{column}”; give --column one of those in its first row: {}",
-            list(first)
-        ),
+        ([], Err(_)) => {
+            bail!("{source} has no column “{column}”; give --column a name in its first row: {}", list(first))
+        }
         (several, _) => bail!(
-            "{source} has {} columns “{column}”; take one by its number, and its first row too: {}",
+            "{source} has {} columns called “{column}”; give the number of one, such as --column {}, which also reads its \
+             first row: {}",
             several.len(),
+            several.first().map_or(1, |place| place + 1),
             list(first)
         ),
     };

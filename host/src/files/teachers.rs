@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{anyhow, bail, ensure};
 
 use crate::files::corpus::{Corpus, Lines, Split};
 use crate::files::model::{Model, ModelBytes};
@@ -22,9 +22,11 @@ pub(crate) fn read(
         Ok((TeacherFile { path: path.clone(), sha256: bytes.sha256() }, bytes))
     };
     let load_stored = |TeacherFile { path, .. }: &TeacherFile| {
-        load(path).with_context(|| {
+        load(path).map_err(|error| {
             let name = path.display();
-            format!("the run learns from {name}; if it has moved, name all teachers anew with --teacher")
+            anyhow!(
+                "the run's teacher {name} cannot be used ({error:#}); if it has moved, name all teachers anew with --teacher"
+            )
         })
     };
     if paths.is_empty() { stored.iter().map(load_stored).collect() } else { paths.iter().map(load).collect() }
@@ -56,22 +58,22 @@ pub(crate) fn open<'a>(
     from: Option<&Path>,
 ) -> anyhow::Result<Vec<Model<'a>>> {
     let (whose, way_out) = match from {
-        Some(_) => ("the model of --from", "take one with these characters, or leave out --from"),
-        None => (&*corpus.source, "take one that was trained on these lines"),
+        Some(_) => ("the model of --from", "take a teacher with these characters, or leave out --from"),
+        None => (&*corpus.source, "take a teacher that was trained on these lines"),
     };
     let open = |bytes: &'a mut ModelBytes| {
         let model = bytes.open()?;
         let (source, alphabet) = (model.source, model.alphabet().characters());
         ensure!(
             alphabet == corpus.alphabet,
-            "as a teacher, {source} must predict the characters of {whose}, “{}”, and it predicts “{alphabet}”; {way_out}",
+            "as a teacher, {source} must predict exactly the characters of {whose}, “{}”, and it predicts “{alphabet}”; {way_out}",
             corpus.alphabet
         );
         let most = model.file.shape().positions;
         if let Some(line) = corpus.training.iter().find(|line| length_of(line) > most) {
             bail!(
-                "as a teacher, {source} must read every line, and it reads at most {most} characters: “{line}” has {}; take one \
-                 with more room, or leave longer lines out of the list",
+                "as a teacher, {source} must read every line, and it reads at most {most} characters: “{line}” has {}; take a \
+                 teacher that reads more, or leave longer lines out of the list",
                 length_of(line)
             );
         }
@@ -87,7 +89,7 @@ pub(crate) fn refuse_inside(paths: &[PathBuf], out: &Path) -> anyhow::Result<()>
     let inside = |path: &&PathBuf| path.canonicalize().is_ok_and(lies_there);
     match paths.iter().find(inside) {
         Some(path) => bail!(
-            "the teacher {} lies in the run folder {}, whose files a new run moves aside; give the run another --out",
+            "the teacher {} lies in the run folder {}, whose files the new run would move aside; give the new run another --out",
             path.display(),
             out.display()
         ),

@@ -69,7 +69,7 @@ pub(crate) fn report_integers(floats: &Model, quantised: &Model, held_out: &[Str
         quantised.network.memory_bytes()
     ));
     if held_out.is_empty() {
-        say("no held-out lines to score what that costs");
+        say("no held-out lines to score what the rounding costs: every tenth line of a list is held out");
         return Ok(());
     }
     let waiting = Waiting::new("comparing", 0, false);

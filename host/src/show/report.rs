@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::engine::configurations::Config;
 use crate::engine::cost::evaluation_flops;
-use crate::engine::description::{counted, shape_name};
+use crate::engine::description::{REPORT_IT, counted, shape_name};
 use crate::engine::draw::{Drawn, ORDERS, Request, TEMPERATURE, order_name};
 use crate::engine::preview::{self, Point, Seen};
 use crate::engine::retrieval::Retrieval;
@@ -84,7 +84,8 @@ impl Report<'_> {
             self.drawn.iter().map(|drawn| self.known.novelty(&drawn.text)).collect();
         let length = middling_length(&self.corpus.training);
         let more = if novelties.contains(&Novelty::New) { Vec::new() } else { self.more()? };
-        let hero = hero(self.drawn.iter().chain(&more), self.known, length).context("no name to show")?;
+        let hero = hero(self.drawn.iter().chain(&more), self.known, length)
+            .with_context(|| format!("the report has no name to show: {REPORT_IT}"))?;
         let (drawn, novelty) = hero;
         let record = self.scores.map(|scores| Record {
             step: self.kept,

@@ -26,7 +26,12 @@ pub(crate) fn man(options: &ManOptions) -> anyhow::Result<Outcome> {
         None => program,
         Some(verb) => match program.find_subcommand(verb) {
             Some(command) => command.clone(),
-            None => program.error(ErrorKind::InvalidSubcommand, format!("there is no verb “{verb}”")).exit(),
+            None => program
+                .error(
+                    ErrorKind::InvalidSubcommand,
+                    format!("there is no verb “{verb}”; micro-diffusion --help lists them"),
+                )
+                .exit(),
         },
     };
     let mut page = Vec::new();

@@ -63,8 +63,8 @@ pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
     let positions = model.file.shape().positions;
     ensure!(
         !options.exact || positions <= EXACT_POSITIONS,
-        "--exact goes through every subset of the positions, and is for models of up to {EXACT_POSITIONS}; {} has \
-         {positions}: leave it out, and raise --orders for a closer estimate",
+        "--exact goes through every subset of the positions, and is for models of up to {EXACT_POSITIONS} positions; {} has \
+         {positions}: leave out --exact, and raise --orders for a closer estimate",
         model.source
     );
     let preparation = options.list.over(&Preparation::default());

@@ -15,7 +15,7 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use micro_diffusion::dtype::Dtype;
 
 use crate::cli::{ExportOptions, Outcome};
@@ -46,16 +46,20 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
     let in_c = matches!(options.format, FileFormat::C | FileFormat::Arduino);
     if !(in_c || page) && options.quantize.is_some() {
         bail!(
-            "--quantize goes with --format c, arduino and html; a model file of integers is --format int8 or int4"
+            "--quantize works with --format c, arduino and html only; for a model file of integers, leave it out and give \
+             --format int8 or int4"
         );
     }
     if !in_c && options.name.is_some() {
-        bail!("--name begins the names in C, of --format c and arduino; name the file with --out");
+        bail!(
+            "--name works with --format c and arduino only, whose names in C begin with it; leave it out, and name the file \
+             with --out"
+        );
     }
     let named = options.model.model.as_deref();
     if let (true, None, Some(newest)) = (page, named, newest().model) {
         terminal::say(&terminal::note(&format!(
-            "the page is of the model that comes along; that of the newest finished run is --model {}",
+            "the page has the model that comes with this program; for the newest finished run, add --model {}",
             quoted(newest.parent().unwrap_or(&newest))
         )));
     }
@@ -73,7 +77,7 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
     let to_stdout = out == Path::new("-");
     // The path is chosen before the model is made, which takes a while.
     if options.out.is_none() && out == Path::new(model.name()) {
-        bail!("{} would be replaced by its own export; say where to write with --out", out.display());
+        bail!("the export would replace {}, the model itself; name another file with --out", out.display());
     }
     let unnamed = to_stdout || options.format == FileFormat::Arduino && options.out.is_none();
     let prefix_of = if unnamed { Path::new(model.name()) } else { &out };
@@ -104,15 +108,23 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
     replace(&out, &bytes)?;
     terminal::say(&format!("wrote {}: {} bytes, from {}", out.display(), bytes.len(), model.source));
     if options.format == FileFormat::C && written.file.dtype() == Dtype::F32 {
-        let advice = match number_format(&model, Dtype::Int8, options) {
-            Ok(_) => with_quantize(&model, options, Dtype::Int8),
-            Err(error) => error.to_string(),
-        };
-        terminal::say(&terminal::note(&format!(
-            "these are arrays; C that draws texts computes in integers: {advice}"
-        )));
+        terminal::say(&terminal::note(&about_arrays(&model, options)));
     }
     Ok(Outcome::Done)
+}
+
+/// The note on the floats of `model` in C, which are arrays: the way to C that draws texts.
+fn about_arrays(model: &Model, options: &ExportOptions) -> String {
+    match number_format(model, Dtype::Int8, options) {
+        Ok(_) => format!(
+            "the header holds the weights as arrays, and draws no texts; for C that draws texts, round them to integers \
+             with: {}",
+            command_with_quantize(model, options, Dtype::Int8)
+        ),
+        Err(error) => format!(
+            "the header holds the weights as arrays, and draws no texts; C that draws texts needs integers, and {error:#}"
+        ),
+    }
 }
 
 /// The network of `model` in numbers of `dtype`. For a built-in one of floats only, the error has the command that exports
@@ -124,12 +136,13 @@ fn number_format(
 ) -> anyhow::Result<&'static dyn NumberFormat> {
     model.config.network.format(dtype).map_err(|error| match model.comes_along() {
         true => {
-            anyhow::anyhow!(
-                "{error}, or export the model of names in integers that comes with this program: {}",
-                of_integers(options)
+            anyhow!(
+                "{} has no integer form: {error}; or export the integers that come with this program, with: {}",
+                model.source,
+                command_of_integers(options)
             )
         }
-        false => error,
+        false => error.context(model.source.to_owned()),
     })
 }
 
@@ -146,13 +159,13 @@ fn source<'a>(model: &Model<'a>) -> anyhow::Result<SourceCode<'a>> {
 }
 
 /// The command of `options` that first rounds the floats of `model` to `dtype`.
-fn with_quantize(model: &Model, options: &ExportOptions, dtype: Dtype) -> String {
+fn command_with_quantize(model: &Model, options: &ExportOptions, dtype: Dtype) -> String {
     let model = quoted(Path::new(model.argument()));
     command(options, options.format, &format!("{model} --quantize {}", dtype_name(dtype)))
 }
 
 /// The command of `options` that exports the integers that come along: in its format, or as the model file that they are.
-fn of_integers(options: &ExportOptions) -> String {
+fn command_of_integers(options: &ExportOptions) -> String {
     let format = if options.format == FileFormat::Int8 { FileFormat::Int4 } else { options.format };
     command(options, format, BUILT_IN_INT4)
 }
@@ -184,7 +197,7 @@ fn html(model: &Model, rounded: Option<&Model>, options: &ExportOptions) -> anyh
         bail!(
             "{}: its weights are floats, and a page draws from integers; round them with: {}",
             model.source,
-            with_quantize(model, options, dtype)
+            command_with_quantize(model, options, dtype)
         );
     }
     let preparation = options.list.over(&Preparation::default());
@@ -222,14 +235,14 @@ fn sampler<'a>(model: &Model<'a>, prefix: &'a Prefix) -> anyhow::Result<CSampler
 /// Writes the Arduino library of `model` into the folder `out`.
 fn library(model: &Model, prefix: &Prefix, out: &Path, options: &ExportOptions) -> anyhow::Result<Outcome> {
     if out == Path::new("-") {
-        bail!("a library is a folder and does not go to stdout; name the folder with --out");
+        bail!("--format arduino writes a folder, which cannot go to stdout; name the folder with --out");
     }
     if model.file.dtype() == Dtype::F32 {
         number_format(model, Dtype::Int8, options)?;
         bail!(
             "{}: an Arduino library computes in integers, and these weights are floats; round them with: {}",
             model.source,
-            with_quantize(model, options, Dtype::Int8)
+            command_with_quantize(model, options, Dtype::Int8)
         );
     }
     let sampler = sampler(model, prefix)?;
@@ -237,8 +250,8 @@ fn library(model: &Model, prefix: &Prefix, out: &Path, options: &ExportOptions) 
     terminal::say(&format!("wrote the library folder {}, from {}", out.display(), model.source));
     if !sampler.fits_avr() {
         terminal::say(&terminal::note(
-            "the model is more than an AVR, such as the Uno's chip, can address: the library is for boards with another chip; one that \
-             fits is of train --config convolution-chip --quantize int4",
+            "the model is larger than an AVR, such as the Uno's chip, can address: the library is for boards with another chip; \
+             for a model that fits, train with --config convolution-chip --quantize int4",
         ));
     }
     Ok(Outcome::Done)
@@ -258,8 +271,8 @@ fn integers(model: &Model, dtype: Dtype, options: &ExportOptions) -> anyhow::Res
     let training = &corpus.training[..LINES.min(corpus.training.len())];
     if training.is_empty() {
         bail!(
-            "{}: rounding a model to integers takes lines like those that it was trained on, and it can \
-             read none of these; give its training list with --input",
+            "{}: the model can read none of these lines, and rounding it to integers takes lines like those that it was \
+             trained on; give its training list with --input",
             corpus.source
         );
     }

@@ -274,7 +274,7 @@ impl Names<'_> {
         };
         ensure!(
             self.left == 0,
-            "found {} of {} names: the next {PATIENCE} were all {why}; ask for fewer, or raise --temperature",
+            "found {} of {} names, and the next {PATIENCE} were all {why}; ask for fewer with --num, or raise --temperature",
             options.num - self.left,
             options.num
         );

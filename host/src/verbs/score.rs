@@ -97,7 +97,7 @@ pub(crate) fn run(options: &ScoreOptions) -> anyhow::Result<Outcome> {
     out.flush()?;
     ensure!(
         skipped == 0,
-        "{} of stdin could not be scored; the reasons stand above",
+        "{} of stdin could not be scored, for the reasons above; correct the lines, or name another model with --model",
         counted(skipped, "line")
     );
     Ok(Outcome::Done)
@@ -114,7 +114,7 @@ fn refusal(model: &Model, line: &String) -> Option<anyhow::Error> {
 fn texts(arguments: &[String], model: &Model) -> anyhow::Result<(Vec<String>, usize)> {
     let (mut texts, mut skipped) = (Vec::new(), 0);
     let lowercase = model.is_lowercase();
-    for argument in arguments {
+    for (number, argument) in (1..).zip(arguments) {
         if argument == STDIN {
             let text = decode(&Origin::Stdin, read_bytes(&Origin::Stdin)?)?;
             let (lines, _) = preparation::lines(&Origin::Stdin, (1..).zip(text.lines()), lowercase)?;
@@ -135,7 +135,8 @@ fn texts(arguments: &[String], model: &Model) -> anyhow::Result<(Vec<String>, us
                 }
             }
         } else {
-            texts.push(preparation::text("a text", argument, lowercase, "micro-diffusion score emma")?);
+            let what = format!("text {number} of the command line");
+            texts.push(preparation::text(&what, argument, lowercase, "micro-diffusion score emma")?);
         }
     }
     Ok((texts, skipped))

@@ -21,12 +21,12 @@ use crate::engine::counting;
 use crate::engine::description::counted;
 use crate::engine::draw::{Drawn, Request};
 use crate::engine::preview::{Observer, Preview, Seen, Wanted};
-use crate::engine::retrieval::{self, Retrieval};
+use crate::engine::retrieval::{Retrieval, Texts};
 use crate::engine::score::{Score, spread};
 use crate::engine::settings::{LEAST_STEPS, Settings};
 use crate::engine::teaching::{self, Teacher, Teaching};
 use crate::engine::trainer::{Plan, State, Training};
-use crate::files::checkpoint::{self, Checkpoint};
+use crate::files::checkpoint::{self, Checkpoint, DIVERGED};
 use crate::files::corpus::{Corpus, DEFAULT_INPUT, Lines, Split};
 use crate::files::memory::refuse_too_large;
 use crate::files::model::{Model, ModelBytes};
@@ -249,9 +249,12 @@ fn teacher_weight(
 ) -> anyhow::Result<Option<f64>> {
     if !any && options.teacher_weight.is_some() {
         match stored {
-            Some(_) => bail!("--teacher-weight needs teachers, and the run was begun without; leave it out"),
+            Some(_) => bail!(
+                "--teacher-weight needs teachers, and the run began without a teacher; leave out --teacher-weight"
+            ),
             None => bail!(
-                "--teacher-weight needs teachers, and none is named; name them with --teacher, or leave it out"
+                "--teacher-weight needs teachers, and the command names none; name them with --teacher, or leave out \
+                 --teacher-weight"
             ),
         }
     }
@@ -266,7 +269,7 @@ fn refuse_unroundable(config: &Config, training: &Settings) -> anyhow::Result<()
         // The slope of the integers' activation is 0 at its upper end too, which a value scaled by dropout would hide.
         ensure!(
             training.dropout == 0.0,
-            "dropout is {}, and --quantize trains without dropout; leave out --dropout or --quantize",
+            "--dropout is {}, and --quantize trains without dropout; leave out one of them",
             training.dropout
         );
     }
@@ -303,14 +306,14 @@ impl Start {
         let own = self.config.name;
         if let Some(asked) = asked.filter(|asked| *asked != own) {
             bail!(
-                "{} is a {own}, and the run is to train a {asked}; leave out --config, or start without --from",
+                "the model {} is a {own}, and --config asks for a {asked}; leave out --config, or start without --from",
                 self.source
             );
         }
         let unknown: String = corpus.alphabet.chars().filter(|c| !self.alphabet.contains(*c)).collect();
         ensure!(
             unknown.is_empty(),
-            "{} does not know {} of {}: “{unknown}”; it knows “{}”: drop the lines with others, or start without \
+            "the model {} does not know {} of {}: “{unknown}”; it knows “{}”: drop the lines with others, or start without \
              --from",
             self.source,
             counted(unknown.chars().count(), "character"),
@@ -352,7 +355,7 @@ fn resumed_list(
             let found = run.list("start a new run with another --out")?;
             if found.changed {
                 bail!(
-                    "cannot go on with the run in {}: {} has changed: the training lines or the alphabet differ; go on with the \
+                    "cannot go on with the run in {}: {} has changed, so the training lines or the alphabet differ; go on with the \
                      lines as they were by --input {}, or start a new run with another --out",
                     out.display(),
                     settings.input.as_deref().unwrap_or(Path::new(DEFAULT_INPUT)).display(),
@@ -383,7 +386,11 @@ fn open_run(options: &TrainOptions) -> anyhow::Result<(PathBuf, Option<Checkpoin
     }
     let path = out.join(folder::CHECKPOINT);
     if !path.exists() {
-        bail!("{} has no checkpoint to go on from; start it without --resume", out.display());
+        bail!(
+            "cannot go on with the run in {}: it has no {}; start it without --resume, or name another run with --out",
+            out.display(),
+            folder::CHECKPOINT
+        );
     }
     let checkpoint = checkpoint::load(&path)?;
     Ok((out, Some(checkpoint)))
@@ -431,7 +438,7 @@ fn train(
         let loss = trainer.step();
         done += 1;
         if !loss.is_finite() {
-            bail!("the loss of step {done} is {loss}: {}", checkpoint::DIVERGED);
+            bail!("the loss of step {done} is not a finite number ({loss}): {DIVERGED}");
         }
         chooser.after(trainer.state_mut())?;
         if done.is_multiple_of(run.options.save_every as usize) && done < steps {
@@ -542,15 +549,15 @@ impl Run<'_> {
             let orders = (RETRIEVAL_ORDERS, self.settings.training.seed);
             anyhow::Ok(Score::of(&model.network.score(&lines, orders, &|_| ())?).nll.nats)
         };
-        let (mut bytes, packed) =
-            (self.model_bytes()?, retrieval::packed(others.iter(), self.corpus.language()?.alphabet));
+        let texts = Texts::of(&others, self.corpus.language()?.alphabet);
+        let mut bytes = self.model_bytes()?;
         let mut model = bytes.open()?;
         let alone = nats(&model)?;
         let (counting, _) = counting::score(&others, model.alphabet().symbols() + 1, &lines);
         if alone <= counting {
             return Ok(asked);
         }
-        model.network = model.network.retrieving(retrieval::texts(&packed));
+        model.network = model.network.retrieving(&texts);
         let retrieving = nats(&model)?;
         drop(waiting);
         if alone <= retrieving {
@@ -605,7 +612,9 @@ impl Run<'_> {
         let format = self.config.network.format(dtype)?;
         let bytes =
             format.write(state.model(), self.corpus.language()?, &state.scales.unwrap_or_default())?;
-        bytes.context("the weights have grown too large for integers, whose sums must fit 32 bits; train anew with a lower --lr")
+        bytes.context(
+            "the weights have grown too large for integers, whose sums must fit 32 bits; start a new run with a lower --lr",
+        )
     }
 
     /// Prints the loss by rounding, for a run that trained for integers.
