@@ -30,15 +30,14 @@ impl Activation {
     }
 
     /// Turns the gradient of the activation's output y into that of its input, in place. `y` is the output of
-    /// [`forward`](Self::forward).
+    /// [`forward`](Self::forward), and as long as `d_y`.
     ///
     /// [`Relu`](Self::Relu) keeps `d_y` where y > 0, writes 0 elsewhere, and does not read `weights`.
     /// [`Stepped`](Self::Stepped) adds a weight times [`price`](Steps::price) to `d_y` where y is above 0 and below its
     /// largest value, and writes 0 elsewhere.
     ///
-    /// `weights` has one number for all of y, or one for each column of y, a map `[D][W]` of D features and W columns.
-    /// Element i of y takes weight i mod W. With [`Stepped`](Self::Stepped), an empty `weights` panics. If `y` and
-    /// `d_y` differ in length, elements without a partner stay as they are.
+    /// `weights` has one number for all of y. Or y is a map with the columns innermost, and `weights` has a number for
+    /// each column, which repeat along y.
     #[inline(always)]
     pub fn backward<R: Real>(self, y: &[R], d_y: &mut [R], weights: &[R]) {
         match (self, weights) {
@@ -71,8 +70,7 @@ pub fn relu_forward<R: Real>(x: &mut [R]) {
 
 /// Turns ∂loss/∂y into ∂loss/∂x, in place: d_x_i = d_y_i where y_i > 0, else 0.
 ///
-/// Forward was `y_i = max(x_i, 0)`, so y_i > 0 exactly where x_i > 0. If lengths differ, elements without a partner
-/// stay as they are.
+/// Forward was `y_i = max(x_i, 0)`, so y_i > 0 exactly where x_i > 0. Both slices are equally long.
 #[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
 #[inline(always)]
 pub fn relu_backward<R: Real>(y: &[R], d_y: &mut [R]) {

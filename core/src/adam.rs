@@ -52,6 +52,8 @@ impl Default for Adam {
 }
 
 /// Coefficients of one step of Adam: [`Adam::step`] computes them, and [`update`](Self::update) applies them.
+///
+/// `R` is the type of a weight, `f32` or `f64`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamStep<R> {
     beta_1: R,
@@ -89,7 +91,7 @@ impl<R: Real> AdamStep<R> {
     /// `gradient`.
     ///
     /// The step includes weight decay, and undoes the bias of `m` and `v` at the start. All four slices have the length
-    /// of `weights`: a shorter one panics, the rest of a longer one is ignored.
+    /// of `weights`; a shorter one panics.
     ///
     /// `sqrt` is the correctly rounded square root, whose bits IEEE 754 fixes. The caller may pass one that the
     /// compiler can vectorise.
@@ -123,8 +125,8 @@ pub fn average_rate<R: Real>(step: u32, decay: f64) -> R {
     R::of(1.0 - if kept < decay { kept } else { decay })
 }
 
-/// Moves the running average a of the weights towards the `weights` w: a += `rate`·(w − a) for each element. If lengths
-/// differ, elements without a partner stay as they are.
+/// Moves the running average a of the weights towards the `weights` w: a += `rate`·(w − a) for each element. Both
+/// slices have one length.
 #[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
 #[inline(always)]
 pub fn average_update<R: Real>(average: &mut [R], weights: &[R], rate: R) {

@@ -26,12 +26,17 @@ use crate::math::Real;
 use crate::product::{Store, TILE, product, product_transposed, transpose_square};
 use crate::tensor::{block, block_mut};
 
-/// Sizes of multi-head attention. The number of heads follows from the lengths of the slices.
+/// Sizes of multi-head attention, for [`attention_forward`] and [`attention_backward`]: K = `features` and W =
+/// `positions`.
+///
+/// The number A of heads is not among them. `attention_forward` writes results `y`, `[A][K][W]`, and divides their
+/// length by K·W; `attention_backward` does so with their gradient. Numbers left over belong to no head and stay as
+/// they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heads {
-    /// K: number of features of each head.
+    /// Number K of features of each head.
     pub features: usize,
-    /// W: number of positions computed, each a column of the maps `[K][W]` of queries, keys, values and results.
+    /// Number W of positions computed, each a column of the maps `[K][W]` of queries, keys, values and results.
     pub positions: usize,
 }
 
@@ -65,7 +70,7 @@ impl Heads {
 /// over i run over the text of j, and all other shares are 0. Columns past the end of `texts` belong to none; their
 /// shares and results are 0.
 ///
-/// With more than W numbers in `texts`, `y` is not computed. Other lengths give wrong or missing results, but no panic.
+/// Other lengths give wrong or missing results, but no panic.
 #[inline(always)]
 pub fn attention_forward<R: Real>(
     heads: Heads,
@@ -104,8 +109,7 @@ fn multiply<R: Real>(x: &mut [R], a: R) {
     }
 }
 
-/// Replaces x_ij by e^x_ij / Σ_i' e^x_i'j for the queries j of `text`, and by 0 for other queries. `x` is `[I][W]`, with
-/// `width` = W.
+/// Replaces x_ij by e^x_ij / Σ_i' e^x_i'j for the queries j of `text`, and by 0 for other queries. `x` is `[I][width]`.
 #[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
 fn softmax_of_lanes<R: Real>(x: &mut [R], width: usize, text: Range<usize>) {
@@ -149,11 +153,11 @@ fn softmax_of_lanes<R: Real>(x: &mut [R], width: usize, text: Range<usize>) {
 ///
 /// `heads` gives K, the features of a head, and W, the columns, one for each position computed. With A heads, each
 /// input and `d_y`, ∂loss/∂y, are `[A][K][W]`; A follows from the length of `d_y`. `share`, `[A][W][W]`, is the output
-/// of [`attention_forward`]: `[head][key i][query j]`. `d_y` and `share` are scratch afterwards. `d_share`, `[W][W]`,
-/// is scratch: its content on entry does not matter.
+/// of [`attention_forward`]: `[head][key i][query j]`. `d_y` and `share` are scratch afterwards, and `d_share`,
+/// `[W][W]`, is scratch of any content.
 ///
 /// Forward was `s_ij = Σ_f k_fi·q_fj/√K`, `p_ij = e^s_ij / Σ_i' e^s_i'j`, `y_fj = Σ_i v_fi·p_ij`. Shares are 0 between
-/// texts that lie side by side, which keeps their gradients apart. Other lengths give wrong results, or a panic.
+/// texts that lie side by side, which keeps their gradients apart.
 #[inline(always)]
 pub fn attention_backward<R: Real>(
     heads: Heads,
@@ -183,7 +187,7 @@ pub fn attention_backward<R: Real>(
     }
 }
 
-/// Turns `d`, ∂loss/∂p, into ∂loss/∂s, in place. `share`, p, and `d` are `[W][W]`, with `width` = W.
+/// Turns `d`, ∂loss/∂p, into ∂loss/∂s, in place. `share`, p, and `d` are `[width][width]`.
 ///
 /// Forward was `p_ij = e^s_ij / Σ_i' e^s_i'j`.
 #[expect(clippy::indexing_slicing, reason = "lane < N")]

@@ -7,10 +7,9 @@ use crate::denoiser::{NAT, Score};
 use crate::math::{Real, log2};
 use crate::softmax::softmax_forward;
 
-/// −ln p of `symbol` in nats; ∞ if `symbol` is not below `symbols`, the size of the alphabet.
+/// −ln p of `symbol` in nats; ∞ if `symbol` is not below `symbols`, the size of the alphabet, 1 … V.
 ///
-/// p is the softmax of the first `symbols` of the V `scores`, which are in units of 1/65536 nat. `symbols` is 1 … V:
-/// more counts as V, and 0 gives NaN.
+/// p is the softmax of the first `symbols` of the V `scores`, which are in units of 1/65536 nat.
 pub fn negative_log_probability<const V: usize>(scores: &[Score; V], symbols: usize, symbol: u8) -> f32 {
     let mut logits = [f32::NEG_INFINITY; V];
     for (logit, score) in logits.iter_mut().zip(scores).take(symbols) {

@@ -54,21 +54,25 @@ pub struct ConvolutionView<
     const N: usize,
     const T: usize,
 > {
-    /// E, `[symbol][feature]`: features that each of the V symbols adds to its position; D features.
+    /// Features that each of the V symbols adds to its position, `[symbol][feature]`, D each: E in [the
+    /// formulas](self).
     pub token: &'a [[W; D]; V],
-    /// P, `[position][feature]`: features of each position, counted from the start of the text; D features.
+    /// Features of each position, counted from the start of the text, `[position][feature]`, D each: P in [the
+    /// formulas](self).
     pub position: &'a [[W; D]; L],
-    /// Q, `[position][feature]`: features of each position, counted from the end of the text; D features.
+    /// Features of each position, counted from the end of the text, `[position][feature]`, D each: Q in [the
+    /// formulas](self).
     pub from_end: &'a [[W; D]; L],
     /// Weights of the layers, `[layer][tap][output feature][input feature]`. For position l, tap j of the T taps reads
     /// the neighbour l + j − (T − 1)/2: tap 0 the leftmost, the middle tap the position itself. Spacing is 1 in all
     /// layers.
     pub weight: &'a [[[[W; D]; D]; T]; N],
-    /// b, `[layer][feature]`: bias of each of the D features, for each of the N layers.
+    /// Bias of each of the D features, for each of the N layers, `[layer][feature]`: b in [the formulas](self).
     pub bias: &'a [[W; D]; N],
-    /// U, `[symbol][feature]`: weights from the D features of a position to the logit of each symbol.
+    /// Weights from the D features of a position to the logit of each symbol, `[symbol][feature]`: U in [the
+    /// formulas](self).
     pub output: &'a [[W; D]; V],
-    /// c: bias of the logit of each symbol.
+    /// Bias of the logit of each symbol: c in [the formulas](self).
     pub output_bias: &'a [W; V],
 }
 

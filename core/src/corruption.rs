@@ -15,8 +15,7 @@ use crate::text::Text;
 /// Masks exactly `count` positions of `clean`, drawn uniformly from all sets of that size, or all if `count` exceeds
 /// their number. Returns the symbol of each position, `None` if masked.
 ///
-/// Positions past the text's end are masked too. The draw is uniform to the accuracy of [`below`]. A `count` of 0 masks
-/// nothing in the text.
+/// Positions past the text's end are masked too. The draw is uniform up to 2⁻³² a position ([`below`]).
 ///
 /// Walks the n positions and masks each with probability (left to mask)/(left to visit), by `stream.draw(position, 0)`.
 /// On the way to one set of k, the numerators are k … 1 at masked positions and n − k … 1 at shown ones. The

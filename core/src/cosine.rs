@@ -11,8 +11,7 @@ use crate::math::cos;
 /// The share of positions masked at `time` of `times` in Micro-Diffusion, the Python original: 1 − cos²(((time/times) +
 /// s)/(1 + s)·π/2), s = 0.008.
 ///
-/// The share rises from 0.000155 at `time` 0 to 1 at `time` = `times`. `times` 0 counts as 1. Past `times` the formula
-/// goes on, and the share falls.
+/// The share rises from 0.000155 at `time` 0 to 1 at `time` = `times`.
 pub fn cosine_mask_rate(time: u32, times: u32) -> f32 {
     const OFFSET: f32 = 0.008;
     let fraction = time as f32 / times.max(1) as f32;

@@ -70,7 +70,7 @@ pub trait Denoiser<const L: usize, const V: usize> {
     /// masked.
     fn set(&mut self, position: usize, symbol: Option<u8>);
 
-    /// Evaluates the network once for the present text. Call after [`set`](Self::set) and before
+    /// Evaluates the network once for the text that [`start`](Self::start) and [`set`](Self::set) made. Call before
     /// [`scores`](Self::scores).
     fn evaluate(&mut self);
 
@@ -162,8 +162,8 @@ pub struct Answers<'a> {
     pub symbols: usize,
     /// A teacher's distribution t over the V symbols at each position of each example: `[E][L][V]` for E examples.
     ///
-    /// Empty if the clean symbols are the answers. Another length may give wrong losses. Positions of weight 0 are not
-    /// read. [`softmax`](crate::softmax) has the loss.
+    /// Empty if the clean symbols are the answers. Positions of weight 0 are not read. [`softmax`](crate::softmax) has
+    /// the loss.
     pub soft: &'a [f32],
 }
 
@@ -215,15 +215,15 @@ impl Architecture {
 pub struct Shape {
     /// Kind of network.
     pub architecture: Architecture,
-    /// L: the largest number of positions of a text.
+    /// The largest number L of positions of a text.
     pub positions: usize,
-    /// V: symbols that a position can hold. An alphabet may use fewer.
+    /// Number V of symbols that a position can hold. An alphabet may use fewer.
     pub symbols: usize,
-    /// Width: hidden units of a perceptron (H), features of a transformer or convolution (D).
+    /// Number of hidden units of a perceptron, H, or of features of a transformer or convolution, D.
     pub width: usize,
-    /// N: blocks of a transformer, or layers of a convolution. Else 0.
+    /// Number N of blocks of a transformer, or of layers of a convolution. Else 0.
     pub blocks: usize,
-    /// A: attention heads of a transformer. T: taps of a convolution, the positions that a layer reads. Else 0.
+    /// Attention heads of a transformer, A; taps of a convolution, T, the positions that a layer reads. Else 0.
     pub heads: usize,
 }
 
@@ -250,10 +250,12 @@ pub trait Model<const L: usize, const V: usize>: Sized {
     /// Length in numbers of the working memory of a [`denoiser`](Self::denoiser).
     const MEMORY: usize;
 
-    /// Typed view of the flat parameters: references to nested arrays of numbers of type `T`.
+    /// Typed view of the flat parameters: references to nested arrays of numbers of type `T`, a float or its four bytes
+    /// in a file.
     type View<'a, T: Copy + 'a>: Copy;
 
-    /// Views `flat`, the parameters in flat order; `None` if its length is not [`PARAMETERS`](Self::PARAMETERS).
+    /// Views `flat`, the parameters in flat order; `None` if its length is not [`PARAMETERS`](Self::PARAMETERS). `T` is
+    /// a float, or its four bytes in a file.
     fn view<T: Copy>(flat: &[T]) -> Option<Self::View<'_, T>>;
 
     /// Writes the initial parameters, each tensor as its [`Start`] says.
@@ -262,8 +264,7 @@ pub trait Model<const L: usize, const V: usize>: Sized {
     /// inputs. Source: Y. LeCun et al., "Efficient BackProp", 1998, section 4.6.
     ///
     /// Element i of tensor number t is a times [`symmetric`] of the first word of `stream.child(t, 0).draw(i, 0)`, a
-    /// number in −1 … 1. `parameters` has [`PARAMETERS`](Self::PARAMETERS) numbers; a tensor that does not fit, and all
-    /// after it, are left as they are.
+    /// number in −1 … 1. `parameters` has [`PARAMETERS`](Self::PARAMETERS) numbers.
     fn initialise(mut parameters: &mut [f32], stream: Stream) {
         for (number, tensor) in (0..).zip(Self::TENSORS) {
             let Some(numbers) = parameters.split_off_mut(..tensor.len()) else { return };
@@ -283,7 +284,8 @@ pub trait Model<const L: usize, const V: usize>: Sized {
         }
     }
 
-    /// The least row number, `row` or more, at which `batch` may be cut into shards, the parts that threads compute.
+    /// The least row number, `row` or more, at which `batch` may be cut into shards, some consecutive examples that a
+    /// thread computes.
     ///
     /// Most networks return `row`. Those that compute short texts [side by side](crate::pack) return the next row that
     /// separates none of these.
@@ -291,13 +293,12 @@ pub trait Model<const L: usize, const V: usize>: Sized {
         row
     }
 
-    /// Runs each example of a shard forward, and backward through its activations. [`gradient`](Self::gradient) then
-    /// computes the gradients of the parameters, from the `records` left here.
+    /// Runs each example of a shard, a part of a batch, forward, and backward through its activations.
+    /// [`gradient`](Self::gradient) then computes the gradients of the parameters, from the `records` left here.
     ///
     /// `records` has [`RECORD`](Self::RECORD) numbers for each example, in a layout private to the network, and
-    /// `losses` has one. Both are overwritten. With shorter slices results are missing or wrong, and longer ones have a
-    /// rest without meaning; no error says so. Hidden layers use `activation`, unless the network has an activation of
-    /// its own.
+    /// `losses` has one. Both are overwritten; other lengths give wrong results. Hidden layers use `activation`, unless
+    /// the network has an activation of its own.
     ///
     /// `answers` holds the size of the alphabet, and perhaps a teacher's distributions t, `[E][L][V]` for E examples.
     /// Without a teacher, the clean symbols are the answers: t_lv = 1 for v = clean_l, else 0. The loss of an example,
@@ -312,11 +313,11 @@ pub trait Model<const L: usize, const V: usize>: Sized {
         losses: &mut [R],
     );
 
-    /// Adds to `out` a shard's contribution to the gradient of the batch's summed losses. The gradient is that of part
-    /// `part` of tensor number `tensor` in [`TENSORS`](Self::TENSORS), both counted from 0.
+    /// Adds to `out` the contribution of a shard, a part of a batch, to the gradient of the batch's summed losses. The
+    /// gradient is that of part `part` of tensor number `tensor` in [`TENSORS`](Self::TENSORS), both counted from 0.
     ///
     /// `shard` and `records` are those of [`forward_backward`](Self::forward_backward), with `records` as it left them.
-    /// `out` has [`Tensor::part_len`] numbers. Other numbers or lengths make `out` meaningless.
+    /// `out` has [`Tensor::part_len`] numbers.
     fn gradient<R: Real, K: Kernels<R>>(
         kernels: K,
         tensor: usize,
@@ -326,13 +327,14 @@ pub trait Model<const L: usize, const V: usize>: Sized {
         out: &mut [R],
     );
 
-    /// Evaluates the network for the text of `work`, and leaves the results in its memory for [`scores`](Self::scores).
+    /// Evaluates the network for the text of `work`, the state of a [`denoiser`](Self::denoiser). Leaves hidden values
+    /// or logits in its memory, from which [`scores`](Self::scores) computes.
     fn evaluate<W: Stored<f32>, K: Kernels<f32>>(work: &mut AtWork<Self, W, K, L, V>);
 
     /// Writes the [`Score`] of each symbol at a masked `position`: ln p plus a constant, in units of 1/65536 nat.
     ///
-    /// Reads the memory that [`evaluate`](Self::evaluate) filled. At a shown position, or past the end of the text,
-    /// `out` means nothing.
+    /// Reads the memory of `work` that [`evaluate`](Self::evaluate) filled. At a shown position, or past the end of the
+    /// text, `out` means nothing.
     fn scores<W: Stored<f32>, K: Kernels<f32>>(
         work: &AtWork<Self, W, K, L, V>,
         position: usize,

@@ -2,8 +2,9 @@
 
 /// Storage format of a tensor's numbers. Each variant has its number in a model file.
 ///
-/// Integer weights are stored as unsigned codes, so that one instruction loads a code: weight = (code − zero
-/// point)·scale, with the zero point of [`zero`](Self::zero).
+/// Integer weights are stored as codes from 0 up, which a processor loads without extending a sign: weight = (code −
+/// zero point)·scale. [`zero`](Self::zero) is the zero point. Each tensor has one scale, a power of two, beside its
+/// dtype in the file's table of tensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dtype {
     /// Four bytes, IEEE 754.

@@ -11,14 +11,16 @@
 use crate::math::{Real, Stored};
 use crate::tensor::block;
 
-/// Embedding tables of V symbols and L positions, D features each, as flat slices. `W` is the type of a stored number.
+/// Embedding tables, as flat slices: for V symbols and L positions, D numbers each.
+///
+/// `W` is the type of a stored number: a float, or its four bytes in a file.
 #[derive(Clone, Copy, Debug)]
 pub struct Embedding<'a, W> {
-    /// E, `[V][D]`: embedding of each symbol.
+    /// The D features that each of V symbols adds to its position: `[V][D]`.
     pub token: &'a [W],
-    /// P, `[L][D]`: embedding of each position, counted from the start of the text.
+    /// The D features of each of L positions, counted from the start of the text: `[L][D]`.
     pub position: &'a [W],
-    /// Q, `[L][D]`: embedding of each position, counted from the end of the text.
+    /// The D features of each of L positions, counted from the end of the text: `[L][D]`.
     pub from_end: &'a [W],
 }
 
@@ -37,12 +39,12 @@ impl<'a, W> Embedding<'a, W> {
 /// Writes the features of a text to the columns of `x` from `first` on: P_l + Q_(n−1−l) + E_s for position l, which
 /// shows s.
 ///
-/// P, Q and E are the tables by position, by position from the end, and by symbol. A masked position (`None`) has no
+/// P, Q and E are the `tables` by position, by position from the end, and by symbol. A masked position (`None`) has no
 /// row of E, nor has a symbol outside E. The text has n `symbols`.
 ///
-/// `x` is `[D][width]`: D features of `width` ≥ `first` + n columns. Position l is column `first` + l. Other columns
-/// keep their values. D is the length of `x` divided by `width`, and the tables are `[rows][D]`. If n exceeds the rows
-/// of P or Q, some or all columns stay as they are. With too few columns, values land in wrong ones.
+/// `x` is `[D][width]`: D features of `width` ≥ `first` + n columns; position l is column `first` + l. Other columns
+/// keep their values. Each table is `[rows][D]`, P and Q with at least n rows. `W` is the type of a stored number: a
+/// float, or its four bytes in a file.
 #[inline(always)]
 pub fn embed<R: Real, W: Stored<R>>(
     tables: Embedding<W>,

@@ -13,13 +13,12 @@ use crate::rng::Stream;
 use crate::schedule::MaskCounts;
 use crate::text::Text;
 
-/// Estimates one term of the bound on −ln p(clean | its length), in nats, without bias: that of k = `count` masked
-/// positions, (1/k)·E\[Σ −ln p over the masked positions\].
+/// Estimates one term of the bound on −ln p(clean | its length), in nats, without bias: for k = `count`, 1/k times the
+/// mean, over all sets of k masked positions, of the sum of −ln p over these positions.
 ///
-/// Masks k positions of `clean` at once, drawn by `stream`, evaluates once, and returns (1/k)·Σ −ln p of their symbols.
-/// p is the softmax of the first `symbols` scores, with `symbols` ≤ V the size of the alphabet; more counts as V. A
-/// masked symbol outside it gives ∞. `count` is at least 1, and at most the text's length; 0 gives 0, and more masks
-/// all positions but still divides by `count`.
+/// Masks k positions of `clean`, drawn by `stream`, evaluates once, and returns (1/k)·Σ −ln p of their symbols. p is
+/// the softmax of the first `symbols` scores, with `symbols` ≤ V the size of the alphabet. A masked symbol outside it
+/// gives ∞. `count` is 1 … the text's length.
 #[inline(always)]
 pub fn term<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,

@@ -18,7 +18,7 @@ use crate::text::Text;
 /// The exact −ln p(x | n) of the text x = `clean` of n symbols, in nats.
 ///
 /// The text is drawn one position at a time in random order: p is the mean over all n! orders of the probability to
-/// draw x. Takes 2ⁿ − 1 evaluations, by the recursion (b) of [`exact`](self).
+/// draw x. Takes 2ⁿ − 1 evaluations, one for each set of shown positions but the whole.
 ///
 /// `symbols` ≤ V is the size of the alphabet; a symbol of x outside it gives ∞. `memory` is scratch of any content, a
 /// number for each set of shown positions; `None` if it has fewer than 2ⁿ.

@@ -257,7 +257,7 @@ pub fn file_len(alphabet: Alphabet, lengths: Lengths, tensors: usize, payload: u
 /// Writes a model file of the f32 `parameters` to `sink`, piece by piece.
 ///
 /// `shape` is the network's, and `lengths` holds how many training texts have each length 1 … L. `parameters` has the
-/// numbers of the `tensors` one after the other; further numbers are ignored.
+/// numbers of the `tensors` one after the other. `E` is the error of `sink`.
 ///
 /// Nothing is checked: with too few numbers, one that is not finite, or `tensors` that do not fit `shape`, a file is
 /// written that reading refuses.

@@ -42,10 +42,9 @@ pub fn gelu_forward<R: Real>(x: &mut [R]) {
     }
 }
 
-/// Replaces each x_i by its GELU y_i ([`gelu_forward`]), in place, and writes ∂y_i/∂x_i to `slope`.
+/// Replaces each x_i by its GELU y_i ([`gelu_forward`]), in place, and writes ∂y_i/∂x_i to `slope`, as long as `x`.
 ///
-/// Backward is then d_x_i = d_y_i·slope_i. If lengths differ, elements without a partner stay as they are. The content
-/// of `slope` on entry does not matter. |x| must be below 10¹²: from 10²⁰ on, an `f32` slope is NaN.
+/// Backward is then d_x_i = d_y_i·slope_i. The content of `slope` on entry does not matter. |x| must be below 10¹².
 #[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
 #[inline(always)]
 pub fn gelu_forward_slope<R: Real>(x: &mut [R], slope: &mut [R]) {

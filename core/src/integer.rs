@@ -26,15 +26,15 @@ pub trait IntegerModel<const L: usize, const V: usize>: Sized {
     /// Length of all tensors in bytes.
     const BYTES: usize = total_bytes(Self::TENSORS);
 
-    /// The steps to which training rounds hidden values: their unit, the largest value, and the price of a value. With
-    /// them, a network of floats computes this network's integers.
+    /// The steps to which training rounds hidden values: their unit, the largest value, and the price of a value in the
+    /// loss. With them, a network of floats computes this network's integers.
     fn steps() -> Steps;
 
     /// References to the tensors where they are stored, with their scales.
     type View<'a>: Copy + Send + Sync;
-    /// Working memory of a denoiser: the text, and the results of an evaluation.
+    /// Working memory of a denoiser: the text, and the hidden values of the last evaluation.
     type Memory;
-    /// Initial content of a working memory.
+    /// Initial content of a working memory, [`Memory`](Self::Memory).
     const MEMORY: Self::Memory;
 
     /// References the tensors in `payload`, the bytes of all tensors one after the other, with their `scales`: an
@@ -43,23 +43,26 @@ pub trait IntegerModel<const L: usize, const V: usize>: Sized {
     /// `None` if the length is wrong, if an exponent exceeds 16, or if a bias or a scale could make a sum overflow.
     fn view<'a>(payload: &'a [u8], scales: &Scales) -> Option<Self::View<'a>>;
 
-    /// Starts a text of `length` positions, 1 … `L`, all masked, in `memory`. A larger length counts as `L`, and 0 as a
-    /// text without positions.
+    /// Starts a text in `memory`, the working memory of a denoiser: `length` positions, 1 … `L`, all masked. A larger
+    /// length counts as `L`, and 0 as a text without positions.
     fn start(view: &Self::View<'_>, memory: &mut Self::Memory, length: usize);
 
-    /// Sets `position` of the text in `memory` to `symbol`, or masks it with `None`.
+    /// Sets `position` of the text that [`start`](Self::start) began in `memory` to `symbol`, or masks it with `None`.
     ///
     /// A position past the end of the text is ignored. A symbol of `V` or more is read as masked.
     fn set(memory: &mut Self::Memory, position: usize, symbol: Option<u8>);
 
-    /// Evaluates the network for the text in `memory`, and leaves the results there for [`scores`](Self::scores).
+    /// Evaluates the network for the text in `memory`, which [`start`](Self::start) and [`set`](Self::set) wrote there.
+    ///
+    /// Leaves in `memory` the hidden values, or the sums that give them. From these, [`scores`](Self::scores) computes
+    /// the scores of a position.
     fn evaluate(view: &Self::View<'_>, memory: &mut Self::Memory);
 
     /// Writes the [`Score`] of each of the `V` symbols at a masked `position`: ln p plus a constant, in units of
     /// 1/65536 nat.
     ///
-    /// Reads the results that [`evaluate`](Self::evaluate) left in `memory`; call it after each change of the text. At
-    /// a shown position, or past the text's end, `out` means nothing; from `L` on, `out` stays as it is.
+    /// Call [`evaluate`](Self::evaluate) first, after each change of the text: `scores` reads what it left in `memory`.
+    /// At a shown position, or past the text's end, `out` means nothing.
     fn scores(view: &Self::View<'_>, memory: &Self::Memory, position: usize, out: &mut [Score; V]);
 
     /// Creates the network's [`Denoiser`]. Call [`Denoiser::start`] before its other methods; `memory` may have any
@@ -73,7 +76,8 @@ pub trait IntegerModel<const L: usize, const V: usize>: Sized {
     }
 }
 
-/// Denoiser that evaluates a network `M` in integers: the network's tensors, and the working memory with the text.
+/// Denoiser that evaluates a network `M` in integers, made by [`IntegerModel::denoiser`]: references to the network's
+/// tensors, and the working memory with the text.
 #[derive(Debug)]
 pub struct IntegerDenoiser<'a, 'm, M: IntegerModel<L, V> + 'a, const L: usize, const V: usize> {
     view: M::View<'a>,
@@ -106,12 +110,13 @@ impl<M: IntegerModel<L, V>, const L: usize, const V: usize> Denoiser<L, V>
 
 /// A network of floats that has a counterpart in integers, [`Integers`].
 pub trait Quantisable<const L: usize, const V: usize>: Model<L, V> {
-    /// The network in integers, with weights of precision `P`.
+    /// The network in integers, with weights of precision `P`, [`Int8`](crate::precision::Int8) or
+    /// [`Int4`](crate::precision::Int4).
     type Integers<P: Precision + 'static>: IntegerModel<L, V>;
 }
 
 /// The counterpart in integers of the float network `M`, of `L` positions and `V` symbols, with weights of precision
-/// `P`.
+/// `P`, [`Int8`](crate::precision::Int8) or [`Int4`](crate::precision::Int4).
 ///
 /// Examples: `Integers<Perceptron, Int4, 12, 26>`, `Integers<ConvolutionMedium<16, 64>, Int8, 16, 64>`.
 pub type Integers<M, P, const L: usize, const V: usize> = <M as Quantisable<L, V>>::Integers<P>;

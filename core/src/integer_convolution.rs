@@ -44,8 +44,10 @@ use crate::tensor::matrix;
 /// Bound on what products contribute to the stream, before the sum is clamped to 16 bits.
 const SHARE: u32 = 1 << 30;
 
-/// Residual convolution in integers, with `N` layers of `D` features and `T` taps, and weights of precision `P`: the
-/// counterpart of [`Convolution`].
+/// Residual convolution in integers: [`Convolution`] over `L` positions and `V` symbols, its weights and hidden values
+/// rounded. Each of its `N` layers of `D` features reads `T` neighbouring positions (taps).
+///
+/// `P` is the precision of the weights, [`Int8`](crate::precision::Int8) or [`Int4`](crate::precision::Int4).
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerConvolution<
     P,
@@ -58,7 +60,8 @@ pub struct IntegerConvolution<
 
 /// References to the tensors of an [`IntegerConvolution`], where they are stored, for example in flash.
 ///
-/// `N` layers have `D` features and `T` taps; `P` is the precision of the weights.
+/// `N` layers have `D` features and `T` taps. `P` is the precision of the weights, [`Int8`](crate::precision::Int8) or
+/// [`Int4`](crate::precision::Int4).
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerConvolutionView<
     'a,
@@ -89,7 +92,7 @@ pub struct IntegerConvolutionView<
 /// Working memory of an [`IntegerConvolution`]: 2·`D`·`L` + `D`·`T` + `L` + 1 bytes, rounded up to an even number, for
 /// `D` features, `L` positions and `T` taps.
 ///
-/// Holds the features of each position, hidden values of the `T` positions that a tap reads, the text, and its length.
+/// Holds the features of each position, hidden values of the `T` positions that a layer reads at once, the text, and its length.
 #[derive(Clone, Debug)]
 pub struct IntegerConvolutionMemory<const L: usize, const D: usize, const T: usize> {
     /// The text to evaluate; V stands for MASK.

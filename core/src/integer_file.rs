@@ -44,7 +44,7 @@ impl<'a> ModelFile<'a> {
 /// Writes the model file of a network in integers to `sink`, piece by piece.
 ///
 /// `payload` has the bytes of the `tensors` one after the other, and `scales` an exponent for each, at most 16.
-/// `lengths` holds how many training texts have each length 1 … L.
+/// `lengths` holds how many training texts have each length 1 … L. `E` is the error of `sink`.
 ///
 /// Nothing is checked: with a larger exponent, a `payload` of another length, or `tensors` that do not fit `shape`, a
 /// file is written that reading refuses.

@@ -21,13 +21,16 @@ use crate::precision::{Precision, steps};
 use crate::steps::Steps;
 use crate::stored::{Role, StoredTensor};
 
-/// Two-layer perceptron in integers, with `H` hidden units and weights of precision `P`: the counterpart of [`Mlp`].
+/// Two-layer perceptron in integers: [`Mlp`] over `L` positions and `V` symbols, with `H` hidden units, its weights and
+/// hidden values rounded.
+///
+/// `P` is the precision of the weights, [`Int8`](crate::precision::Int8) or [`Int4`](crate::precision::Int4).
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerMlp<P, const L: usize, const V: usize, const H: usize>(PhantomData<P>);
 
 /// References to the tensors of an [`IntegerMlp`] with `H` hidden units, where they are stored, for example in flash.
 ///
-/// `P` is the precision of the weights.
+/// `P` is the precision of the weights, [`Int8`](crate::precision::Int8) or [`Int4`](crate::precision::Int4).
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerMlpView<'a, P, const L: usize, const V: usize, const H: usize> {
     input: InputLayer<'a, P, L, V, H>,

@@ -26,15 +26,17 @@ use crate::residual::Residual;
 use crate::steps::Steps;
 use crate::stored::{Role, StoredTensor};
 
-/// Residual perceptron in integers, with two hidden layers of `H` units and weights of precision `P`: the counterpart
-/// of [`Residual`].
+/// Residual perceptron in integers: [`Residual`] over `L` positions and `V` symbols, with two hidden layers of `H`
+/// units, its weights and hidden values rounded.
+///
+/// `P` is the precision of the weights, [`Int8`](crate::precision::Int8) or [`Int4`](crate::precision::Int4).
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerResidual<P, const L: usize, const V: usize, const H: usize>(PhantomData<P>);
 
 /// References to the tensors of an [`IntegerResidual`] with two hidden layers of `H` units, where they are stored, for
 /// example in flash.
 ///
-/// `P` is the precision of the weights.
+/// `P` is the precision of the weights, [`Int8`](crate::precision::Int8) or [`Int4`](crate::precision::Int4).
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerResidualView<'a, P, const L: usize, const V: usize, const H: usize> {
     input: InputLayer<'a, P, L, V, H>,

@@ -26,8 +26,10 @@ pub(crate) fn sum_rows<P: Precision, const N: usize>(
     values.wrapping_mul(u32::from(P::DTYPE.zero())).cast_signed()
 }
 
-/// Adds Σ value·code to `sums`, which are 0 before the first call, over the (block, row, value) of `rows`. Afterwards,
-/// [`Precision::arrange`] must put the `N` sums in order, one for each code of a row; no row can be added then.
+/// Adds Σ value·code to `sums` over `rows`: for each (block, row, value), the `N` codes of a row times a hidden value.
+///
+/// `sums` are 0 before the first call. After the last, [`Precision::arrange`] must put them in order, one for each code
+/// of a row; no row can be added then.
 ///
 /// A code is a stored weight, without sign: code = weight + zero point ([`Dtype::zero`](crate::dtype::Dtype::zero)),
 /// which is 128 in 8 bits and 8 in 4 bits.
@@ -53,11 +55,12 @@ pub fn add_products<'a, P: Precision, const N: usize>(
     values
 }
 
-/// Computes Σ value·code without a multiplication, over the (block, row, value) of `rows`, in `sums`, which must be 0
-/// at first. Afterwards, [`Precision::arrange`] must put the `N` sums in order, one for each code of a row.
+/// Computes Σ value·code without a multiplication over `rows`: for each (block, row, value), the `N` codes of a row
+/// times a hidden value.
 ///
+/// `sums` must be 0 at first. Afterwards, [`Precision::arrange`] must put them in order, one for each code of a row.
 /// For each bit of the values, the highest first, doubles `sums` and adds the codes of the rows whose value has the
-/// bit. Values may have up to 32 bits.
+/// bit.
 ///
 /// A code is a stored weight, without sign: code = weight + zero point ([`Dtype::zero`](crate::dtype::Dtype::zero)),
 /// which is 128 in 8 bits and 8 in 4 bits.
@@ -69,8 +72,7 @@ pub fn add_products<'a, P: Precision, const N: usize>(
 /// Sums wrap, in 32 bits with 8-bit weights. With 4-bit weights a sum has 16 bits, so that all values together are at
 /// most 4369; larger sums spill into others.
 ///
-/// Returns Σ value, modulo 2³²; 0 without rows, which leaves `sums` at 0. This times the zero point, subtracted from a
-/// sum of codes, leaves the sum of weights.
+/// Returns Σ value, modulo 2³². This times the zero point, subtracted from a sum of codes, leaves the sum of weights.
 #[inline(always)]
 pub fn add_bit_by_bit<'a, P: Precision, const N: usize>(
     rows: impl Iterator<Item = (&'a [u8; N], usize, u32)> + Clone,

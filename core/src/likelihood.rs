@@ -42,7 +42,7 @@ pub fn random_order<const L: usize>(length: usize, stream: Stream) -> heapless::
 /// them one by one, each scored before it is shown.
 ///
 /// All other positions are shown from the start. For a single position, the result is the surprise of its symbol given
-/// all others. `symbols` ≤ V is the size of the alphabet; more counts as V.
+/// all others. `symbols` ≤ V is the size of the alphabet.
 ///
 /// The result is ∞ if `order` has a position outside the text, or one whose symbol is outside the alphabet. `order`
 /// must name no position twice: the second score would mean nothing.
@@ -88,8 +88,8 @@ pub(crate) fn nats_at<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize
     negative_log_probability(&scores, symbols, symbol).to_f64()
 }
 
-/// −ln((1/K)·Σ_j e^(−x_j)) of the K `nats` x_j = −ln p_j: −ln of the mean of the probabilities p_j; ∞ if there are
-/// none, or if all are ∞.
+/// −ln((1/n)·Σ_j e^(−x_j)) of n `nats` x_j = −ln p_j: −ln of the mean of the probabilities p_j; ∞ if there are none, or
+/// if all are ∞.
 ///
 /// Subtracts the least x first, so that the largest term of the sum is 1.
 pub fn negative_log_mean(nats: impl Iterator<Item = f64> + Clone) -> f64 {
@@ -102,7 +102,7 @@ pub fn negative_log_mean(nats: impl Iterator<Item = f64> + Clone) -> f64 {
     if least == f64::INFINITY { least } else { least - Real::ln(sum / count) }
 }
 
-/// The jackknife standard error of the [`negative_log_mean`] θ of K independent `nats`: √((K − 1)/K · Σ_j (θ_j −
+/// The jackknife standard error of the [`negative_log_mean`] θ of n independent `nats`: √((n − 1)/n · Σ_j (θ_j −
 /// mean)²), where θ_j leaves out number j and mean is that of all θ_j.
 ///
 /// Fewer than two `nats` have the error 0, though nothing is known of it. More have the error NaN unless at least two
@@ -130,7 +130,7 @@ pub fn jackknife_error(nats: &[f64]) -> f64 {
     Real::sqrt(squares.sum::<f64>() * (count - 1.0) / count)
 }
 
-/// The standard error √(Σ e²)/N of the mean of N independent estimates with the standard errors e = `errors`; NaN for
+/// The standard error √(Σ e²)/n of the mean of n independent estimates with the standard errors e = `errors`; NaN for
 /// none.
 pub fn error_of_mean(errors: &[f64]) -> f64 {
     let squares = errors.iter().map(|error| error * error);

@@ -2,7 +2,6 @@
 //!
 //! | letter | meaning |
 //! |---|---|
-//! | `L` `V` `H` | positions, symbols, hidden width |
 //! | `I` `O` | inputs and outputs of one dense map |
 //! | `E` | rows of a batch |
 //! | `W` | type of a stored weight: a float, or four bytes of a file |
@@ -28,7 +27,8 @@ use crate::tensor::{block, block_mut, first_rows};
 /// Number of lanes, the partial sums of a dot product: 8 numbers fill one AVX register, or two of SSE2 or NEON.
 pub const LANES: usize = 8;
 
-/// The sum of eight lanes, added by halves: lane i and lane i + 4, then + 2, + 1.
+/// The sum of eight numbers, called lanes, added by halves: lanes i and i + 4 for i = 0 … 3, then i and i + 2 of these
+/// four, then the last two.
 pub fn sum_lanes<R: Real>(lanes: [R; LANES]) -> R {
     let [sum] = sums_of_lanes([lanes]);
     sum
@@ -146,8 +146,8 @@ fn lanes_of_dots<R: Real, W: Stored<R>, const N: usize>(
 /// Computes a dense map of each row e in `rows`: y_ev = b_v + Σ_i w_vi·x_ei for every output v.
 ///
 /// With O outputs, the length of `bias`, I inputs and a batch of E rows, `weight` is `[O][I]`, `bias` `[O]`, `x`
-/// `[E][I]` and `y` `[E][O]`. `rows` has the numbers of the rows to compute; others are neither read nor written. The
-/// work ends at the first row that `x` or `y` lacks, without a panic.
+/// `[E][I]` and `y` `[E][O]`. `rows` has the numbers of the rows to compute, below E; others are neither read nor
+/// written. `W` is the type of a stored weight: a float, or its four bytes in a file.
 #[inline(always)]
 pub fn linear_forward<R: Real, W: Stored<R>>(weight: &[W], bias: &[W], rows: &[usize], x: &[R], y: &mut [R]) {
     let (outputs, inputs) = (bias.len(), weight.len().checked_div(bias.len()).unwrap_or(0));
@@ -167,8 +167,7 @@ pub fn linear_forward<R: Real, W: Stored<R>>(weight: &[W], bias: &[W], rows: &[u
 /// Adds the gradient of a dense map's inputs, for each row e in `rows`: d_x_ei += Σ_v d_y_ev·w_vi, v ascending.
 ///
 /// With O outputs, I = `inputs` inputs and a batch of E rows, `weight` is `[O][I]`, `d_y` `[E][O]` and `d_x` `[E][I]`.
-/// The length of `weight` gives O; 0 `inputs` do nothing. The work ends at the first row that `d_y` or `d_x` lacks,
-/// without a panic. Forward was `y_ev = b_v + Σ_i w_vi·x_ei`.
+/// The length of `weight` gives O, and `rows` has numbers below E. Forward was `y_ev = b_v + Σ_i w_vi·x_ei`.
 #[inline(always)]
 pub fn linear_backward_input<R: Real>(weight: &[R], rows: &[usize], d_y: &[R], d_x: &mut [R], inputs: usize) {
     // Inputs whose sums stay in registers while v runs.
@@ -193,8 +192,8 @@ pub fn linear_backward_input<R: Real>(weight: &[R], rows: &[usize], d_y: &[R], d
 /// Adds the gradient of a dense map's weights: d_w_vi += Σ_e d_y_ev·x_ei over the rows e in `rows`, in their order.
 ///
 /// With O outputs, I = `inputs` inputs and a batch of E rows, `x` is `[E][I]` and `d_weight` `[O][I]`. Rows of `d_y`
-/// begin `stride` ≥ O numbers apart. The length of `d_weight` gives O; a smaller `stride` mixes rows. The sum ends at
-/// the latest before the first row that `x` or `d_y` lacks, without a panic. Forward was `y_ev = b_v + Σ_i w_vi·x_ei`.
+/// begin `stride` ≥ O numbers apart. The length of `d_weight` gives O, and `rows` has numbers below E. Forward was
+/// `y_ev = b_v + Σ_i w_vi·x_ei`.
 #[inline(always)]
 pub fn linear_backward_weight<R: Real>(
     rows: &[usize],
@@ -316,8 +315,8 @@ pub fn add_scaled<R: Real>(y: &mut [R], a: R, x: &[R]) {
     }
 }
 
-/// Adds table rows to `y`, in their order: y_i += Σ_r rows_ri. Each row is as long as `y`: the rest of a longer one is
-/// ignored, and a shorter one is added only in part.
+/// Adds table rows to `y`, in their order: y_i += Σ_r rows_ri. Each row is as long as `y`, and `W` is the type of its
+/// numbers: a float, or its four bytes in a file.
 ///
 /// A perceptron's first layer is such a sum: each shown symbol of a text has a row, and a masked position has none.
 #[expect(clippy::indexing_slicing, reason = "lane < N")]
@@ -342,8 +341,8 @@ pub fn lookup_forward<R: Real, W: Stored<R>>(rows: &[&[W]], y: &mut [R]) {
 
 /// Adds the gradient of a table's rows: d_table_s += d_y_e for each pair (e, s) of `shown`, in their order.
 ///
-/// Forward added row s of the table to y_e. With E rows of H = `width` numbers in `d_y`, and V rows in the table, `d_y`
-/// is `[E][H]` and `d_table` `[V][H]`. Pairs outside either are ignored.
+/// Forward added row s of the table to y_e. A row has `width` numbers, in `d_y` as in `d_table`. Pairs outside either
+/// are ignored.
 #[inline(always)]
 pub fn lookup_backward<R: Real>(shown: &[(usize, u8)], d_y: &[R], d_table: &mut [R], width: usize) {
     for (row, symbol) in shown {

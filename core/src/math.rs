@@ -46,7 +46,8 @@ pub trait Real:
     fn truncate(self) -> Self;
 }
 
-/// A stored number: a float in memory, or its four little-endian bytes in a file or in flash.
+/// A stored number: a float in memory, or its four little-endian bytes in a file or in flash. `R` is the float, `f32`
+/// or `f64`.
 ///
 /// Kernels read weights through this trait, so that a model file is used in place, at any alignment.
 pub trait Stored<R>: Copy {

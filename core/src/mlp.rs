@@ -32,15 +32,16 @@ pub struct Mlp<const L: usize, const V: usize, const H: usize>;
 /// `T` is the type of a stored number: a float, or its four bytes in a file.
 #[derive(Clone, Copy, Debug)]
 pub struct MlpView<'a, T, const L: usize, const V: usize, const H: usize> {
-    /// E, `[position][symbol][hidden unit]`: a row for each symbol at each position, added to the sums of the hidden
-    /// layer.
+    /// A row for each symbol at each position, added to the sums of the hidden layer,
+    /// `[position][symbol][hidden unit]`: E in [the formulas](self).
     pub input: &'a [[[T; H]; V]; L],
-    /// b, `[length − 1][hidden unit]`: sums of the hidden layer for a text of each length, with everything masked.
+    /// Sums of the hidden layer for a text of each length, with everything masked, `[length − 1][hidden unit]`: b in
+    /// [the formulas](self).
     pub length: &'a [[T; H]; L],
-    /// U, `[position][symbol][hidden unit]`: weights from the hidden layer to the logit of each symbol at each
-    /// position.
+    /// Weights from the hidden layer to the logit of each symbol at each position, `[position][symbol][hidden unit]`: U
+    /// in [the formulas](self).
     pub output: &'a [[[T; H]; V]; L],
-    /// c, `[position][symbol]`: bias of the logit of each symbol at each position.
+    /// Bias of the logit of each symbol at each position, `[position][symbol]`: c in [the formulas](self).
     pub output_bias: &'a [[T; V]; L],
 }
 
@@ -65,14 +66,12 @@ impl<W: Stored<f32>, const L: usize, const V: usize, const H: usize> MlpView<'_,
 /// symbol.
 ///
 /// `tables` has pairs of a position and its table, whose row number s is added if symbol s is shown there. A masked
-/// position, one past the text's end, and a symbol past the table's end add nothing.
+/// position, one past the text's end, and a symbol past the table's end add nothing. Positions must ascend, also over
+/// several calls.
 ///
-/// The caller sees to it that positions ascend, also over several calls: the first one past the text's end ends its
-/// sum.
-///
-/// With `lengths`, the sums of a text of n symbols start from row n − 1 of `lengths`, for n = 0 from row 0. Without, or
-/// if the row is missing, they start from the content of `hidden`. With E examples, V symbols and H hidden units,
-/// `hidden` is `[E][H]`, `lengths` `[L][H]`, and a table `[V][H]`. H is the length of `hidden` divided by E.
+/// With `lengths`, the sums of a text of n symbols start from row n − 1 of `lengths`. Without, they start from the
+/// content of `hidden`. With E examples, V symbols and H hidden units, `hidden` is `[E][H]`, `lengths` `[L][H]`, and a
+/// table `[V][H]`. H is the length of `hidden` divided by E.
 pub fn look_up<'a, R: Real + 'a, K: Kernels<R>, const L: usize>(
     kernels: K,
     lengths: Option<&[R]>,
@@ -115,9 +114,8 @@ pub(crate) fn look_up_text<'a, R: Real, W: Stored<R> + 'a, K: Kernels<R>, const 
 /// Turns the sums of a hidden layer into its hidden values, in place: the activation, then each example's dropout, if
 /// it has one.
 ///
-/// `hidden` is `[E][H]`: E examples of `batch`, and H hidden units, the length of `hidden` divided by E. Numbers past
-/// E·H, all without a batch, get the activation alone. `layer` is the layer's number from 0, which dropout's random
-/// draws depend on.
+/// `hidden` is `[E][H]`: E examples of `batch`, and H hidden units, the length of `hidden` divided by E. `layer` is the
+/// layer's number from 0, which dropout's random draws depend on.
 pub fn activate<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     activation: Activation,
@@ -138,7 +136,7 @@ pub fn activate<R: Real, K: Kernels<R>, const L: usize>(
 /// back through its dropout and the activation.
 ///
 /// `hidden` is the output of [`activate`], and `d_hidden` its gradient; both are `[E][H]`: E examples, and H hidden
-/// units, the length of `hidden` divided by E. Rows that either lacks stay as they are.
+/// units, the length of `hidden` divided by E.
 ///
 /// [`Activation::Stepped`] adds the gradient of its [price](crate::steps::Steps::price), times the
 /// [`hidden_weight`](Example::hidden_weight) of the example.
@@ -159,8 +157,8 @@ pub fn activate_backward<R: Real, K: Kernels<R>, const L: usize>(
     }
 }
 
-/// Computes the logits z = c_l + U_l·h at the position l = `position`, with loss and gradient, for each example scored
-/// there. Without such an example, or with l ≥ L, nothing changes.
+/// Computes the logits z = c_l + U_l·h at the position l = `position`, with loss and gradient, for each example whose
+/// loss reads the prediction there ([`Example::is_scored`]).
 ///
 /// The pair of slices is U_l, `[V][H]`, and c_l, `[V]`: V symbols, H hidden units. With E examples in `batch`, h =
 /// `hidden` is `[E][H]`. `answers` holds the size of the alphabet, and perhaps a teacher's distributions, `[E][L][V]`;
@@ -169,8 +167,7 @@ pub fn activate_backward<R: Real, K: Kernels<R>, const L: usize>(
 /// `d_logits`, `[E][V]`, receives ∂loss/∂z. The loss in nats is added to `losses`, `[E]`. Both are multiplied by the
 /// position's weight in the example. Rows and losses of other examples stay as they are.
 ///
-/// An alphabet of more than V symbols panics, and a clean symbol of V or more. Other lengths give wrong or missing
-/// results.
+/// An alphabet of more than V symbols panics, and a clean symbol of V or more.
 #[expect(clippy::too_many_arguments, reason = "what computes, a layer, what it reads, what it writes")]
 pub fn output_forward<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
@@ -198,12 +195,11 @@ pub fn output_forward<R: Real, K: Kernels<R>, const L: usize>(
 }
 
 /// Adds the gradient of the hidden layer from the logits at the position l = `position`: d_h += U_lᵀ·d_z, for each
-/// example scored there.
+/// example whose loss reads the prediction there ([`Example::is_scored`]).
 ///
-/// H is the length of `d_hidden` divided by E, the examples in `batch`, and V follows from `weight`. `weight` is U_l,
-/// `[V][H]`, `d_logits` `[E][V]`, and `d_hidden`, added to, `[E][H]`. `d_logits` holds the gradients d_z that
-/// [`output_forward`] leaves in place of the logits. Rows of examples not scored there are not read. Without a scored
-/// example, or with l ≥ L, nothing changes. Other lengths give wrong or missing results, but no panic.
+/// With V symbols, H hidden units and E examples in `batch`, `weight` is U_l, `[V][H]`, `d_logits` `[E][V]`, and
+/// `d_hidden`, d_h, `[E][H]`. `d_logits` holds the gradients d_z that [`output_forward`] leaves in place of the logits.
+/// Rows of other examples are not read.
 pub fn output_backward<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     position: usize,
@@ -218,13 +214,12 @@ pub fn output_backward<R: Real, K: Kernels<R>, const L: usize>(
     });
 }
 
-/// Adds the gradient of the output weights at the position l = `position`: d_U_l += Σ d_z·hᵀ over the examples scored
-/// there, in their order.
+/// Adds the gradient of the output weights at the position l = `position`: d_U_l += Σ d_z·hᵀ over the examples whose
+/// loss reads the prediction there ([`Example::is_scored`]), in their order.
 ///
 /// With V symbols, H hidden units and E examples in `batch`, `hidden`, h, is `[E][H]`, `d_logits` `[E][V]`, and
-/// `d_weight`, added to, `[V][H]`. `d_logits` holds the gradients d_z that [`output_forward`] leaves in place of the
-/// logits. Rows of examples not scored there are not read. Without a scored example, or with l ≥ L, nothing changes.
-/// Other lengths give wrong or missing results, but no panic.
+/// `d_weight`, d_U_l, `[V][H]`. `d_logits` holds the gradients d_z that [`output_forward`] leaves in place of the
+/// logits. Rows of other examples are not read.
 pub fn output_weight_gradient<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     position: usize,
@@ -241,12 +236,11 @@ pub fn output_weight_gradient<R: Real, K: Kernels<R>, const L: usize>(
 }
 
 /// Adds the gradient of a table's rows: row r of `d_table` += row e of `d_hidden`, for each example e whose `row` is
-/// `Some(r)`.
+/// `Some(r)`. `None` leaves the example out.
 ///
-/// `None` leaves the example out. Examples are taken in the order of `batch`. `d_hidden` has a row for each, so that
-/// its length divided by their number is that of a row, also in the table. An r past the end of the table is ignored.
-/// For the tables of [`look_up`], `row` is [`symbol_at`] or [`row_of_length`], and a row has a number for each hidden
-/// unit. For the bias of [`output_forward`], `row` is [`scored_at`], and a row has one for each symbol.
+/// `d_hidden` has a row for each example of `batch`, in their order, and rows of `d_table` have its length. For the
+/// tables of [`look_up`], `row` is [`symbol_at`] or [`row_of_length`], and a row has a number for each hidden unit. For
+/// the bias of [`output_forward`], `row` is [`scored_at`], and a row has one for each symbol.
 pub fn rows_gradient<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     batch: &[Example<L>],
@@ -288,15 +282,14 @@ pub fn scored_at<const L: usize>(position: usize) -> impl Fn(&Example<L>) -> Opt
 /// Records of a shard of E examples: hidden values and gradients that forward and backward leave for
 /// [`gradient`](Model::gradient).
 pub(crate) struct Records<S> {
-    /// h, `[E][H]`: the hidden values of each example that the output layer reads, after activation and dropout.
-    ///
-    /// E examples have H hidden units each. `S` is a slice.
+    /// Hidden values of each of E examples that the output layer reads, after activation and dropout, `[E][H]`: H
+    /// units. `S` is a slice, shared or mutable.
     pub hidden: S,
-    /// Gradient of the hidden values h, `[E][H]`: E examples of H hidden units. `S` is a slice.
+    /// Gradient of the hidden values, `[E][H]`: E examples of H hidden units. `S` is a slice, shared or mutable.
     ///
     /// Backward turns it into the gradient of the first hidden layer's sums, before the activation.
     pub d_hidden: S,
-    /// Gradient of the logits, `[L][E][V]`: L positions, E examples, V symbols. `S` is a slice.
+    /// Gradient of the logits, `[L][E][V]`: L positions, E examples, V symbols. `S` is a slice, shared or mutable.
     ///
     /// Positions of weight 0, whose prediction no loss reads, are not written and hold any numbers.
     pub d_logits: S,

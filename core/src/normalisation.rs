@@ -22,7 +22,7 @@ const EPSILON: f64 = 1e-5;
 /// Writes RMSNorm of `x` to `y`: y_dl = g_d·r_l·x_dl, with r_l = 1/√(Σ_d x_dl²/D + 10⁻⁵), for every position l.
 ///
 /// `gain`, g, is `[D]`: D features. `x` and `y` are `[D][width]`: a column for each of `width` positions, in any
-/// number. `W` is the type of a stored gain. Other lengths give wrong or missing results, but no panic.
+/// number. `W` is the type of a stored gain: a float, or its four bytes in a file.
 ///
 /// `sqrt` is the correctly rounded square root. IEEE 754 fixes its bits, so the caller may pass one that the compiler
 /// can vectorise.
@@ -72,8 +72,8 @@ fn scale_of<R: Real, const N: usize>(
 /// Turns `d`, ∂loss/∂y, into ∂loss/∂x, and writes ∂loss/∂g to `d_gain`.
 ///
 /// `gain`, g, and `d_gain` are `[D]`: D features. `x` and `d` are `[D][width]`: a column for each of `width` positions,
-/// at most 64. With more, nothing is written. Other lengths give wrong or missing results, but no panic. `sqrt` is the
-/// correctly rounded square root. Forward was `y_dl = g_d·r_l·x_dl` with `r_l = 1/√(Σ_d x_dl²/D + 10⁻⁵)`.
+/// at most 64. `sqrt` is the correctly rounded square root. Forward was `y_dl = g_d·r_l·x_dl` with
+/// `r_l = 1/√(Σ_d x_dl²/D + 10⁻⁵)`.
 #[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
 pub fn rms_norm_backward<R: Real>(

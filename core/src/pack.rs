@@ -30,7 +30,8 @@ pub struct Pack<'a, const L: usize> {
     examples: &'a [Example<L>],
 }
 
-/// Splits `shard`, some consecutive examples, into packs, in order: texts that a network computes side by side.
+/// Splits `shard`, some consecutive examples of a batch, into packs, in order: texts that a network computes side by
+/// side.
 ///
 /// Each pack takes the next example, and further ones as long as all positions together are at most min(16, L), up to
 /// 255 examples.
@@ -42,8 +43,11 @@ pub fn packs<const L: usize>(mut shard: &[Example<L>]) -> impl Iterator<Item = P
     })
 }
 
-/// Splits `shard` into [`packs`], each with its part of `records`, which has `record` numbers for each example. Ends
-/// before the first pack for which `records` is too short; further records are ignored.
+/// Splits `shard`, some consecutive examples of a batch, into [`packs`]: a few neighbours, whose texts are computed
+/// side by side. Each pack comes with its part of `records`.
+///
+/// A record is the numbers that forward and backward left of an example: `records` has `record` for each. Ends before
+/// the first pack for which `records` is too short. `R` is the type of a number.
 pub fn with_records<'a, R, const L: usize>(
     shard: &'a [Example<L>],
     records: &'a [R],
@@ -55,13 +59,14 @@ pub fn with_records<'a, R, const L: usize>(
     })
 }
 
-/// Splits `shard` into [`packs`], each with its part of `answers`, of the mutable `records` and of `losses`.
+/// Splits `shard`, some consecutive examples of a batch, into [`packs`]: a few neighbours, whose texts are computed
+/// side by side. Each pack comes with its part of `answers`, `records` and `losses`.
 ///
-/// `records` has `record` numbers for each example, and `losses` has one. `answers` holds the size of the alphabet, and
-/// perhaps a teacher's distributions, `[E][L][V]` for E examples.
+/// A record is the numbers that the network keeps of an example for its backward pass: `records` has `record` for each.
+/// `losses` has one number for each example. If `answers` holds a teacher's distributions, each example has an equal
+/// part of them, in order.
 ///
-/// Ends before the first pack for which `records` or `losses` is too short; further numbers are ignored. Distributions
-/// of another length go to wrong positions.
+/// Ends before the first pack for which `records` or `losses` is too short. `R` is the type of a number.
 pub fn with_records_mut<'a, R, const L: usize>(
     shard: &'a [Example<L>],
     answers: Answers<'a>,
@@ -106,12 +111,12 @@ pub fn boundary<const L: usize>(batch: &[Example<L>], row: usize) -> usize {
 }
 
 impl<'a, const L: usize> Pack<'a, L> {
-    /// The examples of the pack, in order.
+    /// The pack's examples in order, whose texts a network computes side by side.
     pub fn examples(&self) -> &'a [Example<L>] {
         self.examples
     }
 
-    /// W: the number of columns to compute: all positions of the pack's texts, rounded up to a multiple of 8, at most
+    /// Number of columns to compute: one for each position of the pack's texts, rounded up to a multiple of 8, at most
     /// `L`.
     pub fn width(&self) -> usize {
         width_of(self.length(), L)
@@ -145,8 +150,8 @@ impl<'a, const L: usize> Pack<'a, L> {
         columns
     }
 
-    /// For each column that is a position of a text, the index (from 0) of the text in the pack. Texts have no gaps
-    /// between them, so entry i is that of column i.
+    /// The index in the pack, from 0, of each column's text. The positions of the pack's texts are columns side by
+    /// side, without gaps.
     pub fn texts(&self) -> heapless::Vec<u8, L> {
         let numbered = (0..u8::MAX).zip(self.examples);
         numbered.flat_map(|(number, example)| core::iter::repeat_n(number, example.length())).collect()
@@ -157,16 +162,17 @@ impl<'a, const L: usize> Pack<'a, L> {
         self.columns(0.0, |_, example, position| example.weight(position))
     }
 
-    /// The columns, counted from 0, of positions whose prediction the loss reads ([`Example::is_scored`]).
+    /// The columns, counted from 0, of positions whose prediction the loss reads ([`Example::is_scored`]); if
+    /// `everywhere`, of all positions, masked or shown.
     ///
-    /// If `everywhere`, the columns of all positions of the texts, masked or shown.
+    /// The positions of the pack's texts are columns side by side, without gaps.
     pub fn positions(&self, everywhere: bool) -> heapless::Vec<usize, L> {
         let columns = self.weights().into_iter().enumerate().take(self.length());
         columns.filter(|(_, weight)| everywhere || *weight != 0.0).map(|(column, _)| column).collect()
     }
 
-    /// For each column, the weight in the loss of the penalty for hidden values: all of the
-    /// [`hidden_weight`](Example::hidden_weight) of the column's example. A column is a position of a text of the pack.
+    /// The weight in the loss of the penalty for the hidden values of each column, a position of one of the pack's
+    /// texts: the [`hidden_weight`](Example::hidden_weight) of the column's example.
     ///
     /// [`Activation::Stepped`] has such a penalty, its [price](crate::steps::Steps::price); for [`Activation::Relu`]
     /// all weights are 0.
@@ -203,9 +209,8 @@ impl<'a, const L: usize> Pack<'a, L> {
     /// Writes the features of every position of the pack's texts to `x`, by [`embed`](crate::embedding::embed): the sum
     /// of a row for its symbol, one for its place, and one for its place from the end.
     ///
-    /// `x` is `[D][W]`: D features, W = [`width`](Self::width) columns. D is the length of `x` divided by W. A masked
-    /// position has no row for its symbol. Columns past the texts become 0. With tables of fewer positions than a text
-    /// has, the text's columns become 0.
+    /// `x` is `[D][width]`: D features of [`width`](Self::width) columns, one for each position of the texts side by
+    /// side, then padding. A masked position has no row for its symbol. Padding becomes 0.
     pub fn embed<R: Real, K: Kernels<R>>(&self, kernels: K, tables: Embedding<R>, x: &mut [R]) {
         x.fill(R::ZERO);
         for (first, example) in self.placed() {
@@ -216,14 +221,12 @@ impl<'a, const L: usize> Pack<'a, L> {
     /// Adds to `out` the pack's contribution to the gradient of a part of an [`Embedding`] table.
     ///
     /// The pair is the number of the table and of its part. Table 0 is that of symbols: part s is the row of symbol s,
-    /// and `out` has D = `features` numbers. A masked position reads no row of table 0, so an s without a column adds
-    /// nothing.
+    /// and `out` has D = `features` numbers. A masked position adds nothing.
     ///
     /// Tables 1 and 2 are those of positions, and of positions from the end: part 0 is all, and `out` is `[L][D]`.
-    /// Larger numbers count as table 2, and other parts as part 0.
     ///
-    /// `d`, `[W][D]`, is the gradient of the features that [`embed`](Self::embed) wrote, with the W columns outermost.
-    /// Rows outside `d` or `out` are ignored.
+    /// `d`, `[width][D]`, is the gradient of the features that [`embed`](Self::embed) wrote, transposed: the
+    /// [`width`](Self::width) columns are outermost.
     pub fn embed_backward<R: Real, K: Kernels<R>>(
         &self,
         kernels: K,
@@ -252,15 +255,14 @@ impl<'a, const L: usize> Pack<'a, L> {
     /// Turns the logits `z` of all columns into their gradients, and writes the loss of each example in nats to
     /// `losses`, in their order.
     ///
-    /// `z` is `[V][W]`: V symbols, W = [`width`](Self::width) columns, one for each position of the pack's texts, then
-    /// padding. A position's loss and gradients are multiplied by its weight in the example. At weight 0 and in
-    /// padding, gradients are 0.
+    /// `z` is `[V][width]`: V symbols in [`width`](Self::width) columns, one for each position of the pack's texts side
+    /// by side, then padding. A position's loss and gradients are multiplied by its weight in the example. At weight 0
+    /// and in padding, gradients are 0.
     ///
     /// `answers` holds the size of the alphabet, and perhaps a teacher's distributions, `[examples of the pack][L][V]`.
     /// Without, the clean symbols are the answers.
     ///
-    /// More than 256 symbols, an alphabet of more than V, and a scored clean symbol of V or more panic. Losses past the
-    /// end of `losses` are left out.
+    /// More than 256 symbols, an alphabet of more than V, and a scored clean symbol of V or more panic.
     pub fn cross_entropy<R: Real, K: Kernels<R>>(
         &self,
         kernels: K,
@@ -286,7 +288,7 @@ impl<'a, const L: usize> Pack<'a, L> {
     }
 }
 
-/// [`to_scores`] of the logits at `position`, in a map `[V][W]` of logits with `width` = W.
+/// [`to_scores`] of the logits at `position`, in a map `[V][width]` of logits.
 #[inline(always)]
 pub(crate) fn to_scores_at<const V: usize>(
     logits: &[f32],

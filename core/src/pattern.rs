@@ -90,8 +90,8 @@ pub fn shortest(pattern: &str, alphabet: Alphabet) -> Result<(usize, usize), Pat
     Ok((letters, stars))
 }
 
-/// The number of ways to share out `letters` letters among `stars` stars, where a star may get none: C(letters + stars
-/// − 1, stars − 1).
+/// The number of ways to share out `letters` letters among `stars` stars, where a star may get none: the binomial
+/// coefficient (letters + stars − 1 over stars − 1).
 ///
 /// No stars can take 0 letters in one way, and more in none. Large results saturate at `usize::MAX`.
 pub fn placements(letters: usize, stars: usize) -> usize {
@@ -206,10 +206,9 @@ pub fn cumulate(nats: &mut [f64]) {
 }
 
 /// Draws the index of a form, a length with given letters, from `shares`, which [`cumulate`] made: the first share
-/// above a uniform number in \[0, 1).
+/// above a uniform number in \[0, 1), or the last of all.
 ///
-/// If no share is above, the last index is taken; 0 if there are no shares. The number is the first word of
-/// `stream.draw(u32::MAX, 1)` times 2⁻³²; `stream` is the text's own.
+/// The number is the first word of `stream.draw(u32::MAX, 1)` times 2⁻³²; `stream` is the text's own.
 pub fn drawn_form(shares: &[f64], stream: Stream) -> usize {
     let [word, _] = stream.draw(u32::MAX, 1);
     let share = f64::from(word) / 4_294_967_296.0;
@@ -223,8 +222,8 @@ pub fn drawn_form(shares: &[f64], stream: Stream) -> usize {
 /// `given` has each position's symbol, or `None`. The given symbols are shown one by one from left to right; all else
 /// stays masked.
 ///
-/// `length` is 1 … L, and no symbol may be given from position `length` on, where scores mean nothing. `symbols` ≤ V is
-/// the size of the alphabet; more counts as V. A given symbol outside it makes the result ∞.
+/// `length` is 1 … L, and no symbol may be given from position `length` on. `symbols` ≤ V is the size of the alphabet;
+/// a given symbol outside it makes the result ∞.
 pub fn nats_of_given<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     denoiser: &mut D,
     symbols: usize,

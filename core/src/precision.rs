@@ -16,7 +16,7 @@ use crate::dtype::Dtype;
 use crate::steps::Steps;
 use crate::stored::Nibble;
 
-/// A precision of integer weights: storage and multiplication.
+/// A precision of integer weights, [`Int8`] or [`Int4`]: storage and multiplication.
 ///
 /// Weights are stored as codes, unsigned numbers of a byte or half a byte: code = weight + zero point
 /// ([`Dtype::zero`]).
@@ -26,7 +26,8 @@ pub trait Precision: Copy {
 
     /// Largest exponent e of hidden values, whose unit is 2⁻ᵉ: 3 with 4-bit weights, 7 with 8-bit weights.
     ///
-    /// If weights just fill the range −1 … 1, their unit is this 2⁻ᵉ, so that their sums have no finer parts.
+    /// Weights that just fill the range −1 … 1 have this unit too. Sums of them are no finer, and hidden values need
+    /// not be.
     const FINEST: u8;
 
     /// The largest value that a hidden unit may have if sums run over `units` units: it fits a byte, and no sum

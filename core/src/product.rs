@@ -5,7 +5,7 @@
 //!
 //! | letter | meaning |
 //! |---|---|
-//! | `L` | positions |
+//! | `width` | positions, or columns with padding |
 //! | `I` `O` | inputs and outputs of the matrix |
 //! | `W` | type of a stored weight: a float, or four bytes of a file |
 //!
@@ -26,13 +26,11 @@ use crate::tensor::first_rows;
 
 /// Most positions of a network that shares weights over positions. A network with more does not compile.
 pub(crate) const MOST_POSITIONS: usize = 64;
-/// Number of positions that a product computes side by side, and of features in a transposed block,
-/// `[position][feature]` ([`transpose_blocks`]).
+/// Number of positions that a product computes side by side: 16 `f32` fill two registers of AVX2.
 ///
-/// 16 `f32` fill two registers of AVX2.
+/// [`transpose_blocks`] uses the number for features: it transposes so many at a time.
 pub const TILE: usize = 16;
-/// Number of features in a small transposed block, `[position][4 features]` ([`transpose_blocks`]). Such blocks follow
-/// those of 16 features, for the 0 … 15 features left. The last 0 … 3 are in no block.
+/// Number of features that [`transpose_blocks`] transposes at a time where fewer than 16 are left.
 ///
 /// 4 `f32` fill a register of SSE2.
 pub const FEW: usize = 4;
@@ -101,10 +99,9 @@ pub const fn width_of(length: usize, most: usize) -> usize {
 /// Computes the product of a matrix w with columns x: for each output o and position l the sum Σ_i w_oi·x_il, i
 /// ascending.
 ///
-/// `store` says whether the sum replaces y_ol, is added to it, or multiplies it. With O outputs, I inputs and L =
-/// `width` positions, `w` is `[O][I]`, `x` `[I][L]` and `y` `[O][L]`. The lengths of `y` and `x` give O and I; a
-/// `width` of 0 does nothing. Other lengths give wrong or missing results, but no panic. `W` is the type of a stored
-/// weight.
+/// `store` says whether the sum replaces y_ol, is added to it, or multiplies it. With O outputs, I inputs and `width`
+/// positions, `w` is `[O][I]`, `x` `[I][width]` and `y` `[O][width]`; the lengths give O and I. Other lengths give
+/// wrong or missing results, but no panic. `W` is the type of a stored weight: a float, or its four bytes in a file.
 #[inline(always)]
 pub fn product<R: Real, W: Stored<R>>(w: &[W], x: &[R], y: &mut [R], width: usize, store: Store) {
     let outputs = y.len().checked_div(width).unwrap_or(0);
@@ -120,10 +117,9 @@ pub fn product<R: Real, W: Stored<R>>(w: &[W], x: &[R], y: &mut [R], width: usiz
 /// Computes the product of a transposed matrix wᵀ with columns x: for each input i and position l the sum Σ_o
 /// w_oi·x_ol, o ascending.
 ///
-/// `store` says whether the sum replaces y_il, is added to it, or multiplies it. With O outputs, I inputs and L =
-/// `width` positions, `w` is `[O][I]`, `x` `[O][L]` and `y` `[I][L]`. The lengths of `x` and `y` give O and I; a
-/// `width` of 0 does nothing. Other lengths give wrong or missing results, but no panic. `W` is the type of a stored
-/// weight.
+/// `store` says whether the sum replaces y_il, is added to it, or multiplies it. With O outputs, I inputs and `width`
+/// positions, `w` is `[O][I]`, `x` `[O][width]` and `y` `[I][width]`; the lengths give O and I. Other lengths give
+/// wrong or missing results, but no panic. `W` is the type of a stored weight: a float, or its four bytes in a file.
 #[inline(always)]
 pub fn product_transposed<R: Real, W: Stored<R>>(w: &[W], x: &[R], y: &mut [R], width: usize, store: Store) {
     let inputs = y.len().checked_div(width).unwrap_or(0);
@@ -260,15 +256,15 @@ fn store_tile<R: Real, const N: usize, const WIDTH: usize>(
 /// Adds the gradient of a product's weights: d_w_oi += Σ_l d_y_ol·x_il over the `positions` l, which ascend without
 /// repeats.
 ///
-/// With O outputs, I inputs and L = `width` positions, `d_y` is `[O][L]` and `d_w` `[O][I]`; the lengths of `d_y` and
-/// `x` give O and I. `x` is `[I][L]`, rearranged before the call by [`transpose_blocks`]. Forward was `y_ol = Σ_i
-/// w_oi·x_il`. The function serves the transposed product `y_il = Σ_o w_oi·x_ol` too: then the argument `d_y` is this
-/// x, and the argument `x` is ∂loss/∂y, rearranged.
+/// With O outputs, I inputs and `width` positions, `d_y` is `[O][width]` and `d_w` `[O][I]`; the lengths of `d_y` and
+/// `x` give O and I. `x` is `[I][width]`, rearranged before the call by [`transpose_blocks`]. Forward was
+/// `y_ol = Σ_i w_oi·x_il`.
+///
+/// The function serves the transposed product `y_il = Σ_o w_oi·x_ol` too. Then the argument `d_y` is this x, and the
+/// argument `x` is ∂loss/∂y, rearranged.
 ///
 /// `positions` may omit an l if all d_y_ol or all x_il are 0, with the same bits: the omitted terms are ±0, and the sum
-/// over l begins at 0 before it is added to d_w.
-///
-/// A position of `width` or more ends the work early, and so does a short `d_w`; nothing panics.
+/// over l begins at 0 before it is added to d_w. Other lengths give wrong or missing results, but no panic.
 #[inline(always)]
 pub fn product_backward_weight<R: Real>(
     positions: &[usize],
@@ -295,7 +291,7 @@ pub fn product_backward_weight<R: Real>(
     });
 }
 
-/// Σ_l d_y_ol·x_il over the `positions` l, for the `N` rows o of `d_y` and the first `S` inputs i of `x`, with `width` = L.
+/// Σ_l d_y_ol·x_il over the `positions` l, for the `N` rows o of `d_y` and the first `S` inputs i of `x`.
 #[expect(clippy::indexing_slicing, reason = "row < N")]
 #[inline(always)]
 fn weight_tile<R: Real, const N: usize, const S: usize>(
@@ -328,11 +324,10 @@ fn weight_tile<R: Real, const N: usize, const S: usize>(
     Some(sums)
 }
 
-/// Copies `x`, `[I][L]`, to `y` in transposed blocks of features: in a block, the positions are outermost.
+/// Copies `x`, `[I][width]`, to `y` in blocks of features, each transposed: in a block, the positions are outermost.
 ///
-/// I features of L = `width` positions make blocks of 16 features ([`TILE`]), then of 4 ([`FEW`]). At most three
-/// features are left, and are copied as they are. The length of `x` gives I. The work ends at the first block that `y`
-/// lacks; a `width` of 0 does nothing.
+/// I features of `width` positions make blocks of 16 features ([`TILE`]), then of 4 ([`FEW`]). At most three features
+/// are left, and are copied as they are. `y` is as long as `x`.
 #[inline(always)]
 pub fn transpose_blocks<R: Real>(x: &[R], y: &mut [R], width: usize) {
     let features = x.len().checked_div(width).unwrap_or(0);
@@ -348,8 +343,8 @@ pub fn transpose_blocks<R: Real>(x: &[R], y: &mut [R], width: usize) {
     });
 }
 
-/// Transposes `x`, `[I][L]` with L = `width`, to `y`, `[L][I]`: y_li = x_il. The length of `x`, divided by L and
-/// rounded down, gives I. A shorter `y` stays as it is, as does the rest of a longer one. A `width` of 0 does nothing.
+/// Transposes `x`, `[I][width]`, to `y`, `[width][I]`: y_li = x_il. The length of `x`, divided by `width`, gives I. A
+/// shorter `y` stays as it is.
 #[expect(clippy::indexing_slicing, reason = "i < I and l < L, the sizes of both")]
 #[inline(always)]
 pub fn transpose<R: Real>(x: &[R], y: &mut [R], width: usize) {
@@ -394,7 +389,7 @@ fn store_four_rows<R: Real>(rows: [[R; FEW]; FEW], y: &mut [R], width: usize, ro
     }
 }
 
-/// Transposes `x`, `[L][L]`, in place, with `width` = L: x_ij and x_ji change places.
+/// Transposes `x`, `[width][width]`, in place: x_ij and x_ji change places.
 #[inline(always)]
 pub(crate) fn transpose_square<R: Real>(x: &mut [R], width: usize) {
     let whole = width.saturating_sub(width % FEW);
@@ -417,11 +412,11 @@ pub(crate) fn transpose_square<R: Real>(x: &mut [R], width: usize) {
 
 /// Shifts every feature by `tap` − `radius` positions within each text: y_dl = x_dm with m = l + `tap` − `radius`.
 ///
-/// y_dl is 0 if the positions l and m are not in one text. `x` and `y` are `[D][W]`: D features of W = `width`
-/// positions. The length of `y` gives D, and elements that `x` lacks count as 0. A `width` of 0 does nothing.
+/// y_dl is 0 if the positions l and m are not in one text. `x` and `y` are `[D][width]`: D features of `width`
+/// positions.
 ///
-/// `texts` has the number of the text for each position, at most W numbers, or features mix. The positions of one text
-/// are adjacent. Positions past the end of `texts` belong to none.
+/// `texts` has the number of the text for each position, at most `width` numbers. The positions of one text are
+/// adjacent. Positions past the end of `texts` belong to none.
 #[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
 pub fn shift<R: Real>(x: &[R], (tap, radius): (usize, usize), y: &mut [R], width: usize, texts: &[u8]) {
@@ -452,9 +447,10 @@ pub fn shift<R: Real>(x: &[R], (tap, radius): (usize, usize), y: &mut [R], width
     });
 }
 
-/// Adds a bias to every position: x_dl += b_d. `x` is `[D][L]` and `bias` `[D]`: D features of L = `width` positions.
+/// Adds a bias to every position: x_dl += b_d. `x` is `[D][width]` and `bias`, b, `[D]`: D features of `width`
+/// positions.
 ///
-/// Features that `x` or `bias` lacks are left out. A `width` of 0 counts as 1.
+/// `W` is the type of a stored bias: a float, or its four bytes in a file.
 #[inline(always)]
 pub fn add_bias<R: Real, W: Stored<R>>(bias: &[W], x: &mut [R], width: usize) {
     for (d, x) in x.chunks_exact_mut(width.max(1)).enumerate() {
@@ -467,10 +463,10 @@ pub fn add_bias<R: Real, W: Stored<R>>(bias: &[W], x: &mut [R], width: usize) {
     }
 }
 
-/// Adds the gradient of a bias: d_b_d += Σ_l d_x_dl, l ascending. `d_x` is `[D][L]`, and `d_bias` `[D]`: D features of
-/// L = `width` positions.
+/// Adds the gradient of a bias: d_b_d += Σ_l d_x_dl, l ascending. `d_x` is `[D][width]`, and `d_bias`, d_b, `[D]`: D
+/// features of `width` positions.
 ///
-/// Forward was `x_dl += b_d`. Features that `d_x` or `d_bias` lacks are left out. A `width` of 0 counts as 1.
+/// Forward was `x_dl += b_d`.
 #[inline(always)]
 pub fn add_bias_backward<R: Real>(d_x: &[R], d_bias: &mut [R], width: usize) {
     for (d, d_x) in d_x.chunks_exact(width.max(1)).enumerate() {

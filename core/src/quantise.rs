@@ -26,7 +26,7 @@ use crate::stored::{Nibble, Role, StoredTensor};
 /// The values that `tensor` can store if an integer i stands for i·2^−`exponent`.
 ///
 /// The integers are −8 … 7 in 4 bits and −128 … 127 in 8 bits. In 16 bits, for biases, they are ±(2¹⁴ − 1) in hidden
-/// layers ([`Role::HiddenBias`]), else ±(2¹⁵ − 1). An `exponent` above 16, which no file can hold, is not refused.
+/// layers ([`Role::HiddenBias`]), else ±(2¹⁵ − 1).
 pub fn grid(tensor: &StoredTensor, exponent: u8) -> Grid {
     let below = match (tensor.dtype, tensor.role) {
         (Dtype::Int4, _) => 8,
@@ -41,8 +41,8 @@ pub fn grid(tensor: &StoredTensor, exponent: u8) -> Grid {
 /// The exponent e = 0 … 16 at which storing `weights` in `tensor`, in units of 2⁻ᵉ, has the least sum of squared
 /// rounding errors.
 ///
-/// A weight outside the tensor's range is clamped, and this error counts. `weights` may have any length. The smaller of
-/// two equally good exponents is taken, and 0 if a weight is NaN or infinite.
+/// A weight outside the tensor's range is clamped, and this error counts. The smaller of two equally good exponents is
+/// taken, and 0 if a weight is NaN or infinite.
 pub fn best_exponent(tensor: &StoredTensor, weights: &[f32]) -> u8 {
     let error = |exponent: u8| {
         let squares = weights.iter().map(|weight| {
@@ -58,21 +58,29 @@ pub fn best_exponent(tensor: &StoredTensor, weights: &[f32]) -> u8 {
     best.map_or(0, |(_, exponent)| exponent)
 }
 
-/// Chooses an exponent for each of `tensors`, for storing the trained `parameters` with the least sum of squared
-/// rounding errors.
+/// Chooses an exponent e for each of `tensors`, to store the trained `parameters` as integers i, where i stands for
+/// i·2⁻ᵉ.
 ///
-/// Hidden values have the exponent `activation`: units of 2^−`activation`. The bias of a hidden layer has the exponent
-/// of the sums to which it is added. `parameters` has the tensors one after the other; numbers missing at its end do
-/// not count. Tensors after the sixth ([`MOST_TENSORS`](crate::integer::MOST_TENSORS)) get none.
+/// `activation` is the exponent of hidden values, chosen by the caller. The [`Role`] of a tensor decides its exponent:
+/// - Weights: the e in 0 … 16 of the least sum of squared errors, by [`best_exponent`]; clamped weights count with
+///   their error. Rows that symbols add to a hidden layer (`Lookup`) take at least `activation`, so that sums are as
+///   fine as hidden values. Rows with which a residual stream begins (`Embedding`) take at most 10, the stream's
+///   exponent. Matrices (`Product`) have no such limit.
+/// - Bias of the scores (`ScoreBias`): the best e too, but at least 1.
+/// - Bias of a residual stream (`StreamBias`): 10.
+/// - Bias of a hidden layer (`HiddenBias`): the exponent of the layer's sums. The tensor before the bias in `tensors`
+///   gives it: its exponent, plus `activation` if it is a matrix.
+///
+/// `parameters` has the numbers of the tensors one after the other.
 pub fn scales(tensors: &[StoredTensor], parameters: &[f32], activation: u8) -> Scales {
     scales_with(tensors, parameters, activation, 0)
 }
 
 /// Chooses an exponent for each of `tensors`, for `parameters` that are then trained further, rounded to these scales.
 ///
-/// The choice is that of [`scales`], the least sum of squared rounding errors, with one exception. A matrix of 4-bit
-/// weights that multiplies hidden values has at least the exponent `activation`, that of the hidden values.
-/// `parameters` has the tensors one after the other; numbers missing at its end do not count.
+/// The choice is that of [`scales`], the least sum of squared rounding errors, with one exception. A 4-bit matrix that
+/// multiplies hidden values has at least the exponent `activation`, that of hidden values. `parameters` has the numbers
+/// of the tensors one after the other.
 pub fn trained_scales(tensors: &[StoredTensor], parameters: &[f32], activation: u8) -> Scales {
     scales_with(tensors, parameters, activation, activation)
 }
@@ -101,11 +109,13 @@ fn scales_with(tensors: &[StoredTensor], parameters: &[f32], activation: u8, lea
     scales
 }
 
-/// Rounds trained `parameters` to integers at `scales`, and writes them to `payload`, the `tensors` one after the
-/// other. A weight outside its tensor's range is clamped.
+/// Rounds trained `parameters` to integers, and writes them to `payload`, the bytes of the `tensors` one after the
+/// other.
 ///
-/// `scales` has an exponent for each tensor. `payload` has the length of the tensors in bytes. The first tensor that is
-/// not whole in `parameters` or in `payload` is left out, with all after it.
+/// `scales`, chosen by [`scales`] or [`trained_scales`], has an exponent e for each tensor. A weight becomes the
+/// integer nearest to weight·2ᵉ, clamped to its tensor's range. A hidden bias is stored half a step of hidden values
+/// higher, which makes rounding these down a rounding to nearest. `parameters` has the numbers of the tensors one after
+/// the other.
 pub fn quantise(tensors: &[StoredTensor], parameters: &[f32], scales: &Scales, payload: &mut [u8]) {
     let (mut rest, mut out) = (parameters, payload);
     for (tensor, exponent) in tensors.iter().zip(scales.tensors) {

@@ -38,9 +38,10 @@ pub struct ResidualView<'a, T, const L: usize, const V: usize, const H: usize> {
     /// Tables `input` and `length` of the first hidden layer; weights `output` and `output_bias`, which read the sum of
     /// both hidden layers. Each layer has H units.
     pub outer: MlpView<'a, T, L, V, H>,
-    /// W, `[unit of the second layer][unit of the first]`: weights from the first hidden layer to the second.
+    /// Weights from the first hidden layer to the second, `[unit of the second layer][unit of the first]`: W in [the
+    /// formulas](self).
     pub residual: &'a [[T; H]; H],
-    /// d: bias of each of the H units of the second hidden layer.
+    /// Bias of each of the H units of the second hidden layer: d in [the formulas](self).
     pub residual_bias: &'a [T; H],
 }
 

@@ -130,7 +130,8 @@ pub const fn below(word: u32, bound: u32) -> u32 {
     ((word as u64).wrapping_mul(bound as u64) >> 32) as u32
 }
 
-/// Shuffles `order`; all orders are equally likely to the accuracy of [`below`].
+/// Shuffles the elements of `order`, of any type; all orders are equally likely, up to 2⁻³² a draw
+/// ([`below`]).
 ///
 /// For i from the last place down to 1, swaps element i with element j, uniform in 0 … i. The first word of
 /// `stream.draw(i, 0)` gives j. For n elements, each of the n! sequences of j gives another order.

@@ -49,9 +49,8 @@ impl Grid {
 /// Moves floats by the step that an optimiser took with their rounded values, and rounds them anew.
 ///
 /// Each number of `rounded` is, on entry, the rounded value of its partner w in `floats`, plus the optimiser's step. w
-/// moves by this step: w += rounded − round(w), with [`Grid::round`] of `grid`. Then `rounded` becomes round(w).
-///
-/// If lengths differ, elements without a partner stay as they are.
+/// moves by this step: w += rounded − round(w), with [`Grid::round`] of `grid`. Then `rounded` becomes round(w). Both
+/// slices have one length.
 #[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
 #[inline(always)]
 pub fn straight_through(grid: Grid, rounded: &mut [f32], floats: &mut [f32]) {

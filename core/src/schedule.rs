@@ -84,15 +84,13 @@ impl<const L: usize> MaskCounts<L> {
         self.rows
     }
 
-    /// The number k of positions to mask in row `row` of a batch, for a text of n = `length` symbols: 1 … n, or 0 for n
-    /// = 0.
+    /// The number k of positions to mask in row `row` of a batch, for a text of n = `length` ≤ L symbols: 1 … n, or 0
+    /// for n = 0.
     ///
     /// k has the probability p_k, in proportion to 1/√k. The rows of a batch, counted from 0, are spread evenly over
     /// these probabilities; from [`rows`](Self::rows) on the spread repeats. The two random words are those of the
     /// batch, equal for all its rows: the first shifts all rows a little, the second gives each row another part of the
     /// spread.
-    ///
-    /// A `length` above L gives 1.
     pub fn count(&self, [word, rotation]: [u32; 2], row: u32, length: usize) -> u32 {
         let rows = u64::from(self.rows);
         let turned = u64::from(row).saturating_mul(u64::from(self.stride));
@@ -108,8 +106,8 @@ impl<const L: usize> MaskCounts<L> {
     /// The loss weight of each of k = `count` masked positions in a text of n = `length` symbols: (Σ_j 1/√j)/√k, j = 1
     /// … n.
     ///
-    /// This is 1/(k·p_k), where p_k, in proportion to 1/√k, is the probability that [`count`](Self::count) gives k. A
-    /// `count` of 0 is taken as 1, and one above n is not refused. A `length` of 0, or above L, gives 0.
+    /// This is 1/(k·p_k), where p_k, in proportion to 1/√k, is the probability that [`count`](Self::count) gives k. k
+    /// is 1 … n. A `length` of 0, or above L, gives 0.
     pub fn weight(&self, count: u32, length: usize) -> f32 {
         f32::of(self.total(length) / Real::sqrt(f64::from(count.max(1))))
     }
@@ -129,9 +127,7 @@ const fn greatest_common_divisor(mut a: u32, mut b: u32) -> u32 {
 }
 
 /// The number of positions left masked after `step` of `steps` even steps, if `masked` were masked before the first:
-/// ⌊masked·(1 − step/steps)⌋.
-///
-/// 0 from the last step on, and for 0 `steps`.
+/// ⌊masked·(1 − step/steps)⌋, and 0 from the last step on.
 pub fn linear_remaining(masked: usize, step: usize, steps: usize) -> usize {
     masked.saturating_mul(steps.saturating_sub(step)).checked_div(steps).unwrap_or(0)
 }

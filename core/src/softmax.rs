@@ -90,12 +90,11 @@ pub enum Answer<'a> {
 /// loss = w·(ln Σ_v e^z_v − Σ_v t_v·z_v) and d_z_v = w·(p_v − t_v), with p the softmax of z, t the `answer` and w =
 /// `weight`. Σ_v t_v·z_v runs in ascending order of v.
 ///
-/// Only the first `symbols` logits take part: the others count as −∞ and get gradient 0. More `symbols` than logits
-/// panic; 0 give NaN.
+/// Only the first `symbols` logits are of symbols in the alphabet. The others count as −∞, so that p_v is 0 there.
+/// `symbols` is at least 1; more than there are logits panic.
 ///
-/// A hard answer c means t_v = \[v = c\]. From `symbols` on, c has the loss ∞, and from the number of logits on it
-/// panics. A soft answer has t_v for the first `symbols` symbols: missing ones count as 0, and further ones are
-/// ignored.
+/// A hard answer c means t_v = \[v = c\]. Outside the alphabet it has the loss ∞; without a logit it panics. A soft
+/// answer has t_v for each symbol of the alphabet; further numbers are ignored.
 #[expect(clippy::indexing_slicing, reason = "a training kernel; c < symbols ≤ V is the contract")]
 #[inline(always)]
 pub fn cross_entropy<R: Real>(z: &mut [R], symbols: usize, answer: Answer, weight: R) -> R {
@@ -122,28 +121,28 @@ pub fn cross_entropy<R: Real>(z: &mut [R], symbols: usize, answer: Answer, weigh
     weight * (log_sum - expected)
 }
 
-/// A row of logits in a batch with one row for each example: the row's number, the answer that it should predict, and
-/// the weight of its loss.
+/// A row of logits to train: its number, the answer that it should predict, and the weight of its loss.
+///
+/// A batch is computed one position at a time: its rows are those of one position, one for each example.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Target<'a> {
-    /// Number of the row of logits in the batch, from 0: that of the example.
+    /// Number e of the row, from 0: the logits of example e of the batch, at the position that is computed.
     pub row: usize,
     /// Answer that the row should predict.
     pub answer: Answer<'a>,
-    /// w: weight of the row's loss.
+    /// Weight w of the row's loss: loss and gradients are multiplied by it.
     pub weight: f32,
 }
 
 /// Adds the [`cross_entropy`] of each target's row of `z` to that row's entry of `losses`, in nats, and turns these
 /// rows into their gradients.
 ///
-/// With E rows of V = `outputs` logits, `z` is `[E][V]` and `losses` `[E]`. A target names a row, the answer that it
-/// should predict, a symbol or a distribution, and the weight of its loss. Rows without a target stay as they are, and
-/// targets outside `z` or `losses` are ignored. No two targets may name one row: the second would read the gradient as
-/// logits.
+/// `z` has rows of `outputs` logits, and `losses` has a number for each row. A target names a row, the answer that it
+/// should predict, a symbol or a distribution, and the weight of its loss. Rows without a target stay as they are. No
+/// two targets may name one row: the second would read the gradient as logits.
 ///
-/// Only the first `symbols` ≤ V logits of a row take part; the gradients of the others are 0. More `symbols` than V
-/// panic, and an answer of V or more.
+/// Only the first `symbols` logits of a row are of symbols in the alphabet; the others count as −∞. More `symbols` than
+/// `outputs` panic, and so does a symbol of `outputs` or more as answer.
 #[inline(always)]
 pub fn cross_entropy_of_rows<R: Real>(
     targets: &[Target],

@@ -8,13 +8,17 @@ pub(crate) const MOST_SYMBOLS: usize = 256;
 
 /// Replaces the logits `z` by their gradients, and writes the loss of each position to `losses`, in nats.
 ///
-/// A position's loss is its weight times its [`cross_entropy`], and 0 with its gradients if the weight is 0. `z` is
-/// `[V][W]`: V logits in each of W columns, a column for a position. `answers`, symbols or distributions, `weights` and
-/// `losses` are `[W]`. The length of `losses` gives W, and that of `z` gives V. Only the first `symbols` logits of a
-/// position are of symbols in the alphabet; the gradients of the others become 0.
+/// `z` is `[O][W]`: a column of O logits for each of W positions. The length of `losses` gives W, and that of `z`,
+/// divided by W, gives O; numbers past O·W stay as they are. `answers` and `weights` have W entries too.
 ///
-/// Shorter `answers` or `weights` panic, as do V above 256, `symbols` above V, and an answer of V or more. An answer
-/// from `symbols` on has the loss ∞. Without `losses` nothing changes.
+/// A position's loss is its weight times the [`cross_entropy`] of its logits with its answer. At weight 0, loss and
+/// gradients are 0, whatever the answer.
+///
+/// Only the first `symbols` logits of a position are of symbols in the alphabet; the others count as −∞. An answer is a
+/// symbol, or a distribution of `symbols` probabilities. A symbol outside the alphabet has the loss ∞; its gradients
+/// are weight·(softmax − answer), as always.
+///
+/// Panics with `symbols` above O, O above 256, or a symbol of O or more as answer.
 #[expect(clippy::indexing_slicing, reason = "training; position < L, symbols ≤ V ≤ 256")]
 #[inline(always)]
 pub fn cross_entropy_of_positions<R: Real>(

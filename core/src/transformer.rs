@@ -61,39 +61,44 @@ pub struct Transformer<
 /// [`Transformer`]. The number of heads changes no size; that of taps changes the lengths of `up` and `down`.
 #[derive(Clone, Copy, Debug)]
 pub struct TransformerView<'a, T, const L: usize, const V: usize, const D: usize, const N: usize> {
-    /// E, `[symbol][feature]`: features that each of the V symbols adds to its position; D features.
+    /// Features that each of the V symbols adds to its position, `[symbol][feature]`, D each: E in [the
+    /// formulas](self).
     pub token: &'a [[T; D]; V],
-    /// P, `[position][feature]`: features of each position, counted from the start of the text; D features.
+    /// Features of each position, counted from the start of the text, `[position][feature]`, D each: P in [the
+    /// formulas](self).
     pub position: &'a [[T; D]; L],
-    /// Q, `[position][feature]`: features of each position, counted from the end of the text; D features.
+    /// Features of each position, counted from the end of the text, `[position][feature]`, D each: Q in [the
+    /// formulas](self).
     pub from_end: &'a [[T; D]; L],
     /// Gain of each of the D features in the normalisation before a block's attention, for each of the N blocks.
     pub attention_gain: &'a [[T; D]; N],
-    /// W_q, W_k and W_v: matrices of queries, keys and values, `[block][matrix][output feature][input feature]`.
+    /// Matrices of queries, keys and values, `[block][matrix][output feature][input feature]`: W_q, W_k and W_v in [the
+    /// formulas](self).
     ///
     /// Inputs are the D normalised features of a position. Outputs are the features of all heads, D together.
     pub query_key_value: &'a [[[[T; D]; D]; 3]; N],
-    /// W_o, `[block][input feature][output feature]`: weights from the output of all heads, D features, to the D
-    /// features of a position.
+    /// Weights from the output of all heads, D features, to the D features of a position,
+    /// `[block][input feature][output feature]`: W_o in [the formulas](self).
     pub attention_output: &'a [[[T; D]; D]; N],
     /// Gain of each of the D features in the normalisation before a block's hidden units, for each of the N blocks.
     pub mlp_gain: &'a [[T; D]; N],
-    /// W_up: weights from the D normalised features to the hidden units of each block, as matrices
-    /// `[hidden unit][feature]` of D × D.
+    /// Weights from the D normalised features to the hidden units of each block, as matrices `[hidden unit][feature]`
+    /// of D × D: W_up in [the formulas](self).
     ///
     /// A hidden unit reads one position by one matrix, or three neighbouring positions by three. A block has 4·D units
     /// in the first case, else 2·D. The matrices are sorted by block, then by units, D at a time, then by the position
     /// read, from left to right.
     pub up: &'a [[[T; D]; D]],
-    /// W_down: weights from the hidden units of each block to the D features, as matrices `[hidden unit][feature]` of
-    /// D × D.
+    /// Weights from the hidden units of each block to the D features, as matrices `[hidden unit][feature]` of D × D:
+    /// W_down in [the formulas](self).
     ///
     /// A block has 4·D hidden units if each reads one position, or 2·D if each reads three: four matrices, or two. They
     /// are sorted by block, then by units.
     pub down: &'a [[[T; D]; D]],
     /// Gain of each of the D features in the normalisation before the logits.
     pub final_gain: &'a [T; D],
-    /// U, `[symbol][feature]`: weights from the D features of a position to the logit of each symbol.
+    /// Weights from the D features of a position to the logit of each symbol, `[symbol][feature]`: U in [the
+    /// formulas](self).
     pub output: &'a [[T; D]; V],
 }
 
