@@ -238,9 +238,11 @@ pub fn output_weight_gradient<R: Real, K: Kernels<R>, const L: usize>(
 /// Adds the gradient of a table's rows: row r of `d_table` += row e of `d_hidden`, for each example e whose `row` is
 /// `Some(r)`. `None` leaves the example out.
 ///
-/// `d_hidden` has a row for each example of `batch`, in their order, and rows of `d_table` have its length. For the
-/// tables of [`look_up`], `row` is [`symbol_at`] or [`row_of_length`], and a row has a number for each hidden unit. For
-/// the bias of [`output_forward`], `row` is [`scored_at`], and a row has one for each symbol.
+/// `d_hidden` has a row of gradients for each example of `batch`, in their order. Both slices have rows of
+/// `d_hidden.len() / batch.len()` numbers. An r past the end of `d_table` is left out.
+///
+/// For the tables of [`look_up`], `row` is [`symbol_at`] or [`row_of_length`], and a row has a number for each hidden
+/// unit. For the bias of [`output_forward`], `row` is [`scored_at`], and `d_hidden` holds the gradients of the logits.
 pub fn rows_gradient<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,
     batch: &[Example<L>],

@@ -192,10 +192,10 @@ pub fn each_form<const L: usize>(
     Ok(())
 }
 
-/// Turns `nats`, −ln p of several forms, into cumulated shares: number i becomes (p_0 + … + p_i)/Σ_j p_j, so the last
-/// is about 1.
+/// Turns `nats`, −ln p of several alternatives, into cumulated shares: number i becomes (p_0 + … + p_i)/Σ_j p_j, so the
+/// last is about 1.
 ///
-/// At least one p must be above 0, or all shares are NaN.
+/// Large numbers are allowed: only their differences count. Where all are ∞, all shares are NaN.
 pub fn cumulate(nats: &mut [f64]) {
     let (mean, count) = (negative_log_mean(nats.iter().copied()), nats.len());
     let mut sum = 0.0;

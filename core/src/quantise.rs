@@ -113,9 +113,9 @@ fn scales_with(tensors: &[StoredTensor], parameters: &[f32], activation: u8, lea
 /// other.
 ///
 /// `scales`, chosen by [`scales`] or [`trained_scales`], has an exponent e for each tensor. A weight becomes the
-/// integer nearest to weight·2ᵉ, clamped to its tensor's range. A hidden bias is stored half a step of hidden values
-/// higher, which makes rounding these down a rounding to nearest. `parameters` has the numbers of the tensors one after
-/// the other.
+/// integer nearest to weight·2ᵉ, clamped to its tensor's range. A hidden bias gets 2^(e − a − 1) more, where 2⁻ᵃ is the
+/// step of hidden values: half a step, so that rounding these down rounds to nearest. `parameters` has the numbers of
+/// the tensors one after the other. A tensor for which either slice is too short is not written, nor any after it.
 pub fn quantise(tensors: &[StoredTensor], parameters: &[f32], scales: &Scales, payload: &mut [u8]) {
     let (mut rest, mut out) = (parameters, payload);
     for (tensor, exponent) in tensors.iter().zip(scales.tensors) {

@@ -126,7 +126,8 @@ pub fn cross_entropy<R: Real>(z: &mut [R], symbols: usize, answer: Answer, weigh
 /// A batch is computed one position at a time: its rows are those of one position, one for each example.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Target<'a> {
-    /// Number e of the row, from 0: the logits of example e of the batch, at the position that is computed.
+    /// Index of the row in `z`, from 0. It is the example's index in the batch: `z` holds the logits of one position,
+    /// a row for each example.
     pub row: usize,
     /// Answer that the row should predict.
     pub answer: Answer<'a>,

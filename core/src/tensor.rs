@@ -50,7 +50,8 @@ impl Tensor {
         self.len() == 0
     }
 
-    /// The number of elements of one of the tensor's equal [`parts`](Self::parts), rounded down; 0 without parts.
+    /// The number of elements in a part: [`len`](Self::len) divided by [`parts`](Self::parts), the number of pieces whose
+    /// gradients threads compute apart. Parts divide every tensor of this crate without a rest. 0 without parts.
     pub const fn part_len(&self) -> usize {
         match self.len().checked_div(self.parts) {
             Some(len) => len,
