@@ -13,7 +13,7 @@
 //! ```
 //!
 //! as far as there are neighbours and N_j > 0. The last p_j is the prediction. It is a distribution: Σ_v N_j(v) = N_j, so
-//! Σ_v p_j(v) = (N_j + w_j·Σ_v p_(j−1)(v)) / (N_j + w_j) = 1. No symbol that the network finds possible becomes impossible.
+//! Σ_v p_j(v) = (N_j + w_j·Σ_v p_(j−1)(v)) / (N_j + w_j) = 1. Within the range of f32, no symbol that the network finds possible becomes impossible.
 //!
 //! This is the interpolation of [`counting`](crate::engine::counting) with two changes. The context is on both sides, wherever symbols
 //! are visible. The weight is 6·D_j in place of D_j; `core/notes/experiments.md` has the measurements, under “Retrieval”.
@@ -26,7 +26,6 @@ use micro_diffusion::denoiser::{Denoiser, NAT, Score};
 use micro_diffusion::math::{Real, round_to_i32};
 use micro_diffusion::softmax::softmax_forward;
 use micro_diffusion::text::Alphabet;
-use multiversion::multiversion;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::source::Source;
@@ -43,10 +42,8 @@ const LEAST: usize = 3;
 const DEPTHS: usize = MOST - LEAST + 1;
 /// w_j / D_j: the weight of the prediction by fewer neighbours, for each different symbol seen.
 const BACKOFF: f32 = 6.0;
-/// Positions that are compared at once.
-const BLOCK: usize = 64;
-/// Marks before the first text and after the last, so that blocks and neighbours of all positions exist.
-const PADDING: usize = BLOCK + REACH;
+/// Positions in a word of a bitmap.
+const WORD: usize = u64::BITS as usize;
 
 /// Whether a model looks training lines up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,12 +78,18 @@ impl Retrieval {
 type Neighbour = (isize, u8);
 
 /// Training texts to look positions up in: their symbols in a row, an [`EDGE`] between two texts.
-pub struct Texts(Vec<u8>);
+pub struct Texts {
+    symbols: Vec<u8>,
+    /// Row s has bit p where position p holds the symbol s; the last row is that of the edges.
+    places: Vec<Vec<u64>>,
+}
 
 impl Texts {
     /// The texts of `lines`. Lines with other characters than the alphabet's are left out.
     pub fn of<'a>(lines: impl IntoIterator<Item = &'a String>, alphabet: Alphabet) -> Self {
-        let mut symbols = vec![EDGE; PADDING];
+        // A word of edges before the first text and after the last, so that the neighbours of all positions exist.
+        const { assert!(REACH < WORD) };
+        let mut symbols = vec![EDGE; WORD];
         for line in lines {
             if let Some(text) =
                 line.chars().map(|character| alphabet.symbol(character)).collect::<Option<Vec<u8>>>()
@@ -95,19 +98,31 @@ impl Texts {
                 symbols.push(EDGE);
             }
         }
-        symbols.extend([EDGE; PADDING]);
-        Self(symbols)
+        symbols.extend([EDGE; WORD]);
+        let mut places = vec![vec![0; symbols.len() / WORD + 1]; alphabet.symbols() + 1];
+        let edges = alphabet.symbols();
+        for (place, symbol) in symbols.iter().enumerate() {
+            places[edges.min(usize::from(*symbol))][place / WORD] |= 1 << (place % WORD);
+        }
+        Self { symbols, places }
     }
 
     /// The numbers N_j(v): row j − 3 counts the symbols of all positions that agree with the first j of `neighbours`.
     fn counts<const V: usize>(&self, neighbours: &[Neighbour]) -> [[u32; V]; DEPTHS] {
+        const { assert!(V <= EDGE as usize) };
         let mut counts = [[0; V]; DEPTHS];
         let Some(nearest) = neighbours.first_chunk::<LEAST>() else { return counts };
-        for place in alike(&self.0, nearest) {
+        for place in alike(nearest.map(|(offset, symbol)| {
+            let places = &self.places[usize::from(symbol).min(self.places.len() - 1)];
+            // Bit 0 of word 1 is that of the first position of a text.
+            let first = WORD.saturating_add_signed(offset);
+            (&places[first / WORD..], first % WORD)
+        })) {
             let agreeing = neighbours.iter().take_while(|neighbour| self.agrees(place, **neighbour)).count();
+            let symbol = usize::from(self.symbols[place]);
             let rows = counts.iter_mut().take((agreeing + 1).saturating_sub(LEAST));
             // An edge has no count.
-            rows.filter_map(|row| row.get_mut(usize::from(self.0[place]))).for_each(|count| *count += 1);
+            rows.filter_map(|row| row.get_mut(symbol)).for_each(|count| *count += 1);
         }
         counts
     }
@@ -115,31 +130,25 @@ impl Texts {
     /// Whether the `neighbour` of `place` has its symbol and is in the text of `place`, or at its edge.
     fn agrees(&self, place: usize, (offset, symbol): Neighbour) -> bool {
         let other = place.saturating_add_signed(offset);
-        self.0[other] == symbol && !self.0[place.min(other) + 1..place.max(other)].contains(&EDGE)
+        self.symbols[other] == symbol && !self.symbols[place.min(other) + 1..place.max(other)].contains(&EDGE)
     }
 }
 
-/// The places of `texts` whose three neighbours have the symbols of `nearest`, in whatever text.
-///
-/// Compares block by block, in bytes and by indices, so that the compiler does many positions at once.
-#[multiversion(targets("x86_64+avx2"))]
-fn alike(texts: &[u8], nearest: &[Neighbour; LEAST]) -> Vec<usize> {
-    let [(one, first), (two, second), (three, third)] = *nearest;
+/// The places whose bit is set in all three bitmaps, each shifted down by a number of bits below [`WORD`]. Place [`WORD`] is that
+/// of bit 0 before the shift.
+fn alike(bitmaps: [(&[u64], usize); LEAST]) -> Vec<usize> {
+    let words = bitmaps.iter().map(|(words, _)| words.len()).min().unwrap_or(0);
+    let [(one, _), (two, _), (three, _)] = bitmaps.map(|(bitmap, shift)| (&bitmap[..words], shift));
+    let [first, second, third] = bitmaps.map(|(_, shift)| shift);
     let mut places = Vec::new();
-    for start in (PADDING..texts.len() - PADDING).step_by(BLOCK) {
-        // A block of padding follows the last text.
-        let one = &texts[start.saturating_add_signed(one)..][..BLOCK];
-        let two = &texts[start.saturating_add_signed(two)..][..BLOCK];
-        let three = &texts[start.saturating_add_signed(three)..][..BLOCK];
-        let (mut agree, mut any) = ([0; BLOCK], 0);
-        for place in 0..BLOCK {
-            agree[place] = u8::from(one[place] == first)
-                & u8::from(two[place] == second)
-                & u8::from(three[place] == third);
-            any |= agree[place];
-        }
-        if any != 0 {
-            places.extend((start..).zip(agree).filter(|(_, agree)| *agree > 0).map(|(place, _)| place));
+    for word in 1..words {
+        // By indices, in one expression, so that the compiler need not inline anything here.
+        let mut bits = (one[word - 1] >> first | one[word] << 1 << (WORD - 1 - first))
+            & (two[word - 1] >> second | two[word] << 1 << (WORD - 1 - second))
+            & (three[word - 1] >> third | three[word] << 1 << (WORD - 1 - third));
+        while bits != 0 {
+            places.push(word * WORD + bits.trailing_zeros() as usize);
+            bits &= bits - 1;
         }
     }
     places
