@@ -40,8 +40,8 @@ use crate::tensor::{Flat, Start, Tensor, block, hypercube, matrix, vector};
 #[derive(Clone, Copy, Debug)]
 pub struct Convolution<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>;
 
-/// References to the parameters of a [`Convolution`] with `N` layers of `D` features that read `T` neighbouring
-/// positions (taps), in memory or in a model file.
+/// References to the parameters of a [`Convolution`] in memory or in a model file. Each of its `N` layers of `D`
+/// features reads `T` neighbouring positions (taps).
 ///
 /// `W` is the type of a stored number: a float, or its four bytes in a file.
 #[derive(Clone, Copy, Debug)]

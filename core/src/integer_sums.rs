@@ -58,8 +58,8 @@ pub fn add_products<'a, P: Precision, const N: usize>(
     values
 }
 
-/// Computes sum j as Σ value·code_j over the (block, row, value) in `rows`, the `N` codes of a row times a hidden
-/// value, without a multiplication.
+/// Computes sum j as Σ value·code_j over the (block, row, value) in `rows`, without a multiplication: the `N` codes of
+/// a row times a hidden value.
 ///
 /// `sums` must be 0 at first, so call once. Afterwards, [`Precision::arrange`] must put them in order, one for each
 /// code of a row. For each bit of the values, the highest first, runs through a copy of `rows`: doubles `sums` and adds

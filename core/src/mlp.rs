@@ -68,9 +68,8 @@ impl<W: Stored<f32>, const L: usize, const V: usize, const H: usize> MlpView<'_,
 /// position, one past the text's end, and a symbol past the table's end add nothing. Positions must ascend: the first
 /// one past a text's end leaves out all that follow. Several calls can share the positions, in ascending order.
 ///
-/// With `lengths`, given to the first call only, the sums of a text of n symbols start from row n − 1 of `lengths`, or
-/// from row 0 if the text is empty. Without `lengths`, or without such a row in them, they start from the content of
-/// `hidden`.
+/// Only the first call has `lengths`: the sums of a text of n symbols start from its row n − 1, those of an empty text
+/// from row 0. Without `lengths`, or without such a row in them, they start from the content of `hidden`.
 ///
 /// With E examples, V symbols and H hidden units, `hidden` is `[E][H]`, `lengths` `[L][H]`, and a table `[V][H]`. H is
 /// the length of `hidden` divided by E, rounded down; numbers left over stay as they are.

@@ -34,7 +34,7 @@ pub struct Pack<'a, const L: usize> {
 /// side.
 ///
 /// Each pack takes the next example, and further ones as long as all positions together are at most min(16, L), up to
-/// 255 examples, as an empty text has no position.
+/// 255 examples. An empty text has no position.
 pub fn packs<const L: usize>(mut shard: &[Example<L>]) -> impl Iterator<Item = Pack<'_, L>> {
     core::iter::from_fn(move || {
         let (examples, rest) = shard.split_at_checked(fitting(shard))?;

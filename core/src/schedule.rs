@@ -62,8 +62,8 @@ pub struct MaskCounts<const L: usize> {
 }
 
 impl<const L: usize> MaskCounts<L> {
-    /// Prepares to draw how many positions to mask in each row of a batch, for batches of `rows` rows, over which the
-    /// numbers are spread evenly; 0 counts as 1.
+    /// Prepares to draw how many positions to mask in each row of a batch. The numbers are spread evenly over its
+    /// `rows` rows; 0 counts as 1.
     pub fn new(rows: u32) -> Self {
         let rows = rows.max(1);
         let (mut sum, mut sums) = (0.0, [0.0; L]);
