@@ -65,9 +65,9 @@ pub trait Precision: Copy {
     /// low half of a byte is the earlier code. If N is odd, a byte between the two rows has both last codes, that of
     /// row 2k in its low half.
     ///
-    /// Then `sums` have a private order until [`arrange`](Self::arrange), in which sums of 16 bits share entries. So
-    /// the sum of `factor` over all calls must be at most 4369 = 65535/15, which is not checked: a larger sum spills
-    /// into its neighbour.
+    /// Until [`arrange`](Self::arrange), `sums` for 4-bit weights have a private order, in which sums of 16 bits share
+    /// entries. So the sum of `factor` over all calls must be at most 4369 = 65535/15, which is not checked: a larger
+    /// sum spills into its neighbour.
     fn add_products<const N: usize>(block: &[u8; N], row: usize, factor: u32, sums: &mut [i32; N]);
 
     /// Adds the `N` codes of a row to `sums`, which are 0 before the first row: [`add_products`](Self::add_products)
@@ -81,8 +81,9 @@ pub trait Precision: Copy {
     /// low half of a byte is the earlier code. If N is odd, a byte between the two rows has both last codes, that of
     /// row 2k in its low half.
     ///
-    /// Then `sums` have a private order until [`arrange`](Self::arrange), in which sums of 16 bits share entries. So at
-    /// most 4369 = 65535/15 rows may be added, which is not checked: a larger sum spills into its neighbour.
+    /// Until [`arrange`](Self::arrange), `sums` for 4-bit weights have a private order, in which sums of 16 bits share
+    /// entries. So at most 4369 = 65535/15 rows may be added, which is not checked: a larger sum spills into its
+    /// neighbour.
     fn add_codes<const N: usize>(block: &[u8; N], row: usize, sums: &mut [i32; N]);
 
     /// Turns what [`add_products`](Self::add_products) and [`add_codes`](Self::add_codes) left in `sums` into `N` sums,

@@ -72,7 +72,7 @@ pub fn best_exponent(tensor: &StoredTensor, weights: &[f32]) -> u8 {
 ///   score.
 /// - Bias of a residual stream (`StreamBias`): 10.
 /// - Bias of a hidden layer (`HiddenBias`): the exponent of the layer's sums. The tensor before the bias in `tensors`
-///   gives it: its exponent, plus `activation` if it is a matrix. A result above 16 is refused by [`Scales::checked`].
+///   gives it: its exponent, plus `activation` if it is a matrix. [`Scales::checked`] refuses one above 16.
 ///
 /// `parameters` has the numbers of the tensors one after the other.
 pub fn scales(tensors: &[StoredTensor], parameters: &[f32], activation: u8) -> Scales {
