@@ -33,11 +33,12 @@ impl Activation {
     /// [`forward`](Self::forward), and as long as `d_y`.
     ///
     /// [`Relu`](Self::Relu) keeps `d_y` where y > 0, writes 0 elsewhere, and does not read `weights`.
-    /// [`Stepped`](Self::Stepped) adds a weight times [`price`](Steps::price) to `d_y` where y is above 0 and below its
-    /// largest value, and writes 0 elsewhere.
+    /// [`Stepped`](Self::Stepped) writes 0 where y is 0 or the activation's largest value. Elsewhere it adds a weight
+    /// times [`price`](Steps::price), the gradient of a penalty in the loss.
     ///
-    /// `weights` has one number for all of y. Or y is a map with the columns innermost, and `weights` has a number for
-    /// each column, which repeat along y.
+    /// `weights` are those of the penalty ([`Example::hidden_weight`](crate::denoiser::Example::hidden_weight)), one
+    /// number for all of y. Or y is a map with the columns innermost, and `weights` has a number for each column, which
+    /// repeat along y.
     #[inline(always)]
     pub fn backward<R: Real>(self, y: &[R], d_y: &mut [R], weights: &[R]) {
         match (self, weights) {
@@ -70,7 +71,8 @@ pub fn relu_forward<R: Real>(x: &mut [R]) {
 
 /// Turns ∂loss/∂y into ∂loss/∂x, in place: d_x_i = d_y_i where y_i > 0, else 0.
 ///
-/// Forward was `y_i = max(x_i, 0)`, so y_i > 0 exactly where x_i > 0. Both slices are equally long.
+/// Forward was `y_i = max(x_i, 0)`, so y_i > 0 exactly where x_i > 0. Both slices have one length; numbers past the
+/// shorter one stay as they are.
 #[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
 #[inline(always)]
 pub fn relu_backward<R: Real>(y: &[R], d_y: &mut [R]) {

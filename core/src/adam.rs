@@ -116,7 +116,8 @@ fn flushed<R: Real>(moment: R) -> R {
     if moment < smallest && -moment < smallest { R::ZERO } else { moment }
 }
 
-/// The `rate` of [`average_update`] after step `step`, counted from 0: 1 − min(κ, t/(t + 9)) with t = `step` + 1.
+/// The `rate` of [`average_update`], the share of the new weights in the average, after step `step`, counted from 0: 1
+/// − min(κ, t/(t + 9)) with t = `step` + 1.
 ///
 /// κ = `decay` is the share of the average that a late step keeps; early steps keep less.
 pub fn average_rate<R: Real>(step: u32, decay: f64) -> R {
@@ -126,7 +127,7 @@ pub fn average_rate<R: Real>(step: u32, decay: f64) -> R {
 }
 
 /// Moves the running average a of the weights towards the `weights` w: a += `rate`·(w − a) for each element. Both
-/// slices have one length.
+/// slices have one length; numbers past the shorter one stay as they are.
 #[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
 #[inline(always)]
 pub fn average_update<R: Real>(average: &mut [R], weights: &[R], rate: R) {

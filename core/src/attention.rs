@@ -29,9 +29,8 @@ use crate::tensor::{block, block_mut};
 /// Sizes of multi-head attention, for [`attention_forward`] and [`attention_backward`]: K = `features` and W =
 /// `positions`.
 ///
-/// The number A of heads is not among them. `attention_forward` writes results `y`, `[A][K][W]`, and divides their
-/// length by K·W; `attention_backward` does so with their gradient. Numbers left over belong to no head and stay as
-/// they are.
+/// The number A of heads follows from the slice `y` of results, `[A][K][W]`: its length divided by K·W. In
+/// `attention_backward`, their gradient gives it. Numbers left over belong to no head and stay as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heads {
     /// Number K of features of each head.

@@ -206,9 +206,9 @@ impl<const V: usize> Weights<V> {
     }
 
     /// Draws a symbol in proportion to the weights, by `word`, a uniform random number of 32 bits; returns symbol 0 if
-    /// none is allowed.
+    /// all weights are 0, as without an allowed symbol.
     ///
-    /// At temperature 0, takes the likeliest symbol, the first of equals.
+    /// Weights made at temperature 0 give the likeliest symbol, the first of equals, whatever `word` is.
     pub fn draw(&self, word: u32) -> u8 {
         if self.greedy {
             // Weights are those of temperature 1, where any smaller score gives a smaller weight.
@@ -269,11 +269,12 @@ fn scale(distance: u32, factor: u32) -> u32 {
     }
 }
 
-/// ⌊`distance`·`factor` / 65536⌋: multiplies by a `factor` in units of 1/65536, without a 64-bit product, for which a
-/// small processor calls a function.
+/// ⌊`distance`·`factor` / 65536⌋, without a 64-bit product, for which a small processor calls a function. `distance` is
+/// that of a score from the largest, and `factor` log₂e/T at temperature T, both in units of 1/65536; the result is x
+/// in [`power_of_two`], in these units.
 ///
-/// The result is exact if below 24·65536. Else it may be any number of at least 24·65536, for which [`power_of_two`]
-/// gives 0.
+/// The result is exact if the true value is below 24·65536. Else it may be any number of at least 24·65536, for which
+/// [`power_of_two`] gives 0.
 ///
 /// Let h₁ and l₁ be the upper and lower halves of `distance`, h₂ and l₂ those of `factor`. Then (2¹⁶·h₁ + l₁)·(2¹⁶·h₂ +
 /// l₂) / 2¹⁶ = 2¹⁶·h₁·h₂ + h₁·l₂ + l₁·h₂ + l₁·l₂ / 2¹⁶, and only the last term has a fraction.

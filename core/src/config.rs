@@ -29,22 +29,22 @@ pub type PerceptronSmall = Mlp<12, 26, 18>;
 /// parameters.
 pub type Residual = ResidualOf<12, 26, 256>;
 
-/// The smallest convolution of this list: 3 layers of width 26 and 5 taps. 12,428 parameters for 16 positions and 26
-/// symbols.
+/// The smallest convolution of this list: 3 layers of width 26, each reading 5 neighbouring positions. 12,428
+/// parameters for 16 positions and 26 symbols.
 pub type ConvolutionSmall<const L: usize = 16, const V: usize = 26> = ConvolutionOf<L, V, 26, 3, 5>;
 
-/// A network for a ten-cent chip: a residual convolution of 4 layers, width 30 and 5 taps, 16 positions and 26 symbols;
-/// 20,666 parameters.
+/// A network for a ten-cent chip: a residual convolution of 4 layers of width 30, each reading 5 neighbouring
+/// positions, for 16 positions and 26 symbols; 20,666 parameters.
 ///
 /// With 4-bit weights, network and program fit 16 KB of flash and 2 KB of memory.
 pub type ConvolutionChip = ConvolutionOf<16, 26, 30, 4, 5>;
 
-/// The default for texts other than names: a residual convolution of 4 layers, width 64 and 5 taps. 87,578 parameters
-/// for 16 positions and 26 symbols.
+/// The default for texts other than names: a residual convolution of 4 layers of width 64, each reading 5 neighbouring
+/// positions. 87,578 parameters for 16 positions and 26 symbols.
 pub type ConvolutionMedium<const L: usize = 16, const V: usize = 26> = ConvolutionOf<L, V, 64, 4, 5>;
 
-/// The largest convolution of this list: 4 layers of width 108 and 5 taps. 242,810 parameters for 16 positions and 26
-/// symbols.
+/// The largest convolution of this list: 4 layers of width 108, each reading 5 neighbouring positions. 242,810
+/// parameters for 16 positions and 26 symbols.
 pub type Convolution<const L: usize = 16, const V: usize = 26> = ConvolutionOf<L, V, 108, 4, 5>;
 
 /// A bidirectional transformer: 4 blocks of width 64 with 4 heads. 202,560 parameters for 16 positions and 26 symbols.

@@ -40,8 +40,8 @@ use crate::tensor::{Flat, Start, Tensor, block, hypercube, matrix, vector};
 #[derive(Clone, Copy, Debug)]
 pub struct Convolution<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize>;
 
-/// References to the parameters of a [`Convolution`] with `N` layers of `T` taps and `D` features, in memory or in a
-/// model file.
+/// References to the parameters of a [`Convolution`] in memory or in a model file. Each of its `N` layers of `D`
+/// features reads `T` neighbouring positions (taps).
 ///
 /// `W` is the type of a stored number: a float, or its four bytes in a file.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +60,7 @@ pub struct ConvolutionView<
     /// Features of each position, counted from the start of the text, `[position][feature]`, D each: P in [the
     /// formulas](self).
     pub position: &'a [[W; D]; L],
-    /// Features of each position, counted from the end of the text, `[position][feature]`, D each: Q in [the
+    /// Features of each position, counted from the last, number 0, `[position][feature]`, D each: Q in [the
     /// formulas](self).
     pub from_end: &'a [[W; D]; L],
     /// Weights of the layers, `[layer][tap][output feature][input feature]`. For position l, tap j of the T taps reads

@@ -29,8 +29,8 @@ pub const NAT: Score = 1 << 16;
 ///
 /// # A denoiser of your own
 ///
-/// Anything that scores symbols can be sampled. This table scores each pair of letters by the natural logarithm of its
-/// frequency times 65536, the unit of a [`Score`]. It needs only the neighbours of a position:
+/// Anything that scores symbols can be sampled. This table scores each pair of letters by 65536·ln(its frequency), as a
+/// [`Score`] counts in 1/65536 nat. It needs only the neighbours of a position:
 ///
 /// ```
 /// use micro_diffusion::denoiser::{Denoiser, Score};
@@ -74,7 +74,8 @@ pub trait Denoiser<const L: usize, const V: usize> {
     /// [`scores`](Self::scores).
     fn evaluate(&mut self);
 
-    /// Writes to `out` how likely each of the `V` symbols is at `position`, as a [`Score`].
+    /// Writes to `out` the [`Score`] of each of the `V` symbols at `position`: ln p plus a constant, equal for all
+    /// symbols, in units of 1/65536 nat.
     ///
     /// The scores belong to the text at the last [`evaluate`](Self::evaluate). There `position` must have been masked;
     /// scores of other positions mean nothing.
@@ -129,8 +130,8 @@ impl<const L: usize> Example<L> {
         self.weight(position) != 0.0
     }
 
-    /// Weight in the loss of the [price](crate::steps::Steps::price) of hidden values, in training for integers:
-    /// m·2·k/(n + 1).
+    /// Weight in the loss of the [price](crate::steps::Steps::price) of hidden values, a penalty that makes most of
+    /// them 0 in training for networks in integers: m·2·k/(n + 1).
     ///
     /// The text has n positions. m is the mean of their loss weights, and k the number of those that are not 0. Each of
     /// these k positions reads the hidden values, so the price is in proportion to k. 2·k/(n + 1) averages 1 over k = 1
@@ -247,7 +248,7 @@ pub trait Model<const L: usize, const V: usize>: Sized {
     /// Length in numbers of an example's record: activations and gradients that
     /// [`forward_backward`](Self::forward_backward) leaves for [`gradient`](Self::gradient).
     const RECORD: usize;
-    /// Length in numbers of the working memory of a [`denoiser`](Self::denoiser).
+    /// Length in `f32` numbers of the working memory of a [`denoiser`](Self::denoiser).
     const MEMORY: usize;
 
     /// Typed view of the flat parameters: references to nested arrays of numbers of type `T`, a float or its four bytes
@@ -258,13 +259,13 @@ pub trait Model<const L: usize, const V: usize>: Sized {
     /// a float, or its four bytes in a file.
     fn view<T: Copy>(flat: &[T]) -> Option<Self::View<'_, T>>;
 
-    /// Writes the initial parameters, each tensor as its [`Start`] says.
+    /// Writes the initial parameters, each tensor as its [`Start`] says: 0, 1, or uniform in ±a with a² = 3/fan-in.
     ///
-    /// Uniform numbers in ±a have variance a²/3. With a² = 3/fan-in, a sum of fan-in terms has the variance of its
-    /// inputs. Source: Y. LeCun et al., "Efficient BackProp", 1998, section 4.6.
+    /// Uniform numbers in ±a have variance a²/3, so a sum of fan-in terms has the variance of its inputs. Source: Y.
+    /// LeCun et al., "Efficient BackProp", 1998, section 4.6.
     ///
-    /// Element i of tensor number t is a times [`symmetric`] of the first word of `stream.child(t, 0).draw(i, 0)`, a
-    /// number in −1 … 1. `parameters` has [`PARAMETERS`](Self::PARAMETERS) numbers.
+    /// In a uniform tensor, number t from 0, element i is a times [`symmetric`] of the first word of
+    /// `stream.child(t, 0).draw(i, 0)`, a number in −1 … 1. `parameters` has [`PARAMETERS`](Self::PARAMETERS) numbers.
     fn initialise(mut parameters: &mut [f32], stream: Stream) {
         for (number, tensor) in (0..).zip(Self::TENSORS) {
             let Some(numbers) = parameters.split_off_mut(..tensor.len()) else { return };
@@ -284,11 +285,11 @@ pub trait Model<const L: usize, const V: usize>: Sized {
         }
     }
 
-    /// The least row number, `row` or more, at which `batch` may be cut into shards, some consecutive examples that a
-    /// thread computes.
+    /// The least index into `batch`, `row` or more, before which `batch` may be cut into shards, some consecutive
+    /// examples that a thread computes.
     ///
-    /// Most networks return `row`. Those that compute short texts [side by side](crate::pack) return the next row that
-    /// separates none of these.
+    /// Most networks return `row`. Those that compute short texts in [packs](crate::pack), side by side, return the
+    /// index of the next example that begins a pack, or the length of `batch` if none does.
     fn boundary(_batch: &[Example<L>], row: usize) -> usize {
         row
     }
@@ -302,7 +303,8 @@ pub trait Model<const L: usize, const V: usize>: Sized {
     ///
     /// `answers` holds the size of the alphabet, and perhaps a teacher's distributions t, `[E][L][V]` for E examples.
     /// Without a teacher, the clean symbols are the answers: t_lv = 1 for v = clean_l, else 0. The loss of an example,
-    /// in nats, is Σ_l weight_l · −Σ_v t_lv·ln p_l(v | noisy).
+    /// in nats, is Σ_l weight_l · −Σ_v t_lv·ln p_l(v | noisy), with p_l the softmax over the symbols of the alphabet.
+    /// The penalty of [`Activation::Stepped`] is in the gradients only.
     fn forward_backward<R: Real, K: Kernels<R>>(
         kernels: K,
         activation: Activation,
@@ -331,17 +333,19 @@ pub trait Model<const L: usize, const V: usize>: Sized {
     /// or logits in its memory, from which [`scores`](Self::scores) computes.
     fn evaluate<W: Stored<f32>, K: Kernels<f32>>(work: &mut AtWork<Self, W, K, L, V>);
 
-    /// Writes the [`Score`] of each symbol at a masked `position`: ln p plus a constant, in units of 1/65536 nat.
+    /// Writes the [`Score`] of each symbol at a masked `position`: ln p plus a constant, equal for all symbols, in
+    /// units of 1/65536 nat.
     ///
-    /// Reads the memory of `work` that [`evaluate`](Self::evaluate) filled. At a shown position, or past the end of the
-    /// text, `out` means nothing.
+    /// `work` is the state of a [`denoiser`](Self::denoiser), whose memory [`evaluate`](Self::evaluate) filled. At a
+    /// shown position, or past the end of the text, `out` means nothing.
     fn scores<W: Stored<f32>, K: Kernels<f32>>(
         work: &AtWork<Self, W, K, L, V>,
         position: usize,
         out: &mut [Score; V],
     );
 
-    /// Creates the model's [`Denoiser`], an [`AtWork`]. Call [`Denoiser::start`] before the denoiser's other methods.
+    /// Creates the model's [`Denoiser`], an [`AtWork`]: parameters, text and memory. Call [`Denoiser::start`] before
+    /// the denoiser's other methods.
     ///
     /// `kernels` run the inner loops, `activation` is that of the hidden layers, and `parameters` are the weights.
     ///
@@ -358,8 +362,8 @@ pub trait Model<const L: usize, const V: usize>: Sized {
     }
 }
 
-/// Denoiser of the [`Model`] `M`, made by [`Model::denoiser`]: parameters, the text so far, and the results of the last
-/// evaluation.
+/// Denoiser of the [`Model`] `M`, made by [`Model::denoiser`]: owns the text, and borrows the parameters for `'a` and
+/// the working memory, mutably, for `'m`.
 ///
 /// `W` is the type of a stored weight ([`Stored`]), such as `f32` in memory or four bytes in flash. `K` are the [`Kernels`].
 /// A text has at most `L` positions, each with one of `V` symbols.

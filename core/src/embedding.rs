@@ -20,7 +20,8 @@ pub struct Embedding<'a, W> {
     pub token: &'a [W],
     /// The D features of each of L positions, counted from the start of the text: `[L][D]`.
     pub position: &'a [W],
-    /// The D features of each of L positions, counted from the end of the text: `[L][D]`.
+    /// The D features of each of L positions, counted from the end of the text: `[L][D]`. Row 0 is that of the last
+    /// position.
     pub from_end: &'a [W],
 }
 
@@ -43,8 +44,8 @@ impl<'a, W> Embedding<'a, W> {
 /// row of E, nor has a symbol outside E. The text has n `symbols`.
 ///
 /// `x` is `[D][width]`: D features of `width` ≥ `first` + n columns; position l is column `first` + l. Other columns
-/// keep their values. Each table is `[rows][D]`, P and Q with at least n rows. `W` is the type of a stored number: a
-/// float, or its four bytes in a file.
+/// keep their values. Each table is `[rows][D]`, P and Q with at least n rows. Other lengths give wrong or missing
+/// results, but no panic. `W` is the type of a stored number: a float, or its four bytes in a file.
 #[inline(always)]
 pub fn embed<R: Real, W: Stored<R>>(
     tables: Embedding<W>,

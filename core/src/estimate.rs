@@ -43,12 +43,12 @@ pub fn term<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
     sum / f32::of(f64::from(count.max(1)))
 }
 
-/// Estimates the whole bound on −ln p(clean | its length), in nats, without bias: the [`term`] of k masked positions,
-/// divided by the probability p_k of k.
+/// Estimates the whole bound on −ln p(clean | its length), in nats, without bias. The bound is the sum of a [`term`]
+/// for each number k = 1 … n of masked positions: draws one k, with probability p_k, and divides its term by p_k.
 ///
-/// [`MaskCounts::count`] of `counts` gives k for row `row`, from 0, of a batch of texts. Its two random `words` are
-/// drawn once for all rows of a batch, so that their k are spread evenly over p. `stream` draws which k positions are
-/// masked, and must differ by row.
+/// [`MaskCounts::count`] of `counts` gives k for row `row`, from 0, of a batch of texts. Draw the two random `words`
+/// once for all rows of a batch, so that their k are spread evenly. `stream` draws which k positions are masked, and
+/// must differ by row.
 ///
 /// `symbols` ≤ V is the size of the alphabet; other scores are ignored. A symbol of the text outside it gives ∞ if
 /// masked, and an empty text gives 0.

@@ -1,4 +1,4 @@
-//! Kernels that only further networks, dropout and training for integers need; see [`kernels`](mod@crate::kernels).
+//! Kernels that only further networks, dropout and networks in integers need; see [`kernels`](mod@crate::kernels).
 
 use crate::activation::Activation;
 use crate::attention::{self, Heads};
@@ -85,7 +85,7 @@ macro_rules! further_kernels {
 further_kernels! {
     kernel_trait,
     (
-        /// Compute kernels of further networks, of dropout and of training for integers.
+        /// Compute kernels of further networks, of dropout and of networks in integers.
         FurtherKernels: Copy + Send + Sync
     ), (), ()
 }

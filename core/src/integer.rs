@@ -58,8 +58,8 @@ pub trait IntegerModel<const L: usize, const V: usize>: Sized {
     /// the scores of a position.
     fn evaluate(view: &Self::View<'_>, memory: &mut Self::Memory);
 
-    /// Writes the [`Score`] of each of the `V` symbols at a masked `position`: ln p plus a constant, in units of
-    /// 1/65536 nat.
+    /// Writes the [`Score`] of each of the `V` symbols at a masked `position`: ln p plus a constant, equal for all
+    /// symbols, in units of 1/65536 nat.
     ///
     /// Call [`evaluate`](Self::evaluate) first, after each change of the text: `scores` reads what it left in `memory`.
     /// At a shown position, or past the text's end, `out` means nothing.
@@ -76,8 +76,8 @@ pub trait IntegerModel<const L: usize, const V: usize>: Sized {
     }
 }
 
-/// Denoiser that evaluates a network `M` in integers, made by [`IntegerModel::denoiser`]: references to the network's
-/// tensors, and the working memory with the text.
+/// Denoiser that evaluates a network `M` in integers, made by [`IntegerModel::denoiser`]: borrows the network's tensors
+/// for `'a`, and the working memory, which holds the text, mutably for `'m`.
 #[derive(Debug)]
 pub struct IntegerDenoiser<'a, 'm, M: IntegerModel<L, V> + 'a, const L: usize, const V: usize> {
     view: M::View<'a>,
@@ -132,10 +132,10 @@ pub struct Scales {
 }
 
 impl Scales {
-    /// The pair of [`activation`](Self::activation) and [`tensors`](Self::tensors); `None` if an exponent exceeds 16,
-    /// the largest of a file.
+    /// The exponents [`activation`](Self::activation) and [`tensors`](Self::tensors); `None` if any of them exceeds 16,
+    /// the largest that a model file can hold.
     ///
-    /// Up to 16, no shift exceeds the width of its word.
+    /// Up to 16, no shift of an evaluation exceeds the width of its word.
     pub fn checked(&self) -> Option<(u8, [u8; MOST_TENSORS])> {
         let sound =
             self.activation <= LARGEST_EXPONENT && self.tensors.iter().all(|e| *e <= LARGEST_EXPONENT);

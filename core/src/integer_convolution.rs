@@ -60,8 +60,8 @@ pub struct IntegerConvolution<
 
 /// References to the tensors of an [`IntegerConvolution`], where they are stored, for example in flash.
 ///
-/// `N` layers have `D` features and `T` taps. `P` is the precision of the weights, [`Int8`](crate::precision::Int8) or
-/// [`Int4`](crate::precision::Int4).
+/// `N` layers of `D` features read `T` neighbouring positions (taps). `P` is the precision of the weights,
+/// [`Int8`](crate::precision::Int8) or [`Int4`](crate::precision::Int4).
 #[derive(Clone, Copy, Debug)]
 pub struct IntegerConvolutionView<
     'a,

@@ -21,8 +21,8 @@ impl<'a> ModelFile<'a> {
         M::view(self.payload, &self.scales()).ok_or(FileError::Scale)
     }
 
-    /// The bytes of all tensors, one after the other, as [`IntegerModel::view`] takes them. A file of floats has four
-    /// for each number, little-endian.
+    /// The bytes of all tensors, one after the other. Those of a network in integers are what [`IntegerModel::view`]
+    /// takes; one of floats has four bytes for each number, little-endian.
     pub fn payload(&self) -> &'a [u8] {
         self.payload
     }
@@ -43,8 +43,9 @@ impl<'a> ModelFile<'a> {
 
 /// Writes the model file of a network in integers to `sink`, piece by piece.
 ///
-/// `payload` has the bytes of the `tensors` one after the other, and `scales` an exponent for each, at most 16.
-/// `lengths` holds how many training texts have each length 1 … L. `E` is the error of `sink`.
+/// `payload` has the bytes of the `tensors` one after the other, and `scales` an exponent e = 0 … 16 for each, and one
+/// for hidden values: an integer i stands for i·2⁻ᵉ. `lengths` holds how many training texts have each length 1 … L.
+/// `E` is the error of `sink`.
 ///
 /// Nothing is checked: with a larger exponent, a `payload` of another length, or `tensors` that do not fit `shape`, a
 /// file is written that reading refuses.

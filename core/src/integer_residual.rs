@@ -49,8 +49,8 @@ pub struct IntegerResidualView<'a, P, const L: usize, const V: usize, const H: u
     output: OutputLayer<'a, P, L, V, H>,
 }
 
-/// Working memory of an [`IntegerResidual`]: a text of `L` positions, and the sums and values of `H` units in each
-/// layer.
+/// Working memory of an [`IntegerResidual`]: a text of `L` positions, and the sums and values of `H` units in each of
+/// two hidden layers.
 ///
 /// Takes 6·`H` + 4·`L` + 33 bytes, rounded up to a multiple of 4.
 #[derive(Clone, Debug)]

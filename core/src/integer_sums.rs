@@ -26,7 +26,8 @@ pub(crate) fn sum_rows<P: Precision, const N: usize>(
     values.wrapping_mul(u32::from(P::DTYPE.zero())).cast_signed()
 }
 
-/// Adds Σ value·code to `sums` over `rows`: for each (block, row, value), the `N` codes of a row times a hidden value.
+/// Adds value·code_j to sum j of `sums` for each (block, row, value) in `rows`: the `N` codes of a row times a hidden
+/// value.
 ///
 /// `sums` are 0 before the first call. After the last, [`Precision::arrange`] must put them in order, one for each code
 /// of a row; no row can be added then.
@@ -34,14 +35,16 @@ pub(crate) fn sum_rows<P: Precision, const N: usize>(
 /// A code is a stored weight, without sign: code = weight + zero point ([`Dtype::zero`](crate::dtype::Dtype::zero)),
 /// which is 128 in 8 bits and 8 in 4 bits.
 ///
-/// `row` is the row's number in its table. With 8-bit weights a block of `N` bytes is one row. With 4-bit weights a
-/// block has two rows of ⌊N/2⌋ bytes: the first for an even `row`, the second for an odd one. The low half of a byte is
-/// the earlier code. If N is odd, a byte between the rows has both last codes, that of the even row in its low half.
+/// `row` is the row's number in its table. With 8-bit weights, a block of `N` bytes is one row. With 4-bit weights, it
+/// is that of rows 2k and 2k + 1: ⌊N/2⌋ bytes of row 2k, then ⌊N/2⌋ of row 2k + 1. The low half of a byte is the
+/// earlier code. If N is odd, a byte between the two rows has both last codes, that of row 2k in its low half.
 ///
-/// Sums wrap, in 32 bits with 8-bit weights. With 4-bit weights a sum has 16 bits, so that the values of all calls
-/// together are at most 4369; larger sums spill into others.
+/// With 8-bit weights, sums wrap in 32 bits. With 4-bit weights, sums of 16 bits share entries until `arrange`. So the
+/// sum of value over all calls must be at most 4369 = 65535/15, which is not checked: a larger sum spills into its
+/// neighbour.
 ///
-/// Returns Σ value, modulo 2³². This times the zero point, subtracted from a sum of codes, leaves the sum of weights.
+/// Returns Σ value of this call, modulo 2³². This times the zero point, subtracted from a sum of codes, leaves the sum
+/// of weights.
 #[inline(always)]
 pub fn add_products<'a, P: Precision, const N: usize>(
     rows: impl Iterator<Item = (&'a [u8; N], usize, u32)>,
@@ -55,24 +58,25 @@ pub fn add_products<'a, P: Precision, const N: usize>(
     values
 }
 
-/// Computes Σ value·code without a multiplication over `rows`: for each (block, row, value), the `N` codes of a row
-/// times a hidden value.
+/// Computes sum j as Σ value·code_j over the (block, row, value) in `rows`, without a multiplication: the `N` codes of
+/// a row times a hidden value.
 ///
-/// `sums` must be 0 at first. Afterwards, [`Precision::arrange`] must put them in order, one for each code of a row.
-/// For each bit of the values, the highest first, doubles `sums` and adds the codes of the rows whose value has the
-/// bit.
+/// `sums` must be 0 at first, so call once. Afterwards, [`Precision::arrange`] must put them in order, one for each
+/// code of a row. For each bit of the values, the highest first, runs through a copy of `rows`: doubles `sums` and adds
+/// the codes of the rows whose value has the bit.
 ///
 /// A code is a stored weight, without sign: code = weight + zero point ([`Dtype::zero`](crate::dtype::Dtype::zero)),
 /// which is 128 in 8 bits and 8 in 4 bits.
 ///
-/// `row` is the row's number in its table. With 8-bit weights a block of `N` bytes is one row. With 4-bit weights a
-/// block has two rows of ⌊N/2⌋ bytes: the first for an even `row`, the second for an odd one. The low half of a byte is
-/// the earlier code. If N is odd, a byte between the rows has both last codes, that of the even row in its low half.
+/// `row` is the row's number in its table. With 8-bit weights, a block of `N` bytes is one row. With 4-bit weights, it
+/// is that of rows 2k and 2k + 1: ⌊N/2⌋ bytes of row 2k, then ⌊N/2⌋ of row 2k + 1. The low half of a byte is the
+/// earlier code. If N is odd, a byte between the two rows has both last codes, that of row 2k in its low half.
 ///
-/// Sums wrap, in 32 bits with 8-bit weights. With 4-bit weights a sum has 16 bits, so that all values together are at
-/// most 4369; larger sums spill into others.
+/// With 8-bit weights, sums wrap in 32 bits. With 4-bit weights, sums of 16 bits share entries until `arrange`. So the
+/// sum of value must be at most 4369 = 65535/15, which is not checked: a larger sum spills into its neighbour.
 ///
-/// Returns Σ value, modulo 2³². This times the zero point, subtracted from a sum of codes, leaves the sum of weights.
+/// Returns Σ value of this call, modulo 2³². This times the zero point, subtracted from a sum of codes, leaves the sum
+/// of weights.
 #[inline(always)]
 pub fn add_bit_by_bit<'a, P: Precision, const N: usize>(
     rows: impl Iterator<Item = (&'a [u8; N], usize, u32)> + Clone,

@@ -22,9 +22,11 @@ pub struct Lengths<'a> {
 }
 
 impl<'a> Lengths<'a> {
-    /// Creates the table from L `counts`, the numbers of training texts of lengths 1 … L, each a little-endian u32.
+    /// Creates the distribution of text lengths from L `counts`, the numbers of training texts of lengths 1 … L, each a
+    /// little-endian u32.
     ///
-    /// `None` if `counts` is empty, or if L·C + L exceeds a u32, where C is the sum of the counts.
+    /// `None` if `counts` is empty, or if L·C + L, the denominator of the probabilities, exceeds a u32. C is the sum of
+    /// the counts.
     pub fn new(counts: &'a [[u8; 4]]) -> Option<Self> {
         let lengths = Self { counts };
         let mut weights = counts.iter().map(|count| lengths.checked_weight(*count));

@@ -102,11 +102,11 @@ pub fn negative_log_mean(nats: impl Iterator<Item = f64> + Clone) -> f64 {
     if least == f64::INFINITY { least } else { least - Real::ln(sum / count) }
 }
 
-/// The jackknife standard error of the [`negative_log_mean`] θ of n independent `nats`: √((n − 1)/n · Σ_j (θ_j −
-/// mean)²), where θ_j leaves out number j and mean is that of all θ_j.
+/// The jackknife standard error, in nats, of the [`negative_log_mean`] θ = −ln((1/n)·Σ_j e^(−x_j)) of n independent
+/// `nats` x_j: √((n − 1)/n · Σ_j (θ_j − mean)²), where θ_j leaves out number j and mean is that of all θ_j.
 ///
-/// Fewer than two `nats` have the error 0, though nothing is known of it. More have the error NaN unless at least two
-/// are finite.
+/// Fewer than two `nats` have the error 0, though nothing is known of it. An infinite x_j is a probability of 0. More
+/// `nats`, if fewer than two are finite, have the error NaN, since some θ_j is infinite.
 pub fn jackknife_error(nats: &[f64]) -> f64 {
     let count = nats.len() as f64;
     let least = nats.iter().copied().enumerate().min_by(|(_, x), (_, y)| x.total_cmp(y));

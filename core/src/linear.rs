@@ -147,7 +147,8 @@ fn lanes_of_dots<R: Real, W: Stored<R>, const N: usize>(
 ///
 /// With O outputs, the length of `bias`, I inputs and a batch of E rows, `weight` is `[O][I]`, `bias` `[O]`, `x`
 /// `[E][I]` and `y` `[E][O]`. `rows` has the numbers of the rows to compute, below E; others are neither read nor
-/// written. `W` is the type of a stored weight: a float, or its four bytes in a file.
+/// written. Other sizes give wrong or missing results, but no panic. `W` is the type of a stored weight: a float, or
+/// its four bytes in a file.
 #[inline(always)]
 pub fn linear_forward<R: Real, W: Stored<R>>(weight: &[W], bias: &[W], rows: &[usize], x: &[R], y: &mut [R]) {
     let (outputs, inputs) = (bias.len(), weight.len().checked_div(bias.len()).unwrap_or(0));
@@ -167,7 +168,8 @@ pub fn linear_forward<R: Real, W: Stored<R>>(weight: &[W], bias: &[W], rows: &[u
 /// Adds the gradient of a dense map's inputs, for each row e in `rows`: d_x_ei += Σ_v d_y_ev·w_vi, v ascending.
 ///
 /// With O outputs, I = `inputs` inputs and a batch of E rows, `weight` is `[O][I]`, `d_y` `[E][O]` and `d_x` `[E][I]`.
-/// The length of `weight` gives O, and `rows` has numbers below E. Forward was `y_ev = b_v + Σ_i w_vi·x_ei`.
+/// The length of `weight` gives O, and `rows` has numbers below E; other sizes give wrong or missing results, but no
+/// panic. Forward was `y_ev = b_v + Σ_i w_vi·x_ei`.
 #[inline(always)]
 pub fn linear_backward_input<R: Real>(weight: &[R], rows: &[usize], d_y: &[R], d_x: &mut [R], inputs: usize) {
     // Inputs whose sums stay in registers while v runs.
@@ -192,8 +194,8 @@ pub fn linear_backward_input<R: Real>(weight: &[R], rows: &[usize], d_y: &[R], d
 /// Adds the gradient of a dense map's weights: d_w_vi += Σ_e d_y_ev·x_ei over the rows e in `rows`, in their order.
 ///
 /// With O outputs, I = `inputs` inputs and a batch of E rows, `x` is `[E][I]` and `d_weight` `[O][I]`. Rows of `d_y`
-/// begin `stride` ≥ O numbers apart. The length of `d_weight` gives O, and `rows` has numbers below E. Forward was
-/// `y_ev = b_v + Σ_i w_vi·x_ei`.
+/// begin `stride` ≥ O numbers apart. The length of `d_weight` gives O, and `rows` has numbers below E; other sizes give
+/// wrong or missing results, but no panic. Forward was `y_ev = b_v + Σ_i w_vi·x_ei`.
 #[inline(always)]
 pub fn linear_backward_weight<R: Real>(
     rows: &[usize],

@@ -35,8 +35,7 @@ pub struct MlpView<'a, T, const L: usize, const V: usize, const H: usize> {
     /// A row for each symbol at each position, added to the sums of the hidden layer,
     /// `[position][symbol][hidden unit]`: E in [the formulas](self).
     pub input: &'a [[[T; H]; V]; L],
-    /// Sums of the hidden layer for a text of each length, with everything masked, `[length − 1][hidden unit]`: b in
-    /// [the formulas](self).
+    /// Bias of each hidden unit for each length of a text, `[length − 1][hidden unit]`: b in [the formulas](self).
     pub length: &'a [[T; H]; L],
     /// Weights from the hidden layer to the logit of each symbol at each position, `[position][symbol][hidden unit]`: U
     /// in [the formulas](self).
@@ -66,12 +65,14 @@ impl<W: Stored<f32>, const L: usize, const V: usize, const H: usize> MlpView<'_,
 /// symbol.
 ///
 /// `tables` has pairs of a position and its table, whose row number s is added if symbol s is shown there. A masked
-/// position, one past the text's end, and a symbol past the table's end add nothing. Positions must ascend, also over
-/// several calls.
+/// position, one past the text's end, and a symbol past the table's end add nothing. Positions must ascend: the first
+/// one past a text's end leaves out all that follow. Several calls can share the positions, in ascending order.
 ///
-/// With `lengths`, the sums of a text of n symbols start from row n − 1 of `lengths`. Without, they start from the
-/// content of `hidden`. With E examples, V symbols and H hidden units, `hidden` is `[E][H]`, `lengths` `[L][H]`, and a
-/// table `[V][H]`. H is the length of `hidden` divided by E.
+/// Only the first call has `lengths`: the sums of a text of n symbols start from its row n − 1, those of an empty text
+/// from row 0. Without `lengths`, or without such a row in them, they start from the content of `hidden`.
+///
+/// With E examples, V symbols and H hidden units, `hidden` is `[E][H]`, `lengths` `[L][H]`, and a table `[V][H]`. H is
+/// the length of `hidden` divided by E, rounded down; numbers left over stay as they are.
 pub fn look_up<'a, R: Real + 'a, K: Kernels<R>, const L: usize>(
     kernels: K,
     lengths: Option<&[R]>,
@@ -132,8 +133,8 @@ pub fn activate<R: Real, K: Kernels<R>, const L: usize>(
     }
 }
 
-/// Turns the gradient of hidden values into the gradient of the layer's sums, in place, for each example of `batch`:
-/// back through its dropout and the activation.
+/// Turns the gradient of hidden values into the gradient of the layer's sums, in place: back through `activation`, and
+/// through the [`dropout`](Example::dropout) of each example of `batch`.
 ///
 /// `hidden` is the output of [`activate`], and `d_hidden` its gradient; both are `[E][H]`: E examples, and H hidden
 /// units, the length of `hidden` divided by E.
@@ -259,24 +260,26 @@ pub fn rows_gradient<R: Real, K: Kernels<R>, const L: usize>(
     );
 }
 
-/// Creates a function for [`rows_gradient`]: from an example to the symbol shown at `position`, which numbers a table's
-/// row.
+/// Creates a function that maps an example to the symbol shown at `position`: `None` for MASK and past the end of the
+/// text.
 ///
-/// The function returns `None` for MASK and past the end of the text.
+/// [`rows_gradient`] takes the function for a table with a row for each symbol.
 pub fn symbol_at<const L: usize>(position: usize) -> impl Fn(&Example<L>) -> Option<u8> {
     move |example| example.shown().get(position).copied().flatten()
 }
 
-/// The row that an example reads in the table of text lengths: its length minus 1. `None` for an empty text, and for
-/// one of more than 256 symbols.
+/// Maps an example to the row that it reads in the table of text lengths: its length minus 1. `None` for an empty text,
+/// and for one of more than 256 symbols.
+///
+/// [`rows_gradient`] takes this function for the table of text lengths.
 pub fn row_of_length<const L: usize>(example: &Example<L>) -> Option<u8> {
     u8::try_from(example.length().checked_sub(1)?).ok()
 }
 
-/// Creates a function for [`rows_gradient`] of the output bias at `position`, a table of one row.
+/// Creates a function that maps an example to `Some(0)` if the loss reads the prediction at `position`
+/// ([`Example::is_scored`]), else to `None`.
 ///
-/// From an example it returns `Some(0)`, the row, if the loss reads the prediction there ([`Example::is_scored`]), else
-/// `None`.
+/// [`rows_gradient`] takes the function for the output bias at `position`, a table of one row, number 0.
 pub fn scored_at<const L: usize>(position: usize) -> impl Fn(&Example<L>) -> Option<u8> {
     move |example| example.is_scored(position).then_some(0)
 }
@@ -287,9 +290,10 @@ pub(crate) struct Records<S> {
     /// Hidden values of each of E examples that the output layer reads, after activation and dropout, `[E][H]`: H
     /// units. `S` is a slice, shared or mutable.
     pub hidden: S,
-    /// Gradient of the hidden values, `[E][H]`: E examples of H hidden units. `S` is a slice, shared or mutable.
+    /// ∂loss/∂`hidden`, `[E][H]`: E examples of H hidden units. `S` is a slice, shared or mutable.
     ///
-    /// Backward turns it into the gradient of the first hidden layer's sums, before the activation.
+    /// Backward takes it down through all hidden layers, in place. At the end it is the gradient of the first hidden
+    /// layer's sums, before the activation.
     pub d_hidden: S,
     /// Gradient of the logits, `[L][E][V]`: L positions, E examples, V symbols. `S` is a slice, shared or mutable.
     ///

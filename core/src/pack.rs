@@ -34,7 +34,7 @@ pub struct Pack<'a, const L: usize> {
 /// side.
 ///
 /// Each pack takes the next example, and further ones as long as all positions together are at most min(16, L), up to
-/// 255 examples.
+/// 255 examples. An empty text has no position.
 pub fn packs<const L: usize>(mut shard: &[Example<L>]) -> impl Iterator<Item = Pack<'_, L>> {
     core::iter::from_fn(move || {
         let (examples, rest) = shard.split_at_checked(fitting(shard))?;
@@ -46,8 +46,8 @@ pub fn packs<const L: usize>(mut shard: &[Example<L>]) -> impl Iterator<Item = P
 /// Splits `shard`, some consecutive examples of a batch, into [`packs`]: a few neighbours, whose texts are computed
 /// side by side. Each pack comes with its part of `records`.
 ///
-/// A record is the numbers that forward and backward left of an example: `records` has `record` for each. Ends before
-/// the first pack for which `records` is too short. `R` is the type of a number.
+/// `records` holds what forward and backward have stored for each example in order, `record` numbers an example. Ends
+/// before the first pack for which `records` is too short. `R` is the type of a number.
 pub fn with_records<'a, R, const L: usize>(
     shard: &'a [Example<L>],
     records: &'a [R],
@@ -60,11 +60,11 @@ pub fn with_records<'a, R, const L: usize>(
 }
 
 /// Splits `shard`, some consecutive examples of a batch, into [`packs`]: a few neighbours, whose texts are computed
-/// side by side. Each pack comes with its part of `answers`, `records` and `losses`.
+/// side by side. Each pack comes with its part of `answers`, `records` and `losses`, in this order.
 ///
-/// A record is the numbers that the network keeps of an example for its backward pass: `records` has `record` for each.
-/// `losses` has one number for each example. If `answers` holds a teacher's distributions, each example has an equal
-/// part of them, in order.
+/// `records` has room for what the network keeps of each example for its backward pass, `record` numbers an example.
+/// `losses` has one number for each example. If `answers` holds a teacher's distributions, an equal part of them for
+/// each example in order, a pack gets those of its examples. Else every pack gets `answers` as they are.
 ///
 /// Ends before the first pack for which `records` or `losses` is too short. `R` is the type of a number.
 pub fn with_records_mut<'a, R, const L: usize>(
@@ -171,15 +171,14 @@ impl<'a, const L: usize> Pack<'a, L> {
         columns.filter(|(_, weight)| everywhere || *weight != 0.0).map(|(column, _)| column).collect()
     }
 
-    /// The weight in the loss of the penalty for the hidden values of each column, a position of one of the pack's
-    /// texts: the [`hidden_weight`](Example::hidden_weight) of the column's example.
+    /// For each column, a position of one of the pack's texts, the factor by which the penalty on its hidden values
+    /// enters the loss: the [`hidden_weight`](Example::hidden_weight) of its example, or 0.
     ///
     /// [`Activation::Stepped`] has such a penalty, its [price](crate::steps::Steps::price); for [`Activation::Relu`]
-    /// all weights are 0.
+    /// all factors are 0.
     ///
-    /// `everywhere` is for layers whose values other columns read: shown and masked positions have the weight. For the
-    /// last layer, without `everywhere`, a column has 0 if the loss does not read its prediction. Columns past the
-    /// texts have 0.
+    /// Pass `everywhere` for layers whose values other columns read. Without it, for the last layer, a column has 0 if
+    /// the loss does not read its prediction. Columns past the texts have 0.
     pub fn prices<R: Real>(&self, activation: Activation, everywhere: bool) -> [R; L] {
         self.columns(R::ZERO, |_, example, position| {
             let counts = everywhere || example.is_scored(position);
@@ -220,10 +219,11 @@ impl<'a, const L: usize> Pack<'a, L> {
 
     /// Adds to `out` the pack's contribution to the gradient of a part of an [`Embedding`] table.
     ///
-    /// The pair is the number of the table and of its part. Table 0 is that of symbols: part s is the row of symbol s,
-    /// and `out` has D = `features` numbers. A masked position adds nothing.
+    /// The pair is the number of the table and of its part; parts can be computed by different threads. Table 0 is that
+    /// of symbols: part s is the row of symbol s, and `out` has D = `features` numbers. A masked position adds nothing.
     ///
-    /// Tables 1 and 2 are those of positions, and of positions from the end: part 0 is all, and `out` is `[L][D]`.
+    /// Table 1 is that of positions; any other number means that of positions from the end. Both have one part, whose
+    /// number is not read, and `out` is `[L][D]`.
     ///
     /// `d`, `[width][D]`, is the gradient of the features that [`embed`](Self::embed) wrote, transposed: the
     /// [`width`](Self::width) columns are outermost.

@@ -93,7 +93,8 @@ pub fn shortest(pattern: &str, alphabet: Alphabet) -> Result<(usize, usize), Pat
 /// The number of ways to share out `letters` letters among `stars` stars, where a star may get none: the binomial
 /// coefficient (letters + stars − 1 over stars − 1).
 ///
-/// No stars can take 0 letters in one way, and more in none. Large results saturate at `usize::MAX`.
+/// A star of a pattern stands for any number of letters. With `stars` = 0, the result is 1 for 0 letters, else 0. Large
+/// results saturate at `usize::MAX`.
 pub fn placements(letters: usize, stars: usize) -> usize {
     let Some(bars) = stars.checked_sub(1) else { return usize::from(letters == 0) };
     let mut ways = 1_usize;
@@ -162,12 +163,12 @@ impl<const L: usize> Form<L> {
 /// Calls `each` with every form in which a text of one of `lengths` can match `pattern`: each star may stand for any
 /// number of letters, even none. A form has a length and the letters given.
 ///
-/// One form may come twice. Every length must be at least the pattern's [`shortest`], and equal to it without a star;
-/// for any other, the pattern's forms of the shortest length come. Without `lengths` none comes.
+/// One form may come twice. Pass only lengths that a text of the pattern can have: at least the pattern's [`shortest`],
+/// and equal to it without a star. Another length gives the forms of the shortest length.
 ///
 /// # Errors
-/// [`PatternError`] if the pattern has a character that `alphabet` lacks, or ends in a lone backslash. Also if a length
-/// is 0 or exceeds `L`; forms of smaller lengths have then gone to `each`.
+/// [`PatternError`] if the pattern has a character that `alphabet` lacks, or ends in a lone backslash. Then `each` is
+/// not called. Also if a form would have 0 or more than `L` letters; forms of smaller lengths have then gone to `each`.
 pub fn each_form<const L: usize>(
     pattern: &str,
     alphabet: Alphabet,
@@ -205,8 +206,9 @@ pub fn cumulate(nats: &mut [f64]) {
     }
 }
 
-/// Draws the index of a form, a length with given letters, from `shares`, which [`cumulate`] made: the first share
-/// above a uniform number in \[0, 1), or the last of all.
+/// Draws the index of a form, one length of a text with the letters given in it. `shares` are running sums of the
+/// forms' probabilities, as [`cumulate`] makes them. The index is that of the first share above a uniform number in
+/// \[0, 1), or the last of all; 0 if there are none.
 ///
 /// The number is the first word of `stream.draw(u32::MAX, 1)` times 2⁻³²; `stream` is the text's own.
 pub fn drawn_form(shares: &[f64], stream: Stream) -> usize {

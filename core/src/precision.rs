@@ -16,7 +16,7 @@ use crate::dtype::Dtype;
 use crate::steps::Steps;
 use crate::stored::Nibble;
 
-/// A precision of integer weights, [`Int8`] or [`Int4`]: storage and multiplication.
+/// A precision of integer weights, [`Int8`] or [`Int4`]: storage and multiplication, for networks in integers.
 ///
 /// Weights are stored as codes, unsigned numbers of a byte or half a byte: code = weight + zero point
 /// ([`Dtype::zero`]).
@@ -43,14 +43,14 @@ pub trait Precision: Copy {
     /// 1.
     const ROW_SHIFT: u32;
 
-    /// Adds the `N` weights of a row, with their sign and without a scale, to `sums`, or subtracts them if `take_away`.
-    /// Weights are −128 … 127 in 8 bits, and −8 … 7 in 4 bits.
+    /// Adds the `N` weights of a row, without a scale, to `sums`, or subtracts them if `take_away`. `block` has their
+    /// codes: weight = code − zero point ([`Dtype::zero`]), −128 … 127 in 8 bits, −8 … 7 in 4 bits.
     ///
     /// `row` is the row's number in its table. With 8-bit weights, `block` is one row, and `row` is not read.
     ///
-    /// With 4-bit weights, `block` has two rows of ⌊N/2⌋ bytes: the first for an even `row`, the second for an odd one.
-    /// The low half of a byte is the earlier weight. If N is odd, a byte between the rows has both last weights, that
-    /// of the even row in its low half.
+    /// With 4-bit weights, `block` is that of rows 2k and 2k + 1: ⌊N/2⌋ bytes of row 2k, then ⌊N/2⌋ of row 2k + 1. The
+    /// low half of a byte is the earlier code. If N is odd, a byte between the two rows has both last codes, that of
+    /// row 2k in its low half.
     ///
     /// The caller sees to it that no sum overflows; it would wrap.
     fn add_row<const N: usize>(block: &[u8; N], row: usize, sums: &mut [i16; N], take_away: bool);
@@ -61,13 +61,13 @@ pub trait Precision: Copy {
     /// `row` is the row's number in its table. With 8-bit weights, `block` is one row, and `row` is not read. Then
     /// `sums[i]` grows by `factor` times code i, and wraps from 2³¹ on.
     ///
-    /// With 4-bit weights, `block` has two rows of ⌊N/2⌋ bytes: the first for an even `row`, the second for an odd one.
-    /// The low half of a byte is the earlier weight. If N is odd, a byte between the rows has both last weights, that
-    /// of the even row in its low half.
+    /// With 4-bit weights, `block` is that of rows 2k and 2k + 1: ⌊N/2⌋ bytes of row 2k, then ⌊N/2⌋ of row 2k + 1. The
+    /// low half of a byte is the earlier code. If N is odd, a byte between the two rows has both last codes, that of
+    /// row 2k in its low half.
     ///
-    /// With 4-bit weights, the sums of codes 4g … 4g + 3 share the entries 2g and 2g + 1 of `sums`, until
-    /// [`arrange`](Self::arrange) separates them. Each sum has 16 bits until then: the factors of all rows together are
-    /// at most 4369, as 15·4369 < 2¹⁶. Larger sums spill into others.
+    /// Until [`arrange`](Self::arrange), `sums` for 4-bit weights have a private order, in which sums of 16 bits share
+    /// entries. So the sum of `factor` over all calls must be at most 4369 = 65535/15, which is not checked: a larger
+    /// sum spills into its neighbour.
     fn add_products<const N: usize>(block: &[u8; N], row: usize, factor: u32, sums: &mut [i32; N]);
 
     /// Adds the `N` codes of a row to `sums`, which are 0 before the first row: [`add_products`](Self::add_products)
@@ -77,13 +77,13 @@ pub trait Precision: Copy {
     /// `row` is the row's number in its table. With 8-bit weights, `block` is one row, and `row` is not read. Then
     /// `sums[i]` grows by code i.
     ///
-    /// With 4-bit weights, `block` has two rows of ⌊N/2⌋ bytes: the first for an even `row`, the second for an odd one.
-    /// The low half of a byte is the earlier weight. If N is odd, a byte between the rows has both last weights, that
-    /// of the even row in its low half.
+    /// With 4-bit weights, `block` is that of rows 2k and 2k + 1: ⌊N/2⌋ bytes of row 2k, then ⌊N/2⌋ of row 2k + 1. The
+    /// low half of a byte is the earlier code. If N is odd, a byte between the two rows has both last codes, that of
+    /// row 2k in its low half.
     ///
-    /// With 4-bit weights, the sums of codes 4g … 4g + 3 share the entries 2g and 2g + 1 of `sums`, until
-    /// [`arrange`](Self::arrange) separates them. Each sum has 16 bits until then, enough for 4369 rows; larger sums
-    /// spill into others.
+    /// Until [`arrange`](Self::arrange), `sums` for 4-bit weights have a private order, in which sums of 16 bits share
+    /// entries. So at most 4369 = 65535/15 rows may be added, which is not checked: a larger sum spills into its
+    /// neighbour.
     fn add_codes<const N: usize>(block: &[u8; N], row: usize, sums: &mut [i32; N]);
 
     /// Turns what [`add_products`](Self::add_products) and [`add_codes`](Self::add_codes) left in `sums` into `N` sums,
@@ -96,11 +96,12 @@ pub trait Precision: Copy {
 /// Hidden units from which on a network can spare some, so that each has a price.
 const SPARSE: usize = 64;
 
-/// Price in nats of a hidden value of 1 in training for integers, for networks of width 64 or more; narrower ones have
+/// Price in nats of a hidden value of 1.0 in training for networks in integers, of width 64 or more; narrower ones have
 /// none.
 ///
-/// Training adds the price of each hidden value to a text's loss ([`Steps::price`]), so that most values are 0 and cost
-/// no time. The price was chosen by scores and by instructions on a chip: `core/notes/experiments.md`.
+/// Training adds `PRICE`·y, times a weight, to a text's loss for each hidden value y ≥ 0 ([`Steps::price`]), so that
+/// most values are 0 and cost no time. The price was chosen by scores and by instructions on a chip:
+/// `core/notes/experiments.md`.
 pub const PRICE: f64 = 0.009;
 
 /// The steps of hidden values if sums run over `taps` times `units` values.
@@ -123,7 +124,8 @@ fn largest_of(units: usize, factor: usize, bits: u32) -> u8 {
     if most < u8::MAX as usize { most as u8 } else { u8::MAX }
 }
 
-/// Precision of 8-bit weights, −128 … 127, a byte each.
+/// Precision of 8-bit weights, a type parameter of networks in integers. An integer i = −128 … 127, a byte, stands for
+/// the weight i·2⁻ᵉ, with one exponent e for each tensor.
 #[derive(Clone, Copy, Debug)]
 pub struct Int8;
 
@@ -186,7 +188,8 @@ impl Precision for Int8 {
     fn arrange<const N: usize>(_sums: &mut [i32; N]) {}
 }
 
-/// Precision of 4-bit weights, −8 … 7, two in a byte.
+/// Precision of 4-bit weights, a type parameter of networks in integers. An integer i = −8 … 7, half a byte, stands for
+/// the weight i·2⁻ᵉ, with one exponent e for each tensor.
 #[derive(Clone, Copy, Debug)]
 pub struct Int4;
 

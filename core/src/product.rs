@@ -28,7 +28,7 @@ use crate::tensor::first_rows;
 pub(crate) const MOST_POSITIONS: usize = 64;
 /// Number of positions that a product computes side by side: 16 `f32` fill two registers of AVX2.
 ///
-/// [`transpose_blocks`] uses the number for features: it transposes so many at a time.
+/// [`transpose_blocks`] transposes as many features at a time.
 pub const TILE: usize = 16;
 /// Number of features that [`transpose_blocks`] transposes at a time where fewer than 16 are left.
 ///
@@ -46,7 +46,7 @@ const NARROW_ROWS: usize = 9;
 /// A second height of such tiles: every row count from 56 on is a sum of nines and eights.
 const FEW_NARROW_ROWS: usize = 8;
 
-/// Operation that stores a finished sum in an element y of the output.
+/// Operation by which a matrix product stores a finished sum in the element y of its output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Store {
     /// y = sum.
@@ -257,14 +257,14 @@ fn store_tile<R: Real, const N: usize, const WIDTH: usize>(
 /// repeats.
 ///
 /// With O outputs, I inputs and `width` positions, `d_y` is `[O][width]` and `d_w` `[O][I]`; the lengths of `d_y` and
-/// `x` give O and I. `x` is `[I][width]`, rearranged before the call by [`transpose_blocks`]. Forward was
-/// `y_ol = Σ_i w_oi·x_il`.
+/// `x` give O and I. `x` is `[I][width]`, rearranged before the call by [`transpose_blocks`]. Other lengths give wrong
+/// or missing results, but no panic. Forward was `y_ol = Σ_i w_oi·x_il`.
 ///
 /// The function serves the transposed product `y_il = Σ_o w_oi·x_ol` too. Then the argument `d_y` is this x, and the
 /// argument `x` is ∂loss/∂y, rearranged.
 ///
-/// `positions` may omit an l if all d_y_ol or all x_il are 0, with the same bits: the omitted terms are ±0, and the sum
-/// over l begins at 0 before it is added to d_w. Other lengths give wrong or missing results, but no panic.
+/// `positions` may leave out an l where all d_y_ol or all x_il are 0. The result then keeps every bit: the sum over l
+/// starts from 0, its missing terms would be ±0, and only the sum is added to d_w.
 #[inline(always)]
 pub fn product_backward_weight<R: Real>(
     positions: &[usize],

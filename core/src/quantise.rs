@@ -23,10 +23,11 @@ use crate::rounding::Grid;
 use crate::steps::STREAM;
 use crate::stored::{Nibble, Role, StoredTensor};
 
-/// The values that `tensor` can store if an integer i stands for i·2^−`exponent`.
+/// The values that `tensor`, of integers, can store if an integer i stands for i·2^−`exponent`. `exponent` is at most
+/// 16.
 ///
-/// The integers are −8 … 7 in 4 bits and −128 … 127 in 8 bits. In 16 bits, for biases, they are ±(2¹⁴ − 1) in hidden
-/// layers ([`Role::HiddenBias`]), else ±(2¹⁵ − 1).
+/// The integers are −8 … 7 in 4 bits and −128 … 127 in 8 bits. In 16 bits, for biases, they are at most 2¹⁵ − 1 in
+/// magnitude, or 2¹⁴ − 1 in hidden layers ([`Role::HiddenBias`]), which leaves half of a 16-bit sum to the weights.
 pub fn grid(tensor: &StoredTensor, exponent: u8) -> Grid {
     let below = match (tensor.dtype, tensor.role) {
         (Dtype::Int4, _) => 8,
@@ -61,26 +62,30 @@ pub fn best_exponent(tensor: &StoredTensor, weights: &[f32]) -> u8 {
 /// Chooses an exponent e for each of `tensors`, to store the trained `parameters` as integers i, where i stands for
 /// i·2⁻ᵉ.
 ///
-/// `activation` is the exponent of hidden values, chosen by the caller. The [`Role`] of a tensor decides its exponent:
+/// `activation` is the exponent of hidden values, 0 … 16, chosen by the caller. The [`Role`] of a tensor decides its
+/// exponent:
 /// - Weights: the e in 0 … 16 of the least sum of squared errors, by [`best_exponent`]; clamped weights count with
 ///   their error. Rows that symbols add to a hidden layer (`Lookup`) take at least `activation`, so that sums are as
 ///   fine as hidden values. Rows with which a residual stream begins (`Embedding`) take at most 10, the stream's
 ///   exponent. Matrices (`Product`) have no such limit.
-/// - Bias of the scores (`ScoreBias`): the best e too, but at least 1.
+/// - Bias of the scores (`ScoreBias`): the best e too, but at least 1, so that the largest bias fits its share of a
+///   score.
 /// - Bias of a residual stream (`StreamBias`): 10.
 /// - Bias of a hidden layer (`HiddenBias`): the exponent of the layer's sums. The tensor before the bias in `tensors`
-///   gives it: its exponent, plus `activation` if it is a matrix.
+///   gives it: its exponent, plus `activation` if it is a matrix. [`Scales::checked`] refuses one above 16.
 ///
 /// `parameters` has the numbers of the tensors one after the other.
 pub fn scales(tensors: &[StoredTensor], parameters: &[f32], activation: u8) -> Scales {
     scales_with(tensors, parameters, activation, 0)
 }
 
-/// Chooses an exponent for each of `tensors`, for `parameters` that are then trained further, rounded to these scales.
+/// Chooses an exponent for each of `tensors`, for training that goes on from `parameters` with weights rounded to these
+/// scales.
 ///
 /// The choice is that of [`scales`], the least sum of squared rounding errors, with one exception. A 4-bit matrix that
-/// multiplies hidden values has at least the exponent `activation`, that of hidden values. `parameters` has the numbers
-/// of the tensors one after the other.
+/// multiplies hidden values ([`Role::Product`]) has at least the exponent `activation`, that of hidden values: training
+/// makes up for clamped weights, but not for coarse steps. `parameters` has the numbers of the tensors one after the
+/// other.
 pub fn trained_scales(tensors: &[StoredTensor], parameters: &[f32], activation: u8) -> Scales {
     scales_with(tensors, parameters, activation, activation)
 }
@@ -113,9 +118,12 @@ fn scales_with(tensors: &[StoredTensor], parameters: &[f32], activation: u8, lea
 /// other.
 ///
 /// `scales`, chosen by [`scales`] or [`trained_scales`], has an exponent e for each tensor. A weight becomes the
-/// integer nearest to weight·2ᵉ, clamped to its tensor's range. A hidden bias gets 2^(e − a − 1) more, where 2⁻ᵃ is the
-/// step of hidden values: half a step, so that rounding these down rounds to nearest. `parameters` has the numbers of
-/// the tensors one after the other. A tensor for which either slice is too short is not written, nor any after it.
+/// integer nearest to weight·2ᵉ, clamped to its tensor's range. A hidden bias ([`Role::HiddenBias`]) gets ⌊2^(e − a −
+/// 1)⌋ more, with a the exponent [`Scales::activation`]: half a step of hidden values, so that rounding these down
+/// rounds to nearest.
+///
+/// `parameters` has the numbers of the tensors one after the other. A tensor for which either slice is too short is not
+/// written, nor any after it.
 pub fn quantise(tensors: &[StoredTensor], parameters: &[f32], scales: &Scales, payload: &mut [u8]) {
     let (mut rest, mut out) = (parameters, payload);
     for (tensor, exponent) in tensors.iter().zip(scales.tensors) {

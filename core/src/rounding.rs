@@ -50,7 +50,7 @@ impl Grid {
 ///
 /// Each number of `rounded` is, on entry, the rounded value of its partner w in `floats`, plus the optimiser's step. w
 /// moves by this step: w += rounded − round(w), with [`Grid::round`] of `grid`. Then `rounded` becomes round(w). Both
-/// slices have one length.
+/// slices have one length; numbers past the shorter one stay as they are.
 #[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
 #[inline(always)]
 pub fn straight_through(grid: Grid, rounded: &mut [f32], floats: &mut [f32]) {

@@ -55,7 +55,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Creates settings that can draw every symbol.
+    /// Creates settings that draw among all allowed symbols, without a limit by [`top_k`](Self::top_k) or
+    /// [`top_p`](Self::top_p).
     pub const fn new(order: Order, temperature: Temperature) -> Self {
         Self { order, temperature, top_k: ALL_SYMBOLS, top_p: ALL_PROBABILITY }
     }
@@ -76,7 +77,8 @@ pub enum SamplerError {
     },
 }
 
-/// State of one text while it is unmasked, which begins as masks and given symbols.
+/// State of one text while it is unmasked, which begins as masks and given symbols. Borrows the sets of allowed symbols
+/// for `'a`.
 #[derive(Clone, Debug)]
 pub struct Sampler<'a, const L: usize, const V: usize> {
     /// Symbols of the first `length` positions; the others stay masked.
@@ -92,9 +94,9 @@ pub struct Sampler<'a, const L: usize, const V: usize> {
 impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
     /// Starts a text of `length` masks, where each position can hold only its `allowed` symbols.
     ///
-    /// `allowed` has a set for each position; the last set holds for all positions that follow. A position with a
-    /// single allowed symbol shows that symbol from the start. An empty `allowed` allows no symbol anywhere, which is
-    /// an error.
+    /// `allowed` has a set for each position; the last set holds for all positions that follow, and further sets are
+    /// ignored. A position with a single allowed symbol shows that symbol from the start. An empty `allowed` allows no
+    /// symbol anywhere, which is an error.
     ///
     /// `settings` say which positions are revealed first, and how a symbol is drawn. `stream` is the text's own:
     /// `Stream::of_text(seed, index)`. [`Lengths::draw`](crate::length::Lengths::draw) draws the length from it too.

@@ -62,7 +62,8 @@ pub struct MaskCounts<const L: usize> {
 }
 
 impl<const L: usize> MaskCounts<L> {
-    /// Creates the counts for batches of `rows` rows; 0 stands for 1.
+    /// Prepares to draw how many positions to mask in each row of a batch. The numbers are spread evenly over its
+    /// `rows` rows; 0 counts as 1.
     pub fn new(rows: u32) -> Self {
         let rows = rows.max(1);
         let (mut sum, mut sums) = (0.0, [0.0; L]);
@@ -87,10 +88,10 @@ impl<const L: usize> MaskCounts<L> {
     /// The number k of positions to mask in row `row` of a batch, for a text of n = `length` ≤ L symbols: 1 … n, or 0
     /// for n = 0.
     ///
-    /// k has the probability p_k, in proportion to 1/√k. The rows of a batch, counted from 0, are spread evenly over
-    /// these probabilities; from [`rows`](Self::rows) on the spread repeats. The two random words are those of the
-    /// batch, equal for all its rows: the first shifts all rows a little, the second gives each row another part of the
-    /// spread.
+    /// k has the probability p_k, in proportion to 1/√k. The unit interval has [`rows`](Self::rows) equal parts, each
+    /// that of one row of a batch. Rows are counted from 0; from `rows` on the parts repeat. k is the quantile of p at
+    /// a point in the row's part. The two random words are drawn once for a batch: the first places the point, alike in
+    /// all parts, and the second rotates the parts among the rows.
     pub fn count(&self, [word, rotation]: [u32; 2], row: u32, length: usize) -> u32 {
         let rows = u64::from(self.rows);
         let turned = u64::from(row).saturating_mul(u64::from(self.stride));

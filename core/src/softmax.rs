@@ -121,15 +121,17 @@ pub fn cross_entropy<R: Real>(z: &mut [R], symbols: usize, answer: Answer, weigh
     weight * (log_sum - expected)
 }
 
-/// A row of logits to train: its number, the answer that it should predict, and the weight of its loss.
+/// A row of logits to train: its number, the answer that it should predict, a symbol or a distribution, and the weight
+/// of its loss.
 ///
-/// A batch is computed one position at a time: its rows are those of one position, one for each example.
+/// A batch is computed one position at a time: its rows are those of one position, one for each example. A distribution
+/// is borrowed for `'a`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Target<'a> {
     /// Index of the row in `z`, from 0. It is the example's index in the batch: `z` holds the logits of one position,
     /// a row for each example.
     pub row: usize,
-    /// Answer that the row should predict.
+    /// Answer that the row should predict: a symbol, or a distribution over the symbols.
     pub answer: Answer<'a>,
     /// Weight w of the row's loss: loss and gradients are multiplied by it.
     pub weight: f32,
@@ -139,11 +141,12 @@ pub struct Target<'a> {
 /// rows into their gradients.
 ///
 /// `z` has rows of `outputs` logits, and `losses` has a number for each row. A target names a row, the answer that it
-/// should predict, a symbol or a distribution, and the weight of its loss. Rows without a target stay as they are. No
-/// two targets may name one row: the second would read the gradient as logits.
+/// should predict, a symbol or a distribution, and a weight that multiplies loss and gradients. Rows without a target
+/// stay as they are; a target past the last row is ignored. No two targets may name one row: the second would read the
+/// gradient as logits.
 ///
-/// Only the first `symbols` logits of a row are of symbols in the alphabet; the others count as −∞. More `symbols` than
-/// `outputs` panic, and so does a symbol of `outputs` or more as answer.
+/// Only the first `symbols` logits of a row are of symbols in the alphabet; the others count as −∞, and the loss of
+/// such an answer is ∞. More `symbols` than `outputs` panic, and so does a symbol of `outputs` or more as answer.
 #[inline(always)]
 pub fn cross_entropy_of_rows<R: Real>(
     targets: &[Target],

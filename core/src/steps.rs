@@ -24,7 +24,7 @@ pub const STREAM: u8 = 10;
 pub struct Steps {
     /// Exponent a of a step: hidden values are multiples of 2⁻ᵃ. At most 16.
     pub exponent: u8,
-    /// Number A of steps of the largest hidden value, which is A·2⁻ᵃ with a the exponent of a step.
+    /// Largest hidden value in steps 2⁻ᵃ, A: greater values are clamped to A·2⁻ᵃ, with a the exponent of a step.
     pub largest: u8,
     /// Price in nats of a hidden value of 1: training adds `price`·y to a text's loss for each hidden value y, times a
     /// weight.

@@ -41,7 +41,8 @@ impl Dtype {
 /// Place of a half byte in a tensor: the index of its byte, counted from the start of the tensor, and which half of
 /// that byte.
 ///
-/// The low half, bits 0 … 3, is that of the earlier weight or row.
+/// The low half, bits 0 … 3, has the earlier of two weights of a row. In a byte shared by two rows of odd length, it
+/// has the last weight of the earlier row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Nibble {
     /// Index of the byte that has the half, counted from the start of the tensor.

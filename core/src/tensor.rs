@@ -119,28 +119,28 @@ pub(crate) fn first_rows<T, const N: usize>(mut flat: &[T], width: usize) -> Opt
     Some(rows)
 }
 
-/// Splits an array of `N` numbers of any type `T` off the front of `flat`, which keeps the rest; `None` if `flat` is
-/// too short.
+/// Splits an array of `N` numbers of any type `T` off the front of `flat`, which keeps the rest. If `flat` is too
+/// short, it stays as it is, and the result is `None`.
 pub fn vector<'a, T, const N: usize>(flat: &mut &'a [T]) -> Option<&'a [T; N]> {
     flat.split_off(..N)?.try_into().ok()
 }
 
-/// Splits an array of `M` rows of `N` numbers of any type `T` off the front of `flat`, which keeps the rest; `None` if
-/// `flat` is too short.
+/// Splits an array of `M` rows of `N` numbers of any type `T` off the front of `flat`, which keeps the rest. If `flat`
+/// is too short, it stays as it is, and the result is `None`.
 pub fn matrix<'a, T, const N: usize, const M: usize>(flat: &mut &'a [T]) -> Option<&'a [[T; N]; M]> {
     flat.split_off(..M.checked_mul(N)?)?.as_chunks().0.try_into().ok()
 }
 
-/// Splits an array of `K` × `M` rows of `N` numbers of any type `T` off the front of `flat`, which keeps the rest;
-/// `None` if `flat` is too short.
+/// Splits an array of `K` × `M` rows of `N` numbers of any type `T` off the front of `flat`, which keeps the rest. If
+/// `flat` is too short, it stays as it is, and the result is `None`.
 pub fn cube<'a, T, const N: usize, const M: usize, const K: usize>(
     flat: &mut &'a [T],
 ) -> Option<&'a [[[T; N]; M]; K]> {
     flat.split_off(..K.checked_mul(M)?.checked_mul(N)?)?.as_chunks().0.as_chunks().0.try_into().ok()
 }
 
-/// Splits `count` matrices of `M` rows of `N` numbers of any type `T` off the front of `flat`, which keeps the rest;
-/// `None` if `flat` is too short.
+/// Splits `count` matrices of `M` rows of `N` numbers of any type `T` off the front of `flat`, which keeps the rest. If
+/// `flat` is too short, it stays as it is, and the result is `None`.
 pub fn matrices<'a, T, const N: usize, const M: usize>(
     flat: &mut &'a [T],
     count: usize,
@@ -149,7 +149,7 @@ pub fn matrices<'a, T, const N: usize, const M: usize>(
 }
 
 /// Splits an array of `J` × `K` × `M` rows of `N` numbers of any type `T` off the front of `flat`, which keeps the
-/// rest; `None` if `flat` is too short.
+/// rest. If `flat` is too short, it stays as it is, and the result is `None`.
 pub fn hypercube<'a, T, const N: usize, const M: usize, const K: usize, const J: usize>(
     flat: &mut &'a [T],
 ) -> Option<&'a [[[[T; N]; M]; K]; J]> {

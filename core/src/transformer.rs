@@ -42,7 +42,8 @@ use crate::tensor::Start::{Ones, Uniform};
 use crate::tensor::{Flat, Tensor, block, cube, hypercube, matrices, matrix, vector};
 
 /// Transformer over `L` positions and `V` symbols, with `N` blocks of `D` features and `A` heads. The heads share the
-/// features: each has K = D/A. Each hidden unit reads `T` positions: one, or three.
+/// features: each has K = D/A. A block has, for each position, 4·D hidden units that read it (`T` = 1), or 2·D that
+/// read it and its two neighbours (`T` = 3).
 ///
 /// Does not compile with `L` above 64, `V` above 256, a `D` that `A` does not divide, or another `T`.
 #[derive(Clone, Copy, Debug)]
@@ -57,68 +58,68 @@ pub struct Transformer<
 
 /// References to the parameters of a [`Transformer`] with `N` blocks of `D` features, in memory or in a model file.
 ///
-/// `T` is the type of a stored number: a float, or its four bytes in a file. It is not the number of taps as in
-/// [`Transformer`]. The number of heads changes no size; that of taps changes the lengths of `up` and `down`.
+/// `W` is the type of a stored number: a float, or its four bytes in a file. The number of heads changes no size; that
+/// of positions that a hidden unit reads changes the lengths of `up` and `down`.
 #[derive(Clone, Copy, Debug)]
-pub struct TransformerView<'a, T, const L: usize, const V: usize, const D: usize, const N: usize> {
+pub struct TransformerView<'a, W, const L: usize, const V: usize, const D: usize, const N: usize> {
     /// Features that each of the V symbols adds to its position, `[symbol][feature]`, D each: E in [the
     /// formulas](self).
-    pub token: &'a [[T; D]; V],
+    pub token: &'a [[W; D]; V],
     /// Features of each position, counted from the start of the text, `[position][feature]`, D each: P in [the
     /// formulas](self).
-    pub position: &'a [[T; D]; L],
-    /// Features of each position, counted from the end of the text, `[position][feature]`, D each: Q in [the
+    pub position: &'a [[W; D]; L],
+    /// Features of each position, counted from the last, number 0, `[position][feature]`, D each: Q in [the
     /// formulas](self).
-    pub from_end: &'a [[T; D]; L],
+    pub from_end: &'a [[W; D]; L],
     /// Gain of each of the D features in the normalisation before a block's attention, for each of the N blocks.
-    pub attention_gain: &'a [[T; D]; N],
+    pub attention_gain: &'a [[W; D]; N],
     /// Matrices of queries, keys and values, `[block][matrix][output feature][input feature]`: W_q, W_k and W_v in [the
     /// formulas](self).
     ///
     /// Inputs are the D normalised features of a position. Outputs are the features of all heads, D together.
-    pub query_key_value: &'a [[[[T; D]; D]; 3]; N],
+    pub query_key_value: &'a [[[[W; D]; D]; 3]; N],
     /// Weights from the output of all heads, D features, to the D features of a position,
     /// `[block][input feature][output feature]`: W_o in [the formulas](self).
-    pub attention_output: &'a [[[T; D]; D]; N],
+    pub attention_output: &'a [[[W; D]; D]; N],
     /// Gain of each of the D features in the normalisation before a block's hidden units, for each of the N blocks.
-    pub mlp_gain: &'a [[T; D]; N],
+    pub mlp_gain: &'a [[W; D]; N],
     /// Weights from the D normalised features to the hidden units of each block, as matrices `[hidden unit][feature]`
     /// of D × D: W_up in [the formulas](self).
     ///
     /// A hidden unit reads one position by one matrix, or three neighbouring positions by three. A block has 4·D units
     /// in the first case, else 2·D. The matrices are sorted by block, then by units, D at a time, then by the position
     /// read, from left to right.
-    pub up: &'a [[[T; D]; D]],
+    pub up: &'a [[[W; D]; D]],
     /// Weights from the hidden units of each block to the D features, as matrices `[hidden unit][feature]` of D × D:
     /// W_down in [the formulas](self).
     ///
     /// A block has 4·D hidden units if each reads one position, or 2·D if each reads three: four matrices, or two. They
     /// are sorted by block, then by units.
-    pub down: &'a [[[T; D]; D]],
+    pub down: &'a [[[W; D]; D]],
     /// Gain of each of the D features in the normalisation before the logits.
-    pub final_gain: &'a [T; D],
+    pub final_gain: &'a [W; D],
     /// Weights from the D features of a position to the logit of each symbol, `[symbol][feature]`: U in [the
     /// formulas](self).
-    pub output: &'a [[T; D]; V],
+    pub output: &'a [[W; D]; V],
 }
 
 /// Parameters of one block.
-struct Block<'a, T, const D: usize> {
+struct Block<'a, W, const D: usize> {
     /// Dropout's layer number of the heads' output. The hidden units have the next number.
     layer: usize,
-    attention_gain: &'a [T; D],
-    query_key_value: &'a [[[T; D]; D]; 3],
-    attention_output: &'a [[T; D]; D],
-    mlp_gain: &'a [T; D],
-    up: &'a [[[T; D]; D]],
-    down: &'a [[[T; D]; D]],
+    attention_gain: &'a [W; D],
+    query_key_value: &'a [[[W; D]; D]; 3],
+    attention_output: &'a [[W; D]; D],
+    mlp_gain: &'a [W; D],
+    up: &'a [[[W; D]; D]],
+    down: &'a [[[W; D]; D]],
 }
 
-impl<'a, T: Copy, const L: usize, const V: usize, const D: usize, const N: usize>
-    TransformerView<'a, T, L, V, D, N>
+impl<'a, W: Copy, const L: usize, const V: usize, const D: usize, const N: usize>
+    TransformerView<'a, W, L, V, D, N>
 {
     /// The blocks in the order of the network.
-    fn blocks(self) -> impl DoubleEndedIterator<Item = Block<'a, T, D>> + use<'a, T, L, V, D, N> {
+    fn blocks(self) -> impl DoubleEndedIterator<Item = Block<'a, W, D>> + use<'a, W, L, V, D, N> {
         (0..N).filter_map(move |number| {
             let of_block = |all: &'a [_]| block(all, number, all.len().checked_div(N)?);
             Some(Block {
