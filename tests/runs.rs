@@ -584,7 +584,7 @@ fn letters_are_looked_up_where_counting_beats_the_network() {
         "train --input stems.txt --config perceptron-small --steps 1000 --batch 16 --no-eval --no-pictures";
     let (_, said) = scene.run(0, &format!("{train} --out run"));
     assert!(said.contains("retrieval   on, since counting predicts 500 training lines better"), "{said}");
-    assert_eq!(scene.settings("run")["retrieval"], "on");
+    assert!(said.contains("exports and chips have the network alone"), "{said}");
     fs::copy(scene.path("run/model.mdm"), scene.path("alone.mdm")).unwrap();
     let ((with, said), (alone, silent)) = (nats_by(&scene, "run"), nats_by(&scene, "alone.mdm"));
     assert!(with + 3.0 < alone, "{with} with retrieval, {alone} without");
@@ -595,9 +595,32 @@ fn letters_are_looked_up_where_counting_beats_the_network() {
         let train = train.replace("--steps 1000", if not.contains("steps") { "" } else { "--steps 1000" });
         let (_, said) = scene.run(0, &format!("{train} {not} --out not"));
         assert!(!said.contains("retrieval"), "{not}: {said}");
-        let settings = scene.settings("not");
-        assert_ne!(settings["retrieval"], "on", "{not}");
+        assert!(!scene.path("not/retrieval.json").exists(), "{not}");
     }
+    // As many lines, which a network predicts better than counting does; and too few lines.
+    scene.write("names.txt", &NAMES.lines().take(6_000).map(|name| format!("{name}\n")).collect::<String>());
+    scene.write("few.txt", &stems().lines().take(5_000).map(|line| format!("{line}\n")).collect::<String>());
+    for (list, network) in
+        [("names.txt", "perceptron --batch 64"), ("few.txt", "perceptron-small --batch 16")]
+    {
+        let train = train
+            .replace("stems.txt", list)
+            .replace("perceptron-small --steps 1000 --batch 16", &format!("{network} --steps 1000"));
+        let (_, said) = scene.run(0, &format!("{train} --out {list}.run"));
+        assert!(!said.contains("retrieval"), "{list}: {said}");
+    }
+    // A run that goes on keeps its finished model's retrieval until it has another model, which decides anew.
+    let names = || scene.run(0, "sample --model run --num 30").0;
+    let before = names();
+    let mut child = scene
+        .command("train --out run --resume --steps 400000 --no-eval --no-pictures")
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(names(), before, "a killed run leaves the finished model as it was");
 }
 
 #[test]
@@ -612,33 +635,41 @@ fn a_run_with_retrieval_needs_its_list_and_says_so() {
     let (alone, _) = scene.run(0, "sample --model alone.mdm --num 40");
     assert_ne!(names, alone, "the list is read");
     let (inspected, _) = scene.run(0, "inspect run --json");
-    assert!(inspected.contains("\"retrieval\":\"on\""), "{inspected}");
+    assert!(inspected.contains("\"retrieval\":true"), "{inspected}");
+    for json in ["sample --num 1 --json", "eval --num 0 --lines 9 --orders 1 --json", "score anna --json"] {
+        assert!(scene.run(0, &format!("{json} --model run")).0.contains("\"retrieval\":true"), "{json}");
+        assert!(
+            scene.run(0, &format!("{json} --model built-in")).0.contains("\"retrieval\":false"),
+            "{json}"
+        );
+    }
+    // An export in the run folder is the network alone, wherever it lies.
     let (_, said) = scene.run(0, "export --model run --format int8 --out run/int8.mdm");
     assert!(said.contains("what is exported is the network alone"), "{said}");
-    // A run that goes on keeps what was asked for; a reader of the run alone decides nothing.
+    fs::copy(scene.path("run/int8.mdm"), scene.path("int8.mdm")).unwrap();
+    let [inside, outside] =
+        ["run/int8.mdm", "int8.mdm"].map(|model| scene.run(0, &format!("sample --model {model}")).0);
+    assert_eq!(inside, outside);
+    // A run that goes on keeps what was asked for.
     scene.run(0, "train --out run --resume --steps 60 --no-eval --no-pictures");
     assert_eq!(scene.settings("run")["retrieval"], "on");
+    assert!(scene.run(0, "sample --model run").1.contains("retrieval   letters are looked up"));
 
-    let list = scene.path("run/prepared_list.txt");
-    let text = fs::read_to_string(&list).unwrap();
-    for spoiled in [None, Some(text.replacen('a', "b", 1))] {
-        match spoiled {
-            None => fs::remove_file(&list).unwrap(),
-            Some(spoiled) => fs::write(&list, spoiled).unwrap(),
-        }
-        for verb in ["sample --num 5", "eval --num 0", "score anna", "sweep --num 2"] {
-            let (_, error) = scene.run(1, &format!("{verb} --model run"));
-            assert!(error.contains("copy of them, run/prepared_list.txt, is gone"), "{error}");
-            let (_, way_out) = error.split_once(": cp ").unwrap();
-            let [from, to] = way_out.split_whitespace().collect::<Vec<_>>()[..] else { panic!("{error}") };
-            fs::copy(scene.path(from), scene.path(to)).unwrap();
-            scene.run(
-                0,
-                &format!("{verb} --input names.txt --model {to}").replace("anna --input names.txt", "anna"),
-            );
-        }
+    // Without the copy of the list, the list itself will do; without both, the network alone.
+    let copy = scene.path("run/prepared_list.txt");
+    fs::remove_file(&copy).unwrap();
+    let (names, _) = scene.run(0, "sample --model run --num 40");
+    fs::remove_file(scene.path("names.txt")).unwrap();
+    for verb in ["sample --num 5", "eval --num 0 --lines 9", "score anna", "sweep --num 2"] {
+        let (_, error) = scene.run(1, &format!("{verb} --model run"));
+        assert!(error.contains("looks letters up in its training lines, which are gone"), "{error}");
+        assert!(error.contains("type: rm run/retrieval.json"), "{error}");
     }
-    fs::write(&list, text).unwrap();
-    assert_eq!(scene.run(0, "sample --model alone.mdm --num 40").0, alone);
-    scene.run(0, "sample --model run --num 5");
+    fs::rename(scene.path("run/retrieval.json"), scene.path("kept.json")).unwrap();
+    let (alone, said) = scene.run(0, "sample --model run --num 40");
+    assert!(!said.contains("looked up"), "{said}");
+    assert_ne!(alone, names);
+    fs::rename(scene.path("kept.json"), scene.path("run/retrieval.json")).unwrap();
+    scene.write("names.txt", &NAMES.lines().take(90).map(|name| format!("{name}\n")).collect::<String>());
+    assert_eq!(scene.run(0, "sample --model run --num 40").0, names);
 }

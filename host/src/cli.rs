@@ -465,7 +465,7 @@ fn keep() -> impl TypedValueParser<Value = Keep> {
 fn retrieval() -> impl TypedValueParser<Value = Retrieval> {
     let help = |retrieval| match retrieval {
         Retrieval::Auto => {
-            "If the list has 5,000 training lines or more, and counting letters predicts some of them better than the network"
+            "For 5,000 training lines and 1,000 steps or more, if counting letters predicts some lines better than the network and lookup helps"
         }
         Retrieval::On => "Always",
         Retrieval::Off => "Never: the network alone",

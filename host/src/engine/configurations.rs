@@ -8,7 +8,7 @@ use micro_diffusion::denoiser::Shape;
 
 use crate::engine::compiled::Compiled;
 use crate::engine::network::Network;
-use crate::engine::settings::{Recipe, Settings};
+use crate::engine::settings::{Recipe, Settings, WIDTH};
 
 /// A name that `--config` takes: one network in every room that is compiled in.
 pub(crate) struct Family {
@@ -32,6 +32,12 @@ impl Config {
     /// The settings that train it on a list of `lines` training lines, for which it computes `width` positions in the mean.
     pub(crate) fn settings(&self, lines: usize, width: f64) -> Settings {
         Settings::new(self.name, self.recipe, self.network.parameters(), lines, width)
+    }
+
+    /// Held-out lines that score it at most. A line of `width` positions in the mean has as many evaluations, each of as many
+    /// positions, so more than [`WIDTH`] divide the lines by the square.
+    pub(crate) fn scored_lines(&self, width: f64) -> usize {
+        (self.ending.0 as f64 * (WIDTH / width).powi(2).min(1.0)) as usize
     }
 
     /// Its room, positions and symbols: “16 × 64”.

@@ -146,7 +146,7 @@ pub(crate) const LEAST_STEPS: u32 = 1000;
 /// Training lines from which on the recipe holds unchanged: somewhat fewer than the names have.
 const LINES: f64 = 25_000.0;
 /// Mean length of a line, in whole groups of eight, up to which steps are the recipe's: that of the names, and 1 % more.
-const WIDTH: f64 = 8.53;
+pub(crate) const WIDTH: f64 = 8.53;
 /// Most weight decay of a short list, for each unit of learning rate.
 const MOST_DECAY: f64 = 5.0;
 /// Parameters for each line that need no dropout.

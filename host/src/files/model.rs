@@ -17,7 +17,7 @@ use crate::engine::configurations::{self, Config};
 use crate::engine::description::{counted, dtype_name, file_error, network_name, shape_name};
 use crate::engine::language::Language;
 use crate::engine::network::OpenModel;
-use crate::engine::retrieval::{Retrieval, Texts};
+use crate::engine::retrieval::Texts;
 use crate::engine::settings::{Keep, LEAST_STEPS};
 use crate::files::characters::{code_point, is_directive};
 use crate::files::checkpoint;
@@ -71,6 +71,8 @@ pub(crate) struct ModelBytes {
     bytes: Cow<'static, [u8]>,
     /// The weights as floats, once decoded.
     weights: Vec<f32>,
+    /// Whether its run decided that this model looks training lines up.
+    pub(crate) retrieves: bool,
     /// The training texts, once read for a model that looks them up.
     texts: Option<Texts>,
 }
@@ -115,7 +117,9 @@ impl ModelBytes {
             }
             _ => error,
         })?;
+        let sha256 = || hash(&bytes);
         Ok(Self {
+            retrieves: run::retrieves(&file, sha256),
             chosen: newest.is_some().then(|| about_newest(settings.as_ref())),
             passed,
             settings,
@@ -133,6 +137,7 @@ impl ModelBytes {
             folder: None,
             bytes: Cow::Borrowed(model.bytes),
             weights: Vec::new(),
+            retrieves: false,
             texts: None,
         }
     }
@@ -147,18 +152,14 @@ impl ModelBytes {
             folder: None,
             bytes: Cow::Owned(bytes),
             weights: Vec::new(),
+            retrieves: false,
             texts: None,
         }
     }
 
-    /// Whether its run decided for retrieval from the training lines.
-    pub(crate) fn retrieves(&self) -> bool {
-        self.settings.as_ref().is_some_and(|run| run.retrieval == Retrieval::On)
-    }
-
     /// The SHA-256 of the model file.
     pub(crate) fn sha256(&self) -> String {
-        Sha256::digest(&*self.bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+        hash(&self.bytes)
     }
 
     /// Parses, checks and decodes the model: the network alone, without retrieval.
@@ -171,7 +172,7 @@ impl ModelBytes {
     /// # Errors
     /// The run's copy of its list is gone or altered.
     pub(crate) fn open_as_run(&mut self) -> anyhow::Result<Model<'_>> {
-        let retrieves = self.retrieves();
+        let retrieves = self.retrieves;
         self.open_with(|model| model.left_run().filter(|_| retrieves).map(|run| run.training()).transpose())
     }
 
@@ -198,8 +199,10 @@ impl ModelBytes {
         *weights = format.decode(&file)?;
         let network = format.open(&file, weights)?;
         let (settings, folder) = (settings.as_ref(), folder.as_deref());
-        let mut model = Model { source, file, config, network, bytes, weights, settings, folder };
+        let mut model =
+            Model { source, file, config, network, retrieves: false, bytes, weights, settings, folder };
         if let Some(lines) = lines(&model)? {
+            model.retrieves = true;
             let texts = texts.insert(Texts::of(&lines, model.alphabet()));
             model.network = model.network.retrieving(texts);
         }
@@ -217,6 +220,8 @@ pub(crate) struct Model<'a> {
     pub(crate) config: Config,
     /// Draws and scores.
     pub(crate) network: Box<dyn OpenModel + 'a>,
+    /// Whether it looks training lines up.
+    pub(crate) retrieves: bool,
     bytes: &'a Cow<'static, [u8]>,
     weights: &'a [f32],
     /// Settings of the run that left the model.
@@ -431,6 +436,11 @@ impl<'a> Model<'a> {
         let own_text = input.is_none() && self.settings.is_some_and(|run| run.input.is_some());
         Ok(Scored { corpus, notes, own_text, own_split })
     }
+}
+
+/// The SHA-256 of `bytes` in hexadecimal digits.
+fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Describes the newest run's model to a user who named none.

@@ -1,12 +1,12 @@
 //! The run folder: the files of a training run, each replaced whole or not at all.
 //!
 //! `model.mdm`, `settings.json`, `prepared_list.txt`, `loss.csv`, `held_out.csv`, `previews.tsv` and
-//! `checkpoint.safetensors` are for programs; `loss.svg`, `unmasking.svg`, `names.svg` and `report.html` for people. The
+//! `checkpoint.safetensors` are for programs, and so is `retrieval.json` of a run that decided for it; `loss.svg`, `unmasking.svg`, `names.svg` and `report.html` for people. The
 //! writing process holds `lock`.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -32,6 +32,8 @@ pub(crate) const MODEL: &str = "model.mdm";
 pub(crate) const SETTINGS: &str = "settings.json";
 /// The prepared lines, for when the list is gone or altered. No user's list has this name.
 pub(crate) const LIST: &str = "prepared_list.txt";
+/// The model that looks the run's training lines up, if one does.
+pub(crate) const RETRIEVAL: &str = "retrieval.json";
 /// The loss of each step.
 pub(crate) const LOSS: &str = "loss.csv";
 /// The held-out score at some steps.
@@ -50,10 +52,11 @@ pub(crate) const REPORT: &str = "report.html";
 pub(crate) const CHECKPOINT: &str = "checkpoint.safetensors";
 
 /// Every file of a run.
-const WRITTEN: [&str; 11] = [
+const WRITTEN: [&str; 12] = [
     MODEL,
     SETTINGS,
     LIST,
+    RETRIEVAL,
     LOSS,
     HELD_OUT,
     PREVIEWS,
@@ -88,7 +91,7 @@ pub(crate) struct RunSettings {
     /// λ: their share of what each masked position is to predict, where there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) teacher_weight: Option<f64>,
-    /// Whether the model looks its training lines up. A finished run that decided for it has `On`.
+    /// Whether the model is to look its training lines up; [`RETRIEVAL`] has the decision.
     #[serde(default, skip_serializing_if = "Retrieval::is_auto")]
     pub(crate) retrieval: Retrieval,
 }
@@ -149,6 +152,21 @@ fn in_words(value: &Value) -> String {
         Value::String(text) => text.clone(),
         value => value.to_string(),
     }
+}
+
+/// The decision of a run for retrieval: the file [`RETRIEVAL`]. Another model in the folder, such as an export, has its own bytes, and
+/// so no retrieval.
+#[derive(Serialize, Deserialize)]
+struct Retrieves {
+    /// SHA-256 of the model file that looks training lines up.
+    model_sha256: String,
+}
+
+/// Whether the model of hash `sha256` at `path` looks the training lines of its run up.
+pub(crate) fn retrieves(path: &Path, sha256: impl FnOnce() -> String) -> bool {
+    let read = fs::read(path.with_file_name(RETRIEVAL)).ok();
+    let decision = read.and_then(|bytes| serde_json::from_slice::<Retrieves>(&bytes).ok());
+    decision.is_some_and(|decision| decision.model_sha256 == sha256())
 }
 
 /// A run folder that only this process writes to.
@@ -234,6 +252,20 @@ impl RunFolder {
                 aside.join(name)
             }
             _ => path,
+        }
+    }
+
+    /// Writes the decision that the model of hash `model_sha256` looks training lines up, or that none does.
+    pub(crate) fn save_retrieval(&self, model_sha256: Option<String>) -> anyhow::Result<()> {
+        match model_sha256 {
+            Some(model_sha256) => {
+                let json = serde_json::to_string_pretty(&Retrieves { model_sha256 })? + "\n";
+                self.save(RETRIEVAL, json.as_bytes())
+            }
+            None => fs::remove_file(self.file(RETRIEVAL)).or_else(|error| match error.kind() {
+                ErrorKind::NotFound => Ok(()),
+                _ => Err(error).with_context(|| format!("cannot remove {}", self.file(RETRIEVAL).display())),
+            }),
         }
     }
 

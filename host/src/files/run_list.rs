@@ -14,7 +14,7 @@ use crate::files::novelty::Novelty;
 use crate::files::origin::Origin;
 use crate::files::quoting::quoted;
 use crate::files::room::Room;
-use crate::files::run::{LIST, MODEL, RunSettings};
+use crate::files::run::{LIST, RETRIEVAL, RunSettings};
 
 /// Warns if lines that `split` of `lines` holds out are lines that a model of `room` was `trained` on. Then `score` says
 /// nothing of new lines.
@@ -73,18 +73,15 @@ impl LeftRun<'_> {
         lines.filter(|lines| self.was_trained_on(lines))
     }
 
-    /// The training lines of the run's copy of its list.
+    /// The training lines, which a model with retrieval looks up.
     pub(crate) fn training(&self) -> anyhow::Result<Vec<String>> {
-        let lines = self.kept().with_context(|| {
-            let model = self.folder.join(MODEL);
+        let found = self.list("bring it back as it was").with_context(|| {
             format!(
-                "the model looks letters up in its training lines, and the run's copy of them, {}, is gone or changed; bring it \
-                 back, or copy the network alone, and give that with --model: cp {} network.mdm",
-                self.copy().display(),
-                quoted(&model)
+                "the model looks letters up in its training lines, which are gone; to take its network alone, type: rm {}",
+                quoted(&self.folder.join(RETRIEVAL))
             )
         })?;
-        Ok(lines.within(self.room, Split::of(self.settings.development))?.training)
+        Ok(found.lines.within(self.room, Split::of(self.settings.development))?.training)
     }
 
     /// Warns if lines of `split` of `lines`, read from `input` and about to be scored, are lines that the run was trained

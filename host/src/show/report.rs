@@ -14,7 +14,6 @@ use crate::engine::cost::evaluation_flops;
 use crate::engine::description::{REPORT_IT, counted, shape_name};
 use crate::engine::draw::{Drawn, ORDERS, Request, TEMPERATURE, order_name};
 use crate::engine::preview::{self, Point, Seen};
-use crate::engine::retrieval::Retrieval;
 use crate::engine::score::{Figure, Score};
 use crate::files::corpus::Corpus;
 use crate::files::model::Model;
@@ -43,6 +42,8 @@ const STYLE: &str = include_str!("report/style.css");
 /// Scores on held-out lines: a model's, and counting's.
 pub(crate) struct Scores {
     pub(crate) model: Score,
+    /// Random orders of each line.
+    pub(crate) orders: u32,
     pub(crate) counting_nats: f64,
     pub(crate) counting_order: usize,
     /// The scored lines.
@@ -223,7 +224,7 @@ impl Report<'_> {
     /// Shows the scores on one scale.
     fn numbers(&self) -> Markup {
         let Some(scores) = self.scores else { return html! {} };
-        let Scores { model, counting_nats, counting_order, lines } = scores;
+        let Scores { model, counting_nats, counting_order, lines, .. } = scores;
         let (nelbo, nll, counting) = (&model.nelbo, &model.nll, *counting_nats);
         let untrained = self.seen.curve.first().filter(|point| point.step == 0).map(|point| point.nats);
         let letters =
@@ -265,7 +266,7 @@ impl Report<'_> {
                 }
                 p.quiet.after {
                     "The network can write a line in any order. −ln p is that of its probability over all orders, estimated from "
-                    (self.config.ending.1) " random ones, so it may be set beside counting, which has one order. What training lowers is the "
+                    (scores.orders) " random ones, so it may be set beside counting, which has one order. What training lowers is the "
                     "NELBO (negative evidence lower bound), the mean of −ln p in each order, which is never less: "
                     (with_error(nelbo.nats, nelbo.stderr, 2)) " nats a name. ± is the standard error over lines."
                 }
@@ -276,14 +277,11 @@ impl Report<'_> {
     /// The size of the model: its parameters, and the lines that it looks up.
     fn size(&self) -> String {
         let parameters = format!("{} parameters", grouped(self.config.network.parameters() as u64));
-        match self.settings.retrieval {
-            Retrieval::On => {
-                format!(
-                    "{parameters}, and letters looked up in {}",
-                    counted_in_groups(self.corpus.training.len(), "training line")
-                )
-            }
-            _ => parameters,
+        if self.model.retrieves {
+            let lines = counted_in_groups(self.corpus.training.len(), "training line");
+            format!("{parameters}, and letters looked up in {lines}")
+        } else {
+            parameters
         }
     }
 
@@ -314,11 +312,11 @@ impl Report<'_> {
             "standard errors over the orders, at most " (format!("{:.2}", 2.0 * error)) " nats wide to each side. "
             @if self.settings.teachers.is_empty() { "Where the loss falls below the curve, the network knows its own lines better than others. " }
             @if let Some(scores) = self.scores {
-                "The diamond is the score of record, from " (self.config.ending.1) " orders of each of the "
+                "The diamond is the score of record, from " (scores.orders) " orders of each of the "
                 (counted_in_groups(scores.lines.len(), "line")) ", its error that over the orders, of the finished model"
                 @if kept_earlier { ": its state after " (counted_in_groups(self.kept, "step")) ", the best by lines kept for choosing" }
                 @if self.settings.training.quantize.is_some() { ", in integers" }
-                @if self.settings.retrieval == Retrieval::On { ", with letters looked up in the training lines; the curve is of the network alone" }
+                @if self.model.retrieves { ", with letters looked up in the training lines; the curve is of the network alone" }
                 "."
             }
         }

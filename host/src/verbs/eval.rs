@@ -28,6 +28,7 @@ const CHUNK: u32 = 512;
 struct Report<'a> {
     model: &'a str,
     parameters: usize,
+    retrieval: bool,
     input: &'a str,
     held_out_names: usize,
     orders: u32,
@@ -99,6 +100,7 @@ pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
     let report = Report {
         model: model.source,
         parameters: model.file.parameter_count(),
+        retrieval: model.retrieves,
         input: &corpus.source,
         held_out_names: texts.len(),
         orders: options.orders,

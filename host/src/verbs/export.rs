@@ -292,7 +292,7 @@ fn integers(model: &Model, dtype: Dtype, options: &ExportOptions) -> anyhow::Res
 
 /// Tells that an export leaves retrieval behind.
 fn warn_of_retrieval(model: &ModelBytes) {
-    if model.retrieves() {
+    if model.retrieves {
         terminal::say(&terminal::note(
             "the run looks letters up in its training lines; what is exported is the network alone, which draws other names",
         ));

@@ -21,7 +21,7 @@ const LENGTHS: &str = "lengths";
 /// The key of the network, and its label for people, who name it by `--config`.
 const CONFIG: &str = "config";
 const CONFIG_NAME: &str = "network (--config)";
-/// The key that tells whether the model's run decided for retrieval.
+/// The key that tells whether the model looks training lines up.
 const RETRIEVAL: &str = "retrieval";
 /// The key of the characters of a model.
 const ALPHABET: &str = "alphabet";
@@ -32,7 +32,7 @@ pub(crate) fn run(options: &InspectOptions) -> anyhow::Result<Outcome> {
         Some(path) => describe_checkpoint(&path)?,
         None => {
             let mut bytes = ModelBytes::load(named)?;
-            let retrieval = if bytes.retrieves() { "on" } else { "off" };
+            let retrieval = bytes.retrieves;
             let mut report = describe_model(&bytes.open()?);
             report[RETRIEVAL] = retrieval.into();
             report

@@ -37,6 +37,7 @@ const PATIENCE: u32 = 5000;
 #[derive(Serialize)]
 struct Report<'a> {
     model: &'a str,
+    retrieval: bool,
     seed: u64,
     temperature: f64,
     sampler: &'a str,
@@ -153,6 +154,7 @@ fn print_json(model: &Model, options: &SampleOptions, names: &mut Names) -> anyh
     let novelty = names.known.map(|known| texts.iter().map(|text| known.novelty(text).name()).collect());
     let report = Report {
         model: model.source,
+        retrieval: model.retrieves,
         seed: options.seed,
         temperature: options.draw.temperature,
         sampler: order_name(options.draw.sampler),

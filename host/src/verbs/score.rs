@@ -21,6 +21,7 @@ use crate::show::waiting::Waiting;
 #[derive(Serialize)]
 struct Report<'a> {
     model: &'a str,
+    retrieval: bool,
     orders: u32,
     seed: u64,
     texts: Vec<Scored>,
@@ -67,6 +68,7 @@ pub(crate) fn run(options: &ScoreOptions) -> anyhow::Result<Outcome> {
     if options.json {
         let report = Report {
             model: model.source,
+            retrieval: model.retrieves,
             orders: options.orders,
             seed: options.seed,
             texts: scored.collect(),

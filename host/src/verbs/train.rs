@@ -57,7 +57,7 @@ const LIVE_NAMES: u32 = 8;
 const RETRIEVAL_LINES: usize = 5000;
 /// Training lines that decide on retrieval, and random orders of each.
 const RETRIEVAL_SCORED: usize = 500;
-const RETRIEVAL_ORDERS: u32 = 4;
+const RETRIEVAL_ORDERS: u32 = 8;
 
 /// Set by Ctrl-C and read after each step.
 static STOP: AtomicBool = AtomicBool::new(false);
@@ -117,7 +117,7 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     run.finish(trainer.state(), &observer)?;
     let saved = SAVED.get_or_init(|| {
         format!(
-            "stopped; the model is saved; for its scores, names and pictures go on with: micro-diffusion train --out {} --resume",
+            "stopped; the model is saved; for its scores, names and pictures, and to decide on retrieval, go on with: micro-diffusion train --out {} --resume",
             quoted(folder.path())
         )
     });
@@ -131,11 +131,8 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     if !options.quiet {
         report_chip(config, corpus.language()?);
     }
-    let seen = observer.seen;
-    let settings = RunSettings { retrieval: run.retrieval(&mut say)?, ..settings.clone() };
-    let run = Run { settings: &settings, ..run };
-    run.save_settings()?;
-    finale(&run, &seen, trainer.state(), &mut say)?;
+    run.decide_on_retrieval(&mut say)?;
+    finale(&run, &observer.seen, trainer.state(), &mut say)?;
     Ok(Outcome::Done)
 }
 
@@ -511,19 +508,18 @@ impl Run<'_> {
 
     /// The held-out lines that score the model, during and after training.
     fn scored(&self) -> Vec<String> {
-        spread(&self.corpus.held_out, self.config.ending.0)
+        spread(
+            &self.corpus.held_out,
+            self.config.scored_lines(self.corpus.mean_width(self.config.network.shape().positions)),
+        )
     }
 
     /// Writes list, settings, and a checkpoint in case the run ends early.
     fn start(&self, state: &State) -> anyhow::Result<()> {
         self.folder.save(folder::LIST, self.list.as_bytes())?;
-        self.save_settings()?;
-        self.save_state(state)
-    }
-
-    fn save_settings(&self) -> anyhow::Result<()> {
         let json = serde_json::to_string_pretty(self.settings)? + "\n";
-        self.folder.save(folder::SETTINGS, json.as_bytes())
+        self.folder.save(folder::SETTINGS, json.as_bytes())?;
+        self.save_state(state)
     }
 
     /// The model that the run has saved.
@@ -531,44 +527,56 @@ impl Run<'_> {
         ModelBytes::load(Some(&self.folder.file(folder::MODEL)))
     }
 
-    /// Decides whether the model is to look training lines up, unless the settings say so.
+    /// Decides whether the model is to look training lines up, as the settings say or as some training lines are predicted, and
+    /// writes it down.
+    fn decide_on_retrieval(&self, say: &mut Progress) -> anyhow::Result<()> {
+        let mut bytes = self.model_bytes()?;
+        let on = match self.settings.retrieval {
+            Retrieval::On => true,
+            Retrieval::Off => false,
+            Retrieval::Auto => self.retrieval_helps(&mut bytes, say)?,
+        };
+        self.folder.save_retrieval(on.then(|| bytes.sha256()))
+    }
+
+    /// Whether counting predicts some training lines better than the network alone, and retrieval improves the network there.
     ///
-    /// By default it is to if counting predicts some training lines better than the network, and retrieval improves the network
-    /// there. Neither counts nor retrieval see these lines. The network has seen them, so the choice errs on its side.
-    fn retrieval(&self, say: &mut Progress) -> anyhow::Result<Retrieval> {
-        let (training, asked) = (&self.corpus.training, self.settings.retrieval);
-        let is_trial = self.settings.training.steps < LEAST_STEPS;
-        if !asked.is_auto() || is_trial || training.len() < RETRIEVAL_LINES {
-            return Ok(asked);
+    /// Neither counts nor retrieval see these lines. The network has seen them, which favours it; a few random orders overestimate
+    /// its −ln p, which does not.
+    fn retrieval_helps(&self, bytes: &mut ModelBytes, say: &mut Progress) -> anyhow::Result<bool> {
+        let training = &self.corpus.training;
+        if self.settings.training.steps < LEAST_STEPS || training.len() < RETRIEVAL_LINES {
+            return Ok(false);
         }
         let lines = spread(training, RETRIEVAL_SCORED);
         let scored: BTreeSet<&String> = lines.iter().collect();
         let others: Vec<String> = training.iter().filter(|line| !scored.contains(line)).cloned().collect();
-        let waiting = Waiting::new("comparing with counting", 0, self.options.quiet);
-        let nats = |model: &Model| {
+        let nats = |what: &'static str, model: &Model| {
+            let waiting = Waiting::new(what, lines.len(), self.options.quiet);
             let orders = (RETRIEVAL_ORDERS, self.settings.training.seed);
-            anyhow::Ok(Score::of(&model.network.score(&lines, orders, &|_| ())?).nll.nats)
+            let scores = model.network.score(&lines, orders, &|count| waiting.note(count))?;
+            anyhow::Ok(Score::of(&scores).nll.nats)
         };
         let texts = Texts::of(&others, self.corpus.language()?.alphabet);
-        let mut bytes = self.model_bytes()?;
         let mut model = bytes.open()?;
-        let alone = nats(&model)?;
+        let alone = nats("scoring training lines", &model)?;
+        let waiting = Waiting::new("counting letters", 0, self.options.quiet);
         let (counting, _) = counting::score(&others, model.alphabet().symbols() + 1, &lines);
+        drop(waiting);
         if alone <= counting {
-            return Ok(asked);
+            return Ok(false);
         }
         model.network = model.network.retrieving(&texts);
-        let retrieving = nats(&model)?;
-        drop(waiting);
+        let retrieving = nats("trying retrieval", &model)?;
         if alone <= retrieving {
-            return Ok(asked);
+            return Ok(false);
         }
         say.line(&format!(
             "retrieval   on, since counting predicts {} better than the network alone: −ln p {counting:.3} and {alone:.3} nats; \
-             with letters looked up in the other training lines {retrieving:.3}",
+             with letters looked up in the other training lines {retrieving:.3}; exports and chips have the network alone",
             counted(lines.len(), "training line")
         ));
-        Ok(Retrieval::On)
+        Ok(true)
     }
 
     fn checkpoint(&self, state: &State, observer: &Observer) -> anyhow::Result<()> {
@@ -720,6 +728,8 @@ fn held_out_scores(run: &Run, model: &Model, say: &mut Progress) -> anyhow::Resu
         return Ok(None);
     }
     let (_, orders) = run.config.ending;
+    // A lookup in a long list takes longer than the networks of many orders.
+    let orders = if model.retrieves { orders.min(RETRIEVAL_ORDERS) } else { orders };
     let lines = run.scored();
     let count = lines.len();
     let seed = run.settings.training.seed;
@@ -744,5 +754,5 @@ fn held_out_scores(run: &Run, model: &Model, say: &mut Progress) -> anyhow::Resu
         counted(counting_order, "character"),
         (counting_nats - score.nll.nats).abs()
     ));
-    Ok(Some(Scores { model: score, counting_nats, counting_order, lines }))
+    Ok(Some(Scores { model: score, orders, counting_nats, counting_order, lines }))
 }
