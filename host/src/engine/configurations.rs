@@ -34,8 +34,8 @@ impl Config {
         Settings::new(self.name, self.recipe, self.network.parameters(), lines, width)
     }
 
-    /// Held-out lines that score it at most. A line of `width` positions in the mean has as many evaluations, each of as many
-    /// positions, so more than [`WIDTH`] divide the lines by the square.
+    /// Held-out lines that score it at most. A line has as many evaluations as letters, each of all its positions. So a mean
+    /// of `width` positions above [`WIDTH`] divides the lines by the square of the quotient.
     pub(crate) fn scored_lines(&self, width: f64) -> usize {
         (self.ending.0 as f64 * (WIDTH / width).powi(2).min(1.0)) as usize
     }
