@@ -13,9 +13,9 @@ sampled here at the temperature that makes it so, or at 1 if its names are less 
 if the difference is more than twice its binomial error. The table holds both shares as they were drawn.
 
 The floor of the copies is the share that a model draws at temperature 1 if training lines are no more probable than held-out
-ones: the number of training lines times the mean probability of a held-out one. A better score raises it. Where the floor is
-above the n-gram's copies by more than twice the error of the difference, the score itself forces more copies than the must
-allows. Such a miss stays a miss, and is marked as forced.
+ones: the number of training lines times the mean probability of a held-out one. A better score raises it. Where even this floor is
+above the n-gram's copies by more than twice the error of the difference, the score at temperature 1 forces more copies than the must
+allows at the default temperature. Such a miss stays a miss, and is marked as forced.
 """
 
 import argparse
@@ -354,8 +354,9 @@ def measured(each, path, cache):
         print(f"{each.name}: {error}", file=sys.stderr)
         return row | {"missed": "runs"}
     row["int8_bytes"] = exported(each.name, run)
-    row["forced"] = "copies" if is_forced(row) else ""
-    return row | {"missed": " ".join(missed(row, each.random))}
+    misses = missed(row, each.random)
+    row["forced"] = "copies" if "copies" in misses and is_forced(row) else ""
+    return row | {"missed": " ".join(misses)}
 
 
 def scored(text, run):
