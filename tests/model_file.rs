@@ -250,6 +250,23 @@ fn a_file_allows_the_symbols_of_its_alphabet() {
     assert_eq!(file.allowed(), [SymbolSet::first(3)]);
 }
 
+/// Parts of messages, by the place of the error in the list of all errors.
+const SAID: [(usize, &str); 13] = [
+    (1, "7"),
+    (2, "9"),
+    (3, "8"),
+    (5, "layout"),
+    (6, "3"),
+    (7, "micro_diffusion::mlp::Mlp<3, 4, "),
+    (8, "Int4"),
+    (10, "1 to 3"),
+    (11, "5"),
+    (12, "x"),
+    (14, "6 letters"),
+    (17, "3 characters"),
+    (20, "q"),
+];
+
 /// Every error becomes one, by `?` too, and says in words what is wrong.
 #[test]
 fn errors_are_one_type_and_say_what_is_wrong() {
@@ -310,22 +327,7 @@ fn errors_are_one_type_and_say_what_is_wrong() {
     ];
     let texts: std::collections::BTreeSet<String> = all.iter().map(ToString::to_string).collect();
     assert_eq!(texts.len(), all.len(), "each says something else: {texts:?}");
-    let numbers = [
-        (1, "7"),
-        (2, "9"),
-        (3, "8"),
-        (5, "layout"),
-        (6, "3"),
-        (7, "micro_diffusion::mlp::Mlp<3, 4, "),
-        (8, "Int4"),
-        (10, "1 to 3"),
-        (11, "5"),
-        (12, "x"),
-        (14, "6 letters"),
-        (17, "3 characters"),
-        (20, "q"),
-    ];
-    for (index, part) in numbers {
+    for (index, part) in SAID {
         assert!(all[index].to_string().contains(part), "{}", all[index]);
     }
 }

@@ -28,8 +28,8 @@ FUNCTIONS = {"about_arrays", "corpus", "lengths_of", "list", "named", "notice", 
 NAMED = {"file_error", "unread"}
 # Messages of these functions go on behind the message of the function `load` of the second file, which names their file.
 CAUSES = {
-    "safetensors.rs": ("model.rs", {"to_model", "lengths_of", "config_of"}),
-    "checkpoint.rs": ("checkpoint.rs", {"read", "refuse_outdated", "scales", "damaged", "floats"}),
+    "safetensors.rs": ("model.rs", {"to_model", "alphabet_of", "lengths_of", "config_of"}),
+    "checkpoint.rs": ("checkpoint.rs", {"read", "unreadable", "refuse_outdated", "scales", "damaged", "floats"}),
 }
 # What a hole says whose name is a letter, as in generic code.
 LETTERS = {"L": "positions", "V": "symbols"}

@@ -162,6 +162,13 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
     read(bytes, None)
 }
 
+/// The error for settings that cannot be read.
+fn unreadable(error: serde_json::Error) -> anyhow::Error {
+    anyhow!(
+        "{THIS} cannot read the settings of the run in it ({error}); copy it again from where it was made, or {NEWER}"
+    )
+}
+
 /// Reads the checkpoint `bytes` of the run in `folder`.
 fn read(bytes: &[u8], folder: Option<&Path>) -> anyhow::Result<Checkpoint> {
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
@@ -169,11 +176,6 @@ fn read(bytes: &[u8], folder: Option<&Path>) -> anyhow::Result<Checkpoint> {
     let json = json.context(
         "micro-diffusion did not write it; give the folder of a run of micro-diffusion, or the checkpoint.safetensors in it",
     )?;
-    let unreadable = |error| {
-        anyhow!(
-            "{THIS} cannot read the settings of the run in it ({error}); copy it again from where it was made, or {NEWER}"
-        )
-    };
     let fields: serde_json::Value = serde_json::from_str(json).map_err(unreadable)?;
     refuse_outdated(&fields, folder)?;
     let metadata: Metadata = serde_json::from_str(json).map_err(unreadable)?;

@@ -89,20 +89,7 @@ pub(crate) fn to_model(path: &Path, bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
         )
     })?;
     let shape = config.network.shape();
-    let alphabet = Alphabet::new(alphabet).map_err(|error| match error {
-        AlphabetError::Empty => anyhow!(
-            "the “{ALPHABET}” in its metadata is empty; save the file with all characters in the order of their symbols"
-        ),
-        AlphabetError::TooMany => anyhow!(
-            "the “{ALPHABET}” in its metadata has {letters} characters, and a model has 255 at most; train the model on \
-             texts in fewer different characters",
-            letters = alphabet.chars().count()
-        ),
-        AlphabetError::Repeated(character) => anyhow!(
-            "the “{ALPHABET}” in its metadata, “{alphabet}”, has the character “{character}” twice; save the file with \
-             each character once"
-        ),
-    })?;
+    let alphabet = alphabet_of(alphabet)?;
     if alphabet.symbols() > shape.symbols {
         bail!(
             "the “{ALPHABET}” in its metadata has {} characters, and its tensors have {symbols} symbols; save the file with an \
@@ -142,6 +129,24 @@ pub(crate) fn to_model(path: &Path, bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
         Ok::<(), std::convert::Infallible>(())
     });
     Ok(model)
+}
+
+/// The alphabet in the metadata entry `alphabet`.
+fn alphabet_of(alphabet: &str) -> anyhow::Result<Alphabet<'_>> {
+    Alphabet::new(alphabet).map_err(|error| match error {
+        AlphabetError::Empty => anyhow!(
+            "the “{ALPHABET}” in its metadata is empty; save the file with all characters in the order of their symbols"
+        ),
+        AlphabetError::TooMany => anyhow!(
+            "the “{ALPHABET}” in its metadata has {letters} characters, and a model has 255 at most; train the model on \
+             texts in fewer different characters",
+            letters = alphabet.chars().count()
+        ),
+        AlphabetError::Repeated(character) => anyhow!(
+            "the “{ALPHABET}” in its metadata, “{alphabet}”, has the character “{character}” twice; save the file with \
+             each character once"
+        ),
+    })
 }
 
 /// Reads the table of lengths in the metadata entry `entry`, for texts of at most `positions` symbols.
