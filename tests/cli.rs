@@ -663,7 +663,7 @@ fn models_that_are_none_are_refused_by_name() {
     let mut old = shipped.to_vec();
     old[4] = 1;
     let cases: [(&str, Vec<u8>, &str); 7] = [
-        ("old.mdm", old, "has version 1, and this program reads version 2 only; train the model anew"),
+        ("old.mdm", old, "reads version 2 only; train the model anew"),
         ("empty.mdm", Vec::new(), "not a model file"),
         ("text.mdm", b"names\n".to_vec(), "not a model file"),
         ("cut.mdm", shipped[..shipped.len() / 2].to_vec(), "cut"),
@@ -672,7 +672,7 @@ fn models_that_are_none_are_refused_by_name() {
         (
             "new.mdm",
             altered(shipped, 4),
-            "has version 18, and this program reads version 2 only; use the newer",
+            "reads version 2 only; take the newest micro-diffusion from https://",
         ),
     ];
     for (name, bytes, part) in cases {
@@ -902,15 +902,16 @@ fn forge_checkpoint(scene: &Scene, from: &str, to: &str) {
 fn a_checkpoint_of_another_version_is_refused_and_kept() {
     let scene = Scene::new();
     scene.train("run", &[]);
-    for (from, to, way_out) in [
-        (2, 1, "train the run anew with: "),
-        (1, 3, "use the newer version of micro-diffusion that wrote it"),
-    ] {
+    for (from, to, way_out) in
+        [(2, 1, "train the run anew with: "), (1, 3, "take the newest micro-diffusion from https://")]
+    {
         let version = |number: u8| format!(r#"\"version\":{number},"#);
         forge_checkpoint(&scene, &version(from), &version(to));
         let forged = scene.read("run/checkpoint.safetensors");
-        let said =
-            format!("the checkpoint has version {to}, and this program reads version 2 only; {way_out}");
+        let said = format!(
+            "the checkpoint has version {to}, and micro-diffusion {} reads version 2 only; {way_out}",
+            env!("CARGO_PKG_VERSION")
+        );
         scene.bad(&["train", "--out", "run", "--resume"], 1, &["cannot be used: ", &said]);
         scene.bad(&["inspect", "run/checkpoint.safetensors"], 1, &[&said]);
         assert_eq!(
@@ -1173,26 +1174,22 @@ fn lengths_go_with_a_model_and_come_back() {
     let nats = report["texts"][0]["length_nats"].as_f64().unwrap();
     assert!((nats - 12.0_f64.ln()).abs() < 1e-12, "no length is likelier than another: {nats}");
 
-    let line = "metadata[\"lengths\"] = \" \".join(str(sum(len(text) == n for text in texts)) for n in range(1, 13))";
+    let line = "metadata[\"lengths\"] = \" \".join(str(sum(len(text) == n for text in texts)) for n in range(1, 12 + 1))";
     for (lengths, part) in [
-        (None, "needs “lengths”, the numbers"),
-        (Some(""), "2, … 12 characters with blanks between, and has “"),
-        (Some("1 2 3"), "12 characters with blanks between, and has “1 2 3”; save"),
-        (Some("1 2 3 4 5 6 7 8 9 10 11 12 13"), "2, … 12 characters with blanks between, and has “"),
-        (Some("1 2 3 4 5 6 7 8 9 10 11 -1"), "2, … 12 characters with blanks between, and has “"),
-        (Some("1 2 3 4 5 6 7 8 9 10 11 1.5"), "2, … 12 characters with blanks between, and has “"),
-        (Some("1,2,3,4,5,6,7,8,9,10,11,12"), "2, … 12 characters with blanks between, and has “"),
-        (Some("1 2 3 4 5 6 7 8 9 10 11 4294967296"), "2, … 12 characters with blanks between, and has “"),
+        (None, "needs “lengths”, 12 numbers"),
+        (Some(""), "up to 12; it has “"),
+        (Some("1 2 3"), "up to 12; it has “1 2 3”. In Python"),
+        (Some("1 2 3 4 5 6 7 8 9 10 11 12 13"), "up to 12; it has “"),
+        (Some("1 2 3 4 5 6 7 8 9 10 11 -1"), "up to 12; it has “"),
+        (Some("1 2 3 4 5 6 7 8 9 10 11 1.5"), "up to 12; it has “"),
+        (Some("1,2,3,4,5,6,7,8,9,10,11,12"), "up to 12; it has “"),
+        (Some("1 2 3 4 5 6 7 8 9 10 11 4294967296"), "up to 12; it has “"),
     ] {
         with(lengths);
         scene.bad(&["sample", "--model", "other.safetensors"], 1, &["other.safetensors", part, line]);
     }
     with(Some("400000000 0 0 0 0 0 0 0 0 0 0 0"));
-    scene.bad(
-        &["sample", "--model", "other.safetensors"],
-        1,
-        &["add up to more than", "divide each of them by one number"],
-    );
+    scene.bad(&["sample", "--model", "other.safetensors"], 1, &["add up to more than", "divided by 10000"]);
 }
 
 /// Runs from before there was one objective say which they had.
@@ -1412,7 +1409,7 @@ fn an_interrupt_saves_and_says_how_to_go_on() {
     scene.bad(
         &["sample", "--model", "run/checkpoint.safetensors"],
         1,
-        &["the file is the checkpoint of a run", "give the model.mdm"],
+        &["it is the checkpoint of a run", "give --model run, or", "train --out run --resume"],
     );
     fs::create_dir(scene.path("Ann's run")).unwrap();
     scene.write("Ann's run/checkpoint.safetensors", &scene.read("run/checkpoint.safetensors"));

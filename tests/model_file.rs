@@ -250,6 +250,23 @@ fn a_file_allows_the_symbols_of_its_alphabet() {
     assert_eq!(file.allowed(), [SymbolSet::first(3)]);
 }
 
+/// Parts of messages, by the place of the error in the list of all errors.
+const SAID: [(usize, &str); 13] = [
+    (1, "7"),
+    (2, "9"),
+    (3, "8"),
+    (5, "layout"),
+    (6, "3"),
+    (7, "micro_diffusion::mlp::Mlp<3, 4, "),
+    (8, "Int4"),
+    (10, "1 to 3"),
+    (11, "5"),
+    (12, "x"),
+    (14, "6 letters"),
+    (17, "3 characters"),
+    (20, "q"),
+];
+
 /// Every error becomes one, by `?` too, and says in words what is wrong.
 #[test]
 fn errors_are_one_type_and_say_what_is_wrong() {
@@ -258,7 +275,9 @@ fn errors_are_one_type_and_say_what_is_wrong() {
         error.to_string()
     }
     let file = || Ok(ModelFile::parse(b"mdm").map(|_| ())?);
-    assert!(said(file()).starts_with("not a model file: the bytes do not begin with “mdm”; "));
+    assert!(said(file()).starts_with(
+        "the bytes given to ModelFile::parse are no model file: they do not begin with “mdm”; "
+    ));
     let sampler = || {
         Ok(Sampler::<3, 4>::new(
             0,
@@ -268,11 +287,18 @@ fn errors_are_one_type_and_say_what_is_wrong() {
         )
         .map(|_| ())?)
     };
-    assert!(said(sampler()).starts_with("no text has that length; give a length from 1 to "));
+    assert!(said(sampler()).ends_with("; give a length from 1 to 3, the positions of the model"));
     let letters = || Ok(Alphabet::new("aa").map(|_| ())?);
-    assert_eq!(said(letters()), "the alphabet has the character “a” twice; give each character once");
+    assert_eq!(
+        said(letters()),
+        "the alphabet given to Alphabet::new has the character “a” twice; give each character once"
+    );
     let text = || Ok(Alphabet::new("a").unwrap().encode::<3>("b").map(|_| ())?);
-    assert!(said(text()).starts_with("the text has the character “b”, which the model does not know; "));
+    assert!(
+        said(text()).starts_with(
+            "the text given to Alphabet::encode has the character “b”, and the alphabet has not; "
+        )
+    );
     let pattern = || Ok(Form::<3>::of("a\\", &[], Alphabet::new("a").unwrap()).map(|_| ())?);
     assert!(said(pattern()).starts_with("the pattern ends in a backslash; leave it out, or "));
 
@@ -287,34 +313,21 @@ fn errors_are_one_type_and_say_what_is_wrong() {
         FileError::Shape(Small::SHAPE).into(),
         FileError::Dtype(Dtype::Int4).into(),
         FileError::Scale.into(),
-        SamplerError::Length.into(),
+        SamplerError::Length(3).into(),
         SamplerError::NothingAllowed { position: 5 }.into(),
         PatternError::UnknownCharacter('x').into(),
         PatternError::NothingEscaped.into(),
         PatternError::TooLong { needed: 6 }.into(),
         PatternError::Length { shortest: 4 }.into(),
         EncodeError::Empty.into(),
-        EncodeError::TooLong.into(),
+        EncodeError::TooLong(3).into(),
         AlphabetError::Empty.into(),
         AlphabetError::TooMany.into(),
         AlphabetError::Repeated('q').into(),
     ];
     let texts: std::collections::BTreeSet<String> = all.iter().map(ToString::to_string).collect();
     assert_eq!(texts.len(), all.len(), "each says something else: {texts:?}");
-    let numbers = [
-        (1, "7"),
-        (2, "9"),
-        (3, "8"),
-        (5, "layout"),
-        (6, "3"),
-        (7, "3 positions"),
-        (7, "mlp"),
-        (8, "int4"),
-        (11, "5"),
-        (12, "x"),
-        (20, "q"),
-    ];
-    for (index, part) in numbers {
+    for (index, part) in SAID {
         assert!(all[index].to_string().contains(part), "{}", all[index]);
     }
 }

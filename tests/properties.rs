@@ -283,7 +283,7 @@ proptest! {
             let unknown = letters.iter().position(|letter| !all.contains(letter));
             let expected = match unknown {
                 Some(place) if place <= 12 => Err(EncodeError::UnknownCharacter(letters[place])),
-                _ if letters.len() > 12 => Err(EncodeError::TooLong),
+                _ if letters.len() > 12 => Err(EncodeError::TooLong(12)),
                 _ if letters.is_empty() => Err(EncodeError::Empty),
                 _ => Ok(()),
             };

@@ -108,7 +108,7 @@ fn what_cannot_be_drawn_is_refused() {
     assert_eq!(refused(3, &[SymbolSet::first(3)]), None, "the last set is that of all that follow");
     assert_eq!(refused(2, &[]), Some(SamplerError::NothingAllowed { position: 0 }));
     for length in [0, 4, usize::MAX] {
-        assert_eq!(refused(length, &allowed), Some(SamplerError::Length), "length {length}");
+        assert_eq!(refused(length, &allowed), Some(SamplerError::Length(3)), "length {length}");
     }
 }
 

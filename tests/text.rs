@@ -44,10 +44,10 @@ fn encoding_and_decoding() {
     assert_eq!(alphabet.encode::<2>("日é"), Ok(text(&[2, 1])));
     assert_eq!(alphabet.encode::<4>("aa"), Ok(text(&[0, 0])), "the first symbol is 0");
     assert_eq!(alphabet.encode::<2>(""), Err(EncodeError::Empty));
-    assert_eq!(alphabet.encode::<1>("日é"), Err(EncodeError::TooLong));
+    assert_eq!(alphabet.encode::<1>("日é"), Err(EncodeError::TooLong(1)));
     assert_eq!(alphabet.encode::<4>("ax"), Err(EncodeError::UnknownCharacter('x')));
     assert_eq!(alphabet.encode::<1>("ax"), Err(EncodeError::UnknownCharacter('x')), "whatever its place");
-    assert_eq!(alphabet.encode::<1>("aax"), Err(EncodeError::TooLong), "what is wrong first");
+    assert_eq!(alphabet.encode::<1>("aax"), Err(EncodeError::TooLong(1)), "what is wrong first");
     let shown = |symbols: &[Option<u8>]| alphabet.decode::<8>(symbols, '_').to_string();
     assert_eq!(shown(&[Some(0), None, Some(2)]), "a_日");
     assert_eq!(shown(&[Some(0), Some(0), None, None]), "aa__", "all that it is given");

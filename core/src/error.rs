@@ -3,7 +3,8 @@
 use core::error;
 use core::fmt::{self, Display, Formatter};
 
-use crate::denoiser::Shape;
+use crate::denoiser::{Architecture, Shape};
+use crate::dtype::Dtype;
 use crate::file::{FileError, VERSION};
 use crate::pattern::PatternError;
 use crate::sampler::SamplerError;
@@ -31,9 +32,7 @@ macro_rules! messages {
     ($($error:ident as $variant:ident { $($case:pat => $message:literal $($argument:expr),*;)* })*) => {
         impl Display for Error {
             fn fmt(&self, out: &mut Formatter) -> fmt::Result {
-                match self {
-                    $(Self::$variant(error) => error.fmt(out),)*
-                }
+                match self { $(Self::$variant(error) => error.fmt(out),)* }
             }
         }
 
@@ -41,9 +40,7 @@ macro_rules! messages {
 
         $(impl Display for $error {
             fn fmt(&self, out: &mut Formatter) -> fmt::Result {
-                match self {
-                    $($case => write!(out, $message, $($argument),*),)*
-                }
+                match self { $($case => write!(out, $message, $($argument),*),)* }
             }
         }
 
@@ -59,57 +56,40 @@ macro_rules! messages {
 
 messages! {
     FileError as File {
-        Self::NotAModel => "not a model file: the bytes do not begin with “mdm”; give the bytes of a .mdm file";
-        Self::Version(version) =>
-            "the model file has format version {version}, and this code reads version {VERSION} only; \
-             write the file anew with the version of micro-diffusion that this code is of";
-        Self::Length { expected: Some(expected), found } =>
-            "the model file has {found} bytes, and its header says {expected}; copy it again";
-        Self::Length { expected: None, found } =>
-            "the model file ends after {found} bytes, inside its header; copy it again";
-        Self::Checksum => "the model file was altered: its checksum does not match; copy it again";
-        Self::Header(field) =>
-            "the header of the model file has a value for “{field}” that this code does not know; \
-             copy the file again, or read it with the version that wrote it";
-        Self::NotFinite(index) =>
-            "weight {index} of the model file, counted from 0, is infinite or not a number; write the file anew \
-             from finite weights";
-        Self::Shape(Shape { architecture, positions, symbols, width, blocks, heads }) =>
-            "the model file is not of the type that the code opens it as: it holds a {} of {positions} positions, \
-             {symbols} symbols, width {width}, {blocks} blocks, and {heads} heads or taps; open it as that type"
-            architecture.name();
-        Self::Dtype(dtype) =>
-            "the model file has {0} weights, and the code opens it as a type with other weights; open it as a type \
-             with {0} weights" dtype.name();
-        Self::Scale => "the scales in the model file could make integer sums overflow; export the model again";
+        Self::NotAModel => "the bytes given to ModelFile::parse are no model file: they do not begin with “mdm”; give the bytes of a .mdm file";
+        Self::Version(version) => "the model file given to ModelFile::parse has version {version}, and micro-diffusion {} reads {VERSION} only; train with it anew: micro-diffusion train" env!("CARGO_PKG_VERSION");
+        Self::Length { expected: Some(expected), found } => "the model file given to ModelFile::parse has {found} bytes, and its header says {expected}; copy the file again from where it was made";
+        Self::Length { expected: None, found } => "the model file given to ModelFile::parse ends after {found} bytes, inside its header; copy the file again from where it was made";
+        Self::Checksum => "the model file given to ModelFile::parse was altered: its checksum does not match; copy the file again from where it was made";
+        Self::Header(field) => "the model file given to ModelFile::parse has a “{field}” in its header that micro-diffusion {} does not know; copy the file again from where it was made, or build with a newer version" env!("CARGO_PKG_VERSION");
+        Self::NotFinite(index) => "the model file given to ModelFile::parse has an infinite weight, or one that is no number, number {index} from 0; train anew: micro-diffusion train --lr 0.001";
+        Self::Shape(Shape { architecture: Architecture::Mlp, positions, symbols, width, .. }) => "the model file has another network than the code opens; open it as micro_diffusion::mlp::Mlp<{positions}, {symbols}, {width}>";
+        Self::Shape(Shape { architecture: Architecture::Residual, positions, symbols, width, .. }) => "the model file has another network than the code opens; open it as micro_diffusion::residual::Residual<{positions}, {symbols}, {width}>";
+        Self::Shape(Shape { architecture: Architecture::Transformer, positions, symbols, width, blocks, heads }) => "the model file has another network than the code opens; open it as micro_diffusion::transformer::Transformer<{positions}, {symbols}, {width}, {blocks}, {heads}>";
+        Self::Shape(Shape { architecture: Architecture::LocalTransformer, positions, symbols, width, blocks, heads }) => "the model file has another network than the code opens; open it as micro_diffusion::transformer::Transformer<{positions}, {symbols}, {width}, {blocks}, {heads}, 3>";
+        Self::Shape(Shape { architecture: Architecture::Convolution, positions, symbols, width, blocks, heads }) => "the model file has another network than the code opens; open it as micro_diffusion::convolution::Convolution<{positions}, {symbols}, {width}, {blocks}, {heads}>";
+        Self::Dtype(Dtype::F32) => "the model file has f32 weights, and the code opens integers; open it with file.parameters::<Network, L, V>()";
+        Self::Dtype(dtype) => "the model file has int{0} weights, and the code opens others; open it with file.integers::<Integers<Network, Int{0}, L, V>, L, V>()" dtype.bits();
+        Self::Scale => "the model file has scales at which sums of integers could overflow; export it anew: micro-diffusion export --model runs/names --format int8";
     }
     SamplerError as Sampler {
-        Self::Length => "no text has that length; give a length from 1 to the number of the model's positions";
-        Self::NothingAllowed { position } =>
-            "no symbol is allowed at position {position}, counted from 0; allow one there at least";
+        Self::Length(most) => "no text has the length given to Sampler::new; give a length from 1 to {most}, the positions of the model";
+        Self::NothingAllowed { position } => "no symbol is allowed at position {position}, counted from 0, in the sets given to Sampler::new; allow one there at least";
     }
     PatternError as Pattern {
-        Self::UnknownCharacter(character) =>
-            "the pattern has the character “{character}”, which the model does not know; use characters of the \
-             model's alphabet, or ? for any of them";
-        Self::NothingEscaped =>
-            "the pattern ends in a backslash; leave it out, or write the character that it escapes after it";
-        Self::TooLong { needed } =>
-            "the pattern needs {needed} letters, and the model has fewer positions; shorten the pattern";
-        Self::Length { shortest } =>
-            "the pattern has no text of that length, and its shortest has {shortest} letters; give another length";
+        Self::UnknownCharacter(character) => "the pattern has the character “{character}”, and the alphabet given with it has not; write ? for any letter";
+        Self::NothingEscaped => "the pattern ends in a backslash; leave it out, or write the character that it escapes after it";
+        Self::TooLong { needed } => "a text of the pattern would have {needed} letters, more than the model has positions; shorten the pattern, or ask for fewer letters";
+        Self::Length { shortest } => "a text of the pattern would have 0 letters, and the shortest has {shortest}; ask for {shortest} or more, or add ? to the pattern";
     }
     EncodeError as Encode {
-        Self::Empty => "the text is empty; give one character at least";
-        Self::UnknownCharacter(character) =>
-            "the text has the character “{character}”, which the model does not know; use characters of the \
-             model's alphabet";
-        Self::TooLong => "the text has more characters than the model has positions; shorten it";
+        Self::Empty => "the text given to Alphabet::encode is empty; give one character at least";
+        Self::UnknownCharacter(character) => "the text given to Alphabet::encode has the character “{character}”, and the alphabet has not; use those of Alphabet::characters";
+        Self::TooLong(most) => "the text given to Alphabet::encode has more than {most} characters, the positions of the model; shorten it to {most}";
     }
     AlphabetError as Alphabet {
-        Self::Empty => "the alphabet is empty; give one character at least";
-        Self::TooMany => "the alphabet has more than 255 characters; give 255 at most";
-        Self::Repeated(character) =>
-            "the alphabet has the character “{character}” twice; give each character once";
+        Self::Empty => "the alphabet given to Alphabet::new is empty; give one character at least";
+        Self::TooMany => "the alphabet given to Alphabet::new has more than 255 characters; give 255 at most";
+        Self::Repeated(character) => "the alphabet given to Alphabet::new has the character “{character}” twice; give each character once";
     }
 }

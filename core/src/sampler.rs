@@ -68,8 +68,8 @@ const ALL_PROBABILITY: u32 = 1 << 16;
 /// Reason why no text can be drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SamplerError {
-    /// A length of 0, or above the number of positions.
-    Length,
+    /// A length of 0, or above the number of positions, which is given.
+    Length(usize),
     /// No allowed symbol at a position of the text.
     NothingAllowed {
         /// The first such position, counted from 0.
@@ -110,7 +110,7 @@ impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
         stream: Stream,
     ) -> Result<Self, SamplerError> {
         if length == 0 || length > L {
-            return Err(SamplerError::Length);
+            return Err(SamplerError::Length(L));
         }
         let (mut symbols, mut confidence) = ([None; L], [0; L]);
         for (position, (symbol, confidence)) in

@@ -49,8 +49,8 @@ pub enum EncodeError {
     Empty,
     /// A character that is not in the alphabet.
     UnknownCharacter(char),
-    /// More characters than positions.
-    TooLong,
+    /// More characters than positions, whose number is given.
+    TooLong(usize),
 }
 
 /// Reason why a string is not an alphabet.
@@ -110,7 +110,7 @@ impl<'a> Alphabet<'a> {
         let mut encoded = Text::EMPTY;
         for character in text.chars() {
             let symbol = self.symbol(character).ok_or(EncodeError::UnknownCharacter(character))?;
-            *encoded.symbols.get_mut(encoded.length).ok_or(EncodeError::TooLong)? = symbol;
+            *encoded.symbols.get_mut(encoded.length).ok_or(EncodeError::TooLong(L))? = symbol;
             encoded.length = encoded.length.saturating_add(1);
         }
         if encoded.length == 0 { Err(EncodeError::Empty) } else { Ok(encoded) }

@@ -1,8 +1,8 @@
 """Draws public items of the core, and error messages, for a reader who sees nothing else.
 
 `python3 tests/peers/items.py --seed 1` prints 25 items: each with its docs and its signature, as the sources have them. With
-`--messages` it prints 25 messages of errors, warnings and notes. There `‹path›` stands for a value, which the program fills in, and `…` for
-one whose name says nothing. `--all` prints every item or message, numbered. Other seeds draw others. A reader notes, for each, whether it
+`--messages` it prints 25 messages of errors, warnings and notes. There `‹path›` stands for a value, which the program fills in. Where the
+program always prints the file's name first, the message begins with it. `--all` prints every item or message, numbered. Other seeds draw others. A reader notes, for each, whether it
 was understood at once, and what was not.
 """
 
@@ -24,6 +24,15 @@ CALLS = {"Err", "anyhow!", "bail!", "context", "ensure!", "error", "map_err", "m
 WRAPPERS = {"Some", "format!", "new", "push", "then", ""}
 # Functions that return a message, or push it: their texts stand in no such call.
 FUNCTIONS = {"about_arrays", "corpus", "lengths_of", "list", "named", "notice", "seen", "shortcoming", "warning", "without_room"}
+# Messages of these functions go on behind a file's name and a colon.
+NAMED = {"file_error", "unread"}
+# Messages of these functions go on behind the message of the function `load` of the second file, which names their file.
+CAUSES = {
+    "safetensors.rs": ("model.rs", {"to_model", "alphabet_of", "lengths_of", "config_of"}),
+    "checkpoint.rs": ("checkpoint.rs", {"read", "unreadable", "refuse_outdated", "scales", "damaged", "floats"}),
+}
+# What a hole says whose name is a letter, as in generic code.
+LETTERS = {"L": "positions", "V": "symbols"}
 # Messages of these files go on behind what the command line's parser says.
 PARSED = {"cli.rs", "prefix.rs"}
 
@@ -54,7 +63,7 @@ def items(path):
 
 
 def strings(source):
-    """Each string of a Rust source with its place, and whether it is a message."""
+    """Each string of a Rust source with its place, its function, and whether it is a message."""
     calls, function, last, end = [], "", "", 0
     for token in TOKEN.finditer(source):
         text = token.group()
@@ -67,7 +76,7 @@ def strings(source):
         elif token.group("text") is not None:
             inner = [call for call in calls if call not in WRAPPERS]
             made = not inner and calls[-1:] == ["format!"] and function in FUNCTIONS
-            yield token, made or bool(inner) and inner[-1] in CALLS
+            yield token, function, made or bool(inner) and inner[-1] in CALLS
         elif text[0] not in "/r'" or text.isidentifier():
             function = text if last == "fn" else function
             last, end = text, token.end()
@@ -93,7 +102,7 @@ def arguments(source):
 
 
 def named(value, constants):
-    """What a Rust expression in a message gives, for a reader: a constant's text, or the name of a value; `…` if it says nothing."""
+    """What a Rust expression in a message gives, for a reader: a constant's text, or the name of a value."""
     if (constant := value.rpartition("::")[2]) in constants:
         return constants[constant]
     if noun := re.match(r'counted\(.*"([^"]+)"\)$', value, re.S):
@@ -103,13 +112,35 @@ def named(value, constants):
     value = re.sub(r"^(?:list|name_of|quoted|shown)\((.*)\)$", r"\1", value, flags=re.S)
     value = re.sub(r"\.(?:display|name|join|to_string)\([^()]*\)$|.*\.len\(\)$", "", value)
     words = re.search(r"^&?(?:\w+(?:::|\.))*(\w+?)(?:_name)?(?:\([^()]*(?:\([^()]*\))*[^()]*\))?$", value)
-    return f"‹{words[1].replace('_', ' ').lower()}›" if words and len(words[1]) > 2 else "…"
+    name = LETTERS.get(value) or words and len(words[1]) > 2 and words[1].replace("_", " ").lower()
+    return f"‹{name or 'value'}›"
 
 
-def messages(path, constants):
-    """Each message in a source file, on one line."""
+def prefixes(host, constants):
+    """What the program prints before the messages of a function, from the sources: (file, function) to text.
+
+    Fails where a function or the message around is no longer there.
+    """
+    source = {path.name: path.read_text() for path in host}
+    found = {}
+    for name in NAMED:
+        files = [file for file, text in source.items() if f"fn {name}(" in text]
+        assert len(files) == 1, f"{name}: one function of this name, not {files}"
+        found[files[0], name] = "‹path›: "
+    for file, (outer, functions) in CAUSES.items():
+        path = next(path for path in host if path.name == outer)
+        around = [text for _, text in messages(path, constants, {}) if re.search(r"cannot be used[^:]*: ‹error›$", text)]
+        assert len(around) == 1, f"{outer}: one message around the causes in {file}, not {around}"
+        for function in functions:
+            assert f"fn {function}(" in source[file], f"{file} has no function {function}"
+            found[file, function] = around[0].removesuffix("‹error›")
+    return found
+
+
+def messages(path, constants, before):
+    """Each message in a source file, on one line, behind the text that `before` has for its function."""
     source = path.read_text()
-    for token, said in strings(source):
+    for token, function, said in strings(source):
         if not said:
             continue
         values = arguments(source[token.end() :])
@@ -117,6 +148,8 @@ def messages(path, constants):
 
         def shown(hole):
             name = hole[1].partition(":")[0]
+            if name == "hint" and hole.end() == len(hole.string):
+                return ""  # A further advice, mostly empty.
             return named(values[int(name)] if name.isdigit() else name or next(following), constants)
 
         message = plain(token.group("text")).replace("{{", "\0").replace("}}", "\1")
@@ -124,18 +157,19 @@ def messages(path, constants):
         message = message.replace("\0", "{").replace("\1", "}")
         # What only joins others has no words of its own.
         if len(re.findall(r"[^\W\d_]{2,}", re.sub("‹[^›]*›", "", message))) > 1:
-            yield path, "invalid value ‹value› for ‹option›: " * (path.name in PARSED) + message
+            yield path, "invalid value ‹value› for ‹option›: " * (path.name in PARSED) + before.get((path.name, function), "") + message
 
 
 def constants_of(paths):
     """The texts and numbers of constants, which messages quote."""
-    repository = re.search(r'repository = "(.*)"', (ROOT / "Cargo.toml").read_text())[1]
-    constants = {}
+    workspace = (ROOT / "Cargo.toml").read_text()
+    repository, version = (re.search(rf'^{key} = "(.*)"', workspace, re.M)[1] for key in ("repository", "version"))
+    constants = {'env!("CARGO_PKG_VERSION")': version}
     text = r'"(?:[^"\\]|\\.)*"'
     for path in paths:
         source = path.read_text()
-        for name, value in re.findall(rf"const ([A-Z_]+): &str =\s*((?:concat!\(\s*|{text}|env!\({text}\)|[,\s])+)\)?;", source):
-            value = re.sub(r"env!\([^)]*\)", f'"{repository}"', value)
+        for name, value in re.findall(rf"const ([A-Z_0-9]+): &str =\s*((?:concat!\(\s*|{text}|env!\({text}\)|[,\s])+)\)?;", source):
+            value = value.replace('env!("CARGO_PKG_REPOSITORY")', f'"{repository}"').replace('env!("CARGO_PKG_VERSION")', f'"{version}"')
             constants[name] = "".join(plain(piece[1:-1]) for piece in re.findall(text, value))
         numbers = re.findall(r"const ([A-Z_]+): \w+ = ([\d_]+);", source)
         constants.update((name, number.replace("_", "")) for name, number in numbers)
@@ -157,7 +191,8 @@ def main():
     if options.messages:
         constants = constants_of(core + host)
         # A text in two places is one message.
-        found = list({text: (path, text) for path in core + host for path, text in messages(path, constants)}.values())
+        before = prefixes(host, constants)
+        found = list({text: (path, text) for path in core + host for path, text in messages(path, constants, before)}.values())
         for number, (_, message) in enumerate(found if options.all else drawn(found, options.seed, options.count), 1):
             print(f"{number}. {message}\n")
         return

@@ -94,8 +94,8 @@ where
         match self.formats.iter().find(|format| format.dtype() == dtype) {
             Some(format) => Ok(*format),
             None => bail!(
-                "a {} exists in floats only: its softmax, its normalisation and its products of activations have no \
-                 integer form here; take a perceptron or a convolution, such as train --config convolution-medium makes",
+                "the {} exists in floats only, since its softmax, normalisation or products have no integer form; for \
+                 integers, train another network: micro-diffusion train --config convolution-medium --quantize int8",
                 M::SHAPE.architecture.name()
             ),
         }
@@ -111,7 +111,8 @@ where
     M: Model<L, V> + 'a,
 {
     let source = Floats::<M>::new(weights).with_context(|| {
-        format!("there are {} weights, and the network has {}: {REPORT_IT}", weights.len(), M::PARAMETERS)
+        let found = weights.len();
+        format!("there are {found} weights, and the network has {}: {REPORT_IT}", M::PARAMETERS)
     })?;
     Ok(Box::new(Opened { source: Box::new(source), language }))
 }

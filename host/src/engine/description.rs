@@ -17,6 +17,11 @@ pub(crate) const REPORT_IT: &str = concat!(
     "/issues"
 );
 
+/// This program, with its version.
+pub(crate) const THIS: &str = concat!("micro-diffusion ", env!("CARGO_PKG_VERSION"));
+/// The advice for a file that a newer version of the program wrote.
+pub(crate) const NEWER: &str = concat!("take the newest micro-diffusion from ", env!("CARGO_PKG_REPOSITORY"));
+
 /// A file error, for people. The message goes on behind the file's name and a colon.
 pub(crate) fn file_error(error: &FileError) -> anyhow::Error {
     match error {
@@ -24,32 +29,37 @@ pub(crate) fn file_error(error: &FileError) -> anyhow::Error {
             "this is not a model file: it does not begin with “mdm”; give a .mdm or .safetensors file, or a run folder"
         ),
         FileError::Version(version) if *version < VERSION => anyhow!(
-            "the model file has version {version}, and this program reads version {VERSION} only; train the model anew"
+            "the model file has version {version}, and {THIS} reads version {VERSION} only; train the model anew on its \
+             list, say list.txt, with: micro-diffusion train --input list.txt"
         ),
-        FileError::Version(version) => anyhow!(
-            "the model file has version {version}, and this program reads version {VERSION} only; use the newer \
-             version of micro-diffusion that wrote it"
-        ),
+        FileError::Version(version) => {
+            anyhow!("the model file has version {version}, and {THIS} reads version {VERSION} only; {NEWER}")
+        }
         FileError::Length { expected: Some(expected), found } if found < expected => {
-            anyhow!("the model file is cut: {found} of {expected} bytes are there; copy it again")
+            anyhow!(
+                "the model file is cut: {found} of {expected} bytes are there; copy it again from where it was made"
+            )
         }
         FileError::Length { expected: Some(expected), found } => anyhow!(
-            "the model file has {found} bytes, {} more than its header says; copy it again",
-            found - expected
+            "the model file has {found} bytes, {more} more than its header says; copy it again from where it was made",
+            more = found - expected
         ),
         FileError::Length { expected: None, found } => {
-            anyhow!("the model file is cut after {found} bytes, inside its header; copy it again")
+            anyhow!(
+                "the model file is cut after {found} bytes, inside its header; copy it again from where it was made"
+            )
         }
         FileError::Checksum => {
-            anyhow!("the model file was altered: its checksum does not match; copy it again")
+            anyhow!(
+                "the model file was altered: its checksum does not match; copy it again from where it was made"
+            )
         }
         FileError::Header(field) => anyhow!(
-            "the header of the model file has a value for “{field}” that this program does not know; copy the file \
-             again, or use the version of micro-diffusion that wrote it"
+            "the header of the model file has a value for “{field}” that {THIS} does not know; copy the file again from where it was made, or {NEWER}"
         ),
         FileError::NotFinite(index) => anyhow!(
-            "weight {index} of the model file, counted from 0, is infinite or not a number; write the file again \
-             from a model whose training did not diverge"
+            "weight {index} of the model file, counted from 0, is infinite or not a number, since its \
+             training diverged; train the model anew with a lower learning rate, such as: micro-diffusion train --lr 0.001"
         ),
         FileError::Dtype(dtype) => {
             let found = dtype_name(*dtype);
@@ -58,8 +68,8 @@ pub(crate) fn file_error(error: &FileError) -> anyhow::Error {
             )
         }
         FileError::Scale => anyhow!(
-            "the scales in the model file could make its integers overflow; export it again, from the model of \
-             floats, with --format int8 or int4"
+            "the scales in the model file could make its integers overflow; make it anew from the model \
+             of floats, say in the run runs/names, with: micro-diffusion export --model runs/names --format int8"
         ),
         FileError::Shape(shape) => {
             let found = shape_name(*shape);

@@ -111,7 +111,7 @@ fn forms<const L: usize>(
     if count > MOST_PLACEMENTS {
         bail!(
             "the letters of the pattern “{pattern}” can stand in {count} ways, and this program tries {MOST_PLACEMENTS} at \
-             most; give a --length, or fewer stars"
+             most; give the number of letters with --length, or take stars out of the pattern"
         );
     }
     let mut forms = BTreeSet::new();
@@ -136,8 +136,8 @@ fn unmet(error: &PatternError, pattern: &str, alphabet: Alphabet, positions: usi
              {positions}; shorten the pattern"
         ),
         PatternError::Length { shortest } => anyhow!(
-            "no text of that length can meet the pattern “{pattern}”: its shortest text has {shortest} letters; \
-             give --length {shortest} or more"
+            "no text of 0 letters can meet the pattern “{pattern}”, whose shortest text has {shortest}; give --length {shortest} or \
+             more, or add ? to the pattern"
         ),
     }
 }

@@ -3,11 +3,10 @@
 //! The scales of the weights follow from the weights. The scale of the activations depends on the texts: a coarse one
 //! loses precision, a fine one cuts large values off. The one with the least NELBO over some training lines is taken.
 
-use anyhow::Context;
 use micro_diffusion::denoiser::NAT;
 use micro_diffusion::file::ModelFile;
 
-use crate::engine::description::{dtype_name, file_error};
+use crate::engine::description::file_error;
 use crate::engine::language::Language;
 use crate::engine::network::{NumberFormat, OpenModel};
 use crate::engine::score::Score;
@@ -19,13 +18,14 @@ const COMPARED: usize = 1200;
 /// The seed of the masks.
 pub(crate) const SEED: u64 = 1;
 
-/// The trained floats `weights` as a model file of integers, scaled by the lines `training`.
+/// The trained floats `weights` as a model file of integers, scaled by the lines `training`; `None` if the
+/// weights are too large at every scale.
 pub(crate) fn quantised(
     format: &dyn NumberFormat,
     weights: &[f32],
     language: Language,
     training: &[String],
-) -> anyhow::Result<Vec<u8>> {
+) -> anyhow::Result<Option<Vec<u8>>> {
     let mut best: Option<(f64, Vec<u8>)> = None;
     for activation in 0..=FINEST {
         let scales = format.scales(weights, activation);
@@ -37,14 +37,7 @@ pub(crate) fn quantised(
             best = Some((nelbo, bytes));
         }
     }
-    let (_, bytes) = best.with_context(|| {
-        format!(
-            "the model's weights are too large for integers: their sums would overflow 32 bits at every scale; train \
-             the model anew for integers, with --quantize {}",
-            dtype_name(format.dtype())
-        )
-    })?;
-    Ok(bytes)
+    Ok(best.map(|(_, bytes)| bytes))
 }
 
 /// The difference of the logits of two models over the first of `texts`, in nats: root mean square, and largest.

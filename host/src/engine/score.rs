@@ -247,10 +247,10 @@ pub(crate) fn encode<const L: usize>(texts: &[String], alphabet: Alphabet) -> an
             alphabet.characters()
         ),
         Err(EncodeError::Empty) => bail!("one of the texts for the model is empty: {REPORT_IT}"),
-        Err(EncodeError::TooLong) => bail!(
-            "“{text}” has {} characters, and the model reads at most {L}; shorten it, or name a model of longer texts \
-             with --model",
-            text.chars().count()
+        Err(EncodeError::TooLong(_)) => bail!(
+            "“{text}” has {letters} characters, and the model reads at most {L}; shorten it, or name a model of longer \
+             texts with --model",
+            letters = text.chars().count()
         ),
     };
     texts.iter().map(encode).collect()

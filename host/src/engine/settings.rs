@@ -165,6 +165,11 @@ const WARM_UP: u32 = 200;
 const FINAL_RATE: f64 = 0.01;
 
 impl Settings {
+    /// A lower peak learning rate, for a new run after this one diverged.
+    pub(crate) fn lower_rate(&self) -> f64 {
+        self.learning_rate / 2.0
+    }
+
     /// The default settings of the network `config` of `parameters` parameters with the recipe `recipe`, for `lines`
     /// training lines. The network computes `width` positions of a line in the mean.
     pub(crate) fn new(config: &str, recipe: Recipe, parameters: usize, lines: usize, width: f64) -> Self {

@@ -1,6 +1,7 @@
 //! Checkpoints: safetensors files with weights, Adam's moments, average and losses. PyTorch, candle and NumPy open them.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::fs;
 use std::iter;
 use std::path::Path;
@@ -12,7 +13,7 @@ use safetensors::{Dtype, SafeTensorError, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::configurations::{self, Config};
-use crate::engine::description::{dimensions_name, dtype_name};
+use crate::engine::description::{NEWER, THIS, dimensions_name, dtype_name};
 use crate::engine::settings::{Keep, Settings};
 use crate::engine::trainer::{Best, State};
 use crate::files::origin::quoted_or_stream;
@@ -95,9 +96,8 @@ pub(crate) fn views<'a>(prefix: &str, tensors: &[Tensor], mut flat: &'a [f32]) -
     tensors.iter().map(view).collect()
 }
 
-/// The message for a run whose numbers are no longer finite.
-pub(crate) const DIVERGED: &str =
-    "training diverged; the last checkpoint is unchanged; start a new run with a lower learning rate (--lr)";
+/// The message for a run whose numbers are no longer finite; the option --lr with a lower number follows.
+pub(crate) const DIVERGED: &str = "training diverged; the last checkpoint is unchanged; start a new run with a lower learning rate, such as";
 
 /// Writes a checkpoint; refuses a `state` with numbers that are not finite, so that a sound checkpoint is never replaced.
 pub(crate) fn to_bytes(
@@ -110,8 +110,9 @@ pub(crate) fn to_bytes(
     for (group, values) in groups(state) {
         if values.iter().any(|value| !value.is_finite()) {
             bail!(
-                "after step {}, the tensors “{group}” of the run hold a number that is not finite: {DIVERGED}",
-                state.losses.len()
+                "after step {done}, the tensors “{group}” of the run hold a number that is not finite: {DIVERGED} --lr {lower}",
+                done = state.losses.len(),
+                lower = settings.training.lower_rate()
             );
         }
         views.extend(self::views(&format!("{group}."), tensors, values));
@@ -161,27 +162,26 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
     read(bytes, None)
 }
 
+/// The error for settings that cannot be read.
+fn unreadable(error: serde_json::Error) -> anyhow::Error {
+    anyhow!(
+        "{THIS} cannot read the settings of the run in it ({error}); copy it again from where it was made, or {NEWER}"
+    )
+}
+
 /// Reads the checkpoint `bytes` of the run in `folder`.
 fn read(bytes: &[u8], folder: Option<&Path>) -> anyhow::Result<Checkpoint> {
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
     let json = header.metadata().as_ref().and_then(|entries| entries.get(METADATA));
     let json = json.context(
-        "the file was not written by this program; give a run folder, or the checkpoint.safetensors in it",
+        "micro-diffusion did not write it; give the folder of a run of micro-diffusion, or the checkpoint.safetensors in it",
     )?;
-    let unreadable = |error| {
-        anyhow!(
-            "the settings in the file cannot be read ({error}); use the version of micro-diffusion that wrote it"
-        )
-    };
     let fields: serde_json::Value = serde_json::from_str(json).map_err(unreadable)?;
     refuse_outdated(&fields, folder)?;
     let metadata: Metadata = serde_json::from_str(json).map_err(unreadable)?;
     let name = &metadata.settings.training.config;
-    let family = configurations::by_name(name).with_context(|| {
-        format!(
-            "the file is of a network “{name}”, which this program does not have; use the version of micro-diffusion that wrote it"
-        )
-    })?;
+    let family = configurations::by_name(name)
+        .with_context(|| format!("its run trains a network “{name}”, which {THIS} does not have; {NEWER}"))?;
     let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
     let fits = |config: &Config| {
         let dimensions = |tensor: &Tensor| {
@@ -191,21 +191,22 @@ fn read(bytes: &[u8], folder: Option<&Path>) -> anyhow::Result<Checkpoint> {
         config.network.tensors().iter().all(dimensions)
     };
     let config = family.configs().find(fits);
+    let anew = || train_command(&metadata.settings, folder);
     let config = config.with_context(|| {
         let rooms: Vec<String> = family.configs().map(|config| config.room()).collect();
         format!(
-            "the weights in the file fit no size of the network {name}, which has, as positions × symbols, {}; train the \
-             run anew with: {}",
+            "its weights fit no size of the network {name}, which has, as positions × symbols, {}; train the run anew with: {}",
             rooms.join(", "),
-            train_command(&metadata.settings, folder)
+            anew()
         )
     })?;
+    let or_train = format!(", or train the run anew with: {}", anew());
     let group = |group: &str| -> anyhow::Result<Vec<f32>> {
         let tensors = config.network.tensors();
         let mut flat = Vec::with_capacity(total_len(tensors));
         for tensor in tensors {
             let name = format!("{group}.{}", tensor.name);
-            flat.extend(floats(&file, &name, Some(tensor.dimensions))?);
+            flat.extend(floats(&file, &name, Some(tensor.dimensions), &or_train)?);
         }
         Ok(flat)
     };
@@ -213,7 +214,7 @@ fn read(bytes: &[u8], folder: Option<&Path>) -> anyhow::Result<Checkpoint> {
     let average = if metadata.settings.training.averaging > 0.0 { group("average")? } else { Vec::new() };
     let best = match metadata.best_step {
         Some(step) => {
-            let nats = floats(&file, BEST, Some(&[1]))?[0];
+            let nats = floats(&file, BEST, Some(&[1]), &or_train)?[0];
             Some(Best { weights: group("best")?, step, nats })
         }
         None => None,
@@ -221,15 +222,19 @@ fn read(bytes: &[u8], folder: Option<&Path>) -> anyhow::Result<Checkpoint> {
     let state = State {
         best,
         unrounded: if rounding { group("unrounded")? } else { Vec::new() },
-        scales: if rounding { Some(scales(&floats(&file, EXPONENTS, None)?)?) } else { None },
-        losses: floats(&file, LOSSES, None)?,
+        scales: if rounding {
+            Some(scales(&floats(&file, EXPONENTS, None, &or_train)?, &or_train)?)
+        } else {
+            None
+        },
+        losses: floats(&file, LOSSES, None, &or_train)?,
         ..State::new(&group("weights")?, &group("m")?, &group("v")?, &average)
     };
     let (done, steps) = (state.losses.len(), metadata.settings.training.steps);
     if done > steps as usize {
         bail!(
-            "the file holds {done} steps, and its settings end the run after {steps}; train the run anew with: {}",
-            train_command(&metadata.settings, folder)
+            "it holds {done} steps, and its settings end the run after {steps}; train the run anew with: {}",
+            anew()
         );
     }
     Ok(Checkpoint { metadata, config, state })
@@ -242,14 +247,10 @@ fn refuse_outdated(fields: &serde_json::Value, folder: Option<&Path>) -> anyhow:
     let mut reasons = Vec::new();
     if *version != VERSION {
         if version.as_u64().is_none_or(|version| version > u64::from(VERSION)) {
-            bail!(
-                "the checkpoint has version {version}, and this program reads version {VERSION} only; use the newer \
-                 version of micro-diffusion that wrote it"
-            );
+            bail!("the checkpoint has version {version}, and {THIS} reads version {VERSION} only; {NEWER}");
         }
-        reasons.push(format!(
-            "the checkpoint has version {version}, and this program reads version {VERSION} only"
-        ));
+        reasons
+            .push(format!("the checkpoint has version {version}, and {THIS} reads version {VERSION} only"));
     }
     if let Some(name) = settings["config"].as_str()
         && let Some(new) = configurations::renamed(name)
@@ -257,17 +258,27 @@ fn refuse_outdated(fields: &serde_json::Value, folder: Option<&Path>) -> anyhow:
         reasons.push(format!("the network “{name}” is now called “{new}”"));
     }
     if let Some(objective) = lost_objective(settings) {
-        reasons.push(format!("this program no longer trains for the objective “{objective}”"));
+        reasons.push(format!("{THIS} no longer trains for the objective “{objective}”"));
     }
     if reasons.is_empty() {
         return Ok(());
     }
     let reasons = reasons.join("; ");
     let Ok(settings) = serde_json::from_value(settings.clone()) else {
-        bail!("an older version of micro-diffusion wrote the file: {reasons}; train the run anew");
+        let config = settings["config"].as_str().map(|name| configurations::renamed(name).unwrap_or(name));
+        let config = config
+            .filter(|name| configurations::by_name(name).is_some())
+            .map(|name| format!(" --config {name}"));
+        let input = settings["input"].as_str().map(|input| format!(" --input {}", quoted(Path::new(input))));
+        let command =
+            format!("micro-diffusion train{}{}", config.unwrap_or_default(), input.unwrap_or_default());
+        bail!(
+            "an older version of micro-diffusion wrote it: {reasons}; its other settings cannot be read; train the run anew by the default settings \
+             with: {command}"
+        );
     };
     bail!(
-        "an older version of micro-diffusion wrote the file: {reasons}; train the run anew with: {}",
+        "an older version of micro-diffusion wrote it: {reasons}; train the run anew with: {}",
         train_command(&settings, folder)
     )
 }
@@ -327,7 +338,7 @@ pub(crate) fn train_command(settings: &RunSettings, folder: Option<&Path>) -> St
 }
 
 /// The scales from `exponents`: the activations', then those of the tensors.
-fn scales(exponents: &[f32]) -> anyhow::Result<Scales> {
+fn scales(exponents: &[f32], hint: &dyn Display) -> anyhow::Result<Scales> {
     let whole = |exponent: &f32| Some(*exponent as u8).filter(|whole| f32::from(*whole) == *exponent);
     let exponents: Option<Vec<u8>> = exponents.iter().map(whole).collect();
     let scales = exponents.as_deref().and_then(|exponents| {
@@ -338,25 +349,32 @@ fn scales(exponents: &[f32]) -> anyhow::Result<Scales> {
     sound.with_context(|| {
         let count = MOST_TENSORS + 1;
         format!(
-            "the tensor {EXPONENTS}, the scales of weights in integers, must hold {count} whole numbers from 0 to {SCORE}; \
-             copy the file again, or train the run anew"
+            "the tensor {EXPONENTS}, the scales of weights in integers, must hold {count} whole numbers from 0 to {SCORE}; copy the file again from where it was made{hint}"
         )
     })
 }
 
 /// The error for a safetensors file whose header or size is wrong.
 pub(crate) fn damaged(error: SafeTensorError) -> anyhow::Error {
-    anyhow!("the file is cut, altered or not in the safetensors format ({error}); copy it again")
+    anyhow!(
+        "it is cut, altered or not in the safetensors format ({error}); copy it again from where it was made"
+    )
 }
 
 /// Reads the tensor `name`: finite floats of 32 bits, or of 16 in either form, with dimensions `shape` if given.
-pub(crate) fn floats(file: &SafeTensors, name: &str, shape: Option<&[usize]>) -> anyhow::Result<Vec<f32>> {
+/// A message about another shape or no such tensor ends in `hint`.
+pub(crate) fn floats(
+    file: &SafeTensors,
+    name: &str,
+    shape: Option<&[usize]>,
+    hint: &dyn Display,
+) -> anyhow::Result<Vec<f32>> {
     let tensor = file.tensor(name).ok().with_context(|| {
-        format!("the file has no tensor {name}; copy it again, or write it anew with all tensors")
+        format!("it has no tensor {name}; copy the file again from where it was made{hint}")
     })?;
     if let Some(shape) = shape.filter(|shape| *shape != tensor.shape()) {
         bail!(
-            "the tensor {name} has the shape {}, and the network needs {}; write the file anew with that shape",
+            "its tensor {name} has the shape {}, and the network needs {}; copy the file again from where it was made{hint}",
             dimensions_name(tensor.shape()),
             dimensions_name(shape)
         );
@@ -367,14 +385,14 @@ pub(crate) fn floats(file: &SafeTensors, name: &str, shape: Option<&[usize]>) ->
         Dtype::F16 => halves().map(from_f16).collect(),
         Dtype::BF16 => halves().map(|bits| f32::from_bits(u32::from(bits) << 16)).collect(),
         dtype => bail!(
-            "the tensor {name} holds numbers of type {dtype}, and this program reads F32, F16 and BF16; save it as one of \
-             these"
+            "its tensor {name} holds numbers of type {dtype}, and this program reads F32, F16 and BF16; save the tensor in one \
+             of these types, in PyTorch with: tensor.float()"
         ),
     };
     if values.iter().any(|value| !value.is_finite()) {
         bail!(
-            "the tensor {name} holds a number that is not finite: the training that wrote it diverged; take an earlier \
-             file of that training"
+            "its tensor {name} holds a number that is not finite, since its training diverged; give a file that this training \
+             saved earlier, or train anew with a lower learning rate"
         );
     }
     Ok(values)

@@ -167,18 +167,18 @@ impl Lines {
         let [training, held_out] = self.sides(room, &rare, split).map(owned);
         let Self { source, dropped, table, .. } = self;
         let Room { positions, characters } = room;
-        let or = table.as_ref().map_or(String::new(), |table| format!("; {table}"));
+        let hint = table.as_ref().map_or(String::new(), |table| format!("; {table}"));
         if training.is_empty() && too_long > 0 {
             bail!(
                 "{source}: no line to train on is left, since lines of more than {positions} characters are dropped: {}, the \
-                 longest of {longest}; shorten the lines{or}",
+                 longest of {longest}; shorten the lines{hint}",
                 counted(too_long, "line")
             );
         }
         if training.is_empty() && too_rare > 0 {
             bail!(
                 "{source}: no line to train on is left: each has a character that is not among the {characters} most \
-                 frequent ones; write the lines in fewer different characters{or}"
+                 frequent ones; write the lines in fewer different characters{hint}"
             );
         }
         if training.is_empty() {

@@ -53,7 +53,7 @@ pub(crate) fn decode(origin: &Origin, bytes: Vec<u8>) -> anyhow::Result<String> 
             return text.map(Into::into).with_context(|| {
                 format!(
                     "{source} begins with the byte order mark of {encoding} and holds bytes that are not {encoding}: it is cut or \
-                     altered; copy it again",
+                     altered; copy it again from where it was made",
                     encoding = encoding.name()
                 )
             });

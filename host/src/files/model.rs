@@ -14,7 +14,7 @@ use micro_diffusion::text::Alphabet;
 use sha2::{Digest, Sha256};
 
 use crate::engine::configurations::{self, Config};
-use crate::engine::description::{counted, dtype_name, file_error, network_name, shape_name};
+use crate::engine::description::{NEWER, THIS, counted, dtype_name, file_error, network_name, shape_name};
 use crate::engine::language::Language;
 use crate::engine::network::OpenModel;
 use crate::engine::retrieval::Texts;
@@ -42,7 +42,7 @@ struct BuiltIn {
 /// The models that come with the program. The first is the default without a run.
 static BUILT_IN: [BuiltIn; 2] = [
     BuiltIn {
-        name: "built-in",
+        name: BUILT_IN_FLOATS,
         source: "the built-in model",
         bytes: include_bytes!("../../../data/transformer.mdm"),
     },
@@ -53,6 +53,8 @@ static BUILT_IN: [BuiltIn; 2] = [
     },
 ];
 
+/// The name of the built-in model of floats for `--model`.
+const BUILT_IN_FLOATS: &str = "built-in";
 /// The name of the built-in model of integers for `--model`.
 pub(crate) const BUILT_IN_INT4: &str = "built-in-int4";
 
@@ -97,14 +99,14 @@ impl ModelBytes {
         let file = if path.is_dir() { path.join(run::MODEL) } else { path.to_owned() };
         refuse_unfinished(path, &file)?;
         let bytes = fs::read(&file).map_err(|error| {
-            let [BuiltIn { name, .. }, BuiltIn { name: other, .. }] = &BUILT_IN;
             anyhow!(
-                "cannot read the model {}: {error}; give a .mdm or .safetensors file, a run folder, {name} or {other}",
+                "cannot read the model {}: {error}; give a .mdm or .safetensors file, a run folder, {BUILT_IN_FLOATS} or \
+                 {BUILT_IN_INT4}",
                 file.display()
             )
         })?;
         let bytes = if file.extension().is_some_and(|name| name == "safetensors") {
-            safetensors::to_model(&bytes)
+            safetensors::to_model(&file, &bytes)
                 .map_err(|error| anyhow!("{} cannot be used as a model: {error:#}", file.display()))?
         } else {
             bytes
@@ -195,9 +197,11 @@ impl ModelBytes {
             );
         }
         let config = config_of(source, &file)?;
-        let format = config.network.format(file.dtype())?;
-        *weights = format.decode(&file)?;
-        let network = format.open(&file, weights)?;
+        // Messages of these name no file.
+        let named = || source.to_owned();
+        let format = config.network.format(file.dtype()).with_context(named)?;
+        *weights = format.decode(&file).with_context(named)?;
+        let network = format.open(&file, weights).with_context(named)?;
         let (settings, folder) = (settings.as_ref(), folder.as_deref());
         let mut model =
             Model { source, file, config, network, retrieves: false, bytes, weights, settings, folder };
@@ -429,7 +433,7 @@ impl<'a> Model<'a> {
         }
         if unreadable > 0 {
             notes.push(format!(
-                "{} left out, with characters that the model does not know",
+                "{} left out of the score, with characters that the model does not know; name a list in its characters with --input",
                 counted(unreadable, "held-out line")
             ));
         }
@@ -458,7 +462,11 @@ fn about_newest(settings: Option<&RunSettings>) -> String {
 fn unread(error: &FileError, settings: Option<&RunSettings>, folder: Option<&Path>) -> anyhow::Error {
     match (error, settings) {
         (FileError::Version(version), Some(settings)) if *version < file::VERSION => {
-            anyhow!("{} with: {}", file_error(error), checkpoint::train_command(settings, folder))
+            anyhow!(
+                "the model file has version {version}, and {THIS} reads version {} only; train the model anew with: {}",
+                file::VERSION,
+                checkpoint::train_command(settings, folder)
+            )
         }
         _ => file_error(error),
     }
@@ -472,11 +480,11 @@ fn config_of(source: &str, file: &ModelFile) -> anyhow::Result<Config> {
             let shape = family.configs().next().map(|config| network_name(config.network.shape()));
             format!("{} ({}; {})", family.name, shape.unwrap_or_default(), rooms.collect::<Vec<_>>().join(", "))
         });
+        let networks = known.collect::<Vec<_>>().join("; ");
         format!(
-            "{source}: this program has no network of the model's shape, {}; use the version of micro-diffusion that wrote it, or train \
-             a model of one of these networks, here with their positions × symbols: {}",
-            shape_name(file.shape()),
-            known.collect::<Vec<_>>().join("; ")
+            "{source}: {THIS} has no network of the model's shape, {}; {NEWER}, or train a model with --config and one of these \
+             networks, here with their positions × symbols: {networks}",
+            shape_name(file.shape())
         )
     })
 }
@@ -489,10 +497,10 @@ fn refuse_unfinished(folder: &Path, model: &Path) -> anyhow::Result<()> {
     }
     let checkpoint::Checkpoint { metadata, state, .. } = checkpoint::load(&path)?;
     bail!(
-        "the run in {} is unfinished, at step {} of {}, and has no model yet; go on with: micro-diffusion train --out {} --resume",
+        "the run in {} is unfinished, at step {done} of {}, and has no model yet; go on with: micro-diffusion train --out {} --resume",
         folder.display(),
-        state.losses.len(),
         metadata.settings.training.steps,
-        quoted(folder)
+        quoted(folder),
+        done = state.losses.len()
     )
 }

@@ -134,10 +134,10 @@ pub(crate) fn page(
                 .to_owned(),
         };
         bail!(
-            "{}: the web page with this model would have {} bytes, more than the {MOST_BYTES} that a page may have; 4-bit \
+            "{}: the web page with this model would have {size} bytes, more than the {MOST_BYTES} that a page may have; 4-bit \
              weights need half as many: {way_out}",
             model.source,
-            page.len()
+            size = page.len()
         );
     }
     Ok((page, 0))

@@ -2,6 +2,8 @@
 //!
 //! Model files have their reader in the core: [`micro_diffusion::file::ModelFile`].
 
+use std::path::Path;
+
 use crate::files::checkpoint;
 use crate::files::corpus::{Lines, Split};
 use crate::files::origin::Origin;
@@ -48,7 +50,7 @@ pub fn text(bytes: &[u8], development: bool) -> anyhow::Result<Text> {
 /// # Errors
 /// The file is unusable, for the reason given in words.
 pub fn safetensors(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
-    to_model(bytes)
+    to_model(Path::new("model.safetensors"), bytes)
 }
 
 /// Reads the losses of the steps behind a checkpoint.

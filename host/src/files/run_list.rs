@@ -30,7 +30,7 @@ pub(crate) fn seen(
     let seen = held_out.iter().filter(|line| trained.novelty(line) == Novelty::Training).count();
     (seen > 0).then(|| {
         format!(
-            "the model was trained on {seen} of the {}, so {score} says nothing of new lines",
+            "the model was trained on {seen} of the {}, so {score} says nothing of new lines; for a score that does, name a list of other lines with --input",
             counted(held_out.len(), "held-out line")
         )
     })
@@ -103,7 +103,7 @@ impl LeftRun<'_> {
             let changed = input.is_some() && input == self.settings.input.as_deref();
             return changed.then(|| {
                 format!("{} has changed since the run was trained on it: some of the held-out lines may be lines that it was \
-                 trained on, and {score} may say nothing of new lines", lines.source)
+                 trained on, and {score} may say nothing of new lines; name another list with --input", lines.source)
             });
         };
         seen((trained, own_split), (lines, split), self.room, score)

@@ -5,17 +5,21 @@
 //! texts of each length from 1 on, with blanks between. `heads`, which no shape shows, must be the network's where given.
 //! `config` is for readers of the file. Further metadata is allowed, further tensors are refused.
 
+use std::path::Path;
+
 use anyhow::{Context, anyhow, bail};
 use micro_diffusion::file;
 use micro_diffusion::length::Lengths;
 use micro_diffusion::tensor::Tensor;
-use micro_diffusion::text::Alphabet;
+use micro_diffusion::text::{Alphabet, AlphabetError};
 use safetensors::SafeTensors;
 
 use crate::engine::configurations::{self, Config};
 use crate::engine::description::{REPORT_IT, dimensions_name};
 use crate::engine::language::Language;
 use crate::files::checkpoint::{self, damaged, floats, views};
+use crate::files::quoting::quoted;
+use crate::files::run::MODEL;
 
 /// The metadata entry that holds the alphabet.
 const ALPHABET: &str = "alphabet";
@@ -61,31 +65,34 @@ fn with_sorted_metadata(mut file: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     Ok(file)
 }
 
-/// Converts the safetensors file `bytes` to a model file.
-pub(crate) fn to_model(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
+/// Converts the safetensors file `bytes`, read from `path`, to a model file.
+///
+/// # Errors
+/// The file is unusable. The message goes on behind “‹path› cannot be used as a model: ”.
+pub(crate) fn to_model(path: &Path, bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
     let metadata = header.metadata().clone().unwrap_or_default();
     if metadata.contains_key(checkpoint::METADATA) {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         bail!(
-            "the file is the checkpoint of a run, not its model; give the model.mdm beside it, or if there is none yet, finish \
-             the run with: micro-diffusion train --out FOLDER --resume"
+            "it is the checkpoint of a run, not its model; give --model {folder}, or if {MODEL} is not there yet, first finish the \
+             run with: micro-diffusion train --out {folder} --resume",
+            folder = quoted(folder)
         );
     }
     let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;
     let config = config_of(&tensors)?;
     let alphabet = metadata.get(ALPHABET).with_context(|| {
         format!(
-            "the metadata of the file has no “{ALPHABET}”, the characters of symbols 0, 1, … in a row; save the file with them, for example: \
-             save_file(tensors, path, metadata={{\"{ALPHABET}\": \"abcdefghijklmnopqrstuvwxyz\"}})"
+            "its metadata has no “{ALPHABET}”, all characters in the order of their symbols; save the file with them, in Python for \
+             example: save_file(tensors, path, metadata={{\"{ALPHABET}\": \"abcdefghijklmnopqrstuvwxyz\"}})"
         )
     })?;
     let shape = config.network.shape();
-    let alphabet = Alphabet::new(alphabet).map_err(|error| {
-        anyhow!("the “{ALPHABET}” in the metadata of the file, “{alphabet}”, cannot be used: {error}")
-    })?;
+    let alphabet = alphabet_of(alphabet)?;
     if alphabet.symbols() > shape.symbols {
         bail!(
-            "the “{ALPHABET}” in the metadata of the file has {} characters, and its tensors have {symbols} symbols; save an \
+            "the “{ALPHABET}” in its metadata has {} characters, and its tensors have {symbols} symbols; save the file with an \
              alphabet of at most {symbols} characters",
             alphabet.symbols(),
             symbols = shape.symbols
@@ -93,8 +100,8 @@ pub(crate) fn to_model(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
     }
     if let Some(found) = metadata.get(HEADS).filter(|found| **found != shape.heads.to_string()) {
         bail!(
-            "the model in the file was trained with {found} attention heads, and the network with its tensors, {}, has \
-             {heads}; train it with {heads} heads",
+            "the “{HEADS}” in its metadata are {found} attention heads, and the network with its tensors, {}, has {heads}; \
+             train the model with {heads} heads, or save the file without “{HEADS}” if they are wrong",
             config.name,
             heads = shape.heads
         );
@@ -102,14 +109,19 @@ pub(crate) fn to_model(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
     let lengths = lengths_of(metadata.get(LENGTHS).map(String::as_str), shape.positions)?;
     let lengths = Lengths::new(&lengths).with_context(|| {
         format!(
-            "the “{LENGTHS}” in the metadata of the file add up to more than {} texts; divide each of them by one number, and \
-             round",
-            u32::MAX as usize / shape.positions - 1
+            "the “{LENGTHS}” in its metadata add up to more than {most} texts; save the file with each of them divided by 10000 and \
+             rounded to a whole number",
+            most = u32::MAX as usize / shape.positions - 1
         )
     })?;
     let mut weights = Vec::with_capacity(config.network.parameters());
     for tensor in config.network.tensors() {
-        weights.extend(floats(&tensors, tensor.name, Some(tensor.dimensions))?);
+        weights.extend(floats(
+            &tensors,
+            tensor.name,
+            Some(tensor.dimensions),
+            &", or save it anew with all tensors",
+        )?);
     }
     let mut model = Vec::new();
     let Ok(()) = file::write(&shape, config.network.tensors(), alphabet, lengths, &weights, |piece| {
@@ -119,14 +131,31 @@ pub(crate) fn to_model(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
     Ok(model)
 }
 
+/// The alphabet in the metadata entry `alphabet`.
+fn alphabet_of(alphabet: &str) -> anyhow::Result<Alphabet<'_>> {
+    Alphabet::new(alphabet).map_err(|error| match error {
+        AlphabetError::Empty => anyhow!(
+            "the “{ALPHABET}” in its metadata is empty; save the file with all characters in the order of their symbols"
+        ),
+        AlphabetError::TooMany => anyhow!(
+            "the “{ALPHABET}” in its metadata has {letters} characters, and a model has 255 at most; train the model on \
+             texts in fewer different characters",
+            letters = alphabet.chars().count()
+        ),
+        AlphabetError::Repeated(character) => anyhow!(
+            "the “{ALPHABET}” in its metadata, “{alphabet}”, has the character “{character}” twice; save the file with \
+             each character once"
+        ),
+    })
+}
+
 /// Reads the table of lengths in the metadata entry `entry`, for texts of at most `positions` symbols.
 fn lengths_of(entry: Option<&str>, positions: usize) -> anyhow::Result<Vec<[u8; 4]>> {
     let needed = |found: &str| {
         format!(
-            "the metadata of the file needs “{LENGTHS}”, the numbers of training texts of 1, 2, … {positions} characters with \
-             blanks between, and has {found}; save the file with them, for example: metadata[\"{LENGTHS}\"] = \
-             \" \".join(str(sum(len(text) == n for text in texts)) for n in range(1, {}))",
-            positions + 1
+            "its metadata needs “{LENGTHS}”, {positions} numbers with blanks between: how many training texts have 1 character, \
+             how many 2, and so on up to {positions}; it has {found}. In Python, with the list texts of training texts: \
+             metadata[\"{LENGTHS}\"] = \" \".join(str(sum(len(text) == n for text in texts)) for n in range(1, {positions} + 1))"
         )
     };
     let entry = entry.with_context(|| needed("none"))?;
@@ -164,10 +193,7 @@ fn config_of(file: &SafeTensors) -> anyhow::Result<Config> {
                 list(tensors.map(|t| (t.name.to_owned(), t.dimensions)).collect())
             )
         });
-        format!(
-            "the tensors in the file are those of no network of this program: {found}; save the tensors of one of these \
-             networks:{}",
-            known.collect::<String>()
-        )
+        let networks: String = known.collect();
+        format!("its tensors are those of no network of this program: {found}; save the tensors of one of these networks:{networks}")
     })
 }

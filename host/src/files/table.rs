@@ -47,8 +47,8 @@ pub(crate) fn notice(text: &str) -> Option<String> {
     text.lines().nth(FEWEST - 1)?;
     let first = reader(text, separator).records().next()?.ok()?;
     Some(format!(
-        "the list looks like a table of {cells} columns with a {name} between, whose first row is: {}; take one column by its name \
-         in that row, or if that row is an example too, by its number, such as --column 1",
+        "the list looks like a table of {cells} columns with a {name} between, whose first row is: {}; take one column, \
+         the first for example, with --column 1, or with --column and its name in that row if that row is no example",
         list(&first)
     ))
 }
@@ -82,11 +82,11 @@ pub(crate) fn column(origin: &Origin, text: &str, column: &str) -> anyhow::Resul
             bail!("{source} has no column “{column}”; give --column a name in its first row: {}", list(first))
         }
         (several, _) => bail!(
-            "{source} has {} columns called “{column}”; give the number of one, such as --column {}, which also reads its \
-             first row: {}",
-            several.len(),
-            several.first().map_or(1, |place| place + 1),
-            list(first)
+            "{source} has {count} columns called “{column}”; give the number of one, such as --column {number}, which also reads \
+             its first row: {}",
+            list(first),
+            count = several.len(),
+            number = several.first().map_or(1, |place| place + 1)
         ),
     };
     let (mut read, mut line) = (0, 1);

@@ -29,7 +29,7 @@ pub(crate) fn man(options: &ManOptions) -> anyhow::Result<Outcome> {
             None => program
                 .error(
                     ErrorKind::InvalidSubcommand,
-                    format!("there is no verb “{verb}”; micro-diffusion --help lists them"),
+                    format!("there is no verb “{verb}”; list the verbs with: micro-diffusion --help"),
                 )
                 .exit(),
         },

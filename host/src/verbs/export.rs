@@ -15,7 +15,7 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context, anyhow, bail};
 use micro_diffusion::dtype::Dtype;
 
 use crate::cli::{ExportOptions, Outcome};
@@ -59,8 +59,9 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
     let named = options.model.model.as_deref();
     if let (true, None, Some(newest)) = (page, named, newest().model) {
         terminal::say(&terminal::note(&format!(
-            "the page has the model that comes with this program; for the newest finished run, add --model {}",
-            quoted(newest.parent().unwrap_or(&newest))
+            "the page has the model that comes with this program; for that of the newest finished run, export again with: \
+             micro-diffusion export --format html --model {run}",
+            run = quoted(newest.parent().unwrap_or(&newest))
         )));
     }
     if page && named.is_none() && options.quantize.is_some() {
@@ -117,12 +118,12 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
 fn about_arrays(model: &Model, options: &ExportOptions) -> String {
     match number_format(model, Dtype::Int8, options) {
         Ok(_) => format!(
-            "the header holds the weights as arrays, and draws no texts; for C that draws texts, round them to integers \
+            "the header just written holds the weights as arrays, and draws no texts; for C that draws texts, round them to integers \
              with: {}",
             command_with_quantize(model, options, Dtype::Int8)
         ),
         Err(error) => format!(
-            "the header holds the weights as arrays, and draws no texts; C that draws texts needs integers, and {error:#}"
+            "the header just written holds the weights as arrays, and draws no texts; C that draws texts needs integers, and {error:#}"
         ),
     }
 }
@@ -250,8 +251,8 @@ fn library(model: &Model, prefix: &Prefix, out: &Path, options: &ExportOptions) 
     terminal::say(&format!("wrote the library folder {}, from {}", out.display(), model.source));
     if !sampler.fits_avr() {
         terminal::say(&terminal::note(
-            "the model is larger than an AVR, such as the Uno's chip, can address: the library is for boards with another chip; \
-             for a model that fits, train with --config convolution-chip --quantize int4",
+            "the model in this library is larger than an AVR, such as the Uno's chip, can address: the library is for boards with \
+             another chip; for a model that fits, train one with: micro-diffusion train --config convolution-chip --quantize int4",
         ));
     }
     Ok(Outcome::Done)
@@ -282,7 +283,14 @@ fn integers(model: &Model, dtype: Dtype, options: &ExportOptions) -> anyhow::Res
         quantise::FINEST + 1
     ));
     let waiting = Waiting::new("scaling", 0, false);
-    let bytes = quantise::quantised(format, weights, model.language(), training)?;
+    let bytes = quantise::quantised(format, weights, model.language(), training)?.with_context(|| {
+        format!(
+            "{}: its weights are too large for integers, whose sums would overflow 32 bits at every scale; train a model for \
+             integers on the list of this one, say list.txt, with: micro-diffusion train --input list.txt --quantize {}",
+            model.source,
+            dtype_name(dtype)
+        )
+    })?;
     drop(waiting);
     let mut quantised = ModelBytes::of_bytes(format!("{} in {}", model.source, dtype_name(dtype)), bytes);
     let quantised = quantised.open()?;
@@ -294,7 +302,8 @@ fn integers(model: &Model, dtype: Dtype, options: &ExportOptions) -> anyhow::Res
 fn warn_of_retrieval(model: &ModelBytes) {
     if model.retrieves {
         terminal::say(&terminal::note(
-            "the run looks letters up in its training lines; what is exported is the network alone, which draws other names",
+            "the run of this model looks letters up in its training lines, which no export does: the exported network draws other \
+             names; for a run without it, train with --retrieval off",
         ));
     }
 }

@@ -276,9 +276,9 @@ impl Names<'_> {
         };
         ensure!(
             self.left == 0,
-            "found {} of {} names, and the next {PATIENCE} were all {why}; ask for fewer with --num, or raise --temperature",
-            options.num - self.left,
-            options.num
+            "found {found} of {} names, and the next {PATIENCE} were all {why}; ask for fewer with --num, or raise --temperature",
+            options.num,
+            found = options.num - self.left
         );
         Ok(Outcome::Done)
     }

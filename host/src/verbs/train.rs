@@ -352,11 +352,11 @@ fn resumed_list(
             let found = run.list("start a new run with another --out")?;
             if found.changed {
                 bail!(
-                    "cannot go on with the run in {}: {} has changed, so the training lines or the alphabet differ; go on with the \
+                    "cannot go on with the run in {}: {list} has changed, so the training lines or the alphabet differ; go on with the \
                      lines as they were by --input {}, or start a new run with another --out",
                     out.display(),
-                    settings.input.as_deref().unwrap_or(Path::new(DEFAULT_INPUT)).display(),
-                    quoted(&copy)
+                    quoted(&copy),
+                    list = settings.input.as_deref().unwrap_or(Path::new(DEFAULT_INPUT)).display()
                 );
             }
             if let Some(note) = found.note {
@@ -435,7 +435,8 @@ fn train(
         let loss = trainer.step();
         done += 1;
         if !loss.is_finite() {
-            bail!("the loss of step {done} is not a finite number ({loss}): {DIVERGED}");
+            let lower = run.settings.training.lower_rate();
+            bail!("the loss of step {done} is not a finite number ({loss}): {DIVERGED} --lr {lower}");
         }
         chooser.after(trainer.state_mut())?;
         if done.is_multiple_of(run.options.save_every as usize) && done < steps {
@@ -620,9 +621,14 @@ impl Run<'_> {
         let format = self.config.network.format(dtype)?;
         let bytes =
             format.write(state.model(), self.corpus.language()?, &state.scales.unwrap_or_default())?;
-        bytes.context(
-            "the weights have grown too large for integers, whose sums must fit 32 bits; start a new run with a lower --lr",
-        )
+        bytes.with_context(|| {
+            format!(
+                "the weights of the run in {} have grown too large for integers, whose sums must fit 32 bits; start a new run with a \
+                 lower learning rate, such as --lr {lower}, or without --quantize",
+                self.folder.path().display(),
+                lower = self.settings.training.lower_rate()
+            )
+        })
     }
 
     /// Prints the loss by rounding, for a run that trained for integers.
