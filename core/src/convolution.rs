@@ -60,7 +60,7 @@ pub struct ConvolutionView<
     /// Features of each position, counted from the start of the text, `[position][feature]`, D each: P in [the
     /// formulas](self).
     pub position: &'a [[W; D]; L],
-    /// Features of each position, counted from the last, number 0, `[position][feature]`, D each: Q in [the
+    /// Features of each position, counted back from the text's last letter, number 0, `[position][feature]`, D each: Q in [the
     /// formulas](self).
     pub from_end: &'a [[W; D]; L],
     /// Weights of the layers, `[layer][tap][output feature][input feature]`. For position l, tap j of the T taps reads

@@ -42,7 +42,7 @@ pub trait Real:
     fn ln(self) -> Self;
     /// The square root of `self`, correctly rounded; NaN below 0.
     fn sqrt(self) -> Self;
-    /// Rounds `self` towards 0 to a whole number, limited to −2³¹ … 2³¹ − 1. NaN gives 0.
+    /// Rounds `self` towards 0 to a whole number, limited to −2³¹ … 2³¹ − 1, which an `f32` holds as 2³¹. NaN gives 0.
     fn truncate(self) -> Self;
 }
 

@@ -168,7 +168,8 @@ pub fn activate_backward<R: Real, K: Kernels<R>, const L: usize>(
 /// `d_logits`, `[E][V]`, receives ∂loss/∂z. The loss in nats is added to `losses`, `[E]`. Both are multiplied by the
 /// position's weight in the example. Rows and losses of other examples stay as they are.
 ///
-/// An alphabet of more than V symbols panics, and a clean symbol of V or more.
+/// Logits of symbols outside the alphabet count as −∞. An alphabet of more than V symbols panics, and a clean symbol of V
+/// or more.
 #[expect(clippy::too_many_arguments, reason = "what computes, a layer, what it reads, what it writes")]
 pub fn output_forward<R: Real, K: Kernels<R>, const L: usize>(
     kernels: K,

@@ -46,7 +46,7 @@ pub fn packs<const L: usize>(mut shard: &[Example<L>]) -> impl Iterator<Item = P
 /// Splits `shard`, some consecutive examples of a batch, into [`packs`]: a few neighbours, whose texts are computed
 /// side by side. Each pack comes with its part of `records`.
 ///
-/// `records` holds what forward and backward have stored for each example in order, `record` numbers an example. Ends
+/// `records` holds what forward and backward have stored for each example in order, which takes `record` numbers. Ends
 /// before the first pack for which `records` is too short. `R` is the type of a number.
 pub fn with_records<'a, R, const L: usize>(
     shard: &'a [Example<L>],
@@ -62,7 +62,7 @@ pub fn with_records<'a, R, const L: usize>(
 /// Splits `shard`, some consecutive examples of a batch, into [`packs`]: a few neighbours, whose texts are computed
 /// side by side. Each pack comes with its part of `answers`, `records` and `losses`, in this order.
 ///
-/// `records` has room for what the network keeps of each example for its backward pass, `record` numbers an example.
+/// `records` has room for what the network keeps of each example for its backward pass, which takes `record` numbers.
 /// `losses` has one number for each example. If `answers` holds a teacher's distributions, an equal part of them for
 /// each example in order, a pack gets those of its examples. Else every pack gets `answers` as they are.
 ///

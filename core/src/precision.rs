@@ -99,9 +99,9 @@ const SPARSE: usize = 64;
 /// Price in nats of a hidden value of 1.0 in training for networks in integers, of width 64 or more; narrower ones have
 /// none.
 ///
-/// Training adds `PRICE`·y, times a weight, to a text's loss for each hidden value y ≥ 0 ([`Steps::price`]), so that
-/// most values are 0 and cost no time. The price was chosen by scores and by instructions on a chip:
-/// `core/notes/experiments.md`.
+/// Training adds `PRICE`·y to a text's loss for each hidden value y ≥ 0 ([`Steps::price`]), multiplied as the text's loss is
+/// ([`Example::hidden_weight`](crate::denoiser::Example::hidden_weight)). So most values are 0, and cost a chip no time.
+/// `core/notes/experiments.md` has the scores and instruction counts that chose it.
 pub const PRICE: f64 = 0.009;
 
 /// The steps of hidden values if sums run over `taps` times `units` values.

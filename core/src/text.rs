@@ -23,7 +23,7 @@ impl<const L: usize> Text<L> {
         (!symbols.is_empty()).then_some(text)
     }
 
-    /// The symbols of the text.
+    /// The symbols of the text, one for each of its letters; none is MASK.
     #[inline(always)]
     pub fn symbols(&self) -> &[u8] {
         self.symbols.get(..self.length).unwrap_or(&self.symbols)

@@ -68,7 +68,7 @@ pub struct TransformerView<'a, W, const L: usize, const V: usize, const D: usize
     /// Features of each position, counted from the start of the text, `[position][feature]`, D each: P in [the
     /// formulas](self).
     pub position: &'a [[W; D]; L],
-    /// Features of each position, counted from the last, number 0, `[position][feature]`, D each: Q in [the
+    /// Features of each position, counted back from the text's last letter, number 0, `[position][feature]`, D each: Q in [the
     /// formulas](self).
     pub from_end: &'a [[W; D]; L],
     /// Gain of each of the D features in the normalisation before a block's attention, for each of the N blocks.
@@ -86,9 +86,9 @@ pub struct TransformerView<'a, W, const L: usize, const V: usize, const D: usize
     /// Weights from the D normalised features to the hidden units of each block, as matrices `[hidden unit][feature]`
     /// of D × D: W_up in [the formulas](self).
     ///
-    /// A hidden unit reads one position by one matrix, or three neighbouring positions by three. A block has 4·D units
-    /// in the first case, else 2·D. The matrices are sorted by block, then by units, D at a time, then by the position
-    /// read, from left to right.
+    /// Each of the N blocks has an equal part of the matrices: four where a hidden unit reads one position, so 4·D units,
+    /// and six where it reads three neighbours, so 2·D units ([`Transformer`] has T for that). D units share a matrix for
+    /// each position read. Their matrices follow each other from the left position to the right.
     pub up: &'a [[[W; D]; D]],
     /// Weights from the hidden units of each block to the D features, as matrices `[hidden unit][feature]` of D × D:
     /// W_down in [the formulas](self).

@@ -95,7 +95,7 @@ where
             Some(format) => Ok(*format),
             None => bail!(
                 "the {} exists in floats only, since its softmax, normalisation or products have no integer form; for \
-                 integers, train another network: micro-diffusion train --config convolution-medium --quantize int8",
+                 integers, train again by the command of this model, with --config convolution-medium",
                 M::SHAPE.architecture.name()
             ),
         }

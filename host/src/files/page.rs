@@ -81,7 +81,8 @@ pub(crate) fn page(
     let module = MODULES.iter().find(|(l, v, _)| (*l, *v) == (shape.positions, shape.symbols));
     let (.., module) = module.with_context(|| {
         format!(
-            "{}: no page has room for a model of {} positions × symbols; give a perceptron or a convolution",
+            "{}: pages are for perceptrons and convolutions, and none is compiled in for the room of this model, {} positions × \
+             symbols; name another model with --model",
             model.source,
             model.config.room()
         )

@@ -103,7 +103,7 @@ impl LeftRun<'_> {
             let changed = input.is_some() && input == self.settings.input.as_deref();
             return changed.then(|| {
                 format!("{} has changed since the run was trained on it: some of the held-out lines may be lines that it was \
-                 trained on, and {score} may say nothing of new lines; name another list with --input", lines.source)
+                 trained on, and {score} may say nothing of new lines; to score on another list, name it with --input", lines.source)
             });
         };
         seen((trained, own_split), (lines, split), self.room, score)
@@ -127,8 +127,8 @@ impl LeftRun<'_> {
         };
         let taken = |reason: &str, lines: &Lines| {
             Some(format!(
-                "the run's list is not there as it was: {reason}; this command takes the copy in the run folder, {}; name \
-                 another list with --input",
+                "the run's list is not there as it was: {reason}; this command takes the copy in the run folder, {}; to \
+                 take another list, name it with --input",
                 lines.source
             ))
         };
