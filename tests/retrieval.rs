@@ -168,7 +168,7 @@ fn an_unseen_context_leaves_the_network_alone() {
 
 #[test]
 fn neighbours_do_not_reach_into_the_next_text() {
-    // A position between 1 and 2 and before a 3 two places on, if the edge were overlooked.
+    // A position between 1 and 2 and before a 3 three places on, if the edge were overlooked.
     let listed = listed(&[vec![1, 0, 2], vec![3, 3, 3]]);
     let shown = [Some(1), None, Some(2), None, Some(3), Some(3)];
     let found = scores(&listed, &shown, 1);
@@ -186,6 +186,16 @@ fn lines_with_other_characters_are_left_out() {
     for (left, expected) in [(&lines[..2], true), (&lines[..1], false)] {
         let other = Texts::of(left, Alphabet::new(ALPHABET).unwrap());
         assert_eq!(scores(&texts, &shown, 2) == scores(&other, &shown, 2), expected);
+    }
+}
+
+#[test]
+fn a_symbol_outside_the_alphabet_is_no_neighbour_of_any_text() {
+    let listed = listed(&[vec![0, 1, 2, 3]]);
+    let shown = [Some(4), Some(4), Some(4), None];
+    let found = scores(&listed, &shown, 3);
+    for (score, expected) in found.iter().zip(naive(&[], &shown, 3)) {
+        assert_close((f64::from(*score) / f64::from(NAT)).exp(), expected, RETRIEVED, "as the network");
     }
 }
 

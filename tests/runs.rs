@@ -547,7 +547,7 @@ fn messages_about_few_lines_and_integers_are_true() {
     assert!(said.contains("the weights are integers (int8)") && !said.contains("made by export"), "{said}");
 }
 
-/// Lines of 500 stems with 12 endings each, which a list remembers and a small network does not.
+/// Lines of 499 stems with 12 endings each, which a list remembers and a small network does not.
 fn stems() -> String {
     let mut state = 5_u64;
     let mut below = |count: u64| {
@@ -618,9 +618,24 @@ fn letters_are_looked_up_where_counting_beats_the_network() {
         .spawn()
         .unwrap();
     std::thread::sleep(std::time::Duration::from_secs(2));
+    assert!(child.try_wait().unwrap().is_none(), "it goes on");
     child.kill().unwrap();
     child.wait().unwrap();
+    assert_eq!(scene.settings("run")["steps"], 400_000);
     assert_eq!(names(), before, "a killed run leaves the finished model as it was");
+    let decision = || fs::read_to_string(scene.path("run/retrieval.json"));
+    let first = decision().unwrap();
+    fs::remove_dir_all(scene.path("run")).unwrap();
+    scene.run(0, &format!("{train} --out run"));
+    assert_eq!(decision().unwrap(), first, "the run again");
+    scene.run(0, "train --out run --resume --steps 1010 --no-eval --no-pictures");
+    assert_ne!(decision().unwrap(), first, "another model decides anew");
+    scene.run(0, "train --out run --resume --steps 1010 --no-eval --no-pictures --retrieval off");
+    assert!(decision().is_err(), "asked not to");
+    scene.run(0, &format!("{train} --retrieval on --out run"));
+    assert!(!scene.path("run.1/retrieval.json").exists() && decision().is_ok());
+    scene.run(0, &format!("{train} --retrieval off --out run"));
+    assert!(scene.path("run.2/retrieval.json").exists() && decision().is_err(), "moved aside with its run");
 }
 
 #[test]
@@ -662,8 +677,11 @@ fn a_run_with_retrieval_needs_its_list_and_says_so() {
     fs::remove_file(scene.path("names.txt")).unwrap();
     for verb in ["sample --num 5", "eval --num 0 --lines 9", "score anna", "sweep --num 2"] {
         let (_, error) = scene.run(1, &format!("{verb} --model run"));
-        assert!(error.contains("looks letters up in its training lines, which are gone"), "{error}");
-        assert!(error.contains("type: rm run/retrieval.json"), "{error}");
+        assert!(
+            error.contains("looks letters up in its training lines, and they are gone or changed"),
+            "{error}"
+        );
+        assert!(error.contains("after: rm run/retrieval.json") && !error.contains("--input"), "{error}");
     }
     fs::rename(scene.path("run/retrieval.json"), scene.path("kept.json")).unwrap();
     let (alone, said) = scene.run(0, "sample --model run --num 40");

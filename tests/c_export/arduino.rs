@@ -129,7 +129,7 @@ fn an_arduino_library_says_what_it_needs() {
     fs::copy(project().join("data/names.mdm"), path.join("floats.mdm")).unwrap();
     let export = ["export", "--format", "arduino", "--out", "names", "--name", "n", "--model"];
     let said = bad(path, &[&export[..], &["built-in"]].concat());
-    assert!(said.contains("floats only") && said.contains("such as train --config"), "{said}");
+    assert!(said.contains("floats only") && said.contains("--config convolution-medium"), "{said}");
     good(path, &pasted(&said));
     assert!(path.join("names/src/n_model.h").exists(), "{said}");
     fs::remove_dir_all(path.join("names")).unwrap();

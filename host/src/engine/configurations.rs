@@ -10,6 +10,9 @@ use crate::engine::compiled::Compiled;
 use crate::engine::network::Network;
 use crate::engine::settings::{Recipe, Settings, WIDTH};
 
+/// Fewest lines that a score is of, however long they are.
+const LEAST_SCORED: usize = 100;
+
 /// A name that `--config` takes: one network in every room that is compiled in.
 pub(crate) struct Family {
     pub(crate) name: &'static str,
@@ -34,10 +37,13 @@ impl Config {
         Settings::new(self.name, self.recipe, self.network.parameters(), lines, width)
     }
 
-    /// Held-out lines that score it at most. A line has as many evaluations as letters, each of all its positions. So a mean
-    /// of `width` positions above [`WIDTH`] divides the lines by the square of the quotient.
-    pub(crate) fn scored_lines(&self, width: f64) -> usize {
-        (self.ending.0 as f64 * (WIDTH / width).powi(2).min(1.0)) as usize
+    /// The share of `lines` lines of `width` positions in the mean that are scored in the time of as many of [`WIDTH`], but
+    /// [`LEAST_SCORED`] at least.
+    ///
+    /// A line has as many evaluations as letters, each of all its positions, so the time is as the square of the width.
+    pub(crate) fn fewer_of_long(&self, lines: usize, width: f64) -> usize {
+        let share = (WIDTH / width).powi(2).min(1.0);
+        ((lines as f64 * share) as usize).max(LEAST_SCORED.min(lines))
     }
 
     /// Its room, positions and symbols: “16 × 64”.

@@ -80,7 +80,8 @@ type Neighbour = (isize, u8);
 /// Training texts to look positions up in: their symbols in a row, an [`EDGE`] between two texts.
 pub struct Texts {
     symbols: Vec<u8>,
-    /// Row s has bit p where position p holds the symbol s; the last row is that of the edges.
+    /// Row s has bit p where position p holds the symbol s; the last row is that of the edges. An eighth of a byte for each
+    /// position and row.
     places: Vec<Vec<u64>>,
 }
 
@@ -112,8 +113,13 @@ impl Texts {
         const { assert!(V <= EDGE as usize) };
         let mut counts = [[0; V]; DEPTHS];
         let Some(nearest) = neighbours.first_chunk::<LEAST>() else { return counts };
+        let edges = self.places.len() - 1;
+        if nearest.iter().any(|(_, symbol)| *symbol != EDGE && usize::from(*symbol) >= edges) {
+            // No text has a symbol outside the alphabet.
+            return counts;
+        }
         for place in alike(nearest.map(|(offset, symbol)| {
-            let places = &self.places[usize::from(symbol).min(self.places.len() - 1)];
+            let places = &self.places[usize::from(symbol).min(edges)];
             // Bit 0 of word 1 is that of the first position of a text.
             let first = WORD.saturating_add_signed(offset);
             (&places[first / WORD..], first % WORD)

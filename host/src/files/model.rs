@@ -105,6 +105,7 @@ impl ModelBytes {
                 file.display()
             )
         })?;
+        let file_hash = hash(&bytes);
         let bytes = if file.extension().is_some_and(|name| name == "safetensors") {
             safetensors::to_model(&file, &bytes)
                 .map_err(|error| anyhow!("{} cannot be used as a model: {error:#}", file.display()))?
@@ -119,9 +120,8 @@ impl ModelBytes {
             }
             _ => error,
         })?;
-        let sha256 = || hash(&bytes);
         Ok(Self {
-            retrieves: run::retrieves(&file, sha256),
+            retrieves: settings.is_some() && run::retrieves(&file, &file_hash),
             chosen: newest.is_some().then(|| about_newest(settings.as_ref())),
             passed,
             settings,
@@ -172,7 +172,7 @@ impl ModelBytes {
     /// [`open`](Self::open), with retrieval from the training lines if the model's run decided for it.
     ///
     /// # Errors
-    /// The run's copy of its list is gone or altered.
+    /// The run's list and its copy of it are both gone or altered.
     pub(crate) fn open_as_run(&mut self) -> anyhow::Result<Model<'_>> {
         let retrieves = self.retrieves;
         self.open_with(|model| model.left_run().filter(|_| retrieves).map(|run| run.training()).transpose())

@@ -106,7 +106,7 @@ pub(crate) struct TeacherFile {
 }
 
 impl RunSettings {
-    /// Differences from `other` that would change the result: “steps is 100, and was 200”.
+    /// Differences from `other` that would change the result: “--steps is 100, and was 200”.
     pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
         let fields = |settings: &Self| serde_json::to_value(settings).unwrap_or_default();
         let (new, old) = (fields(self), fields(other));
@@ -163,10 +163,10 @@ struct Retrieves {
 }
 
 /// Whether the model of hash `sha256` at `path` looks the training lines of its run up.
-pub(crate) fn retrieves(path: &Path, sha256: impl FnOnce() -> String) -> bool {
+pub(crate) fn retrieves(path: &Path, sha256: &str) -> bool {
     let read = fs::read(path.with_file_name(RETRIEVAL)).ok();
     let decision = read.and_then(|bytes| serde_json::from_slice::<Retrieves>(&bytes).ok());
-    decision.is_some_and(|decision| decision.model_sha256 == sha256())
+    decision.is_some_and(|decision| decision.model_sha256 == sha256)
 }
 
 /// A run folder that only this process writes to.
@@ -264,7 +264,10 @@ impl RunFolder {
             }
             None => fs::remove_file(self.file(RETRIEVAL)).or_else(|error| match error.kind() {
                 ErrorKind::NotFound => Ok(()),
-                _ => Err(error).with_context(|| format!("cannot remove {}", self.file(RETRIEVAL).display())),
+                _ => Err(error).with_context(|| {
+                    let path = self.file(RETRIEVAL);
+                    format!("cannot remove {}; remove it yourself with: rm {}", path.display(), quoted(&path))
+                }),
             }),
         }
     }

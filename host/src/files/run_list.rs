@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 
 use crate::engine::description::counted;
 use crate::engine::settings::Keep;
@@ -75,9 +75,11 @@ impl LeftRun<'_> {
 
     /// The training lines, which a model with retrieval looks up.
     pub(crate) fn training(&self) -> anyhow::Result<Vec<String>> {
-        let found = self.list("bring it back as it was").with_context(|| {
-            format!(
-                "the model looks letters up in its training lines, which are gone; to take its network alone, type: rm {}",
+        let found = self.list("").map_err(|_| {
+            anyhow!(
+                "the model looks letters up in its training lines, and they are gone or changed, here and in {}; bring them back, or \
+                 take the network alone, after: rm {}",
+                self.copy().display(),
                 quoted(&self.folder.join(RETRIEVAL))
             )
         })?;

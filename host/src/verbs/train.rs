@@ -507,12 +507,14 @@ impl Run<'_> {
         Ok(Observer::new(self.config.network, wanted, &self.settings.training, done, earlier))
     }
 
+    /// Positions that the network computes for a line in the mean.
+    fn width(&self) -> f64 {
+        self.corpus.mean_width(self.config.network.shape().positions)
+    }
+
     /// The held-out lines that score the model, during and after training.
     fn scored(&self) -> Vec<String> {
-        spread(
-            &self.corpus.held_out,
-            self.config.scored_lines(self.corpus.mean_width(self.config.network.shape().positions)),
-        )
+        spread(&self.corpus.held_out, self.config.fewer_of_long(self.config.ending.0, self.width()))
     }
 
     /// Writes list, settings, and a checkpoint in case the run ends early.
@@ -549,7 +551,7 @@ impl Run<'_> {
         if self.settings.training.steps < LEAST_STEPS || training.len() < RETRIEVAL_LINES {
             return Ok(false);
         }
-        let lines = spread(training, RETRIEVAL_SCORED);
+        let lines = spread(training, self.config.fewer_of_long(RETRIEVAL_SCORED, self.width()));
         let scored: BTreeSet<&String> = lines.iter().collect();
         let others: Vec<String> = training.iter().filter(|line| !scored.contains(line)).cloned().collect();
         let nats = |what: &'static str, model: &Model| {
@@ -558,15 +560,16 @@ impl Run<'_> {
             let scores = model.network.score(&lines, orders, &|count| waiting.note(count))?;
             anyhow::Ok(Score::of(&scores).nll.nats)
         };
-        let texts = Texts::of(&others, self.corpus.language()?.alphabet);
-        let mut model = bytes.open()?;
-        let alone = nats("scoring training lines", &model)?;
+        let alphabet = self.corpus.language()?.alphabet;
+        let alone = nats("scoring training lines", &bytes.open()?)?;
         let waiting = Waiting::new("counting letters", 0, self.options.quiet);
-        let (counting, _) = counting::score(&others, model.alphabet().symbols() + 1, &lines);
+        let (counting, _) = counting::score(&others, alphabet.symbols() + 1, &lines);
         drop(waiting);
         if alone <= counting {
             return Ok(false);
         }
+        let texts = Texts::of(&others, alphabet);
+        let mut model = bytes.open()?;
         model.network = model.network.retrieving(&texts);
         let retrieving = nats("trying retrieval", &model)?;
         if alone <= retrieving {
