@@ -264,7 +264,7 @@ fn a_page_says_what_it_lacks() {
     let train = ["train", "--input", "list.txt", "--config", "transformer", "--steps", "1", "--batch", "2"];
     stdout(folder.path(), &[&train[..], &["--no-eval", "--no-pictures", "--quiet", "--out", "run"]].concat());
     let (success, _, said) = export(&["--model", "run"]);
-    assert!(!success && said.contains("a transformer exists in floats only"), "{said}");
+    assert!(!success && said.contains("the transformer exists in floats only"), "{said}");
 }
 
 /// The name of a file does not become a part of the page.

@@ -37,8 +37,8 @@ impl Config {
         Settings::new(self.name, self.recipe, self.network.parameters(), lines, width)
     }
 
-    /// The share of `lines` lines of `width` positions in the mean that are scored in the time of as many of [`WIDTH`], but
-    /// [`LEAST_SCORED`] at least.
+    /// The number of lines of `width` positions in the mean that are scored in the time of `lines` lines of [`WIDTH`];
+    /// [`LEAST_SCORED`] at least, and `lines` at most.
     ///
     /// A line has as many evaluations as letters, each of all its positions, so the time is as the square of the width.
     pub(crate) fn fewer_of_long(&self, lines: usize, width: f64) -> usize {
