@@ -77,7 +77,7 @@ impl Retrieval {
 /// A visible symbol and its place, as an offset from a masked position.
 type Neighbour = (isize, u8);
 
-/// Training texts to look positions up in: their symbols in a row, an [`EDGE`] between two texts.
+/// Training texts to look positions up in: their symbols in a row, a mark between two texts.
 pub struct Texts {
     symbols: Vec<u8>,
     /// Row s has bit p where position p holds the symbol s; the last row is that of the edges. An eighth of a byte for each
