@@ -86,9 +86,9 @@ pub struct TransformerView<'a, W, const L: usize, const V: usize, const D: usize
     /// Weights from the D normalised features to the hidden units of each block, as matrices `[hidden unit][feature]`
     /// of D × D: W_up in [the formulas](self).
     ///
-    /// Each of the N blocks has an equal part of the matrices: four where a hidden unit reads one position, so 4·D units,
-    /// and six where it reads three neighbours, so 2·D units ([`Transformer`] has T for that). D units share a matrix for
-    /// each position read. Their matrices follow each other from the left position to the right.
+    /// Each of the N blocks has an equal part of the matrices. Four are for 4·D hidden units that read one position. Six are
+    /// for 2·D units that read three neighbours ([`Transformer`] has T for that). D units share a matrix for each position
+    /// read. Their matrices follow each other from the left position to the right.
     pub up: &'a [[[W; D]; D]],
     /// Weights from the hidden units of each block to the D features, as matrices `[hidden unit][feature]` of D × D:
     /// W_down in [the formulas](self).
