@@ -77,6 +77,9 @@ impl Retrieval {
 /// A visible symbol and its place, as an offset from a masked position.
 type Neighbour = (isize, u8);
 
+/// A row of bits, and a number of bits below [`WORD`] to shift it down by.
+type Bitmap<'a> = (&'a [u64], usize);
+
 /// Training texts to look positions up in: their symbols in a row, a mark between two texts.
 pub struct Texts {
     symbols: Vec<u8>,
@@ -113,17 +116,10 @@ impl Texts {
         const { assert!(V <= EDGE as usize) };
         let mut counts = [[0; V]; DEPTHS];
         let Some(nearest) = neighbours.first_chunk::<LEAST>() else { return counts };
-        let edges = self.places.len() - 1;
-        if nearest.iter().any(|(_, symbol)| *symbol != EDGE && usize::from(*symbol) >= edges) {
-            // No text has a symbol outside the alphabet.
+        let [Some(one), Some(two), Some(three)] = nearest.map(|neighbour| self.bitmap(neighbour)) else {
             return counts;
-        }
-        for place in alike(nearest.map(|(offset, symbol)| {
-            let places = &self.places[usize::from(symbol).min(edges)];
-            // Bit 0 of word 1 is that of the first position of a text.
-            let first = WORD.saturating_add_signed(offset);
-            (&places[first / WORD..], first % WORD)
-        })) {
+        };
+        for place in alike([one, two, three]) {
             let agreeing = neighbours.iter().take_while(|neighbour| self.agrees(place, **neighbour)).count();
             let symbol = usize::from(self.symbols[place]);
             let rows = counts.iter_mut().take((agreeing + 1).saturating_sub(LEAST));
@@ -133,6 +129,16 @@ impl Texts {
         counts
     }
 
+    /// The places that the `neighbour` allows, as a bitmap and the number of bits to shift it down by, so that place [`WORD`] comes
+    /// first. `None` for a symbol outside the alphabet, which no text has.
+    fn bitmap(&self, (offset, symbol): Neighbour) -> Option<Bitmap<'_>> {
+        let edges = self.places.len() - 1;
+        let row =
+            if symbol == EDGE { edges } else { Some(usize::from(symbol)).filter(|row| *row < edges)? };
+        let first = WORD.saturating_add_signed(offset);
+        Some((&self.places[row][first / WORD..], first % WORD))
+    }
+
     /// Whether the `neighbour` of `place` has its symbol and is in the text of `place`, or at its edge.
     fn agrees(&self, place: usize, (offset, symbol): Neighbour) -> bool {
         let other = place.saturating_add_signed(offset);
@@ -140,9 +146,8 @@ impl Texts {
     }
 }
 
-/// The places whose bit is set in all three bitmaps, each shifted down by a number of bits below [`WORD`]. Place [`WORD`] is that
-/// of bit 0 before the shift.
-fn alike(bitmaps: [(&[u64], usize); LEAST]) -> Vec<usize> {
+/// The places whose bit is set in all three bitmaps, each shifted down.
+fn alike(bitmaps: [Bitmap; LEAST]) -> Vec<usize> {
     let words = bitmaps.iter().map(|(words, _)| words.len()).min().unwrap_or(0);
     let [(one, _), (two, _), (three, _)] = bitmaps.map(|(bitmap, shift)| (&bitmap[..words], shift));
     let [first, second, third] = bitmaps.map(|(_, shift)| shift);
@@ -180,14 +185,14 @@ impl<'a, const L: usize, const V: usize> Retrieving<'a, L, V> {
 
     /// The neighbours of `position`, from the nearest on.
     fn neighbours(&self, position: usize) -> Vec<Neighbour> {
-        let (left, right) = self.shown.split_at(position);
-        let left = left.iter().rev().copied().chain([Some(EDGE)]).zip((1..).map(|distance: isize| -distance));
-        let right = right[1..].iter().copied().chain([Some(EDGE)]).zip(1..);
-        let mut sides = [left.collect::<Vec<_>>(), right.collect()].concat();
-        // Stable: the left one stays first of two that are equally near.
-        sides.sort_by_key(|(_, offset)| offset.abs());
-        let near = sides.into_iter().take_while(|(_, offset)| offset.unsigned_abs() <= REACH);
-        near.filter_map(|(symbol, offset)| Some((offset, symbol?))).take(MOST).collect()
+        let at = |offset: isize| match position.checked_add_signed(offset) {
+            // Position −1 is the edge, and so is the one past the last.
+            None => (offset.unsigned_abs() == position + 1).then_some(EDGE),
+            Some(place) if place == self.shown.len() => Some(EDGE),
+            Some(place) => self.shown.get(place).copied().flatten(),
+        };
+        let offsets = (1..=REACH.cast_signed()).flat_map(|distance| [-distance, distance]);
+        offsets.filter_map(|offset| Some((offset, at(offset)?))).take(MOST).collect()
     }
 }
 

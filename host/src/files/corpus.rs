@@ -264,7 +264,12 @@ fn digest<'a>(lines: impl Iterator<Item = &'a String>, alphabet: &'a String) -> 
         hash.update(line.as_bytes());
         hash.update(b"\n");
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&hash.finalize())
+}
+
+/// The digits of `bytes`, two each.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Every character of `lines`.

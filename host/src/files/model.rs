@@ -21,7 +21,7 @@ use crate::engine::retrieval::Texts;
 use crate::engine::settings::{Keep, LEAST_STEPS};
 use crate::files::characters::{code_point, is_directive};
 use crate::files::checkpoint;
-use crate::files::corpus::{Corpus, Lines, Split};
+use crate::files::corpus::{Corpus, Lines, Split, hexadecimal};
 use crate::files::novelty::Known;
 use crate::files::preparation::Preparation;
 use crate::files::quoting::quoted;
@@ -105,7 +105,8 @@ impl ModelBytes {
                 file.display()
             )
         })?;
-        let file_hash = hash(&bytes);
+        // By the file as it lies there: an export converts to the bytes of the model that it was made from.
+        let retrieves = run::retrieves(&file, || hash(&bytes));
         let bytes = if file.extension().is_some_and(|name| name == "safetensors") {
             safetensors::to_model(&file, &bytes)
                 .map_err(|error| anyhow!("{} cannot be used as a model: {error:#}", file.display()))?
@@ -121,7 +122,7 @@ impl ModelBytes {
             _ => error,
         })?;
         Ok(Self {
-            retrieves: settings.is_some() && run::retrieves(&file, &file_hash),
+            retrieves: retrieves && settings.is_some(),
             chosen: newest.is_some().then(|| about_newest(settings.as_ref())),
             passed,
             settings,
@@ -444,7 +445,7 @@ impl<'a> Model<'a> {
 
 /// The SHA-256 of `bytes` in hexadecimal digits.
 fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&Sha256::digest(bytes))
 }
 
 /// Describes the newest run's model to a user who named none.

@@ -163,10 +163,10 @@ struct Retrieves {
 }
 
 /// Whether the model of hash `sha256` at `path` looks the training lines of its run up.
-pub(crate) fn retrieves(path: &Path, sha256: &str) -> bool {
+pub(crate) fn retrieves(path: &Path, sha256: impl FnOnce() -> String) -> bool {
     let read = fs::read(path.with_file_name(RETRIEVAL)).ok();
     let decision = read.and_then(|bytes| serde_json::from_slice::<Retrieves>(&bytes).ok());
-    decision.is_some_and(|decision| decision.model_sha256 == sha256)
+    decision.is_some_and(|decision| decision.model_sha256 == sha256())
 }
 
 /// A run folder that only this process writes to.

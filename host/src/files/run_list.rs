@@ -75,7 +75,8 @@ impl LeftRun<'_> {
 
     /// The training lines, which a model with retrieval looks up.
     pub(crate) fn training(&self) -> anyhow::Result<Vec<String>> {
-        let found = self.list("").map_err(|_| {
+        let there = || self.there()?.ok().filter(|lines| self.was_trained_on(lines));
+        let lines = self.kept().or_else(there).ok_or_else(|| {
             anyhow!(
                 "the model looks letters up in its training lines, and they are gone or changed, here and in {}; bring them back, or \
                  take the network alone, after: rm {}",
@@ -83,7 +84,7 @@ impl LeftRun<'_> {
                 quoted(&self.folder.join(RETRIEVAL))
             )
         })?;
-        Ok(found.lines.within(self.room, Split::of(self.settings.development))?.training)
+        Ok(lines.within(self.room, Split::of(self.settings.development))?.training)
     }
 
     /// Warns if lines of `split` of `lines`, read from `input` and about to be scored, are lines that the run was trained
@@ -117,16 +118,19 @@ impl LeftRun<'_> {
         self.kept().filter(|kept| kept.held_out(self.room, split) != lines.held_out(self.room, split))
     }
 
+    /// Reads the list at its path, if it can be read again: a stream cannot.
+    fn there(&self) -> Option<anyhow::Result<Lines>> {
+        let path = self.settings.input.as_deref();
+        let is_stream = path.is_some_and(|path| Origin::of(path).is_stream());
+        (!is_stream).then(|| Lines::read_as(path, &self.settings.preparation))
+    }
+
     /// Reads the list from its path, or the run's copy where the list is gone or changed. Without either, the error
     /// offers `or`, besides bringing the list back.
     pub(crate) fn list(&self, or: &str) -> anyhow::Result<Found> {
-        let path = self.settings.input.as_deref();
-        let origin = path.map(Origin::of);
+        let origin = self.settings.input.as_deref().map(Origin::of);
         let name = origin.as_ref().map_or_else(|| "the list of names".to_owned(), Origin::name);
-        let there = match &origin {
-            Some(origin) if origin.is_stream() => None,
-            _ => Some(Lines::read_as(path, &self.settings.preparation)),
-        };
+        let there = self.there();
         let taken = |reason: &str, lines: &Lines| {
             Some(format!(
                 "the run's list is not there as it was: {reason}; this command takes the copy in the run folder, {}; to \

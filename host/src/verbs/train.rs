@@ -533,20 +533,19 @@ impl Run<'_> {
     /// Decides whether the model is to look training lines up, as the settings say or as some training lines are predicted, and
     /// writes it down.
     fn decide_on_retrieval(&self, say: &mut Progress) -> anyhow::Result<()> {
-        let mut bytes = self.model_bytes()?;
         let on = match self.settings.retrieval {
             Retrieval::On => true,
             Retrieval::Off => false,
-            Retrieval::Auto => self.retrieval_helps(&mut bytes, say)?,
+            Retrieval::Auto => self.retrieval_helps(say)?,
         };
-        self.folder.save_retrieval(on.then(|| bytes.sha256()))
+        self.folder.save_retrieval(if on { Some(self.model_bytes()?.sha256()) } else { None })
     }
 
     /// Whether counting predicts some training lines better than the network alone, and retrieval improves the network there.
     ///
     /// Neither counts nor retrieval see these lines. The network has seen them, which favours it; a few random orders overestimate
     /// its −ln p, which does not.
-    fn retrieval_helps(&self, bytes: &mut ModelBytes, say: &mut Progress) -> anyhow::Result<bool> {
+    fn retrieval_helps(&self, say: &mut Progress) -> anyhow::Result<bool> {
         let training = &self.corpus.training;
         if self.settings.training.steps < LEAST_STEPS || training.len() < RETRIEVAL_LINES {
             return Ok(false);
@@ -560,7 +559,7 @@ impl Run<'_> {
             let scores = model.network.score(&lines, orders, &|count| waiting.note(count))?;
             anyhow::Ok(Score::of(&scores).nll.nats)
         };
-        let alphabet = self.corpus.language()?.alphabet;
+        let (mut bytes, alphabet) = (self.model_bytes()?, self.corpus.language()?.alphabet);
         let alone = nats("scoring training lines", &bytes.open()?)?;
         let waiting = Waiting::new("counting letters", 0, self.options.quiet);
         let (counting, _) = counting::score(&others, alphabet.symbols() + 1, &lines);
