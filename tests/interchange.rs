@@ -560,7 +560,7 @@ fn tensors_that_are_no_model_are_refused_by_name() {
     bad(
         path,
         &["inspect", "backwards.safetensors"],
-        &["backwards.safetensors", "the control character U+202E", "direct your terminal"],
+        &["backwards.safetensors", "the control character U+202E", "make your terminal carry out commands"],
     );
     let cases: [(&str, &[&str]); 9] = [
         ("heads.safetensors", &["4 attention heads", "perceptron-small, has 0"]),

@@ -296,7 +296,7 @@ fn errors_are_one_type_and_say_what_is_wrong() {
     let text = || Ok(Alphabet::new("a").unwrap().encode::<3>("b").map(|_| ())?);
     assert!(
         said(text()).starts_with(
-            "the text given to Alphabet::encode has the character “b”, and the alphabet has not; "
+            "the text given to Alphabet::encode has the character “b”, which the alphabet lacks; "
         )
     );
     let pattern = || Ok(Form::<3>::of("a\\", &[], Alphabet::new("a").unwrap()).map(|_| ())?);

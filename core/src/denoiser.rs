@@ -285,11 +285,11 @@ pub trait Model<const L: usize, const V: usize>: Sized {
         }
     }
 
-    /// The least index into `batch`, `row` or more, before which `batch` may be cut into shards, some consecutive
-    /// examples that a thread computes.
+    /// The first index from `row` on, `row` included, at which a shard of `batch` may begin. A shard is a run of
+    /// consecutive examples that one thread computes.
     ///
-    /// Most networks return `row`. Those that compute short texts in [packs](crate::pack), side by side, return the
-    /// index of the next example that begins a pack, or the length of `batch` if none does.
+    /// Most networks return `row`. Some compute short texts in [packs](crate::pack), side by side. They return the first
+    /// index from `row` on whose example begins a pack, or the length of `batch` if there is none.
     fn boundary(_batch: &[Example<L>], row: usize) -> usize {
         row
     }

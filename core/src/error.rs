@@ -62,7 +62,7 @@ messages! {
         Self::Length { expected: None, found } => "the model file given to ModelFile::parse ends after {found} bytes, inside its header; copy the file again from where it was made";
         Self::Checksum => "the model file given to ModelFile::parse was altered: its checksum does not match; copy the file again from where it was made";
         Self::Header(field) => "the model file given to ModelFile::parse has a “{field}” in its header that micro-diffusion {} does not know; copy the file again from where it was made, or build with a newer version" env!("CARGO_PKG_VERSION");
-        Self::NotFinite(index) => "the model file given to ModelFile::parse has an infinite weight, or one that is no number, number {index} from 0; train anew: micro-diffusion train --lr 0.001";
+        Self::NotFinite(index) => "the model file given to ModelFile::parse has a weight that is infinite or not a number: number {index}, counted from 0; train anew: micro-diffusion train --lr 0.001";
         Self::Shape(Shape { architecture: Architecture::Mlp, positions, symbols, width, .. }) => "the model file has another network than the code opens; open it as micro_diffusion::mlp::Mlp<{positions}, {symbols}, {width}>";
         Self::Shape(Shape { architecture: Architecture::Residual, positions, symbols, width, .. }) => "the model file has another network than the code opens; open it as micro_diffusion::residual::Residual<{positions}, {symbols}, {width}>";
         Self::Shape(Shape { architecture: Architecture::Transformer, positions, symbols, width, blocks, heads }) => "the model file has another network than the code opens; open it as micro_diffusion::transformer::Transformer<{positions}, {symbols}, {width}, {blocks}, {heads}>";
@@ -78,13 +78,13 @@ messages! {
     }
     PatternError as Pattern {
         Self::UnknownCharacter(character) => "the pattern has the character “{character}”, and the alphabet given with it has not; write ? for any letter";
-        Self::NothingEscaped => "the pattern ends in a backslash; leave it out, or write the character that it escapes after it";
+        Self::NothingEscaped => "the pattern ends in a backslash; leave it out, or write the character that it shall escape after it";
         Self::TooLong { needed } => "a text of the pattern would have {needed} letters, more than the model has positions; shorten the pattern, or ask for fewer letters";
         Self::Length { shortest } => "a text of the pattern would have 0 letters, and the shortest has {shortest}; ask for {shortest} or more, or add ? to the pattern";
     }
     EncodeError as Encode {
         Self::Empty => "the text given to Alphabet::encode is empty; give one character at least";
-        Self::UnknownCharacter(character) => "the text given to Alphabet::encode has the character “{character}”, and the alphabet has not; use those of Alphabet::characters";
+        Self::UnknownCharacter(character) => "the text given to Alphabet::encode has the character “{character}”, which the alphabet lacks; use those of Alphabet::characters";
         Self::TooLong(most) => "the text given to Alphabet::encode has more than {most} characters, the positions of the model; shorten it to {most}";
     }
     AlphabetError as Alphabet {

@@ -66,10 +66,12 @@ impl<W: Stored<f32>, const L: usize, const V: usize, const H: usize> MlpView<'_,
 ///
 /// `tables` has pairs of a position and its table, whose row number s is added if symbol s is shown there. A masked
 /// position, one past the text's end, and a symbol past the table's end add nothing. Positions must ascend: the first
-/// one past a text's end leaves out all that follow. Several calls can share the positions, in ascending order.
+/// one past a text's end leaves out all that follow. They can be divided among several calls: the first has the lowest
+/// positions, the next those that follow, and so on.
 ///
-/// Only the first call has `lengths`: the sums of a text of n symbols start from its row n − 1, those of an empty text
-/// from row 0. Without `lengths`, or without such a row in them, they start from the content of `hidden`.
+/// `lengths` is for the first call only, and is `None` in later ones. It holds the values from which sums start: row n −
+/// 1 for a text of n symbols, row 0 for an empty text. Without `lengths`, or if the row is missing, sums start from the
+/// content of `hidden`.
 ///
 /// With E examples, V symbols and H hidden units, `hidden` is `[E][H]`, `lengths` `[L][H]`, and a table `[V][H]`. H is
 /// the length of `hidden` divided by E, rounded down; numbers left over stay as they are.

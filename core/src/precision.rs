@@ -96,11 +96,12 @@ pub trait Precision: Copy {
 /// Hidden units from which on a network can spare some, so that each has a price.
 const SPARSE: usize = 64;
 
-/// Price in nats of a hidden value of 1.0 in training for networks in integers, of width 64 or more; narrower ones have
-/// none.
+/// Weight, in nats, of the penalty on the values of hidden layers, where networks in integers of width 64 or more are
+/// trained. Narrower ones have no penalty.
 ///
-/// Training adds `PRICE`·y to a text's loss for each hidden value y ≥ 0 ([`Steps::price`]), multiplied as the text's loss is
-/// ([`Example::hidden_weight`](crate::denoiser::Example::hidden_weight)). So most values are 0, and cost a chip no time.
+/// Training adds `PRICE`·y to a text's loss for each output y ≥ 0 of a hidden layer, times
+/// [`Example::hidden_weight`](crate::denoiser::Example::hidden_weight), the text's own weight ([`Steps::price`]). So most
+/// outputs are 0, and cost a chip no time.
 /// `core/notes/experiments.md` has the scores and instruction counts that chose it.
 pub const PRICE: f64 = 0.009;
 

@@ -68,11 +68,11 @@ pub fn best_exponent(tensor: &StoredTensor, weights: &[f32]) -> u8 {
 ///   their error. Rows that symbols add to a hidden layer (`Lookup`) take at least `activation`, so that sums are as
 ///   fine as hidden values. Rows with which a residual stream begins (`Embedding`) take at most 10, the stream's
 ///   exponent. Matrices (`Product`) have no such limit.
-/// - Bias of the scores (`ScoreBias`): the best e too, but at least 1, so that the largest bias fits its share of a
-///   score.
+/// - Bias of the scores (`ScoreBias`): the best e too, but at least 1.
 /// - Bias of a residual stream (`StreamBias`): 10.
 /// - Bias of a hidden layer (`HiddenBias`): the exponent of the layer's sums. The tensor before the bias in `tensors`
-///   gives it: its exponent, plus `activation` if it is a matrix. [`Scales::checked`] refuses one above 16.
+///   gives it: its exponent, plus `activation` if it is a matrix. The sum can be above 16, which [`Scales::checked`]
+///   refuses; then take a smaller `activation`.
 ///
 /// `parameters` has the numbers of the tensors one after the other.
 pub fn scales(tensors: &[StoredTensor], parameters: &[f32], activation: u8) -> Scales {

@@ -93,7 +93,7 @@ pub enum Answer<'a> {
 /// Only the first `symbols` logits are of symbols in the alphabet. The others count as −∞, so that p_v is 0 there.
 /// `symbols` is at least 1; more than there are logits panic.
 ///
-/// A hard answer c means t_v = \[v = c\]. Outside the alphabet it has the loss ∞; without a logit it panics. A soft
+/// A hard answer c means t_v = \[v = c\]. Outside the alphabet it has the loss ∞; past the end of `z` it panics. A soft
 /// answer has t_v for each symbol of the alphabet; further numbers are ignored.
 #[expect(clippy::indexing_slicing, reason = "a training kernel; c < symbols ≤ V is the contract")]
 #[inline(always)]

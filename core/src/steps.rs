@@ -26,10 +26,11 @@ pub struct Steps {
     pub exponent: u8,
     /// Largest hidden value in steps 2⁻ᵃ, A: greater values are clamped to A·2⁻ᵃ, with a the exponent of a step.
     pub largest: u8,
-    /// Price in nats of a hidden value of 1: training adds `price`·y to a text's loss for each hidden value y, times a
-    /// weight.
+    /// Weight, in nats, of the penalty on the values of hidden layers: training adds `price`·y to a text's loss for each
+    /// output y ≥ 0 of a hidden layer, times the text's own weight.
     ///
-    /// The weight is [`Example::hidden_weight`](crate::denoiser::Example::hidden_weight). A price of 0 is none.
+    /// The weight is [`Example::hidden_weight`](crate::denoiser::Example::hidden_weight). The higher the price, the more
+    /// outputs are 0. A price of 0 is no penalty.
     pub price: f64,
 }
 

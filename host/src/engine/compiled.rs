@@ -94,8 +94,8 @@ where
         match self.formats.iter().find(|format| format.dtype() == dtype) {
             Some(format) => Ok(*format),
             None => bail!(
-                "the {} exists in floats only, since its softmax, normalisation or products have no integer form; for \
-                 integers, train again by the command of this model, with --config convolution-medium",
+                "the {} exists in floats only; for integers, train another network on the list of this model, say list.txt, \
+                 with: micro-diffusion train --input list.txt --config convolution-medium",
                 M::SHAPE.architecture.name()
             ),
         }

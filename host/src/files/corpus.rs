@@ -33,7 +33,9 @@ use crate::files::table;
 const NAMES: &str = include_str!("../../../data/names.txt");
 /// The path of these names in the repository.
 pub(crate) const DEFAULT_INPUT: &str = "data/names.txt";
+
 /// The lines of a list, each once.
+#[derive(Clone)]
 pub(crate) struct Lines {
     /// The source of the lines, for messages.
     pub(crate) source: String,
@@ -83,7 +85,7 @@ impl Split {
 }
 
 /// Dropped lines by reason, and dropped invisible characters.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Dropped {
     pub(crate) invisible: Invisible,
     pub(crate) blank: usize,

@@ -4,6 +4,7 @@
 //! rest. An open model cannot fail.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -77,6 +78,8 @@ pub(crate) struct ModelBytes {
     pub(crate) retrieves: bool,
     /// The training texts, once read for a model that looks them up.
     texts: Option<Texts>,
+    /// The run's copy of its list, once read.
+    kept: OnceCell<Option<Lines>>,
 }
 
 impl ModelBytes {
@@ -142,6 +145,7 @@ impl ModelBytes {
             weights: Vec::new(),
             retrieves: false,
             texts: None,
+            kept: OnceCell::new(),
         }
     }
 
@@ -157,6 +161,7 @@ impl ModelBytes {
             weights: Vec::new(),
             retrieves: false,
             texts: None,
+            kept: OnceCell::new(),
         }
     }
 
@@ -184,15 +189,15 @@ impl ModelBytes {
         &mut self,
         lines: impl FnOnce(&Model) -> anyhow::Result<Option<Vec<String>>>,
     ) -> anyhow::Result<Model<'_>> {
-        let Self { source, settings, folder, bytes, weights, texts, .. } = self;
-        let (source, bytes) = (&**source, &*bytes);
+        let Self { source, settings, folder, bytes, weights, texts, kept, .. } = self;
+        let (source, bytes, kept) = (&**source, &*bytes, &*kept);
         let file =
             ModelFile::parse(bytes).map_err(|error| unread(&error, settings.as_ref(), folder.as_deref()));
         let file = file.with_context(|| source.to_owned())?;
         // A model may come from anyone, and its characters go to the terminal.
         if let Some(directive) = file.alphabet().characters().chars().find(|c| is_directive(*c)) {
             bail!(
-                "{source}: the alphabet of the model holds the control character {}, which could direct your terminal; \
+                "{source}: the alphabet of the model holds the control character {}, which could make your terminal carry out commands; \
                  train the model on text without it",
                 code_point(directive)
             );
@@ -205,7 +210,7 @@ impl ModelBytes {
         let network = format.open(&file, weights).with_context(named)?;
         let (settings, folder) = (settings.as_ref(), folder.as_deref());
         let mut model =
-            Model { source, file, config, network, retrieves: false, bytes, weights, settings, folder };
+            Model { source, file, config, network, retrieves: false, bytes, weights, settings, folder, kept };
         if let Some(lines) = lines(&model)? {
             model.retrieves = true;
             let texts = texts.insert(Texts::of(&lines, model.alphabet()));
@@ -233,6 +238,8 @@ pub(crate) struct Model<'a> {
     settings: Option<&'a RunSettings>,
     /// Folder of the model file, if any.
     folder: Option<&'a Path>,
+    /// The run's copy of its list, once read.
+    kept: &'a OnceCell<Option<Lines>>,
 }
 
 /// The list that a model was trained on.
@@ -382,7 +389,7 @@ impl<'a> Model<'a> {
     /// The run that left the model.
     fn left_run(&self) -> Option<LeftRun<'a>> {
         let (settings, folder) = self.settings.zip(self.folder)?;
-        Some(LeftRun { folder, settings, room: Room::of(&self.config) })
+        Some(LeftRun { folder, settings, room: Room::of(&self.config), kept: self.kept })
     }
 
     /// Whether every character of `line` is a symbol of the model.
@@ -425,16 +432,16 @@ impl<'a> Model<'a> {
         let unreadable = held_out - corpus.held_out.len();
         if unreadable > 0 && run.is_none() && input.is_none() {
             bail!(
-                "{} does not say which list it was trained on, and does not know characters in {unreadable} of the {} of {}; \
-                 name its own list with --input, or give the run folder with --model",
+                "{} cannot be scored on {}: {unreadable} of its {} have characters that the model does not know; name the list \
+                 that it was trained on with --input, or give the run folder with --model",
                 self.source,
-                counted(held_out, "held-out line"),
-                corpus.source
+                corpus.source,
+                counted(held_out, "held-out line")
             );
         }
         if unreadable > 0 {
             notes.push(format!(
-                "{} left out of the score, with characters that the model does not know; name a list in its characters with --input",
+                "{} left out of the score, for characters that the model does not know; name another list with --input",
                 counted(unreadable, "held-out line")
             ));
         }

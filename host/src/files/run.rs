@@ -411,8 +411,8 @@ fn shortcoming(run: &str, folder: &Path) -> Option<String> {
     };
     if done < steps {
         return Some(format!(
-            "the {run} in {name} is unfinished: its model is that of step {done} of {steps}, which --model {path} takes; go \
-             on with: micro-diffusion train --out {path} --resume"
+            "the {run} in {name} is unfinished: its model is that of step {done} of {steps}; take it as it is with \
+             --model {path}, or go on with: micro-diffusion train --out {path} --resume"
         ));
     }
     (steps < LEAST_STEPS).then(|| {

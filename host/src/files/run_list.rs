@@ -3,6 +3,7 @@
 //! Its training lines and alphabet must still be those of the run, whose settings hold their digest. In a changed list
 //! other lines are held out, some of them trained on.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
@@ -44,6 +45,8 @@ pub(crate) struct LeftRun<'a> {
     pub(crate) settings: &'a RunSettings,
     /// Room of the trained network.
     pub(crate) room: Room,
+    /// The copy that [`kept`](Self::kept) returns, once read.
+    pub(crate) kept: &'a OnceCell<Option<Lines>>,
 }
 
 /// The list of a run, found.
@@ -55,7 +58,7 @@ pub(crate) struct Found {
     pub(crate) changed: bool,
 }
 
-impl LeftRun<'_> {
+impl<'a> LeftRun<'a> {
     /// The path of the run's copy of its list.
     pub(crate) fn copy(&self) -> PathBuf {
         self.folder.join(LIST)
@@ -66,17 +69,27 @@ impl LeftRun<'_> {
         lines.digest(self.room, Split::of(self.settings.development)) == self.settings.data_sha256
     }
 
-    /// Reads the run's copy of its list, if present and unaltered.
-    pub(crate) fn kept(&self) -> Option<Lines> {
-        let copy = self.copy();
-        let lines = if copy.is_file() { Lines::read(Some(&copy)).ok() } else { None };
-        lines.filter(|lines| self.was_trained_on(lines))
+    /// The run's copy of its list, if present and unaltered; read once.
+    pub(crate) fn kept(&self) -> Option<&'a Lines> {
+        let read = || {
+            let copy = self.copy();
+            let lines = if copy.is_file() { Lines::read(Some(&copy)).ok() } else { None };
+            lines.filter(|lines| self.was_trained_on(lines))
+        };
+        self.kept.get_or_init(read).as_ref()
     }
 
     /// The training lines, which a model with retrieval looks up.
     pub(crate) fn training(&self) -> anyhow::Result<Vec<String>> {
-        let there = || self.there()?.ok().filter(|lines| self.was_trained_on(lines));
-        let lines = self.kept().or_else(there).ok_or_else(|| {
+        let there;
+        let lines = match self.kept() {
+            Some(kept) => Some(kept),
+            None => {
+                there = self.there().and_then(Result::ok).filter(|lines| self.was_trained_on(lines));
+                there.as_ref()
+            }
+        };
+        let lines = lines.ok_or_else(|| {
             anyhow!(
                 "the model looks letters up in its training lines, and they are gone or changed, here and in {}; bring them back, or \
                  take the network alone, after: rm {}",
@@ -84,7 +97,7 @@ impl LeftRun<'_> {
                 quoted(&self.folder.join(RETRIEVAL))
             )
         })?;
-        Ok(lines.within(self.room, Split::of(self.settings.development))?.training)
+        Ok(lines.clone().within(self.room, Split::of(self.settings.development))?.training)
     }
 
     /// Warns if lines of `split` of `lines`, read from `input` and about to be scored, are lines that the run was trained
@@ -102,7 +115,7 @@ impl LeftRun<'_> {
             return None;
         }
         let kept = if own { None } else { self.kept() };
-        let Some(trained) = kept.as_ref().or(own.then_some(lines)) else {
+        let Some(trained) = kept.or(own.then_some(lines)) else {
             let changed = input.is_some() && input == self.settings.input.as_deref();
             return changed.then(|| {
                 format!("{} has changed since the run was trained on it: some of the held-out lines may be lines that it was \
@@ -113,7 +126,7 @@ impl LeftRun<'_> {
     }
 
     /// The run's copy of its list, if it has other held-out lines than `lines`, on which the run was trained.
-    fn other_held_out(&self, lines: &Lines) -> Option<Lines> {
+    fn other_held_out(&self, lines: &Lines) -> Option<&'a Lines> {
         let split = Split::of(self.settings.development);
         self.kept().filter(|kept| kept.held_out(self.room, split) != lines.held_out(self.room, split))
     }
@@ -141,11 +154,11 @@ impl LeftRun<'_> {
         let changed = matches!(&there, Some(Ok(_)));
         let (reason, error) = match there {
             Some(Ok(lines)) if self.was_trained_on(&lines) => {
-                let Some(lines) = self.other_held_out(&lines) else {
+                let Some(kept) = self.other_held_out(&lines) else {
                     return Ok(Found { lines, note: None, changed: false });
                 };
-                let note = taken(&format!("{name} has other held-out lines than when the run began"), &lines);
-                return Ok(Found { lines, note, changed: false });
+                let note = taken(&format!("{name} has other held-out lines than when the run began"), kept);
+                return Ok(Found { lines: kept.clone(), note, changed: false });
             }
             Some(Ok(_)) => (format!("{name} has changed since the run was trained on it"), None),
             Some(Err(error)) => {
@@ -154,9 +167,9 @@ impl LeftRun<'_> {
             None if origin == Some(Origin::Stdin) => ("the run was trained on stdin".to_owned(), None),
             None => (format!("the run was trained on {name}, which is no longer a file"), None),
         };
-        if let Some(lines) = self.kept() {
-            let note = taken(&reason, &lines);
-            return Ok(Found { lines, note, changed });
+        if let Some(kept) = self.kept() {
+            let note = taken(&reason, kept);
+            return Ok(Found { lines: kept.clone(), note, changed });
         }
         let way_out = if changed { or } else { "if it has moved, name it with --input" };
         let message = format!(

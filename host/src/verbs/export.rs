@@ -138,7 +138,7 @@ fn number_format(
     model.config.network.format(dtype).map_err(|error| match model.comes_along() {
         true => {
             anyhow!(
-                "{} has no integer form: {error}; or export the integers that come with this program, with: {}",
+                "{} cannot be exported in integers: {error}; or export a model in integers that comes with this program, with: {}",
                 model.source,
                 command_of_integers(options)
             )

@@ -1,5 +1,6 @@
 //! `train`: trains on a text file, writes a run folder, and shows everything on the way.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -337,7 +338,8 @@ fn resumed_list(
     say: &mut Progress,
 ) -> anyhow::Result<(Lines, Option<PathBuf>)> {
     let settings = &checkpoint.metadata.settings;
-    let run = LeftRun { folder: out, settings, room: Room::of(&checkpoint.config) };
+    let kept = OnceCell::new();
+    let run = LeftRun { folder: out, settings, room: Room::of(&checkpoint.config), kept: &kept };
     let copy = run.copy();
     match &options.input {
         // The copy is prepared already.
