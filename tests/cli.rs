@@ -1953,7 +1953,7 @@ fn a_damaged_table_is_refused_with_a_command_that_helps() {
         let path = format!("{run}/{name}");
         for damaged in [&b"step\nnonsense\n"[..], b"step\n\xff\n"] {
             scene.write(&path, damaged);
-            scene.bad(&resume, 1, &[&path, "to go on without this table"]);
+            scene.bad(&resume, 1, &[&path, "to go on with a new table"]);
         }
         paste(&scene, &resume, "move it aside with: ");
         assert!(!scene.path(&path).exists());

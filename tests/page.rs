@@ -232,7 +232,8 @@ fn a_page_says_what_it_lacks() {
     let (success, _, said) = export(&["--model", "built-in"]);
     assert!(!success && said.contains("floats only") && said.contains("--model built-in-int4"), "{said}");
     let (success, _, said) = export(&["--model", "built-in", "--out", "built-in.html"]);
-    let (_, command) = said.trim().split_once("comes with this program, with: micro-diffusion ").unwrap();
+    let (_, command) =
+        said.trim().split_once("comes with this program is exported by: micro-diffusion ").unwrap();
     assert!(!success && command.ends_with("--out built-in.html"), "{said}");
     let (success, _, said) = run(folder.path(), &command.split(' ').collect::<Vec<_>>());
     assert!(success && said.contains("lines of the built-in names are marked"), "{said}");

@@ -683,7 +683,7 @@ fn a_run_with_retrieval_needs_its_list_and_says_so() {
     for verb in ["sample --num 5", "eval --num 0 --lines 9", "score anna", "sweep --num 2"] {
         let (_, error) = scene.run(1, &format!("{verb} --model run"));
         assert!(
-            error.contains("looks letters up in its training lines, and they are gone or changed"),
+            error.contains("draws with retrieval, and its training lines are gone or changed"),
             "{error}"
         );
         assert!(error.contains("after: rm run/retrieval.json") && !error.contains("--input"), "{error}");

@@ -77,7 +77,7 @@ messages! {
         Self::NothingAllowed { position } => "no symbol is allowed at position {position}, counted from 0, in the sets given to Sampler::new; allow one there at least";
     }
     PatternError as Pattern {
-        Self::UnknownCharacter(character) => "the pattern has the character “{character}”, and the alphabet given with it has not; write ? for any letter";
+        Self::UnknownCharacter(character) => "the pattern has the character “{character}”, which the alphabet given with it lacks; use characters of that alphabet, or ? for any";
         Self::NothingEscaped => "the pattern ends in a backslash; leave it out, or write the character that it shall escape after it";
         Self::TooLong { needed } => "a text of the pattern would have {needed} letters, more than the model has positions; shorten the pattern, or ask for fewer letters";
         Self::Length { shortest } => "a text of the pattern would have 0 letters, and the shortest has {shortest}; ask for {shortest} or more, or add ? to the pattern";

@@ -192,7 +192,10 @@ def main():
         constants = constants_of(core + host)
         # A text in two places is one message.
         before = prefixes(host, constants)
-        found = list({text: (path, text) for path in core + host for path, text in messages(path, constants, before)}.values())
+        # Nor is one drawn alone that stands before its causes, since each of those is drawn behind it.
+        alone = lambda text: not text.endswith("‹error›") or text.removesuffix("‹error›") not in before.values()
+        found = {text: path for path in core + host for path, text in messages(path, constants, before) if alone(text)}
+        found = [(path, text) for text, path in found.items()]
         for number, (_, message) in enumerate(found if options.all else drawn(found, options.seed, options.count), 1):
             print(f"{number}. {message}\n")
         return

@@ -74,7 +74,7 @@ pub(crate) fn file_error(error: &FileError) -> anyhow::Error {
         FileError::Shape(shape) => {
             let found = shape_name(*shape);
             anyhow!(
-                "the model file was opened for another network than that which it holds, {found}: {REPORT_IT}"
+                "the model file was opened as another network than the one it holds, {found}: {REPORT_IT}"
             )
         }
     }

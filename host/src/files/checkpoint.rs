@@ -195,7 +195,7 @@ fn read(bytes: &[u8], folder: Option<&Path>) -> anyhow::Result<Checkpoint> {
     let config = config.with_context(|| {
         let rooms: Vec<String> = family.configs().map(|config| config.room()).collect();
         format!(
-            "its weights fit no size of the network {name}, which has, as positions × symbols, {}; train the run anew with: {}",
+            "its weights have the dimensions of no {name} in this program, whose rooms are {} (positions × characters); train the run anew with: {}",
             rooms.join(", "),
             anew()
         )
@@ -233,7 +233,7 @@ fn read(bytes: &[u8], folder: Option<&Path>) -> anyhow::Result<Checkpoint> {
     let (done, steps) = (state.losses.len(), metadata.settings.training.steps);
     if done > steps as usize {
         bail!(
-            "it holds {done} steps, and its settings end the run after {steps}; train the run anew with: {}",
+            "it was altered: it says that {done} steps are done, of a run of {steps}; train the run anew with: {}",
             anew()
         );
     }

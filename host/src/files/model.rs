@@ -335,8 +335,8 @@ impl<'a> Model<'a> {
         match self.file.dtype() {
             Dtype::F32 => Ok(self.weights),
             dtype => bail!(
-                "{}: the weights are integers ({}), and this command needs floats; give the model that was trained without \
-                 --quantize, before its export as integers (firmware reads the .mdm file of integers as it is)",
+                "{}: the weights are integers ({}), and this command needs floats; give the model of floats that it was \
+                 made from, or train one without --quantize",
                 self.source,
                 dtype_name(dtype)
             ),
@@ -359,7 +359,7 @@ impl<'a> Model<'a> {
             }
             _ if self.is_built_in() => (Lines::built_in()?, None),
             _ => bail!(
-                "{} does not say which list it was trained on, so nobody knows which names are new; name the list with \
+                "{} does not say which list it was trained on, so it is unknown which names are new; name the list with \
                  --input, or give the run folder with --model",
                 self.source
             ),

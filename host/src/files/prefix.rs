@@ -32,7 +32,7 @@ impl Prefix {
         let sound = text.starts_with(|c: char| c.is_ascii_alphabetic()) && word(text);
         if !sound {
             return Err(
-                "must be a letter from a to z, then letters, digits and underscores, as a name in C is"
+                "names in C begin with it, so it must begin with a letter from a to z, and have only letters, digits and underscores"
                     .to_owned(),
             );
         }

@@ -478,13 +478,13 @@ fn rows<T>(path: &Path, what: &str, row: impl Fn(&str) -> Option<T>) -> anyhow::
     let (name, aside) = (path.display(), quoted(path));
     let text = fs::read_to_string(path).map_err(|error| {
         anyhow!(
-            "cannot read {name}: {error}; to go on without this table, move it aside with: mv {aside} {aside}.old"
+            "cannot read {name}: {error}; to go on with a new table, move this one aside with: mv {aside} {aside}.old"
         )
     })?;
     let read = |(number, line): (usize, &str)| {
         row(line).with_context(|| {
             format!(
-                "{name}: line {number} is no row of {what}; to go on without this table, move it aside with: mv {aside} \
+                "{name}: line {number} is no row of {what}; to go on with a new table, move this one aside with: mv {aside} \
                  {aside}.old"
             )
         })

@@ -91,8 +91,8 @@ impl<'a> LeftRun<'a> {
         };
         let lines = lines.ok_or_else(|| {
             anyhow!(
-                "the model looks letters up in its training lines, and they are gone or changed, here and in {}; bring them back, or \
-                 take the network alone, after: rm {}",
+                "this run draws with retrieval, and its training lines are gone or changed, those of the list and of its copy, {}; bring \
+                 one of them back, or draw without retrieval after: rm {}",
                 self.copy().display(),
                 quoted(&self.folder.join(RETRIEVAL))
             )

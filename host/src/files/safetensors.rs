@@ -109,8 +109,8 @@ pub(crate) fn to_model(path: &Path, bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
     let lengths = lengths_of(metadata.get(LENGTHS).map(String::as_str), shape.positions)?;
     let lengths = Lengths::new(&lengths).with_context(|| {
         format!(
-            "the “{LENGTHS}” in its metadata add up to more than {most} texts; save the file with each of them divided by 10000 and \
-             rounded to a whole number",
+            "the “{LENGTHS}” in its metadata, the number of training texts of each length, add up to more than {most}; only their \
+             proportions matter: save the file with each divided by 10000 and rounded to a whole number",
             most = u32::MAX as usize / shape.positions - 1
         )
     })?;
@@ -135,7 +135,7 @@ pub(crate) fn to_model(path: &Path, bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
 fn alphabet_of(alphabet: &str) -> anyhow::Result<Alphabet<'_>> {
     Alphabet::new(alphabet).map_err(|error| match error {
         AlphabetError::Empty => anyhow!(
-            "the “{ALPHABET}” in its metadata is empty; save the file with all characters in the order of their symbols"
+            "the “{ALPHABET}” in its metadata is empty; save the file with all characters there, that of symbol 0 first"
         ),
         AlphabetError::TooMany => anyhow!(
             "the “{ALPHABET}” in its metadata has {letters} characters, and a model has 255 at most; train the model on \
@@ -194,6 +194,6 @@ fn config_of(file: &SafeTensors) -> anyhow::Result<Config> {
             )
         });
         let networks: String = known.collect();
-        format!("its tensors are those of no network of this program: {found}; save the tensors of one of these networks:{networks}")
+        format!("its tensors match no network of this program: {found}; save the tensors of one of these networks:{networks}")
     })
 }

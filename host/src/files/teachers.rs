@@ -72,7 +72,7 @@ pub(crate) fn open<'a>(
         let most = model.file.shape().positions;
         if let Some(line) = corpus.training.iter().find(|line| length_of(line) > most) {
             bail!(
-                "as a teacher, {source} must read every line, and it reads at most {most} characters: “{line}” has {letters}; take a \
+                "the teacher {source} reads lines of at most {most} characters, and “{line}” has {letters}; take a \
                  teacher that reads more, or leave longer lines out of the list",
                 letters = length_of(line)
             );

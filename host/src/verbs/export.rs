@@ -138,7 +138,7 @@ fn number_format(
     model.config.network.format(dtype).map_err(|error| match model.comes_along() {
         true => {
             anyhow!(
-                "{} cannot be exported in integers: {error}; or export a model in integers that comes with this program, with: {}",
+                "{} cannot be exported in integers: {error}; the model in integers that comes with this program is exported by: {}",
                 model.source,
                 command_of_integers(options)
             )
@@ -302,7 +302,7 @@ fn integers(model: &Model, dtype: Dtype, options: &ExportOptions) -> anyhow::Res
 fn warn_of_retrieval(model: &ModelBytes) {
     if model.retrieves {
         terminal::say(&terminal::note(
-            "the run of this model looks letters up in its training lines, which no export does: the exported network draws other \
+            "this run draws with retrieval, which no export does: the exported network draws other \
              names; for a run without it, train with --retrieval off",
         ));
     }
