@@ -133,6 +133,24 @@ fn settings_follow_the_size_of_the_list_and_the_schedule_runs_to_its_end() {
 }
 
 #[test]
+fn lines_of_few_letters_have_more_dropout() {
+    let scene = Scene::new(20_000);
+    let letters = || (b'a'..=b'z').map(char::from);
+    // 400 lines each. A line of two letters has 3 masked forms, one of eight 255.
+    let pairs =
+        || letters().flat_map(|one| letters().map(move |two| format!("{one}{two}"))).step_by(26 * 26 / 400);
+    let dropout = |name: &str, lines: String| {
+        scene.write("list.txt", &lines);
+        let train = "--config convolution-small --steps 4 --no-eval --no-pictures";
+        scene.run(0, &format!("train --input list.txt --out {name} {train}"));
+        scene.settings(name)["dropout"].as_f64().unwrap()
+    };
+    let few = dropout("few", pairs().take(400).map(|pair| pair + "\n").collect());
+    let many = dropout("many", pairs().take(400).map(|pair| pair.repeat(4) + "\n").collect());
+    assert!(few == 0.6 && many < 0.3, "{few} {many}");
+}
+
+#[test]
 fn a_finished_run_goes_on_past_its_end() {
     let scene = Scene::new(400);
     for (keep, quantize) in [("best", ""), ("last", ""), ("best", "--quantize int4")] {

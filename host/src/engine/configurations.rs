@@ -8,7 +8,7 @@ use micro_diffusion::denoiser::Shape;
 
 use crate::engine::compiled::Compiled;
 use crate::engine::network::Network;
-use crate::engine::settings::{Recipe, Settings, WIDTH};
+use crate::engine::settings::{ListSize, Recipe, Settings, WIDTH};
 
 /// Fewest lines that a score is of, however long they are.
 const LEAST_SCORED: usize = 100;
@@ -32,9 +32,9 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// The settings that train it on a list of `lines` training lines, for which it computes `width` positions in the mean.
-    pub(crate) fn settings(&self, lines: usize, width: f64) -> Settings {
-        Settings::new(self.name, self.recipe, self.network.parameters(), lines, width)
+    /// The settings that train it on a list of this `size`.
+    pub(crate) fn settings(&self, size: ListSize) -> Settings {
+        Settings::new(self.name, self.recipe, self.network.parameters(), size)
     }
 
     /// The number of lines of `width` positions in the mean that are scored in the time of `lines` lines of [`WIDTH`];
@@ -94,7 +94,12 @@ pub(crate) static FAMILIES: [Family; 10] = [
     Family {
         name: DEFAULT,
         rooms: &[&Compiled::<Perceptron, 12, 26>::ALL],
-        recipe: Recipe { weight_decay: 0.02, averaging: 0.9995, ..Recipe::new(40_000, 64, 8e-3) },
+        recipe: Recipe {
+            weight_decay: 0.02,
+            averaging: 0.9995,
+            dropout_a_doubling: 0.2,
+            ..Recipe::new(40_000, 64, 8e-3)
+        },
         ending: (3200, 64),
     },
     Family {

@@ -72,33 +72,50 @@ pub(crate) struct Recipe {
     pub(crate) averaging: f64,
     /// The probability with which training leaves out a hidden value.
     pub(crate) dropout: f64,
+    /// Dropout on a short list, for each doubling of the parameters for each line.
+    pub(crate) dropout_a_doubling: f64,
+}
+
+/// The size of a list of training lines.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ListSize {
+    pub(crate) lines: usize,
+    /// Positions that the network computes for a line, in the mean.
+    pub(crate) width: f64,
+    /// The mean of 1/(2ⁿ − 1) over the lines, n letters each: such a line has 2ⁿ − 1 masked forms.
+    pub(crate) a_form: f64,
 }
 
 impl Recipe {
     /// A recipe with the default weight decay, without averaging and dropout.
     pub(crate) const fn new(steps: u32, batch: u32, learning_rate: f64) -> Self {
-        Self { steps, batch, learning_rate, weight_decay: 0.01, averaging: 0.0, dropout: 0.0 }
+        let (weight_decay, averaging, dropout, dropout_a_doubling) = (0.01, 0.0, 0.0, 0.08);
+        Self { steps, batch, learning_rate, weight_decay, averaging, dropout, dropout_a_doubling }
     }
 
-    /// Fits this recipe to a network of `parameters` parameters and a list of `lines` training lines, for which `width`
-    /// positions are computed in the mean.
+    /// Fits this recipe to a network of `parameters` parameters and a list of this `size`.
     ///
     /// More positions than [`WIDTH`] divide the steps, so that a run takes no longer. A list shorter than
     /// [`LINES`] lines is passed over at most [`PASSES`] times, in at least [`LEAST_STEPS`] steps.
     ///
     /// The fewer lines, the more has to keep the network from learning them by heart. Weight decay grows as 1/lines, up
-    /// to [`MOST_DECAY`]. Each doubling of the parameters a line above [`PARAMETERS_A_LINE`] adds [`DROPOUT_A_DOUBLING`]
-    /// of dropout, up to [`MOST_DROPOUT`]. Where steps are fewer than the recipe's, the average spans at most a twentieth
-    /// of them.
-    fn for_list(self, parameters: usize, lines: usize, width: f64) -> Self {
-        let lines = lines.max(1) as f64;
-        let most = (f64::from(self.steps) * (WIDTH / width).min(1.0)) as u32;
+    /// to [`MOST_DECAY`]. Each doubling of the parameters a line above [`PARAMETERS_A_LINE`] adds the recipe's share
+    /// of dropout, up to [`MOST_DROPOUT`]. Lines of few letters are learned by heart soonest, for they have few masked
+    /// forms: each doubling of the times that a form is seen, above [`SEEN`], makes [`DROPOUT_OF_SEEN`] of dropout, up
+    /// to [`MOST_OF_SEEN`]. The larger dropout is taken. Where steps are fewer than the recipe's, the average spans at
+    /// most a twentieth of them.
+    fn for_list(self, parameters: usize, size: ListSize) -> Self {
+        let lines = size.lines.max(1) as f64;
+        let most = (f64::from(self.steps) * (WIDTH / size.width).min(1.0)) as u32;
         let is_short = lines < LINES;
         let passes = (PASSES * lines / f64::from(self.batch)).min(f64::from(u32::MAX)) as u32;
         let steps = if is_short { passes.max(LEAST_STEPS).min(most) } else { most };
         let span = if steps < self.steps { 1.0 - 20.0 / f64::from(steps.max(20)) } else { 1.0 };
-        let dropout = DROPOUT_A_DOUBLING * (parameters as f64 / lines / PARAMETERS_A_LINE).log2();
-        let dropout = if is_short { (100.0 * dropout.min(MOST_DROPOUT)).round() / 100.0 } else { 0.0 };
+        let by_parameters = self.dropout_a_doubling * (parameters as f64 / lines / PARAMETERS_A_LINE).log2();
+        let seen = f64::from(steps) * f64::from(self.batch) / lines * size.a_form;
+        let by_seen = DROPOUT_OF_SEEN * (seen / SEEN).log2();
+        let dropout = by_parameters.min(MOST_DROPOUT).max(by_seen.min(MOST_OF_SEEN));
+        let dropout = if is_short { (100.0 * dropout).round() / 100.0 } else { 0.0 };
         Self {
             steps,
             weight_decay: (self.weight_decay * (LINES / lines).max(1.0)).min(MOST_DECAY),
@@ -151,10 +168,14 @@ pub(crate) const WIDTH: f64 = 8.53;
 const MOST_DECAY: f64 = 5.0;
 /// Parameters for each line that need no dropout.
 const PARAMETERS_A_LINE: f64 = 6.5;
-/// Dropout for each doubling of the parameters for each line.
-const DROPOUT_A_DOUBLING: f64 = 0.08;
-/// Most dropout of a short list.
+/// Most dropout by the parameters for each line.
 const MOST_DROPOUT: f64 = 0.3;
+/// Times that a masked form of a line is seen without dropout.
+const SEEN: f64 = 4.1;
+/// Dropout for each doubling of the times that a masked form is seen.
+const DROPOUT_OF_SEEN: f64 = 0.3;
+/// Most dropout by the times that a masked form is seen.
+const MOST_OF_SEEN: f64 = 0.6;
 /// Training lines from which on no lines are kept to choose the best state.
 const CHOOSING: usize = 5000;
 /// The default seed.
@@ -170,11 +191,11 @@ impl Settings {
         self.learning_rate / 2.0
     }
 
-    /// The default settings of the network `config` of `parameters` parameters with the recipe `recipe`, for `lines`
-    /// training lines. The network computes `width` positions of a line in the mean.
-    pub(crate) fn new(config: &str, recipe: Recipe, parameters: usize, lines: usize, width: f64) -> Self {
-        let Recipe { steps, batch, learning_rate, weight_decay, averaging, dropout } =
-            recipe.for_list(parameters, lines, width);
+    /// The default settings of the network `config` of `parameters` parameters with the recipe `recipe`, for a list of
+    /// this `size`.
+    pub(crate) fn new(config: &str, recipe: Recipe, parameters: usize, size: ListSize) -> Self {
+        let Recipe { steps, batch, learning_rate, weight_decay, averaging, dropout, .. } =
+            recipe.for_list(parameters, size);
         Self {
             config: config.to_owned(),
             steps,
@@ -187,7 +208,7 @@ impl Settings {
             averaging,
             dropout,
             quantize: None,
-            keep: if lines < CHOOSING { Keep::Best } else { Keep::Last },
+            keep: if size.lines < CHOOSING { Keep::Best } else { Keep::Last },
             seed: SEED,
         }
     }

@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use crate::engine::configurations::Config;
 use crate::engine::description::{REPORT_IT, counted};
 use crate::engine::language::Language;
-use crate::engine::settings::Keep;
+use crate::engine::settings::{Keep, ListSize};
 use crate::engine::split::hold_out;
 use crate::files::characters::Invisible;
 use crate::files::decoding::decode;
@@ -246,11 +246,14 @@ impl Corpus {
         Ok(Language { alphabet, lengths })
     }
 
-    /// Mean length of a training line in whole groups of [`LANES`], at most `positions`: the size by which steps are scaled.
-    pub(crate) fn mean_width(&self, positions: usize) -> f64 {
-        let width = |line: &String| length_of(line).next_multiple_of(LANES).min(positions);
-        let widths: usize = self.training.iter().map(width).sum();
-        widths as f64 / self.training.len().max(1) as f64
+    /// The size of the training lines, for a network of `positions` positions, which computes whole groups of [`LANES`].
+    pub(crate) fn size(&self, positions: usize) -> ListSize {
+        let lines = self.training.len();
+        let mean = |of: &dyn Fn(usize) -> f64| {
+            self.training.iter().map(|line| of(length_of(line))).sum::<f64>() / lines.max(1) as f64
+        };
+        let width = mean(&|letters| letters.next_multiple_of(LANES).min(positions) as f64);
+        ListSize { lines, width, a_form: mean(&|letters| 1.0 / ((letters.max(1) as f64).exp2() - 1.0)) }
     }
 
     /// SHA-256 of the training lines in their order and the alphabet, on which training depends.

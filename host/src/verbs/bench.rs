@@ -11,7 +11,7 @@ use crate::engine::cost::training_flops;
 use crate::engine::description::counted;
 use crate::engine::draw::{ORDER, Request, TEMPERATURE, order_name};
 use crate::engine::kernels::{PEAK_SUMS, multiply_and_add};
-use crate::engine::settings::Settings;
+use crate::engine::settings::{ListSize, Settings};
 use crate::engine::trainer::Plan;
 use crate::files::corpus::{Corpus, Lines, Split};
 use crate::files::memory::refuse_too_large;
@@ -48,7 +48,11 @@ pub(crate) fn run(options: &BenchOptions) -> anyhow::Result<Outcome> {
     let config = &room::choose(&lines.lines, &lines.source, Some(&options.config))?;
     let batch = options.batch.unwrap_or(config.recipe.batch);
     refuse_too_large(config.network, batch, false)?;
-    let settings = Settings { steps: u32::MAX, batch, ..config.settings(usize::MAX, 1.0) };
+    let settings = Settings {
+        steps: u32::MAX,
+        batch,
+        ..config.settings(ListSize { lines: usize::MAX, width: 1.0, a_form: 0.0 })
+    };
     // A large network takes a while.
     let waiting = Waiting::new("measuring", 0, false);
     let (mut steps, weights, corpus) = time_steps(lines.corpus(config, Split::Record)?, config, &settings)?;

@@ -224,9 +224,7 @@ fn settings_of(
     RunSettings {
         training: options.over(match stored {
             Some(settings) => settings.training.clone(),
-            None => {
-                config.settings(corpus.training.len(), corpus.mean_width(config.network.shape().positions))
-            }
+            None => config.settings(corpus.size(config.network.shape().positions)),
         }),
         development: options.development || stored.is_some_and(|settings| settings.development),
         data_sha256: corpus.digest(),
@@ -511,7 +509,7 @@ impl Run<'_> {
 
     /// Positions that the network computes for a line in the mean.
     fn width(&self) -> f64 {
-        self.corpus.mean_width(self.config.network.shape().positions)
+        self.corpus.size(self.config.network.shape().positions).width
     }
 
     /// The held-out lines that score the model, during and after training.
