@@ -602,8 +602,8 @@ fn letters_are_looked_up_where_counting_beats_the_network() {
         "train --input stems.txt --config perceptron-small --steps 1000 --batch 16 --no-eval --no-pictures";
     let (_, said) = scene.run(0, &format!("{train} --out run"));
     assert!(
-        said.contains("retrieval   on, since counting predicts ")
-            && said.contains(" training lines better than the network"),
+        said.contains("retrieval   on, with the weight 6: −ln p of ")
+            && said.contains(" by the network alone, and "),
         "{said}"
     );
     fs::copy(scene.path("run/model.mdm"), scene.path("alone.mdm")).unwrap();

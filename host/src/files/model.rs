@@ -74,8 +74,8 @@ pub(crate) struct ModelBytes {
     bytes: Cow<'static, [u8]>,
     /// The weights as floats, once decoded.
     weights: Vec<f32>,
-    /// Whether its run decided that this model looks training lines up.
-    pub(crate) retrieves: bool,
+    /// The weight of retrieval, if its run decided that this model looks training lines up.
+    pub(crate) retrieval: Option<u32>,
     /// The training texts, once read for a model that looks them up.
     texts: Option<Texts>,
     /// The run's copy of its list, once read.
@@ -109,7 +109,7 @@ impl ModelBytes {
             )
         })?;
         // By the file as it lies there: an export converts to the bytes of the model that it was made from.
-        let retrieves = run::retrieves(&file, || hash(&bytes));
+        let retrieval = run::retrieval(&file, || hash(&bytes))?;
         let bytes = if file.extension().is_some_and(|name| name == "safetensors") {
             safetensors::to_model(&file, &bytes)
                 .map_err(|error| anyhow!("{} cannot be used as a model: {error:#}", file.display()))?
@@ -125,7 +125,7 @@ impl ModelBytes {
             _ => error,
         })?;
         Ok(Self {
-            retrieves: retrieves && settings.is_some(),
+            retrieval: retrieval.filter(|_| settings.is_some()),
             chosen: newest.is_some().then(|| about_newest(settings.as_ref())),
             passed,
             settings,
@@ -143,7 +143,7 @@ impl ModelBytes {
             folder: None,
             bytes: Cow::Borrowed(model.bytes),
             weights: Vec::new(),
-            retrieves: false,
+            retrieval: None,
             texts: None,
             kept: OnceCell::new(),
         }
@@ -159,7 +159,7 @@ impl ModelBytes {
             folder: None,
             bytes: Cow::Owned(bytes),
             weights: Vec::new(),
-            retrieves: false,
+            retrieval: None,
             texts: None,
             kept: OnceCell::new(),
         }
@@ -180,14 +180,17 @@ impl ModelBytes {
     /// # Errors
     /// The run's list and its copy of it are both gone or altered.
     pub(crate) fn open_as_run(&mut self) -> anyhow::Result<Model<'_>> {
-        let retrieves = self.retrieves;
-        self.open_with(|model| model.left_run().filter(|_| retrieves).map(|run| run.training()).transpose())
+        let retrieval = self.retrieval;
+        self.open_with(|model| {
+            let Some((run, weight)) = model.left_run().zip(retrieval) else { return Ok(None) };
+            Ok(Some((run.training()?, weight)))
+        })
     }
 
-    /// [`open`](Self::open), with retrieval from the lines that `lines` gives for the model, if any.
+    /// [`open`](Self::open), with retrieval from the lines that `lines` gives for the model, with their weight, if any.
     fn open_with(
         &mut self,
-        lines: impl FnOnce(&Model) -> anyhow::Result<Option<Vec<String>>>,
+        lines: impl FnOnce(&Model) -> anyhow::Result<Option<(Vec<String>, u32)>>,
     ) -> anyhow::Result<Model<'_>> {
         let Self { source, settings, folder, bytes, weights, texts, kept, .. } = self;
         let (source, bytes, kept) = (&**source, &*bytes, &*kept);
@@ -210,11 +213,11 @@ impl ModelBytes {
         let network = format.open(&file, weights).with_context(named)?;
         let (settings, folder) = (settings.as_ref(), folder.as_deref());
         let mut model =
-            Model { source, file, config, network, retrieves: false, bytes, weights, settings, folder, kept };
-        if let Some(lines) = lines(&model)? {
-            model.retrieves = true;
+            Model { source, file, config, network, retrieval: None, bytes, weights, settings, folder, kept };
+        if let Some((lines, weight)) = lines(&model)? {
+            model.retrieval = Some(weight);
             let texts = texts.insert(Texts::of(&lines, model.alphabet()));
-            model.network = model.network.retrieving(texts);
+            model.network = model.network.retrieving(texts, weight);
         }
         Ok(model)
     }
@@ -230,8 +233,8 @@ pub(crate) struct Model<'a> {
     pub(crate) config: Config,
     /// Draws and scores.
     pub(crate) network: Box<dyn OpenModel + 'a>,
-    /// Whether it looks training lines up.
-    pub(crate) retrieves: bool,
+    /// The weight of retrieval, if it looks training lines up.
+    pub(crate) retrieval: Option<u32>,
     bytes: &'a Cow<'static, [u8]>,
     weights: &'a [f32],
     /// Settings of the run that left the model.
@@ -451,7 +454,7 @@ impl<'a> Model<'a> {
 }
 
 /// The SHA-256 of `bytes` in hexadecimal digits.
-fn hash(bytes: &[u8]) -> String {
+pub(crate) fn hash(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 

@@ -10,7 +10,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow, bail, ensure};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::engine::configurations;
 use crate::engine::description::counted;
 use crate::engine::preview::Point;
-use crate::engine::retrieval::Retrieval;
+use crate::engine::retrieval::{Retrieval, WEIGHTS};
 use crate::engine::settings::{LEAST_STEPS, Settings};
 use crate::files::format::FileFormat;
 use crate::files::preparation::Preparation;
@@ -160,13 +160,33 @@ fn in_words(value: &Value) -> String {
 struct Retrieves {
     /// SHA-256 of the model file that looks training lines up.
     model_sha256: String,
+    /// The weight, one of [`WEIGHTS`].
+    weight: u32,
 }
 
-/// Whether the model of hash `sha256` at `path` looks the training lines of its run up.
-pub(crate) fn retrieves(path: &Path, sha256: impl FnOnce() -> String) -> bool {
-    let read = fs::read(path.with_file_name(RETRIEVAL)).ok();
-    let decision = read.and_then(|bytes| serde_json::from_slice::<Retrieves>(&bytes).ok());
-    decision.is_some_and(|decision| decision.model_sha256 == sha256())
+/// The weight of retrieval, where the model of hash `sha256` at `path` looks the training lines of its run up.
+///
+/// # Errors
+/// The decision is there and cannot be read.
+pub(crate) fn retrieval(path: &Path, sha256: impl FnOnce() -> String) -> anyhow::Result<Option<u32>> {
+    let path = path.with_file_name(RETRIEVAL);
+    let bytes = match fs::read(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        read => read.map_err(anyhow::Error::from),
+    };
+    let decision = bytes.and_then(|bytes| Ok(serde_json::from_slice::<Retrieves>(&bytes)?)).map_err(|error| {
+        let (name, path) = (path.display(), quoted(&path));
+        anyhow!(
+            "cannot read {name}, by which this run draws with retrieval: {error}; to draw without, move it aside with: mv {path} {path}.old"
+        )
+    })?;
+    ensure!(
+        WEIGHTS.contains(&decision.weight),
+        "{} has the weight {}, which is none of {WEIGHTS:?}; move it aside, or train the run anew",
+        path.display(),
+        decision.weight
+    );
+    Ok((decision.model_sha256 == sha256()).then_some(decision.weight))
 }
 
 /// A run folder that only this process writes to.
@@ -255,11 +275,12 @@ impl RunFolder {
         }
     }
 
-    /// Writes the decision that the model of hash `model_sha256` looks training lines up, or that none does.
-    pub(crate) fn save_retrieval(&self, model_sha256: Option<String>) -> anyhow::Result<()> {
-        match model_sha256 {
-            Some(model_sha256) => {
-                let json = serde_json::to_string_pretty(&Retrieves { model_sha256 })? + "\n";
+    /// Writes the decision that the model of a hash looks training lines up, with a weight, or that none does.
+    pub(crate) fn save_retrieval(&self, decision: Option<(String, u32)>) -> anyhow::Result<()> {
+        match decision {
+            Some((model_sha256, weight)) => {
+                let decision = Retrieves { model_sha256, weight };
+                let json = serde_json::to_string_pretty(&decision)? + "\n";
                 self.save(RETRIEVAL, json.as_bytes())
             }
             None => fs::remove_file(self.file(RETRIEVAL)).or_else(|error| match error.kind() {

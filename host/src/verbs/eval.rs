@@ -100,7 +100,7 @@ pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
     let report = Report {
         model: model.source,
         parameters: model.file.parameter_count(),
-        retrieval: model.retrieves,
+        retrieval: model.retrieval.is_some(),
         input: &corpus.source,
         held_out_names: texts.len(),
         orders: options.orders,

@@ -300,7 +300,7 @@ fn integers(model: &Model, dtype: Dtype, options: &ExportOptions) -> anyhow::Res
 
 /// Tells that an export leaves retrieval behind.
 fn warn_of_retrieval(model: &ModelBytes) {
-    if model.retrieves {
+    if model.retrieval.is_some() {
         terminal::say(&terminal::note(
             "this run draws with retrieval, which no export does: the exported network draws other \
              names; for a run without it, train with --retrieval off",

@@ -154,7 +154,7 @@ fn print_json(model: &Model, options: &SampleOptions, names: &mut Names) -> anyh
     let novelty = names.known.map(|known| texts.iter().map(|text| known.novelty(text).name()).collect());
     let report = Report {
         model: model.source,
-        retrieval: model.retrieves,
+        retrieval: model.retrieval.is_some(),
         seed: options.seed,
         temperature: options.draw.temperature,
         sampler: order_name(options.draw.sampler),

@@ -68,7 +68,7 @@ pub(crate) fn run(options: &ScoreOptions) -> anyhow::Result<Outcome> {
     if options.json {
         let report = Report {
             model: model.source,
-            retrieval: model.retrieves,
+            retrieval: model.retrieval.is_some(),
             orders: options.orders,
             seed: options.seed,
             texts: scored.collect(),
