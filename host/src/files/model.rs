@@ -362,8 +362,8 @@ impl<'a> Model<'a> {
             }
             _ if self.is_built_in() => (Lines::built_in()?, None),
             _ => bail!(
-                "{} does not say which list it was trained on, so it is unknown which names are new; name the list with \
-                 --input, or give the run folder with --model",
+                "cannot tell which names are new, since {} does not say which list it was trained on; give \
+                 that list with --input, or the run folder with --model",
                 self.source
             ),
         };
@@ -414,7 +414,7 @@ impl<'a> Model<'a> {
         let mut notes = Vec::new();
         let lines = match (run, input) {
             (Some(run), None) => {
-                let found = run.list("to score on it as it is, name it with --input")?;
+                let found = run.list("to score on the list as it is, name it with --input")?;
                 notes.extend(found.note);
                 found.lines
             }
@@ -435,8 +435,9 @@ impl<'a> Model<'a> {
         let unreadable = held_out - corpus.held_out.len();
         if unreadable > 0 && run.is_none() && input.is_none() {
             bail!(
-                "{} cannot be scored on {}: {unreadable} of its {} have characters that the model does not know; name the list \
-                 that it was trained on with --input, or give the run folder with --model",
+                "{} cannot be scored on {}: {unreadable} of the {} there have characters that the model \
+                 does not know; give the list that it was trained on with --input, or its run folder with \
+                 --model",
                 self.source,
                 corpus.source,
                 counted(held_out, "held-out line")
@@ -444,7 +445,8 @@ impl<'a> Model<'a> {
         }
         if unreadable > 0 {
             notes.push(format!(
-                "{} left out of the score, for characters that the model does not know; name another list with --input",
+                "the score leaves out {} with characters that the model does not know; to score another \
+                 list, name it with --input",
                 counted(unreadable, "held-out line")
             ));
         }
@@ -474,7 +476,8 @@ fn unread(error: &FileError, settings: Option<&RunSettings>, folder: Option<&Pat
     match (error, settings) {
         (FileError::Version(version), Some(settings)) if *version < file::VERSION => {
             anyhow!(
-                "the model file has version {version}, and {THIS} reads version {} only; train the model anew with: {}",
+                "the model file has the older version {version}, and {THIS} reads version {} only; train \
+                 the model anew with: {}",
                 file::VERSION,
                 checkpoint::train_command(settings, folder)
             )
@@ -489,12 +492,17 @@ fn config_of(source: &str, file: &ModelFile) -> anyhow::Result<Config> {
         let known = configurations::FAMILIES.iter().map(|family| {
             let rooms = family.configs().map(|config| config.room());
             let shape = family.configs().next().map(|config| network_name(config.network.shape()));
-            format!("{} ({}; {})", family.name, shape.unwrap_or_default(), rooms.collect::<Vec<_>>().join(", "))
+            format!(
+                "{} ({}; {})",
+                family.name,
+                shape.unwrap_or_default(),
+                rooms.collect::<Vec<_>>().join(", ")
+            )
         });
         let networks = known.collect::<Vec<_>>().join("; ");
         format!(
-            "{source}: {THIS} has no network of the model's shape, {}; {NEWER}, or train a model with --config and one of these \
-             networks, here with their positions × symbols: {networks}",
+            "{source}: {THIS} has no network of the model's shape, {}; {NEWER}, or train one of these \
+             networks with --config (their rooms are positions × symbols): {networks}",
             shape_name(file.shape())
         )
     })

@@ -214,7 +214,10 @@ impl RunFolder {
                  --out"
             ),
             Err(TryLockError::Error(error)) => {
-                bail!("cannot lock the run folder {name}: {error}; choose another with --out")
+                bail!(
+                    "cannot lock the run folder {name}, to keep other runs out: {error}; choose another \
+                     with --out"
+                )
             }
         }
     }
@@ -285,10 +288,16 @@ impl RunFolder {
             }
             None => fs::remove_file(self.file(RETRIEVAL)).or_else(|error| match error.kind() {
                 ErrorKind::NotFound => Ok(()),
-                _ => Err(error).with_context(|| {
+                _ => {
                     let path = self.file(RETRIEVAL);
-                    format!("cannot remove {}; remove it yourself with: rm {}", path.display(), quoted(&path))
-                }),
+                    Err(anyhow!(
+                        "cannot remove {}, by which the run drew with retrieval: {error}; the model is \
+                         saved, its scores and pictures are not: for these, go on with --resume after: rm \
+                         {}",
+                        path.display(),
+                        quoted(&path)
+                    ))
+                }
             }),
         }
     }
@@ -310,7 +319,8 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let path = target.as_deref().unwrap_or(path);
     if path.exists() && !path.is_file() {
         bail!(
-            "cannot write {}: it is a folder or a device, not a file; choose another --out",
+            "cannot write {}: it is no regular file, but a folder or a device; give the path of a file with \
+             --out",
             path.display()
         );
     }
@@ -328,7 +338,8 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     write().map_err(|error: std::io::Error| {
         let _ = fs::remove_file(&temporary);
         anyhow!(
-            "cannot save {}: {error}; what was there is unchanged: mend this and try again, or choose another --out",
+            "cannot save {}: {error}; an earlier file there is unchanged; try again when the cause is \
+             mended, or choose another --out",
             path.display()
         )
     })
@@ -360,8 +371,8 @@ pub(crate) fn settings_of(model: &Path) -> anyhow::Result<Option<RunSettings>> {
     if let Some(objective) = fields.as_ref().and_then(lost_objective) {
         let (name, path) = (path.display(), quoted(&path));
         bail!(
-            "{name}: this program no longer trains for the objective “{objective}”; to use the model without these settings, \
-             move them aside with: mv {path} {path}.old"
+            "the settings in {name} name the objective “{objective}”, which this program no longer trains \
+             for; to use the model without them, move them aside with: mv {path} {path}.old"
         );
     }
     let settings = stored_settings(model);
@@ -370,8 +381,8 @@ pub(crate) fn settings_of(model: &Path) -> anyhow::Result<Option<RunSettings>> {
     {
         let (name, path) = (path.display(), quoted(&path));
         bail!(
-            "{name}: the network “{old}” is now called “{new}”; rename it with: \
-             sed -i.old 's/\"config\": *\"{old}\"/\"config\": \"{new}\"/' {path}"
+            "{name} has the network's old name, “{old}”, which is now “{new}”; change it with: sed -i.old \
+             's/\"config\": *\"{old}\"/\"config\": \"{new}\"/' {path}"
         );
     }
     Ok(settings)
@@ -412,13 +423,14 @@ fn shortcoming(run: &str, folder: &Path) -> Option<String> {
     let (model, name, path) = (folder.join(MODEL), folder.display(), quoted(folder));
     if !model.exists() {
         return Some(format!(
-            "the {run} in {name} is unfinished and has no model yet; go on with: micro-diffusion train --out {path} --resume"
+            "the {run} in {name} has not saved a model yet; unless it is still training, go on with: \
+             micro-diffusion train --out {path} --resume"
         ));
     }
     let Some(RunSettings { training: Settings { steps, .. }, .. }) = stored_settings(&model) else {
         return Some(format!(
-            "the {run} in {name} does not say how it was trained: it has no {SETTINGS} that can be read; draw from it with: \
-             micro-diffusion sample --model {path}"
+            "the {run} in {name} is not taken without --model, since it has no {SETTINGS} that can be read, \
+             which says how it was trained; draw from it with: micro-diffusion sample --model {path}"
         ));
     };
     // The table of losses is written at the end of the schedule, the settings at its start.
@@ -426,8 +438,8 @@ fn shortcoming(run: &str, folder: &Path) -> Option<String> {
     let last = table.lines().last().and_then(|row| row.split(',').next()?.parse::<u32>().ok());
     let Some(done) = last else {
         return Some(format!(
-            "the {run} in {name} does not say whether it is finished: it has no {LOSS} that can be read; draw from it with: \
-             micro-diffusion sample --model {path}"
+            "the {run} in {name} is not taken without --model, since it has no {LOSS} that can be read, \
+             which says whether it is finished; draw from it with: micro-diffusion sample --model {path}"
         ));
     };
     if done < steps {
@@ -438,8 +450,8 @@ fn shortcoming(run: &str, folder: &Path) -> Option<String> {
     }
     (steps < LEAST_STEPS).then(|| {
         format!(
-            "the {run} in {name} is a trial: it has {}, and a run needs {LEAST_STEPS} to be taken without --model; draw from \
-             it with: micro-diffusion sample --model {path}",
+            "the {run} in {name} has only {}, and without --model only runs of {LEAST_STEPS} or more are \
+             taken; draw from it with: micro-diffusion sample --model {path}",
             counted(steps as usize, "step")
         )
     })
@@ -499,14 +511,15 @@ fn rows<T>(path: &Path, what: &str, row: impl Fn(&str) -> Option<T>) -> anyhow::
     let (name, aside) = (path.display(), quoted(path));
     let text = fs::read_to_string(path).map_err(|error| {
         anyhow!(
-            "cannot read {name}: {error}; to go on with a new table, move this one aside with: mv {aside} {aside}.old"
+            "cannot read the table {name}: {error}; to go on with a new one, move it aside with: mv {aside} \
+             {aside}.old"
         )
     })?;
     let read = |(number, line): (usize, &str)| {
         row(line).with_context(|| {
             format!(
-                "{name}: line {number} is no row of {what}; to go on with a new table, move this one aside with: mv {aside} \
-                 {aside}.old"
+                "line {number} of the table {name} is not a valid row of {what}; to go on with a new table, \
+                 move this one aside with: mv {aside} {aside}.old"
             )
         })
     };

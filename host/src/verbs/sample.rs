@@ -276,7 +276,8 @@ impl Names<'_> {
         };
         ensure!(
             self.left == 0,
-            "found {found} of {} names, and the next {PATIENCE} were all {why}; ask for fewer with --num, or raise --temperature",
+            "found {found} of {} names: the last {PATIENCE} tries were all {why}; ask for fewer with --num, \
+             or raise --temperature",
             options.num,
             found = options.num - self.left
         );

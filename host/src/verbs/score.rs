@@ -99,7 +99,8 @@ pub(crate) fn run(options: &ScoreOptions) -> anyhow::Result<Outcome> {
     out.flush()?;
     ensure!(
         skipped == 0,
-        "{} of stdin could not be scored, for the reasons above; correct the lines, or name another model with --model",
+        "{} of stdin could not be scored, as said above; correct the lines, or name another model with \
+         --model",
         counted(skipped, "line")
     );
     Ok(Outcome::Done)

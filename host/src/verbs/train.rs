@@ -251,12 +251,10 @@ fn teacher_weight(
 ) -> anyhow::Result<Option<f64>> {
     if !any && options.teacher_weight.is_some() {
         match stored {
-            Some(_) => bail!(
-                "--teacher-weight needs teachers, and the run began without a teacher; leave out --teacher-weight"
-            ),
+            Some(_) => bail!("--teacher-weight needs teachers, and the run began without one; leave it out"),
             None => bail!(
-                "--teacher-weight needs teachers, and the command names none; name them with --teacher, or leave out \
-                 --teacher-weight"
+                "--teacher-weight needs teachers, and the command names none; name them with --teacher, or \
+                 leave it out"
             ),
         }
     }
@@ -271,7 +269,7 @@ fn refuse_unroundable(config: &Config, training: &Settings) -> anyhow::Result<()
         // The slope of the integers' activation is 0 at its upper end too, which a value scaled by dropout would hide.
         ensure!(
             training.dropout == 0.0,
-            "--dropout is {}, and --quantize trains without dropout; leave out one of them",
+            "--quantize trains without dropout, and --dropout is {}; leave out one of them",
             training.dropout
         );
     }
@@ -315,10 +313,9 @@ impl Start {
         let unknown: String = corpus.alphabet.chars().filter(|c| !self.alphabet.contains(*c)).collect();
         ensure!(
             unknown.is_empty(),
-            "the model {} does not know {} of {}: “{unknown}”; it knows “{}”: drop the lines with others, or start without \
+            "the model {} does not know “{unknown}” in {}; it knows “{}”: drop the lines with other characters, or start without \
              --from",
             self.source,
-            counted(unknown.chars().count(), "character"),
             corpus.source,
             self.alphabet
         );
@@ -358,8 +355,9 @@ fn resumed_list(
             let found = run.list("start a new run with another --out")?;
             if found.changed {
                 bail!(
-                    "cannot go on with the run in {}: {list} has changed, so the training lines or the alphabet differ; go on with the \
-                     lines as they were by --input {}, or start a new run with another --out",
+                    "cannot go on with the run in {}: {list} has changed, and with it the training lines or \
+                     the alphabet; give the old lines with --input {}, or start a new run with another \
+                     --out",
                     out.display(),
                     quoted(&copy),
                     list = settings.input.as_deref().unwrap_or(Path::new(DEFAULT_INPUT)).display()
@@ -390,7 +388,8 @@ fn open_run(options: &TrainOptions) -> anyhow::Result<(PathBuf, Option<Checkpoin
     let path = out.join(folder::CHECKPOINT);
     if !path.exists() {
         bail!(
-            "cannot go on with the run in {}: it has no {}; start it without --resume, or name another run with --out",
+            "the run in {} has no {} to go on from; start it without --resume, or name another run with \
+             --out",
             out.display(),
             folder::CHECKPOINT
         );
@@ -442,7 +441,7 @@ fn train(
         done += 1;
         if !loss.is_finite() {
             let lower = run.settings.training.lower_rate();
-            bail!("the loss of step {done} is not a finite number ({loss}): {DIVERGED} --lr {lower}");
+            bail!("training diverged: the loss of step {done} is {loss}; {DIVERGED} --lr {lower}");
         }
         chooser.after(trainer.state_mut())?;
         if done.is_multiple_of(run.options.save_every as usize) && done < steps {
@@ -636,8 +635,8 @@ impl Run<'_> {
             format.write(state.model(), self.corpus.language()?, &state.scales.unwrap_or_default())?;
         bytes.with_context(|| {
             format!(
-                "the weights of the run in {} have grown too large for integers, whose sums must fit 32 bits; start a new run with a \
-                 lower learning rate, such as --lr {lower}, or without --quantize",
+                "the weights of the run in {} have grown too large: sums of its integers would overflow 32 \
+                 bits; start a new run with --lr {lower}, or without --quantize",
                 self.folder.path().display(),
                 lower = self.settings.training.lower_rate()
             )
