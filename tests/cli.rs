@@ -1903,7 +1903,7 @@ fn a_model_that_nobody_named_is_named_and_is_of_a_finished_run_that_is_no_trial(
     let extended = settings.replace("\"steps\": 1000", "\"steps\": 3000");
     assert_ne!(extended, settings);
     scene.write("runs/longer/settings.json", extended.as_bytes());
-    let expected = "runs/longer is unfinished: its model is that of step 1000 of 3000";
+    let expected = "runs/longer is unfinished, at step 1000 of 3000";
     says(
         &said(&["sample"]),
         &[&taken("own"), expected, "--model runs/longer", "train --out runs/longer --resume"],

@@ -617,15 +617,15 @@ fn letters_are_looked_up_where_counting_beats_the_network() {
         assert!(!said.contains("retrieval"), "{not}: {said}");
         assert!(!scene.path("not/retrieval.json").exists(), "{not}");
     }
-    // As many lines, which a network predicts better than counting does; and too few lines.
+    // As many lines, which a network predicts much better than counting does; and too few lines.
     scene.write("names.txt", &NAMES.lines().take(6_000).map(|name| format!("{name}\n")).collect::<String>());
     scene.write("few.txt", &stems().lines().take(5_000).map(|line| format!("{line}\n")).collect::<String>());
-    for (list, network) in
-        [("names.txt", "perceptron --batch 64"), ("few.txt", "perceptron-small --batch 16")]
-    {
-        let train = train
-            .replace("stems.txt", list)
-            .replace("perceptron-small --steps 1000 --batch 16", &format!("{network} --steps 1000"));
+    for (list, network) in [
+        ("names.txt", "perceptron --batch 64 --steps 4000"),
+        ("few.txt", "perceptron-small --batch 16 --steps 1000"),
+    ] {
+        let train =
+            train.replace("stems.txt", list).replace("perceptron-small --steps 1000 --batch 16", network);
         let (_, said) = scene.run(0, &format!("{train} --out {list}.run"));
         assert!(!said.contains("retrieval"), "{list}: {said}");
     }
@@ -680,7 +680,7 @@ fn a_run_with_retrieval_needs_its_list_and_says_so() {
     }
     // An export in the run folder is the network alone, wherever it lies.
     let (_, said) = scene.run(0, "export --model run --format int8 --out run/int8.mdm");
-    assert!(said.contains("an export has no retrieval, with which this run draws"), "{said}");
+    assert!(said.contains("the export is the network alone"), "{said}");
     scene.run(0, "export --model run --format safetensors");
     for name in ["int8.mdm", "model.safetensors"] {
         fs::copy(scene.path(&format!("run/{name}")), scene.path(name)).unwrap();
@@ -699,13 +699,28 @@ fn a_run_with_retrieval_needs_its_list_and_says_so() {
     fs::remove_file(scene.path("names.txt")).unwrap();
     for verb in ["sample --num 5", "eval --num 0 --lines 9", "score anna", "sweep --num 2"] {
         let (_, error) = scene.run(1, &format!("{verb} --model run"));
-        assert!(error.contains("looks its training lines up, and they are gone or changed"), "{error}");
-        assert!(error.contains("after: rm run/retrieval.json") && !error.contains("--input"), "{error}");
+        assert!(
+            error.contains(
+                "needs its training lines, but names.txt and their copy, run/prepared_list.txt, are both gone"
+            ),
+            "{error}"
+        );
+        assert!(
+            error.contains("after: mv run/retrieval.json run/retrieval.json.old")
+                && !error.contains("--input"),
+            "{error}"
+        );
     }
     fs::rename(scene.path("run/retrieval.json"), scene.path("kept.json")).unwrap();
     let (alone, said) = scene.run(0, "sample --model run --num 40");
     assert!(!said.contains("looked up"), "{said}");
     assert_ne!(alone, names);
+    // A decision that cannot be read is no decision against retrieval.
+    for damaged in ["", "{\"model_sha256\": \"\", \"weight\": 7}"] {
+        scene.write("run/retrieval.json", damaged);
+        let (_, error) = scene.run(1, "sample --model run --num 5");
+        assert!(error.contains("mv run/retrieval.json run/retrieval.json.old"), "{error}");
+    }
     fs::rename(scene.path("kept.json"), scene.path("run/retrieval.json")).unwrap();
     scene.write("names.txt", &NAMES.lines().take(90).map(|name| format!("{name}\n")).collect::<String>());
     assert_eq!(scene.run(0, "sample --model run --num 40").0, names);

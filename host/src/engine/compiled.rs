@@ -95,7 +95,7 @@ where
             Some(format) => Ok(*format),
             None => bail!(
                 "the {} exists in floats only; where integers are needed, train a network that has them on \
-                 the same list, here list.txt, with: micro-diffusion train --input list.txt --config \
+                 the same list, say list.txt, with: micro-diffusion train --input list.txt --config \
                  convolution-medium",
                 M::SHAPE.architecture.name()
             ),

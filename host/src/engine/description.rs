@@ -31,7 +31,7 @@ pub(crate) fn file_error(error: &FileError) -> anyhow::Error {
         ),
         FileError::Version(version) if *version < VERSION => anyhow!(
             "the model file has the older version {version}, and {THIS} reads version {VERSION} only; train \
-             the model anew on its list, here list.txt, with: micro-diffusion train --input list.txt"
+             the model anew on its list, say list.txt, with: micro-diffusion train --input list.txt"
         ),
         FileError::Version(version) => {
             anyhow!(
@@ -65,7 +65,7 @@ pub(crate) fn file_error(error: &FileError) -> anyhow::Error {
         ),
         FileError::NotFinite(index) => anyhow!(
             "weight {index} (counted from 0) of the model file is infinite or not a number: its training \
-             diverged; train again on its list, here list.txt, with a lower learning rate than before, such \
+             diverged; train again on its list, say list.txt, with a lower learning rate than before, such \
              as: micro-diffusion train --input list.txt --lr 0.001"
         ),
         FileError::Dtype(dtype) => {
@@ -76,7 +76,7 @@ pub(crate) fn file_error(error: &FileError) -> anyhow::Error {
         }
         FileError::Scale => anyhow!(
             "the integer model file is not safe to run: its scales could let sums overflow; export it again \
-             from its run, here runs/names, with: micro-diffusion export --model runs/names --format int8"
+             from its run, say runs/names, with: micro-diffusion export --model runs/names --format int8"
         ),
         FileError::Shape(shape) => {
             let found = shape_name(*shape);

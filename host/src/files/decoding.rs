@@ -123,16 +123,16 @@ fn refusal(origin: &Origin, bytes: &[u8]) -> anyhow::Error {
     let (good, bad): (Vec<_>, Vec<_>) = lines.partition(|line| str::from_utf8(line).is_ok());
     if good.len() >= bad.len() {
         return anyhow::anyhow!(
-            "{source}: line {line} has bytes that are not UTF-8, and {} with letters beyond ASCII can be \
-             read as UTF-8; correct the line, or drop those bytes{}",
+            "{source}: line {line} has bytes that are not UTF-8, though {} with letters beyond ASCII are, so \
+             it seems damaged; correct the line, or drop those bytes{}",
             counted(good.len(), "other line"),
             origin.by("iconv -c -f UTF-8 -t UTF-8")
         );
     }
     let (name, readings) = guess(bytes, &bad);
     anyhow::anyhow!(
-        "{source}: line {line} is not UTF-8; {readings}; save the list as UTF-8 (if that reading is wrong, \
-         with the right encoding in place of {name}){}",
+        "{source}: line {line} is not UTF-8; {readings}; if that looks wrong, put the right encoding for {name} in this \
+         command; convert the list to UTF-8{}",
         origin.by(&format!("iconv -f {name} -t UTF-8"))
     )
 }

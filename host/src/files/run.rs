@@ -177,14 +177,17 @@ pub(crate) fn retrieval(path: &Path, sha256: impl FnOnce() -> String) -> anyhow:
     let decision = bytes.and_then(|bytes| Ok(serde_json::from_slice::<Retrieves>(&bytes)?)).map_err(|error| {
         let (name, path) = (path.display(), quoted(&path));
         anyhow!(
-            "cannot read {name}, by which this run draws with retrieval: {error}; to draw without, move it aside with: mv {path} {path}.old"
+            "cannot read {name}, which says how this run draws with retrieval: {error}; to draw with the network alone, move it aside with: mv {path} {path}.old"
         )
     })?;
     ensure!(
         WEIGHTS.contains(&decision.weight),
-        "{} has the weight {}, which is none of {WEIGHTS:?}; move it aside, or train the run anew",
+        "{} says with which weight this run draws by retrieval, and {} is none of {}, so it was altered; to draw with the \
+         network alone, move it aside with: mv {quoted} {quoted}.old",
         path.display(),
-        decision.weight
+        decision.weight,
+        WEIGHTS.map(|weight| weight.to_string()).join(", "),
+        quoted = quoted(&path)
     );
     Ok((decision.model_sha256 == sha256()).then_some(decision.weight))
 }
@@ -444,8 +447,8 @@ fn shortcoming(run: &str, folder: &Path) -> Option<String> {
     };
     if done < steps {
         return Some(format!(
-            "the {run} in {name} is unfinished: its model is that of step {done} of {steps}; take it as it is with \
-             --model {path}, or go on with: micro-diffusion train --out {path} --resume"
+            "the {run} in {name} is unfinished, at step {done} of {steps}, so it is taken only by name, with --model {path}; to \
+             finish it: micro-diffusion train --out {path} --resume"
         ));
     }
     (steps < LEAST_STEPS).then(|| {

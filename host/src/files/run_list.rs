@@ -10,7 +10,7 @@ use anyhow::anyhow;
 
 use crate::engine::description::counted;
 use crate::engine::settings::Keep;
-use crate::files::corpus::{Lines, Split};
+use crate::files::corpus::{DEFAULT_INPUT, Lines, Split};
 use crate::files::novelty::Novelty;
 use crate::files::origin::Origin;
 use crate::files::quoting::quoted;
@@ -92,11 +92,11 @@ impl<'a> LeftRun<'a> {
         };
         let lines = lines.ok_or_else(|| {
             anyhow!(
-                "this run draws with retrieval, which looks its training lines up, and they are gone or \
-                 changed: the list, and its copy, {}; restore one of the two, or draw without retrieval \
-                 from now on after: rm {}",
+                "this run draws with retrieval, which needs its training lines, but {} and their copy, {}, are both gone or \
+                 changed; restore one of the two, or draw with the network alone, after: mv {path} {path}.old",
+                self.settings.input.as_deref().unwrap_or(Path::new(DEFAULT_INPUT)).display(),
                 self.copy().display(),
-                quoted(&self.folder.join(RETRIEVAL))
+                path = quoted(&self.folder.join(RETRIEVAL))
             )
         })?;
         Ok(lines.clone().within(self.room, Split::of(self.settings.development))?.training)

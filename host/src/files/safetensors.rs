@@ -199,6 +199,7 @@ fn config_of(file: &SafeTensors) -> anyhow::Result<Config> {
             )
         });
         let networks: String = known.collect();
-        format!("its tensors match no network of this program: {found}; save the tensors of one of these networks:{networks}")
+        format!("the names and dimensions of its tensors fit no network of this program: {found}; give another file, or save this one with the \
+                 tensors of one of these networks:{networks}")
     })
 }

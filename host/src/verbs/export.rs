@@ -119,8 +119,8 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
 fn about_arrays(model: &Model, options: &ExportOptions) -> String {
     match number_format(model, Dtype::Int8, options) {
         Ok(_) => format!(
-            "the header just written holds the weights only, without code that draws; for C that draws, \
-             round them to integers with: {}",
+            "the header just written holds the weights only, without the code that draws names; for both, \
+             round the weights to integers with: {}",
             command_with_quantize(model, options, Dtype::Int8)
         ),
         Err(error) => format!(
@@ -291,7 +291,7 @@ fn integers(model: &Model, dtype: Dtype, options: &ExportOptions) -> anyhow::Res
     let bytes = quantise::quantised(format, weights, model.language(), training)?.with_context(|| {
         format!(
             "{}: its weights are so large that sums of 32 bits would overflow; train a model for integers \
-             on the same list, here list.txt, with: micro-diffusion train --input list.txt --quantize {}",
+             on the same list, say list.txt, with: micro-diffusion train --input list.txt --quantize {}",
             model.source,
             dtype_name(dtype)
         )
@@ -307,8 +307,8 @@ fn integers(model: &Model, dtype: Dtype, options: &ExportOptions) -> anyhow::Res
 fn warn_of_retrieval(model: &ModelBytes) {
     if model.retrieval.is_some() {
         terminal::say(&terminal::note(
-            "an export has no retrieval, with which this run draws, so the exported network draws other \
-             names than sample; for a run without it, train with --retrieval off",
+            "the export is the network alone: it does not look letters up in the training lines, as this run does when it \
+             draws, so its names differ from those of sample; for equal names, train a run with --retrieval off",
         ));
     }
 }
