@@ -183,19 +183,19 @@ impl<'a> Answers<'a> {
     }
 }
 
-/// Kind of network.
+/// Kind of network. Each variant has its number in a model file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Architecture {
     /// A perceptron with one hidden layer.
-    Mlp,
+    Mlp = 1,
     /// A perceptron with two hidden layers and a skip connection.
-    Residual,
+    Residual = 2,
     /// A bidirectional transformer.
-    Transformer,
+    Transformer = 3,
     /// A residual convolution.
-    Convolution,
+    Convolution = 4,
     /// A bidirectional transformer whose hidden units read three positions: one letter and its two neighbours.
-    LocalTransformer,
+    LocalTransformer = 5,
 }
 
 impl Architecture {
