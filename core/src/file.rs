@@ -32,7 +32,6 @@
 //! [`ModelFile::parse`] checks all of this once; afterwards nothing can fail. The checksum finds accidents, not malice. A
 //! forged file can hold any finite weights, but no content can make the reader or the sampler fault.
 
-use crate::categorical::SymbolSet;
 use crate::crc::{self, crc32};
 use crate::denoiser::{Architecture, Model, Shape};
 use crate::dtype::Dtype;
@@ -168,14 +167,6 @@ impl<'a> ModelFile<'a> {
         self.alphabet
     }
 
-    /// The set of the alphabet's symbols, for [`Sampler::new`](crate::sampler::Sampler::new): one set, which serves
-    /// every position.
-    ///
-    /// A network may have room for more symbols, which training never showed.
-    pub fn allowed(&self) -> [SymbolSet; 1] {
-        [SymbolSet::first(self.alphabet.symbols())]
-    }
-
     /// The table of lengths: how many training texts have each length.
     pub fn lengths(&self) -> Lengths<'a> {
         self.lengths
@@ -189,11 +180,6 @@ impl<'a> ModelFile<'a> {
     /// The number of parameters.
     pub fn parameter_count(&self) -> usize {
         self.tensors.iter().map(file_table::numbers).fold(0, usize::saturating_add)
-    }
-
-    /// The length of all parameters in bytes.
-    pub fn parameter_bytes(&self) -> usize {
-        self.payload.len()
     }
 
     /// The parameters of a model `M`, in place and in flat order, four little-endian bytes each; [`Model::view`] views
