@@ -1,6 +1,5 @@
 //! The weight of the [price](crate::steps::Steps::price) of hidden values in the loss of an example.
 
-use crate::activation::Activation;
 use crate::denoiser::Example;
 use crate::math::Real;
 
@@ -17,13 +16,5 @@ impl<const L: usize> Example<L> {
         let readers = self.read_weights().iter().filter(|weight| **weight != 0.0).count();
         let length = real(self.length());
         sum / R::of(length.max(1.0)) * R::of(2.0 * real(readers) / (length + 1.0))
-    }
-
-    /// [`hidden_weight`](Self::hidden_weight) if `activation` prices hidden values, else 0.
-    pub(crate) fn price_weight<R: Real>(&self, activation: Activation) -> R {
-        match activation {
-            Activation::Relu => R::ZERO,
-            Activation::Stepped(_) => self.hidden_weight(),
-        }
     }
 }
