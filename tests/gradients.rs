@@ -784,7 +784,7 @@ fn assert_tensors<M: Model<L, V>, const L: usize, const V: usize>(
 ) {
     let (mut gradient, mut slopes) = (gradient, slopes);
     for tensor in M::TENSORS {
-        let parts = [&mut gradient, &mut slopes].map(|flat| flat.split_off(..tensor.len()).unwrap());
+        let parts = [&mut gradient, &mut slopes].map(|flat| flat.split_off(..tensor.numbers()).unwrap());
         assert_gradient(parts[0], parts[1], &format!("{name}, {}", tensor.name));
     }
     assert!(gradient.is_empty() && slopes.is_empty(), "{name}: the tensors are the whole");

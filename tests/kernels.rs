@@ -945,8 +945,8 @@ fn lengthened<
 ) -> Vec<f32> {
     let (mut rest, mut long) = (parameters, Vec::new());
     for (short, tensor) in M::TENSORS.iter().zip(N::TENSORS) {
-        long.extend_from_slice(rest.split_off(..short.len()).unwrap());
-        long.extend(std::iter::repeat_n(f32::NAN, tensor.len() - short.len()));
+        long.extend_from_slice(rest.split_off(..short.numbers()).unwrap());
+        long.extend(std::iter::repeat_n(f32::NAN, tensor.numbers() - short.numbers()));
     }
     assert!(rest.is_empty());
     long
@@ -985,8 +985,8 @@ fn check_lengths<
             let (_, found) = trained::<N, LONG, V>(&long, activation, lengthened, f32::NAN);
             let (mut gradient, mut found) = (&gradient[..], &found[..]);
             for (short, tensor) in M::TENSORS.iter().zip(N::TENSORS) {
-                let expected = gradient.split_off(..short.len()).unwrap();
-                let (shared, added) = found.split_off(..tensor.len()).unwrap().split_at(short.len());
+                let expected = gradient.split_off(..short.numbers()).unwrap();
+                let (shared, added) = found.split_off(..tensor.numbers()).unwrap().split_at(short.numbers());
                 assert!(shared == expected, "{} of {:?} {activation:?}", tensor.name, M::SHAPE);
                 let unused = added.iter().all(|bits| *bits == 0);
                 assert!(unused, "{} of {:?}, no text's rows", tensor.name, M::SHAPE);

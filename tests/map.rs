@@ -858,11 +858,7 @@ fn what_is_wrong_is_reported() {
         ("`rng::below`", "`rng::beneath`", "names the function rng::beneath, which does not exist"),
         ("`rng::below`", "`math::below`", "names the function math::below, which does not exist"),
         ("`rng::below`", "", "rng::below is in no row"),
-        (
-            "Stream::{new, of_text, child, draw, draws}",
-            "Stream::{new, of_text, child, draws}",
-            "rng::Stream::draw is in no row",
-        ),
+        ("Stream::{new, child, draw}", "Stream::{new, child}", "rng::Stream::draw is in no row"),
         ("| `gradients::rms_norm`,", "|", "rms_norm_backward is a backward pass, and no gradient check"),
         (
             "| `gradients::mlp`, `oracle::mlp`",

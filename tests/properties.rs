@@ -380,7 +380,7 @@ proptest! {
         prop_assert_eq!(form, Ok(Form { length: places.len(), given }), "{} {:?}", pattern, placement);
         let fewest = places.len() - placement.iter().sum::<usize>();
         prop_assert_eq!(shortest(&pattern, alphabet), Ok((fewest, placement.len())));
-        let set = |given: Option<u8>| given.map_or(SymbolSet::first(all.len()), SymbolSet::only);
+        let set = |given: Option<u8>| given.map_or(SymbolSet::first(all.len()), |symbol| SymbolSet::EMPTY.with(symbol));
         prop_assert_eq!(form.unwrap().allowed(all.len()), given.map(set));
     }
 
@@ -515,7 +515,7 @@ fn check_starts<M: Model<L, V>, const L: usize, const V: usize>(starts: &[Start]
     let (mut rest, mut firsts) = (&parameters[..], BTreeSet::new());
     assert_eq!(starts.len(), M::TENSORS.len());
     for (tensor, start) in M::TENSORS.iter().zip(starts) {
-        let (numbers, tail) = rest.split_at(tensor.len());
+        let (numbers, tail) = rest.split_at(tensor.numbers());
         rest = tail;
         match start {
             Start::At(value) => assert!(numbers.iter().all(|x| x == value), "{} is {value}", tensor.name),

@@ -16,12 +16,11 @@ use std::collections::HashMap;
 use common::tolerance::{CATEGORICAL, CONFIDENCE, POWER_ENTRY, POWER_OF_TWO, SIGMAS, assert_close};
 use common::{Table, probabilities};
 use micro_diffusion::activation::Activation;
-use micro_diffusion::categorical::{
-    SymbolSet, Temperature, UNIT, Weights, confidence, power_of_two, scale_in_halves,
-};
+use micro_diffusion::categorical::{SymbolSet, Temperature, UNIT, Weights, confidence, power_of_two};
 use micro_diffusion::config::Perceptron;
 use micro_diffusion::denoiser::{Denoiser, Model, Score};
 use micro_diffusion::file::ModelFile;
+use micro_diffusion::halves::scale_in_halves;
 use micro_diffusion::kernels::Plain;
 use micro_diffusion::rng::{Purpose, Stream, shuffle};
 use micro_diffusion::sampler::{Order, Sampler, SamplerError, Settings};
@@ -115,7 +114,7 @@ fn what_cannot_be_drawn_is_refused() {
 /// One text after the other through one denoiser, longer and shorter: each is what it is by itself.
 #[test]
 fn a_text_does_not_know_the_one_before() {
-    let allowed = [SymbolSet::first(5), SymbolSet::only(2), SymbolSet::first(5)];
+    let allowed = [SymbolSet::first(5), SymbolSet::EMPTY.with(2), SymbolSet::first(5)];
     let draw = |denoiser: &mut Table<6, 5>, length, index| {
         let settings = Settings::new(ORDERS[index as usize % 2], Temperature::ONE);
         let stream = Stream::new(5, Purpose::Sample).child(index, 0);
@@ -559,7 +558,7 @@ fn few_held_out_names_are_cut_off() {
             denoiser.scores(position, &mut scores);
             // Beside the likeliest alone, the total is its weight and that of the letter.
             let likeliest = (0..26).max_by_key(|symbol| scores[usize::from(*symbol)]).unwrap();
-            let pair = SymbolSet::only(likeliest).with(name[position]);
+            let pair = SymbolSet::EMPTY.with(likeliest).with(name[position]);
             let total = Weights::new(&scores, &pair, Temperature::ONE).total();
             missing += usize::from(likeliest != name[position] && total == UNIT);
             denoiser.set(position, Some(name[position]));

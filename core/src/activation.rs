@@ -7,7 +7,7 @@
 
 use crate::linear::LANES;
 use crate::math::Real;
-use crate::steps::{Steps, hold, stepped_backward, stepped_forward};
+use crate::steps::{Steps, stepped_backward, stepped_forward};
 
 /// Activation of a hidden layer: the function applied to its sums.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,18 +45,6 @@ impl Activation {
             (Self::Relu, _) => relu_backward(y, d_y),
             (Self::Stepped(steps), [weight]) => stepped_backward(steps, y, d_y, &[*weight; LANES]),
             (Self::Stepped(steps), _) => stepped_backward(steps, y, d_y, weights),
-        }
-    }
-
-    /// Rounds a residual stream, the features to which layers add, to what the network can store, in place.
-    ///
-    /// [`Relu`](Self::Relu) keeps `x` as it is. [`Stepped`](Self::Stepped) rounds to multiples of 2⁻¹⁰, halves up, and
-    /// clamps to 16 bits: −32 … 32 − 2⁻¹⁰. Backward treats the rounding as the identity.
-    #[inline(always)]
-    pub fn hold<R: Real>(self, x: &mut [R]) {
-        match self {
-            Self::Relu => {}
-            Self::Stepped(_) => hold(x),
         }
     }
 }

@@ -20,7 +20,8 @@
 //! distribution function over a half-open interval. A weight of 0 is never drawn, at either end.
 
 use crate::denoiser::Score;
-use crate::rng::below;
+use crate::halves::{FAR, scale_in_halves};
+use crate::rng::weighted;
 
 /// Weight of the likeliest symbol in [`Weights`]: 2²³.
 pub const UNIT: u32 = 1 << 23;
@@ -81,27 +82,17 @@ impl SymbolSet {
         while let Some(symbol) = next
             && (symbol as usize) < symbols
         {
-            set.insert(symbol);
+            set = set.with(symbol);
             next = symbol.checked_add(1);
         }
         set
     }
 
-    /// The set of one symbol, any of 0 … 255.
-    pub const fn only(symbol: u8) -> Self {
-        Self::EMPTY.with(symbol)
-    }
-
     /// Returns the set with `symbol`, any of 0 … 255, added.
-    pub const fn with(mut self, symbol: u8) -> Self {
-        self.insert(symbol);
-        self
-    }
-
-    /// Adds `symbol` to the set.
     #[expect(clippy::indexing_slicing, reason = "symbol >> 5 is below 8 for every u8")]
-    pub(crate) const fn insert(&mut self, symbol: u8) {
+    pub const fn with(mut self, symbol: u8) -> Self {
         self.bits[(symbol >> 5) as usize] |= 1 << (symbol & 31);
+        self
     }
 
     /// Returns the set with `symbol` removed.
@@ -214,15 +205,8 @@ impl<const V: usize> Weights<V> {
             // Weights are those of temperature 1, where any smaller score gives a smaller weight.
             return numbered(self.iter()).find(|(_, weight)| *weight == UNIT).map_or(0, |(symbol, _)| symbol);
         }
-        let mut left = below(word, self.total);
-        for (symbol, weight) in numbered(self.iter()) {
-            match left.checked_sub(weight) {
-                Some(rest) => left = rest,
-                None => return symbol,
-            }
-        }
-        // Reached only if no symbol is allowed.
-        0
+        // `None` only if no symbol is allowed.
+        weighted(word, self.total, numbered(self.iter())).unwrap_or(0)
     }
 }
 
@@ -254,9 +238,6 @@ fn weight(distance: u32, factor: u32) -> u32 {
     power_of_two(scale(distance, factor))
 }
 
-/// The least x for which [`power_of_two`] is always 0.
-const FAR: u32 = 24 << 16;
-
 /// ⌊`distance`·`factor` / 65536⌋, exactly if below [`FAR`]; else any number of at least [`FAR`].
 #[inline(always)]
 fn scale(distance: u32, factor: u32) -> u32 {
@@ -267,34 +248,6 @@ fn scale(distance: u32, factor: u32) -> u32 {
     } else {
         scale_in_halves(distance, factor)
     }
-}
-
-/// ⌊`distance`·`factor` / 65536⌋, without a 64-bit product, for which a small processor calls a function. `distance` is
-/// that of a score from the largest, and `factor` log₂e/T at temperature T, both in units of 1/65536; the result is x
-/// in [`power_of_two`], in these units.
-///
-/// The result is exact if the true value is below 24·65536. Else it may be any number of at least 24·65536, for which
-/// [`power_of_two`] gives 0.
-///
-/// Let h₁ and l₁ be the upper and lower halves of `distance`, h₂ and l₂ those of `factor`. Then (2¹⁶·h₁ + l₁)·(2¹⁶·h₂ +
-/// l₂) / 2¹⁶ = 2¹⁶·h₁·h₂ + h₁·l₂ + l₁·h₂ + l₁·l₂ / 2¹⁶, and only the last term has a fraction.
-#[inline(always)]
-pub fn scale_in_halves(distance: u32, factor: u32) -> u32 {
-    let ([h1, l1], [h2, l2]) = (halves(distance), halves(factor));
-    // A product of two numbers below 2¹⁶ fits 32 bits.
-    let high = h1.wrapping_mul(h2);
-    if high >= FAR >> 16 {
-        return FAR;
-    }
-    // If h₁ and h₂ are both above 0, both are below 24, and the sum is below 24·2¹⁶ + 2·23·2¹⁶ + 2¹⁶. If one is 0, one
-    // product of halves and a number below 2¹⁶ are left, at most (2¹⁶ − 1)² + 2¹⁶ − 1 < 2³².
-    let middle = h1.wrapping_mul(l2).wrapping_add(l1.wrapping_mul(h2));
-    (high << 16).wrapping_add(middle).wrapping_add(l1.wrapping_mul(l2) >> 16)
-}
-
-/// The upper and the lower half of a word.
-fn halves(word: u32) -> [u32; 2] {
-    [word >> 16, word & 0xFFFF]
 }
 
 /// 2²³·2^(−x) for x in units of 1/65536: interpolates a table at the fraction of x, and shifts by its integer part.

@@ -31,7 +31,8 @@ use crate::math::{Real, Stored};
 use crate::pack::{Pack, boundary, to_scores_at, with_records, with_records_mut};
 use crate::product::{MOST_POSITIONS, Store, width_of};
 use crate::softmax_of_maps::MOST_SYMBOLS;
-use crate::tensor::{Flat, Start, Tensor, block, hypercube, matrix, vector};
+use crate::tensor::{Flat, Start, Tensor, block, matrix, vector};
+use crate::views::hypercube;
 
 /// Residual convolution over `L` positions and `V` symbols: `N` layers of `D` features. Each layer reads `T`
 /// neighbouring positions (taps), the position itself in the middle; a tap outside the text reads 0.

@@ -1,55 +1,32 @@
 //! CRC-32, the checksum of a model file, as in PNG and zip.
+//!
+//! The polynomial is 0xEDB88320, reflected. A checksum starts from 0xFFFFFFFF, and its bits are inverted at the end.
+//!
+//! Source: ISO 3309; PNG specification, annex D.
 
-/// A CRC-32: reflected polynomial 0xEDB88320, initial value and final exclusive-or 0xFFFFFFFF.
-///
-/// Takes four bits at a time, by a table of 64 bytes. Source: ISO 3309; PNG specification, annex D.
-pub(crate) struct Crc32 {
-    state: u32,
-}
+/// State of a checksum before its first byte.
+pub(crate) const START: u32 = u32::MAX;
 
-impl Crc32 {
-    const TABLE: [u32; 16] = {
-        let mut table = [0; 16];
-        let mut nibble = 0;
-        while nibble < 16 {
-            #[expect(clippy::cast_possible_truncation, reason = "nibble < 16")]
-            let mut value = nibble as u32;
-            let mut bit = 0;
-            while bit < 4 {
-                value = if value & 1 == 1 { value >> 1 ^ 0xEDB8_8320 } else { value >> 1 };
-                bit += 1;
-            }
-            #[expect(clippy::indexing_slicing, reason = "nibble < 16, and evaluated at compile time")]
-            {
-                table[nibble] = value;
-            }
-            nibble += 1;
-        }
-        table
-    };
+/// Entry n divides the four bits n by the polynomial: four times n / 2, with an exclusive-or where a 1 is shifted out.
+#[rustfmt::skip]
+const TABLE: [u32; 16] = [
+    0x0000_0000, 0x1DB7_1064, 0x3B6E_20C8, 0x26D9_30AC, 0x76DC_4190, 0x6B6B_51F4, 0x4DB2_6158, 0x5005_713C,
+    0xEDB8_8320, 0xF00F_9344, 0xD6D6_A3E8, 0xCB61_B38C, 0x9B64_C2B0, 0x86D3_D2D4, 0xA00A_E278, 0xBDBD_F21C,
+];
 
-    pub(crate) fn new() -> Self {
-        Self { state: u32::MAX }
-    }
-
-    pub(crate) fn update(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            for nibble in [*byte, byte >> 4] {
-                let entry = (self.state ^ u32::from(nibble)) & 15;
-                let word = Self::TABLE.get(entry as usize).copied().unwrap_or(0);
-                self.state = self.state >> 4 ^ word;
-            }
+/// The state of a checksum after `bytes`, from the `state` before them. Takes four bits at a time, by a table of 64
+/// bytes.
+pub(crate) fn update(mut state: u32, bytes: &[u8]) -> u32 {
+    for byte in bytes {
+        for nibble in [*byte, byte >> 4] {
+            let entry = (state ^ u32::from(nibble)) & 15;
+            state = state >> 4 ^ TABLE.get(entry as usize).copied().unwrap_or(0);
         }
     }
-
-    pub(crate) fn value(&self) -> u32 {
-        !self.state
-    }
+    state
 }
 
 /// The CRC-32 of `bytes`, a checksum: the one of PNG and zip.
 pub fn crc32(bytes: &[u8]) -> u32 {
-    let mut crc = Crc32::new();
-    crc.update(bytes);
-    crc.value()
+    !update(START, bytes)
 }

@@ -121,35 +121,13 @@ impl<const L: usize> Example<L> {
     }
 
     /// The weights of the n positions of the text.
-    fn read_weights(&self) -> &[f32] {
+    pub(crate) fn read_weights(&self) -> &[f32] {
         self.weights.get(..self.length()).unwrap_or(&self.weights)
     }
 
     /// Whether the loss reads the prediction at `position`: the position is in the text, and its weight is not 0.
     pub fn is_scored(&self, position: usize) -> bool {
         self.weight(position) != 0.0
-    }
-
-    /// Weight in the loss of the [price](crate::steps::Steps::price) of hidden values, a penalty that makes most of
-    /// them 0 in training for networks in integers: m·2·k/(n + 1).
-    ///
-    /// The text has n positions. m is the mean of their loss weights, and k the number of those that are not 0. Each of
-    /// these k positions reads the hidden values, so the price is in proportion to k. 2·k/(n + 1) averages 1 over k = 1
-    /// … n. An empty text has the weight 0.
-    pub fn hidden_weight<R: Real>(&self) -> R {
-        let real = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-        let sum = self.read_weights().iter().fold(R::ZERO, |sum, weight| sum + R::of(f64::from(*weight)));
-        let readers = self.read_weights().iter().filter(|weight| **weight != 0.0).count();
-        let length = real(self.length());
-        sum / R::of(length.max(1.0)) * R::of(2.0 * real(readers) / (length + 1.0))
-    }
-
-    /// [`hidden_weight`](Self::hidden_weight) if `activation` prices hidden values, else 0.
-    pub(crate) fn price_weight<R: Real>(&self, activation: Activation) -> R {
-        match activation {
-            Activation::Relu => R::ZERO,
-            Activation::Stepped(_) => self.hidden_weight(),
-        }
     }
 }
 
@@ -183,19 +161,19 @@ impl<'a> Answers<'a> {
     }
 }
 
-/// Kind of network.
+/// Kind of network. Each variant has its number in a model file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Architecture {
     /// A perceptron with one hidden layer.
-    Mlp,
+    Mlp = 1,
     /// A perceptron with two hidden layers and a skip connection.
-    Residual,
+    Residual = 2,
     /// A bidirectional transformer.
-    Transformer,
+    Transformer = 3,
     /// A residual convolution.
-    Convolution,
+    Convolution = 4,
     /// A bidirectional transformer whose hidden units read three positions: one letter and its two neighbours.
-    LocalTransformer,
+    LocalTransformer = 5,
 }
 
 impl Architecture {
@@ -268,7 +246,7 @@ pub trait Model<const L: usize, const V: usize>: Sized {
     /// `stream.child(t, 0).draw(i, 0)`, a number in −1 … 1. `parameters` has [`PARAMETERS`](Self::PARAMETERS) numbers.
     fn initialise(mut parameters: &mut [f32], stream: Stream) {
         for (number, tensor) in (0..).zip(Self::TENSORS) {
-            let Some(numbers) = parameters.split_off_mut(..tensor.len()) else { return };
+            let Some(numbers) = parameters.split_off_mut(..tensor.numbers()) else { return };
             let limit = match tensor.start {
                 Start::Zeros => 0.0,
                 Start::Uniform(fan_in) => Real::sqrt(3.0 / fan_in as f32),

@@ -12,7 +12,7 @@
 //! for the division by 1 − p in training.
 
 use crate::math::{Real, round_to_i32};
-use crate::rng::Stream;
+use crate::rng::{Stream, twenty_rounds};
 
 /// Dropout of one example: its rate, and the stream that draws the hidden values to set to 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,20 @@ pub struct Dropout {
 
 /// Draws of eight bytes made together.
 const DRAWS: usize = 16;
+
+impl Stream {
+    /// The pairs of random words of this stream at the `N` counters (`first`, `b`), (`first` + 1, `b`), … After
+    /// `u32::MAX` follows 0.
+    #[inline(always)]
+    pub fn draws<const N: usize>(self, first: u32, b: u32) -> [[u32; 2]; N] {
+        let (mut words, mut counter) = ([[0; 2]; N], first);
+        for words in &mut words {
+            *words = twenty_rounds(self.key, [counter, b]);
+            counter = counter.wrapping_add(1);
+        }
+        words
+    }
+}
 
 impl Dropout {
     /// Creates dropout that sets values to 0 with probability p = `rate`, rounded to 256ths in 0 … 255/256; NaN counts

@@ -32,15 +32,12 @@
 //! [`ModelFile::parse`] checks all of this once; afterwards nothing can fail. The checksum finds accidents, not malice. A
 //! forged file can hold any finite weights, but no content can make the reader or the sampler fault.
 
-use crate::categorical::SymbolSet;
-use crate::crc::{Crc32, crc32};
+use crate::crc::{self, crc32};
 use crate::denoiser::{Architecture, Model, Shape};
 use crate::dtype::Dtype;
-use crate::file_table::{
-    LARGEST_EXPONENT, TENSOR, check_table, dimensions_of, entry, is_finite, scale_bits, u32_of,
-};
+use crate::file_table::{self, Entry, LARGEST_EXPONENT, TENSOR, check_table, entry_of, is_finite};
 use crate::length::Lengths;
-use crate::tensor::{Tensor, product, total_len};
+use crate::tensor::{Flat, Tensor, matrix, product, total_len, vector};
 use crate::text::Alphabet;
 
 /// The first four bytes of a model file.
@@ -97,7 +94,7 @@ pub struct ModelFile<'a> {
     dtype: Dtype,
     /// Exponent of the activations' scale.
     pub(crate) activation: u8,
-    pub(crate) tensors: &'a [[u8; TENSOR]],
+    pub(crate) tensors: &'a [Entry],
     pub(crate) payload: &'a [u8],
 }
 
@@ -112,39 +109,31 @@ impl<'a> ModelFile<'a> {
         let found = bytes.len();
         let cut = FileError::Length { expected: None, found };
         let mut rest = bytes;
-        if take::<4>(&mut rest).ok_or(FileError::NotAModel)? != MAGIC {
+        if vector(&mut rest) != Some(&MAGIC) {
             return Err(FileError::NotAModel);
         }
-        let version = take_u16(&mut rest).ok_or(cut)?;
+        let version = u16::from_le_bytes(*vector(&mut rest).ok_or(cut)?);
         if version != VERSION {
             return Err(FileError::Version(version));
         }
-        let header_len = usize::from(take_u16(&mut rest).ok_or(cut)?);
-        let [architecture, layout] = take(&mut rest).ok_or(cut)?;
-        let mut sizes = [0; 5];
-        for size in &mut sizes {
-            *size = usize::from(take_u16(&mut rest).ok_or(cut)?);
-        }
-        let [positions, symbols, width, blocks, heads] = sizes;
-        let [tensor_count, activation] = take(&mut rest).ok_or(cut)?;
-        let alphabet_len = usize::from(take_u16(&mut rest).ok_or(cut)?);
-        let (alphabet, after) = rest.split_at_checked(alphabet_len).ok_or(cut)?;
-        let lengths_len = positions.saturating_mul(LENGTH);
-        let (lengths, after) = after.split_at_checked(lengths_len).ok_or(cut)?;
-        let table_len = usize::from(tensor_count).saturating_mul(TENSOR);
-        let (table, after) = after.split_at_checked(table_len).ok_or(cut)?;
-        let tensors = table.as_chunks().0;
+        let [header_len, [architecture, layout], sizes @ .., [tensor_count, activation], alphabet_len] =
+            *matrix::<_, 2, 9>(&mut rest).ok_or(cut)?;
+        let [header_len, alphabet_len] = [header_len, alphabet_len].map(size);
+        let [positions, symbols, width, blocks, heads] = sizes.map(size);
+        let alphabet = rest.take(alphabet_len).ok_or(cut)?;
+        let lengths = rest.take(positions.saturating_mul(LENGTH)).ok_or(cut)?;
+        let table = rest.take(usize::from(tensor_count).saturating_mul(TENSOR)).ok_or(cut)?;
+        let tensors = table.as_chunks().0.as_chunks().0;
         let read = header_bytes(alphabet_len, positions, tensors.len());
-        let stored = tensors.iter().fold(0, |sum: usize, tensor| sum.saturating_add(entry(tensor).bytes()));
+        let stored = tensors.iter().map(file_table::bytes).fold(0, usize::saturating_add);
         let expected = stored.saturating_add(read).saturating_add(CHECKSUM);
         let length = FileError::Length { expected: Some(expected), found };
-        let (payload, checksum) = after.split_last_chunk::<CHECKSUM>().ok_or(length)?;
-        let body = bytes.get(..found.saturating_sub(CHECKSUM)).ok_or(cut)?;
-        let intact = crc32(body) == u32::from_le_bytes(*checksum);
+        let (body, checksum) = bytes.split_last_chunk::<CHECKSUM>().ok_or(length)?;
+        let payload = body.get(read..).ok_or(length)?;
         if found != expected {
             return Err(length);
         }
-        if !intact {
+        if crc32(body).to_le_bytes() != *checksum {
             return Err(FileError::Checksum);
         }
         if header_len != read {
@@ -155,11 +144,10 @@ impl<'a> ModelFile<'a> {
         if !trained && (layout != LAYOUT_INTEGERS || activation > LARGEST_EXPONENT) {
             return Err(FileError::Header("layout"));
         }
-        let alphabet = core::str::from_utf8(alphabet).map_err(|_| FileError::Header("alphabet"))?;
-        let alphabet = Alphabet::new(alphabet).map_err(|_| FileError::Header("alphabet"))?;
-        if alphabet.symbols() > symbols {
-            return Err(FileError::Header("alphabet"));
-        }
+        let alphabet =
+            core::str::from_utf8(alphabet).ok().and_then(|characters| Alphabet::new(characters).ok());
+        let alphabet = alphabet.filter(|alphabet| alphabet.symbols() <= symbols);
+        let alphabet = alphabet.ok_or(FileError::Header("alphabet"))?;
         let lengths = Lengths::new(lengths.as_chunks().0).ok_or(FileError::Header("lengths"))?;
         let dtype = check_table(tensors, trained).ok_or(FileError::Header("tensor table"))?;
         if let Some(index) = payload.as_chunks().0.iter().position(|bytes| trained && !is_finite(*bytes)) {
@@ -179,14 +167,6 @@ impl<'a> ModelFile<'a> {
         self.alphabet
     }
 
-    /// The set of the alphabet's symbols, for [`Sampler::new`](crate::sampler::Sampler::new): one set, which serves
-    /// every position.
-    ///
-    /// A network may have room for more symbols, which training never showed.
-    pub fn allowed(&self) -> [SymbolSet; 1] {
-        [SymbolSet::first(self.alphabet.symbols())]
-    }
-
     /// The table of lengths: how many training texts have each length.
     pub fn lengths(&self) -> Lengths<'a> {
         self.lengths
@@ -199,12 +179,7 @@ impl<'a> ModelFile<'a> {
 
     /// The number of parameters.
     pub fn parameter_count(&self) -> usize {
-        self.tensors.iter().fold(0, |sum: usize, tensor| sum.saturating_add(entry(tensor).numbers()))
-    }
-
-    /// The length of all parameters in bytes.
-    pub fn parameter_bytes(&self) -> usize {
-        self.payload.len()
+        self.tensors.iter().map(file_table::numbers).fold(0, usize::saturating_add)
     }
 
     /// The parameters of a model `M`, in place and in flat order, four little-endian bytes each; [`Model::view`] views
@@ -232,11 +207,9 @@ impl<'a> ModelFile<'a> {
         if self.dtype != dtype {
             return Err(FileError::Dtype(self.dtype));
         }
-        let found = self.tensors.iter().map(|bytes| {
-            let entry = entry(bytes);
-            (entry.dtype, usize::from(entry.dimension_count), entry.dimensions)
-        });
-        let expected = tensors.map(|(dtype, sizes)| (dtype as u8, sizes.len(), dimensions_of(sizes)));
+        let part = |[[_, dtype, count, _], dimensions @ .., _, _]: Entry| (dtype, count, dimensions);
+        let found = self.tensors.iter().map(|entry| part(*entry));
+        let expected = tensors.map(|stored| part(entry_of(0, stored, 0, 0)));
         if found.eq(expected) { Ok(()) } else { Err(FileError::Shape(self.shape)) }
     }
 }
@@ -286,48 +259,35 @@ pub(crate) fn write_pieces<E>(
     payload: impl Iterator<Item = impl AsRef<[u8]>>,
     mut sink: impl FnMut(&[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut crc = Crc32::new();
+    let mut state = crc::START;
     let mut put = |bytes: &[u8]| {
-        crc.update(bytes);
+        state = crc::update(state, bytes);
         sink(bytes)
     };
     let (alphabet, lengths) = (alphabet.characters(), lengths.counts());
     put(&MAGIC)?;
     put(&VERSION.to_le_bytes())?;
     put(&u16_bytes(header_bytes(alphabet.len(), lengths.len(), entries.len())))?;
-    put(&[architecture_code(shape.architecture), layout])?;
-    for size in [shape.positions, shape.symbols, shape.width, shape.blocks, shape.heads] {
-        put(&u16_bytes(size))?;
-    }
+    put(&[shape.architecture as u8, layout])?;
+    let sizes = [shape.positions, shape.symbols, shape.width, shape.blocks, shape.heads];
+    put(sizes.map(u16_bytes).as_flattened())?;
     put(&[u8::try_from(entries.len()).unwrap_or(u8::MAX), activation])?;
     put(&u16_bytes(alphabet.len()))?;
     put(alphabet.as_bytes())?;
     put(lengths.as_flattened())?;
     let mut offset: usize = 0;
-    for (number, ((dtype, dimensions), exponent)) in (0..=u8::MAX).zip(entries) {
-        put(&[number, dtype as u8, u8::try_from(dimensions.len()).unwrap_or(u8::MAX), 0])?;
-        for dimension in dimensions_of(dimensions) {
-            put(&dimension.to_le_bytes())?;
-        }
-        put(&u32_of(offset).to_le_bytes())?;
-        put(&scale_bits(exponent).to_le_bytes())?;
-        offset = offset.saturating_add(dtype.bytes(product(dimensions)));
+    for (number, ((dtype, sizes), exponent)) in (0..=u8::MAX).zip(entries) {
+        put(entry_of(number, (dtype, sizes), offset, exponent).as_flattened())?;
+        offset = offset.saturating_add(dtype.bytes(product(sizes)));
     }
     for piece in payload {
         put(piece.as_ref())?;
     }
-    sink(&crc.value().to_le_bytes())
+    sink(&(!state).to_le_bytes())
 }
 
-/// Splits `N` bytes off the front of `rest`.
-fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
-    let (head, tail) = rest.split_first_chunk()?;
-    *rest = tail;
-    Some(*head)
-}
-
-fn take_u16(rest: &mut &[u8]) -> Option<u16> {
-    take(rest).map(u16::from_le_bytes)
+fn size(bytes: [u8; 2]) -> usize {
+    usize::from(u16::from_le_bytes(bytes))
 }
 
 /// The bytes of a size of the header; every size is a compile-time constant far below the limit.
@@ -335,19 +295,7 @@ fn u16_bytes(value: usize) -> [u8; 2] {
     u16::try_from(value).unwrap_or(u16::MAX).to_le_bytes()
 }
 
-/// The code of an architecture: its place among the variants, from 1.
-fn architecture_code(architecture: Architecture) -> u8 {
-    (architecture as u8).saturating_add(1)
-}
-
 fn architecture_of(code: u8) -> Option<Architecture> {
-    [
-        Architecture::Mlp,
-        Architecture::Residual,
-        Architecture::Transformer,
-        Architecture::Convolution,
-        Architecture::LocalTransformer,
-    ]
-    .into_iter()
-    .find(|architecture| architecture_code(*architecture) == code)
+    use Architecture::{Convolution, LocalTransformer, Mlp, Residual, Transformer};
+    [Mlp, Residual, Transformer, Convolution, LocalTransformer].into_iter().find(|kind| *kind as u8 == code)
 }

@@ -1,16 +1,16 @@
 //! The tensor table of a model file, whose layout is in [`file`](crate::file).
 
 use crate::dtype::Dtype;
+use crate::tensor::product;
 
 /// The largest exponent of a scale, for the finest scale 2⁻¹⁶.
 pub(crate) const LARGEST_EXPONENT: u8 = 16;
 
-/// Length of an entry in bytes.
-pub(crate) const TENSOR: usize = 28;
+/// An entry of the table: number, dtype, number of dimensions and 0; four dimensions; offset; scale.
+pub(crate) type Entry = [[u8; 4]; 7];
 
-pub(crate) fn u32_of(value: usize) -> u32 {
-    u32::try_from(value).unwrap_or(u32::MAX)
-}
+/// Length of an entry in bytes.
+pub(crate) const TENSOR: usize = size_of::<Entry>();
 
 fn dtype_of(code: u8) -> Option<Dtype> {
     [Dtype::F32, Dtype::Int8, Dtype::Int4, Dtype::Int16].into_iter().find(|dtype| *dtype as u8 == code)
@@ -22,14 +22,14 @@ const EXPONENT_PLACE: u32 = 23;
 /// The exponent bits of 1.0.
 const EXPONENT_OF_ONE: u32 = 127;
 
-/// 2⁻ᵉ as the bits of an f32.
-pub(crate) fn scale_bits(exponent: u8) -> u32 {
-    EXPONENT_OF_ONE.saturating_sub(u32::from(exponent)) << EXPONENT_PLACE
+/// 2⁻ᵉ as the bytes of an f32.
+fn scale_of(exponent: u8) -> [u8; 4] {
+    (EXPONENT_OF_ONE.saturating_sub(u32::from(exponent)) << EXPONENT_PLACE).to_le_bytes()
 }
 
 /// The exponent e of the scale 2⁻ᵉ, e = 0 … 16; `None` for any other.
-pub(crate) fn exponent_of(scale: u32) -> Option<u8> {
-    (0..=LARGEST_EXPONENT).find(|exponent| scale_bits(*exponent) == scale)
+pub(crate) fn exponent_of(scale: [u8; 4]) -> Option<u8> {
+    (0..=LARGEST_EXPONENT).find(|exponent| scale_of(*exponent) == scale)
 }
 
 /// Whether an f32 is finite, by its exponent, so that no float instruction is needed.
@@ -37,64 +37,47 @@ pub(crate) fn is_finite(bytes: [u8; 4]) -> bool {
     u32::from_le_bytes(bytes) >> EXPONENT_PLACE & 0xFF != 0xFF
 }
 
-/// The sizes of a tensor, filled up with 1 to four dimensions.
-pub(crate) fn dimensions_of(tensor: &[usize]) -> [u32; 4] {
-    let mut dimensions = [1; 4];
-    for (slot, dimension) in dimensions.iter_mut().zip(tensor) {
-        *slot = u32_of(*dimension);
-    }
-    dimensions
+fn word(value: usize) -> [u8; 4] {
+    u32::try_from(value).unwrap_or(u32::MAX).to_le_bytes()
 }
 
-/// An entry of the tensor table.
-pub(crate) struct Entry {
-    number: u8,
-    pub(crate) dtype: u8,
-    pub(crate) dimension_count: u8,
-    reserved: u8,
-    pub(crate) dimensions: [u32; 4],
-    offset: u32,
-    pub(crate) scale: u32,
+/// The entry of tensor `number`, of this dtype and these sizes, with the scale 2⁻ᵉ, e = `exponent`.
+pub(crate) fn entry_of(number: u8, (dtype, sizes): (Dtype, &[usize]), offset: usize, exponent: u8) -> Entry {
+    let count = u8::try_from(sizes.len()).unwrap_or(u8::MAX);
+    let size = |dimension: usize| word(sizes.get(dimension).copied().unwrap_or(1));
+    let head = [number, dtype as u8, count, 0];
+    [head, size(0), size(1), size(2), size(3), word(offset), scale_of(exponent)]
 }
 
-impl Entry {
-    /// The number of elements: the product of the dimensions.
-    pub(crate) fn numbers(&self) -> usize {
-        let sizes = self.dimensions.iter().map(|size| usize::try_from(*size).unwrap_or(usize::MAX));
-        sizes.fold(1, usize::saturating_mul)
-    }
-
-    /// The length of the tensor in bytes; an unknown dtype counts as f32.
-    pub(crate) fn bytes(&self) -> usize {
-        dtype_of(self.dtype).unwrap_or(Dtype::F32).bytes(self.numbers())
-    }
+fn dimensions([_, dimensions @ .., _, _]: &Entry) -> [usize; 4] {
+    dimensions.map(|size| usize::try_from(u32::from_le_bytes(size)).unwrap_or(usize::MAX))
 }
 
-pub(crate) fn entry(bytes: &[u8; TENSOR]) -> Entry {
-    let (head, words) = bytes.split_first_chunk().unwrap_or((&[0; 4], &[]));
-    let [number, dtype, dimension_count, reserved] = *head;
-    let mut words = words.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word));
-    let mut next = || words.next().unwrap_or(0);
-    let dimensions = [next(), next(), next(), next()];
-    Entry { number, dtype, dimension_count, reserved, dimensions, offset: next(), scale: next() }
+/// The number of elements of a tensor: the product of its dimensions.
+pub(crate) fn numbers(entry: &Entry) -> usize {
+    product(&dimensions(entry))
+}
+
+/// The length of a tensor in bytes; an unknown dtype counts as f32.
+pub(crate) fn bytes(entry: &Entry) -> usize {
+    let [[_, dtype, ..], ..] = *entry;
+    dtype_of(dtype).unwrap_or(Dtype::F32).bytes(numbers(entry))
 }
 
 /// The dtype of the weights, if the table is sound: tensors numbered from 0, without gaps, all f32 (`trained`) or all
-/// integers.
-pub(crate) fn check_table(tensors: &[[u8; TENSOR]], trained: bool) -> Option<Dtype> {
-    let mut offset = 0;
-    for (number, bytes) in (0..=u8::MAX).zip(tensors) {
-        let entry = entry(bytes);
-        let float = dtype_of(entry.dtype)? == Dtype::F32;
-        let exponent = exponent_of(entry.scale)?;
-        let unused = entry.dimensions.iter().skip(usize::from(entry.dimension_count));
-        let placed = entry.number == number && entry.offset == offset && entry.reserved == 0;
-        let shaped =
-            (1..=4).contains(&entry.dimension_count) && unused.copied().all(|dimension| dimension == 1);
-        if !(placed && shaped && float == trained && (exponent == 0 || !float)) {
+/// integers. An entry is sound if writing its content gives its bytes.
+pub(crate) fn check_table(tensors: &[Entry], trained: bool) -> Option<Dtype> {
+    let mut offset: usize = 0;
+    for (number, entry) in (0..=u8::MAX).zip(tensors) {
+        let [[_, dtype, count, _], .., scale] = *entry;
+        let (dtype, exponent, dimensions) = (dtype_of(dtype)?, exponent_of(scale)?, dimensions(entry));
+        let sizes = dimensions.get(..usize::from(count)).filter(|sizes| !sizes.is_empty())?;
+        let float = dtype == Dtype::F32;
+        let written = entry_of(number, (dtype, sizes), offset, exponent);
+        if *entry != written || float != trained || float && exponent != 0 {
             return None;
         }
-        offset = offset.saturating_add(u32_of(entry.bytes()));
+        offset = offset.saturating_add(bytes(entry));
     }
-    tensors.first().and_then(|first| dtype_of(entry(first).dtype))
+    tensors.first().and_then(|[[_, dtype, ..], ..]| dtype_of(*dtype))
 }

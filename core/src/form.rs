@@ -27,7 +27,8 @@ impl<const L: usize> Form<L> {
     /// [`Sampler::new`](crate::sampler::Sampler::new) takes these sets. Positions past the end of the form have the
     /// whole alphabet, which nothing reads. Given symbols are not checked.
     pub fn allowed(&self, symbols: usize) -> [SymbolSet; L] {
-        self.given.map(|given| given.map_or(SymbolSet::first(symbols), SymbolSet::only))
+        self.given
+            .map(|given| given.map_or(SymbolSet::first(symbols), |symbol| SymbolSet::EMPTY.with(symbol)))
     }
 }
 

@@ -37,8 +37,9 @@ use crate::integer::{IntegerModel, Quantisable, Scales};
 use crate::integer_layers::{OutputLayer, split_table};
 use crate::integer_sums::sum_rows;
 use crate::precision::{Precision, steps};
-use crate::steps::{STREAM, Steps};
+use crate::steps::Steps;
 use crate::stored::{Role, StoredTensor, bytes_of};
+use crate::stream::STREAM;
 use crate::tensor::matrix;
 
 /// Bound on what products contribute to the stream, before the sum is clamped to 16 bits.

@@ -2,7 +2,7 @@
 
 use crate::denoiser::Shape;
 use crate::file::{FileError, LAYOUT_INTEGERS, ModelFile, write_pieces};
-use crate::file_table::{entry, exponent_of};
+use crate::file_table::exponent_of;
 use crate::integer::{IntegerModel, MOST_TENSORS, Scales};
 use crate::length::Lengths;
 use crate::stored::StoredTensor;
@@ -34,8 +34,8 @@ impl<'a> ModelFile<'a> {
     /// left out.
     pub fn scales(&self) -> Scales {
         let mut scales = Scales { activation: self.activation, tensors: [0; MOST_TENSORS] };
-        for (slot, bytes) in scales.tensors.iter_mut().zip(self.tensors) {
-            *slot = exponent_of(entry(bytes).scale).unwrap_or(0);
+        for (slot, [.., scale]) in scales.tensors.iter_mut().zip(self.tensors) {
+            *slot = exponent_of(*scale).unwrap_or(0);
         }
         scales
     }

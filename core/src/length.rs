@@ -10,7 +10,7 @@
 //! of Actuaries, 1947.
 
 use crate::math::Real;
-use crate::rng::{Stream, below};
+use crate::rng::{Stream, weighted};
 
 /// Table of lengths: how many training texts have each length n = 1 … L, as a model file holds it.
 ///
@@ -63,14 +63,7 @@ impl<'a> Lengths<'a> {
     /// (evaluation, position), so no word is used twice below 2³² − 1 evaluations.
     pub fn draw(&self, stream: Stream) -> usize {
         let [word, _] = stream.draw(u32::MAX, 0);
-        let mut left = below(word, self.total());
-        for (length, weight) in (1..).zip(self.weights()) {
-            match left.checked_sub(weight) {
-                Some(rest) => left = rest,
-                None => return length,
-            }
-        }
-        self.counts.len()
+        weighted(word, self.total(), (1..).zip(self.weights())).unwrap_or(self.counts.len())
     }
 
     /// −ln p(n) of the length n = `length` in nats; ∞ outside 1 … L, where L is the number of counts.

@@ -19,10 +19,14 @@ pub mod linear;
 pub mod activation;
 pub mod softmax;
 
+// Integers: residual streams in steps.
+pub mod stream;
+
 // Options: dropout.
 pub mod dropout;
 
 // Further networks: their layers.
+pub mod views;
 pub mod product;
 pub mod gelu;
 pub mod softmax_of_maps;
@@ -39,9 +43,14 @@ pub mod rounding;
 // Further networks: the seam between them and what computes.
 pub mod further_kernels;
 
-// The method: the perceptron, and the seam between networks and what computes.
+// The method: the seam between networks and what computes.
 pub mod kernels;
 pub mod denoiser;
+
+// Integers: the price of hidden values.
+pub mod price;
+
+// The method: the perceptron.
 pub mod mlp;
 
 // Further networks: the networks.
@@ -49,6 +58,9 @@ pub mod pack;
 pub mod residual;
 pub mod transformer;
 pub mod convolution;
+
+// Options: processors without products of 64 bits.
+pub mod halves;
 
 // The method: how long a text is, how much is masked, the forward process, the draw of a symbol.
 pub mod length;
@@ -90,6 +102,7 @@ pub mod quantise;
 
 // Lists: for programs that draw.
 pub mod config;
+pub mod shortcuts;
 pub mod error;
 pub mod prelude;
 

@@ -85,7 +85,7 @@ pub(crate) fn nats_at<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize
 ) -> f64 {
     let mut scores = [0; V];
     denoiser.scores(position, &mut scores);
-    negative_log_probability(&scores, symbols, symbol).to_f64()
+    negative_log_probability(&scores, symbols, symbol).into()
 }
 
 /// −ln((1/n)·Σ_j e^(−x_j)) of n `nats` x_j = −ln p_j: −ln of the mean of the probabilities p_j; ∞ if there are none, or

@@ -196,6 +196,7 @@ pub fn linear_backward_input<R: Real>(weight: &[R], rows: &[usize], d_y: &[R], d
 /// With O outputs, I = `inputs` inputs and a batch of E rows, `x` is `[E][I]` and `d_weight` `[O][I]`. Rows of `d_y`
 /// begin `stride` ≥ O numbers apart. The length of `d_weight` gives O, and `rows` has numbers below E; other sizes give
 /// wrong or missing results, but no panic. Forward was `y_ev = b_v + Σ_i w_vi·x_ei`.
+#[expect(clippy::indexing_slicing, reason = "output < N")]
 #[inline(always)]
 pub fn linear_backward_weight<R: Real>(
     rows: &[usize],
@@ -206,17 +207,38 @@ pub fn linear_backward_weight<R: Real>(
     inputs: usize,
 ) {
     let outputs = d_weight.len().checked_div(inputs).unwrap_or(0);
+    let [many, few, single] = tiles::<MANY>(outputs);
     for rows in rows.chunks(GROUP) {
-        let none: &[R] = &[];
-        let (mut xs, mut d_ys) = ([none; GROUP], [none; GROUP]);
-        for (index, row) in rows.iter().enumerate() {
-            let d_y = d_y.get(row.saturating_mul(stride)..).and_then(|d_y| d_y.get(..outputs));
-            let (Some(x), Some(d_y)) = (block(x, *row, inputs), d_y) else { return };
-            let (Some(x_slot), Some(d_y_slot)) = (xs.get_mut(index), d_ys.get_mut(index)) else { return };
-            (*x_slot, *d_y_slot) = (x, d_y);
-        }
-        let (Some(xs), Some(d_ys)) = (xs.get(..rows.len()), d_ys.get(..rows.len())) else { return };
-        outer_products(xs, d_ys, d_weight, inputs);
+        // One chunk of all rows stays in the innermost cache while the outputs run.
+        for_each_tile!(column, S in [inputs / CHUNK; CHUNK], [inputs % CHUNK; 1] => {
+            let none = [R::ZERO; S];
+            let mut chunks = [&none; GROUP];
+            for (chunk, row) in chunks.iter_mut().zip(rows) {
+                let Some(x) = lanes(x, row.wrapping_mul(inputs).wrapping_add(column)) else { return };
+                *chunk = x;
+            }
+            for_each_tile!(first, N in [many; MANY], [few; FEW], [single; 1] => {
+                let place = |output: usize| first.wrapping_add(output).wrapping_mul(inputs).wrapping_add(column);
+                let mut sums = [[R::ZERO; S]; N];
+                for_each_row!(output < N {
+                    let Some(d_weight) = lanes(d_weight, place(output)) else { return };
+                    sums[output] = *d_weight;
+                });
+                for (x, row) in chunks.iter().zip(rows) {
+                    let Some(d_y) = lanes::<R, N>(d_y, row.wrapping_mul(stride).wrapping_add(first)) else { return };
+                    // Loads the chunk once for all outputs.
+                    let x = **x;
+                    for_each_row!(output < N {
+                        row_by_row();
+                        sums[output] = plus_scaled(sums[output], d_y[output], &x);
+                    });
+                }
+                for_each_row!(output < N {
+                    let Some(d_weight) = lanes_mut(d_weight, place(output)) else { return };
+                    *d_weight = sums[output];
+                });
+            });
+        });
     }
 }
 
@@ -243,46 +265,6 @@ pub(crate) const fn tiles<const MANY: usize>(rows: usize) -> [usize; 3] {
         Some(rest) => [rest / MANY, few, 0],
         None => [rows / MANY, 0, left],
     }
-}
-
-/// d_w_vi += Σ_e d_y_ev·x_ei over the rows x_e of `xs` and d_y_e of `d_ys`, in their order.
-#[expect(clippy::indexing_slicing, reason = "output < N")]
-#[inline(always)]
-fn outer_products<R: Real>(xs: &[&[R]], d_ys: &[&[R]], d_weight: &mut [R], inputs: usize) {
-    let outputs = d_weight.len().checked_div(inputs).unwrap_or(0);
-    let [many, few, single] = tiles::<MANY>(outputs);
-    // One chunk of all rows stays in the innermost cache while the outputs run.
-    for_each_tile!(column, S in [inputs / CHUNK; CHUNK], [inputs % CHUNK; 1] => {
-        let none = [R::ZERO; S];
-        let mut chunks = [&none; GROUP];
-        for (chunk, x) in chunks.iter_mut().zip(xs) {
-            let Some(x) = lanes(x, column) else { return };
-            *chunk = x;
-        }
-        let Some(chunks) = chunks.get(..xs.len()) else { return };
-        for_each_tile!(first, N in [many; MANY], [few; FEW], [single; 1] => {
-            let place = |output: usize| first.wrapping_add(output).wrapping_mul(inputs).wrapping_add(column);
-            let mut sums = [[R::ZERO; S]; N];
-            for_each_row!(output < N {
-                let Some(d_weight) = lanes(d_weight, place(output)) else { return };
-                sums[output] = *d_weight;
-            });
-            for (index, x) in chunks.iter().enumerate() {
-                let Some(d_y) = d_ys.get(index) else { return };
-                let Some(d_y) = lanes::<R, N>(d_y, first) else { return };
-                // Loads the chunk once for all outputs.
-                let x = **x;
-                for_each_row!(output < N {
-                    row_by_row();
-                    sums[output] = plus_scaled(sums[output], d_y[output], &x);
-                });
-            }
-            for_each_row!(output < N {
-                let Some(d_weight) = lanes_mut(d_weight, place(output)) else { return };
-                *d_weight = sums[output];
-            });
-        });
-    });
 }
 
 /// Call inside a loop over rows: it stops LLVM from vectorising across rows.

@@ -23,6 +23,7 @@ pub trait Real:
     + Div<Output = Self>
     + Neg<Output = Self>
     + AddAssign
+    + Into<f64>
     + Stored<Self>
 {
     /// 0.
@@ -34,8 +35,6 @@ pub trait Real:
 
     /// Rounds `value` to the nearest number of this type; too large a value becomes ±∞.
     fn of(value: f64) -> Self;
-    /// Converts to `f64`, exactly.
-    fn to_f64(self) -> f64;
     /// e^`self`. The `f32` result is that of [`exp`]: 0 below −86, ∞ above 88.72283.
     fn exp(self) -> Self;
     /// The natural logarithm of `self`, by `libm`: −∞ for 0, NaN below 0 and for NaN, ∞ for ∞.
@@ -81,11 +80,6 @@ impl Real for f32 {
     }
 
     #[inline(always)]
-    fn to_f64(self) -> f64 {
-        f64::from(self)
-    }
-
-    #[inline(always)]
     fn exp(self) -> Self {
         exp(self)
     }
@@ -115,11 +109,6 @@ impl Real for f64 {
     #[inline(always)]
     fn of(value: f64) -> Self {
         value
-    }
-
-    #[inline(always)]
-    fn to_f64(self) -> f64 {
-        self
     }
 
     #[inline(always)]

@@ -135,6 +135,16 @@ pub fn activate<R: Real, K: Kernels<R>, const L: usize>(
     }
 }
 
+impl<const L: usize> Example<L> {
+    /// [`hidden_weight`](Self::hidden_weight) if `activation` prices hidden values, else 0.
+    pub(crate) fn price_weight<R: Real>(&self, activation: Activation) -> R {
+        match activation {
+            Activation::Relu => R::ZERO,
+            Activation::Stepped(_) => self.hidden_weight(),
+        }
+    }
+}
+
 /// Turns the gradient of hidden values into the gradient of the layer's sums, in place: back through `activation`, and
 /// through the [`dropout`](Example::dropout) of each example of `batch`.
 ///

@@ -18,10 +18,9 @@
 
 use crate::dtype::Dtype;
 use crate::integer::{SCORE, SUM_SHARE, Scales};
-use crate::math::Real;
 use crate::rounding::Grid;
-use crate::steps::STREAM;
 use crate::stored::{Nibble, Role, StoredTensor};
+use crate::stream::STREAM;
 
 /// The values that `tensor`, of integers, can store if an integer i stands for i·2^−`exponent`. `exponent` is at most
 /// 16.
@@ -47,7 +46,7 @@ pub fn grid(tensor: &StoredTensor, exponent: u8) -> Grid {
 pub fn best_exponent(tensor: &StoredTensor, weights: &[f32]) -> u8 {
     let error = |exponent: u8| {
         let squares = weights.iter().map(|weight| {
-            let error = (*weight - grid(tensor, exponent).round(*weight)).to_f64();
+            let error = f64::from(*weight - grid(tensor, exponent).round(*weight));
             error * error
         });
         squares.sum::<f64>()

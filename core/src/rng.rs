@@ -22,7 +22,7 @@ pub const fn threefry2x32(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
 
 /// [`threefry2x32`], inlined so that loops over counters vectorise.
 #[inline(always)]
-const fn twenty_rounds(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
+pub(crate) const fn twenty_rounds(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
     let [k0, k1] = key;
     let k2 = PARITY ^ k0 ^ k1;
     let [r0, r1, r2, r3, r4, r5, r6, r7] = ROTATIONS;
@@ -81,7 +81,7 @@ pub enum Purpose {
 /// counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stream {
-    key: [u32; 2],
+    pub(crate) key: [u32; 2],
 }
 
 impl Stream {
@@ -90,11 +90,6 @@ impl Stream {
     pub const fn new(seed: u64, purpose: Purpose) -> Self {
         let root = Self { key: [seed as u32, (seed >> 32) as u32] };
         root.child(purpose as u32, 0)
-    }
-
-    /// The stream of text `number` of a `seed`, from which `micro-diffusion sample --seed` draws line `number` + 1.
-    pub const fn of_text(seed: u64, number: u32) -> Self {
-        Self::new(seed, Purpose::Sample).child(number, 0)
     }
 
     /// Derives another stream, child (`a`, `b`): its key is the pair of words that this stream has at counter (`a`,
@@ -107,18 +102,6 @@ impl Stream {
     pub const fn draw(self, a: u32, b: u32) -> [u32; 2] {
         threefry2x32(self.key, [a, b])
     }
-
-    /// The pairs of random words of this stream at the `N` counters (`first`, `b`), (`first` + 1, `b`), … After
-    /// `u32::MAX` follows 0.
-    #[inline(always)]
-    pub fn draws<const N: usize>(self, first: u32, b: u32) -> [[u32; 2]; N] {
-        let (mut words, mut counter) = ([[0; 2]; N], first);
-        for words in &mut words {
-            *words = twenty_rounds(self.key, [counter, b]);
-            counter = counter.wrapping_add(1);
-        }
-        words
-    }
 }
 
 /// Scales a random word to a uniform integer in 0 … `bound` − 1: ⌊word·bound / 2³²⌋.
@@ -128,6 +111,20 @@ impl Stream {
 pub const fn below(word: u32, bound: u32) -> u32 {
     // A product of two u32 is below 2⁶⁴, and its upper half below `bound`.
     ((word as u64).wrapping_mul(bound as u64) >> 32) as u32
+}
+
+/// Draws one of `items` in proportion to its weight: the first at which the sum of the weights so far exceeds
+/// [`below`]\(`word`, `total`). `total` is the sum of all weights; `None` if it is 0.
+#[inline(always)]
+pub(crate) fn weighted<T>(word: u32, total: u32, items: impl Iterator<Item = (T, u32)>) -> Option<T> {
+    let mut left = below(word, total);
+    for (item, weight) in items {
+        match left.checked_sub(weight) {
+            Some(rest) => left = rest,
+            None => return Some(item),
+        }
+    }
+    None
 }
 
 /// Shuffles the elements of `order`, of any type; all orders are equally likely, up to 2⁻³² a draw

@@ -21,7 +21,6 @@
 use crate::categorical::{SymbolSet, Temperature, Weights, confidence};
 use crate::denoiser::Denoiser;
 use crate::rng::Stream;
-use crate::schedule::linear_remaining;
 
 /// The choice of the masked positions that a step reveals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,17 +185,6 @@ impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
         }
         self.evaluations = self.evaluations.saturating_add(1);
         reveal
-    }
-
-    /// Unmasks the whole text in `steps` steps, which reveal about equally many positions. Then
-    /// [`symbols`](Self::symbols) has no mask.
-    ///
-    /// With more steps than masked positions, some steps reveal nothing and evaluate nothing. 0 `steps` count as 1.
-    pub fn run<D: Denoiser<L, V> + ?Sized>(&mut self, denoiser: &mut D, steps: usize) {
-        let masked = self.masked();
-        for step in 1..=steps.max(1) {
-            self.step(denoiser, linear_remaining(masked, step, steps));
-        }
     }
 }
 

@@ -2,11 +2,6 @@
 
 use crate::math::Real;
 
-/// Exponent of a residual stream in integers: 16-bit numbers with sign in units of 2⁻¹⁰, so −32 … 32.
-///
-/// A residual stream is the features of a position, to which every layer adds.
-pub const STREAM: u8 = 10;
-
 /// The steps of an [`Activation::Stepped`](crate::activation::Activation::Stepped): y = 2⁻ᵃ·min(⌊max(x, 0)·2ᵃ + ½⌋, A),
 /// with a = `exponent` and A = `largest`.
 ///
@@ -68,18 +63,5 @@ pub(crate) fn stepped_backward<R: Real>(steps: Steps, y: &[R], d_y: &mut [R], we
         for i in 0..count {
             d_y[i] = if y[i] > R::ZERO && y[i] < end { d_y[i] + weights[i] * price } else { R::ZERO };
         }
-    }
-}
-
-/// Rounds each x_i to the nearest step of a residual stream in integers, halves up, and clamps it to the stream's ends.
-#[inline(always)]
-pub(crate) fn hold<R: Real>(x: &mut [R]) {
-    let steps = R::of(f64::from(1_u32 << STREAM));
-    let (least, most) = (R::of(f64::from(i16::MIN)) / steps, R::of(f64::from(i16::MAX)) / steps);
-    for x in x {
-        let held = if *x > least { *x } else { least };
-        let held = if held < most { held } else { most };
-        // Relative to the least, no number is below 0, so that truncation rounds down.
-        *x = ((held - least) * steps + R::of(0.5)).truncate() / steps + least;
     }
 }

@@ -41,22 +41,14 @@ impl Tensor {
     }
 
     /// The number of elements: the product of the dimensions.
-    pub const fn len(&self) -> usize {
+    pub const fn numbers(&self) -> usize {
         product(self.dimensions)
     }
 
-    /// Whether the tensor has no elements.
-    pub const fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The number of elements in a part: [`len`](Self::len) divided by [`parts`](Self::parts), the number of pieces whose
+    /// The number of elements in a part: [`numbers`](Self::numbers) divided by [`parts`](Self::parts), the number of pieces whose
     /// gradients threads compute apart. Parts divide every tensor of this crate without a rest. 0 without parts.
-    pub const fn part_len(&self) -> usize {
-        match self.len().checked_div(self.parts) {
-            Some(len) => len,
-            None => 0,
-        }
+    pub fn part_len(&self) -> usize {
+        self.numbers().checked_div(self.parts).unwrap_or(0)
     }
 }
 
@@ -71,7 +63,7 @@ pub(crate) const fn product(dimensions: &[usize]) -> usize {
 /// The number of elements of all `tensors`.
 pub const fn total_len(tensors: &[Tensor]) -> usize {
     match tensors {
-        [first, rest @ ..] => total_len(rest).saturating_add(first.len()),
+        [first, rest @ ..] => total_len(rest).saturating_add(first.numbers()),
         [] => 0,
     }
 }
@@ -137,29 +129,4 @@ pub fn cube<'a, T, const N: usize, const M: usize, const K: usize>(
     flat: &mut &'a [T],
 ) -> Option<&'a [[[T; N]; M]; K]> {
     flat.split_off(..K.checked_mul(M)?.checked_mul(N)?)?.as_chunks().0.as_chunks().0.try_into().ok()
-}
-
-/// Splits `count` matrices of `M` rows of `N` numbers of any type `T` off the front of `flat`, which keeps the rest. If
-/// `flat` is too short, it stays as it is, and the result is `None`.
-pub fn matrices<'a, T, const N: usize, const M: usize>(
-    flat: &mut &'a [T],
-    count: usize,
-) -> Option<&'a [[[T; N]; M]]> {
-    Some(flat.split_off(..count.checked_mul(M)?.checked_mul(N)?)?.as_chunks().0.as_chunks().0)
-}
-
-/// Splits an array of `J` × `K` × `M` rows of `N` numbers of any type `T` off the front of `flat`, which keeps the
-/// rest. If `flat` is too short, it stays as it is, and the result is `None`.
-pub fn hypercube<'a, T, const N: usize, const M: usize, const K: usize, const J: usize>(
-    flat: &mut &'a [T],
-) -> Option<&'a [[[[T; N]; M]; K]; J]> {
-    flat.split_off(..J.checked_mul(K)?.checked_mul(M)?.checked_mul(N)?)?
-        .as_chunks()
-        .0
-        .as_chunks()
-        .0
-        .as_chunks()
-        .0
-        .try_into()
-        .ok()
 }

@@ -115,18 +115,4 @@ impl<'a> Alphabet<'a> {
         }
         if encoded.length == 0 { Err(EncodeError::Empty) } else { Ok(encoded) }
     }
-
-    /// Decodes `symbols` into a string, and stops at the first character that does not fit `BYTES` bytes of UTF-8.
-    ///
-    /// Writes the character `mask` for `None`, a masked position, and for a symbol outside the alphabet.
-    pub fn decode<const BYTES: usize>(&self, symbols: &[Option<u8>], mask: char) -> heapless::String<BYTES> {
-        let mut text = heapless::String::new();
-        for symbol in symbols {
-            let character = symbol.and_then(|symbol| self.character(symbol)).unwrap_or(mask);
-            if text.push(character).is_err() {
-                break;
-            }
-        }
-        text
-    }
 }

@@ -39,7 +39,8 @@ use crate::pack::{Pack, boundary, to_scores_at, with_records, with_records_mut};
 use crate::product::{MOST_POSITIONS, Store, width_of};
 use crate::softmax_of_maps::MOST_SYMBOLS;
 use crate::tensor::Start::{Ones, Uniform};
-use crate::tensor::{Flat, Tensor, block, cube, hypercube, matrices, matrix, vector};
+use crate::tensor::{Flat, Tensor, block, cube, matrix, vector};
+use crate::views::{hypercube, matrices};
 
 /// Transformer over `L` positions and `V` symbols, with `N` blocks of `D` features and `A` heads. The heads share the
 /// features: each has K = D/A. A block has, for each position, 4·D hidden units that read it (`T` = 1), or 2·D that

@@ -29,7 +29,7 @@ impl<const V: usize> Weights<V> {
                 }
             }
             let Some((symbol, weight)) = next else { break };
-            kept.insert(symbol);
+            kept = kept.with(symbol);
             total = total.saturating_add(weight);
         }
         for (symbol, weight) in numbered(self.weights.iter_mut()) {

@@ -1,10 +1,11 @@
 //! The parts of the C against the core.
 
-use micro_diffusion::categorical::{power_of_two, scale_in_halves};
+use micro_diffusion::categorical::power_of_two;
 use micro_diffusion::config::{ConvolutionChip, ConvolutionSmall, Perceptron, PerceptronSmall, Residual};
 use micro_diffusion::denoiser::{Denoiser, Model};
 use micro_diffusion::dtype::Dtype;
 use micro_diffusion::file::ModelFile;
+use micro_diffusion::halves::scale_in_halves;
 use micro_diffusion::integer::{IntegerModel, Quantisable};
 use micro_diffusion::precision::{Int4, Int8, Precision};
 use micro_diffusion::rng::{below, threefry2x32};

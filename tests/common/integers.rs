@@ -25,7 +25,7 @@ pub fn parameters<M: Model<L, V>, const L: usize, const V: usize>(seed: u64) -> 
     let mut parameters = numbers(seed, M::PARAMETERS);
     let mut rest = &mut parameters[..];
     for (tensor, size) in M::TENSORS.iter().zip([0.7, 0.4, 1.1, 0.5, 1.1, 0.5]) {
-        let (head, tail) = rest.split_at_mut(tensor.len());
+        let (head, tail) = rest.split_at_mut(tensor.numbers());
         head.iter_mut().for_each(|number| *number *= size);
         rest = tail;
     }
@@ -210,7 +210,7 @@ pub fn any_alignment_and_no_change<M: Model<L, V>, I: IntegerModel<L, V>, const 
         let moved: Vec<u8> = std::iter::repeat_n(0, shift).chain(bytes.iter().copied()).collect();
         let file = ModelFile::parse(&moved[shift..]).unwrap();
         assert_eq!((file.shape(), file.dtype()), (I::SHAPE, I::DTYPE));
-        assert_eq!((file.parameter_count(), file.parameter_bytes()), (M::PARAMETERS, I::BYTES));
+        assert_eq!((file.parameter_count(), file.payload().len()), (M::PARAMETERS, I::BYTES));
         assert_eq!((file.scales(), file.payload()), (case.scales, &case.payload[..]));
         let (mut memory, mut direct) = (I::MEMORY, I::MEMORY);
         let mut denoiser = I::denoiser(file.integers::<I, L, V>().unwrap(), &mut memory);

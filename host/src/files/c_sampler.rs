@@ -12,8 +12,8 @@ use micro_diffusion::file::ModelFile;
 use micro_diffusion::integer::{SCORE, Scales};
 use micro_diffusion::precision::{Int4, Int8, Precision};
 use micro_diffusion::sampler::Order;
-use micro_diffusion::steps::STREAM;
 use micro_diffusion::stored::StoredTensor;
+use micro_diffusion::stream::STREAM;
 
 use crate::engine::description::{dtype_name, shape_name};
 use crate::engine::draw::{ORDER, TEMPERATURE};

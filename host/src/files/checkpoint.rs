@@ -90,7 +90,7 @@ fn groups(state: &State) -> impl Iterator<Item = (&'static str, &[f32])> {
 /// Cuts `flat` into `tensors`, each named `prefix` and its own name.
 pub(crate) fn views<'a>(prefix: &str, tensors: &[Tensor], mut flat: &'a [f32]) -> Vec<(String, Floats<'a>)> {
     let view = |tensor: &Tensor| {
-        let values = flat.split_off(..tensor.len()).unwrap_or_default();
+        let values = flat.split_off(..tensor.numbers()).unwrap_or_default();
         (format!("{prefix}{}", tensor.name), Floats { shape: tensor.dimensions.to_vec(), values })
     };
     tensors.iter().map(view).collect()

@@ -27,7 +27,9 @@ impl SourceCode<'_> {
     /// Each tensor with its numbers.
     fn values(&self) -> impl Iterator<Item = (&Tensor, &[f32])> {
         let mut rest = self.weights;
-        self.tensors.iter().map(move |tensor| (tensor, rest.split_off(..tensor.len()).unwrap_or_default()))
+        self.tensors
+            .iter()
+            .map(move |tensor| (tensor, rest.split_off(..tensor.numbers()).unwrap_or_default()))
     }
 
     fn alphabet(&self) -> &str {

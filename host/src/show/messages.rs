@@ -65,7 +65,7 @@ pub(crate) fn report_integers(floats: &Model, quantised: &Model, held_out: &[Str
     say(&format!(
         "{:<11} {} bytes of weights, and {} of memory to work in",
         dtype_name(quantised.file.dtype()),
-        quantised.file.parameter_bytes(),
+        quantised.file.payload().len(),
         quantised.network.memory_bytes()
     ));
     if held_out.is_empty() {

@@ -109,7 +109,7 @@ fn describe_model(model: &Model) -> Value {
         "shape": shape_name(file.shape()),
         "parameters": file.parameter_count(),
         "weights": dtype_name(file.dtype()),
-        "weight_bytes": file.parameter_bytes(),
+        "weight_bytes": file.payload().len(),
         "memory_bytes": model.network.memory_bytes(),
         "chip": chip(config, model.language()),
         "training_bytes_per_example": config.network.record_bytes(),
