@@ -88,9 +88,7 @@ fn refusal(origin: &Origin, bytes: &[u8]) -> anyhow::Error {
         let names = &bytes[..bytes.len().min(OFFICE_NAMES)];
         let office = |name: &&[u8]| names.windows(name.len()).any(|window| window == *name);
         if [&b"[Content_Types].xml"[..], b"mimetypeapplication/"].iter().any(office) {
-            return anyhow::anyhow!(
-                "{source} is an office document; save it as text, or as CSV for --column, in UTF-8"
-            );
+            return anyhow::anyhow!("{source} is an office document; save it as text, or as CSV, in UTF-8");
         }
         return anyhow::anyhow!("{source} is a zip archive; unpack it{}", origin.by_name("unzip -p"));
     }

@@ -79,7 +79,11 @@ pub(crate) fn column(origin: &Origin, text: &str, column: &str) -> anyhow::Resul
             )
         }
         ([], Err(_)) => {
-            bail!("{source} has no column “{column}”; give --column a name in its first row: {}", list(first))
+            bail!(
+                "{source} has no column “{column}”; give --column a number from 1, such as --column 1, or a name in its first \
+                 row: {}",
+                list(first)
+            )
         }
         (several, _) => bail!(
             "{source} has {count} columns called “{column}”; give the number of one, such as --column {number}, which also reads \
