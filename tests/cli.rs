@@ -207,15 +207,15 @@ fn patterns_are_met_or_refused() {
         assert_eq!(scene.good(&again), within, "{threads} threads");
     }
     scene.bad(&["sample", "--pattern", "abcdefghijklmnopq"], 1, &["17 letters", "at most 16"]);
-    scene.bad(&["sample", "--pattern", "ab", "--length", "3"], 1, &["have 2 letters", "--length"]);
-    scene.bad(&["sample", "--pattern", "?", "--length", "3"], 1, &["have 1 letter;", "--length"]);
+    scene.bad(&["sample", "--pattern", "ab", "--length", "3"], 1, &["only texts of 2 letters,", "--length"]);
+    scene.bad(&["sample", "--pattern", "?", "--length", "3"], 1, &["only texts of 1 letter,", "--length"]);
     scene.bad(
         &["sample", "--pattern", "*a*n*", "--length", "1"],
         1,
-        &["shortest text has 2 letters", "--length 2 or more"],
+        &["only texts of 2 letters or more", "--length 2 or more"],
     );
     scene.bad(&["sample", "--pattern", "*a*", "--length", "17"], 1, &["17 letters", "at most 16"]);
-    scene.bad(&["sample", "--pattern", "a\\"], 1, &["backslash, which needs a character"]);
+    scene.bad(&["sample", "--pattern", "a\\"], 1, &["a single backslash, which escapes nothing"]);
     scene.bad(&["sample", "--pattern", ""], 2, &["--pattern"]);
     scene.bad(&["sample", "--length", "17"], 1, &["17 letters", "at most 16", "--length"]);
     let output = scene.run(&["sample", "--length", "17"]);
@@ -428,8 +428,8 @@ fn bad_numbers_are_usage_errors() {
     scene.bad(&["sample", "--speed", "0", "--watch"], 2, &["steps a second from 0.1 to 100"]);
     scene.bad(&["sample", "--speed", "2"], 2, &["--watch"]);
     scene.bad(&["sample", "--seed", "-1"], 2, &["from 0 to 18446744073709551615"]);
-    scene.bad(&["sample", "--length", "-1"], 2, &["from 1 up"]);
-    scene.bad(&["train", "--dropout", "0.003"], 2, &["must be 0, or a number from 1/256"]);
+    scene.bad(&["sample", "--length", "-1"], 2, &["a whole number, 1 or more"]);
+    scene.bad(&["train", "--dropout", "0.003"], 2, &["must be 0, or a number of at least 1/256"]);
     let both = ["train", "--input", "names.txt", "--out", "run", "--dropout", "0.1", "--quantize", "int4"];
     scene.bad(&both, 1, &["--dropout is 0.1", "--quantize trains without dropout", "leave out one"]);
     assert!(!scene.path("run").exists(), "nothing is written");
@@ -665,8 +665,8 @@ fn models_that_are_none_are_refused_by_name() {
     old[4] = 1;
     let cases: [(&str, Vec<u8>, &str); 7] = [
         ("old.mdm", old, "reads version 2 only; train the model anew"),
-        ("empty.mdm", Vec::new(), "not a model file"),
-        ("text.mdm", b"names\n".to_vec(), "not a model file"),
+        ("empty.mdm", Vec::new(), "neither a .mdm file"),
+        ("text.mdm", b"names\n".to_vec(), "neither a .mdm file"),
         ("cut.mdm", shipped[..shipped.len() / 2].to_vec(), "cut"),
         ("long.mdm", [&shipped[..], b"x"].concat(), "1 more than its header says"),
         ("altered.mdm", altered(shipped, shipped.len() / 2), "checksum"),
@@ -808,7 +808,11 @@ fn integers_are_exported_trained_sampled_and_scored() {
     }
     let transformer =
         ["train", "--config", "transformer", "--quantize", "int4", "--steps", "1", "--out", "t"];
-    scene.bad(&[&transformer[..], &["--input", "names.txt"]].concat(), 1, &["floats only", "softmax"]);
+    scene.bad(
+        &[&transformer[..], &["--input", "names.txt"]].concat(),
+        1,
+        &["floats only", "--config convolution-medium"],
+    );
     assert!(!scene.path("t").exists(), "refused before anything is written");
     scene.bad(&["train", "--quantize", "int2"], 2, &["int8", "int4"]);
 }
@@ -910,7 +914,7 @@ fn a_checkpoint_of_another_version_is_refused_and_kept() {
         forge_checkpoint(&scene, &version(from), &version(to));
         let forged = scene.read("run/checkpoint.safetensors");
         let said = format!(
-            "the checkpoint has version {to}, and micro-diffusion {} reads version 2 only; {way_out}",
+            "it has version {to}, and micro-diffusion {} reads version 2 only; {way_out}",
             env!("CARGO_PKG_VERSION")
         );
         scene.bad(&["train", "--out", "run", "--resume"], 1, &["cannot be used: ", &said]);
@@ -938,7 +942,7 @@ fn a_checkpoint_with_exponents_that_no_integers_have_is_refused() {
         let mut forged = bytes.clone();
         forged[place..place + 4].copy_from_slice(&exponent.to_le_bytes());
         scene.write("run/checkpoint.safetensors", &forged);
-        scene.bad(&resume, 1, &["cannot be used: ", "must hold 7 whole numbers from 0 to 16"]);
+        scene.bad(&resume, 1, &["cannot be used: ", "does not hold 7 whole numbers from 0 to 16"]);
     }
     scene.write("run/checkpoint.safetensors", &bytes);
     scene.good(&resume);
@@ -1023,7 +1027,7 @@ fn an_old_name_in_a_run_folder_is_refused_with_a_command_that_helps() {
         for verb in ["sample", "sweep", "eval"] {
             scene.bad(&[verb, "--model", RUN], 1, &[&path, &format!("“{old}”"), &format!("“{new}”")]);
         }
-        paste(&scene, &["sample", "--model", RUN], "rename it with: ");
+        paste(&scene, &["sample", "--model", RUN], "change it with: ");
         assert_eq!(text(&scene.read(&path)), named(new));
         assert_eq!(scene.good(&["sample", "--model", RUN]), sampled);
     }
@@ -1335,7 +1339,7 @@ fn a_run_that_diverges_leaves_its_last_good_checkpoint() {
     ];
     for steps in ["1", "5"] {
         let diverging = [&train[..], &["--steps", steps, "--out", steps]].concat();
-        scene.bad(&diverging, 1, &["diverged", "last checkpoint is unchanged", "--lr"]);
+        scene.bad(&diverging, 1, &["diverged", "the last checkpoint of this run is kept", "--lr"]);
         assert!(!scene.path(&format!("{steps}/model.mdm")).exists());
         assert!(scene.good(&["inspect", steps, "--json"]).contains("\"steps_done\":0"), "{steps} steps");
     }
@@ -1509,7 +1513,10 @@ fn a_folder_that_becomes_read_only_keeps_its_last_checkpoint() {
     let mut stderr = String::new();
     child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(1), "{stderr}");
-    assert!(stderr.contains("cannot save") && stderr.contains("what was there is unchanged"), "{stderr}");
+    assert!(
+        stderr.contains("cannot save") && stderr.contains("an earlier file there is unchanged"),
+        "{stderr}"
+    );
     fs::set_permissions(scene.path("run"), fs::Permissions::from_mode(0o755)).unwrap();
     assert!(!scene.path("run/model.mdm").exists());
     scene.good(&["inspect", "run/checkpoint.safetensors"]);
@@ -1712,7 +1719,7 @@ fn one_of_anything_is_not_many() {
     }
     said += &text(&scene.read("runs/letters/report.html"));
     for part in
-        ["by n-grams of 1 character", "trained on 1 of the 1 held-out line, so", "a trial: it has 1 step,"]
+        ["by n-grams of 1 character", "saw 1 of the 1 held-out line in training, so", "has only 1 step,"]
     {
         assert!(said.contains(part), "{part}");
     }
@@ -1729,7 +1736,7 @@ fn one_of_anything_is_not_many() {
 fn a_list_without_held_out_lines_is_said_to_have_none() {
     let scene = Scene::new();
     scene.write("few.txt", b"anna\nbob\n");
-    scene.bad(&["eval", "--input", "few.txt"], 1, &["no held-out line", "a list of ten lines or more"]);
+    scene.bad(&["eval", "--input", "few.txt"], 1, &["no line to score", "a list of ten lines or more"]);
 }
 
 #[test]
@@ -1902,8 +1909,8 @@ fn a_model_that_nobody_named_is_named_and_is_of_a_finished_run_that_is_no_trial(
             &said(arguments),
             &[
                 "model       the built-in model (runs/ has no finished run of 1000 steps or more)",
-                "note        the run in runs/trial is a trial: it has 60 steps, and a run needs 1000 to be taken without \
-                 --model; draw from it with: micro-diffusion sample --model runs/trial\n",
+                "note        the run in runs/trial has only 60 steps, and without --model only runs of 1000 or more are \
+                 taken; draw from it with: micro-diffusion sample --model runs/trial\n",
             ],
         );
     }
@@ -1925,13 +1932,13 @@ fn a_model_that_nobody_named_is_named_and_is_of_a_finished_run_that_is_no_trial(
         assert!(!said.contains("trial"), "older than what is taken: {said}");
     }
     scene.train("runs/trial", &[]);
-    says(&said(&["sample"]), &[&taken("own"), "the newer run in runs/trial is a trial"]);
+    says(&said(&["sample"]), &[&taken("own"), "the newer run in runs/trial has only 60 steps"]);
     assert_ne!(scene.good(&["sample"]), built_in);
 
     // So is one that has no model yet, and one that was to go on past its end and did not come to the next.
     fs::create_dir(scene.path("runs/stopped")).unwrap();
     scene.write("runs/stopped/checkpoint.safetensors", &scene.read("runs/own/checkpoint.safetensors"));
-    let expected = "runs/stopped is unfinished and has no model yet; go on with: micro-diffusion train --out runs/stopped";
+    let expected = "runs/stopped has not saved a model yet; unless it is still training, go on with: micro-diffusion train --out runs/stopped";
     says(&said(&["sample"]), &[&taken("own"), expected]);
     long("runs/longer");
     says(&said(&["sample"]), &[&taken("longer")]);
@@ -1969,11 +1976,14 @@ fn a_run_that_lost_its_settings_or_losses_is_taken_only_by_name() {
         let output = scene.run(&["sample"]);
         let said = text(&output.stderr);
         let reason = format!(
-            "it has no {name} that can be read; draw from it with: micro-diffusion sample --model runs/own\n"
+            "it has no {name} that can be read, which says {}; draw from it with: micro-diffusion sample --model runs/own\n",
+            if name == "loss.csv" { "whether it is finished" } else { "how it was trained" }
         );
-        for part in
-            ["model       the built-in model", "note        the run in runs/own does not say", &reason]
-        {
+        for part in [
+            "model       the built-in model",
+            "note        the run in runs/own is not taken without --model",
+            &reason,
+        ] {
             assert!(said.contains(part), "{part}: {said}");
         }
         assert_eq!(text(&output.stdout), built_in);
@@ -1996,7 +2006,7 @@ fn a_damaged_table_is_refused_with_a_command_that_helps() {
         let path = format!("{run}/{name}");
         for damaged in [&b"step\nnonsense\n"[..], b"step\n\xff\n"] {
             scene.write(&path, damaged);
-            scene.bad(&resume, 1, &[&path, "to go on with a new table"]);
+            scene.bad(&resume, 1, &["table ", &path, "to go on with a new "]);
         }
         paste(&scene, &resume, "move it aside with: ");
         assert!(!scene.path(&path).exists());
@@ -2072,7 +2082,7 @@ fn names_are_said_to_be_new_held_out_or_training_lines() {
         let said = text(&output.stderr);
         assert!(output.status.success() && said.contains("alone.mdm does not say which list"), "{said}");
         // The advice works, and then tells which names are new.
-        assert!(said.contains("name the list with --input, or give the run folder with --model"), "{said}");
+        assert!(said.contains("give that list with --input, or the run folder with --model"), "{said}");
         let listed = scene.run(&[verb, "--model", "alone.mdm", "--input", "names.txt"]);
         let whole = scene.run(&[verb, "--model", "run"]);
         assert!(listed.status.success() && listed.stdout == whole.stdout, "{}", text(&listed.stderr));
@@ -2315,7 +2325,7 @@ fn a_line_of_stdin_that_cannot_be_scored_is_named_and_the_others_are_scored() {
     assert_eq!((code, printed), (Some(1), scene.good(&["score", "emma", "xqzk"])));
     for part in [
         "line 2 of stdin: ",
-        "“A” of “Ava”",
+        "“Ava” has the character “A”",
         "line 4 of stdin: ",
         "18 characters",
         "2 lines of stdin could not",

@@ -336,7 +336,7 @@ fn a_list_from_stdin_is_kept_for_the_next_time() {
         let arguments = [&SHORT[..], &["--input", stdin]].concat();
         says(&said(&arguments, &scene.fed(&arguments, names.as_bytes())), &["data        stdin: 180 lines"]);
         assert_eq!(scene.read("runs/stdin/prepared_list.txt"), names);
-        let note = "trained on stdin; this command takes the copy in the run folder";
+        let note = "trained on stdin; its copy in the run folder, runs/stdin/prepared_list.txt, is taken";
         says(&scene.good(&["eval", "--model", "runs/stdin", "--num", "0", "--orders", "1"]), &[note]);
         says(&scene.good(&["export", "--model", "runs/stdin", "--format", "int8"]), &[note]);
         says(
@@ -389,7 +389,10 @@ fn a_pipe_is_read_by_the_run_alone() {
     scene.paste(&format!("micro-diffusion {} --input <(cat names.txt) --out run", SHORT.join(" ")));
     assert!(scene.read("run/settings.json").contains("\"input\": \"-\""));
     let eval = ["eval", "--model", "run", "--num", "0", "--orders", "1"];
-    says(&scene.good(&eval), &["trained on stdin; this command takes the copy in the run folder"]);
+    says(
+        &scene.good(&eval),
+        &["trained on stdin; its copy in the run folder, run/prepared_list.txt, is taken"],
+    );
     // A pipe where the list was.
     scene.train("names.txt", &[]);
     scene.paste("mv names.txt kept.txt && mkfifo names.txt");
@@ -398,7 +401,7 @@ fn a_pipe_is_read_by_the_run_alone() {
         &["sample", "--novel", "--model", "run"],
         &["train", "--out", "run", "--resume", "--no-eval", "--no-pictures"],
     ] {
-        says(&scene.good(arguments), &["names.txt, which is no longer a file; this command takes the copy"]);
+        says(&scene.good(arguments), &["names.txt, which is no longer a file; its copy"]);
     }
 }
 
@@ -424,14 +427,14 @@ fn a_list_that_moved_is_taken_from_the_run_and_one_that_changed_is_not_taken_for
     scene.write("list.txt", changed.as_bytes());
     let (again, stderr) = eval(&[]);
     assert_eq!(again, score, "the lines that were held out");
-    says(&stderr, &["list.txt has changed since", "takes the copy in the run folder", "--input"]);
+    says(&stderr, &["list.txt has changed since", "prepared_list.txt, is taken", "--input"]);
     assert!(!stderr.contains("as its run was"), "{stderr}");
     let (seen, stderr) = eval(&["--input", "list.txt"]);
     assert!(seen != score, "as it is now");
-    says(&stderr, &["the model was trained on 20 of the 20 held-out lines"]);
+    says(&stderr, &["the model saw 20 of the 20 held-out lines"]);
     says(&scene.good(&["export", "--model", "run", "--format", "int8"]), &["list.txt has changed since"]);
     let stderr = scene.bad(&resume);
-    says(&stderr, &["list.txt has changed", "the training lines or the alphabet differ"]);
+    says(&stderr, &["list.txt has changed", "with it the training lines or the alphabet"]);
     scene.good(&[&resume[..], &["--input", "run/prepared_list.txt"]].concat());
     assert_eq!(scene.read("run/settings.json"), settings, "the list is where it was");
 
@@ -441,7 +444,7 @@ fn a_list_that_moved_is_taken_from_the_run_and_one_that_changed_is_not_taken_for
     scene.write("list.txt", other.as_bytes());
     let (again, stderr) = eval(&[]);
     assert_eq!(again, score, "the lines that were held out");
-    says(&stderr, &["list.txt has other held-out lines", "takes the copy in the run folder"]);
+    says(&stderr, &["list.txt has other held-out lines", "prepared_list.txt, is taken"]);
     says(&scene.good(&resume), &["list.txt has other held-out lines"]);
     assert_eq!(scene.read("run/prepared_list.txt"), names);
 
@@ -458,7 +461,7 @@ fn a_list_that_moved_is_taken_from_the_run_and_one_that_changed_is_not_taken_for
     says(&stderr, &["list.txt has changed since", "name it with --input"]);
     let (score, stderr) = eval(&["--input", "list.txt"]);
     assert!(score.is_number());
-    says(&stderr, &["has changed since", "may be lines that it was trained on"]);
+    says(&stderr, &["has changed since", "held out now may have been trained on"]);
     says(&scene.bad(&resume), &["list.txt has changed", "another --out"]);
 }
 
@@ -522,7 +525,7 @@ fn a_column_is_named_as_it_is_seen() {
     assert_eq!(scene.read("run/prepared_list.txt"), scene.read("names.txt"));
     scene.write("table.csv", table("name,name", "1").as_bytes());
     let stderr = scene.bad(&["train", "--input", "table.csv", "--column", "name"]);
-    says(&stderr, &["has 2 columns called “name”", "--column 1, which"]);
+    says(&stderr, &["has 2 columns called “name”", "--column 1, and remove the first row"]);
     // A cell may hold tabs too; what it may not hold is in a line of the file.
     scene.write("table.csv", table("id,note", "two\twords").as_bytes());
     scene.train("table.csv", &["--column", "note"]);
@@ -550,7 +553,10 @@ fn a_column_is_named_as_it_is_seen() {
     let wide = format!("{}\n{rows}", ["column"; 300].join(","));
     scene.write("table.csv", wide.as_bytes());
     let stderr = scene.bad(&["train", "--input", "table.csv"]);
-    says(&stderr, &["more than 64 characters are dropped: 21 lines", "a table of 300 columns", "--column 1"]);
+    says(
+        &stderr,
+        &["more than 64 characters, the most", "here 21 lines", "a table of 300 columns", "--column 1"],
+    );
     assert!(stderr.len() < 600, "{stderr}");
 }
 
@@ -595,7 +601,7 @@ fn texts_of_the_command_line_are_prepared_as_lines_are() {
         says(&scene.bad(arguments), &["empty", "for example: micro-diffusion"]);
     }
     for arguments in [&["noise", "a\tb"][..], &["score", "a\u{1b}b"], &["sample", "--pattern", "a\nb"]] {
-        says(&scene.bad(arguments), &["contains", "(U+00"]);
+        says(&scene.bad(arguments), &["must not contain", "(U+00"]);
     }
     for folder in [".", ".."] {
         says(&scene.bad(&["train", "--input", folder]), &["is a folder", "give a text file"]);

@@ -511,7 +511,7 @@ fn export_writes_where_it_is_told_and_overwrites_nothing_by_halves() {
     assert!(header.starts_with("// ") && header.ends_with("#endif\n"));
     bad(path, &["export", "--out", "nowhere/names.safetensors"], &["nowhere/names.safetensors"]);
     let first = fs::read(path.join("names.safetensors")).unwrap();
-    bad(path, &["export", "--out", "/dev/full"], &["/dev/full", "not a file; choose another --out"]);
+    bad(path, &["export", "--out", "/dev/full"], &["/dev/full", "no regular file, but a folder or a device"]);
     #[cfg(unix)]
     {
         std::os::unix::fs::symlink("again.safetensors", path.join("link.safetensors")).unwrap();
@@ -563,7 +563,7 @@ fn tensors_that_are_no_model_are_refused_by_name() {
         &["backwards.safetensors", "the control character U+202E", "make your terminal carry out commands"],
     );
     let cases: [(&str, &[&str]); 9] = [
-        ("heads.safetensors", &["4 attention heads", "perceptron-small, has 0"]),
+        ("heads.safetensors", &["says “heads” = 4", "fit perceptron-small, which has 0"]),
         (
             "renamed.safetensors",
             &["1ength 12 × 18", "perceptron-small 12 × 26: input 12 × 26 × 18, length 12 × 18"],
@@ -571,9 +571,9 @@ fn tensors_that_are_no_model_are_refused_by_name() {
         ("voiceless.safetensors", &["its metadata has no “alphabet”", "save_file"]),
         ("lengthless.safetensors", &["its metadata needs “lengths”, 12 numbers", "range(1, 12 + 1)"]),
         ("uncounted.safetensors", &["it has “o ", "how many 2, and so on up to 12"]),
-        ("repeated.safetensors", &["the “alphabet” in its metadata, “aacdef", "the character “a” twice"]),
-        ("infinite.safetensors", &["output_bias", "not finite"]),
-        ("cut.safetensors", &["cut, altered or not", "copy it again"]),
+        ("repeated.safetensors", &["must have each character once: “aacdef", "has “a” twice"]),
+        ("infinite.safetensors", &["output_bias", "infinite or not a number"]),
+        ("cut.safetensors", &["incomplete, damaged or not", "copy it again"]),
         ("text.safetensors", &["not in the safetensors format"]),
     ];
     for (name, parts) in cases {

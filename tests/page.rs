@@ -233,14 +233,17 @@ fn a_page_says_what_it_lacks() {
     assert!(!success && said.contains("floats only") && said.contains("--model built-in-int4"), "{said}");
     let (success, _, said) = export(&["--model", "built-in", "--out", "built-in.html"]);
     let (_, command) =
-        said.trim().split_once("comes with this program is exported by: micro-diffusion ").unwrap();
+        said.trim().split_once("comes with this program can be exported by: micro-diffusion ").unwrap();
     assert!(!success && command.ends_with("--out built-in.html"), "{said}");
     let (success, _, said) = run(folder.path(), &command.split(' ').collect::<Vec<_>>());
     assert!(success && said.contains("lines of the built-in names are marked"), "{said}");
     copy("names.mdm", "floats.mdm");
     let (success, _, said) = export(&["--model", "floats.mdm", "--input", "names.txt"]);
     let (_, command) = said.trim().split_once("round them with: micro-diffusion ").unwrap();
-    assert!(!success && said.contains("its weights are floats, and a page draws from integers"), "{said}");
+    assert!(
+        !success && said.contains("a page draws from integers, and the weights of this model are floats"),
+        "{said}"
+    );
     let (success, _, said) = run(folder.path(), &command.split(' ').collect::<Vec<_>>());
     assert!(success && said.contains("lines of names.txt are marked"), "{command}: {said}");
     let rounded = folder.path().join("floats.html");
@@ -255,7 +258,7 @@ fn a_page_says_what_it_lacks() {
     let (success, _, said) = export(&["--quantize", "int8"]);
     assert!(!success && said.contains("name a model of floats with --model"), "{said}");
     let (success, _, said) = run(folder.path(), &["export", "--format", "mdm", "--quantize", "int8"]);
-    assert!(!success && said.contains("--quantize works with --format c, arduino and html only"), "{said}");
+    assert!(!success && said.contains("it rounds for --format c, arduino and html only"), "{said}");
 
     copy("names-int8.mdm", "the same.mdm");
     let (success, _, said) = export(&["--model", "the same.mdm", "--input", "names.txt"]);

@@ -28,6 +28,8 @@ impl Denoiser<L, V> for Fixed {
     }
 }
 
+/// The weight a of the tests.
+const WEIGHT: u32 = 16;
 /// The characters of the symbols.
 const ALPHABET: &str = "abcd";
 
@@ -89,7 +91,7 @@ fn naive(texts: &[Vec<u8>], shown: &[Option<u8>], position: usize) -> Vec<f64> {
             }
         }
         let seen: f64 = counts.iter().sum();
-        let weight = 6.0 * counts.iter().filter(|count| **count > 0.0).count() as f64;
+        let weight = f64::from(WEIGHT) * counts.iter().filter(|count| **count > 0.0).count() as f64;
         if seen == 0.0 {
             break;
         }
@@ -101,7 +103,7 @@ fn naive(texts: &[Vec<u8>], shown: &[Option<u8>], position: usize) -> Vec<f64> {
 /// Scores at `position` of `shown`, by retrieval from `texts`.
 fn scores(texts: &Texts, shown: &[Option<u8>], position: usize) -> [Score; V] {
     let mut inner = Fixed;
-    let mut denoiser = Retrieving::<L, V>::new(&mut inner, texts, SYMBOLS);
+    let mut denoiser = Retrieving::<L, V>::new(&mut inner, texts, WEIGHT, SYMBOLS);
     // A former text leaves nothing behind.
     denoiser.start(L);
     (0..L).for_each(|position| denoiser.set(position, Some(0)));

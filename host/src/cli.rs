@@ -497,7 +497,10 @@ fn order() -> impl TypedValueParser<Value = Order> {
         let found = draw::ORDERS.into_iter().find(|order| order_name(*order) == name);
         let confidence = order_name(Order::Confidence);
         found.ok_or_else(|| {
-            format!("this order is now part of {confidence}, which draws alike; write --sampler {confidence}")
+            format!(
+                "this order was removed, since {confidence} draws names as good; write --sampler \
+                 {confidence}"
+            )
         })
     })
 }
@@ -552,7 +555,7 @@ fn seed(text: &str) -> Result<u64, String> {
 
 fn count(text: &str) -> Result<usize, String> {
     let count = text.parse().ok().filter(|count| *count > 0);
-    count.ok_or_else(|| "must be a whole number from 1 up".to_owned())
+    count.ok_or_else(|| "must be a whole number, 1 or more".to_owned())
 }
 
 /// The number `text`, if it `fits`.
@@ -562,7 +565,7 @@ fn number(text: &str, fits: impl Fn(f64) -> bool) -> Option<f64> {
 
 fn temperature(text: &str) -> Result<f64, String> {
     number(text, |value| Temperature::new(value).is_some())
-        .ok_or_else(|| "must be a number from 0 up, such as 0.68".to_owned())
+        .ok_or_else(|| "must be a number, 0 or more, such as 0.68".to_owned())
 }
 
 fn speed(text: &str) -> Result<f64, String> {
@@ -577,7 +580,7 @@ fn share(text: &str) -> Result<f64, String> {
 
 fn below_one(text: &str) -> Result<f64, String> {
     number(text, |value| (0.0..1.0).contains(&value))
-        .ok_or_else(|| "must be a number from 0 to below 1".to_owned())
+        .ok_or_else(|| "must be a number, at least 0 and less than 1".to_owned())
 }
 
 fn up_to_one(text: &str) -> Result<f64, String> {
@@ -588,12 +591,12 @@ fn up_to_one(text: &str) -> Result<f64, String> {
 /// Refuses rates that [`Dropout`](micro_diffusion::dropout::Dropout) would round to 0.
 fn dropout(text: &str) -> Result<f64, String> {
     number(text, |value| value == 0.0 || (1.0 / 256.0..1.0).contains(&value))
-        .ok_or_else(|| "must be 0, or a number from 1/256 (0.0039) to below 1".to_owned())
+        .ok_or_else(|| "must be 0, or a number of at least 1/256 (0.00390625) and less than 1".to_owned())
 }
 
 fn not_negative(text: &str) -> Result<f64, String> {
     number(text, |value| value >= 0.0 && value.is_finite())
-        .ok_or_else(|| "must be a number from 0 up".to_owned())
+        .ok_or_else(|| "must be a number, 0 or more".to_owned())
 }
 
 fn positive(text: &str) -> Result<f64, String> {

@@ -68,7 +68,10 @@ impl<'a> Chooser<'a> {
         let scales = state.scales.unwrap_or_default();
         let Some(bytes) = self.format.write(weights, self.language, &scales)? else { return Ok(None) };
         let file = ModelFile::parse(&bytes).map_err(|error| {
-            anyhow!("the model file made of the run's weights cannot be read back ({error}): {REPORT_IT}")
+            anyhow!(
+                "the model file made of the run's weights cannot be read back ({error}), and the last \
+                 checkpoint of the run is kept: {REPORT_IT}"
+            )
         })?;
         let decoded = self.format.decode(&file)?;
         let model = self.format.open(&file, &decoded)?;

@@ -94,8 +94,9 @@ where
         match self.formats.iter().find(|format| format.dtype() == dtype) {
             Some(format) => Ok(*format),
             None => bail!(
-                "the {} exists in floats only; for integers, train another network on the list of this model, say list.txt, \
-                 with: micro-diffusion train --input list.txt --config convolution-medium",
+                "the {} exists in floats only; where integers are needed, train a network that has them on \
+                 the same list, here list.txt, with: micro-diffusion train --input list.txt --config \
+                 convolution-medium",
                 M::SHAPE.architecture.name()
             ),
         }

@@ -26,14 +26,18 @@ pub(crate) const NEWER: &str = concat!("take the newest micro-diffusion from ", 
 pub(crate) fn file_error(error: &FileError) -> anyhow::Error {
     match error {
         FileError::NotAModel => anyhow!(
-            "this is not a model file: it does not begin with “mdm”; give a .mdm or .safetensors file, or a run folder"
+            "this file is neither a .mdm file, which begins with “mdm”, nor a .safetensors file; give one \
+             of these, or a run folder"
         ),
         FileError::Version(version) if *version < VERSION => anyhow!(
-            "the model file has version {version}, and {THIS} reads version {VERSION} only; train the model anew on its \
-             list, say list.txt, with: micro-diffusion train --input list.txt"
+            "the model file has the older version {version}, and {THIS} reads version {VERSION} only; train \
+             the model anew on its list, here list.txt, with: micro-diffusion train --input list.txt"
         ),
         FileError::Version(version) => {
-            anyhow!("the model file has version {version}, and {THIS} reads version {VERSION} only; {NEWER}")
+            anyhow!(
+                "the model file has the newer version {version}, and {THIS} reads version {VERSION} only; \
+                 {NEWER}"
+            )
         }
         FileError::Length { expected: Some(expected), found } if found < expected => {
             anyhow!(
@@ -51,30 +55,34 @@ pub(crate) fn file_error(error: &FileError) -> anyhow::Error {
         }
         FileError::Checksum => {
             anyhow!(
-                "the model file was altered: its checksum does not match; copy it again from where it was made"
+                "the model file is damaged or was changed: its checksum does not match; copy it again from \
+                 where it was made"
             )
         }
         FileError::Header(field) => anyhow!(
-            "the header of the model file has a value for “{field}” that {THIS} does not know; copy the file again from where it was made, or {NEWER}"
+            "the header of the model file has a value for “{field}” that {THIS} does not know; if a newer \
+             micro-diffusion made the file, {NEWER}; otherwise export the model again"
         ),
         FileError::NotFinite(index) => anyhow!(
-            "weight {index} of the model file, counted from 0, is infinite or not a number, since its \
-             training diverged; train the model anew with a lower learning rate, such as: micro-diffusion train --lr 0.001"
+            "weight {index} (counted from 0) of the model file is infinite or not a number: its training \
+             diverged; train again on its list, here list.txt, with a lower learning rate than before, such \
+             as: micro-diffusion train --input list.txt --lr 0.001"
         ),
         FileError::Dtype(dtype) => {
             let found = dtype_name(*dtype);
             anyhow!(
-                "the model file was opened for other weights than those that it has, {found}: {REPORT_IT}"
+                "the program opened the model file for other weights than those in it, {found}: {REPORT_IT}"
             )
         }
         FileError::Scale => anyhow!(
-            "the scales in the model file could make its integers overflow; make it anew from the model \
-             of floats, say in the run runs/names, with: micro-diffusion export --model runs/names --format int8"
+            "the integer model file is not safe to run: its scales could let sums overflow; export it again \
+             from its run, here runs/names, with: micro-diffusion export --model runs/names --format int8"
         ),
         FileError::Shape(shape) => {
             let found = shape_name(*shape);
             anyhow!(
-                "the model file was opened as another network than the one it holds, {found}: {REPORT_IT}"
+                "the program opened the model file as another network than the one in it, {found}: \
+                 {REPORT_IT}"
             )
         }
     }

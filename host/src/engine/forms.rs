@@ -94,12 +94,13 @@ fn forms<const L: usize>(
             )
         }
         Some(length) if stars == 0 && length != letters => bail!(
-            "no text of length {length} can meet the pattern “{pattern}”, whose texts all have {}; leave out --length",
+            "the pattern “{pattern}” matches only texts of {}, and --length asks for {length}; leave out \
+             --length",
             counted(letters, "letter")
         ),
         Some(length) if length < least => bail!(
-            "no text of length {length} can meet the pattern “{pattern}”, whose shortest text has {}; \
-             give --length {least} or more",
+            "the pattern “{pattern}” matches only texts of {} or more, and --length asks for {length}; give \
+             --length {least} or more",
             counted(least, "letter")
         ),
         Some(length) => length..=length,
@@ -110,8 +111,8 @@ fn forms<const L: usize>(
     let count = count.fold(0, usize::saturating_add);
     if count > MOST_PLACEMENTS {
         bail!(
-            "the letters of the pattern “{pattern}” can stand in {count} ways, and this program tries {MOST_PLACEMENTS} at \
-             most; give the number of letters with --length, or take stars out of the pattern"
+            "the stars of the pattern “{pattern}” allow {count} combinations of lengths, and at most \
+             {MOST_PLACEMENTS} are tried; give the number of letters with --length, or use fewer stars"
         );
     }
     let mut forms = BTreeSet::new();
@@ -128,16 +129,16 @@ fn unmet(error: &PatternError, pattern: &str, alphabet: Alphabet, positions: usi
             alphabet.characters()
         ),
         PatternError::NothingEscaped => anyhow!(
-            "no text can meet the pattern “{pattern}”: it ends in a backslash, which needs a character after it; \
-             leave the backslash out, or write two for a backslash itself"
+            "no text can meet the pattern “{pattern}”: it ends in a single backslash, which escapes \
+             nothing; remove it, or write two for a backslash itself"
         ),
         PatternError::TooLong { needed } => anyhow!(
             "no text can meet the pattern “{pattern}”: it needs {needed} letters, and the model writes at most \
              {positions}; shorten the pattern"
         ),
         PatternError::Length { shortest } => anyhow!(
-            "no text of 0 letters can meet the pattern “{pattern}”, whose shortest text has {shortest}; give --length {shortest} or \
-             more, or add ? to the pattern"
+            "the pattern “{pattern}” allows only the empty text, and the shortest text of a model has \
+             {shortest}; give --length {shortest} or more, or add ? to the pattern"
         ),
     }
 }

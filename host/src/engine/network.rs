@@ -78,8 +78,8 @@ pub(crate) struct ChipBytes {
 pub(crate) trait OpenModel: Teacher {
     /// Bytes of a denoiser's memory, without the weights.
     fn memory_bytes(&self) -> usize;
-    /// Mixes its predictions with counts of the training `texts`.
-    fn retrieving<'a>(self: Box<Self>, texts: &'a Texts) -> Box<dyn OpenModel + 'a>
+    /// Mixes its predictions with counts of the training `texts`, by the weight `weight`.
+    fn retrieving<'a>(self: Box<Self>, texts: &'a Texts, weight: u32) -> Box<dyn OpenModel + 'a>
     where
         Self: 'a;
     /// Prepares to draw the texts of `request`: finds the forms that they can have.
@@ -119,13 +119,13 @@ impl<const L: usize, const V: usize> OpenModel for Opened<'_, L, V> {
         self.source.memory_bytes()
     }
 
-    fn retrieving<'a>(self: Box<Self>, texts: &'a Texts) -> Box<dyn OpenModel + 'a>
+    fn retrieving<'a>(self: Box<Self>, texts: &'a Texts, weight: u32) -> Box<dyn OpenModel + 'a>
     where
         Self: 'a,
     {
         let Self { source, language } = *self;
         let symbols = language.alphabet.symbols();
-        Box::new(Opened { source: Box::new(Retrieved { source, texts, symbols }), language })
+        Box::new(Opened { source: Box::new(Retrieved { source, texts, weight, symbols }), language })
     }
 
     fn drawer<'a>(&'a self, request: &'a Request) -> anyhow::Result<Box<dyn Draw + 'a>> {

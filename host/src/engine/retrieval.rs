@@ -9,14 +9,15 @@
 //! and D_j the number of different v. From the network's prediction p_2 on,
 //!
 //! ```text
-//! p_j(v) = (N_j(v) + w_j·p_(j−1)(v)) / (N_j + w_j),   w_j = 6·D_j,   j = 3 … 7
+//! p_j(v) = (N_j(v) + w_j·p_(j−1)(v)) / (N_j + w_j),   w_j = a·D_j,   j = 3 … 7
 //! ```
 //!
 //! as far as there are neighbours and N_j > 0. The last p_j is the prediction. It is a distribution: Σ_v N_j(v) = N_j, so
 //! Σ_v p_j(v) = (N_j + w_j·Σ_v p_(j−1)(v)) / (N_j + w_j) = 1. Within the range of f32, no symbol that the network finds possible becomes impossible.
 //!
 //! This is the interpolation of [`counting`](crate::engine::counting) with two changes. The context is on both sides, wherever symbols
-//! are visible. The weight is 6·D_j in place of D_j; `core/notes/experiments.md` has the measurements, under “Retrieval”.
+//! are visible. The weight is a·D_j in place of D_j, with an a of [`WEIGHTS`]: the
+//! greater it is, the fewer training texts are drawn. `core/notes/experiments.md` has the measurements, under “Retrieval”.
 //!
 //! Sources: I. Witten and T. Bell, "The Zero-Frequency Problem", IEEE Transactions on Information Theory, 1991, method C; for a
 //! network mixed with what it finds in its training texts, U. Khandelwal et al., "Generalization through Memorization: Nearest
@@ -40,8 +41,8 @@ pub const MOST: usize = 7;
 const LEAST: usize = 3;
 /// Numbers of neighbours that are counted: 3 … 7.
 const DEPTHS: usize = MOST - LEAST + 1;
-/// w_j / D_j: the weight of the prediction by fewer neighbours, for each different symbol seen.
-const BACKOFF: f32 = 6.0;
+/// Weights a of the prediction by fewer neighbours, for each different symbol seen: w_j = a·D_j.
+pub(crate) const WEIGHTS: [u32; 3] = [40, 16, 6];
 /// Positions in a word of a bitmap.
 const WORD: usize = u64::BITS as usize;
 
@@ -49,7 +50,7 @@ const WORD: usize = u64::BITS as usize;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Retrieval {
-    /// If counting predicts some training lines better than the network, which the end of a run decides.
+    /// If counting predicts some training lines better than the network or nearly as well, which the end of a run decides.
     #[default]
     Auto,
     /// Always.
@@ -169,6 +170,8 @@ fn alike(bitmaps: [Bitmap; LEAST]) -> Vec<usize> {
 pub struct Retrieving<'a, const L: usize, const V: usize> {
     denoiser: &'a mut dyn Denoiser<L, V>,
     texts: &'a Texts,
+    /// The weight a.
+    weight: f32,
     /// Size of the alphabet.
     symbols: usize,
     /// The text so far.
@@ -178,9 +181,10 @@ pub struct Retrieving<'a, const L: usize, const V: usize> {
 }
 
 impl<'a, const L: usize, const V: usize> Retrieving<'a, L, V> {
-    /// Mixes the predictions of `denoiser` with counts of `texts`, in an alphabet of `symbols` symbols.
-    pub fn new(denoiser: &'a mut dyn Denoiser<L, V>, texts: &'a Texts, symbols: usize) -> Self {
-        Self { denoiser, texts, symbols, text: Vec::new(), shown: Vec::new() }
+    /// Mixes the predictions of `denoiser` with counts of `texts`, by the weight a = `weight`, in an alphabet of `symbols`
+    /// symbols.
+    pub fn new(denoiser: &'a mut dyn Denoiser<L, V>, texts: &'a Texts, weight: u32, symbols: usize) -> Self {
+        Self { denoiser, texts, weight: weight as f32, symbols, text: Vec::new(), shown: Vec::new() }
     }
 
     /// The neighbours of `position`, from the nearest on.
@@ -227,7 +231,7 @@ impl<const L: usize, const V: usize> Denoiser<L, V> for Retrieving<'_, L, V> {
             if total == 0.0 {
                 break;
             }
-            let weight = BACKOFF * counts.iter().filter(|count| **count > 0).count() as f32;
+            let weight = self.weight * counts.iter().filter(|count| **count > 0).count() as f32;
             for (probability, count) in probabilities.iter_mut().zip(counts) {
                 *probability = (count as f32 + weight * *probability) / (total + weight);
             }
@@ -242,6 +246,8 @@ impl<const L: usize, const V: usize> Denoiser<L, V> for Retrieving<'_, L, V> {
 pub(crate) struct Retrieved<'a, const L: usize, const V: usize> {
     pub(crate) source: Box<dyn Source<L, V> + 'a>,
     pub(crate) texts: &'a Texts,
+    /// One of [`WEIGHTS`].
+    pub(crate) weight: u32,
     /// Size of the alphabet.
     pub(crate) symbols: usize,
 }
@@ -252,7 +258,8 @@ impl<const L: usize, const V: usize> Source<L, V> for Retrieved<'_, L, V> {
     }
 
     fn with_denoiser(&self, work: &mut dyn FnMut(&mut dyn Denoiser<L, V>)) {
+        let Self { texts, weight, symbols, .. } = self;
         self.source
-            .with_denoiser(&mut |denoiser| work(&mut Retrieving::new(denoiser, self.texts, self.symbols)));
+            .with_denoiser(&mut |denoiser| work(&mut Retrieving::new(denoiser, texts, *weight, *symbols)));
     }
 }

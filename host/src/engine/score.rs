@@ -132,9 +132,10 @@ pub(crate) fn exact<const L: usize, const V: usize>(
         let nats = exact_nats(denoiser, language.alphabet.symbols(), clean, &mut memory)?;
         Some(length_nats(language, clean) + nats)
     });
-    nats.into_iter()
-        .collect::<Option<_>>()
-        .context("there is no memory for the scores of every subset of the positions; leave out --exact")
+    nats.into_iter().collect::<Option<_>>().context(
+        "not enough memory for --exact, which keeps a score for every subset of the positions; leave \
+         out --exact",
+    )
 }
 
 /// For each text, −ln p of each of its characters given all others, in nats.
@@ -242,8 +243,8 @@ pub(crate) fn encode<const L: usize>(texts: &[String], alphabet: Alphabet) -> an
     let encode = |text: &String| match alphabet.encode(text) {
         Ok(symbols) => Ok(symbols),
         Err(EncodeError::UnknownCharacter(character)) => bail!(
-            "the model does not know the character “{character}” of “{text}”; it knows {}: write the text with these, or \
-             train a model on texts that have “{character}”",
+            "“{text}” has the character “{character}”, which the model does not know; write the text with \
+             {}, or train a model on a list that has “{character}”",
             alphabet.characters()
         ),
         Err(EncodeError::Empty) => bail!("one of the texts for the model is empty: {REPORT_IT}"),

@@ -50,8 +50,8 @@ pub(crate) fn write(folder: &Path, files: &[(String, String)]) -> anyhow::Result
     let is_empty = || fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
     if folder.exists() && !is_empty() && !is_earlier(folder, files) {
         bail!(
-            "{} exists and is not an earlier export of this library, so nothing was written there; name a new folder with \
-             --out",
+            "{} exists and was not made by an earlier export of this library, so nothing was written there; \
+             name a new folder with --out",
             folder.display()
         );
     }
@@ -62,7 +62,10 @@ pub(crate) fn write(folder: &Path, files: &[(String, String)]) -> anyhow::Result
         }
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(|error| {
-                anyhow!("cannot create the folder {}: {error}; choose another with --out", parent.display())
+                anyhow!(
+                    "cannot create the folder {}: {error}; give another place with --out",
+                    parent.display()
+                )
             })?;
         }
         replace(&path, text.as_bytes())?;

@@ -97,7 +97,8 @@ pub(crate) fn views<'a>(prefix: &str, tensors: &[Tensor], mut flat: &'a [f32]) -
 }
 
 /// The message for a run whose numbers are no longer finite; the option --lr with a lower number follows.
-pub(crate) const DIVERGED: &str = "training diverged; the last checkpoint is unchanged; start a new run with a lower learning rate, such as";
+pub(crate) const DIVERGED: &str =
+    "the last checkpoint of this run is kept; start a new run with a lower learning rate, such as";
 
 /// Writes a checkpoint; refuses a `state` with numbers that are not finite, so that a sound checkpoint is never replaced.
 pub(crate) fn to_bytes(
@@ -110,7 +111,8 @@ pub(crate) fn to_bytes(
     for (group, values) in groups(state) {
         if values.iter().any(|value| !value.is_finite()) {
             bail!(
-                "after step {done}, the tensors “{group}” of the run hold a number that is not finite: {DIVERGED} --lr {lower}",
+                "training diverged by step {done}: the tensors “{group}” hold numbers that are infinite or \
+                 not a number; {DIVERGED} --lr {lower}",
                 done = state.losses.len(),
                 lower = settings.training.lower_rate()
             );
@@ -152,7 +154,10 @@ pub(crate) fn is_one(path: &Path) -> bool {
 pub(crate) fn load(path: &Path) -> anyhow::Result<Checkpoint> {
     let name = path.display();
     let bytes = fs::read(path).map_err(|error| {
-        anyhow!("cannot read the checkpoint {name}: {error}; give a file or run folder that you may read")
+        anyhow!(
+            "cannot read the checkpoint {name}: {error}; check that you may read it, or give another file \
+             or run folder"
+        )
     })?;
     read(&bytes, path.parent()).map_err(|error| anyhow!("the checkpoint {name} cannot be used: {error:#}"))
 }
@@ -165,7 +170,8 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> anyhow::Result<Checkpoint> {
 /// The error for settings that cannot be read.
 fn unreadable(error: serde_json::Error) -> anyhow::Error {
     anyhow!(
-        "{THIS} cannot read the settings of the run in it ({error}); copy it again from where it was made, or {NEWER}"
+        "{THIS} cannot read the settings of the run in it ({error}); if a newer micro-diffusion made it, \
+         {NEWER}; otherwise it is damaged: copy it again from where it was made"
     )
 }
 
@@ -174,7 +180,7 @@ fn read(bytes: &[u8], folder: Option<&Path>) -> anyhow::Result<Checkpoint> {
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
     let json = header.metadata().as_ref().and_then(|entries| entries.get(METADATA));
     let json = json.context(
-        "micro-diffusion did not write it; give the folder of a run of micro-diffusion, or the checkpoint.safetensors in it",
+        "it was not written by micro-diffusion; give a run folder, or the checkpoint.safetensors in one",
     )?;
     let fields: serde_json::Value = serde_json::from_str(json).map_err(unreadable)?;
     refuse_outdated(&fields, folder)?;
@@ -195,7 +201,8 @@ fn read(bytes: &[u8], folder: Option<&Path>) -> anyhow::Result<Checkpoint> {
     let config = config.with_context(|| {
         let rooms: Vec<String> = family.configs().map(|config| config.room()).collect();
         format!(
-            "its weights have the dimensions of no {name} in this program, whose rooms are {} (positions × characters); train the run anew with: {}",
+            "this program has no {name} with the dimensions of its weights; it has these rooms, positions × \
+             characters: {}; train the run anew with: {}",
             rooms.join(", "),
             anew()
         )
@@ -233,7 +240,8 @@ fn read(bytes: &[u8], folder: Option<&Path>) -> anyhow::Result<Checkpoint> {
     let (done, steps) = (state.losses.len(), metadata.settings.training.steps);
     if done > steps as usize {
         bail!(
-            "it was altered: it says that {done} steps are done, of a run of {steps}; train the run anew with: {}",
+            "it says that {done} steps of {steps} are done, which cannot be: it was altered; train the run \
+             anew with: {}",
             anew()
         );
     }
@@ -247,10 +255,9 @@ fn refuse_outdated(fields: &serde_json::Value, folder: Option<&Path>) -> anyhow:
     let mut reasons = Vec::new();
     if *version != VERSION {
         if version.as_u64().is_none_or(|version| version > u64::from(VERSION)) {
-            bail!("the checkpoint has version {version}, and {THIS} reads version {VERSION} only; {NEWER}");
+            bail!("it has version {version}, and {THIS} reads version {VERSION} only; {NEWER}");
         }
-        reasons
-            .push(format!("the checkpoint has version {version}, and {THIS} reads version {VERSION} only"));
+        reasons.push(format!("it has version {version}, and {THIS} reads version {VERSION} only"));
     }
     if let Some(name) = settings["config"].as_str()
         && let Some(new) = configurations::renamed(name)
@@ -273,12 +280,12 @@ fn refuse_outdated(fields: &serde_json::Value, folder: Option<&Path>) -> anyhow:
         let command =
             format!("micro-diffusion train{}{}", config.unwrap_or_default(), input.unwrap_or_default());
         bail!(
-            "an older version of micro-diffusion wrote it: {reasons}; its other settings cannot be read; train the run anew by the default settings \
-             with: {command}"
+            "it was written by an older micro-diffusion: {reasons}; its other settings cannot be read; \
+             train the run anew, adding any options that it had, with: {command}"
         );
     };
     bail!(
-        "an older version of micro-diffusion wrote it: {reasons}; train the run anew with: {}",
+        "it was written by an older micro-diffusion: {reasons}; train the run anew with: {}",
         train_command(&settings, folder)
     )
 }
@@ -349,7 +356,8 @@ fn scales(exponents: &[f32], hint: &dyn Display) -> anyhow::Result<Scales> {
     sound.with_context(|| {
         let count = MOST_TENSORS + 1;
         format!(
-            "the tensor {EXPONENTS}, the scales of weights in integers, must hold {count} whole numbers from 0 to {SCORE}; copy the file again from where it was made{hint}"
+            "its tensor “{EXPONENTS}”, the scales of the integers, does not hold {count} whole numbers from \
+             0 to {SCORE}; copy the file again from where it was made{hint}"
         )
     })
 }
@@ -357,7 +365,8 @@ fn scales(exponents: &[f32], hint: &dyn Display) -> anyhow::Result<Scales> {
 /// The error for a safetensors file whose header or size is wrong.
 pub(crate) fn damaged(error: SafeTensorError) -> anyhow::Error {
     anyhow!(
-        "it is cut, altered or not in the safetensors format ({error}); copy it again from where it was made"
+        "it is incomplete, damaged or not in the safetensors format ({error}); copy it again from where it \
+         was made, or, if it is the original, make it anew"
     )
 }
 
@@ -370,11 +379,15 @@ pub(crate) fn floats(
     hint: &dyn Display,
 ) -> anyhow::Result<Vec<f32>> {
     let tensor = file.tensor(name).ok().with_context(|| {
-        format!("it has no tensor {name}; copy the file again from where it was made{hint}")
+        format!(
+            "it is incomplete: it has no tensor {name}; copy the file again from where it was \
+             made{hint}"
+        )
     })?;
     if let Some(shape) = shape.filter(|shape| *shape != tensor.shape()) {
         bail!(
-            "its tensor {name} has the shape {}, and the network needs {}; copy the file again from where it was made{hint}",
+            "it is damaged: its tensor {name} has the shape {}, and the network needs {}; copy the file \
+             again from where it was made{hint}",
             dimensions_name(tensor.shape()),
             dimensions_name(shape)
         );
@@ -385,14 +398,15 @@ pub(crate) fn floats(
         Dtype::F16 => halves().map(from_f16).collect(),
         Dtype::BF16 => halves().map(|bits| f32::from_bits(u32::from(bits) << 16)).collect(),
         dtype => bail!(
-            "its tensor {name} holds numbers of type {dtype}, and this program reads F32, F16 and BF16; save the tensor in one \
-             of these types, in PyTorch with: tensor.float()"
+            "its tensor {name} holds numbers of type {dtype}, and this program reads F32, F16 and BF16; \
+             convert it, in PyTorch with tensor.float(), and save the file again"
         ),
     };
     if values.iter().any(|value| !value.is_finite()) {
         bail!(
-            "its tensor {name} holds a number that is not finite, since its training diverged; give a file that this training \
-             saved earlier, or train anew with a lower learning rate"
+            "its tensor {name} holds a number that is infinite or not a number: its training diverged, or \
+             the file is damaged; give a file that this training saved earlier, or train anew with a lower \
+             learning rate"
         );
     }
     Ok(values)

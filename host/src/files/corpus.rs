@@ -172,15 +172,16 @@ impl Lines {
         let hint = table.as_ref().map_or(String::new(), |table| format!("; {table}"));
         if training.is_empty() && too_long > 0 {
             bail!(
-                "{source}: no line to train on is left, since lines of more than {positions} characters are dropped: {}, the \
-                 longest of {longest}; shorten the lines{hint}",
+                "{source} has no line to train on: lines of more than {positions} characters, the most that \
+                 the network takes, are dropped, here {}, the longest of {longest}; shorten the lines{hint}",
                 counted(too_long, "line")
             );
         }
         if training.is_empty() && too_rare > 0 {
             bail!(
-                "{source}: no line to train on is left: each has a character that is not among the {characters} most \
-                 frequent ones; write the lines in fewer different characters{hint}"
+                "{source} has no line to train on: every line has a character that is not among the \
+                 {characters} most frequent ones, which alone are kept; use a list of fewer different \
+                 characters{hint}"
             );
         }
         if training.is_empty() {
@@ -238,7 +239,7 @@ impl Corpus {
     /// The characters as symbols, and the lengths of the training lines.
     pub(crate) fn language(&self) -> anyhow::Result<Language<'_>> {
         let alphabet = Alphabet::new(&self.alphabet).map_err(|error| {
-            anyhow!("the characters of {} make no alphabet ({error}): {REPORT_IT}", self.source)
+            anyhow!("cannot make an alphabet of the characters of {} ({error}): {REPORT_IT}", self.source)
         })?;
         let lengths = Lengths::new(&self.lengths).with_context(|| {
             format!("{} has more lines than 32 bits can count; train on fewer lines", self.source)

@@ -52,8 +52,9 @@ pub(crate) fn decode(origin: &Origin, bytes: Vec<u8>) -> anyhow::Result<String> 
             let text = encoding.decode_without_bom_handling_and_without_replacement(rest);
             return text.map(Into::into).with_context(|| {
                 format!(
-                    "{source} begins with the byte order mark of {encoding} and holds bytes that are not {encoding}: it is cut or \
-                     altered; copy it again from where it was made",
+                    "{source} begins with the byte order mark of {encoding} and holds bytes that are not \
+                     {encoding}: it is cut or altered; copy it again from where it was made, or, if it is \
+                     the original, save it again as UTF-8",
                     encoding = encoding.name()
                 )
             });
@@ -62,7 +63,8 @@ pub(crate) fn decode(origin: &Origin, bytes: Vec<u8>) -> anyhow::Result<String> 
     let misread = |(start, ..): &&(&str, _, _)| bytes.starts_with(start.as_bytes());
     if let Some((start, encoding, back)) = MISREAD.iter().find(misread) {
         bail!(
-            "{source} was {encoding} and was converted to UTF-8 as if it were Latin-1: it begins with “{start}”; undo that{}",
+            "{source} begins with “{start}”, so it is {encoding} text that was converted to UTF-8 as if it \
+             were Latin-1; undo that{}",
             origin.by(&format!("iconv -f UTF-8 -t LATIN1{back}"))
         );
     }
@@ -82,13 +84,17 @@ fn refusal(origin: &Origin, bytes: &[u8]) -> anyhow::Error {
         return anyhow::anyhow!("{source} is compressed by {what}; unpack it{}", origin.by(filter));
     }
     if let Some((_, what)) = DOCUMENTS.iter().find(|(start, _)| starts(start)) {
-        return anyhow::anyhow!("{source} is {what}; save its lines as a text file in UTF-8");
+        return anyhow::anyhow!(
+            "{source} is {what}, not a text file; save its lines as plain text in UTF-8, one a line"
+        );
     }
     if starts(ZIP) {
         let names = &bytes[..bytes.len().min(OFFICE_NAMES)];
         let office = |name: &&[u8]| names.windows(name.len()).any(|window| window == *name);
         if [&b"[Content_Types].xml"[..], b"mimetypeapplication/"].iter().any(office) {
-            return anyhow::anyhow!("{source} is an office document; save it as text, or as CSV, in UTF-8");
+            return anyhow::anyhow!(
+                "{source} is an office document; save it as plain text or as CSV, in UTF-8"
+            );
         }
         return anyhow::anyhow!("{source} is a zip archive; unpack it{}", origin.by_name("unzip -p"));
     }
@@ -98,14 +104,14 @@ fn refusal(origin: &Origin, bytes: &[u8]) -> anyhow::Error {
     if let Some(encoding) = unmarked(bytes) {
         let filter = format!("iconv -f {encoding} -t UTF-8");
         return anyhow::anyhow!(
-            "{source} is {encoding} without a byte order mark; save it as UTF-8{}",
+            "{source} seems to be {encoding} without a byte order mark, and must be UTF-8; convert it{}",
             origin.by(&filter)
         );
     }
     if let Some(place) = bytes.iter().position(|byte| *byte == 0) {
         return anyhow::anyhow!(
-            "{source}: line {} contains the control character U+0000, which no text has; if the rest is text, remove the \
-             character{}",
+            "{source}: line {} has the control character U+0000, so the file may be no text; if it is text, \
+             remove the character{}",
             line_at(bytes, place),
             origin.by(r"tr -d '\000'")
         );
@@ -116,16 +122,16 @@ fn refusal(origin: &Origin, bytes: &[u8]) -> anyhow::Error {
     let (good, bad): (Vec<_>, Vec<_>) = lines.partition(|line| str::from_utf8(line).is_ok());
     if good.len() >= bad.len() {
         return anyhow::anyhow!(
-            "{source}: line {line} has bytes that are not UTF-8, unlike {} with accents or other letters beyond ASCII; drop \
-             those bytes{}",
+            "{source}: line {line} has bytes that are not UTF-8, and {} with letters beyond ASCII can be \
+             read as UTF-8; correct the line, or drop those bytes{}",
             counted(good.len(), "other line"),
             origin.by("iconv -c -f UTF-8 -t UTF-8")
         );
     }
     let (name, readings) = guess(bytes, &bad);
     anyhow::anyhow!(
-        "{source}: line {line} is not UTF-8; {readings}: if that is wrong, put another encoding after -f; save the list as \
-         UTF-8{}",
+        "{source}: line {line} is not UTF-8; {readings}; save the list as UTF-8 (if that reading is wrong, \
+         with the right encoding in place of {name}){}",
         origin.by(&format!("iconv -f {name} -t UTF-8"))
     )
 }

@@ -14,7 +14,8 @@ pub(crate) fn refuse_too_large(network: &dyn Network, batch: u32, taught: bool) 
     let bytes = (network.record_bytes() + answers).saturating_mul(batch as usize);
     if !has(bytes) {
         bail!(
-            "a batch of {batch} lines needs {gigabytes:.1} GB of memory, more than is free; give a smaller --batch",
+            "a batch of {batch} lines needs {gigabytes:.1} GB of memory, and less than that is free; give a \
+             smaller --batch",
             gigabytes = bytes as f64 / 1e9
         );
     }

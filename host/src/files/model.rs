@@ -74,8 +74,8 @@ pub(crate) struct ModelBytes {
     bytes: Cow<'static, [u8]>,
     /// The weights as floats, once decoded.
     weights: Vec<f32>,
-    /// Whether its run decided that this model looks training lines up.
-    pub(crate) retrieves: bool,
+    /// The weight of retrieval, if its run decided that this model looks training lines up.
+    pub(crate) retrieval: Option<u32>,
     /// The training texts, once read for a model that looks them up.
     texts: Option<Texts>,
     /// The run's copy of its list, once read.
@@ -109,7 +109,7 @@ impl ModelBytes {
             )
         })?;
         // By the file as it lies there: an export converts to the bytes of the model that it was made from.
-        let retrieves = run::retrieves(&file, || hash(&bytes));
+        let retrieval = run::retrieval(&file, || hash(&bytes))?;
         let bytes = if file.extension().is_some_and(|name| name == "safetensors") {
             safetensors::to_model(&file, &bytes)
                 .map_err(|error| anyhow!("{} cannot be used as a model: {error:#}", file.display()))?
@@ -125,7 +125,7 @@ impl ModelBytes {
             _ => error,
         })?;
         Ok(Self {
-            retrieves: retrieves && settings.is_some(),
+            retrieval: retrieval.filter(|_| settings.is_some()),
             chosen: newest.is_some().then(|| about_newest(settings.as_ref())),
             passed,
             settings,
@@ -143,7 +143,7 @@ impl ModelBytes {
             folder: None,
             bytes: Cow::Borrowed(model.bytes),
             weights: Vec::new(),
-            retrieves: false,
+            retrieval: None,
             texts: None,
             kept: OnceCell::new(),
         }
@@ -159,7 +159,7 @@ impl ModelBytes {
             folder: None,
             bytes: Cow::Owned(bytes),
             weights: Vec::new(),
-            retrieves: false,
+            retrieval: None,
             texts: None,
             kept: OnceCell::new(),
         }
@@ -180,14 +180,17 @@ impl ModelBytes {
     /// # Errors
     /// The run's list and its copy of it are both gone or altered.
     pub(crate) fn open_as_run(&mut self) -> anyhow::Result<Model<'_>> {
-        let retrieves = self.retrieves;
-        self.open_with(|model| model.left_run().filter(|_| retrieves).map(|run| run.training()).transpose())
+        let retrieval = self.retrieval;
+        self.open_with(|model| {
+            let Some((run, weight)) = model.left_run().zip(retrieval) else { return Ok(None) };
+            Ok(Some((run.training()?, weight)))
+        })
     }
 
-    /// [`open`](Self::open), with retrieval from the lines that `lines` gives for the model, if any.
+    /// [`open`](Self::open), with retrieval from the lines that `lines` gives for the model, with their weight, if any.
     fn open_with(
         &mut self,
-        lines: impl FnOnce(&Model) -> anyhow::Result<Option<Vec<String>>>,
+        lines: impl FnOnce(&Model) -> anyhow::Result<Option<(Vec<String>, u32)>>,
     ) -> anyhow::Result<Model<'_>> {
         let Self { source, settings, folder, bytes, weights, texts, kept, .. } = self;
         let (source, bytes, kept) = (&**source, &*bytes, &*kept);
@@ -210,11 +213,11 @@ impl ModelBytes {
         let network = format.open(&file, weights).with_context(named)?;
         let (settings, folder) = (settings.as_ref(), folder.as_deref());
         let mut model =
-            Model { source, file, config, network, retrieves: false, bytes, weights, settings, folder, kept };
-        if let Some(lines) = lines(&model)? {
-            model.retrieves = true;
+            Model { source, file, config, network, retrieval: None, bytes, weights, settings, folder, kept };
+        if let Some((lines, weight)) = lines(&model)? {
+            model.retrieval = Some(weight);
             let texts = texts.insert(Texts::of(&lines, model.alphabet()));
-            model.network = model.network.retrieving(texts);
+            model.network = model.network.retrieving(texts, weight);
         }
         Ok(model)
     }
@@ -230,8 +233,8 @@ pub(crate) struct Model<'a> {
     pub(crate) config: Config,
     /// Draws and scores.
     pub(crate) network: Box<dyn OpenModel + 'a>,
-    /// Whether it looks training lines up.
-    pub(crate) retrieves: bool,
+    /// The weight of retrieval, if it looks training lines up.
+    pub(crate) retrieval: Option<u32>,
     bytes: &'a Cow<'static, [u8]>,
     weights: &'a [f32],
     /// Settings of the run that left the model.
@@ -385,8 +388,8 @@ impl<'a> Model<'a> {
             }
             _ if self.is_built_in() => Lines::built_in()?,
             _ => bail!(
-                "{} does not say which list it was trained on, so it is unknown which names are new; name the list with \
-                 --input, or give the run folder with --model",
+                "cannot tell which names are new, since {} does not say which list it was trained on; give \
+                 that list with --input, or the run folder with --model",
                 self.source
             ),
         };
@@ -445,13 +448,16 @@ impl<'a> Model<'a> {
         };
         let Lines { source, lines: texts, table, .. } = &lines;
         ensure!(!texts.is_empty(), "{source} has no line; put one example on each line");
-        let hint = table.as_ref().map_or(String::new(), |table| format!("; {table}"));
-        ensure!(
-            texts.iter().any(|line| self.reads(line)),
-            "{source}: the model can read none of these lines, since it knows only the characters “{}”; give a list in them, \
-             such as that which the model was trained on, with --input{hint}",
-            self.alphabet().characters()
-        );
+        if !texts.iter().any(|line| self.reads(line)) {
+            let lower = texts.iter().any(|line| self.reads(&line.to_lowercase()));
+            let case = lower.then(|| "write them in lower case with --lowercase".to_owned());
+            let hint = case.or(table.clone()).map_or(String::new(), |hint| format!("; {hint}"));
+            bail!(
+                "{source}: the model knows the characters of none of these lines, only “{}”; name the list that it was trained \
+                 on with --input{hint}",
+                self.alphabet().characters()
+            );
+        }
         Ok(lines)
     }
 
@@ -480,7 +486,7 @@ impl<'a> Model<'a> {
         let mut notes = Vec::new();
         let lines = match (run, input) {
             (Some(run), None) => {
-                let found = run.list("to score on it as it is, name it with --input")?;
+                let found = run.list("to score on the list as it is, name it with --input")?;
                 notes.extend(found.note);
                 found.lines
             }
@@ -514,8 +520,9 @@ impl<'a> Model<'a> {
         let unreadable = held_out - corpus.held_out.len();
         if unreadable > 0 && run.is_none() && input.is_none() {
             bail!(
-                "{} cannot be scored on {}: {unreadable} of its {} have characters that the model does not know; name the list \
-                 that it was trained on with --input, or give the run folder with --model",
+                "{} cannot be scored on {}: {unreadable} of the {} there have characters that the model \
+                 does not know; give the list that it was trained on with --input, or its run folder with \
+                 --model",
                 self.source,
                 corpus.source,
                 counted(held_out, "held-out line")
@@ -523,7 +530,8 @@ impl<'a> Model<'a> {
         }
         if unreadable > 0 {
             notes.push(format!(
-                "{} left out of the score, for characters that the model does not know; name another list with --input",
+                "the score leaves out {} with characters that the model does not know; to score another \
+                 list, name it with --input",
                 counted(unreadable, "held-out line")
             ));
         }
@@ -533,7 +541,7 @@ impl<'a> Model<'a> {
 }
 
 /// The SHA-256 of `bytes` in hexadecimal digits.
-fn hash(bytes: &[u8]) -> String {
+pub(crate) fn hash(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 
@@ -553,7 +561,8 @@ fn unread(error: &FileError, settings: Option<&RunSettings>, folder: Option<&Pat
     match (error, settings) {
         (FileError::Version(version), Some(settings)) if *version < file::VERSION => {
             anyhow!(
-                "the model file has version {version}, and {THIS} reads version {} only; train the model anew with: {}",
+                "the model file has the older version {version}, and {THIS} reads version {} only; train \
+                 the model anew with: {}",
                 file::VERSION,
                 checkpoint::train_command(settings, folder)
             )
@@ -568,12 +577,17 @@ fn config_of(source: &str, file: &ModelFile) -> anyhow::Result<Config> {
         let known = configurations::FAMILIES.iter().map(|family| {
             let rooms = family.configs().map(|config| config.room());
             let shape = family.configs().next().map(|config| network_name(config.network.shape()));
-            format!("{} ({}; {})", family.name, shape.unwrap_or_default(), rooms.collect::<Vec<_>>().join(", "))
+            format!(
+                "{} ({}; {})",
+                family.name,
+                shape.unwrap_or_default(),
+                rooms.collect::<Vec<_>>().join(", ")
+            )
         });
         let networks = known.collect::<Vec<_>>().join("; ");
         format!(
-            "{source}: {THIS} has no network of the model's shape, {}; {NEWER}, or train a model with --config and one of these \
-             networks, here with their positions × symbols: {networks}",
+            "{source}: {THIS} has no network of the model's shape, {}; {NEWER}, or train one of these \
+             networks with --config (their rooms are positions × symbols): {networks}",
             shape_name(file.shape())
         )
     })

@@ -80,10 +80,12 @@ pub(crate) fn page(
     let shape = model.file.shape();
     let module = MODULES.iter().find(|(l, v, _)| (*l, *v) == (shape.positions, shape.symbols));
     let (.., module) = module.with_context(|| {
+        let rooms: Vec<String> = MODULES.iter().map(|(l, v, _)| format!("{l} × {v}")).collect();
         format!(
-            "{}: pages are for perceptrons and convolutions, and none is compiled in for the room of this model, {} positions × \
-             symbols; name another model with --model",
+            "{}: a page can have models of these rooms, positions × symbols: {}, and this one has {}; name \
+             another with --model",
             model.source,
+            rooms.join(", "),
             model.config.room()
         )
     })?;
@@ -135,8 +137,8 @@ pub(crate) fn page(
                 .to_owned(),
         };
         bail!(
-            "{}: the web page with this model would have {size} bytes, more than the {MOST_BYTES} that a page may have; 4-bit \
-             weights need half as many: {way_out}",
+            "{}: the web page with this model would have {size} bytes, more than the {MOST_BYTES} that a \
+             page may have; 4-bit weights take half the bytes of 8-bit ones: {way_out}",
             model.source,
             size = page.len()
         );

@@ -32,15 +32,16 @@ impl Prefix {
         let sound = text.starts_with(|c: char| c.is_ascii_alphabetic()) && word(text);
         if !sound {
             return Err(
-                "names in C begin with it, so it must begin with a letter from a to z, and have only letters, digits and underscores"
+                "must begin with a letter from a to z, and have only letters, digits and underscores, since \
+                 names in C begin with it; write for example: names"
                     .to_owned(),
             );
         }
         let lower = text.to_ascii_lowercase();
         match ENDINGS.iter().find(|ending| lower.ends_with(*ending)) {
             Some(ending) => Err(format!(
-                "with a word that ends in {ending}, two models in one program could get equal names in C; take \
-                 {lower}_{NAMELESS}"
+                "a word that ends in {ending} could clash with the names in C of another model in the same \
+                 program; take {lower}_{NAMELESS}"
             )),
             None => Ok(Self(lower)),
         }

@@ -95,7 +95,7 @@ pub(crate) fn lines<'a>(
 pub(crate) fn text(what: &str, text: &str, lowercase: bool, example: &str) -> anyhow::Result<String> {
     let text = prepare(text, lowercase, &mut Invisible::new()).or_else(|control| {
         let (name, point) = (name_of(control), code_point(control));
-        bail!("{what} contains {name} ({point}); write it without, for example: {example}")
+        bail!("{what} must not contain {name} ({point}); write it without, for example: {example}")
     })?;
     ensure!(!text.is_empty(), "{what} is empty; give some letters, for example: {example}");
     Ok(text)

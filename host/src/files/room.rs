@@ -200,7 +200,7 @@ pub(crate) fn choose(lines: &[String], source: &str, name: Option<&str>) -> anyh
 /// Says that the network `name` has no room for `lines`, and names the networks that have.
 fn without_room(lines: &[String], source: &str, choice: &Choice, name: &str) -> anyhow::Result<String> {
     let (config, lost, _) = choice.roomiest(name).with_context(|| {
-        format!("the program lists the network {name}, and has none of this name: {REPORT_IT}")
+        format!("the program knows the name {name}, and has no network for it: {REPORT_IT}")
     })?;
     let Room { positions, characters } = Room::of(config);
     let others: Vec<&str> = configurations::FAMILIES

@@ -10,7 +10,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow, bail, ensure};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::engine::configurations;
 use crate::engine::description::counted;
 use crate::engine::preview::Point;
-use crate::engine::retrieval::Retrieval;
+use crate::engine::retrieval::{Retrieval, WEIGHTS};
 use crate::engine::settings::{LEAST_STEPS, Settings};
 use crate::files::format::FileFormat;
 use crate::files::preparation::Preparation;
@@ -168,13 +168,33 @@ fn in_words(value: &Value) -> String {
 struct Retrieves {
     /// SHA-256 of the model file that looks training lines up.
     model_sha256: String,
+    /// The weight, one of [`WEIGHTS`].
+    weight: u32,
 }
 
-/// Whether the model of hash `sha256` at `path` looks the training lines of its run up.
-pub(crate) fn retrieves(path: &Path, sha256: impl FnOnce() -> String) -> bool {
-    let read = fs::read(path.with_file_name(RETRIEVAL)).ok();
-    let decision = read.and_then(|bytes| serde_json::from_slice::<Retrieves>(&bytes).ok());
-    decision.is_some_and(|decision| decision.model_sha256 == sha256())
+/// The weight of retrieval, where the model of hash `sha256` at `path` looks the training lines of its run up.
+///
+/// # Errors
+/// The decision is there and cannot be read.
+pub(crate) fn retrieval(path: &Path, sha256: impl FnOnce() -> String) -> anyhow::Result<Option<u32>> {
+    let path = path.with_file_name(RETRIEVAL);
+    let bytes = match fs::read(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        read => read.map_err(anyhow::Error::from),
+    };
+    let decision = bytes.and_then(|bytes| Ok(serde_json::from_slice::<Retrieves>(&bytes)?)).map_err(|error| {
+        let (name, path) = (path.display(), quoted(&path));
+        anyhow!(
+            "cannot read {name}, by which this run draws with retrieval: {error}; to draw without, move it aside with: mv {path} {path}.old"
+        )
+    })?;
+    ensure!(
+        WEIGHTS.contains(&decision.weight),
+        "{} has the weight {}, which is none of {WEIGHTS:?}; move it aside, or train the run anew",
+        path.display(),
+        decision.weight
+    );
+    Ok((decision.model_sha256 == sha256()).then_some(decision.weight))
 }
 
 /// A run folder that only this process writes to.
@@ -202,7 +222,10 @@ impl RunFolder {
                  --out"
             ),
             Err(TryLockError::Error(error)) => {
-                bail!("cannot lock the run folder {name}: {error}; choose another with --out")
+                bail!(
+                    "cannot lock the run folder {name}, to keep other runs out: {error}; choose another \
+                     with --out"
+                )
             }
         }
     }
@@ -263,19 +286,26 @@ impl RunFolder {
         }
     }
 
-    /// Writes the decision that the model of hash `model_sha256` looks training lines up, or that none does.
-    pub(crate) fn save_retrieval(&self, model_sha256: Option<String>) -> anyhow::Result<()> {
-        match model_sha256 {
-            Some(model_sha256) => {
-                let json = serde_json::to_string_pretty(&Retrieves { model_sha256 })? + "\n";
+    /// Writes the decision that the model of a hash looks training lines up, with a weight, or that none does.
+    pub(crate) fn save_retrieval(&self, decision: Option<(String, u32)>) -> anyhow::Result<()> {
+        match decision {
+            Some((model_sha256, weight)) => {
+                let decision = Retrieves { model_sha256, weight };
+                let json = serde_json::to_string_pretty(&decision)? + "\n";
                 self.save(RETRIEVAL, json.as_bytes())
             }
             None => fs::remove_file(self.file(RETRIEVAL)).or_else(|error| match error.kind() {
                 ErrorKind::NotFound => Ok(()),
-                _ => Err(error).with_context(|| {
+                _ => {
                     let path = self.file(RETRIEVAL);
-                    format!("cannot remove {}; remove it yourself with: rm {}", path.display(), quoted(&path))
-                }),
+                    Err(anyhow!(
+                        "cannot remove {}, by which the run drew with retrieval: {error}; the model is \
+                         saved, its scores and pictures are not: for these, go on with --resume after: rm \
+                         {}",
+                        path.display(),
+                        quoted(&path)
+                    ))
+                }
             }),
         }
     }
@@ -297,7 +327,8 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let path = target.as_deref().unwrap_or(path);
     if path.exists() && !path.is_file() {
         bail!(
-            "cannot write {}: it is a folder or a device, not a file; choose another --out",
+            "cannot write {}: it is no regular file, but a folder or a device; give the path of a file with \
+             --out",
             path.display()
         );
     }
@@ -315,7 +346,8 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     write().map_err(|error: std::io::Error| {
         let _ = fs::remove_file(&temporary);
         anyhow!(
-            "cannot save {}: {error}; what was there is unchanged: mend this and try again, or choose another --out",
+            "cannot save {}: {error}; an earlier file there is unchanged; try again when the cause is \
+             mended, or choose another --out",
             path.display()
         )
     })
@@ -347,8 +379,8 @@ pub(crate) fn settings_of(model: &Path) -> anyhow::Result<Option<RunSettings>> {
     if let Some(objective) = fields.as_ref().and_then(lost_objective) {
         let (name, path) = (path.display(), quoted(&path));
         bail!(
-            "{name}: this program no longer trains for the objective “{objective}”; to use the model without these settings, \
-             move them aside with: mv {path} {path}.old"
+            "the settings in {name} name the objective “{objective}”, which this program no longer trains \
+             for; to use the model without them, move them aside with: mv {path} {path}.old"
         );
     }
     let settings = stored_settings(model);
@@ -357,8 +389,8 @@ pub(crate) fn settings_of(model: &Path) -> anyhow::Result<Option<RunSettings>> {
     {
         let (name, path) = (path.display(), quoted(&path));
         bail!(
-            "{name}: the network “{old}” is now called “{new}”; rename it with: \
-             sed -i.old 's/\"config\": *\"{old}\"/\"config\": \"{new}\"/' {path}"
+            "{name} has the network's old name, “{old}”, which is now “{new}”; change it with: sed -i.old \
+             's/\"config\": *\"{old}\"/\"config\": \"{new}\"/' {path}"
         );
     }
     Ok(settings)
@@ -399,13 +431,14 @@ fn shortcoming(run: &str, folder: &Path) -> Option<String> {
     let (model, name, path) = (folder.join(MODEL), folder.display(), quoted(folder));
     if !model.exists() {
         return Some(format!(
-            "the {run} in {name} is unfinished and has no model yet; go on with: micro-diffusion train --out {path} --resume"
+            "the {run} in {name} has not saved a model yet; unless it is still training, go on with: \
+             micro-diffusion train --out {path} --resume"
         ));
     }
     let Some(RunSettings { training: Settings { steps, .. }, .. }) = stored_settings(&model) else {
         return Some(format!(
-            "the {run} in {name} does not say how it was trained: it has no {SETTINGS} that can be read; draw from it with: \
-             micro-diffusion sample --model {path}"
+            "the {run} in {name} is not taken without --model, since it has no {SETTINGS} that can be read, \
+             which says how it was trained; draw from it with: micro-diffusion sample --model {path}"
         ));
     };
     // The table of losses is written at the end of the schedule, the settings at its start.
@@ -413,8 +446,8 @@ fn shortcoming(run: &str, folder: &Path) -> Option<String> {
     let last = table.lines().last().and_then(|row| row.split(',').next()?.parse::<u32>().ok());
     let Some(done) = last else {
         return Some(format!(
-            "the {run} in {name} does not say whether it is finished: it has no {LOSS} that can be read; draw from it with: \
-             micro-diffusion sample --model {path}"
+            "the {run} in {name} is not taken without --model, since it has no {LOSS} that can be read, \
+             which says whether it is finished; draw from it with: micro-diffusion sample --model {path}"
         ));
     };
     if done < steps {
@@ -425,8 +458,8 @@ fn shortcoming(run: &str, folder: &Path) -> Option<String> {
     }
     (steps < LEAST_STEPS).then(|| {
         format!(
-            "the {run} in {name} is a trial: it has {}, and a run needs {LEAST_STEPS} to be taken without --model; draw from \
-             it with: micro-diffusion sample --model {path}",
+            "the {run} in {name} has only {}, and without --model only runs of {LEAST_STEPS} or more are \
+             taken; draw from it with: micro-diffusion sample --model {path}",
             counted(steps as usize, "step")
         )
     })
@@ -486,14 +519,15 @@ fn rows<T>(path: &Path, what: &str, row: impl Fn(&str) -> Option<T>) -> anyhow::
     let (name, aside) = (path.display(), quoted(path));
     let text = fs::read_to_string(path).map_err(|error| {
         anyhow!(
-            "cannot read {name}: {error}; to go on with a new table, move this one aside with: mv {aside} {aside}.old"
+            "cannot read the table {name}: {error}; to go on with a new one, move it aside with: mv {aside} \
+             {aside}.old"
         )
     })?;
     let read = |(number, line): (usize, &str)| {
         row(line).with_context(|| {
             format!(
-                "{name}: line {number} is no row of {what}; to go on with a new table, move this one aside with: mv {aside} \
-                 {aside}.old"
+                "line {number} of the table {name} is not a valid row of {what}; to go on with a new table, \
+                 move this one aside with: mv {aside} {aside}.old"
             )
         })
     };

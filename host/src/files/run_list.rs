@@ -31,7 +31,8 @@ pub(crate) fn seen(
     let seen = held_out.iter().filter(|line| trained.novelty(line) == Novelty::Training).count();
     (seen > 0).then(|| {
         format!(
-            "the model was trained on {seen} of the {}, so {score} says nothing of new lines; for a score that does, name a list of other lines with --input",
+            "the model saw {seen} of the {} in training, so {score} is not one of new lines; for that, name \
+             a list of other lines with --input",
             counted(held_out.len(), "held-out line")
         )
     })
@@ -96,8 +97,9 @@ impl<'a> LeftRun<'a> {
         };
         let lines = lines.ok_or_else(|| {
             anyhow!(
-                "this run draws with retrieval, and its training lines are gone or changed, those of the list and of its copy, {}; bring \
-                 one of them back, or draw without retrieval after: rm {}",
+                "this run draws with retrieval, which looks its training lines up, and they are gone or \
+                 changed: the list, and its copy, {}; restore one of the two, or draw without retrieval \
+                 from now on after: rm {}",
                 self.copy().display(),
                 quoted(&self.folder.join(RETRIEVAL))
             )
@@ -123,8 +125,12 @@ impl<'a> LeftRun<'a> {
         let Some(trained) = kept.or(own.then_some(lines)) else {
             let changed = input.is_some() && input == self.settings.input.as_deref();
             return changed.then(|| {
-                format!("{} has changed since the run was trained on it: some of the held-out lines may be lines that it was \
-                 trained on, and {score} may say nothing of new lines; to score on another list, name it with --input", lines.source)
+                format!(
+                    "{} has changed since the run was trained on it: lines that are held out now may have \
+                     been trained on, and {score} may be too good; to score on another list, name it with \
+                     --input",
+                    lines.source
+                )
             });
         };
         seen((trained, own_split), (lines, split), self.room, score)
@@ -151,8 +157,8 @@ impl<'a> LeftRun<'a> {
         let there = self.there();
         let taken = |reason: &str, lines: &Lines| {
             Some(format!(
-                "the run's list is not there as it was: {reason}; this command takes the copy in the run folder, {}; to \
-                 take another list, name it with --input",
+                "the list that the run was trained on is gone or has changed: {reason}; its copy in the run \
+                 folder, {}, is taken; to take another list, name it with --input",
                 lines.source
             ))
         };
@@ -176,10 +182,10 @@ impl<'a> LeftRun<'a> {
             let note = taken(&reason, kept);
             return Ok(Found { lines: kept.clone(), note, changed });
         }
-        let way_out = if changed { or } else { "if it has moved, name it with --input" };
+        let way_out = if changed { or } else { "if the list has moved, name it with --input" };
         let message = format!(
-            "the run's list is not there as it was: {reason}, and its copy in the run folder, {}, is missing or changed; \
-             {way_out}",
+            "the list that the run was trained on is gone or has changed: {reason}; its copy in the run \
+             folder, {}, is missing or changed too; {way_out}",
             self.copy().display()
         );
         Err(match error {

@@ -58,7 +58,10 @@ fn with_sorted_metadata(mut file: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     }
     let text = json.to_string();
     if text.len() > header.len() {
-        bail!("nothing was written, since the file's header grew when its metadata was sorted: {REPORT_IT}");
+        bail!(
+            "the header of the safetensors file grew when its metadata was sorted, so nothing was written: \
+             {REPORT_IT}"
+        );
     }
     header.fill(b' ');
     header[..text.len()].copy_from_slice(text.as_bytes());
@@ -84,24 +87,25 @@ pub(crate) fn to_model(path: &Path, bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
     let config = config_of(&tensors)?;
     let alphabet = metadata.get(ALPHABET).with_context(|| {
         format!(
-            "its metadata has no “{ALPHABET}”, all characters in the order of their symbols; save the file with them, in Python for \
-             example: save_file(tensors, path, metadata={{\"{ALPHABET}\": \"abcdefghijklmnopqrstuvwxyz\"}})"
+            "its metadata has no “{ALPHABET}”, a text of all characters of the model, that of symbol 0 \
+             first; save the file with it, in Python for example: save_file(tensors, path, \
+             metadata={{\"{ALPHABET}\": \"abcdefghijklmnopqrstuvwxyz\"}})"
         )
     })?;
     let shape = config.network.shape();
     let alphabet = alphabet_of(alphabet)?;
     if alphabet.symbols() > shape.symbols {
         bail!(
-            "the “{ALPHABET}” in its metadata has {} characters, and its tensors have {symbols} symbols; save the file with an \
-             alphabet of at most {symbols} characters",
+            "the “{ALPHABET}” in its metadata has {} characters, and its tensors have room for {symbols}; \
+             save the file with an alphabet of at most {symbols} characters",
             alphabet.symbols(),
             symbols = shape.symbols
         );
     }
     if let Some(found) = metadata.get(HEADS).filter(|found| **found != shape.heads.to_string()) {
         bail!(
-            "the “{HEADS}” in its metadata are {found} attention heads, and the network with its tensors, {}, has {heads}; \
-             train the model with {heads} heads, or save the file without “{HEADS}” if they are wrong",
+            "its metadata says “{HEADS}” = {found}, and its tensors fit {}, which has {heads}; save the \
+             file without “{HEADS}” if it was trained with {heads}, or else train it anew with {heads}",
             config.name,
             heads = shape.heads
         );
@@ -109,8 +113,8 @@ pub(crate) fn to_model(path: &Path, bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
     let lengths = lengths_of(metadata.get(LENGTHS).map(String::as_str), shape.positions)?;
     let lengths = Lengths::new(&lengths).with_context(|| {
         format!(
-            "the “{LENGTHS}” in its metadata, the number of training texts of each length, add up to more than {most}; only their \
-             proportions matter: save the file with each divided by 10000 and rounded to a whole number",
+            "the counts in the “{LENGTHS}” of its metadata add up to more than {most}; only their \
+             proportions matter: save the file with each divided by 10000 and rounded, which may give 0",
             most = u32::MAX as usize / shape.positions - 1
         )
     })?;
@@ -135,7 +139,8 @@ pub(crate) fn to_model(path: &Path, bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
 fn alphabet_of(alphabet: &str) -> anyhow::Result<Alphabet<'_>> {
     Alphabet::new(alphabet).map_err(|error| match error {
         AlphabetError::Empty => anyhow!(
-            "the “{ALPHABET}” in its metadata is empty; save the file with all characters there, that of symbol 0 first"
+            "the “{ALPHABET}” in its metadata is empty; save the file with all characters of the model \
+             there, that of symbol 0 first"
         ),
         AlphabetError::TooMany => anyhow!(
             "the “{ALPHABET}” in its metadata has {letters} characters, and a model has 255 at most; train the model on \
@@ -143,8 +148,8 @@ fn alphabet_of(alphabet: &str) -> anyhow::Result<Alphabet<'_>> {
             letters = alphabet.chars().count()
         ),
         AlphabetError::Repeated(character) => anyhow!(
-            "the “{ALPHABET}” in its metadata, “{alphabet}”, has the character “{character}” twice; save the file with \
-             each character once"
+            "the “{ALPHABET}” in its metadata must have each character once: “{alphabet}” has “{character}” \
+             twice; save the file with the character of each symbol, that of symbol 0 first"
         ),
     })
 }

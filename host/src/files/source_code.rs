@@ -132,13 +132,17 @@ fn nested(
     numbers: &mut impl Iterator<Item = String>,
     brackets: [&str; 2],
 ) -> anyhow::Result<()> {
-    let (size, inner) =
-        dimensions.split_first().with_context(|| format!("a tensor has no dimensions: {REPORT_IT}"))?;
+    let (size, inner) = dimensions.split_first().with_context(|| {
+        format!("nothing was written, since a tensor of the model has no dimensions: {REPORT_IT}")
+    })?;
     write!(text, "\n{}", brackets[0])?;
     for index in 0..*size {
         if inner.is_empty() {
             let number = numbers.next().with_context(|| {
-                format!("a tensor has fewer numbers than its dimensions say: {REPORT_IT}")
+                format!(
+                    "nothing was written, since a tensor of the model has fewer numbers than its dimensions \
+                     say: {REPORT_IT}"
+                )
             })?;
             let before = if index % NUMBERS_PER_LINE == 0 { "\n" } else { " " };
             write!(text, "{before}{number},")?;

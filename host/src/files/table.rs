@@ -47,8 +47,8 @@ pub(crate) fn notice(text: &str) -> Option<String> {
     text.lines().nth(FEWEST - 1)?;
     let first = reader(text, separator).records().next()?.ok()?;
     Some(format!(
-        "the list looks like a table of {cells} columns with a {name} between, whose first row is: {}; take one column, \
-         the first for example, with --column 1, or with --column and its name in that row if that row is no example",
+        "the list looks like a table of {cells} columns with a {name} between, whose first row is: {}; to \
+         take one column, give its number, such as --column 1, or, if the first row is a heading, its name",
         list(&first)
     ))
 }
@@ -74,20 +74,21 @@ pub(crate) fn column(origin: &Origin, text: &str, column: &str) -> anyhow::Resul
         (_, Ok(number)) if (1..=most).contains(&number) => (number - 1, 0),
         ([], Ok(number)) => {
             bail!(
-                "{source} has no column {number}; give --column a number from 1 to {most}, or a name in its first row: {}",
+                "{source} has no column {number}; give --column a number from 1 to {most}, or one of the \
+                 names in its first row: {}",
                 list(first)
             )
         }
         ([], Err(_)) => {
             bail!(
-                "{source} has no column “{column}”; give --column a number from 1, such as --column 1, or a name in its first \
-                 row: {}",
+                "{source} has no column “{column}”; give --column a number from 1 to {most}, or one of the \
+                 names in its first row: {}",
                 list(first)
             )
         }
         (several, _) => bail!(
-            "{source} has {count} columns called “{column}”; give the number of one, such as --column {number}, which also reads \
-             its first row: {}",
+            "{source} has {count} columns called “{column}”; give a number instead, such as --column \
+             {number}, and remove the first row, which would be read as an example: {}",
             list(first),
             count = several.len(),
             number = several.first().map_or(1, |place| place + 1)

@@ -25,7 +25,8 @@ pub(crate) fn read(
         load(path).map_err(|error| {
             let name = path.display();
             anyhow!(
-                "the run's teacher {name} cannot be used ({error:#}); if it has moved, name all teachers anew with --teacher"
+                "the run's teacher {name} cannot be used ({error:#}); put the file back, or name all \
+                 teachers of the run anew with --teacher"
             )
         })
     };
@@ -66,14 +67,15 @@ pub(crate) fn open<'a>(
         let (source, alphabet) = (model.source, model.alphabet().characters());
         ensure!(
             alphabet == corpus.alphabet,
-            "as a teacher, {source} must predict exactly the characters of {whose}, “{}”, and it predicts “{alphabet}”; {way_out}",
+            "{source} cannot be the teacher: its characters are “{alphabet}”, and they must be those of \
+             {whose}, “{}”; {way_out}",
             corpus.alphabet
         );
         let most = model.file.shape().positions;
         if let Some(line) = corpus.training.iter().find(|line| length_of(line) > most) {
             bail!(
-                "the teacher {source} reads lines of at most {most} characters, and “{line}” has {letters}; take a \
-                 teacher that reads more, or leave longer lines out of the list",
+                "the teacher {source} reads lines of at most {most} characters, and “{line}” has {letters}; \
+                 take another teacher, or remove longer lines from the list",
                 letters = length_of(line)
             );
         }

@@ -24,7 +24,7 @@ pub(crate) fn announce(model: &ModelBytes) {
     if let Some(passed) = &model.passed {
         say(&note(passed));
     }
-    if model.retrieves {
+    if model.retrieval.is_some() {
         say("retrieval   letters are looked up in the training lines too");
     }
 }

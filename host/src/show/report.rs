@@ -277,7 +277,7 @@ impl Report<'_> {
     /// The size of the model: its parameters, and the lines that it looks up.
     fn size(&self) -> String {
         let parameters = format!("{} parameters", grouped(self.config.network.parameters() as u64));
-        if self.model.retrieves {
+        if self.model.retrieval.is_some() {
             let lines = counted_in_groups(self.corpus.training.len(), "training line");
             format!("{parameters}, and letters looked up in {lines}")
         } else {
@@ -316,7 +316,7 @@ impl Report<'_> {
                 (counted_in_groups(scores.lines.len(), "line")) ", its error that over the orders, of the finished model"
                 @if kept_earlier { ": its state after " (counted_in_groups(self.kept, "step")) ", the best by lines kept for choosing" }
                 @if self.settings.training.quantize.is_some() { ", in integers" }
-                @if self.model.retrieves { ", with letters looked up in the training lines; the curve is of the network alone" }
+                @if self.model.retrieval.is_some() { ", with letters looked up in the training lines; the curve is of the network alone" }
                 "."
             }
         }

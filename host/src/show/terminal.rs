@@ -99,5 +99,8 @@ impl<W: Write> Write for Stdout<W> {
 
 /// Names stdout in `error` and keeps its kind: a closed pipe stays one.
 pub(crate) fn named(error: io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("cannot write to stdout: {error}; send the output elsewhere"))
+    io::Error::new(
+        error.kind(),
+        format!("cannot write to stdout: {error}; send the output to another file, disk or program"),
+    )
 }

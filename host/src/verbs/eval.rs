@@ -64,8 +64,9 @@ pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
     let positions = model.file.shape().positions;
     ensure!(
         !options.exact || positions <= EXACT_POSITIONS,
-        "--exact goes through every subset of the positions, and is for models of up to {EXACT_POSITIONS} positions; {} has \
-         {positions}: leave out --exact, and raise --orders for a closer estimate",
+        "--exact goes through every subset of the positions, so it is for models of up to {EXACT_POSITIONS} \
+         positions, and {} has {positions}; leave out --exact for an estimate over random orders, which \
+         more --orders make closer",
         model.source
     );
     let preparation = options.list.over(&Preparation::default());
@@ -73,8 +74,8 @@ pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
     let corpus = scoring_list(&model, Wanted { input, preparation: &preparation, development })?;
     if corpus.held_out.is_empty() {
         bail!(
-            "{} has no held-out line that the model can read: every tenth line is held out; name a list of ten lines or \
-             more, in the model's characters, with --input",
+            "{} has no line to score: every tenth line is held out and scored, if the model knows its \
+             characters; name a list of ten lines or more, in the model's characters, with --input",
             corpus.source
         );
     }
@@ -100,7 +101,7 @@ pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
     let report = Report {
         model: model.source,
         parameters: model.file.parameter_count(),
-        retrieval: model.retrieves,
+        retrieval: model.retrieval.is_some(),
         input: &corpus.source,
         held_out_names: texts.len(),
         orders: options.orders,

@@ -54,8 +54,9 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
     }
     if page && named.is_none() && options.quantize.is_some() {
         bail!(
-            "without --model the page gets the model of names that comes with this program, whose weights are \
-             integers already; leave out --quantize, or name a model of floats with --model"
+            "--quantize has nothing to do: without --model the page gets the model of names that comes with \
+             this program, whose weights are integers already; leave out --quantize, or name a model of \
+             floats with --model"
         );
     }
     let mut bytes = ModelBytes::load(named.or(page.then_some(Path::new(BUILT_IN_INT4))))?;
@@ -108,14 +109,14 @@ fn refuse_ignored(options: &ExportOptions) -> anyhow::Result<()> {
     let page = options.format == FileFormat::Html;
     if !(in_c || page) && options.quantize.is_some() {
         bail!(
-            "--quantize works with --format c, arduino and html only; for a model file of integers, leave it out and give \
-             --format int8 or int4"
+            "--quantize has nothing to do: it rounds for --format c, arduino and html only; for a model \
+             file of integers, leave it out and give --format int8 or int4"
         );
     }
     if !in_c && options.name.is_some() {
         bail!(
-            "--name works with --format c and arduino only, whose names in C begin with it; leave it out, and name the file \
-             with --out"
+            "--name sets the prefix of names in C, so it works only with --format c or arduino; leave it \
+             out, and name the file with --out"
         );
     }
     let reads_list = matches!(options.format, FileFormat::Int8 | FileFormat::Int4 | FileFormat::Html)
@@ -134,12 +135,13 @@ fn refuse_ignored(options: &ExportOptions) -> anyhow::Result<()> {
 fn about_arrays(model: &Model, options: &ExportOptions) -> String {
     match number_format(model, Dtype::Int8, options) {
         Ok(_) => format!(
-            "the header just written holds the weights as arrays, and draws no texts; for C that draws texts, round them to integers \
-             with: {}",
+            "the header just written holds the weights only, without code that draws; for C that draws, \
+             round them to integers with: {}",
             command_with_quantize(model, options, Dtype::Int8)
         ),
         Err(error) => format!(
-            "the header just written holds the weights as arrays, and draws no texts; C that draws texts needs integers, and {error:#}"
+            "the header just written holds the weights only, without code that draws; C that draws needs \
+             integers, and {error:#}"
         ),
     }
 }
@@ -154,7 +156,8 @@ fn number_format(
     model.config.network.format(dtype).map_err(|error| match model.comes_along() {
         true => {
             anyhow!(
-                "{} cannot be exported in integers: {error}; the model in integers that comes with this program is exported by: {}",
+                "{} cannot be exported in integers: {error}; the integer model that comes with this program \
+                 can be exported by: {}",
                 model.source,
                 command_of_integers(options)
             )
@@ -212,7 +215,7 @@ fn html(model: &Model, rounded: Option<&Model>, options: &ExportOptions) -> anyh
         let bytes = number_format(model, Dtype::Int8, options)?.chip_bytes(model.language()).file;
         let dtype = if bytes < LARGE { Dtype::Int8 } else { Dtype::Int4 };
         bail!(
-            "{}: its weights are floats, and a page draws from integers; round them with: {}",
+            "{}: a page draws from integers, and the weights of this model are floats; round them with: {}",
             model.source,
             command_with_quantize(model, options, dtype)
         );
@@ -261,7 +264,8 @@ fn library(model: &Model, prefix: &Prefix, out: &Path, options: &ExportOptions) 
     if model.file.dtype() == Dtype::F32 {
         number_format(model, Dtype::Int8, options)?;
         bail!(
-            "{}: an Arduino library computes in integers, and these weights are floats; round them with: {}",
+            "{}: an Arduino library computes in integers, and the weights of this model are floats; round \
+             them with: {}",
             model.source,
             command_with_quantize(model, options, Dtype::Int8)
         );
@@ -271,8 +275,9 @@ fn library(model: &Model, prefix: &Prefix, out: &Path, options: &ExportOptions) 
     terminal::say(&format!("wrote the library folder {}, from {}", out.display(), model.source));
     if !sampler.fits_avr() {
         terminal::say(&terminal::note(
-            "the model in this library is larger than an AVR, such as the Uno's chip, can address: the library is for boards with \
-             another chip; for a model that fits, train one with: micro-diffusion train --config convolution-chip --quantize int4",
+            "the model in this library is too large for AVR chips, such as that of the Uno: use a board \
+             with another chip; for a model that fits, train one with: micro-diffusion train --config \
+             convolution-chip --quantize int4",
         ));
     }
     Ok(Outcome::Done)
@@ -292,8 +297,8 @@ fn integers(model: &Model, dtype: Dtype, options: &ExportOptions) -> anyhow::Res
     let training = &corpus.training[..LINES.min(corpus.training.len())];
     if training.is_empty() {
         bail!(
-            "{}: the model can read none of these lines, and rounding it to integers takes lines like those that it was \
-             trained on; give its training list with --input",
+            "{}: the model knows the characters of none of these lines, and to round it to integers takes \
+             lines like those that it was trained on; give its training list with --input",
             corpus.source
         );
     }
@@ -305,8 +310,8 @@ fn integers(model: &Model, dtype: Dtype, options: &ExportOptions) -> anyhow::Res
     let waiting = Waiting::new("scaling", 0, false);
     let bytes = quantise::quantised(format, weights, model.language(), training)?.with_context(|| {
         format!(
-            "{}: its weights are too large for integers, whose sums would overflow 32 bits at every scale; train a model for \
-             integers on the list of this one, say list.txt, with: micro-diffusion train --input list.txt --quantize {}",
+            "{}: its weights are so large that sums of 32 bits would overflow; train a model for integers \
+             on the same list, here list.txt, with: micro-diffusion train --input list.txt --quantize {}",
             model.source,
             dtype_name(dtype)
         )
@@ -320,10 +325,10 @@ fn integers(model: &Model, dtype: Dtype, options: &ExportOptions) -> anyhow::Res
 
 /// Tells that an export leaves retrieval behind.
 fn warn_of_retrieval(model: &ModelBytes) {
-    if model.retrieves {
+    if model.retrieval.is_some() {
         terminal::say(&terminal::note(
-            "this run draws with retrieval, which no export does: the exported network draws other \
-             names; for a run without it, train with --retrieval off",
+            "an export has no retrieval, with which this run draws, so the exported network draws other \
+             names than sample; for a run without it, train with --retrieval off",
         ));
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn run(options: &InspectOptions) -> anyhow::Result<Outcome> {
         Some(path) => describe_checkpoint(&path)?,
         None => {
             let mut bytes = ModelBytes::load(named)?;
-            let retrieval = bytes.retrieves;
+            let retrieval = bytes.retrieval.is_some();
             let mut report = describe_model(&bytes.open()?);
             report[RETRIEVAL] = retrieval.into();
             report

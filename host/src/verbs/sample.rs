@@ -154,7 +154,7 @@ fn print_json(model: &Model, options: &SampleOptions, names: &mut Names) -> anyh
     let novelty = names.known.map(|known| texts.iter().map(|text| known.novelty(text).name()).collect());
     let report = Report {
         model: model.source,
-        retrieval: model.retrieves,
+        retrieval: model.retrieval.is_some(),
         seed: options.seed,
         temperature: options.draw.temperature,
         sampler: order_name(options.draw.sampler),
@@ -276,7 +276,8 @@ impl Names<'_> {
         };
         ensure!(
             self.left == 0,
-            "found {found} of {} names, and the next {PATIENCE} were all {why}; ask for fewer with --num, or raise --temperature",
+            "found {found} of {} names: the last {PATIENCE} tries were all {why}; ask for fewer with --num, \
+             or raise --temperature",
             options.num,
             found = options.num - self.left
         );

@@ -68,7 +68,7 @@ pub(crate) fn run(options: &ScoreOptions) -> anyhow::Result<Outcome> {
     if options.json {
         let report = Report {
             model: model.source,
-            retrieval: model.retrieves,
+            retrieval: model.retrieval.is_some(),
             orders: options.orders,
             seed: options.seed,
             texts: scored.collect(),
@@ -99,7 +99,8 @@ pub(crate) fn run(options: &ScoreOptions) -> anyhow::Result<Outcome> {
     out.flush()?;
     ensure!(
         skipped == 0,
-        "{} of stdin could not be scored, for the reasons above; correct the lines, or name another model with --model",
+        "{} of stdin could not be scored, as said above; correct the lines, or name another model with \
+         --model",
         counted(skipped, "line")
     );
     Ok(Outcome::Done)

@@ -22,7 +22,7 @@ use crate::engine::counting;
 use crate::engine::description::counted;
 use crate::engine::draw::{Drawn, Request};
 use crate::engine::preview::{Observer, Preview, Seen, Wanted};
-use crate::engine::retrieval::{Retrieval, Texts};
+use crate::engine::retrieval::{Retrieval, Texts, WEIGHTS};
 use crate::engine::score::{Score, spread};
 use crate::engine::settings::{LEAST_STEPS, Settings};
 use crate::engine::teaching::{self, Teacher, Teaching};
@@ -30,7 +30,7 @@ use crate::engine::trainer::{Plan, State, Training};
 use crate::files::checkpoint::{self, Checkpoint, DIVERGED};
 use crate::files::corpus::{Corpus, DEFAULT_INPUT, Lines, Split};
 use crate::files::memory::refuse_too_large;
-use crate::files::model::{Model, ModelBytes};
+use crate::files::model::{Model, ModelBytes, hash};
 use crate::files::novelty::{Known, Novelty};
 use crate::files::origin::{Origin, STDIN};
 use crate::files::preparation::Preparation;
@@ -58,7 +58,14 @@ const LIVE_NAMES: u32 = 8;
 const RETRIEVAL_LINES: usize = 5000;
 /// Training lines that decide on retrieval, and random orders of each.
 const RETRIEVAL_SCORED: usize = 500;
-const RETRIEVAL_ORDERS: u32 = 8;
+const RETRIEVAL_ORDERS: u32 = 4;
+/// Most random orders of each line that score a model with retrieval, which takes its time.
+const RETRIEVED_ORDERS: u32 = 8;
+/// Most of counting's −ln p on these lines that a model may have to be ahead of counting on other lines too. The network has
+/// seen these lines, and is the better on them for it.
+const RETRIEVAL_AHEAD: f64 = 0.95;
+/// The weight of retrieval that is asked for on a list that is too short to choose one.
+const RETRIEVAL_WEIGHT: u32 = 16;
 
 /// Set by Ctrl-C and read after each step.
 static STOP: AtomicBool = AtomicBool::new(false);
@@ -115,10 +122,10 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     if let Some(best) = &trainer.state().best {
         say.kept(best, training.steps, choosing.len());
     }
-    run.finish(trainer.state(), &observer)?;
+    run.finish(trainer.state(), &observer, &mut say)?;
     let saved = SAVED.get_or_init(|| {
         format!(
-            "stopped; the model is saved; for its scores, names and pictures, and to decide on retrieval, go on with: micro-diffusion train --out {} --resume",
+            "stopped; the model is saved; for its scores, names and pictures, go on with: micro-diffusion train --out {} --resume",
             quoted(folder.path())
         )
     });
@@ -132,7 +139,6 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     if !options.quiet {
         report_chip(config, corpus.language()?);
     }
-    run.decide_on_retrieval(&mut say)?;
     finale(&run, &observer.seen, trainer.state(), &mut say)?;
     Ok(Outcome::Done)
 }
@@ -251,12 +257,10 @@ fn teacher_weight(
 ) -> anyhow::Result<Option<f64>> {
     if !any && options.teacher_weight.is_some() {
         match stored {
-            Some(_) => bail!(
-                "--teacher-weight needs teachers, and the run began without a teacher; leave out --teacher-weight"
-            ),
+            Some(_) => bail!("--teacher-weight needs teachers, and the run began without one; leave it out"),
             None => bail!(
-                "--teacher-weight needs teachers, and the command names none; name them with --teacher, or leave out \
-                 --teacher-weight"
+                "--teacher-weight needs teachers, and the command names none; name them with --teacher, or \
+                 leave it out"
             ),
         }
     }
@@ -271,7 +275,7 @@ fn refuse_unroundable(config: &Config, training: &Settings) -> anyhow::Result<()
         // The slope of the integers' activation is 0 at its upper end too, which a value scaled by dropout would hide.
         ensure!(
             training.dropout == 0.0,
-            "--dropout is {}, and --quantize trains without dropout; leave out one of them",
+            "--quantize trains without dropout, and --dropout is {}; leave out one of them",
             training.dropout
         );
     }
@@ -315,10 +319,9 @@ impl Start {
         let unknown: String = corpus.alphabet.chars().filter(|c| !self.alphabet.contains(*c)).collect();
         ensure!(
             unknown.is_empty(),
-            "the model {} does not know {} of {}: “{unknown}”; it knows “{}”: drop the lines with others, or start without \
+            "the model {} does not know “{unknown}” in {}; it knows “{}”: drop the lines with other characters, or start without \
              --from",
             self.source,
-            counted(unknown.chars().count(), "character"),
             corpus.source,
             self.alphabet
         );
@@ -356,8 +359,9 @@ fn resumed_list(
             let found = run.list("start a new run with another --out")?;
             if found.changed {
                 bail!(
-                    "cannot go on with the run in {}: {list} has changed, so the training lines or the alphabet differ; go on with the \
-                     lines as they were by --input {}, or start a new run with another --out",
+                    "cannot go on with the run in {}: {list} has changed, and with it the training lines or \
+                     the alphabet; give the old lines with --input {}, or start a new run with another \
+                     --out",
                     out.display(),
                     quoted(&copy),
                     list = settings.input.as_deref().unwrap_or(Path::new(DEFAULT_INPUT)).display()
@@ -388,7 +392,8 @@ fn open_run(options: &TrainOptions) -> anyhow::Result<(PathBuf, Option<Checkpoin
     let path = out.join(folder::CHECKPOINT);
     if !path.exists() {
         bail!(
-            "cannot go on with the run in {}: it has no {}; start it without --resume, or name another run with --out",
+            "the run in {} has no {} to go on from; start it without --resume, or name another run with \
+             --out",
             out.display(),
             folder::CHECKPOINT
         );
@@ -440,7 +445,7 @@ fn train(
         done += 1;
         if !loss.is_finite() {
             let lower = run.settings.training.lower_rate();
-            bail!("the loss of step {done} is not a finite number ({loss}): {DIVERGED} --lr {lower}");
+            bail!("training diverged: the loss of step {done} is {loss}; {DIVERGED} --lr {lower}");
         }
         chooser.after(trainer.state_mut())?;
         if done.is_multiple_of(run.options.save_every as usize) && done < steps {
@@ -534,56 +539,57 @@ impl Run<'_> {
         ModelBytes::load(Some(&self.folder.file(folder::MODEL)))
     }
 
-    /// Decides whether the model is to look training lines up, as the settings say or as some training lines are predicted, and
-    /// writes it down.
-    fn decide_on_retrieval(&self, say: &mut Progress) -> anyhow::Result<()> {
-        let on = match self.settings.retrieval {
-            Retrieval::On => true,
-            Retrieval::Off => false,
-            Retrieval::Auto => self.retrieval_helps(say)?,
-        };
-        self.folder.save_retrieval(if on { Some(self.model_bytes()?.sha256()) } else { None })
-    }
-
-    /// Whether counting predicts some training lines better than the network alone, and retrieval improves the network there.
-    ///
-    /// Neither counts nor retrieval see these lines. The network has seen them, which favours it; a few random orders overestimate
-    /// its −ln p, which does not.
-    fn retrieval_helps(&self, say: &mut Progress) -> anyhow::Result<bool> {
-        let training = &self.corpus.training;
-        if self.settings.training.steps < LEAST_STEPS || training.len() < RETRIEVAL_LINES {
-            return Ok(false);
+    /// The weight with which `model`, a model file, is to look training lines up, as the settings say or as some training lines
+    /// are predicted; `None` if it is not to.
+    fn retrieval(&self, model: &[u8], say: &mut Progress) -> anyhow::Result<Option<u32>> {
+        let (settings, training) = (self.settings, &self.corpus.training);
+        let on = settings.retrieval == Retrieval::On;
+        if settings.retrieval == Retrieval::Off {
+            return Ok(None);
+        }
+        if settings.training.steps < LEAST_STEPS || training.len() < RETRIEVAL_LINES {
+            return Ok(on.then_some(RETRIEVAL_WEIGHT));
         }
         let lines = spread(training, self.config.fewer_of_long(RETRIEVAL_SCORED, self.width()));
         let scored: BTreeSet<&String> = lines.iter().collect();
         let others: Vec<String> = training.iter().filter(|line| !scored.contains(line)).cloned().collect();
         let nats = |what: &'static str, model: &Model| {
             let waiting = Waiting::new(what, lines.len(), self.options.quiet);
-            let orders = (RETRIEVAL_ORDERS, self.settings.training.seed);
+            let orders = (RETRIEVAL_ORDERS, settings.training.seed);
             let scores = model.network.score(&lines, orders, &|count| waiting.note(count))?;
             anyhow::Ok(Score::of(&scores).nll.nats)
         };
-        let (mut bytes, alphabet) = (self.model_bytes()?, self.corpus.language()?.alphabet);
+        let alphabet = self.corpus.language()?.alphabet;
+        let mut bytes = ModelBytes::of_bytes(folder::MODEL.to_owned(), model.to_vec());
         let alone = nats("scoring training lines", &bytes.open()?)?;
         let waiting = Waiting::new("counting letters", 0, self.options.quiet);
         let (counting, _) = counting::score(&others, alphabet.symbols() + 1, &lines);
         drop(waiting);
-        if alone <= counting {
-            return Ok(false);
+        let enough = RETRIEVAL_AHEAD * counting;
+        if alone <= enough && !on {
+            return Ok(None);
         }
         let texts = Texts::of(&others, alphabet);
-        let mut model = bytes.open()?;
-        model.network = model.network.retrieving(&texts);
-        let retrieving = nats("trying retrieval", &model)?;
-        if alone <= retrieving {
-            return Ok(false);
+        let (mut best, mut chosen) = (if on { f64::INFINITY } else { alone }, None);
+        for weight in WEIGHTS {
+            let mut model = bytes.open()?;
+            model.network = model.network.retrieving(&texts, weight);
+            let retrieving = nats("trying retrieval", &model)?;
+            if retrieving < best {
+                (best, chosen) = (retrieving, Some(weight));
+            }
+            if best <= enough {
+                break;
+            }
         }
-        say.line(&format!(
-            "retrieval   on, since counting predicts {} better than the network alone: −ln p {counting:.3} and {alone:.3} nats; \
-             with letters looked up in the other training lines {retrieving:.3}; exports and chips have the network alone",
-            counted(lines.len(), "training line")
-        ));
-        Ok(true)
+        if let Some(weight) = chosen {
+            say.line(&format!(
+                "retrieval   on, with the weight {weight}: −ln p of {} is {counting:.3} nats by counting, {alone:.3} by the network \
+                 alone, and {best:.3} with letters looked up in the other lines; exports and chips have the network alone",
+                counted(lines.len(), "training line")
+            ));
+        }
+        Ok(chosen)
     }
 
     fn checkpoint(&self, state: &State, observer: &Observer) -> anyhow::Result<()> {
@@ -604,14 +610,18 @@ impl Run<'_> {
     }
 
     /// Writes the last checkpoint, the losses and the model.
-    fn finish(&self, state: &State, observer: &Observer) -> anyhow::Result<()> {
+    fn finish(&self, state: &State, observer: &Observer, say: &mut Progress) -> anyhow::Result<()> {
         self.checkpoint(state, observer)?;
+        let model = self.model(state)?;
+        // Decided before the files that make the run a finished one.
+        let weight = self.retrieval(&model, say)?;
+        self.folder.save_retrieval(weight.map(|weight| (hash(&model), weight)))?;
         let mut csv = "step,loss_nats_per_name,learning_rate\n".to_owned();
         for (step, loss) in (0..).zip(&state.losses) {
             writeln!(csv, "{},{loss},{}", step + 1, self.settings.training.rate(step))?;
         }
         self.folder.save(folder::LOSS, csv.as_bytes())?;
-        self.folder.save(folder::MODEL, &self.model(state)?)
+        self.folder.save(folder::MODEL, &model)
     }
 
     /// The model file of `state`: integers if the run trained for them.
@@ -629,8 +639,8 @@ impl Run<'_> {
             format.write(state.model(), self.corpus.language()?, &state.scales.unwrap_or_default())?;
         bytes.with_context(|| {
             format!(
-                "the weights of the run in {} have grown too large for integers, whose sums must fit 32 bits; start a new run with a \
-                 lower learning rate, such as --lr {lower}, or without --quantize",
+                "the weights of the run in {} have grown too large: sums of its integers would overflow 32 \
+                 bits; start a new run with --lr {lower}, or without --quantize",
                 self.folder.path().display(),
                 lower = self.settings.training.lower_rate()
             )
@@ -741,7 +751,7 @@ fn held_out_scores(run: &Run, model: &Model, say: &mut Progress) -> anyhow::Resu
     }
     let (_, orders) = run.config.ending;
     // A lookup in a long list takes longer than the networks of many orders.
-    let orders = if model.retrieves { orders.min(RETRIEVAL_ORDERS) } else { orders };
+    let orders = if model.retrieval.is_some() { orders.min(RETRIEVED_ORDERS) } else { orders };
     let lines = run.scored();
     let count = lines.len();
     let seed = run.settings.training.seed;
