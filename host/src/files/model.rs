@@ -327,8 +327,8 @@ impl<'a> Model<'a> {
         BUILT_IN.iter().any(|model| model.bytes == &**self.bytes)
     }
 
-    /// The list that the model was trained on, or the `wanted` one, with its lines that the model was trained on, as far as
-    /// known, as training lines; `None` where unknown.
+    /// The list that the model was trained on, or the `wanted` one, split; `None` where unknown. Training lines of the
+    /// wanted list are those that the model was trained on, where that is known.
     pub(crate) fn training_list(&self, wanted: Wanted) -> anyhow::Result<Option<Scored>> {
         if wanted.input.is_none() && self.left_run().is_none() && !self.is_built_in() {
             return Ok(None);

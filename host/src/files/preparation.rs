@@ -67,8 +67,8 @@ pub(crate) fn prepare(text: &str, lowercase: bool, dropped: &mut Invisible) -> R
     }
 }
 
-/// Prepares the `lines` from `origin`, given with their numbers; blank and repeated ones stay. Only those of a list could be
-/// a table's, of which `--column` takes one column.
+/// Prepares the `lines` from `origin`, given with their numbers; blank and repeated ones stay. Advice for a list
+/// (`is_list`) may name `--column`.
 pub(crate) fn lines<'a>(
     origin: &Origin,
     lines: impl Iterator<Item = (usize, &'a str)>,
