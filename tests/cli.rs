@@ -600,7 +600,8 @@ fn check_rooms(network: &str) {
         for (format, file) in files {
             // Scaled by a few lines.
             scene.write("few.txt", lines_of(8, positions.min(8), symbols).as_bytes());
-            scene.good(&["export", "--model", "run", "--format", format, "--input", "few.txt"]);
+            let few: &[&str] = if format == "safetensors" { &[] } else { &["--input", "few.txt"] };
+            scene.good(&[&["export", "--model", "run", "--format", format], few].concat());
             let again = scene.good(&["sample", "--model", file, "--num", "3"]);
             assert!(format != "safetensors" || again == names, "{network}: {again}");
             let what = scene.good(&["inspect", "--model", file]);
@@ -780,10 +781,10 @@ fn integers_are_exported_trained_sampled_and_scored() {
         assert_eq!(scene.read("again.mdm"), scene.read(&file));
         scene.bad(&["export", "--model", &file, "--format", "rust", "--out", "x.rs"], 1, &[format]);
         // To C that draws, in one step from the floats or in two.
-        let to_c = ["export", "--input", "names.txt", "--format", "c", "--out", "names.h", "--model"];
+        let to_c = ["export", "--format", "c", "--out", "names.h", "--model"];
         scene.good(&[&to_c[..], &[&file]].concat());
         let in_two = scene.read("names.h");
-        scene.good(&[&to_c[..], &["floats", "--quantize", format]].concat());
+        scene.good(&[&to_c[..], &["floats", "--quantize", format, "--input", "names.txt"]].concat());
         assert!(scene.read("names.h") == in_two && text(&in_two).contains("names_sample(uint64_t seed"));
 
         let out = format!("trained_{format}");
@@ -1651,6 +1652,48 @@ fn a_run_is_scored_on_its_own_text_and_split() {
     );
     fs::remove_file(scene.path("run/prepared_list.txt")).unwrap();
     scene.bad(&["eval", "--model", "run"], 1, &["trained on own.txt", "--input"]);
+}
+
+#[test]
+fn a_built_in_model_is_scored_on_its_own_list_and_a_lone_model_says_on_which() {
+    let scene = Scene::new();
+    scene.train("run", &[]);
+    fs::copy(scene.path("run/model.mdm"), scene.path("alone.mdm")).unwrap();
+    fs::create_dir(scene.path("data")).unwrap();
+    fs::copy(scene.path("names.txt"), scene.path("data/names.txt")).unwrap();
+    let eval = |model: &str| {
+        let output =
+            scene.run(&["eval", "--model", model, "--num", "0", "--orders", "1", "--lines", "9", "--json"]);
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (report["input"].as_str().unwrap().to_owned(), text(&output.stderr))
+    };
+    for model in ["built-in", "built-in-int4"] {
+        let (input, said) = eval(model);
+        assert!(input == "the built-in names" && said.is_empty(), "{input}: {said}");
+    }
+    let said = text(&scene.run(&["export", "--format", "html", "--out", "names.html"]).stderr);
+    assert!(said.contains("copies      of 28784 lines of the built-in names"), "{said}");
+    let (input, said) = eval("alone.mdm");
+    assert!(input == "data/names.txt" && said.contains("does not say which list"), "{said}");
+    assert!(said.contains("this command takes data/names.txt") && said.contains("--input"), "{said}");
+    let said = text(&scene.run(&["export", "--format", "int8", "--model", "alone.mdm"]).stderr);
+    assert!(said.contains("this command takes data/names.txt"), "{said}");
+}
+
+#[test]
+fn options_of_a_list_are_refused_where_no_list_is_read() {
+    let scene = Scene::new();
+    for format in ["safetensors", "mdm", "rust", "c", "arduino"] {
+        for (options, option) in [
+            (&["--input", "none.txt"][..], "--input works"),
+            (&["--input", "none.txt", "--column", "2"], "--input works"),
+            (&["--development"], "--development works"),
+        ] {
+            let export = ["export", "--format", format, "--out", "x"];
+            scene.bad(&[&export[..], options].concat(), 1, &[option, "leave it out"]);
+        }
+    }
+    assert!(!scene.path("x").exists());
 }
 
 #[test]

@@ -266,6 +266,29 @@ fn a_control_character_is_refused_with_a_command_that_helps() {
     }
 }
 
+/// Only what a command has is advised.
+#[test]
+fn a_table_is_said_to_have_columns_where_they_can_be_taken() {
+    let scene = Scene::new();
+    let rows: String = scene.read("names.txt").lines().map(|name| format!("1\t{name}\n")).collect();
+    scene.write("table.tsv", rows.as_bytes());
+    let output = scene.fed(&["score", "-"], rows.as_bytes());
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("expand -t 1") && !stderr.contains("--column"), "{stderr}");
+    let output = scene.fed(&["score", "-"], b"PK\x03\x04..[Content_Types].xml\xff\0");
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("office document") && !stderr.contains("--column"), "{stderr}");
+    for verb in ["sample", "sweep", "eval"] {
+        let command = [verb, "--model", "built-in", "--input", "table.tsv", "--num", "2"];
+        says(&scene.bad(&command), &["table.tsv: the list looks like a table", "--column 1"]);
+        scene.good(&[&command[..], &["--column", "2"]].concat());
+    }
+    // The measurements of `bench` are of the built-in names, whatever is in the folder.
+    fs::create_dir(scene.path("data")).unwrap();
+    fs::copy(scene.path("table.tsv"), scene.path("data/names.txt")).unwrap();
+    scene.good(&["bench", "--config", "perceptron-small", "--batch", "1"]);
+}
+
 #[test]
 #[cfg(unix)]
 fn compressed_lists_are_named_with_a_command_that_helps() {

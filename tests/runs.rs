@@ -331,9 +331,22 @@ fn a_built_in_model_that_knows_the_held_out_lines_is_warned_of() {
         assert!(said.contains(warning), "{line}: {said}");
         let score = if line == eval { "this score" } else { "the run's held-out score" };
         assert!(said.contains(&format!(", so {score} is not one of new lines")), "{line}: {said}");
+        if line != eval {
+            // The run keeps the warning for whoever scores it, or starts from it.
+            let (_, resumed) = scene.run(0, "train --out run --resume --steps 2 --no-eval --no-pictures");
+            assert!(resumed.contains(warning), "{line}: {resumed}");
+            let of_run = "eval --num 0 --orders 1 --model run";
+            let onward = format!("{train} --development --from run").replace("--out run", "--out onward");
+            for line in [of_run, &format!("{of_run} --input names.txt"), &onward] {
+                let (_, said) = scene.run(0, line);
+                assert!(said.contains(warning), "{line}: {said}");
+            }
+        }
         let (_, said) = scene.run(0, line);
         assert!(!said.contains("the model saw"), "{line}: {said}");
     }
+    let (_, said) = scene.run(0, "eval --num 0 --orders 1 --model run");
+    assert!(!said.contains("the model saw"), "{said}");
 }
 
 #[test]
@@ -509,6 +522,117 @@ fn new_names_are_no_lines_of_the_list_and_unique_ones_no_repeats() {
     let (found, _) = scene.run(0, "sample --model built-in --novel --unique --num 500");
     let names: HashSet<&str> = NAMES.lines().collect();
     assert!(found.lines().count() == 500 && found.lines().all(|name| !names.contains(name)));
+}
+
+/// Whether a name was trained on does not depend on the list that is named, or on its order.
+#[test]
+fn what_was_trained_on_is_known_in_any_order_and_in_a_table() {
+    let scene = Scene::new(40);
+    let mut rows: Vec<String> =
+        NAMES.lines().take(40).map(|name| format!("1,{}\n", name.to_uppercase())).collect();
+    let table = |rows: &[String]| format!("id,Name\n{}", rows.concat());
+    scene.write("table.csv", &table(&rows));
+    rows.reverse();
+    scene.write("reversed.csv", &table(&rows));
+    let reversed: String = rows.iter().map(|row| row[2..].to_lowercase()).collect();
+    scene.write("reversed.txt", &reversed);
+    let train = "train --config perceptron-small --batch 16 --no-eval --no-pictures --steps 400 --keep last --lr 0.02 --dropout 0";
+    scene.run(0, &format!("{train} --weight-decay 0 --input table.csv --column Name --lowercase --out run"));
+    let novelty = |line: &str| {
+        let (json, said) = scene.run(0, &format!("sample {line} --json --num 200"));
+        let novelty = serde_json::from_str::<Value>(&json).unwrap()["novelty"].clone();
+        (novelty, scene.run(0, &format!("sweep {line} --num 5")).0, said)
+    };
+    let (expected, table, _) = novelty("--model run");
+    let texts = expected.to_string();
+    assert!(texts.contains("training line") && texts.contains("new"), "{texts}");
+    fs::rename(scene.path("table.csv"), scene.path("moved.csv")).unwrap();
+    for list in ["moved.csv", "reversed.csv", "run/prepared_list.txt", "reversed.txt --column 1"] {
+        let (found, marked, said) = novelty(&format!("--model run --input {list}"));
+        assert!(found == expected && marked == table && !said.contains("note"), "{list}: {said}");
+    }
+    assert_eq!(
+        scene.run(0, "sample --model run --novel --input moved.csv").0,
+        scene.run(0, "sample --model run --novel").0
+    );
+    let score =
+        |list: &str| scene.run(0, &format!("eval --model run --num 0 --orders 2 {list}")).0.replace(list, "");
+    assert_eq!(
+        score("--input moved.csv").replace("moved.csv", ""),
+        score("").replace("run/prepared_list.txt", "")
+    );
+    for verb in ["sample", "sweep", "eval"] {
+        let (_, said) = scene.run(1, &format!("{verb} --model run --input reversed.txt"));
+        assert!(said.contains("as the model's run did, with --column Name --lowercase"), "{said}");
+        assert!(said.contains("reversed.txt has no column “Name”; give --column a number"), "{said}");
+    }
+
+    // Copies on a page are the lines that were trained on.
+    let page = "export --format html --quantize int8 --model run --out page.html --input";
+    let (_, said) = scene.run(0, &format!("{page} reversed.csv"));
+    assert!(said.contains("copies      of 36 lines of reversed.csv are marked"), "{said}");
+    scene.write(
+        "other.csv",
+        &format!("Name\n{}\n", NAMES.lines().skip(40).take(40).collect::<Vec<_>>().join("\n")),
+    );
+    let (_, said) = scene.run(0, &format!("{page} other.csv"));
+    assert!(
+        said.contains("not marked: other.csv has no line that the model is known to be trained on"),
+        "{said}"
+    );
+
+    // A file by itself takes the options, and says that a list looks like a table.
+    fs::copy(scene.path("run/model.mdm"), scene.path("alone.mdm")).unwrap();
+    let alone = novelty("--model alone.mdm --input moved.csv --column Name --lowercase");
+    assert!(alone.0 == expected && alone.1 == table);
+    for verb in ["sample", "sweep", "eval", "export --quantize int8 --format html", "export --format int8"] {
+        let (_, said) = scene.run(1, &format!("{verb} --model alone.mdm --input moved.csv"));
+        assert!(said.contains("moved.csv: the model knows the characters of none of these lines"), "{said}");
+        assert!(said.contains("looks like a table of 2 columns") && said.contains("--column 1"), "{said}");
+    }
+
+    // Without the run's copy, nothing tells what was trained on in another order.
+    fs::remove_file(scene.path("run/prepared_list.txt")).unwrap();
+    assert!(novelty("--model run --input moved.csv").0 == expected);
+    for verb in ["sample", "sweep"] {
+        let (_, said) = scene.run(0, &format!("{verb} --model run --input reversed.csv"));
+        assert!(said.contains("reversed.csv is not the list as the run was trained on it"), "{said}");
+    }
+    let reversed: String = NAMES.lines().rev().map(|name| format!("{name}\n")).collect();
+    scene.write("reversed.txt", &reversed);
+    let built_in = |list: &str| novelty(&format!("--model built-in{list}"));
+    assert_eq!(built_in(" --input reversed.txt").0, built_in("").0);
+}
+
+#[test]
+fn a_list_without_a_line_tells_nothing() {
+    let scene = Scene::new(40);
+    scene.run(0, &format!("{SHORT} --steps 2 --out run"));
+    scene.write("empty.txt", "");
+    scene.write("blank.txt", " \n\n");
+    for list in ["empty.txt", "blank.txt"] {
+        for model in ["run", "run/model.mdm", "built-in"] {
+            for verb in ["sample --novel", "sample --num 2", "sweep", "eval", "export --format int4"] {
+                let (found, said) = scene.run(1, &format!("{verb} --model {model} --input {list}"));
+                let native = model == "built-in" && verb.starts_with("export");
+                assert!(
+                    native || said.contains(&format!("{list} has no line; put one example")),
+                    "{verb}: {said}"
+                );
+                assert!(found.is_empty(), "{found}");
+            }
+        }
+    }
+    scene.write("upper.txt", "ANNA\nBOB\n");
+    let (_, said) = scene.run(1, "sample --model run --novel --input upper.txt");
+    assert!(
+        said.contains("upper.txt: the model knows the characters of none") && said.contains("--lowercase"),
+        "{said}"
+    );
+    assert!(
+        scene.run(0, "sample --model run --novel --input upper.txt --lowercase --num 2").0.lines().count()
+            == 2
+    );
 }
 
 /// The files of a run must not depend on whether someone reads its names.

@@ -180,7 +180,7 @@ pub(crate) struct TrainOptions {
 #[derive(Args)]
 pub(crate) struct ListOptions {
     /// Take one column of a table (CSV, TSV): a name from its first row, or a number from 1, which reads the first row
-    /// too
+    /// too [default: that of the run, if there is one]
     #[arg(long, value_name = "NAME|NUMBER", value_parser = clap::builder::NonEmptyStringValueParser::new(), requires = "input")]
     column: Option<String>,
     /// Write everything in lower case; the model remembers
@@ -189,12 +189,9 @@ pub(crate) struct ListOptions {
 }
 
 impl ListOptions {
-    /// Takes these options, and else the `stored` ones of a run that goes on.
+    /// Takes these options, and else the `stored` ones of a run.
     pub(crate) fn over(&self, stored: &Preparation) -> Preparation {
-        Preparation {
-            column: self.column.clone().or_else(|| stored.column.clone()),
-            lowercase: self.lowercase || stored.lowercase,
-        }
+        Preparation { column: self.column.clone(), lowercase: self.lowercase }.over(stored)
     }
 }
 
@@ -256,6 +253,8 @@ pub(crate) struct SampleOptions {
     /// List that tells which names are new, and that --novel leaves out; - is stdin [default: that of the model's run]
     #[arg(long, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) list: ListOptions,
     /// Show the names emerging, in place; off a terminal, print them as usual
     #[arg(long, conflicts_with_all = ["trace", "json"])]
     pub(crate) watch: bool,
@@ -274,7 +273,8 @@ pub(crate) struct SampleOptions {
 pub(crate) struct EvalOptions {
     #[command(flatten)]
     pub(crate) model: ModelOption,
-    /// List whose every tenth line is scored; - is stdin [default: that of the model's run, else data/names.txt]
+    /// List whose every tenth line is scored; - is stdin [default: that of the model's run, the built-in names for a
+    /// built-in model, else data/names.txt]
     #[arg(long, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
     #[command(flatten)]
@@ -342,6 +342,8 @@ pub(crate) struct SweepOptions {
     /// List that tells which names are new; - is stdin [default: that of the model's run]
     #[arg(long, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) list: ListOptions,
     /// Order in which positions are revealed
     #[arg(long, value_parser = order(), default_value = order_name(draw::ORDER))]
     pub(crate) sampler: Order,
@@ -393,7 +395,7 @@ pub(crate) struct ExportOptions {
     #[arg(long, value_name = "WORD", value_parser = Prefix::new)]
     pub(crate) name: Option<Prefix>,
     /// List that scales integers by its training lines, scores them by its held-out lines, and marks copies on a page; -
-    /// is stdin [default: that of the model's run, else data/names.txt]
+    /// is stdin [default: that of the model's run, the built-in names for a built-in model, else data/names.txt]
     #[arg(long, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
     #[command(flatten)]

@@ -43,7 +43,7 @@ pub(crate) struct Lines {
     /// Dropped lines and characters.
     dropped: Dropped,
     /// A hint that the lines look like a table, if they do.
-    table: Option<String>,
+    pub(crate) table: Option<String>,
 }
 
 /// Lines for one room.
@@ -122,10 +122,10 @@ impl Lines {
         let mut table = None;
         let (mut lines, invisible) = if let Some(column) = &preparation.column {
             let cells = table::column(origin, &text, column)?;
-            preparation::lines(origin, cells.iter().map(|(line, cell)| (*line, &**cell)), lowercase)
+            preparation::lines(origin, cells.iter().map(|(line, cell)| (*line, &**cell)), lowercase, true)
         } else {
             table = table::notice(&text);
-            let prepared = preparation::lines(origin, (1..).zip(text.lines()), lowercase);
+            let prepared = preparation::lines(origin, (1..).zip(text.lines()), lowercase, true);
             prepared.map_err(|error| match &table {
                 // The refused control characters are the table's separators.
                 Some(table) if text.contains('\t') => anyhow!("{}: {table}", origin.name()),
@@ -221,11 +221,11 @@ impl Lines {
         digest(training.iter().copied(), &alphabet(training.iter().chain(&held_out).copied()))
     }
 
-    /// The lines with space in `room` that a run with `keep` trains on, beside all lines of the list.
-    pub(crate) fn known(&self, room: Room, split: Split, keep: Keep) -> Known<'_> {
+    /// The lines with space in `room` that a run with `keep` trains on, beside all lines of the list `all`.
+    pub(crate) fn known<'a>(&'a self, all: &'a Self, room: Room, split: Split, keep: Keep) -> Known<'a> {
         let [training, _] = self.split(room, split);
         let (shown, _) = keep.split(&training);
-        Known::new(shown.iter().map(|line| line.as_str()), self.lines.iter().map(String::as_str))
+        Known::new(shown.iter().map(|line| line.as_str()), all.lines.iter().map(String::as_str))
     }
 
     /// The held-out lines with space in `room`.

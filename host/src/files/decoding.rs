@@ -93,8 +93,7 @@ fn refusal(origin: &Origin, bytes: &[u8]) -> anyhow::Error {
         let office = |name: &&[u8]| names.windows(name.len()).any(|window| window == *name);
         if [&b"[Content_Types].xml"[..], b"mimetypeapplication/"].iter().any(office) {
             return anyhow::anyhow!(
-                "{source} is an office document; save it as plain text in UTF-8, or as CSV in UTF-8 and \
-                 choose a column with --column"
+                "{source} is an office document; save it as plain text or as CSV, in UTF-8"
             );
         }
         return anyhow::anyhow!("{source} is a zip archive; unpack it{}", origin.by_name("unzip -p"));

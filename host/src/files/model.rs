@@ -8,7 +8,7 @@ use std::cell::OnceCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow, bail, ensure};
 use micro_diffusion::dtype::Dtype;
 use micro_diffusion::file::{self, FileError, ModelFile};
 use micro_diffusion::text::Alphabet;
@@ -23,7 +23,7 @@ use crate::engine::settings::{Keep, LEAST_STEPS};
 use crate::files::characters::{code_point, is_directive};
 use crate::files::checkpoint;
 use crate::files::corpus::{Corpus, Lines, Split, hexadecimal};
-use crate::files::novelty::Known;
+use crate::files::novelty::{Known, Novelty};
 use crate::files::preparation::Preparation;
 use crate::files::quoting::quoted;
 use crate::files::room::Room;
@@ -245,20 +245,23 @@ pub(crate) struct Model<'a> {
     kept: &'a OnceCell<Option<Lines>>,
 }
 
-/// The list that a model was trained on.
-pub(crate) struct List {
+/// The list that tells which of a model's texts are new.
+pub(crate) struct List<'a> {
     lines: Lines,
+    /// The list that the model was trained on, if known and another.
+    own: Option<Cow<'a, Lines>>,
     room: Room,
     split: Split,
     keep: Keep,
-    /// A note on the source of the list.
-    pub(crate) note: Option<String>,
+    /// Notes on the list.
+    pub(crate) notes: Vec<String>,
 }
 
-impl List {
-    /// The list's lines as known texts: trained on, or not.
+impl List<'_> {
+    /// The list's lines and the training lines as known texts: trained on, or not.
     pub(crate) fn known(&self) -> Known<'_> {
-        self.lines.known(self.room, self.split, self.keep)
+        let trained = self.own.as_deref().unwrap_or(&self.lines);
+        trained.known(&self.lines, self.room, self.split, self.keep)
     }
 
     /// Source, for messages.
@@ -324,10 +327,21 @@ impl<'a> Model<'a> {
         BUILT_IN.iter().any(|model| model.bytes == &**self.bytes)
     }
 
-    /// The list that the model was trained on, or the `wanted` one, split; `None` where unknown.
+    /// The list that the model was trained on, or the `wanted` one, split; `None` where unknown. Training lines of the
+    /// wanted list are those that the model was trained on, where that is known.
     pub(crate) fn training_list(&self, wanted: Wanted) -> anyhow::Result<Option<Scored>> {
-        let known = wanted.input.is_some() || self.left_run().is_some() || self.is_built_in();
-        if known { self.corpus(wanted).map(Some) } else { Ok(None) }
+        if wanted.input.is_none() && self.left_run().is_none() && !self.is_built_in() {
+            return Ok(None);
+        }
+        let mut scored = self.corpus(wanted)?;
+        // Another list has line numbers of its own, which do not tell the lines that the model was trained on.
+        if let (Some(_), Some(own)) = (wanted.input, self.own()) {
+            let known = own.known(&own, Room::of(&self.config), self.own_split(), Keep::Last);
+            let Corpus { training, held_out, .. } = &mut scored.corpus;
+            training.append(held_out);
+            training.retain(|line| known.novelty(line) == Novelty::Training);
+        }
+        Ok(Some(scored))
     }
 
     /// The trained floats.
@@ -346,30 +360,42 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// The list that the model was trained on, or `input`.
+    /// The list that the model was trained on, or `input`, read by `preparation`.
     ///
     /// # Errors
-    /// The list is unknown.
-    pub(crate) fn list(&self, input: Option<&Path>) -> anyhow::Result<List> {
-        let (lines, note) = match (self.left_run(), input) {
-            (_, Some(input)) => {
-                let preparation = Preparation { lowercase: self.is_lowercase(), ..Preparation::default() };
-                (Lines::read_as(Some(input), &preparation)?, None)
+    /// The list is unknown, or has no line that the model could draw.
+    pub(crate) fn list(&self, input: Option<&Path>, preparation: &Preparation) -> anyhow::Result<List<'a>> {
+        let (mut own, mut notes) = (None, Vec::new());
+        let lines = match (self.left_run(), input) {
+            (run, Some(input)) => {
+                let lines = self.read(input, preparation)?;
+                notes.extend(lines.table.clone());
+                own = self.own();
+                if own.is_none() && run.is_some_and(|run| !run.was_trained_on(&lines)) {
+                    notes.push(format!(
+                        "{} is not the list as the run was trained on it, and the run's copy of that is gone or changed: \
+                         names are called training lines or held-out lines by the numbers of the lines, which may be wrong; \
+                         name the list as it was with --input",
+                        lines.source
+                    ));
+                }
+                lines
             }
             (Some(run), None) => {
                 let found = run.list("name the list as it was with --input")?;
-                (found.lines, found.note)
+                notes.extend(found.note);
+                found.lines
             }
-            _ if self.is_built_in() => (Lines::built_in()?, None),
+            _ if self.is_built_in() => Lines::built_in()?,
             _ => bail!(
                 "cannot tell which names are new, since {} does not say which list it was trained on; give \
                  that list with --input, or the run folder with --model",
                 self.source
             ),
         };
-        let split = Split::of(self.settings.is_some_and(|run| run.development));
+        let split = self.own_split();
         let keep = self.settings.map_or(Keep::Last, |run| run.training.keep);
-        Ok(List { lines, room: Room::of(&self.config), split, keep, note })
+        Ok(List { lines, own, room: Room::of(&self.config), split, keep, notes })
     }
 
     /// Warns if lines of `split` of `lines`, read from `input`, are lines that the model was trained on, as far as known.
@@ -385,8 +411,54 @@ impl<'a> Model<'a> {
         if let Some(run) = self.left_run() {
             return run.warning(lines, split, input, score);
         }
-        let own = if self.is_built_in() { Lines::built_in().ok() } else { None };
-        seen((&own?, Split::Record), (lines, split), Room::of(&self.config), score)
+        seen((&*self.own()?, Split::Record), (lines, split), Room::of(&self.config), score)
+    }
+
+    /// The lines that the model was trained on, if its run kept them or it is built in. A list elsewhere, which the settings of
+    /// anyone's run may name, is not read.
+    fn own(&self) -> Option<Cow<'a, Lines>> {
+        match self.left_run() {
+            Some(run) => run.kept().map(Cow::Borrowed),
+            None if self.is_built_in() => Lines::built_in().ok().map(Cow::Owned),
+            None => None,
+        }
+    }
+
+    /// The split of the lines that the model was trained on.
+    fn own_split(&self) -> Split {
+        Split::of(self.settings.is_some_and(|run| run.development))
+    }
+
+    /// Reads the list `input` by `preparation`, and as the model's run read its own where that says nothing.
+    ///
+    /// # Errors
+    /// The list cannot be read, or the model can read none of its lines.
+    fn read(&self, input: &Path, preparation: &Preparation) -> anyhow::Result<Lines> {
+        let stored = self.settings.map(|run| run.preparation.clone()).unwrap_or_default();
+        let lines = if self.left_run().is_some_and(|run| run.is_copy(input)) {
+            Lines::read(Some(input))
+        } else {
+            Lines::read_as(Some(input), &preparation.over(&stored))
+        };
+        let lines = match (&preparation.column, &stored.column) {
+            (None, Some(_)) => lines.with_context(|| {
+                format!("this command reads a list as the model's run did, with{}", stored.options())
+            })?,
+            _ => lines?,
+        };
+        let Lines { source, lines: texts, table, .. } = &lines;
+        ensure!(!texts.is_empty(), "{source} has no line; put one example on each line");
+        if !texts.iter().any(|line| self.reads(line)) {
+            let lower = texts.iter().any(|line| self.reads(&line.to_lowercase()));
+            let case = lower.then(|| "write them in lower case with --lowercase".to_owned());
+            let hint = case.or(table.clone()).map_or(String::new(), |hint| format!("; {hint}"));
+            bail!(
+                "{source}: the model knows the characters of none of these lines, only “{}”; name the list that it was trained \
+                 on with --input{hint}",
+                self.alphabet().characters()
+            );
+        }
+        Ok(lines)
     }
 
     /// The run that left the model.
@@ -418,14 +490,27 @@ impl<'a> Model<'a> {
                 notes.extend(found.note);
                 found.lines
             }
-            _ => {
-                let lowercase = preparation.lowercase || self.is_lowercase();
-                Lines::read_as(input, &Preparation { lowercase, ..preparation.clone() })?
+            (_, Some(input)) => {
+                let lines = self.read(input, preparation)?;
+                notes.extend(lines.table.clone());
+                lines
+            }
+            (None, None) if self.is_built_in() => Lines::built_in()?,
+            (None, None) => {
+                let lines = Lines::read(None)?;
+                notes.push(format!(
+                    "{} does not say which list it was trained on, so this command takes {}; to take another, name it with \
+                     --input",
+                    self.source, lines.source
+                ));
+                lines
             }
         };
         // Without another list or split, these lines are those that the run held out: `list` has checked it.
         if input.is_some() || development.is_some() {
             notes.extend(self.warning(&lines, split, input, "this score"));
+        } else {
+            notes.extend(self.settings.and_then(RunSettings::warning));
         }
         let mut corpus = lines.within(Room::any_character(self.file.shape().positions), split)?;
         let held_out = corpus.held_out.len();

@@ -28,6 +28,14 @@ pub(crate) struct Preparation {
 }
 
 impl Preparation {
+    /// Takes these options, and else the `stored` ones of a run.
+    pub(crate) fn over(&self, stored: &Self) -> Self {
+        Self {
+            column: self.column.clone().or_else(|| stored.column.clone()),
+            lowercase: self.lowercase || stored.lowercase,
+        }
+    }
+
     /// The options of a command that reads a list so, each after a blank.
     pub(crate) fn options(&self) -> String {
         let column = self.column.as_ref().map(|column| {
@@ -59,11 +67,13 @@ pub(crate) fn prepare(text: &str, lowercase: bool, dropped: &mut Invisible) -> R
     }
 }
 
-/// Prepares the `lines` of a list from `origin`, given with their numbers; blank and repeated ones stay.
+/// Prepares the `lines` from `origin`, given with their numbers; blank and repeated ones stay. Advice for a list
+/// (`is_list`) may name `--column`.
 pub(crate) fn lines<'a>(
     origin: &Origin,
     lines: impl Iterator<Item = (usize, &'a str)>,
     lowercase: bool,
+    is_list: bool,
 ) -> anyhow::Result<(Vec<String>, Invisible)> {
     let (mut prepared, mut dropped) = (Vec::new(), Invisible::new());
     for (number, line) in lines {
@@ -74,7 +84,7 @@ pub(crate) fn lines<'a>(
                 origin.name(),
                 name_of(control),
                 code_point(control),
-                way_out(origin, line, control)
+                way_out(origin, line, control, is_list)
             ),
         }
     }
@@ -91,13 +101,14 @@ pub(crate) fn text(what: &str, text: &str, lowercase: bool, example: &str) -> an
     Ok(text)
 }
 
-/// The advice to remove `control` from `line` of a list from `origin`.
-fn way_out(origin: &Origin, line: &str, control: char) -> String {
+/// The advice to remove `control` from `line`, of a list or not, from `origin`.
+fn way_out(origin: &Origin, line: &str, control: char, is_list: bool) -> String {
     let latin = line.chars().all(|character| u32::from(character) <= 0xFF);
     match control {
         '\r' => format!("end the lines as Unix does{}", origin.by(r"tr '\r' '\n'")),
         '\t' => {
-            format!("take one column with --column 1, or put spaces in its place{}", origin.by("expand -t 1"))
+            let column = if is_list { "take one column with --column 1, or " } else { "" };
+            format!("{column}put spaces in its place{}", origin.by("expand -t 1"))
         }
         '\u{80}'..='\u{9F}' if latin => format!(
             "the list was Windows-1252 and was converted as if it were Latin-1; undo that{}",

@@ -91,6 +91,9 @@ pub(crate) struct RunSettings {
     /// λ: their share of what each masked position is to predict, where there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) teacher_weight: Option<f64>,
+    /// Warnings of the models above that have seen lines which the run holds out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) warnings: Vec<String>,
     /// Whether the model is to look its training lines up; [`RETRIEVAL`] has the decision.
     #[serde(default, skip_serializing_if = "Retrieval::is_auto")]
     pub(crate) retrieval: Retrieval,
@@ -113,7 +116,7 @@ impl RunSettings {
         let keys = new.as_object().into_iter().flatten();
         let untaught = other.teachers.is_empty();
         let spared = |key: &str| match key {
-            "input" | "retrieval" => true,
+            "input" | "warnings" | "retrieval" => true,
             "teachers" => self.same_teachers(other),
             // The lack of teachers is said already.
             "teacher_weight" => untaught,
@@ -128,6 +131,11 @@ impl RunSettings {
                 key => format!("{} is {}, and was {}", option_of(key), in_words(value), in_words(&old[key])),
             })
             .collect()
+    }
+
+    /// The warnings in one, if there are any.
+    pub(crate) fn warning(&self) -> Option<String> {
+        (!self.warnings.is_empty()).then(|| self.warnings.join("; "))
     }
 
     /// Whether the teachers are those of `other`, wherever they lie.

@@ -26,7 +26,7 @@ pub(crate) fn seen(
     score: &str,
 ) -> Option<String> {
     // Lines that chose a state have been seen too.
-    let trained = trained.known(room, own_split, Keep::Last);
+    let trained = trained.known(trained, room, own_split, Keep::Last);
     let held_out = lines.held_out(room, split);
     let seen = held_out.iter().filter(|line| trained.novelty(line) == Novelty::Training).count();
     (seen > 0).then(|| {
@@ -63,6 +63,11 @@ impl<'a> LeftRun<'a> {
     /// The path of the run's copy of its list.
     pub(crate) fn copy(&self) -> PathBuf {
         self.folder.join(LIST)
+    }
+
+    /// Whether `path` is that of the copy, whose lines are prepared already.
+    pub(crate) fn is_copy(&self, path: &Path) -> bool {
+        self.copy().canonicalize().is_ok_and(|copy| path.canonicalize().is_ok_and(|path| path == copy))
     }
 
     /// Whether the run was trained on `lines`.
@@ -114,7 +119,7 @@ impl<'a> LeftRun<'a> {
         let own_split = Split::of(self.settings.development);
         let own = self.was_trained_on(lines);
         if own && split == own_split {
-            return None;
+            return self.settings.warning();
         }
         let kept = if own { None } else { self.kept() };
         let Some(trained) = kept.or(own.then_some(lines)) else {

@@ -44,7 +44,7 @@ struct Report {
 }
 
 pub(crate) fn run(options: &BenchOptions) -> anyhow::Result<Outcome> {
-    let lines = Lines::read(None)?;
+    let lines = Lines::built_in()?;
     let config = &room::choose(&lines.lines, &lines.source, Some(&options.config))?;
     let batch = options.batch.unwrap_or(config.recipe.batch);
     refuse_too_large(config.network, batch, false)?;

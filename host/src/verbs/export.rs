@@ -42,20 +42,8 @@ use crate::show::waiting::Waiting;
 const LINES: usize = 500;
 
 pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
+    refuse_ignored(options)?;
     let page = options.format == FileFormat::Html;
-    let in_c = matches!(options.format, FileFormat::C | FileFormat::Arduino);
-    if !(in_c || page) && options.quantize.is_some() {
-        bail!(
-            "--quantize has nothing to do: it rounds for --format c, arduino and html only; for a model \
-             file of integers, leave it out and give --format int8 or int4"
-        );
-    }
-    if !in_c && options.name.is_some() {
-        bail!(
-            "--name sets the prefix of names in C, so it works only with --format c or arduino; leave it \
-             out, and name the file with --out"
-        );
-    }
     let named = options.model.model.as_deref();
     if let (true, None, Some(newest)) = (page, named, newest().model) {
         terminal::say(&terminal::note(&format!(
@@ -113,6 +101,34 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
         terminal::say(&terminal::note(&about_arrays(&model, options)));
     }
     Ok(Outcome::Done)
+}
+
+/// Refuses options that the format would ignore.
+fn refuse_ignored(options: &ExportOptions) -> anyhow::Result<()> {
+    let in_c = matches!(options.format, FileFormat::C | FileFormat::Arduino);
+    let page = options.format == FileFormat::Html;
+    if !(in_c || page) && options.quantize.is_some() {
+        bail!(
+            "--quantize has nothing to do: it rounds for --format c, arduino and html only; for a model \
+             file of integers, leave it out and give --format int8 or int4"
+        );
+    }
+    if !in_c && options.name.is_some() {
+        bail!(
+            "--name sets the prefix of names in C, so it works only with --format c or arduino; leave it \
+             out, and name the file with --out"
+        );
+    }
+    let reads_list = matches!(options.format, FileFormat::Int8 | FileFormat::Int4 | FileFormat::Html)
+        || options.quantize.is_some();
+    let of_list = [("input", options.input.is_some()), ("development", options.development.is_some())];
+    if let (false, Some((option, _))) = (reads_list, of_list.iter().find(|(_, given)| *given)) {
+        bail!(
+            "--{option} works with --format int8, int4 and html and with --quantize only, which read a list: to round a model, or \
+             to mark copies on a page; leave it out"
+        );
+    }
+    Ok(())
 }
 
 /// The note on the floats of `model` in C, which are arrays: the way to C that draws texts.
@@ -213,6 +229,10 @@ fn html(model: &Model, rounded: Option<&Model>, options: &ExportOptions) -> anyh
         (None, _) => format!(
             "copies      are not marked: {} does not say which list it was trained on; name it with --input",
             model.source
+        ),
+        (Some(list), 0) if training.is_empty() => format!(
+            "copies      are not marked: {} has no line that the model is known to be trained on",
+            terminal::shown(&list.corpus.source)
         ),
         (Some(_), 0) => "copies      are not marked: the list is too long for a page".to_owned(),
         (Some(list), _) => format!(

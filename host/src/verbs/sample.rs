@@ -12,7 +12,7 @@ use crate::engine::draw::{Draw, Drawn, Request, order_name};
 use crate::engine::forms::ANYTHING;
 use crate::files::model::{List, Model, ModelBytes};
 use crate::files::novelty::{Known, Novelty};
-use crate::files::preparation;
+use crate::files::preparation::{self, Preparation};
 use crate::show::columns::{fit_cells, flowed, width};
 use crate::show::marks::{Tally, marked};
 use crate::show::messages::announce;
@@ -71,10 +71,10 @@ pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
         trace: options.trace || screen.is_some(),
         ..options.draw.request(options.seed)
     };
-    let list = model.list(options.input.as_deref());
+    let list = model.list(options.input.as_deref(), &options.list.over(&Preparation::default()));
     let list = if options.novel || options.input.is_some() { Ok(list?) } else { list };
-    if let (true, Ok(List { note: Some(note), .. })) = (options.novel, &list) {
-        terminal::say(&terminal::note(note));
+    if let (true, Ok(list)) = (options.novel || options.input.is_some(), &list) {
+        list.notes.iter().for_each(|text| terminal::say(&terminal::note(text)));
     }
     let known = list.as_ref().ok().map(List::known);
     let waiting = Waiting::new("placing the pattern", 0, false);

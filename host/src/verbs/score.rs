@@ -120,7 +120,7 @@ fn texts(arguments: &[String], model: &Model) -> anyhow::Result<(Vec<String>, us
     for (number, argument) in (1..).zip(arguments) {
         if argument == STDIN {
             let text = decode(&Origin::Stdin, read_bytes(&Origin::Stdin)?)?;
-            let (lines, _) = preparation::lines(&Origin::Stdin, (1..).zip(text.lines()), lowercase)?;
+            let (lines, _) = preparation::lines(&Origin::Stdin, (1..).zip(text.lines()), lowercase, false)?;
             ensure!(
                 lines.iter().any(|line| !line.is_empty()),
                 "stdin has no line to score; put one text on each line"

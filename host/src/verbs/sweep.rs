@@ -5,6 +5,7 @@ use std::io::Write;
 use crate::cli::{Outcome, SweepOptions};
 use crate::engine::draw::Request;
 use crate::files::model::{List, ModelBytes};
+use crate::files::preparation::Preparation;
 use crate::show::columns::{padded, width};
 use crate::show::marks::{LEGEND, marked};
 use crate::show::messages::announce;
@@ -21,8 +22,11 @@ pub(crate) fn run(options: &SweepOptions) -> anyhow::Result<Outcome> {
     let mut bytes = ModelBytes::load(options.model.model.as_deref())?;
     announce(&bytes);
     let model = bytes.open_as_run()?;
-    let list = model.list(options.input.as_deref());
+    let list = model.list(options.input.as_deref(), &options.list.over(&Preparation::default()));
     let list = if options.input.is_some() { Ok(list?) } else { list };
+    if let (Some(_), Ok(list)) = (&options.input, &list) {
+        list.notes.iter().for_each(|text| terminal::say(&terminal::note(text)));
+    }
     let waiting = Waiting::new("drawing", TEMPERATURES.len(), false);
     let mut columns = Vec::new();
     for temperature in TEMPERATURES {

@@ -188,10 +188,14 @@ impl Material {
             teachers::refuse_inside(&options.teacher, out)?;
         }
         let teacher_weight = teacher_weight(options, stored.as_ref(), !teachers.is_empty())?;
-        for warning in teachers::warnings(&mut teachers, list_read)? {
-            say.line(&terminal::note(&warning));
-        }
-        if let Some(warning) = start.as_ref().and_then(|start| start.warning.as_ref()) {
+        let warnings = match &stored {
+            Some(stored) => stored.warnings.clone(),
+            None => {
+                let of_start = start.as_ref().and_then(|start| start.warning.clone());
+                teachers::warnings(&mut teachers, list_read)?.into_iter().chain(of_start).collect()
+            }
+        };
+        for warning in &warnings {
             say.line(&terminal::note(warning));
         }
         let mut corpus = lines.corpus(&config, Split::of(development))?;
@@ -202,6 +206,7 @@ impl Material {
             preparation,
             teachers: teacher_files,
             teacher_weight,
+            warnings,
             ..settings_of(options, stored.as_ref(), &config, &corpus)
         };
         // The weights know the alphabet of the model that they came from, which may have more characters than the lines.
@@ -239,6 +244,7 @@ fn settings_of(
         from: options.from.clone().or(stored.and_then(|settings| settings.from.clone())),
         teachers: Vec::new(),
         teacher_weight: None,
+        warnings: Vec::new(),
         retrieval: options.retrieval.or(stored.map(|settings| settings.retrieval)).unwrap_or_default(),
     }
 }
@@ -344,9 +350,7 @@ fn resumed_list(
     let copy = run.copy();
     match &options.input {
         // The copy is prepared already.
-        Some(input) if copy.exists() && input.canonicalize().ok() == copy.canonicalize().ok() => {
-            Ok((Lines::read(Some(input))?, settings.input.clone()))
-        }
+        Some(input) if run.is_copy(input) => Ok((Lines::read(Some(input))?, settings.input.clone())),
         Some(input) => Ok((
             Lines::read_as(Some(input), &options.list.over(&settings.preparation))?,
             named_input(options),
