@@ -141,13 +141,13 @@ fn lines_of_few_letters_have_more_dropout() {
         || letters().flat_map(|one| letters().map(move |two| format!("{one}{two}"))).step_by(26 * 26 / 400);
     let dropout = |name: &str, lines: String| {
         scene.write("list.txt", &lines);
-        let train = "--config convolution-small --steps 4 --no-eval --no-pictures";
+        let train = "--config convolution-medium --steps 4 --no-eval --no-pictures";
         scene.run(0, &format!("train --input list.txt --out {name} {train}"));
         scene.settings(name)["dropout"].as_f64().unwrap()
     };
     let few = dropout("few", pairs().take(400).map(|pair| pair + "\n").collect());
     let many = dropout("many", pairs().take(400).map(|pair| pair.repeat(4) + "\n").collect());
-    assert!(few == 0.6 && many < 0.3, "{few} {many}");
+    assert!(few == 0.6 && many <= 0.3, "{few} {many}");
 }
 
 #[test]

@@ -74,6 +74,8 @@ pub(crate) struct Recipe {
     pub(crate) dropout: f64,
     /// Dropout on a short list, for each doubling of the parameters for each line.
     pub(crate) dropout_a_doubling: f64,
+    /// Dropout on a short list, for each doubling of the times that a masked form of a line is seen.
+    pub(crate) dropout_of_seen: f64,
 }
 
 /// The size of a list of training lines.
@@ -89,8 +91,16 @@ pub(crate) struct ListSize {
 impl Recipe {
     /// A recipe with the default weight decay, without averaging and dropout.
     pub(crate) const fn new(steps: u32, batch: u32, learning_rate: f64) -> Self {
-        let (weight_decay, averaging, dropout, dropout_a_doubling) = (0.01, 0.0, 0.0, 0.08);
-        Self { steps, batch, learning_rate, weight_decay, averaging, dropout, dropout_a_doubling }
+        Self {
+            steps,
+            batch,
+            learning_rate,
+            weight_decay: 0.01,
+            averaging: 0.0,
+            dropout: 0.0,
+            dropout_a_doubling: 0.08,
+            dropout_of_seen: 0.0,
+        }
     }
 
     /// Fits this recipe to a network of `parameters` parameters and a list of this `size`.
@@ -101,7 +111,7 @@ impl Recipe {
     /// The fewer lines, the more has to keep the network from learning them by heart. Weight decay grows as 1/lines, up
     /// to [`MOST_DECAY`]. Each doubling of the parameters a line above [`PARAMETERS_A_LINE`] adds the recipe's share
     /// of dropout, up to [`MOST_DROPOUT`]. Lines of few letters are learned by heart soonest, for they have few masked
-    /// forms: each doubling of the times that a form is seen, above [`SEEN`], makes [`DROPOUT_OF_SEEN`] of dropout, up
+    /// forms: each doubling of the times that a form is seen, above [`SEEN`], makes the recipe's share of dropout, up
     /// to [`MOST_OF_SEEN`]. The larger dropout is taken. Where steps are fewer than the recipe's, the average spans at
     /// most a twentieth of them.
     fn for_list(self, parameters: usize, size: ListSize) -> Self {
@@ -113,7 +123,7 @@ impl Recipe {
         let span = if steps < self.steps { 1.0 - 20.0 / f64::from(steps.max(20)) } else { 1.0 };
         let by_parameters = self.dropout_a_doubling * (parameters as f64 / lines / PARAMETERS_A_LINE).log2();
         let seen = f64::from(steps) * f64::from(self.batch) / lines * size.a_form;
-        let by_seen = DROPOUT_OF_SEEN * (seen / SEEN).log2();
+        let by_seen = self.dropout_of_seen * (seen / SEEN).log2();
         let dropout = by_parameters.min(MOST_DROPOUT).max(by_seen.min(MOST_OF_SEEN));
         let dropout = if is_short { (100.0 * dropout).round() / 100.0 } else { 0.0 };
         Self {
@@ -172,8 +182,6 @@ const PARAMETERS_A_LINE: f64 = 6.5;
 const MOST_DROPOUT: f64 = 0.3;
 /// Times that a masked form of a line is seen without dropout.
 const SEEN: f64 = 4.1;
-/// Dropout for each doubling of the times that a masked form is seen.
-const DROPOUT_OF_SEEN: f64 = 0.3;
 /// Most dropout by the times that a masked form is seen.
 const MOST_OF_SEEN: f64 = 0.6;
 /// Training lines from which on no lines are kept to choose the best state.
