@@ -1314,6 +1314,136 @@ fn only_what_a_run_left_is_moved_with_it() {
     assert!(scene.path("run/mine").is_dir() && !scene.path("run/model.h").exists());
 }
 
+#[test]
+fn a_folder_that_is_not_that_of_a_run_keeps_its_files() {
+    let scene = Scene::new();
+    let own = [
+        ("settings.json", "{\"theme\": 1}"),
+        ("report.html", "mine"),
+        ("loss.csv", "mine"),
+        ("lock", "mine"),
+    ];
+    fs::create_dir(scene.path("project")).unwrap();
+    for (name, mine) in own {
+        scene.write(&format!("project/{name}"), mine.as_bytes());
+    }
+    let train = |more: &[&str]| {
+        let arguments = [&SHORT[..], &["--input", "../names.txt"], more].concat();
+        let output = scene.command(&arguments).current_dir(scene.path("project")).output().unwrap();
+        (output.status.code(), text(&output.stderr))
+    };
+    let (code, said) = train(&["--out", "."]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("would replace loss.csv, report.html, settings.json"), "{said}");
+    assert_eq!(files(&scene.path("project")).len(), own.len() - 1, "nothing is written");
+    assert!(!scene.path("project.1").exists());
+    // The folder that the message names is one for the run.
+    let (_, way_out) = said.trim_end().split_once("such as ").unwrap();
+    let (code, said) = train(&way_out.split(' ').collect::<Vec<_>>());
+    assert!(code == Some(0) && scene.path("project/run/model.mdm").exists(), "{said}");
+
+    // Files of other names do not matter, not even those that an export could have.
+    for name in ["settings.json", "report.html", "loss.csv"] {
+        fs::remove_file(scene.path(&format!("project/{name}"))).unwrap();
+    }
+    scene.write("project/model.h", b"mine");
+    let (code, said) = train(&["--out", "."]);
+    assert!(code == Some(0) && !scene.path("project.1").exists(), "{said}");
+    assert_eq!(
+        (scene.read("project/model.h"), scene.read("project/lock")),
+        (b"mine".to_vec(), b"mine".to_vec())
+    );
+}
+
+/// A name that is not UTF-8 cannot be kept in the settings, and is refused before an earlier run is touched.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_path_that_is_not_utf_8_is_refused_before_anything_is_moved() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let scene = Scene::new();
+    scene.train("run", &[]);
+    let before = results(&scene, "run");
+    let [list, model] = [&b"jos\xE9.txt"[..], b"mod\xE8le.mdm"].map(OsStr::from_bytes);
+    fs::copy(scene.path("names.txt"), scene.folder.path().join(list)).unwrap();
+    fs::copy(scene.path("run/model.mdm"), scene.folder.path().join(model)).unwrap();
+    let train = [&SHORT[..], &["--out", "run"]].concat();
+    let go_on = ["train", "--resume", "--out", "run", "--no-eval", "--no-pictures"];
+    let cases: [(&[&str], &[&str], &OsStr); 3] = [
+        (&train, &["--input"], list),
+        (&go_on, &["--input"], list),
+        (&train, &["--input", "names.txt", "--from"], model),
+    ];
+    for (command, more, path) in cases {
+        let line = |path: &OsStr| {
+            let output = scene.command(command).args(more).arg(path).output().unwrap();
+            (output.status.code(), text(&output.stderr))
+        };
+        let (code, said) = line(path);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("the name is not UTF-8"), "{said}");
+        assert_eq!(results(&scene, "run"), before, "{more:?}");
+        assert!(!scene.path("run.1").exists(), "{more:?}");
+        let (_, way_out) = said.trim_end().split_once("link to it with: ").unwrap();
+        let (link, option) = way_out.split_once("; then give ").unwrap();
+        // A link that is there already is no matter.
+        Command::new("bash").args(["-c", link]).current_dir(scene.folder.path()).output().unwrap();
+        assert!(scene.path(option.split_once(' ').unwrap().1).exists(), "{link}");
+    }
+    scene.good(&[&train[..], &["--input", "jos_.txt", "--from", "mod_le.mdm"]].concat());
+}
+
+#[test]
+fn an_export_replaces_no_model_and_ends_as_its_format() {
+    let scene = Scene::new();
+    scene.train("run", &[]);
+    fs::copy(scene.path("run/model.mdm"), scene.path("alone.mdm")).unwrap();
+    let before = results(&scene, "run");
+    let export = |more: &[&str], parts: &[&str]| {
+        scene.bad(&[&["export"][..], more].concat(), 1, parts);
+    };
+    export(&["--model", "run", "--out", "run/model.mdm"], &["would replace run/model.mdm, the model itself"]);
+    export(
+        &["--model", "run", "--out", "run/../run/model.mdm"],
+        &["the model itself", "another file with --out"],
+    );
+    export(&["--model", "run", "--out", "run/checkpoint.safetensors"], &["a file of a run"]);
+    export(&["--model", "alone.mdm", "--format", "mdm", "--out", "./alone.mdm"], &["the model itself"]);
+    export(&["--model", "alone.mdm", "--out", "run/model.mdm"], &["a file of a run"]);
+    for (format, out, advised) in [
+        ("mdm", "c0.safetensors", "--out c0.mdm"),
+        ("safetensors", "c1.mdm", "--out c1.safetensors"),
+        ("int8", "c2.h", "--out c2.int8.mdm"),
+        ("c", "c3.HTML", "--out c3.h"),
+    ] {
+        export(
+            &["--model", "alone.mdm", "--format", format, "--out", out],
+            &["the ending of --out", advised],
+        );
+        assert!(!scene.path(out).exists());
+        let advised = advised.split_once(' ').unwrap().1;
+        scene.good(&["export", "--model", "alone.mdm", "--format", format, "--out", advised]);
+    }
+    assert_eq!(results(&scene, "run"), before);
+    // Without --format the ending decides, and what is written can be read.
+    for file in ["run.mdm", "run.safetensors", "run.int4.mdm"] {
+        scene.good(&["export", "--model", "run", "--out", file]);
+        assert_eq!(scene.good(&["sample", "--model", file, "--num", "3"]).lines().count(), 3);
+    }
+    assert_eq!(scene.read("run.mdm"), before[0]);
+    scene.good(&["export", "--model", "run", "--out", "run.rs"]);
+    assert!(text(&scene.read("run.rs")).contains("pub static"));
+}
+
+#[test]
+fn a_runs_folder_that_cannot_be_read_is_said_so() {
+    let scene = Scene::new();
+    // Not even an administrator can list a file.
+    scene.write("runs", b"");
+    let said = text(&scene.run(&["sample", "--num", "1"]).stderr);
+    assert!(said.contains("the built-in model (runs/ cannot be read: "), "{said}");
+}
+
 /// The names in a folder, less that of the lock.
 fn files(folder: &Path) -> Vec<String> {
     let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -1343,6 +1473,15 @@ fn a_run_that_diverges_leaves_its_last_good_checkpoint() {
         assert!(!scene.path(&format!("{steps}/model.mdm")).exists());
         assert!(scene.good(&["inspect", steps, "--json"]).contains("\"steps_done\":0"), "{steps} steps");
     }
+    let decay =
+        ["train", "--config", "perceptron-small", "--input", "names.txt", "--no-eval", "--steps", "60"];
+    let decay = [&decay[..], &["--no-pictures", "--out", "decay", "--weight-decay"]].concat();
+    scene.bad(
+        &[&decay[..], &["1e9"]].concat(),
+        1,
+        &["diverged", "less weight decay, such as --weight-decay 5"],
+    );
+    scene.good(&[&decay[..], &["5"]].concat());
 }
 
 /// A limit on the address space stands for a machine with less memory.

@@ -172,6 +172,38 @@ fn what_is_not_seen_but_shapes_its_neighbours_stays() {
 }
 
 #[test]
+fn beside_open_letters_a_pattern_is_prepared_as_beside_letters() {
+    let scene = Scene::new();
+    let drawn = |pattern: &str| {
+        let arguments = ["sample", "--model", "run", "--num", "5", "--pattern", pattern];
+        let output = scene.run(&arguments);
+        said(&arguments, &output);
+        text(&output.stdout)
+    };
+    let all = |pattern: &str, is_met: &dyn Fn(&str) -> bool| {
+        let names = drawn(pattern);
+        assert!(names.lines().count() == 5 && names.lines().all(is_met), "{pattern}: {names}");
+    };
+    let list = |lines: &[&str], more: &[&str]| {
+        scene.write("list.txt", lines.join("\n").as_bytes());
+        scene.train("list.txt", more);
+    };
+    list(&["ΠΑΣΑΣ", "ΣΑΠΑ", "ΑΠΑΣ", "ΠΑΠΑΣ", "ΣΑΣΑΠ"], &["--lowercase"]);
+    all("ΠΑΣ*", &|name| name.starts_with("πασ"));
+    all("ΑΣ?", &|name| name.starts_with("ασ"));
+    all("?ΑΣ", &|name| name.ends_with("ας"));
+    all("*Σ", &|name| name.ends_with('ς'));
+    assert_eq!(drawn("**ΑΣ"), drawn("*ας"));
+    list(&["می\u{200c}روم", "نمی\u{200c}روم", "می\u{200c}خورم"], &[]);
+    all("می\u{200c}*", &|name| name.starts_with("می\u{200c}"));
+    all("?\u{200c}روم", &|name| name.ends_with("\u{200c}روم"));
+    assert_eq!(drawn("می*\u{200c}\u{feff}"), drawn("می*"), "at an end it shapes nothing");
+    list(&["👩\u{200d}🚀", "👩\u{200d}🔬", "1\u{fe0f}\u{20e3}", "2\u{fe0f}\u{20e3}"], &[]);
+    all("👩\u{200d}?", &|name| name.starts_with("👩\u{200d}"));
+    all("?\u{fe0f}\u{20e3}", &|name| name.ends_with("\u{fe0f}\u{20e3}"));
+}
+
+#[test]
 fn blanks_of_any_kind_are_named() {
     let scene = Scene::new();
     scene.write("list.txt", "an na\nbo\u{a0}b\n".as_bytes());
@@ -539,6 +571,9 @@ fn a_column_is_named_as_it_is_seen() {
     scene.write("table.csv", b"1,1\nanna,x\n");
     scene.train("table.csv", &["--column", "1"]);
     assert_eq!(scene.read("run/prepared_list.txt"), "1\nanna\n");
+    scene.write("table.csv", b"name\nanna\n");
+    let stderr = scene.bad(&["train", "--input", "table.csv", "--column", "2"]);
+    says(&stderr, &["has no column 2; give --column the number 1, or one of the names"]);
     // Printed commands name any column.
     scene.write("table.csv", table("-my name,b", "1").as_bytes());
     scene.train("table.csv", &["--column=-my name"]);
@@ -743,6 +778,10 @@ fn long_work_is_not_silent() {
     let run = ["train", "--config", "transformer", "--input", "list.txt", "--batch", "1", "--threads", "1"];
     says_on_the_way(&scene, &run, "scoring: ");
     says_on_the_way(&scene, &["sample", "--model", "long", "--num", "1000000", "--json"], "drawing: ");
+    says_on_the_way(&scene, &["sample", "--model", "long", "--num", "1000000"], "drawing: ");
+    let score = ["score", "--model", "long", "--orders", "1", "--threads", "1"];
+    let texts: Vec<&str> = list.lines().cycle().take(10_000).collect();
+    says_on_the_way(&scene, &[&score[..], &texts].concat(), "scoring letters: ");
 }
 
 /// Runs until a line on the way begins with `work`.

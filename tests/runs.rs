@@ -199,6 +199,7 @@ fn a_run_starts_from_a_trained_model() {
     };
     let (_, said) = scene.run(0, &format!("{train} --from first --out warm"));
     assert!(said.contains("network     perceptron-small") && said.contains("26 characters"), "{said}");
+    assert!(said.contains("start from  first/model.mdm: perceptron-small"), "{said}");
     scene.run(0, &format!("{train} --config perceptron-small --out cold"));
     assert!(loss("warm") + 2.0 < loss("cold"), "{} {}", loss("warm"), loss("cold"));
     let before = scene.bytes("warm");
@@ -217,6 +218,8 @@ fn a_run_starts_from_a_trained_model() {
         said.contains("first/model.mdm is a perceptron-small") && said.contains("leave out --config"),
         "{said}"
     );
+    let (_, said) = scene.run(1, &format!("{train} --from built-in --config residual --out no"));
+    assert!(said.contains("error: the built-in model is a transformer-local, and --config asks"), "{said}");
     scene.write("few.txt", "anna\nanné\nøre\n");
     let (_, said) = scene.run(1, &format!("{train} --from first --out no"));
     assert!(said.contains("does not know “éø” in few.txt"), "{said}");
@@ -329,6 +332,7 @@ fn a_built_in_model_that_knows_the_held_out_lines_is_warned_of() {
     ] {
         let (_, said) = scene.run(0, &format!("{line} --development"));
         assert!(said.contains(warning), "{line}: {said}");
+        assert!(!said.contains("the the") && !said.contains("teacher the"), "{line}: {said}");
         let score = if line == eval { "this score" } else { "the run's held-out score" };
         assert!(said.contains(&format!(", so {score} is not one of new lines")), "{line}: {said}");
         if line != eval {
@@ -499,11 +503,16 @@ fn new_names_are_no_lines_of_the_list_and_unique_ones_no_repeats() {
 
     let (found, said) = scene.run(1, "sample --model run --pattern emma --unique --num 2");
     assert!(
-        found == "emma\n" && said.contains("found 1 of 2 names: the last 5000 tries were all repeats"),
+        found == "emma\n"
+            && said.contains("found 1 of 2 names: the last 5000 tries were all repeats")
+            && said.trim_end().ends_with("; ask for fewer with --num, or give a wider pattern than “emma”"),
         "{said}"
     );
+    let (_, said) = scene.run(1, "sample --model run --length 1 --unique --num 99");
+    assert!(said.trim_end().ends_with("or leave out --length 1"), "{said}");
     let (found, said) = scene.run(1, "sample --model run --pattern james --novel --json");
     assert!(found.contains("\"names\":[]") && said.contains("found 0 of 20 names"), "{said}");
+    assert!(said.trim_end().ends_with("; give a wider pattern than “james”"), "{said}");
 
     fs::copy(scene.path("run/model.mdm"), scene.path("alone.mdm")).unwrap();
     let (found, said) = scene.run(1, "sample --model alone.mdm --novel");
@@ -786,6 +795,7 @@ fn letters_are_looked_up_where_counting_beats_the_network() {
 fn a_run_with_retrieval_needs_its_list_and_says_so() {
     let scene = Scene::new(90);
     let (_, said) = scene.run(0, &format!("{SHORT} --steps 50 --retrieval on --out run"));
+    assert!(said.contains("retrieval   on: letters will be looked up in the training lines too\n"), "{said}");
     assert!(!said.contains("since counting"), "{said}");
     let (names, said) = scene.run(0, "sample --model run --num 40");
     assert!(said.contains("retrieval   letters are looked up"), "{said}");

@@ -381,9 +381,9 @@ pub(crate) struct InspectOptions {
 pub(crate) struct ExportOptions {
     #[command(flatten)]
     pub(crate) model: ModelOption,
-    /// Format
-    #[arg(long, value_parser = file_format(), default_value = FileFormat::Safetensors.name())]
-    pub(crate) format: FileFormat,
+    /// Format [default: by the ending of --out, else safetensors]
+    #[arg(long, value_parser = file_format())]
+    format: Option<FileFormat>,
     /// File to write, or folder for arduino; - is stdout [default: beside the model, with the format's ending]
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
@@ -434,6 +434,18 @@ impl TrainOptions {
             seed: self.seed.unwrap_or(settings.seed),
             ..settings
         }
+    }
+}
+
+impl ExportOptions {
+    /// The format to write.
+    pub(crate) fn format(&self) -> FileFormat {
+        self.format.or_else(|| self.ending()).unwrap_or(FileFormat::Safetensors)
+    }
+
+    /// The format that the ending of the file to write names, if any.
+    pub(crate) fn ending(&self) -> Option<FileFormat> {
+        FileFormat::of_ending(self.out.as_deref()?)
     }
 }
 

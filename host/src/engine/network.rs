@@ -95,7 +95,7 @@ pub(crate) trait OpenModel: Teacher {
     /// −ln p of each text, exactly; see [`score::exact`].
     fn exact(&self, texts: &[String], noted: Noted) -> anyhow::Result<Vec<f64>>;
     /// −ln p of each character of each text given all others; see [`score::surprises`].
-    fn surprises(&self, texts: &[String]) -> anyhow::Result<Vec<Vec<f64>>>;
+    fn surprises(&self, texts: &[String], noted: Noted) -> anyhow::Result<Vec<Vec<f64>>>;
     /// Estimates the mean bound of `texts`; see [`score::estimate`].
     fn estimate(&self, texts: &[String], rows: u32, seed: u64) -> anyhow::Result<f64>;
     /// The raw scores of the masked positions of each text; see [`score::scores`].
@@ -144,8 +144,8 @@ impl<const L: usize, const V: usize> OpenModel for Opened<'_, L, V> {
         score::exact(&*self.source, self.language, texts, noted)
     }
 
-    fn surprises(&self, texts: &[String]) -> anyhow::Result<Vec<Vec<f64>>> {
-        score::surprises(&*self.source, self.language, texts)
+    fn surprises(&self, texts: &[String], noted: Noted) -> anyhow::Result<Vec<Vec<f64>>> {
+        score::surprises(&*self.source, self.language, texts, noted)
     }
 
     fn estimate(&self, texts: &[String], rows: u32, seed: u64) -> anyhow::Result<f64> {

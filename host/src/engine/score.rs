@@ -143,10 +143,11 @@ pub(crate) fn surprises<const L: usize, const V: usize>(
     source: &dyn Source<L, V>,
     language: Language,
     texts: &[String],
+    noted: Noted,
 ) -> anyhow::Result<Vec<Vec<f64>>> {
     let texts: Vec<Text<L>> = encode(texts, language.alphabet)?;
     let symbols = language.alphabet.symbols();
-    Ok(on_shares(source, &texts, |denoiser, clean| {
+    Ok(on_noted_shares(source, &texts, noted, |denoiser, clean| {
         let alone = |position| likelihood::nats_in_order(denoiser, symbols, clean, &[position]);
         (0..clean.symbols().len()).map(alone).collect()
     }))

@@ -194,9 +194,13 @@ const WARM_UP: u32 = 200;
 const FINAL_RATE: f64 = 0.01;
 
 impl Settings {
-    /// A lower peak learning rate, for a new run after this one diverged.
-    pub(crate) fn lower_rate(&self) -> f64 {
-        self.learning_rate / 2.0
+    /// The setting that made this run diverge, most likely, with a value for a new run.
+    pub(crate) fn calmer(&self) -> String {
+        if self.weight_decay > MOST_DECAY && self.learning_rate * self.weight_decay > 1.0 {
+            format!("less weight decay, such as --weight-decay {MOST_DECAY}")
+        } else {
+            format!("a lower learning rate, such as --lr {}", self.learning_rate / 2.0)
+        }
     }
 
     /// The default settings of the network `config` of `parameters` parameters with the recipe `recipe`, for a list of

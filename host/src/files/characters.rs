@@ -25,6 +25,10 @@ pub(crate) fn is_directive(character: char) -> bool {
     character.is_control() || matches!(character, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
+/// Stands for an open letter of a pattern where characters depend on their neighbours. Letters of this script join, and
+/// have upper and lower case; no mark composes with them.
+pub(crate) const ANY_LETTER: &str = "\u{1E922}";
+
 const NON_JOINER: char = '\u{200C}';
 const JOINER: char = '\u{200D}';
 
@@ -59,7 +63,11 @@ pub(crate) fn visible(text: &str, dropped: &mut Invisible) -> String {
 fn shapes(before: char, character: char, after: Option<char>) -> bool {
     let after = |is: fn(char) -> bool| after.is_some_and(is);
     match character {
-        JOINER => joins(before) || (is_picture(before) || is_selector(before)) && after(is_picture),
+        JOINER => {
+            let is_open = |next: char| ANY_LETTER.contains(next);
+            joins(before)
+                || (is_picture(before) || is_selector(before)) && (after(is_picture) || after(is_open))
+        }
         NON_JOINER => joins(before) && after(joins),
         '\u{180B}'..='\u{180F}' => matches!(before, '\u{1820}'..='\u{18AA}'),
         _ if is_selector(character) => {

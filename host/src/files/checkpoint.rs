@@ -16,6 +16,7 @@ use crate::engine::configurations::{self, Config};
 use crate::engine::description::{NEWER, THIS, dimensions_name, dtype_name};
 use crate::engine::settings::{Keep, Settings};
 use crate::engine::trainer::{Best, State};
+use crate::files::format::FileFormat;
 use crate::files::origin::quoted_or_stream;
 use crate::files::quoting::quoted;
 use crate::files::run::{RunSettings, lost_objective};
@@ -96,9 +97,8 @@ pub(crate) fn views<'a>(prefix: &str, tensors: &[Tensor], mut flat: &'a [f32]) -
     tensors.iter().map(view).collect()
 }
 
-/// The message for a run whose numbers are no longer finite; the option --lr with a lower number follows.
-pub(crate) const DIVERGED: &str =
-    "the last checkpoint of this run is kept; start a new run with a lower learning rate, such as";
+/// The message for a run whose numbers are no longer finite; [`Settings::calmer`] follows.
+pub(crate) const DIVERGED: &str = "the last checkpoint of this run is kept; start a new run with";
 
 /// Writes a checkpoint; refuses a `state` with numbers that are not finite, so that a sound checkpoint is never replaced.
 pub(crate) fn to_bytes(
@@ -112,9 +112,9 @@ pub(crate) fn to_bytes(
         if values.iter().any(|value| !value.is_finite()) {
             bail!(
                 "training diverged by step {done}: the tensors “{group}” hold numbers that are infinite or \
-                 not a number; {DIVERGED} --lr {lower}",
+                 not a number; {DIVERGED} {calmer}",
                 done = state.losses.len(),
-                lower = settings.training.lower_rate()
+                calmer = settings.training.calmer()
             );
         }
         views.extend(self::views(&format!("{group}."), tensors, values));
@@ -142,7 +142,7 @@ pub(crate) fn to_bytes(
 
 /// Whether the safetensors file at `path` is a checkpoint, sound or not.
 pub(crate) fn is_one(path: &Path) -> bool {
-    let named = path.extension().is_some_and(|name| name == "safetensors");
+    let named = FileFormat::of_ending(path) == Some(FileFormat::Safetensors);
     let header = |bytes: Vec<u8>| Some(SafeTensors::read_metadata(&bytes).ok()?.1);
     let header = if named { fs::read(path).ok().and_then(header) } else { None };
     header.is_some_and(|header| {

@@ -63,6 +63,23 @@ impl FileFormat {
         beside
     }
 
+    /// The format that the ending of `path` names, if any.
+    pub(crate) fn of_ending(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_string_lossy().to_lowercase();
+        let ends = |format: &Self| {
+            let extension = format.extension();
+            !extension.is_empty() && name.ends_with(&format!(".{extension}"))
+        };
+        // A file of integers ends as a model file does.
+        Self::ALL.into_iter().filter(ends).max_by_key(|format| format.extension().len())
+    }
+
+    /// Whether files of this format are taken for files of the format `ending`.
+    pub(crate) fn is_read_as(self, ending: Self) -> bool {
+        let is_model_file = |format| matches!(format, Self::Mdm | Self::Int8 | Self::Int4);
+        self == ending || is_model_file(self) && is_model_file(ending)
+    }
+
     /// The extension of files of this format.
     fn extension(self) -> &'static str {
         match self {

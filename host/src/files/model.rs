@@ -23,6 +23,7 @@ use crate::engine::settings::{Keep, LEAST_STEPS};
 use crate::files::characters::{code_point, is_directive};
 use crate::files::checkpoint;
 use crate::files::corpus::{Corpus, Lines, Split, hexadecimal};
+use crate::files::format::FileFormat;
 use crate::files::novelty::{Known, Novelty};
 use crate::files::preparation::Preparation;
 use crate::files::quoting::quoted;
@@ -69,8 +70,8 @@ pub(crate) struct ModelBytes {
     pub(crate) passed: Option<String>,
     /// Settings of the run that left the model.
     settings: Option<RunSettings>,
-    /// Folder of the model file, if any.
-    folder: Option<PathBuf>,
+    /// Path of the model file, if any.
+    path: Option<PathBuf>,
     bytes: Cow<'static, [u8]>,
     /// The weights as floats, once decoded.
     weights: Vec<f32>,
@@ -88,11 +89,15 @@ impl ModelBytes {
     ///
     /// [newest]: run::newest
     pub(crate) fn load(path: Option<&Path>) -> anyhow::Result<Self> {
-        let Newest { model: newest, passed } = if path.is_none() { run::newest() } else { Newest::default() };
+        let Newest { model: newest, passed, unreadable } =
+            if path.is_none() { run::newest() } else { Newest::default() };
         let Some(path) = path.or(newest.as_deref()) else {
-            let why = match passed {
-                None => format!("there is no model in {}/", run::RUNS),
-                Some(_) => format!("{}/ has no finished run of {LEAST_STEPS} steps or more", run::RUNS),
+            let why = match (unreadable, &passed) {
+                (Some(error), _) => format!("{}/ cannot be read: {error}", run::RUNS),
+                (None, None) => format!("there is no model in {}/", run::RUNS),
+                (None, Some(_)) => {
+                    format!("{}/ has no finished run of {LEAST_STEPS} steps or more", run::RUNS)
+                }
             };
             return Ok(Self { chosen: Some(why), passed, ..Self::built_in(&BUILT_IN[0]) });
         };
@@ -110,7 +115,7 @@ impl ModelBytes {
         })?;
         // By the file as it lies there: an export converts to the bytes of the model that it was made from.
         let retrieval = run::retrieval(&file, || hash(&bytes))?;
-        let bytes = if file.extension().is_some_and(|name| name == "safetensors") {
+        let bytes = if FileFormat::of_ending(&file) == Some(FileFormat::Safetensors) {
             safetensors::to_model(&file, &bytes)
                 .map_err(|error| anyhow!("{} cannot be used as a model: {error:#}", file.display()))?
         } else {
@@ -129,7 +134,7 @@ impl ModelBytes {
             chosen: newest.is_some().then(|| about_newest(settings.as_ref())),
             passed,
             settings,
-            folder: file.parent().map(Path::to_owned),
+            path: Some(file.clone()),
             ..Self::of_bytes(file.display().to_string(), bytes)
         })
     }
@@ -140,7 +145,7 @@ impl ModelBytes {
             chosen: None,
             passed: None,
             settings: None,
-            folder: None,
+            path: None,
             bytes: Cow::Borrowed(model.bytes),
             weights: Vec::new(),
             retrieval: None,
@@ -156,7 +161,7 @@ impl ModelBytes {
             chosen: None,
             passed: None,
             settings: None,
-            folder: None,
+            path: None,
             bytes: Cow::Owned(bytes),
             weights: Vec::new(),
             retrieval: None,
@@ -192,10 +197,11 @@ impl ModelBytes {
         &mut self,
         lines: impl FnOnce(&Model) -> anyhow::Result<Option<(Vec<String>, u32)>>,
     ) -> anyhow::Result<Model<'_>> {
-        let Self { source, settings, folder, bytes, weights, texts, kept, .. } = self;
+        let Self { source, settings, path, bytes, weights, texts, kept, .. } = self;
         let (source, bytes, kept) = (&**source, &*bytes, &*kept);
-        let file =
-            ModelFile::parse(bytes).map_err(|error| unread(&error, settings.as_ref(), folder.as_deref()));
+        let (settings, path) = (settings.as_ref(), path.as_deref());
+        let folder = path.and_then(Path::parent);
+        let file = ModelFile::parse(bytes).map_err(|error| unread(&error, settings, folder));
         let file = file.with_context(|| source.to_owned())?;
         // A model may come from anyone, and its characters go to the terminal.
         if let Some(directive) = file.alphabet().characters().chars().find(|c| is_directive(*c)) {
@@ -211,9 +217,8 @@ impl ModelBytes {
         let format = config.network.format(file.dtype()).with_context(named)?;
         *weights = format.decode(&file).with_context(named)?;
         let network = format.open(&file, weights).with_context(named)?;
-        let (settings, folder) = (settings.as_ref(), folder.as_deref());
         let mut model =
-            Model { source, file, config, network, retrieval: None, bytes, weights, settings, folder, kept };
+            Model { source, file, config, network, retrieval: None, bytes, weights, settings, path, kept };
         if let Some((lines, weight)) = lines(&model)? {
             model.retrieval = Some(weight);
             let texts = texts.insert(Texts::of(&lines, model.alphabet()));
@@ -239,8 +244,8 @@ pub(crate) struct Model<'a> {
     weights: &'a [f32],
     /// Settings of the run that left the model.
     settings: Option<&'a RunSettings>,
-    /// Folder of the model file, if any.
-    folder: Option<&'a Path>,
+    /// Path of the model file, if any.
+    pub(crate) path: Option<&'a Path>,
     /// The run's copy of its list, once read.
     kept: &'a OnceCell<Option<Lines>>,
 }
@@ -463,7 +468,7 @@ impl<'a> Model<'a> {
 
     /// The run that left the model.
     fn left_run(&self) -> Option<LeftRun<'a>> {
-        let (settings, folder) = self.settings.zip(self.folder)?;
+        let (settings, folder) = self.settings.zip(self.path?.parent())?;
         Some(LeftRun { folder, settings, room: Room::of(&self.config), kept: self.kept })
     }
 

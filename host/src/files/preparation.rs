@@ -12,7 +12,7 @@ use anyhow::{bail, ensure};
 use serde::{Deserialize, Serialize};
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
-use crate::files::characters::{Invisible, code_point, visible};
+use crate::files::characters::{ANY_LETTER, Invisible, code_point, visible};
 use crate::files::origin::Origin;
 use crate::files::quoting::quoted_word;
 
@@ -91,9 +91,40 @@ pub(crate) fn lines<'a>(
     Ok((prepared, dropped))
 }
 
-/// Prepares one text from elsewhere than a list. Messages call it `what`, such as “the pattern”, and show `example`.
+/// Prepares one text from elsewhere than a list. Messages call it `what` and show `example`.
 pub(crate) fn text(what: &str, text: &str, lowercase: bool, example: &str) -> anyhow::Result<String> {
-    let text = prepare(text, lowercase, &mut Invisible::new()).or_else(|control| {
+    given(what, prepare(text, lowercase, &mut Invisible::new()), example)
+}
+
+/// Prepares a pattern like the texts that it is for: beside `?` and `*` as beside a letter. Messages show `example`.
+pub(crate) fn pattern(pattern: &str, lowercase: bool, example: &str) -> anyhow::Result<String> {
+    given("the pattern", prepare_pattern(pattern, lowercase), example)
+}
+
+/// [Prepares](prepare) the parts of a pattern between its open letters, which stay.
+fn prepare_pattern(pattern: &str, lowercase: bool) -> Result<String, char> {
+    let (mut open, mut escaped) = (Vec::new(), false);
+    let is_open = |character| {
+        let is_open = !escaped && matches!(character, '?' | '*');
+        escaped = !escaped && character == '\\';
+        open.extend(is_open.then_some(character));
+        is_open
+    };
+    let parts: Vec<&str> = pattern.split(is_open).collect();
+    let mut prepared = String::new();
+    for (number, part) in parts.into_iter().enumerate() {
+        let before = if number > 0 { ANY_LETTER } else { "" };
+        let after = if number < open.len() { ANY_LETTER } else { "" };
+        let part = prepare(&format!("{before}{part}{after}"), lowercase, &mut Invisible::new())?;
+        prepared.push_str(&part[before.len()..part.len() - after.len()]);
+        prepared.extend(open.get(number));
+    }
+    Ok(prepared)
+}
+
+/// The text that was `prepared` from `what`, unless it is blank or has a control character.
+fn given(what: &str, prepared: Result<String, char>, example: &str) -> anyhow::Result<String> {
+    let text = prepared.or_else(|control| {
         let (name, point) = (name_of(control), code_point(control));
         bail!("{what} must not contain {name} ({point}); write it without, for example: {example}")
     })?;

@@ -4,7 +4,6 @@
 //! `checkpoint.safetensors` are for programs, and so is `retrieval.json` of a run that decided for it; `loss.svg`, `unmasking.svg`, `names.svg` and `report.html` for people. The
 //! writing process holds `lock`.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -51,20 +50,20 @@ pub(crate) const REPORT: &str = "report.html";
 /// The state that `--resume` goes on from.
 pub(crate) const CHECKPOINT: &str = "checkpoint.safetensors";
 
-/// Every file of a run.
+/// Every file of a run. The last two tell a run from another folder.
 const WRITTEN: [&str; 12] = [
     MODEL,
-    SETTINGS,
     LIST,
     RETRIEVAL,
     LOSS,
     HELD_OUT,
     PREVIEWS,
-    CHECKPOINT,
     LOSS_PICTURE,
     UNMASKING_PICTURE,
     NAMES_PICTURE,
     REPORT,
+    CHECKPOINT,
+    SETTINGS,
 ];
 
 const LOCK: &str = "lock";
@@ -138,6 +137,21 @@ impl RunSettings {
         (!self.warnings.is_empty()).then(|| self.warnings.join("; "))
     }
 
+    /// Refuses a path that is not UTF-8, which settings cannot hold.
+    pub(crate) fn refuse_other_than_utf_8(&self) -> anyhow::Result<()> {
+        let paths = [("input", &self.input), ("from", &self.from)];
+        let mut paths = paths.into_iter().filter_map(|(option, path)| Some((option, path.as_ref()?)));
+        let Some((option, path)) = paths.find(|(_, path)| path.to_str().is_none()) else { return Ok(()) };
+        let link = path.file_name().unwrap_or_default().to_string_lossy().replace('\u{FFFD}', "_");
+        let link = quoted(Path::new(&link));
+        bail!(
+            "--{option} {}: the name is not UTF-8, and the settings of a run can only hold names that are; link to it with: \
+             ln -s {} {link}; then give --{option} {link}",
+            path.display(),
+            quoted(path)
+        )
+    }
+
     /// Whether the teachers are those of `other`, wherever they lie.
     fn same_teachers(&self, other: &Self) -> bool {
         let hashes = self.teachers.iter().map(|teacher| &teacher.sha256);
@@ -209,15 +223,27 @@ pub(crate) struct RunFolder {
 
 impl RunFolder {
     /// Creates or opens the folder, and locks it.
+    ///
+    /// # Errors
+    /// The folder cannot be written, or has files with the names of a run's that no run wrote.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let name = path.display();
+        let there: Vec<&str> = WRITTEN.into_iter().filter(|file| path.join(file).exists()).collect();
+        if !there.is_empty() && !is_run(path) {
+            bail!(
+                "the folder {name} is not that of a run, and a run would replace {} there; choose another folder, such as \
+                 --out {}",
+                there.join(", "),
+                quoted(&path.join("run"))
+            );
+        }
         let create = || fs::create_dir_all(path).and_then(|()| plain(path));
         let path = create().map_err(|error| {
             anyhow!("cannot create the run folder {name}: {error}; choose another with --out")
         })?;
-        let lock = File::create(path.join(LOCK)).map_err(|error| {
-            anyhow!("cannot write in the run folder {name}: {error}; choose another with --out")
-        })?;
+        let lock = File::options().write(true).create(true).truncate(false).open(path.join(LOCK)).map_err(
+            |error| anyhow!("cannot write in the run folder {name}: {error}; choose another with --out"),
+        )?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path, _lock: lock }),
             Err(TryLockError::WouldBlock) => bail!(
@@ -247,12 +273,14 @@ impl RunFolder {
     ///
     /// Files that this program does not write stay.
     pub(crate) fn keep_earlier(&self) -> anyhow::Result<Option<PathBuf>> {
-        let exports = FileFormat::ALL.iter().map(|format| format.beside(Path::new(MODEL)));
-        let written = WRITTEN.iter().map(PathBuf::from).chain(exports);
-        let earlier: BTreeSet<PathBuf> = written.filter(|name| self.path.join(name).exists()).collect();
-        if earlier.is_empty() {
+        if !is_run(&self.path) {
             return Ok(None);
         }
+        let exports = FileFormat::ALL.iter().map(|format| format.beside(Path::new(MODEL)));
+        let exports = exports.filter(|export| *export != Path::new(MODEL));
+        // Checkpoint and settings go last: if the process is killed here, the rest is a run still.
+        let written = exports.chain(WRITTEN.iter().map(PathBuf::from));
+        let earlier: Vec<PathBuf> = written.filter(|name| self.path.join(name).exists()).collect();
         let failed = |why: &str| {
             anyhow!(
                 "cannot move the earlier run in {} aside: {why}; choose another folder with --out",
@@ -367,6 +395,17 @@ fn read_settings<T: DeserializeOwned>(model: &Path) -> Option<T> {
     serde_json::from_slice(&bytes).ok()
 }
 
+/// Whether `folder` is that of a run: it has a checkpoint, or settings.
+fn is_run(folder: &Path) -> bool {
+    folder.join(CHECKPOINT).exists() || stored_settings(&folder.join(MODEL)).is_some()
+}
+
+/// Whether the file at `path` is one that a run wrote.
+pub(crate) fn is_of_run(path: &Path) -> bool {
+    let is_written = path.file_name().is_some_and(|name| WRITTEN.iter().any(|written| name == *written));
+    is_written && path.parent().is_some_and(is_run)
+}
+
 /// The settings of the run that left `model`, if any; this program may lack the network or objective that they name.
 pub(crate) fn stored_settings(model: &Path) -> Option<RunSettings> {
     read_settings(model)
@@ -406,11 +445,17 @@ pub(crate) struct Newest {
     pub(crate) model: Option<PathBuf>,
     /// A note on a newer run that is not taken: why, and how to draw from it.
     pub(crate) passed: Option<String>,
+    /// The reason why the runs folder cannot be read, where it is there and cannot.
+    pub(crate) unreadable: Option<std::io::Error>,
 }
 
 /// Finds the newest finished run in the runs folder that is no trial.
 pub(crate) fn newest() -> Newest {
-    let folders = fs::read_dir(RUNS).into_iter().flatten().filter_map(Result::ok);
+    let folders = match fs::read_dir(RUNS) {
+        Ok(folders) => folders.filter_map(Result::ok),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Newest::default(),
+        Err(error) => return Newest { unreadable: Some(error), ..Newest::default() },
+    };
     let modified = |path: PathBuf| fs::metadata(path).ok()?.modified().ok();
     let age = |folder: &Path| modified(folder.join(MODEL)).or_else(|| modified(folder.join(CHECKPOINT)));
     let runs = folders.filter_map(|entry| Some((age(&entry.path())?, entry.path())));
@@ -425,7 +470,7 @@ pub(crate) fn newest() -> Newest {
         passed.get_or_insert(folder);
     }
     let run = if model.is_some() { "newer run" } else { "run" };
-    Newest { model, passed: passed.and_then(|folder| shortcoming(run, &folder)) }
+    Newest { model, passed: passed.and_then(|folder| shortcoming(run, &folder)), unreadable: None }
 }
 
 /// The reason why the `run` in `folder` is no default model, and the command that draws from it or goes on. The settings

@@ -73,9 +73,11 @@ pub(crate) fn column(origin: &Origin, text: &str, column: &str) -> anyhow::Resul
         ([place], _) => (*place, 1),
         (_, Ok(number)) if (1..=most).contains(&number) => (number - 1, 0),
         ([], Ok(number)) => {
+            let numbers =
+                if most == 1 { "the number 1".to_owned() } else { format!("a number from 1 to {most}") };
             bail!(
-                "{source} has no column {number}; give --column a number from 1 to {most}, or one of the \
-                 names in its first row: {}",
+                "{source} has no column {number}; give --column {numbers}, or one of the names in its first \
+                 row: {}",
                 list(first)
             )
         }

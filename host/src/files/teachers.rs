@@ -44,7 +44,7 @@ pub(crate) fn warnings(
         let model = bytes.open()?;
         Ok(model
             .warning(lines, split, input, RUN_SCORE)
-            .map(|warning| format!("the teacher {}: {warning}", model.source)))
+            .map(|warning| format!("{}, a teacher: {warning}", model.source)))
     };
     read.iter_mut().filter_map(|bytes| warning(bytes).transpose()).collect()
 }
@@ -74,7 +74,7 @@ pub(crate) fn open<'a>(
         let most = model.file.shape().positions;
         if let Some(line) = corpus.training.iter().find(|line| length_of(line) > most) {
             bail!(
-                "the teacher {source} reads lines of at most {most} characters, and “{line}” has {letters}; \
+                "as a teacher, {source} reads lines of at most {most} characters, and “{line}” has {letters}; \
                  take another teacher, or remove longer lines from the list",
                 letters = length_of(line)
             );

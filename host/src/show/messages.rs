@@ -16,8 +16,8 @@ use crate::show::waiting::Waiting;
 /// Random orders of each line in the comparison of integers with floats.
 const ORDERS: u32 = 4;
 
-/// Names the model, where the user named none, and says if it looks training lines up.
-pub(crate) fn announce(model: &ModelBytes) {
+/// Opens `model` as its run left it. Names it, where the user named none, and says if it looks training lines up.
+pub(crate) fn announced(model: &mut ModelBytes) -> anyhow::Result<Model<'_>> {
     if let Some(why) = &model.chosen {
         say(&format!("model       {} ({why})", model.source));
     }
@@ -27,6 +27,8 @@ pub(crate) fn announce(model: &ModelBytes) {
     if model.retrieval.is_some() {
         say("retrieval   letters are looked up in the training lines too");
     }
+    let _waiting = Waiting::new("reading the list", 0, false);
+    model.open_as_run()
 }
 
 /// Reads the list that scores `model`; names it where the model's run chose it, and prints the notes on it.

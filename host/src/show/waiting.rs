@@ -55,6 +55,11 @@ impl Waiting {
         Self { bar, over: Some(over), speaker }
     }
 
+    /// Does `work` with the bar out of the way of what it prints.
+    pub(crate) fn suspend<R>(&self, work: impl FnOnce() -> R) -> R {
+        self.bar.suspend(work)
+    }
+
     /// Notes `count` more items done.
     pub(crate) fn note(&self, count: usize) {
         self.bar.inc(count as u64);

@@ -15,7 +15,7 @@ use crate::engine::score::{EXACT_POSITIONS, Score, error_over, spread};
 use crate::files::model::{Model, ModelBytes, Wanted};
 use crate::files::preparation::Preparation;
 use crate::show::columns::with_error;
-use crate::show::messages::{announce, scoring_list};
+use crate::show::messages::{announced, scoring_list};
 use crate::show::statistics::Statistics;
 use crate::show::terminal;
 use crate::show::waiting::Waiting;
@@ -59,8 +59,7 @@ struct Exact {
 
 pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
     let mut bytes = ModelBytes::load(options.model.model.as_deref())?;
-    announce(&bytes);
-    let model = bytes.open_as_run()?;
+    let model = announced(&mut bytes)?;
     let positions = model.file.shape().positions;
     ensure!(
         !options.exact || positions <= EXACT_POSITIONS,

@@ -31,7 +31,7 @@ use crate::files::page::page;
 use crate::files::prefix::Prefix;
 use crate::files::preparation::Preparation;
 use crate::files::quoting::quoted;
-use crate::files::run::{newest, replace};
+use crate::files::run::{is_of_run, newest, replace};
 use crate::files::safetensors;
 use crate::files::source_code::SourceCode;
 use crate::show::messages::{report_integers, scoring_list};
@@ -43,7 +43,7 @@ const LINES: usize = 500;
 
 pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
     refuse_ignored(options)?;
-    let page = options.format == FileFormat::Html;
+    let page = options.format() == FileFormat::Html;
     let named = options.model.model.as_deref();
     if let (true, None, Some(newest)) = (page, named, newest().model) {
         terminal::say(&terminal::note(&format!(
@@ -59,24 +59,23 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
              floats with --model"
         );
     }
+    refuse_other_ending(options)?;
     let mut bytes = ModelBytes::load(named.or(page.then_some(Path::new(BUILT_IN_INT4))))?;
     warn_of_retrieval(&bytes);
     let model = bytes.open()?;
-    let default = || options.format.beside(Path::new(model.name()));
+    let default = || options.format().beside(Path::new(model.name()));
     let out = options.out.clone().unwrap_or_else(default);
     let to_stdout = out == Path::new("-");
-    // The path is chosen before the model is made, which takes a while.
-    if options.out.is_none() && out == Path::new(model.name()) {
-        bail!("the export would replace {}, the model itself; name another file with --out", out.display());
-    }
-    let unnamed = to_stdout || options.format == FileFormat::Arduino && options.out.is_none();
+    // The path is checked before the model is made, which takes a while.
+    refuse_to_replace(&out, &model)?;
+    let unnamed = to_stdout || options.format() == FileFormat::Arduino && options.out.is_none();
     let prefix_of = if unnamed { Path::new(model.name()) } else { &out };
     let prefix = options.name.clone().unwrap_or_else(|| Prefix::of_file(prefix_of));
     let rounded = options.quantize.map(|format| integers(&model, format.dtype(), options)).transpose()?;
     let mut rounded = rounded.map(|bytes| ModelBytes::of_bytes(model.source.to_owned(), bytes));
     let rounded = rounded.as_mut().map(ModelBytes::open).transpose()?;
     let written = rounded.as_ref().unwrap_or(&model);
-    let bytes = match options.format {
+    let bytes = match options.format() {
         FileFormat::Int8 => integers(&model, Dtype::Int8, options)?,
         FileFormat::Int4 => integers(&model, Dtype::Int4, options)?,
         FileFormat::Mdm => model.bytes().to_vec(),
@@ -97,7 +96,7 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
     }
     replace(&out, &bytes)?;
     terminal::say(&format!("wrote {}: {} bytes, from {}", out.display(), bytes.len(), model.source));
-    if options.format == FileFormat::C && written.file.dtype() == Dtype::F32 {
+    if options.format() == FileFormat::C && written.file.dtype() == Dtype::F32 {
         terminal::say(&terminal::note(&about_arrays(&model, options)));
     }
     Ok(Outcome::Done)
@@ -105,8 +104,8 @@ pub(crate) fn run(options: &ExportOptions) -> anyhow::Result<Outcome> {
 
 /// Refuses options that the format would ignore.
 fn refuse_ignored(options: &ExportOptions) -> anyhow::Result<()> {
-    let in_c = matches!(options.format, FileFormat::C | FileFormat::Arduino);
-    let page = options.format == FileFormat::Html;
+    let in_c = matches!(options.format(), FileFormat::C | FileFormat::Arduino);
+    let page = options.format() == FileFormat::Html;
     if !(in_c || page) && options.quantize.is_some() {
         bail!(
             "--quantize has nothing to do: it rounds for --format c, arduino and html only; for a model \
@@ -119,7 +118,7 @@ fn refuse_ignored(options: &ExportOptions) -> anyhow::Result<()> {
              out, and name the file with --out"
         );
     }
-    let reads_list = matches!(options.format, FileFormat::Int8 | FileFormat::Int4 | FileFormat::Html)
+    let reads_list = matches!(options.format(), FileFormat::Int8 | FileFormat::Int4 | FileFormat::Html)
         || options.quantize.is_some();
     let of_list = [("input", options.input.is_some()), ("development", options.development.is_some())];
     if let (false, Some((option, _))) = (reads_list, of_list.iter().find(|(_, given)| *given)) {
@@ -129,6 +128,37 @@ fn refuse_ignored(options: &ExportOptions) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// Refuses a file to write whose ending says another format than `--format`, as which programs would read it.
+fn refuse_other_ending(options: &ExportOptions) -> anyhow::Result<()> {
+    let format = options.format();
+    if let (Some(out), Some(ending)) = (&options.out, options.ending())
+        && !format.is_read_as(ending)
+    {
+        bail!(
+            "the ending of --out {} says the format {}, and --format says {}; leave out --format, or end the file as its \
+             format does: --out {}",
+            out.display(),
+            ending.name(),
+            format.name(),
+            quoted(&format.beside(out))
+        );
+    }
+    Ok(())
+}
+
+/// Refuses to write `out` over `model`, or over a file of a run, by whatever path.
+fn refuse_to_replace(out: &Path, model: &Model) -> anyhow::Result<()> {
+    let Ok(there) = out.canonicalize() else { return Ok(()) };
+    let what = if model.path.and_then(|path| path.canonicalize().ok()).as_ref() == Some(&there) {
+        "the model itself"
+    } else if is_of_run(&there) {
+        "a file of a run"
+    } else {
+        return Ok(());
+    };
+    bail!("the export would replace {}, {what}; name another file with --out", out.display())
 }
 
 /// The note on the floats of `model` in C, which are arrays: the way to C that draws texts.
@@ -181,12 +211,12 @@ fn source<'a>(model: &Model<'a>) -> anyhow::Result<SourceCode<'a>> {
 /// The command of `options` that first rounds the floats of `model` to `dtype`.
 fn command_with_quantize(model: &Model, options: &ExportOptions, dtype: Dtype) -> String {
     let model = quoted(Path::new(model.argument()));
-    command(options, options.format, &format!("{model} --quantize {}", dtype_name(dtype)))
+    command(options, options.format(), &format!("{model} --quantize {}", dtype_name(dtype)))
 }
 
 /// The command of `options` that exports the integers that come along: in its format, or as the model file that they are.
 fn command_of_integers(options: &ExportOptions) -> String {
-    let format = if options.format == FileFormat::Int8 { FileFormat::Int4 } else { options.format };
+    let format = if options.format() == FileFormat::Int8 { FileFormat::Int4 } else { options.format() };
     command(options, format, BUILT_IN_INT4)
 }
 
@@ -222,9 +252,11 @@ fn html(model: &Model, rounded: Option<&Model>, options: &ExportOptions) -> anyh
     }
     let preparation = options.list.over(&Preparation::default());
     let (input, development) = (options.input.as_deref(), options.development);
+    let waiting = Waiting::new("making the page", 0, false);
     let list = model.training_list(Wanted { input, preparation: &preparation, development })?;
     let training = list.as_ref().map_or(&[][..], |list| &list.corpus.training);
     let (page, bits) = page(model, rounded, training)?;
+    drop(waiting);
     terminal::say(&match (&list, bits) {
         (None, _) => format!(
             "copies      are not marked: {} does not say which list it was trained on; name it with --input",

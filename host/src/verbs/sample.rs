@@ -15,7 +15,7 @@ use crate::files::novelty::{Known, Novelty};
 use crate::files::preparation::{self, Preparation};
 use crate::show::columns::{fit_cells, flowed, width};
 use crate::show::marks::{Tally, marked};
-use crate::show::messages::announce;
+use crate::show::messages::announced;
 use crate::show::picture::Painter;
 use crate::show::terminal;
 use crate::show::waiting::Waiting;
@@ -58,11 +58,10 @@ const ARROW_AHEAD: &str = "  → ";
 
 pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
     let mut bytes = ModelBytes::load(options.model.model.as_deref())?;
-    announce(&bytes);
-    let model = bytes.open_as_run()?;
+    let model = announced(&mut bytes)?;
     let screen = if options.watch { watch::terminal()? } else { None };
     let pattern = match &options.pattern {
-        Some(pattern) => preparation::text("the pattern", pattern, model.is_lowercase(), PATTERN)?,
+        Some(pattern) => preparation::pattern(pattern, model.is_lowercase(), PATTERN)?,
         None => ANYTHING.to_owned(),
     };
     let request = Request {
@@ -71,12 +70,14 @@ pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
         trace: options.trace || screen.is_some(),
         ..options.draw.request(options.seed)
     };
+    let waiting = Waiting::new("reading the list", 0, false);
     let list = model.list(options.input.as_deref(), &options.list.over(&Preparation::default()));
     let list = if options.novel || options.input.is_some() { Ok(list?) } else { list };
+    let known = list.as_ref().ok().map(List::known);
+    drop(waiting);
     if let (true, Ok(list)) = (options.novel || options.input.is_some(), &list) {
         list.notes.iter().for_each(|text| terminal::say(&terminal::note(text)));
     }
-    let known = list.as_ref().ok().map(List::known);
     let waiting = Waiting::new("placing the pattern", 0, false);
     let drawer = model.network.drawer(&request)?;
     drop(waiting);
@@ -95,7 +96,11 @@ pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
     let marks = match &screen {
         Some(screen) => {
             let look = Look { alphabet: model.alphabet(), known: known.as_ref(), speed: options.speed };
-            while let Some(chunk) = names.some()? {
+            loop {
+                let waiting = Waiting::new("drawing", 0, false);
+                let chunk = names.chunk()?;
+                drop(waiting);
+                let Some(chunk) = chunk else { break };
                 watch::show(screen, &look, &chunk)?;
                 if watch::stopped() {
                     return Ok(Outcome::Interrupted);
@@ -121,23 +126,25 @@ fn print(model: &Model, options: &SampleOptions, names: &mut Names) -> anyhow::R
     let (mut out, painter) = (terminal::results(), Painter::new(model.alphabet()));
     let columns = terminal::width_of_results();
     let shown = names.known.filter(|_| columns.is_some());
-    while let Some(chunk) = names.some()? {
-        for Drawn { text, frames } in chunk {
-            let name = marked(&text, shown);
-            if !options.trace {
-                writeln!(out, "{name}")?;
-                continue;
-            }
-            let mut states = painter.trace(&frames);
-            if let Some(last) = states.last_mut() {
-                last.push_str(&name[text.len()..]);
-            }
-            let lines = match columns {
-                Some(columns) => flow(&states, painter.cell, columns),
-                None => states.join(ARROW),
-            };
-            writeln!(out, "{lines}")?;
+    let mut print = |Drawn { text, frames }| {
+        let name = marked(&text, shown);
+        if !options.trace {
+            return writeln!(out, "{name}");
         }
+        let mut states = painter.trace(&frames);
+        if let Some(last) = states.last_mut() {
+            last.push_str(&name[text.len()..]);
+        }
+        let lines = match columns {
+            Some(columns) => flow(&states, painter.cell, columns),
+            None => states.join(ARROW),
+        };
+        writeln!(out, "{lines}")
+    };
+    let waiting = Waiting::new("drawing", options.num as usize, false);
+    while let Some(chunk) = names.chunk()? {
+        waiting.note(chunk.len());
+        waiting.suspend(|| chunk.into_iter().try_for_each(&mut print))?;
     }
     Ok(out.flush()?)
 }
@@ -221,18 +228,7 @@ struct Names<'a> {
 }
 
 impl Names<'_> {
-    /// Draws until there are some more names; `None` when all are drawn or `sample` gives up.
-    fn some(&mut self) -> anyhow::Result<Option<Vec<Drawn>>> {
-        let _waiting = Waiting::new("drawing", 0, false);
-        loop {
-            match self.chunk()? {
-                Some(chunk) if chunk.is_empty() => {}
-                chunk => return Ok(chunk),
-            }
-        }
-    }
-
-    /// Draws some more names; `None` when all are drawn or `sample` gives up.
+    /// Draws some more names, or none where all are left out; `None` when all are drawn or `sample` gives up.
     ///
     /// Names with lower numbers alone decide whether a name is left out, so the size of a chunk changes nothing.
     fn chunk(&mut self) -> anyhow::Result<Option<Vec<Drawn>>> {
@@ -274,12 +270,20 @@ impl Names<'_> {
             (true, false) => "lines of the list",
             _ => "repeats",
         };
+        let found = options.num - self.left;
+        let fewer = if found > 0 { "ask for fewer with --num, or " } else { "" };
+        let more = match (&options.pattern, options.length) {
+            (Some(pattern), None) => format!("give a wider pattern than “{pattern}”"),
+            (Some(pattern), Some(_)) => {
+                format!("give a wider pattern than “{pattern}”, or leave out --length")
+            }
+            (None, Some(length)) => format!("leave out --length {length}"),
+            (None, None) => "raise --temperature".to_owned(),
+        };
         ensure!(
             self.left == 0,
-            "found {found} of {} names: the last {PATIENCE} tries were all {why}; ask for fewer with --num, \
-             or raise --temperature",
-            options.num,
-            found = options.num - self.left
+            "found {found} of {} names: the last {PATIENCE} tries were all {why}; {fewer}{more}",
+            options.num
         );
         Ok(Outcome::Done)
     }

@@ -13,7 +13,7 @@ use crate::files::model::{Model, ModelBytes};
 use crate::files::origin::{Origin, STDIN};
 use crate::files::preparation;
 use crate::show::columns::{flowed, named};
-use crate::show::messages::announce;
+use crate::show::messages::announced;
 use crate::show::terminal::{self, shown};
 use crate::show::waiting::Waiting;
 
@@ -45,11 +45,12 @@ struct Scored {
 
 pub(crate) fn run(options: &ScoreOptions) -> anyhow::Result<Outcome> {
     let mut bytes = ModelBytes::load(options.model.model.as_deref())?;
-    announce(&bytes);
-    let model = bytes.open_as_run()?;
+    let model = announced(&mut bytes)?;
     let (texts, skipped) = texts(&options.texts, &model)?;
+    let waiting = Waiting::new("scoring letters", texts.len(), false);
+    let surprises = model.network.surprises(&texts, &|count| waiting.note(count))?;
+    drop(waiting);
     let waiting = Waiting::new("scoring", texts.len(), false);
-    let surprises = model.network.surprises(&texts)?;
     let scores = model.network.score(&texts, (options.orders, options.seed), &|count| waiting.note(count))?;
     drop(waiting);
     let lengths = model.language().lengths;
@@ -109,7 +110,7 @@ pub(crate) fn run(options: &ScoreOptions) -> anyhow::Result<Outcome> {
 /// The reason why `model` cannot score `line`, if it cannot.
 fn refusal(model: &Model, line: &String) -> Option<anyhow::Error> {
     let fits = model.reads(line) && line.chars().count() <= model.file.shape().positions;
-    if fits { None } else { model.network.surprises(std::slice::from_ref(line)).err() }
+    if fits { None } else { model.network.surprises(std::slice::from_ref(line), &|_| ()).err() }
 }
 
 /// Prepares the texts of `arguments` like lines of a list. Lines of stdin that `model` cannot read are named and counted,

@@ -8,7 +8,7 @@ use crate::files::model::{List, ModelBytes};
 use crate::files::preparation::Preparation;
 use crate::show::columns::{padded, width};
 use crate::show::marks::{LEGEND, marked};
-use crate::show::messages::announce;
+use crate::show::messages::announced;
 use crate::show::picture::HEADING;
 use crate::show::terminal;
 use crate::show::waiting::Waiting;
@@ -20,10 +20,12 @@ const TEMPERATURES: [f64; 6] = [0.0, 0.4, 0.6, 0.8, 1.0, 1.5];
 
 pub(crate) fn run(options: &SweepOptions) -> anyhow::Result<Outcome> {
     let mut bytes = ModelBytes::load(options.model.model.as_deref())?;
-    announce(&bytes);
-    let model = bytes.open_as_run()?;
+    let model = announced(&mut bytes)?;
+    let waiting = Waiting::new("reading the list", 0, false);
     let list = model.list(options.input.as_deref(), &options.list.over(&Preparation::default()));
     let list = if options.input.is_some() { Ok(list?) } else { list };
+    let known = list.as_ref().ok().map(List::known);
+    drop(waiting);
     if let (Some(_), Ok(list)) = (&options.input, &list) {
         list.notes.iter().for_each(|text| terminal::say(&terminal::note(text)));
     }
@@ -35,7 +37,6 @@ pub(crate) fn run(options: &SweepOptions) -> anyhow::Result<Outcome> {
         waiting.note(1);
     }
     drop(waiting);
-    let known = list.as_ref().ok().map(List::known);
     let columns = columns.iter().zip(TEMPERATURES).map(|(names, temperature)| {
         let names = names.iter().map(|drawn| marked(&drawn.text, known.as_ref()));
         Column::new(format!("T = {temperature}"), names.collect())

@@ -96,7 +96,7 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     let (shown, choosing) = training.keep.split(&corpus.training);
     let chosen = resumed.is_none() && options.config.is_none() && start.is_none();
     say.found(corpus, config, chosen, training, choosing.len());
-    say.teachers(&models, settings);
+    say_sources(start.as_ref(), &models, settings, &mut say);
     if !options.no_pictures && !options.quiet {
         say.forward(corpus, training.seed);
         say.line(&format!("marks       {LEGEND}"));
@@ -141,6 +141,17 @@ pub(crate) fn run(options: &TrainOptions) -> anyhow::Result<Outcome> {
     }
     finale(&run, &observer.seen, trainer.state(), &mut say)?;
     Ok(Outcome::Done)
+}
+
+/// Prints what a run learns from besides the lines: the model that it starts from, its teachers, and retrieval if asked for.
+fn say_sources(start: Option<&Start>, teachers: &[Model], settings: &RunSettings, say: &mut Progress) {
+    if let Some(Start { source, config, .. }) = start {
+        say.line(&format!("start from  {source}: {}", config.title()));
+    }
+    say.teachers(teachers, settings);
+    if settings.retrieval == Retrieval::On {
+        say.line("retrieval   on: letters will be looked up in the training lines too");
+    }
 }
 
 /// The material of a run.
@@ -217,6 +228,7 @@ impl Material {
             corpus.alphabet.clone_from(&checkpoint.metadata.alphabet);
         }
         drop(waiting);
+        settings.refuse_other_than_utf_8()?;
         if let Some(stored) = &stored {
             refuse_differences(&settings, stored, out)?;
         }
@@ -312,14 +324,14 @@ impl Start {
         let own = self.config.name;
         if let Some(asked) = asked.filter(|asked| *asked != own) {
             bail!(
-                "the model {} is a {own}, and --config asks for a {asked}; leave out --config, or start without --from",
+                "{} is a {own}, and --config asks for a {asked}; leave out --config, or start without --from",
                 self.source
             );
         }
         let unknown: String = corpus.alphabet.chars().filter(|c| !self.alphabet.contains(*c)).collect();
         ensure!(
             unknown.is_empty(),
-            "the model {} does not know “{unknown}” in {}; it knows “{}”: drop the lines with other characters, or start without \
+            "{} does not know “{unknown}” in {}; it knows “{}”: drop the lines with other characters, or start without \
              --from",
             self.source,
             corpus.source,
@@ -444,8 +456,8 @@ fn train(
         let loss = trainer.step();
         done += 1;
         if !loss.is_finite() {
-            let lower = run.settings.training.lower_rate();
-            bail!("training diverged: the loss of step {done} is {loss}; {DIVERGED} --lr {lower}");
+            let calmer = run.settings.training.calmer();
+            bail!("training diverged: the loss of step {done} is {loss}; {DIVERGED} {calmer}");
         }
         chooser.after(trainer.state_mut())?;
         if done.is_multiple_of(run.options.save_every as usize) && done < steps {
@@ -526,11 +538,12 @@ impl Run<'_> {
         spread(&self.corpus.held_out, self.config.fewer_of_long(self.config.ending.0, self.width()))
     }
 
-    /// Writes list, settings, and a checkpoint in case the run ends early.
+    /// Writes settings, list, and a checkpoint in case the run ends early.
     fn start(&self, state: &State) -> anyhow::Result<()> {
-        self.folder.save(folder::LIST, self.list.as_bytes())?;
+        // The settings tell a run from another folder, so they come first.
         let json = serde_json::to_string_pretty(self.settings)? + "\n";
         self.folder.save(folder::SETTINGS, json.as_bytes())?;
+        self.folder.save(folder::LIST, self.list.as_bytes())?;
         self.save_state(state)
     }
 
@@ -640,9 +653,9 @@ impl Run<'_> {
         bytes.with_context(|| {
             format!(
                 "the weights of the run in {} have grown too large: sums of its integers would overflow 32 \
-                 bits; start a new run with --lr {lower}, or without --quantize",
+                 bits; start a new run with {calmer}, or without --quantize",
                 self.folder.path().display(),
-                lower = self.settings.training.lower_rate()
+                calmer = self.settings.training.calmer()
             )
         })
     }

@@ -98,10 +98,16 @@ const place = pattern => {
   return "";
 };
 
+// Beside ? and * as beside a letter: a sigma before them does not end a word.
+const inLowerCase = pattern => {
+  const guarded = pattern.replace(/\\.|[?*]/gsu, part => (part.length > 1 ? part : `a${part}a`));
+  return guarded.toLowerCase().replace(/a([?*])a/gu, "$1");
+};
+
 // A pattern as the command line prepares it: what cannot be seen is dropped, unless the model writes it.
 const prepared = text => {
   const seen = [...text].filter(c => alphabet.includes(c) || !/\p{Default_Ignorable_Code_Point}/u.test(c)).join("");
-  return (facts.lowercase ? seen.toLowerCase() : seen).normalize("NFC").trim();
+  return (facts.lowercase ? inLowerCase(seen) : seen).normalize("NFC").trim();
 };
 
 // Text number `number`, from 0: its states, each a list of symbols from 1, or 0 for a mask.
