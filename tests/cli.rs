@@ -1858,7 +1858,7 @@ fn one_of_anything_is_not_many() {
     }
     said += &text(&scene.read("runs/letters/report.html"));
     for part in
-        ["by n-grams of 1 character", "saw 1 of the 1 held-out line in training, so", "has only 1 step,"]
+        ["by n-grams of 1 character", "was trained on 1 of the 1 held-out line, so", "has only 1 step,"]
     {
         assert!(said.contains(part), "{part}");
     }

@@ -81,7 +81,7 @@ messages! {
         Self::UnknownCharacter(character) => "the pattern has the character “{character}”, which is not in the alphabet; use only characters of the alphabet, or ? for any one of them";
         Self::NothingEscaped => "the pattern ends in a single backslash, which escapes nothing; remove it, or write two for a backslash itself";
         Self::TooLong { needed } => "the pattern needs texts of {needed} letters, more than the model has positions; shorten the pattern, or let its stars stand for fewer letters";
-        Self::Length { shortest } => "a text of the pattern would have 0 letters, and the shortest text of a model has {shortest}; ask for {shortest} or more, or add ? to the pattern";
+        Self::Length { shortest } => "the pattern leaves a text of 0 letters, and the shortest text of a model has {shortest}; add a ? to the pattern for each letter that the model is to choose, or let a star stand for {shortest} or more";
     }
     EncodeError as Encode {
         Self::Empty => "the text given to Alphabet::encode is empty; give one character at least";

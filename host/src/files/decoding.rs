@@ -122,16 +122,15 @@ fn refusal(origin: &Origin, bytes: &[u8]) -> anyhow::Error {
     let (good, bad): (Vec<_>, Vec<_>) = lines.partition(|line| str::from_utf8(line).is_ok());
     if good.len() >= bad.len() {
         return anyhow::anyhow!(
-            "{source}: line {line} has bytes that are not UTF-8, though {} with letters beyond ASCII are, so \
-             it seems damaged; correct the line, or drop those bytes{}",
+            "{source}: line {line} has bytes that are not UTF-8, while {} with letters beyond ASCII are UTF-8: \
+             the line seems damaged; correct it, or drop those bytes{}",
             counted(good.len(), "other line"),
             origin.by("iconv -c -f UTF-8 -t UTF-8")
         );
     }
     let (name, readings) = guess(bytes, &bad);
     anyhow::anyhow!(
-        "{source}: line {line} is not UTF-8; {readings}; if that looks wrong, put the right encoding for {name} in this \
-         command; convert the list to UTF-8{}",
+        "{source}: line {line} is not UTF-8; {readings}; convert the list from {name}, or from another encoding if that reads wrong{}",
         origin.by(&format!("iconv -f {name} -t UTF-8"))
     )
 }

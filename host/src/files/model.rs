@@ -378,9 +378,8 @@ impl<'a> Model<'a> {
                 own = self.own();
                 if own.is_none() && run.is_some_and(|run| !run.was_trained_on(&lines)) {
                     notes.push(format!(
-                        "{} is not the list as the run was trained on it, and the run's copy of that is gone or changed: \
-                         names are called training lines or held-out lines by the numbers of the lines, which may be wrong; \
-                         name the list as it was with --input",
+                        "{} is another list than the run was trained on, and the run's copy of that list is gone or changed, so the \
+                         marks of training lines and held-out lines may be wrong; name the original list with --input",
                         lines.source
                     ));
                 }

@@ -82,11 +82,10 @@ pub(crate) fn page(
     let (.., module) = module.with_context(|| {
         let rooms: Vec<String> = MODULES.iter().map(|(l, v, _)| format!("{l} × {v}")).collect();
         format!(
-            "{}: a page can have models of these rooms, positions × symbols: {}, and this one has {}; name \
-             another with --model",
+            "{} has {} positions × symbols, and a web page can be made only for models of {}; name one of those with --model",
             model.source,
-            rooms.join(", "),
-            model.config.room()
+            model.config.room(),
+            rooms.join(", ")
         )
     })?;
     let program = [module, written.bytes()].concat();

@@ -32,8 +32,8 @@ impl Prefix {
         let sound = text.starts_with(|c: char| c.is_ascii_alphabetic()) && word(text);
         if !sound {
             return Err(
-                "must begin with a letter from a to z, and have only letters, digits and underscores, since \
-                 names in C begin with it; write for example: names"
+                "must be a prefix for names in C: a letter of a to z or A to Z, then such letters, digits and underscores; \
+                 write for example: names"
                     .to_owned(),
             );
         }

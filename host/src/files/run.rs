@@ -204,8 +204,8 @@ pub(crate) fn retrieval(path: &Path, sha256: impl FnOnce() -> String) -> anyhow:
     })?;
     ensure!(
         WEIGHTS.contains(&decision.weight),
-        "{} says with which weight this run draws by retrieval, and {} is none of {}, so it was altered; to draw with the \
-         network alone, move it aside with: mv {quoted} {quoted}.old",
+        "{} was altered: this run looks letters up in its training lines by the share that this file sets, and {} is no such \
+         share, which are {}; to draw with the network alone, move the file aside with: mv {quoted} {quoted}.old",
         path.display(),
         decision.weight,
         WEIGHTS.map(|weight| weight.to_string()).join(", "),
@@ -500,7 +500,7 @@ fn shortcoming(run: &str, folder: &Path) -> Option<String> {
     };
     if done < steps {
         return Some(format!(
-            "the {run} in {name} is unfinished, at step {done} of {steps}, so it is taken only by name, with --model {path}; to \
+            "the {run} in {name} is unfinished, at step {done} of {steps}, so it is used only if named, by --model {path}; to \
              finish it: micro-diffusion train --out {path} --resume"
         ));
     }

@@ -31,7 +31,7 @@ pub(crate) fn seen(
     let seen = held_out.iter().filter(|line| trained.novelty(line) == Novelty::Training).count();
     (seen > 0).then(|| {
         format!(
-            "the model saw {seen} of the {} in training, so {score} is not one of new lines; for that, name \
+            "the model was trained on {seen} of the {}, so {score} is not that of new lines; for such a score, name \
              a list of other lines with --input",
             counted(held_out.len(), "held-out line")
         )

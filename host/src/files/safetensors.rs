@@ -149,7 +149,7 @@ fn alphabet_of(alphabet: &str) -> anyhow::Result<Alphabet<'_>> {
         ),
         AlphabetError::Repeated(character) => anyhow!(
             "the “{ALPHABET}” in its metadata must have each character once: “{alphabet}” has “{character}” \
-             twice; save the file with the character of each symbol, that of symbol 0 first"
+             twice; save the file with an alphabet of one character for each symbol, that of symbol 0 first"
         ),
     })
 }

@@ -123,8 +123,8 @@ fn refuse_ignored(options: &ExportOptions) -> anyhow::Result<()> {
     let of_list = [("input", options.input.is_some()), ("development", options.development.is_some())];
     if let (false, Some((option, _))) = (reads_list, of_list.iter().find(|(_, given)| *given)) {
         bail!(
-            "--{option} works with --format int8, int4 and html and with --quantize only, which read a list: to round a model, or \
-             to mark copies on a page; leave it out"
+            "this export reads no list, so --{option} has nothing to do; leave it out (a list is read to round a model, with --quantize \
+             or --format int8 or int4, and to mark copies on a page, with --format html)"
         );
     }
     Ok(())
