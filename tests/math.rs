@@ -68,7 +68,7 @@ fn rounding_saturates_and_goes_away_from_zero() {
 }
 
 #[test]
-fn a_number_comes_back_from_the_other_precision() {
+fn a_number_is_rounded_once() {
     for x in [0.1, -1.0 / 3.0, f64::from(f32::MAX), 16_777_216.5] {
         assert_eq!(f64::of(x), x, "double precision is itself");
         assert_eq!(f32::of(x), x as f32, "rounded once on the way down");

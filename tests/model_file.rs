@@ -182,7 +182,7 @@ fn forged_headers_are_refused_each_for_its_reason() {
     assert_eq!(forged(LENGTHS_PLACE, &1_000_000_000_u32.to_le_bytes()), Ok(()), "many texts");
     assert_eq!(forged(HEADER, b"yy"), Err(FileError::Header("alphabet")), "a repeated character");
     assert_eq!(forged(HEADER + 2, &[0xFF]), Err(FileError::Header("alphabet")), "no UTF-8");
-    for (place, value) in [(0, 1), (1, 7), (2, 9), (3, 1), (20, 4), (24, 1)] {
+    for (place, value) in [(0, 1), (1, 7), (2, 0), (2, 1), (2, 9), (3, 1), (20, 4), (24, 1), (26, 0)] {
         assert_eq!(
             forged(table + place, &[value]),
             Err(FileError::Header("tensor table")),

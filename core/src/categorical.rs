@@ -20,7 +20,7 @@
 //! distribution function over a half-open interval. A weight of 0 is never drawn, at either end.
 
 use crate::denoiser::Score;
-use crate::halves::{FAR, scale_in_halves};
+use crate::halves::scale_in_halves;
 use crate::rng::weighted;
 
 /// Weight of the likeliest symbol in [`Weights`]: 2²³.
@@ -237,6 +237,9 @@ pub fn confidence(total: u32) -> u16 {
 fn weight(distance: u32, factor: u32) -> u32 {
     power_of_two(scale(distance, factor))
 }
+
+/// The least x for which [`power_of_two`] is always 0.
+const FAR: u32 = 24 << 16;
 
 /// ⌊`distance`·`factor` / 65536⌋, exactly if below [`FAR`]; else any number of at least [`FAR`].
 #[inline(always)]

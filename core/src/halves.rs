@@ -1,8 +1,5 @@
 //! A product of two words of 32 bits, shifted down by 16 bits, on processors without products of 64 bits.
 
-/// The least x for which [`power_of_two`](crate::categorical::power_of_two) is always 0.
-pub(crate) const FAR: u32 = 24 << 16;
-
 /// ⌊`distance`·`factor` / 65536⌋, without a 64-bit product, for which a small processor calls a function. `distance` is
 /// that of a score from the largest, and `factor` log₂e/T at temperature T, both in units of 1/65536; the result is x
 /// in [`power_of_two`](crate::categorical::power_of_two), in these units.
@@ -17,8 +14,8 @@ pub fn scale_in_halves(distance: u32, factor: u32) -> u32 {
     let ([h1, l1], [h2, l2]) = (halves(distance), halves(factor));
     // A product of two numbers below 2¹⁶ fits 32 bits.
     let high = h1.wrapping_mul(h2);
-    if high >= FAR >> 16 {
-        return FAR;
+    if high >= 24 {
+        return u32::MAX;
     }
     // If h₁ and h₂ are both above 0, both are below 24, and the sum is below 24·2¹⁶ + 2·23·2¹⁶ + 2¹⁶. If one is 0, one
     // product of halves and a number below 2¹⁶ are left, at most (2¹⁶ − 1)² + 2¹⁶ − 1 < 2³².

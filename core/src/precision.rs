@@ -96,8 +96,8 @@ pub trait Precision: Copy {
 /// Hidden units from which on a network can spare some, so that each has a price.
 const SPARSE: usize = 64;
 
-/// Weight, in nats, of the penalty on the values of hidden layers, where networks in integers of width 64 or more are
-/// trained. Narrower ones have no penalty.
+/// Penalty, in nats, for an output of 1 of a hidden layer, where networks in integers of width 64 or more are trained.
+/// Narrower ones have no penalty.
 ///
 /// Training adds `PRICE`·y to a text's loss for each output y ≥ 0 of a hidden layer, times
 /// [`Example::hidden_weight`](crate::denoiser::Example::hidden_weight), the text's own weight ([`Steps::price`]). So most

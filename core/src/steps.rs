@@ -21,11 +21,11 @@ pub struct Steps {
     pub exponent: u8,
     /// Largest hidden value in steps 2⁻ᵃ, A: greater values are clamped to A·2⁻ᵃ, with a the exponent of a step.
     pub largest: u8,
-    /// Weight, in nats, of the penalty on the values of hidden layers: training adds `price`·y to a text's loss for each
-    /// output y ≥ 0 of a hidden layer, times the text's own weight.
+    /// Penalty, in nats, for an output of 1 of a hidden layer: training adds `price`·y to a text's loss for each output y ≥
+    /// 0, times the text's own weight.
     ///
-    /// The weight is [`Example::hidden_weight`](crate::denoiser::Example::hidden_weight). The higher the price, the more
-    /// outputs are 0. A price of 0 is no penalty.
+    /// The text's weight is [`Example::hidden_weight`](crate::denoiser::Example::hidden_weight). The higher the price, the
+    /// more outputs are 0. A price of 0 is no penalty.
     pub price: f64,
 }
 

@@ -45,8 +45,9 @@ impl Tensor {
         product(self.dimensions)
     }
 
-    /// The number of elements in a part: [`numbers`](Self::numbers) divided by [`parts`](Self::parts), the number of pieces whose
-    /// gradients threads compute apart. Parts divide every tensor of this crate without a rest. 0 without parts.
+    /// The number of elements in a part: [`numbers`](Self::numbers) divided by [`parts`](Self::parts), the number of
+    /// pieces whose gradients threads compute apart. Parts divide every tensor of this crate without a rest. 0 without
+    /// parts.
     pub fn part_len(&self) -> usize {
         self.numbers().checked_div(self.parts).unwrap_or(0)
     }

@@ -1,4 +1,4 @@
-//! Alphabets and texts: encodes characters as symbols, and decodes symbols.
+//! Alphabets and texts: encodes characters as symbols, and gives the character of a symbol.
 //!
 //! Symbol s is character s of the alphabet, counted from 0. A text has 1 … L symbols and nothing beyond the last. A model
 //! draws its length first ([`Lengths`](crate::length::Lengths)). A masked position is `None`: MASK is not a symbol.
