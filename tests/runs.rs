@@ -796,7 +796,9 @@ fn a_run_with_retrieval_needs_its_list_and_says_so() {
     let scene = Scene::new(90);
     let (_, said) = scene.run(0, &format!("{SHORT} --steps 50 --retrieval on --out run"));
     assert!(said.contains("retrieval   on: letters will be looked up in the training lines too\n"), "{said}");
-    assert!(!said.contains("since counting"), "{said}");
+    assert!(!said.contains("with the weight"), "{said}");
+    let decision = fs::read_to_string(scene.path("run/retrieval.json")).unwrap();
+    assert!(decision.contains("\"weight\": 16"), "too few lines to choose one: {decision}");
     let (names, said) = scene.run(0, "sample --model run --num 40");
     assert!(said.contains("retrieval   letters are looked up"), "{said}");
     assert_eq!(scene.run(0, "sample --model run --num 40 --threads 1").0, names, "on any number of threads");

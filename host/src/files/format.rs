@@ -77,7 +77,7 @@ impl FileFormat {
     /// Whether files of this format are taken for files of the format `ending`.
     pub(crate) fn is_read_as(self, ending: Self) -> bool {
         let is_model_file = |format| matches!(format, Self::Mdm | Self::Int8 | Self::Int4);
-        self == ending || is_model_file(self) && is_model_file(ending)
+        self == ending || is_model_file(self) && ending == Self::Mdm
     }
 
     /// The extension of files of this format.

@@ -114,7 +114,10 @@ impl ModelBytes {
             )
         })?;
         // By the file as it lies there: an export converts to the bytes of the model that it was made from.
-        let retrieval = run::retrieval(&file, || hash(&bytes))?;
+        let retrieval = match run::stored_settings(&file) {
+            Some(_) => run::retrieval(&file, || hash(&bytes))?,
+            None => None,
+        };
         let bytes = if FileFormat::of_ending(&file) == Some(FileFormat::Safetensors) {
             safetensors::to_model(&file, &bytes)
                 .map_err(|error| anyhow!("{} cannot be used as a model: {error:#}", file.display()))?
@@ -438,7 +441,14 @@ impl<'a> Model<'a> {
     /// # Errors
     /// The list cannot be read, or the model can read none of its lines.
     fn read(&self, input: &Path, preparation: &Preparation) -> anyhow::Result<Lines> {
-        let stored = self.settings.map(|run| run.preparation.clone()).unwrap_or_default();
+        let mut stored = self.settings.map(|run| run.preparation.clone()).unwrap_or_default();
+        if let (None, Some(column)) = (&preparation.column, &stored.column) {
+            // The run's column is that of a table, and this may be a plain list.
+            let plain = Lines::read_as(Some(input), &Preparation { column: None, ..preparation.clone() })?;
+            if plain.table.is_none() && plain.lines.first() != Some(column) {
+                stored.column = None;
+            }
+        }
         let lines = if self.left_run().is_some_and(|run| run.is_copy(input)) {
             Lines::read(Some(input))
         } else {

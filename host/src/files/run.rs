@@ -183,7 +183,13 @@ struct Retrieves {
     /// SHA-256 of the model file that looks training lines up.
     model_sha256: String,
     /// The weight, one of [`WEIGHTS`].
+    #[serde(default = "former_weight")]
     weight: u32,
+}
+
+/// The weight of decisions that name none: the only one at the time.
+fn former_weight() -> u32 {
+    6
 }
 
 /// The weight of retrieval, where the model of hash `sha256` at `path` looks the training lines of its run up.
@@ -199,13 +205,15 @@ pub(crate) fn retrieval(path: &Path, sha256: impl FnOnce() -> String) -> anyhow:
     let decision = bytes.and_then(|bytes| Ok(serde_json::from_slice::<Retrieves>(&bytes)?)).map_err(|error| {
         let (name, path) = (path.display(), quoted(&path));
         anyhow!(
-            "cannot read {name}, which says how this run draws with retrieval: {error}; to draw with the network alone, move it aside with: mv {path} {path}.old"
+            "cannot read {name}, which says how this run draws with retrieval: {error}; decide anew by train --resume, or, to draw \
+             with the network alone, move it aside with: mv {path} {path}.old"
         )
     })?;
     ensure!(
         WEIGHTS.contains(&decision.weight),
         "{} was altered: this run looks letters up in its training lines by the share that this file sets, and {} is no such \
-         share, which are {}; to draw with the network alone, move the file aside with: mv {quoted} {quoted}.old",
+         share, which are {}; decide anew by train --resume, or, to draw with the network alone, move the file aside with: mv \
+         {quoted} {quoted}.old",
         path.display(),
         decision.weight,
         WEIGHTS.map(|weight| weight.to_string()).join(", "),
@@ -330,9 +338,8 @@ impl RunFolder {
                 _ => {
                     let path = self.file(RETRIEVAL);
                     Err(anyhow!(
-                        "cannot remove {}, by which the run drew with retrieval: {error}; the model is \
-                         saved, its scores and pictures are not: for these, go on with --resume after: rm \
-                         {}",
+                        "cannot remove {}, by which the run drew with retrieval: {error}; the checkpoint is \
+                         saved, the model is not: go on with --resume after: rm {}",
                         path.display(),
                         quoted(&path)
                     ))

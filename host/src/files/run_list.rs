@@ -96,12 +96,18 @@ impl<'a> LeftRun<'a> {
             }
         };
         let lines = lines.ok_or_else(|| {
+            let (copy, path) = (self.copy(), quoted(&self.folder.join(RETRIEVAL)));
+            let input = self.settings.input.as_deref().unwrap_or(Path::new(DEFAULT_INPUT));
+            let (gone, way_out) = match Origin::of(input).is_stream() {
+                true => (format!("their copy, {}, is", copy.display()), "it"),
+                false => (
+                    format!("{} and their copy, {}, are both", input.display(), copy.display()),
+                    "one of the two",
+                ),
+            };
             anyhow!(
-                "this run draws with retrieval, which needs its training lines, but {} and their copy, {}, are both gone or \
-                 changed; restore one of the two, or draw with the network alone, after: mv {path} {path}.old",
-                self.settings.input.as_deref().unwrap_or(Path::new(DEFAULT_INPUT)).display(),
-                self.copy().display(),
-                path = quoted(&self.folder.join(RETRIEVAL))
+                "this run draws with retrieval, which needs its training lines, but {gone} gone or changed; restore \
+                 {way_out}, or draw with the network alone, after: mv {path} {path}.old"
             )
         })?;
         Ok(lines.clone().within(self.room, Split::of(self.settings.development))?.training)

@@ -69,12 +69,11 @@ pub(crate) fn column(origin: &Origin, text: &str, column: &str) -> anyhow::Resul
         |text: &str| prepare(text, false, &mut Invisible::new()).unwrap_or_else(|_| text.trim().to_owned());
     let is_named = |(place, name): (usize, &str)| (plain(name) == plain(column)).then_some(place);
     let named: Vec<usize> = first.iter().enumerate().filter_map(is_named).collect();
+    let numbers = if most == 1 { "the number 1".to_owned() } else { format!("a number from 1 to {most}") };
     let (place, header) = match (&*named, column.parse::<usize>()) {
         ([place], _) => (*place, 1),
         (_, Ok(number)) if (1..=most).contains(&number) => (number - 1, 0),
         ([], Ok(number)) => {
-            let numbers =
-                if most == 1 { "the number 1".to_owned() } else { format!("a number from 1 to {most}") };
             bail!(
                 "{source} has no column {number}; give --column {numbers}, or one of the names in its first \
                  row: {}",
@@ -83,7 +82,7 @@ pub(crate) fn column(origin: &Origin, text: &str, column: &str) -> anyhow::Resul
         }
         ([], Err(_)) => {
             bail!(
-                "{source} has no column “{column}”; give --column a number from 1 to {most}, or one of the \
+                "{source} has no column “{column}”; give --column {numbers}, or one of the \
                  names in its first row: {}",
                 list(first)
             )

@@ -223,12 +223,21 @@ fn command_of_integers(options: &ExportOptions) -> String {
 /// The command that exports `model` as `format`, with the other `options`.
 fn command(options: &ExportOptions, format: FileFormat, model: &str) -> String {
     let mut command = format!("micro-diffusion export --format {} --model {model}", format.name());
-    let files = [("out", &options.out), ("input", &options.input)];
-    for (option, file) in files.into_iter().filter_map(|(option, file)| Some((option, file.as_ref()?))) {
+    // The integers that come along have no other bits than they have.
+    let other_ending = format != options.format();
+    let out =
+        options.out.as_deref().map(|out| if other_ending { format.beside(out) } else { out.to_owned() });
+    let reads_list = matches!(format, FileFormat::Int8 | FileFormat::Int4 | FileFormat::Html)
+        || model.contains("--quantize");
+    let input = options.input.as_ref().filter(|_| reads_list);
+    let files = [("out", out.as_ref()), ("input", input)];
+    for (option, file) in files.into_iter().filter_map(|(option, file)| Some((option, file?))) {
         command += &format!(" --{option} {}", quoted_or_stream(file));
     }
-    command.push_str(&options.list.over(&Preparation::default()).options());
-    if let Some(development) = options.development {
+    if reads_list {
+        command.push_str(&options.list.over(&Preparation::default()).options());
+    }
+    if let Some(development) = options.development.filter(|_| reads_list) {
         command += &format!(" --development={development}");
     }
     if let Some(name) = &options.name {

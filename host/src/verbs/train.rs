@@ -200,8 +200,9 @@ impl Material {
         }
         let teacher_weight = teacher_weight(options, stored.as_ref(), !teachers.is_empty())?;
         let warnings = match &stored {
-            Some(stored) => stored.warnings.clone(),
-            None => {
+            Some(stored) if !stored.warnings.is_empty() => stored.warnings.clone(),
+            // A run of an earlier version left none.
+            _ => {
                 let of_start = start.as_ref().and_then(|start| start.warning.clone());
                 teachers::warnings(&mut teachers, list_read)?.into_iter().chain(of_start).collect()
             }
