@@ -223,7 +223,7 @@ fn command_of_integers(options: &ExportOptions) -> String {
 /// The command that exports `model` as `format`, with the other `options`.
 fn command(options: &ExportOptions, format: FileFormat, model: &str) -> String {
     let mut command = format!("micro-diffusion export --format {} --model {model}", format.name());
-    // The integers that come along have no other bits than they have.
+    // Another format has another ending.
     let other_ending = format != options.format();
     let out =
         options.out.as_deref().map(|out| if other_ending { format.beside(out) } else { out.to_owned() });
