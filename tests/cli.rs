@@ -1194,7 +1194,7 @@ fn lengths_go_with_a_model_and_come_back() {
         scene.bad(&["sample", "--model", "other.safetensors"], 1, &["other.safetensors", part, line]);
     }
     with(Some("400000000 0 0 0 0 0 0 0 0 0 0 0"));
-    scene.bad(&["sample", "--model", "other.safetensors"], 1, &["add up to more than", "divided by 10000"]);
+    scene.bad(&["sample", "--model", "other.safetensors"], 1, &["add up to more than", "divide each by 10000"]);
 }
 
 /// Runs from before there was one objective say which they had.
@@ -2145,7 +2145,7 @@ fn a_damaged_table_is_refused_with_a_command_that_helps() {
         let path = format!("{run}/{name}");
         for damaged in [&b"step\nnonsense\n"[..], b"step\n\xff\n"] {
             scene.write(&path, damaged);
-            scene.bad(&resume, 1, &["table ", &path, "to go on with a new "]);
+            scene.bad(&resume, 1, &["table ", &path, "to begin a new "]);
         }
         paste(&scene, &resume, "move it aside with: ");
         assert!(!scene.path(&path).exists());

@@ -544,8 +544,8 @@ impl<'a> Model<'a> {
         }
         if unreadable > 0 {
             notes.push(format!(
-                "the score leaves out {} with characters that the model does not know; to score another \
-                 list, name it with --input",
+                "{} with characters that the model does not know have no part in the score; if another list was meant, name \
+                 it with --input",
                 counted(unreadable, "held-out line")
             ));
         }

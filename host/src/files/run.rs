@@ -202,23 +202,24 @@ pub(crate) fn retrieval(path: &Path, sha256: impl FnOnce() -> String) -> anyhow:
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         read => read.map_err(anyhow::Error::from),
     };
-    let decision = bytes.and_then(|bytes| Ok(serde_json::from_slice::<Retrieves>(&bytes)?)).map_err(|error| {
-        let (name, path) = (path.display(), quoted(&path));
+    let read = bytes.and_then(|bytes| Ok(serde_json::from_slice::<Retrieves>(&bytes)?));
+    let decision = read.and_then(|decision| {
+        let weights = WEIGHTS.map(|weight| weight.to_string()).join(", ");
+        ensure!(
+            WEIGHTS.contains(&decision.weight),
+            "its weight is {}, not one of {weights}",
+            decision.weight
+        );
+        Ok(decision)
+    });
+    let decision = decision.map_err(|error| {
+        let (name, folder) = (path.display(), quoted(path.parent().unwrap_or(Path::new("."))));
         anyhow!(
-            "cannot read {name}, which says how this run draws with retrieval: {error}; decide anew by train --resume, or, to draw \
-             with the network alone, move it aside with: mv {path} {path}.old"
+            "cannot read {name}, which says how this run looks letters up in its training lines when it draws: {error}; to \
+             write it again: micro-diffusion train --out {folder} --resume; to draw with the network alone: mv {path} {path}.old",
+            path = quoted(&path)
         )
     })?;
-    ensure!(
-        WEIGHTS.contains(&decision.weight),
-        "{} was altered: this run looks letters up in its training lines by the share that this file sets, and {} is no such \
-         share, which are {}; decide anew by train --resume, or, to draw with the network alone, move the file aside with: mv \
-         {quoted} {quoted}.old",
-        path.display(),
-        decision.weight,
-        WEIGHTS.map(|weight| weight.to_string()).join(", "),
-        quoted = quoted(&path)
-    );
     Ok((decision.model_sha256 == sha256()).then_some(decision.weight))
 }
 
@@ -574,15 +575,15 @@ fn rows<T>(path: &Path, what: &str, row: impl Fn(&str) -> Option<T>) -> anyhow::
     let (name, aside) = (path.display(), quoted(path));
     let text = fs::read_to_string(path).map_err(|error| {
         anyhow!(
-            "cannot read the table {name}: {error}; to go on with a new one, move it aside with: mv {aside} \
+            "cannot read the table {name} of {what}: {error}; to begin a new one, move it aside with: mv {aside} \
              {aside}.old"
         )
     })?;
     let read = |(number, line): (usize, &str)| {
         row(line).with_context(|| {
             format!(
-                "line {number} of the table {name} is not a valid row of {what}; to go on with a new table, \
-                 move this one aside with: mv {aside} {aside}.old"
+                "line {number} of the table {name} is not a valid row of {what}; to begin a new table, move this one aside \
+                 with: mv {aside} {aside}.old"
             )
         })
     };

@@ -114,7 +114,7 @@ pub(crate) fn to_model(path: &Path, bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
     let lengths = Lengths::new(&lengths).with_context(|| {
         format!(
             "the counts in the “{LENGTHS}” of its metadata add up to more than {most}; only their \
-             proportions matter: save the file with each divided by 10000 and rounded, which may give 0",
+             proportions matter: divide each by 10000, round it (to 0 too), and save the file again",
             most = u32::MAX as usize / shape.positions - 1
         )
     })?;
@@ -139,8 +139,8 @@ pub(crate) fn to_model(path: &Path, bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
 fn alphabet_of(alphabet: &str) -> anyhow::Result<Alphabet<'_>> {
     Alphabet::new(alphabet).map_err(|error| match error {
         AlphabetError::Empty => anyhow!(
-            "the “{ALPHABET}” in its metadata is empty; save the file with all characters of the model \
-             there, that of symbol 0 first"
+            "the “{ALPHABET}” in its metadata is empty; save the file with all characters of the model there, \
+             as one text in the order of their symbols, from symbol 0 on"
         ),
         AlphabetError::TooMany => anyhow!(
             "the “{ALPHABET}” in its metadata has {letters} characters, and a model has 255 at most; train the model on \
