@@ -337,7 +337,7 @@ fn names_of_c_are_taken_from_files_and_checked() {
     assert!(header.contains("cities_sample(uint64_t seed") && header.contains("#define CITIES_H 0x"));
     let output = program(path, &[&export[..], &["--name", "1st"]].concat());
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("a letter from a to z"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("a letter of a to z"));
     let said = bad(path, &["export", "--format", "mdm", "--name", "x", "--out", "x.mdm"]);
     assert!(said.contains("--format c or arduino"), "{said}");
     let said = bad(path, &["export", "--format", "int8", "--quantize", "int8", "--out", "x.mdm"]);

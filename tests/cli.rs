@@ -1194,7 +1194,11 @@ fn lengths_go_with_a_model_and_come_back() {
         scene.bad(&["sample", "--model", "other.safetensors"], 1, &["other.safetensors", part, line]);
     }
     with(Some("400000000 0 0 0 0 0 0 0 0 0 0 0"));
-    scene.bad(&["sample", "--model", "other.safetensors"], 1, &["add up to more than", "divide each by 10000"]);
+    scene.bad(
+        &["sample", "--model", "other.safetensors"],
+        1,
+        &["add up to more than", "divide each by 10000"],
+    );
 }
 
 /// Runs from before there was one objective say which they had.
@@ -1824,9 +1828,9 @@ fn options_of_a_list_are_refused_where_no_list_is_read() {
     let scene = Scene::new();
     for format in ["safetensors", "mdm", "rust", "c", "arduino"] {
         for (options, option) in [
-            (&["--input", "none.txt"][..], "--input works"),
-            (&["--input", "none.txt", "--column", "2"], "--input works"),
-            (&["--development"], "--development works"),
+            (&["--input", "none.txt"][..], "so --input has nothing to do"),
+            (&["--input", "none.txt", "--column", "2"], "so --input has nothing to do"),
+            (&["--development"], "so --development has nothing to do"),
         ] {
             let export = ["export", "--format", format, "--out", "x"];
             scene.bad(&[&export[..], options].concat(), 1, &[option, "leave it out"]);

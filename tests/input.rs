@@ -463,7 +463,7 @@ fn a_list_that_moved_is_taken_from_the_run_and_one_that_changed_is_not_taken_for
     assert!(!stderr.contains("as its run was"), "{stderr}");
     let (seen, stderr) = eval(&["--input", "list.txt"]);
     assert!(seen != score, "as it is now");
-    says(&stderr, &["the model saw 20 of the 20 held-out lines"]);
+    says(&stderr, &["the model was trained on 20 of the 20 held-out lines"]);
     says(&scene.good(&["export", "--model", "run", "--format", "int8"]), &["list.txt has changed since"]);
     let stderr = scene.bad(&resume);
     says(&stderr, &["list.txt has changed", "with it the training lines or the alphabet"]);

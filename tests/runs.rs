@@ -321,7 +321,7 @@ fn a_student_learns_what_its_teacher_knows() {
 #[test]
 fn a_built_in_model_that_knows_the_held_out_lines_is_warned_of() {
     let scene = Scene::new(400);
-    let warning = "the model saw 36 of the 36 held-out lines";
+    let warning = "the model was trained on 36 of the 36 held-out lines";
     let train = "train --input names.txt --batch 2 --steps 1 --no-eval --no-pictures --out run";
     let eval = "eval --input names.txt --num 0 --orders 1 --model built-in";
     for line in [
@@ -347,10 +347,10 @@ fn a_built_in_model_that_knows_the_held_out_lines_is_warned_of() {
             }
         }
         let (_, said) = scene.run(0, line);
-        assert!(!said.contains("the model saw"), "{line}: {said}");
+        assert!(!said.contains("the model was trained on"), "{line}: {said}");
     }
     let (_, said) = scene.run(0, "eval --num 0 --orders 1 --model run");
-    assert!(!said.contains("the model saw"), "{said}");
+    assert!(!said.contains("the model was trained on"), "{said}");
 }
 
 #[test]
