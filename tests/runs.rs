@@ -556,7 +556,10 @@ fn what_was_trained_on_is_known_in_any_order_and_in_a_table() {
     let texts = expected.to_string();
     assert!(texts.contains("training line") && texts.contains("new"), "{texts}");
     fs::rename(scene.path("table.csv"), scene.path("moved.csv")).unwrap();
-    for list in ["moved.csv", "reversed.csv", "run/prepared_list.txt", "reversed.txt --column 1"] {
+    // The last is no table, and so has none of the run's column.
+    for list in
+        ["moved.csv", "reversed.csv", "run/prepared_list.txt", "reversed.txt --column 1", "reversed.txt"]
+    {
         let (found, marked, said) = novelty(&format!("--model run --input {list}"));
         assert!(found == expected && marked == table && !said.contains("note"), "{list}: {said}");
     }
@@ -570,10 +573,11 @@ fn what_was_trained_on_is_known_in_any_order_and_in_a_table() {
         score("--input moved.csv").replace("moved.csv", ""),
         score("").replace("run/prepared_list.txt", "")
     );
+    scene.write("foreign.csv", "first,last\nanna,smith\nbea,jones\n");
     for verb in ["sample", "sweep", "eval"] {
-        let (_, said) = scene.run(1, &format!("{verb} --model run --input reversed.txt"));
+        let (_, said) = scene.run(1, &format!("{verb} --model run --input foreign.csv"));
         assert!(said.contains("as the model's run did, with --column Name --lowercase"), "{said}");
-        assert!(said.contains("reversed.txt has no column “Name”; give --column a number"), "{said}");
+        assert!(said.contains("foreign.csv has no column “Name”; give --column a number"), "{said}");
     }
 
     // Copies on a page are the lines that were trained on.
