@@ -123,7 +123,7 @@ pub(crate) static FAMILIES: [Family; 10] = [
     Family {
         name: DEFAULT_ELSEWHERE,
         rooms: every_room!(ConvolutionMedium),
-        recipe: Recipe { averaging: 0.999, dropout_of_seen: 0.3, ..Recipe::new(4800, 128, 4e-3) },
+        recipe: Recipe { averaging: 0.999, dropout_of_seen: 0.4, ..Recipe::new(4800, 128, 4e-3) },
         ending: (1600, 8),
     },
     Family {

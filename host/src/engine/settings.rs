@@ -181,7 +181,7 @@ const PARAMETERS_A_LINE: f64 = 6.5;
 /// Most dropout by the parameters for each line.
 const MOST_DROPOUT: f64 = 0.3;
 /// Times that a masked form of a line is seen without dropout.
-const SEEN: f64 = 4.1;
+const SEEN: f64 = 3.2;
 /// Most dropout by the times that a masked form is seen.
 const MOST_OF_SEEN: f64 = 0.6;
 /// Training lines from which on no lines are kept to choose the best state.

@@ -57,7 +57,7 @@ const LIVE_NAMES: u32 = 8;
 /// Training lines from which on retrieval is tried. Models of shorter lists copy enough without.
 const RETRIEVAL_LINES: usize = 5000;
 /// Training lines that decide on retrieval, and random orders of each.
-const RETRIEVAL_SCORED: usize = 500;
+const RETRIEVAL_SCORED: usize = 400;
 const RETRIEVAL_ORDERS: u32 = 4;
 /// Most random orders of each line that score a model with retrieval, which takes its time.
 const RETRIEVED_ORDERS: u32 = 8;
