@@ -42,7 +42,7 @@ const LEAST: usize = 3;
 /// Numbers of neighbours that are counted: 3 … 7.
 const DEPTHS: usize = MOST - LEAST + 1;
 /// Weights a of the prediction by fewer neighbours, for each different symbol seen: w_j = a·D_j.
-pub(crate) const WEIGHTS: [u32; 3] = [40, 16, 6];
+pub const WEIGHTS: [u32; 3] = [40, 16, 6];
 /// Positions in a word of a bitmap.
 const WORD: usize = u64::BITS as usize;
 
