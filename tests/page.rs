@@ -150,7 +150,7 @@ fn every_page_draws_the_names_of_sample() {
             if !written {
                 assert!(
                     said.contains(
-                        "more than the 250000 that a page may have; 4-bit weights need half as many"
+                        "more than the 250000 that a page may have; 4-bit weights take half the bytes"
                     ),
                     "{title}: {said}"
                 );
