@@ -118,8 +118,7 @@ fn refuse_ignored(options: &ExportOptions) -> anyhow::Result<()> {
              out, and name the file with --out"
         );
     }
-    let reads_list = matches!(options.format(), FileFormat::Int8 | FileFormat::Int4 | FileFormat::Html)
-        || options.quantize.is_some();
+    let reads_list = reads_list(options.format(), options.quantize.is_some());
     let of_list = [("input", options.input.is_some()), ("development", options.development.is_some())];
     if let (false, Some((option, _))) = (reads_list, of_list.iter().find(|(_, given)| *given)) {
         bail!(
@@ -210,25 +209,31 @@ fn source<'a>(model: &Model<'a>) -> anyhow::Result<SourceCode<'a>> {
 
 /// The command of `options` that first rounds the floats of `model` to `dtype`.
 fn command_with_quantize(model: &Model, options: &ExportOptions, dtype: Dtype) -> String {
-    let model = quoted(Path::new(model.argument()));
-    command(options, options.format(), &format!("{model} --quantize {}", dtype_name(dtype)))
+    command(options, options.format(), &quoted(Path::new(model.argument())), Some(dtype))
 }
 
 /// The command of `options` that exports the integers that come along: in its format, or as the model file that they are.
 fn command_of_integers(options: &ExportOptions) -> String {
     let format = if options.format() == FileFormat::Int8 { FileFormat::Int4 } else { options.format() };
-    command(options, format, BUILT_IN_INT4)
+    command(options, format, BUILT_IN_INT4, None)
 }
 
-/// The command that exports `model` as `format`, with the other `options`.
-fn command(options: &ExportOptions, format: FileFormat, model: &str) -> String {
+/// Whether an export as `format` reads a list: to round a model, which `quantizes` says too, or to mark copies.
+fn reads_list(format: FileFormat, quantizes: bool) -> bool {
+    quantizes || matches!(format, FileFormat::Int8 | FileFormat::Int4 | FileFormat::Html)
+}
+
+/// The command that exports `model` as `format`, rounded to `quantize` if that is given, with the other `options`.
+fn command(options: &ExportOptions, format: FileFormat, model: &str, quantize: Option<Dtype>) -> String {
     let mut command = format!("micro-diffusion export --format {} --model {model}", format.name());
+    if let Some(dtype) = quantize {
+        command += &format!(" --quantize {}", dtype_name(dtype));
+    }
     // Another format has another ending.
     let other_ending = format != options.format();
     let out =
         options.out.as_deref().map(|out| if other_ending { format.beside(out) } else { out.to_owned() });
-    let reads_list = matches!(format, FileFormat::Int8 | FileFormat::Int4 | FileFormat::Html)
-        || model.contains("--quantize");
+    let reads_list = reads_list(format, quantize.is_some());
     let input = options.input.as_ref().filter(|_| reads_list);
     let files = [("out", out.as_ref()), ("input", input)];
     for (option, file) in files.into_iter().filter_map(|(option, file)| Some((option, file?))) {
