@@ -16,11 +16,11 @@ use common::tolerance::{
     F64, GRADIENT_CHECK, GRADIENT_SEEN, GRADIENT_STEP, PROPERTY_F64, SHARES, SMOOTH_STEP, SOFT_LOSS,
     assert_close,
 };
-use common::{add_gradient, batch, distributions, loss_and_gradient, numbers, vector};
-use micro_diffusion::activation::{Activation, relu_backward, relu_forward};
+use common::{add_gradient, batch, distributions, loss_and_gradient, numbers, shard, vector};
+use micro_diffusion::activation::Activation;
 use micro_diffusion::attention::{Heads, attention_backward, attention_forward};
 use micro_diffusion::convolution::Convolution;
-use micro_diffusion::denoiser::{Answers, Architecture, Example, Model};
+use micro_diffusion::denoiser::{Architecture, Example, Model, Shard};
 use micro_diffusion::dropout::Dropout;
 use micro_diffusion::embedding::{Embedding, embed};
 use micro_diffusion::gelu::{gelu_forward, gelu_forward_slope};
@@ -30,10 +30,7 @@ use micro_diffusion::kernels::Plain;
 use micro_diffusion::linear::{
     linear_backward_input, linear_backward_weight, linear_forward, lookup_backward, lookup_forward,
 };
-use micro_diffusion::mlp::{
-    Mlp, activate, activate_backward, look_up, output_backward, output_forward, output_weight_gradient,
-    row_of_length, rows_gradient, scored_at, symbol_at,
-};
+use micro_diffusion::mlp::{Mlp, look_up, row_of_length};
 use micro_diffusion::normalisation::{rms_norm_backward, rms_norm_forward};
 use micro_diffusion::pack::{Pack, packs};
 use micro_diffusion::precision::{Int4, PRICE};
@@ -43,7 +40,7 @@ use micro_diffusion::product::{
 };
 use micro_diffusion::residual::Residual;
 use micro_diffusion::rng::{Purpose, Stream};
-use micro_diffusion::softmax::{Answer, Target, cross_entropy, cross_entropy_of_rows};
+use micro_diffusion::softmax::cross_entropy;
 use micro_diffusion::softmax_of_maps::cross_entropy_of_positions;
 use micro_diffusion::steps::Steps;
 use micro_diffusion::text::Text;
@@ -178,14 +175,15 @@ fn many<const L: usize>(rows: usize, symbols: u8) -> Vec<Example<L>> {
 fn mlp_activation() {
     const H: usize = 20;
     let batch = many::<2>(3, 3);
+    let batch = shard(&batch, 3);
     let (x, c) = (numbers(1, 3 * H), numbers(2, 3 * H));
     let activated = |x: &[f64]| {
         let mut y = x.to_vec();
-        activate(Plain, Activation::Relu, 0, &batch, &mut y);
+        batch.activate(0, &mut y);
         y
     };
     let mut d_x = c.clone();
-    activate_backward(Plain, Activation::Relu, &batch, &activated(&x), &mut d_x);
+    batch.activate_backward(&activated(&x), &mut d_x);
     assert_gradient(&d_x, &numeric(&x, |x| dot(&activated(x), &c)), "activate_backward");
 }
 
@@ -201,27 +199,29 @@ fn mlp_pieces() {
 const ROWS: usize = 70;
 
 /// Checks the pieces with the answers `soft`, or hard ones where there are none.
-fn check_mlp_pieces(soft: &[f32]) {
+fn check_mlp_pieces(soft: &[f64]) {
     const H: usize = 18;
     const L: usize = 3;
     const V: usize = 4;
-    let answers = Answers { symbols: V, soft };
     let batch = many::<L>(ROWS, V as u8);
+    let batch = Shard { soft, ..shard(&batch, V) };
     let parameters = [L * V * H, L * H, L * V * H, L * V].map(|count| numbers(count as u64, count));
     let look = |[tables, lengths, ..]: [&[f64]; 4]| {
-        let tables = || tables.chunks(V * H).enumerate();
         let mut hidden = vec![f64::NAN; ROWS * H];
-        // The second piece has no lengths: it adds to what the first left.
-        look_up(Plain, Some(lengths), tables().take(1), &batch, &mut hidden);
-        look_up(Plain, None, tables().skip(1), &batch, &mut hidden);
-        activate(Plain, Activation::Relu, 0, &batch, &mut hidden);
+        for (example, hidden) in batch.rows_mut(&mut hidden) {
+            let (mut tables, shown) = (tables.chunks(V * H), example.shown());
+            look_up::<_, _, _, L>(Plain, lengths, tables.by_ref().take(1), shown, hidden);
+            // The second piece has no lengths: it adds to what the first left.
+            look_up::<_, _, _, L>(Plain, &[], tables, &shown[1..], hidden);
+        }
+        batch.activate(0, &mut hidden);
         hidden
     };
     let score = |[.., weights, biases]: [&[f64]; 4], hidden: &[f64]| {
         let (mut d_logits, mut losses) = (vec![0.0; L * ROWS * V], vec![0.0; ROWS]);
         for (position, d_logits) in d_logits.chunks_mut(ROWS * V).enumerate() {
-            let layer = (&weights[position * V * H..][..V * H], &biases[position * V..][..V]);
-            output_forward(Plain, position, layer, answers, &batch, hidden, d_logits, &mut losses);
+            let layer = [&weights[position * V * H..][..V * H], &biases[position * V..][..V]];
+            batch.output_forward(position, layer, hidden, [d_logits, &mut losses]);
         }
         (losses.iter().sum::<f64>(), d_logits)
     };
@@ -232,21 +232,22 @@ fn check_mlp_pieces(soft: &[f32]) {
     let mut d_hidden = vec![0.0; ROWS * H];
     for position in 0..L {
         let weight = &parameters[2][position * V * H..][..V * H];
-        output_backward(Plain, position, weight, &batch, at(position), &mut d_hidden);
+        batch.output_backward(position, weight, at(position), &mut d_hidden);
     }
     assert_gradient(&d_hidden, &numeric(&hidden, |hidden| score(views, hidden).0), "output_backward");
-    activate_backward(Plain, Activation::Relu, &batch, &hidden, &mut d_hidden);
+    batch.activate_backward(&hidden, &mut d_hidden);
 
     let mut gradients = parameters.each_ref().map(|numbers| vec![0.0; numbers.len()]);
     let [d_tables, d_lengths, d_weights, d_biases] = &mut gradients;
-    rows_gradient(Plain, &batch, row_of_length, &d_hidden, d_lengths);
+    batch.rows_gradient(row_of_length, &d_hidden, d_lengths);
     for position in 0..L {
         let d_table = &mut d_tables[position * V * H..][..V * H];
-        rows_gradient(Plain, &batch, symbol_at(position), &d_hidden, d_table);
+        batch.rows_gradient(|example| *example.shown().get(position)?, &d_hidden, d_table);
         let d_weight = &mut d_weights[position * V * H..][..V * H];
-        output_weight_gradient(Plain, position, &batch, &hidden, at(position), d_weight);
+        batch.output_weight_gradient(position, &hidden, at(position), d_weight);
         let d_bias = &mut d_biases[position * V..][..V];
-        rows_gradient(Plain, &batch, scored_at(position), at(position), d_bias);
+        let scored = |example: &Example<L>| example.is_scored(position).then_some(0);
+        batch.rows_gradient(scored, at(position), d_bias);
     }
     let names = ["of tables", "of lengths", "output_weight_gradient", "of biases"];
     for (index, name) in names.into_iter().enumerate() {
@@ -264,19 +265,15 @@ fn relu() {
     let (x, c): ([f64; 20], [f64; 20]) = (vector(1), vector(2));
     let slopes = numeric(&x, |x| {
         let mut y = x.to_vec();
-        relu_forward(&mut y);
+        Activation::Relu.forward(&mut y);
         dot(&y, &c)
     });
-    let (mut y, mut d) = (x, c);
-    relu_forward(&mut y);
-    relu_backward(&y, &mut d);
-    assert_gradient(&d, &slopes, "relu_backward");
     let (mut y, mut d) = (x, c);
     Activation::Relu.forward(&mut y);
     Activation::Relu.backward(&y, &mut d, &[0.7]);
     assert_gradient(&d, &slopes, "Activation::backward");
     let mut edges = [0.0, -0.0, f64::NAN, f64::NEG_INFINITY];
-    relu_forward(&mut edges);
+    Activation::Relu.forward(&mut edges);
     assert_eq!(edges.map(f64::to_bits), [0; 4], "the derivative at 0 is 0, and nothing else survives");
 }
 
@@ -286,12 +283,12 @@ fn dropout() {
     let dropout = Dropout::new(0.3, Stream::new(1, Purpose::Dropout).child(0, 0));
     let forward = |x: &[f64]| {
         let mut y = x.to_vec();
-        relu_forward(&mut y);
+        Activation::Relu.forward(&mut y);
         dropout.forward(1, &mut y);
         y
     };
     let mut d = c;
-    relu_backward(&forward(&x), &mut d);
+    Activation::Relu.backward(&forward(&x), &mut d, &[]);
     dropout.backward(&mut d);
     assert_gradient(&d, &numeric(&x, |x| dot(&forward(x), &c)), "dropout after max(0, x)");
     // Alone it is its own transpose.
@@ -521,13 +518,13 @@ fn packs_of_texts() {
         example.noisy[..symbols.len()].copy_from_slice(symbols);
         example
     });
-    let pack: Pack<L> = packs(&batch).next().unwrap();
+    let pack: Pack<f64, Plain, L> = packs(shard(&batch, 5)).next().unwrap();
     assert_eq!(pack.examples().len(), 3);
     let tables = [(1, 4 * D), (2, L * D), (3, L * D)].map(|(seed, length)| numbers(seed, length));
     let c = numbers(9, D * pack.width());
     let loss = |[token, position, from_end]: [&[f64]; 3]| {
         let mut x = vec![f64::NAN; c.len()];
-        pack.embed(Plain, Embedding { token, position, from_end }, &mut x);
+        pack.embed(Embedding { token, position, from_end }, &mut x);
         dot(&x, &c)
     };
     let mut d = vec![f64::NAN; c.len()];
@@ -538,7 +535,7 @@ fn packs_of_texts() {
         // A part of E is one row, and P and Q are whole.
         let part = if tensor == 0 { D } else { table.len() };
         for (part, out) in gradient.chunks_mut(part).enumerate() {
-            pack.embed_backward(Plain, (tensor, part), &d, out, D);
+            pack.embed_backward((tensor, part), &d, out, D);
         }
         let slopes = numeric(table, |moved| {
             let mut views = views;
@@ -643,12 +640,12 @@ fn cross_entropy_with_and_without_excluded_symbols() {
     let z: [f64; 19] = vector(1);
     for symbols in [19, 16, 7, 1] {
         let soft = distributions(2, 1, 19, symbols);
-        for answer in [Answer::Hard(0), Answer::Soft(&soft)] {
+        for answer in [None, Some(&soft[..])] {
             let loss =
-                |z: &[f64]| cross_entropy(&mut <[f64; 19]>::try_from(z).unwrap(), symbols, answer, 1.7);
+                |z: &[f64]| cross_entropy(&mut <[f64; 19]>::try_from(z).unwrap(), symbols, 0, answer, 1.7);
             let slopes = numeric(&z, loss);
             let mut d_z = z;
-            cross_entropy(&mut d_z, symbols, answer, 1.7);
+            cross_entropy(&mut d_z, symbols, 0, answer, 1.7);
             assert!(d_z[symbols..].iter().all(|d| *d == 0.0), "symbols past the alphabet get no gradient");
             if symbols > 1 {
                 assert_gradient(&d_z, &slopes, "cross_entropy");
@@ -660,61 +657,37 @@ fn cross_entropy_with_and_without_excluded_symbols() {
 }
 
 #[test]
-fn cross_entropy_of_rows_and_of_positions() {
+fn cross_entropy_of_all_positions() {
     const V: usize = 11;
     const ROWS: usize = 5;
-    let z = numbers(1, ROWS * V);
     for symbols in [V, 9] {
         let soft = distributions(2, 1, V, symbols);
-        // Rows 1 and 3 do not count, row 2 has a soft answer, and losses are added to what was there.
-        let target = |row: usize| {
-            let answer = if row == 2 { Answer::Soft(&soft) } else { Answer::Hard((2 * row) as u8) };
-            Target { row, answer, weight: 0.25 + row as f32 }
-        };
-        let targets = [0, 2, 4].map(target);
-        let losses = |z: &mut [f64]| {
-            let mut losses = [1.0; ROWS];
-            cross_entropy_of_rows(&targets, z, V, symbols, &mut losses);
-            losses
-        };
-        let mut d_z = z.clone();
-        let found = losses(&mut d_z);
-        assert!(found.map(|loss| loss != 1.0) == [true, false, true, false, true], "{found:?}");
-        for row in [1, 3] {
-            assert_eq!(d_z[row * V..][..V], z[row * V..][..V], "row {row} is left alone");
-            d_z[row * V..][..V].fill(0.0);
-        }
-        assert_gradient(
-            &d_z,
-            &numeric(&z, |z| losses(&mut z.to_vec()).iter().sum()),
-            "cross_entropy_of_rows",
-        );
-
-        // Equal logits with the positions innermost, and more positions than the text has.
-        let (mut answers, mut weights) = ([Answer::Hard(7); ROWS + 3], [0.0; ROWS + 3]);
-        for Target { row, answer, weight } in targets {
-            (answers[row], weights[row]) = (answer, weight);
+        // Positions 1 and 3 do not count, position 2 has a soft answer, and the text ends before the map.
+        let mut targets = [(7, None, 0.0); ROWS + 3];
+        for row in [0, 2, 4] {
+            let soft = (row == 2).then_some(&soft[..]);
+            targets[row] = ((2 * row) as u8, soft, 0.25 + row as f64);
         }
         for width in [ROWS, ROWS + 3] {
-            let mut columns = numbers(8, V * width);
-            for (v, column) in columns.chunks_mut(width).enumerate() {
-                (0..ROWS).for_each(|row| column[row] = z[row * V + v]);
-            }
+            let columns = numbers(8, V * width);
             let loss = |z: &mut [f64]| {
                 let mut losses = vec![f64::NAN; width];
-                cross_entropy_of_positions(&answers[..width], &weights[..width], symbols, z, &mut losses);
+                cross_entropy_of_positions(&targets[..width], symbols, z, &mut losses);
                 losses.iter().sum::<f64>()
             };
             let mut d_columns = columns.clone();
             let sum = loss(&mut d_columns);
-            assert_close(sum, found.iter().map(|loss| loss - 1.0).sum(), F64 * 16.0, "both ways");
             let slopes = numeric(&columns, |z| loss(&mut z.to_vec()));
             assert_gradient(&d_columns, &slopes, "cross_entropy_of_positions");
-            let mut back = vec![f64::NAN; d_columns.len()];
-            transpose(&d_columns, &mut back, width);
-            let (inside, past) = back.split_at(ROWS * V);
-            assert_eq!(inside, d_z, "the same gradient, 0 where the weight is");
-            assert!(past.iter().all(|d| *d == 0.0), "0 past the end");
+            let mut alone = 0.0;
+            for (position, (clean, soft, weight)) in targets.into_iter().enumerate().take(width) {
+                let mut column: Vec<f64> = (0..V).map(|v| columns[v * width + position]).collect();
+                alone += cross_entropy(&mut column, symbols, clean, soft, weight);
+                for v in 0..V {
+                    assert_eq!(d_columns[v * width + position], column[v], "0 where the weight is");
+                }
+            }
+            assert_close(sum, alone, F64 * 16.0, "both ways");
         }
     }
 }
@@ -748,7 +721,7 @@ fn check_examples<M: Model<L, V>, const L: usize, const V: usize>(
 ) {
     let parameters = numbers(5, M::PARAMETERS);
     let symbols = usize::from(symbols);
-    let (losses, gradient) = loss_and_gradient::<M, L, V>(&parameters, examples, Answers::hard(symbols));
+    let (losses, gradient) = loss_and_gradient::<M, L, V>(&parameters, shard(examples, symbols));
     for ((example, place), loss) in examples.iter().zip(places(M::SHAPE, examples)).zip(losses) {
         let hidden = &mut Hidden::new(Activation::Relu);
         let [naive, _] = loss_and_price(M::SHAPE, &parameters, (example, place), symbols, hidden);
@@ -758,15 +731,7 @@ fn check_examples<M: Model<L, V>, const L: usize, const V: usize>(
     let loss = |parameters: &[f64]| -> f64 {
         let mut losses = vec![f64::NAN; examples.len()];
         let view = M::view(parameters).unwrap();
-        M::forward_backward(
-            Plain,
-            Activation::Relu,
-            view,
-            examples,
-            Answers::hard(symbols),
-            &mut records,
-            &mut losses,
-        );
+        M::forward_backward(shard(examples, symbols), view, &mut records, &mut losses);
         losses.iter().sum()
     };
     let slopes = match M::SHAPE.architecture {
@@ -799,17 +764,10 @@ fn check_steps_of_model<M: Model<L, V>, const L: usize, const V: usize>(symbols:
     let (mut records, mut losses) =
         (vec![f64::NAN; examples.len() * M::RECORD], vec![f64::NAN; examples.len()]);
     let view = M::view(&parameters[..]).unwrap();
-    M::forward_backward(
-        Plain,
-        activation,
-        view,
-        &examples,
-        Answers::hard(symbols),
-        &mut records,
-        &mut losses,
-    );
+    let batch = Shard { activation, ..shard(&examples, symbols) };
+    M::forward_backward(batch, view, &mut records, &mut losses);
     let mut gradient = vec![0.0; M::PARAMETERS];
-    add_gradient::<M, _, _, L, V>(Plain, &examples, &records, &mut gradient);
+    add_gradient::<M, _, _, L, V>(batch, &records, &mut gradient);
     let mut hidden: Vec<Hidden> = examples.iter().map(|_| Hidden::new(activation)).collect();
     let placed = || examples.iter().zip(places(M::SHAPE, &examples));
     for (((example, place), hidden), loss) in placed().zip(&mut hidden).zip(losses) {
@@ -835,24 +793,23 @@ fn check_soft<M: Model<L, V>, const L: usize, const V: usize>(symbols: usize, na
     let parameters = numbers(5, M::PARAMETERS);
     let one = distributions(3, 1, V, symbols);
     let soft = one.repeat(examples.len() * L);
-    let taught = loss_and_gradient::<M, L, V>(&parameters, &examples, Answers { symbols, soft: &soft }).0;
+    let taught =
+        loss_and_gradient::<M, L, V>(&parameters, Shard { soft: &soft, ..shard(&examples, symbols) }).0;
     let mut means = vec![0.0; examples.len()];
     for (symbol, share) in (0..).zip(&one[..symbols]) {
         let all = |example: &Example<L>| Text::new(&vec![symbol; example.length()]).unwrap();
         let rows: Vec<_> = examples.iter().map(|row| Example { clean: all(row), ..*row }).collect();
-        let hard = loss_and_gradient::<M, L, V>(&parameters, &rows, Answers::hard(symbols)).0;
-        means.iter_mut().zip(hard).for_each(|(mean, loss)| *mean += f64::from(*share) * loss);
+        let hard = loss_and_gradient::<M, L, V>(&parameters, shard(&rows, symbols)).0;
+        means.iter_mut().zip(hard).for_each(|(mean, loss)| *mean += share * loss);
     }
     for (taught, mean) in taught.iter().zip(means) {
         assert_close(*taught, mean, SOFT_LOSS, &format!("{name}, a soft loss"));
     }
 
     let soft = distributions(4, examples.len() * L, V, symbols);
-    let answers = Answers { symbols, soft: &soft };
-    let (_, gradient) = loss_and_gradient::<M, L, V>(&parameters, &examples, answers);
-    let loss = |parameters: &[f64]| -> f64 {
-        loss_and_gradient::<M, L, V>(parameters, &examples, answers).0.iter().sum()
-    };
+    let batch = Shard { soft: &soft, ..shard(&examples, symbols) };
+    let (_, gradient) = loss_and_gradient::<M, L, V>(&parameters, batch);
+    let loss = |parameters: &[f64]| -> f64 { loss_and_gradient::<M, L, V>(parameters, batch).0.iter().sum() };
     let slopes = match M::SHAPE.architecture {
         Architecture::Transformer | Architecture::LocalTransformer => numeric_of_smooth(&parameters, loss),
         _ => numeric(&parameters, loss),

@@ -2,12 +2,12 @@
 use common::integers::all_scores;
 use common::naive::logits_at_work;
 use common::tolerance::{AT_WORK, ORACLE_SCORES, assert_close};
-use common::{add_gradient, batch, distributions, numbers};
-use micro_diffusion::activation::{Activation, relu_forward};
+use common::{add_gradient, batch, distributions, numbers, shard};
+use micro_diffusion::activation::Activation;
 use micro_diffusion::attention::{Heads, attention_backward, attention_forward};
 use micro_diffusion::bound::negative_log_probability;
 use micro_diffusion::convolution::Convolution;
-use micro_diffusion::denoiser::{Answers, Architecture, Denoiser, Example, Model};
+use micro_diffusion::denoiser::{Architecture, Denoiser, Example, Model, Shard};
 use micro_diffusion::dropout::Dropout;
 use micro_diffusion::embedding::{Embedding, embed};
 use micro_diffusion::kernels::Plain;
@@ -24,7 +24,7 @@ use micro_diffusion::product::{
 use micro_diffusion::residual::Residual;
 use micro_diffusion::rng::{Purpose, Stream, threefry2x32};
 use micro_diffusion::rounding::{Grid, straight_through};
-use micro_diffusion::softmax::{Answer, Target, cross_entropy, cross_entropy_of_rows, softmax_forward};
+use micro_diffusion::softmax::{cross_entropy, softmax_forward};
 use micro_diffusion::softmax_of_maps::cross_entropy_of_positions;
 use micro_diffusion::steps::Steps;
 use micro_diffusion::text::Text;
@@ -146,12 +146,14 @@ fn lookups_follow_their_documented_order() {
         let lengths = floats(90, 7 * width);
         // A masked position adds nothing, and neither does a symbol that is not in the table.
         let noisy = [Some(3), None, Some(0), Some(4), Some(1)];
-        let numbered = tables.iter().map(Vec::as_slice).enumerate();
+        let in_order = tables.iter().map(Vec::as_slice);
         // Equal symbols in texts of five letters, of four and of one.
         let text = |length: usize| Text::new(&[1, 2, 3, 0, 1][..length]).unwrap();
         let batch = [5, 4, 1].map(|length| Example { clean: text(length), noisy, ..Example::EMPTY });
         let mut y = vec![f32::NAN; 3 * width];
-        look_up(Plain, Some(&lengths), numbered, &batch, &mut y);
+        for (example, y) in shard(&batch, V).rows_mut(&mut y) {
+            look_up::<_, _, _, 5>(Plain, &lengths, in_order.clone(), example.shown(), y);
+        }
         let row = |l: usize, v: usize| &tables[l][v * width..][..width];
         for i in 0..width {
             let of_length = |length: usize| lengths[(length - 1) * width + i];
@@ -221,7 +223,7 @@ fn embeddings_follow_their_documented_order() {
 #[test]
 fn a_rectified_zero_has_no_sign() {
     let mut x = [-0.0, f32::NAN, -1.0, 2.0];
-    relu_forward(&mut x);
+    Activation::Relu.forward(&mut x);
     assert_eq!(x.map(f32::to_bits), [0.0, 0.0, 0.0, 2.0].map(f32::to_bits));
 }
 
@@ -254,44 +256,26 @@ fn softmax_follows_its_documented_order() {
     }
 }
 
-/// A row of logits at a time, and a column at a time, is each on its own.
+/// A column of logits at a time is each on its own.
 #[test]
-fn cross_entropies_are_those_of_each_row() {
+fn cross_entropies_of_positions_are_those_of_each() {
     const ROWS: usize = 7;
     for (outputs, symbols) in [(1, 1), (9, 9), (27, 20), (130, 130)] {
         let z = floats(outputs as u64, ROWS * outputs);
         let soft = distributions(3, ROWS, outputs, symbols);
-        // Rows 5 and 3 have hard answers, the others soft ones.
-        let target = |row: usize| {
-            let answer = match row % 3 {
-                0 if row != 3 => Answer::Soft(&soft[row * outputs..][..outputs]),
-                _ => Answer::Hard((row * 5 % symbols) as u8),
-            };
-            Target { row, answer, weight: 0.5 + row as f32 }
-        };
-        let targets = [5, 0, 3, 6].map(target);
-        let (mut ours, mut losses) = (z.clone(), [1.0; ROWS]);
-        cross_entropy_of_rows(&targets, &mut ours, outputs, symbols, &mut losses);
-        let (mut naive, mut naive_losses) = (z.clone(), [1.0; ROWS]);
-        for Target { row, answer, weight } in targets {
-            naive_losses[row] +=
-                cross_entropy(&mut naive[row * outputs..][..outputs], symbols, answer, weight);
-        }
-        assert_eq!((bits(&ours), bits(&losses)), (bits(&naive), bits(&naive_losses)), "{outputs} outputs");
-
-        // In columns, of which some have no weight.
-        let (mut answers, mut weights) = ([Answer::Hard(0); ROWS], [0.0; ROWS]);
-        for Target { row, answer, weight } in targets {
-            (answers[row], weights[row]) = (answer, weight);
+        // Rows 5 and 3 have hard answers, 0 and 6 soft ones, and the others no weight.
+        let mut targets = [(0, None, 0.0); ROWS];
+        for row in [5, 0, 3, 6] {
+            let soft = (row % 3 == 0 && row != 3).then_some(&soft[row * outputs..][..outputs]);
+            targets[row] = ((row * 5 % symbols) as u8, soft, 0.5 + row as f32);
         }
         let (mut columns, mut losses) = (transposed(&z, outputs), [f32::NAN; ROWS]);
-        cross_entropy_of_positions(&answers, &weights, symbols, &mut columns, &mut losses);
+        cross_entropy_of_positions(&targets, symbols, &mut columns, &mut losses);
         let (mut naive, mut naive_losses) = (z.clone(), [0.0; ROWS]);
         for (row, z) in naive.chunks_mut(outputs).enumerate() {
-            if weights[row] == 0.0 {
-                z.fill(0.0);
-            } else {
-                naive_losses[row] = cross_entropy(z, symbols, answers[row], weights[row]);
+            match targets[row] {
+                (.., 0.0) => z.fill(0.0),
+                (clean, soft, weight) => naive_losses[row] = cross_entropy(z, symbols, clean, soft, weight),
             }
         }
         let naive = transposed(&naive, outputs);
@@ -685,10 +669,10 @@ fn run<M: Model<L, V>, const L: usize, const V: usize>(
     let (mut losses, mut gradient) = (vec![f32::NAN; batch.len()], vec![0.0; M::PARAMETERS]);
     let mut first = 0;
     for next in splits.iter().map(|split| M::boundary(batch, *split)).chain([batch.len()]) {
-        let (shard, losses) = (&batch[first..next], &mut losses[first..next]);
-        let mut records = vec![f32::NAN; shard.len() * M::RECORD];
-        M::forward_backward(Plain, activation, view, shard, Answers::hard(symbols), &mut records, losses);
-        add_gradient::<M, _, _, L, V>(Plain, shard, &records, &mut gradient);
+        let shard = Shard { activation, ..shard(&batch[first..next], symbols) };
+        let mut records = vec![f32::NAN; (next - first) * M::RECORD];
+        M::forward_backward(shard, view, &mut records, &mut losses[first..next]);
+        add_gradient::<M, _, _, L, V>(shard, &records, &mut gradient);
         first = next;
     }
     (bits(&losses), bits(&gradient))
@@ -742,7 +726,7 @@ fn check_room<M: Model<L, V>, const L: usize, const V: usize>() {
     let example = Example { clean, weights: [1.0; L], ..Example::EMPTY };
     let (mut record, mut loss) = (vec![f32::NAN; M::RECORD], [f32::NAN]);
     let view = M::view(&parameters).unwrap();
-    M::forward_backward(Plain, Activation::Relu, view, &[example], Answers::hard(V), &mut record, &mut loss);
+    M::forward_backward(shard(&[example], V), view, &mut record, &mut loss);
     assert!(loss[0].is_finite());
     let unwritten = record.iter().rev().take_while(|x| x.is_nan()).count();
     let filled = match M::SHAPE.architecture {
@@ -790,15 +774,7 @@ fn check_inference<M: Model<L, V>, const L: usize, const V: usize>(symbols: usiz
     let rows = L.max(7);
     let batch = batch::<L>(rows, symbols as u8);
     let (mut records, mut losses) = (vec![f32::NAN; rows * M::RECORD], vec![f32::NAN; rows]);
-    M::forward_backward(
-        Plain,
-        Activation::Relu,
-        view,
-        &batch,
-        Answers::hard(symbols),
-        &mut records,
-        &mut losses,
-    );
+    M::forward_backward(shard(&batch, symbols), view, &mut records, &mut losses);
     for (example, loss) in batch.iter().zip(losses) {
         let scores = all_scores(&mut floats, example.shown());
         assert_eq!(scores, all_scores(&mut stored, example.shown()), "floats and bytes");
@@ -850,8 +826,9 @@ fn trained<M: Model<L, V>, const L: usize, const V: usize>(
     let (mut losses, mut gradient) = (vec![before; batch.len()], vec![0.0; M::PARAMETERS]);
     let mut records = vec![before; batch.len() * M::RECORD];
     let view = M::view(parameters).unwrap();
-    M::forward_backward(Plain, activation, view, batch, Answers::hard(V), &mut records, &mut losses);
-    add_gradient::<M, _, _, L, V>(Plain, batch, &records, &mut gradient);
+    let batch = Shard { activation, ..shard(batch, V) };
+    M::forward_backward(batch, view, &mut records, &mut losses);
+    add_gradient::<M, _, _, L, V>(batch, &records, &mut gradient);
     assert!(losses.iter().chain(&gradient).all(|number| number.is_finite()), "{:?}", M::SHAPE);
     (bits(&losses), bits(&gradient))
 }

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use common::tolerance::{
     BOUND, F64, JACKKNIFE, LEARNED, LIKELIHOOD, PROPERTY_F64, SHARES, SIGMAS, assert_close,
 };
-use common::{Table, distributions, loss_and_gradient, numbers, probabilities};
+use common::{Table, distributions, loss_and_gradient, numbers, probabilities, shard};
 use micro_diffusion::adam::Adam;
 use micro_diffusion::bound::{mean, standard_error};
 use micro_diffusion::categorical::{SymbolSet, Temperature};
-use micro_diffusion::denoiser::{Answers, Denoiser, Example, Model, Score};
+use micro_diffusion::denoiser::{Denoiser, Example, Model, Score, Shard};
 use micro_diffusion::exact::exact_nats;
 use micro_diffusion::length::Lengths;
 use micro_diffusion::likelihood::{
@@ -364,8 +364,7 @@ fn a_student_learns_the_mixture_of_its_texts_and_its_teacher() {
     // A state of the text: what is shown, or 3 for a mask.
     let state =
         |noisy: &[Option<u8>; 2]| noisy.iter().fold(0, |code, s| code * 4 + usize::from(s.unwrap_or(3)));
-    let teacher: Vec<f64> =
-        distributions(2, 32, 3, 3).into_iter().map(|t| 0.1 + 0.7 * f64::from(t)).collect();
+    let teacher: Vec<f64> = distributions::<f64>(2, 32, 3, 3).into_iter().map(|t| 0.1 + 0.7 * t).collect();
     let taught =
         |noisy: &[Option<u8>; 2], position: usize| &teacher[(state(noisy) * 2 + position) * 3..][..3];
 
@@ -379,17 +378,17 @@ fn a_student_learns_the_mixture_of_its_texts_and_its_teacher() {
             examples.push(Example::<2> { clean: text, noisy, weights, dropout: None });
             for (position, symbol) in clean.iter().enumerate() {
                 soft.extend(taught(&noisy, position).iter().enumerate().map(|(v, p)| {
-                    ((1.0 - SHARE) * f64::from(u8::from(v == usize::from(*symbol))) + SHARE * p) as f32
+                    (1.0 - SHARE) * f64::from(u8::from(v == usize::from(*symbol))) + SHARE * p
                 }));
             }
         }
     }
-    let answers = Answers { symbols: 3, soft: &soft };
+    let batch = Shard { soft: &soft, ..shard(&examples, 3) };
     let mut parameters = numbers(5, Student::PARAMETERS);
     let (mut m, mut v) = (vec![0.0; parameters.len()], vec![0.0; parameters.len()]);
     const STEPS: u32 = 6000;
     for step in 0..STEPS {
-        let (_, gradient) = loss_and_gradient::<Student, 2, 3>(&parameters, &examples, answers);
+        let (_, gradient) = loss_and_gradient::<Student, 2, 3>(&parameters, batch);
         let rate = 0.02 * f64::from(STEPS - step) / f64::from(STEPS);
         Adam::default().step(step, rate).update(&mut parameters, &gradient, &mut m, &mut v, f64::sqrt);
     }
@@ -408,7 +407,7 @@ fn a_student_learns_the_mixture_of_its_texts_and_its_teacher() {
                 let mut weights = [0.0; 2];
                 weights[position] = 1.0;
                 let asked = Example { clean: Text::new(&clean).unwrap(), weights, ..*example };
-                let (losses, _) = loss_and_gradient::<Student, 2, 3>(&parameters, &[asked], Answers::hard(3));
+                let (losses, _) = loss_and_gradient::<Student, 2, 3>(&parameters, shard(&[asked], 3));
                 let mixture = (1.0 - SHARE) * data / shown + SHARE * p;
                 assert_close(
                     (-losses[0]).exp(),

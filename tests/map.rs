@@ -915,7 +915,12 @@ fn what_the_code_leaves_behind_is_reported() {
             "fn powers",
             "names the test math::powers, which does not exist",
         ),
-        ("tests/gradients", "relu_backward(", "slope_times(", "activation::relu_backward is a backward pass"),
+        (
+            "tests/gradients",
+            ".output_backward(",
+            ".output_forward(",
+            "mlp::Shard::output_backward is a backward pass",
+        ),
         (
             "tests/gradients",
             "assert_gradient(",

@@ -1,15 +1,15 @@
 //! Every op and every model against an independent implementation in PyTorch, in double precision.
-use common::loss_and_gradient;
 use common::oracle::Oracle;
 use common::tolerance::{
     ORACLE_ATTENTION, ORACLE_F64, ORACLE_F64_ADAM, ORACLE_GELU, ORACLE_LINEAR, ORACLE_NORM, ORACLE_PRODUCT,
     ORACLE_SCORES, ORACLE_SOFTMAX, assert_close,
 };
-use micro_diffusion::activation::{Activation, relu_backward, relu_forward};
+use common::{loss_and_gradient, shard};
+use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::{Adam, learning_rate};
 use micro_diffusion::attention::{Heads, attention_backward, attention_forward};
 use micro_diffusion::convolution::Convolution;
-use micro_diffusion::denoiser::{Answers, Denoiser, Model, NAT};
+use micro_diffusion::denoiser::{Denoiser, Model, NAT};
 use micro_diffusion::gelu::gelu_forward_slope;
 use micro_diffusion::kernels::Plain;
 use micro_diffusion::linear::{
@@ -21,7 +21,7 @@ use micro_diffusion::product::{
     Store, product, product_backward_weight, product_transposed, transpose_blocks,
 };
 use micro_diffusion::residual::Residual;
-use micro_diffusion::softmax::{Answer, cross_entropy};
+use micro_diffusion::softmax::cross_entropy;
 use micro_diffusion::transformer::Transformer;
 
 #[track_caller]
@@ -67,10 +67,10 @@ fn check_softmax<const V: usize>(oracle: &Oracle, kept: usize) {
     let get = |name: &str| oracle.get(&format!("softmax{V}k{kept}/{name}"));
     let mut z: [f64; V] = get("z").try_into().unwrap();
     let mut single = z.map(|z| z as f32);
-    let clean = Answer::Hard((2 % kept) as u8);
-    assert_close(cross_entropy(&mut z, kept, clean, 1.25), get("loss")[0], ORACLE_F64, "loss");
+    let clean = (2 % kept) as u8;
+    assert_close(cross_entropy(&mut z, kept, clean, None, 1.25), get("loss")[0], ORACLE_F64, "loss");
     assert_all_close(&z, get("d_z"), ORACLE_F64, "d_z");
-    let loss = cross_entropy(&mut single, kept, clean, 1.25);
+    let loss = cross_entropy(&mut single, kept, clean, None, 1.25);
     assert_close(f64::from(loss), get("loss")[0], ORACLE_SOFTMAX, "loss in f32");
     assert_all_close(&single.map(f64::from), get("d_z"), ORACLE_SOFTMAX, "d_z in f32");
 }
@@ -87,9 +87,9 @@ fn check_soft_answer<const V: usize>(oracle: &Oracle, kept: usize) {
     let mut z: [f64; V] = get("z").try_into().unwrap();
     let mut single_z = z.map(|z| z as f32);
     let t = single(get("t"));
-    assert_close(cross_entropy(&mut z, kept, Answer::Soft(&t), 1.25), get("loss")[0], ORACLE_F64, "loss");
+    assert_close(cross_entropy(&mut z, kept, 0, Some(get("t")), 1.25), get("loss")[0], ORACLE_F64, "loss");
     assert_all_close(&z, get("d_z"), ORACLE_F64, "d_z");
-    let loss = cross_entropy(&mut single_z, kept, Answer::Soft(&t), 1.25);
+    let loss = cross_entropy(&mut single_z, kept, 0, Some(&t), 1.25);
     assert_close(f64::from(loss), get("loss")[0], ORACLE_SOFTMAX, "loss in f32");
     assert_all_close(&single_z.map(f64::from), get("d_z"), ORACLE_SOFTMAX, "d_z in f32");
 }
@@ -107,8 +107,8 @@ fn relu() {
     let oracle = Oracle::load();
     let mut y: [f64; 20] = oracle.array("relu/x");
     let mut d: [f64; 20] = oracle.array("relu/d_y");
-    relu_forward(&mut y);
-    relu_backward(&y, &mut d);
+    Activation::Relu.forward(&mut y);
+    Activation::Relu.backward(&y, &mut d, &[]);
     assert_all_close(&y, oracle.get("relu/y"), ORACLE_F64, "relu y");
     assert_all_close(&d, oracle.get("relu/d_x"), ORACLE_F64, "relu d_x");
 }
@@ -217,7 +217,7 @@ fn check_model<M: Model<L, V>, const L: usize, const V: usize>(oracle: &Oracle, 
     let (mut m, mut v) = (vec![0.0; M::PARAMETERS], vec![0.0; M::PARAMETERS]);
     let adam = Adam { weight_decay: 0.1, ..Adam::default() };
     for step in 0..STEPS {
-        let (losses, gradient) = loss_and_gradient::<M, L, V>(&parameters, &batch, Answers::hard(symbols));
+        let (losses, gradient) = loss_and_gradient::<M, L, V>(&parameters, shard(&batch, symbols));
         if step == 0 {
             assert_all_close(&losses, oracle.get(&format!("{case}/losses")), ORACLE_F64, "losses");
             let theirs = oracle.parameters::<M, L, V>(&format!("{case}/d_"));

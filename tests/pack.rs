@@ -1,8 +1,8 @@
 //! Packs: which texts share one, and that a text sees itself only.
-use micro_diffusion::activation::Activation;
+
+use common::{loss_and_gradient, shard};
 use micro_diffusion::convolution::Convolution;
-use micro_diffusion::denoiser::{Answers, Example, Model};
-use micro_diffusion::kernels::Plain;
+use micro_diffusion::denoiser::{Example, Model, Shard};
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::pack::{boundary, packs, with_records, with_records_mut};
 use micro_diffusion::rng::{Purpose, Stream};
@@ -27,7 +27,7 @@ fn batch<const L: usize>(lengths: &[usize]) -> Vec<Example<L>> {
 
 /// Number of texts in each pack of texts of `lengths`.
 fn counts<const L: usize>(lengths: &[usize]) -> Vec<usize> {
-    packs(&batch::<L>(lengths)).map(|pack| pack.examples().len()).collect()
+    packs(shard::<f64, L>(&batch(lengths), 5)).map(|pack| pack.examples().len()).collect()
 }
 
 #[test]
@@ -43,8 +43,11 @@ fn a_pack_has_the_texts_that_follow_each_other_and_fit() {
     assert!(counts::<16>(&[]).is_empty());
     // A byte numbers the texts of a pack, and texts without symbols take no room.
     let empty = [Example::<16>::EMPTY; 300];
-    assert_eq!(packs(&empty).map(|pack| pack.examples().len()).collect::<Vec<_>>(), [255, 45]);
-    assert!(packs(&empty).all(|pack| pack.texts().is_empty()));
+    assert_eq!(
+        packs(shard::<f64, 16>(&empty, 5)).map(|pack| pack.examples().len()).collect::<Vec<_>>(),
+        [255, 45]
+    );
+    assert!(packs(shard::<f64, 16>(&empty, 5)).all(|pack| pack.texts().is_empty()));
     // Whoever begins at a boundary finds the same packs behind it.
     let lengths = [6, 6, 4, 1, 16, 9, 7, 8, 9];
     let batch = batch::<16>(&lengths);
@@ -56,32 +59,14 @@ fn a_pack_has_the_texts_that_follow_each_other_and_fit() {
 #[test]
 fn columns_belong_to_texts() {
     let batch = batch::<16>(&[3, 1, 4]);
-    let pack = packs(&batch).next().unwrap();
+    let pack = packs(shard::<f64, 16>(&batch, 5)).next().unwrap();
     assert_eq!(pack.width(), 8);
     assert_eq!(pack.texts().as_slice(), [0, 0, 0, 1, 2, 2, 2, 2]);
     assert_eq!(pack.positions(true).as_slice(), [0, 1, 2, 3, 4, 5, 6, 7]);
     assert_eq!(pack.positions(false).as_slice(), [0, 2, 4, 6]);
-    let records: Vec<usize> = (0..9).collect();
-    let parts: Vec<&[usize]> = with_records(&batch, &records, 3).map(|(_, record)| record).collect();
+    let records: Vec<f64> = (0..9).map(f64::from).collect();
+    let parts: Vec<&[f64]> = with_records(shard(&batch, 5), &records, 3).map(|(_, record)| record).collect();
     assert_eq!(parts, [&records[..]], "as many as its examples have");
-}
-
-/// Losses and gradient of `shard`.
-fn trained<M: Model<L, V>, const L: usize, const V: usize>(
-    parameters: &[f64],
-    shard: &[Example<L>],
-) -> (Vec<f64>, Vec<f64>) {
-    let (mut losses, mut records) = (vec![f64::NAN; shard.len()], vec![f64::NAN; shard.len() * M::RECORD]);
-    let view = M::view(parameters).unwrap();
-    M::forward_backward(Plain, Activation::Relu, view, shard, Answers::hard(V), &mut records, &mut losses);
-    let (mut gradient, mut rest) = (vec![0.0; M::PARAMETERS], 0);
-    for (number, tensor) in M::TENSORS.iter().enumerate() {
-        for part in 0..tensor.parts {
-            M::gradient(Plain, number, part, shard, &records, &mut gradient[rest..][..tensor.part_len()]);
-            rest += tensor.part_len();
-        }
-    }
-    (losses, gradient)
 }
 
 /// In a pack a text has the loss to the bit that it has alone, and adds the same gradient.
@@ -90,10 +75,10 @@ fn check_alone<M: Model<16, 5>>() {
     M::initialise(&mut parameters, Stream::new(3, Purpose::Weights));
     let parameters: Vec<f64> = parameters.into_iter().map(|x| 2.0 * f64::from(x)).collect();
     let batch = batch::<16>(&[5, 1, 8, 2, 16, 7, 9, 3, 3, 3, 3]);
-    let (losses, gradient) = trained::<M, 16, 5>(&parameters, &batch);
+    let (losses, gradient) = loss_and_gradient::<M, 16, 5>(&parameters, shard(&batch, 5));
     let mut sum = vec![0.0; M::PARAMETERS];
     for (example, loss) in batch.iter().zip(&losses) {
-        let (alone, part) = trained::<M, 16, 5>(&parameters, std::slice::from_ref(example));
+        let (alone, part) = loss_and_gradient::<M, 16, 5>(&parameters, shard(&[*example], 5));
         assert_eq!(alone[0].to_bits(), loss.to_bits(), "{} letters", example.length());
         sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
     }
@@ -105,7 +90,7 @@ fn check_alone<M: Model<16, 5>>() {
     let mut other = batch.clone();
     other[1].noisy[0] = Some(4);
     other[1].weights[0] = 9.0;
-    let (changed, _) = trained::<M, 16, 5>(&parameters, &other);
+    let (changed, _) = loss_and_gradient::<M, 16, 5>(&parameters, shard(&other, 5));
     assert_ne!(changed[1], losses[1]);
     for row in (0..batch.len()).filter(|row| *row != 1) {
         assert_eq!(changed[row].to_bits(), losses[row].to_bits(), "row {row}");
@@ -122,21 +107,36 @@ fn a_text_in_a_pack_is_a_text_alone() {
 #[test]
 fn records_and_losses_go_with_their_pack() {
     let batch = batch::<16>(&[9, 9, 2, 5]);
-    let (mut records, mut losses) = ([0; 8], [0; 4]);
-    let hard = Answers::hard(5);
-    for (number, (_, answers, record, losses)) in
-        with_records_mut(&batch, hard, &mut records, 2, &mut losses).enumerate()
+    let (mut records, mut losses) = ([0.0; 8], [0.0; 4]);
+    for (number, (_, record, losses)) in
+        with_records_mut(shard(&batch, 5), &mut records, 2, &mut losses).enumerate()
     {
-        assert!(answers.soft.is_empty());
-        record.fill(number);
-        losses.fill(number);
+        record.fill(number as f64);
+        losses.fill(number as f64);
     }
-    assert_eq!((records, losses), ([0, 0, 1, 1, 1, 1, 1, 1], [0, 1, 1, 1]));
+    assert_eq!((records, losses), ([0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0], [0.0, 1.0, 1.0, 1.0]));
+}
 
-    // Three numbers of soft answers for each example.
-    let soft: Vec<f32> = (0_u8..12).map(f32::from).collect();
-    let soft = Answers { soft: &soft, ..hard };
-    let of_packs = with_records_mut(&batch, soft, &mut records, 2, &mut losses);
-    let of_packs: Vec<&[f32]> = of_packs.map(|(_, answers, ..)| answers.soft).collect();
-    assert_eq!(of_packs, [&soft.soft[..3], &soft.soft[3..]]);
+#[test]
+fn soft_answers_go_with_their_pack() {
+    // The first text is a pack, the others another; a teacher is sure of another symbol at each position.
+    let batch = batch::<16>(&[16, 2, 5]);
+    let certain = |number: usize| (0..5).map(move |v| f64::from(u8::from(v == number / 2 % 5)));
+    let soft: Vec<f64> = (0..3 * 16).flat_map(certain).collect();
+    let clean = |row: usize| {
+        let symbols: Vec<u8> = (0..batch[row].length()).map(|l| ((16 * row + l) / 2 % 5) as u8).collect();
+        Example { clean: Text::new(&symbols).unwrap(), ..batch[row] }
+    };
+    let hard = [0, 1, 2].map(clean);
+    let losses = |shard: Shard<f64, _, 16>| {
+        packs(shard)
+            .flat_map(|pack| {
+                let mut z: Vec<f64> = (0..5 * pack.width()).map(|i| (i * i % 7) as f64).collect();
+                let mut losses = vec![0.0; pack.examples().len()];
+                pack.cross_entropy(&mut z, &mut losses);
+                losses
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(losses(Shard { soft: &soft, ..shard(&batch, 5) }), losses(shard(&hard, 5)));
 }

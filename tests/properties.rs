@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use common::tolerance::{ORACLE_SOFTMAX, PROPERTY_F64, SIGMAS, assert_close};
-use common::{batch, loss_and_gradient, numbers};
+use common::{batch, loss_and_gradient, numbers, shard};
 use micro_diffusion::categorical::{SymbolSet, Temperature};
 use micro_diffusion::convolution::Convolution;
-use micro_diffusion::denoiser::{Answers, Denoiser, Model, Score};
+use micro_diffusion::denoiser::{Denoiser, Model, Score};
 use micro_diffusion::dtype::Dtype;
 use micro_diffusion::file::{FileError, ModelFile, write};
 use micro_diffusion::form::Form;
@@ -98,9 +98,8 @@ fn check_permutation<M: Model<L, V>, const L: usize, const V: usize>(order: &[us
     let rows = batch::<L>(order.len(), V as u8);
     let parameters = numbers(seed, M::PARAMETERS);
     let permuted: Vec<_> = order.iter().map(|row| rows[*row]).collect();
-    let (losses, gradient) = loss_and_gradient::<M, L, V>(&parameters, &rows, Answers::hard(V));
-    let (losses_permuted, gradient_permuted) =
-        loss_and_gradient::<M, L, V>(&parameters, &permuted, Answers::hard(V));
+    let (losses, gradient) = loss_and_gradient::<M, L, V>(&parameters, shard(&rows, V));
+    let (losses_permuted, gradient_permuted) = loss_and_gradient::<M, L, V>(&parameters, shard(&permuted, V));
     for (row, loss) in order.iter().zip(losses_permuted) {
         assert_eq!(loss.to_bits(), losses[*row].to_bits(), "loss of row {row}");
     }
@@ -110,7 +109,7 @@ fn check_permutation<M: Model<L, V>, const L: usize, const V: usize>(order: &[us
     // An example by itself has an equal loss, and the gradients of single examples add up to that of the batch.
     let mut sum = vec![0.0; M::PARAMETERS];
     for (row, example) in rows.iter().enumerate() {
-        let (loss, gradient) = loss_and_gradient::<M, L, V>(&parameters, &[*example], Answers::hard(V));
+        let (loss, gradient) = loss_and_gradient::<M, L, V>(&parameters, shard(&[*example], V));
         assert_eq!(loss[0].to_bits(), losses[row].to_bits(), "loss of row {row} by itself");
         sum.iter_mut().zip(gradient).for_each(|(sum, g)| *sum += g);
     }

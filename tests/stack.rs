@@ -1,10 +1,10 @@
 //! Nothing large lies on the stack: every configuration trains and samples in a thread of a documented size.
-use common::{add_gradient, batch};
+use common::{add_gradient, batch, shard};
 use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::Adam;
 use micro_diffusion::categorical::{SymbolSet, Temperature};
 use micro_diffusion::config::{Perceptron, PerceptronSmall, Residual, Transformer};
-use micro_diffusion::denoiser::{Answers, Model};
+use micro_diffusion::denoiser::Model;
 use micro_diffusion::kernels::Plain;
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::sampler::{Order, Sampler, Settings};
@@ -27,9 +27,10 @@ fn train_and_sample<M: Model<L, V>, const L: usize, const V: usize>() {
     let (mut gradient, mut m, mut v) = (weights.clone(), weights.clone(), weights.clone());
     let (mut records, mut losses) = (vec![0.0; batch.len() * M::RECORD], vec![0.0; batch.len()]);
     let view = M::view(&weights).unwrap();
-    M::forward_backward(Plain, Activation::Relu, view, &batch, Answers::hard(V), &mut records, &mut losses);
+    let shard = shard(&batch, V);
+    M::forward_backward(shard, view, &mut records, &mut losses);
     gradient.fill(0.0);
-    add_gradient::<M, _, _, L, V>(Plain, &batch, &records, &mut gradient);
+    add_gradient::<M, _, _, L, V>(shard, &records, &mut gradient);
     m.fill(0.0);
     v.fill(0.0);
     Adam::default().step(0, 0.01).update(&mut weights, &gradient, &mut m, &mut v, f32::sqrt);

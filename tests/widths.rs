@@ -19,7 +19,6 @@ use micro_diffusion::mlp::Mlp;
 use micro_diffusion::product::Store;
 use micro_diffusion::residual::Residual;
 use micro_diffusion::rounding::Grid;
-use micro_diffusion::softmax::{Answer, Target};
 use micro_diffusion::steps::Steps;
 use micro_diffusion::transformer::Transformer;
 use micro_diffusion::{further_kernels, kernels};
@@ -91,13 +90,16 @@ macro_rules! delegate {
     (
         ($trait:ident for $kernels:ident)
         $($targets:tt {
-            $(fn $name:ident $([$stored:ident])? ($($argument:ident: $type:ty),*) = $function:path $(, $last:path)?;)*
+            $(
+                fn $name:ident $([$stored:ident])? ($($argument:ident: $type:ty),*) $(-> $result:ty)? =
+                    $function:path $(, $last:path)?;
+            )*
         })*
     ) => {
         impl $trait<f32> for $kernels {
             $($(
-                fn $name$(<$stored: Stored<f32>>)?(self, $($argument: $type),*) {
-                    with_chosen!(self, kernels => $trait::<f32>::$name(kernels, $($argument),*));
+                fn $name$(<$stored: Stored<f32>>)?(self, $($argument: $type),*) $(-> $result)? {
+                    with_chosen!(self, kernels => $trait::<f32>::$name(kernels, $($argument),*))
                 }
             )*)*
         }

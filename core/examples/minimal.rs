@@ -14,7 +14,7 @@ use std::error::Error;
 use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::{Adam, learning_rate};
 use micro_diffusion::categorical::{SymbolSet, Temperature};
-use micro_diffusion::denoiser::{Answers, Example, Model};
+use micro_diffusion::denoiser::{Example, Model, Shard};
 use micro_diffusion::kernels::Plain;
 use micro_diffusion::length::Lengths;
 use micro_diffusion::mlp::Mlp;
@@ -61,9 +61,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         // 2. Denoise: predict the masked symbols, and send the error of the prediction back through the network. The loss is
         // a bound on −ln p(name | n) in nats: the expected cost of writing the name in a random order.
         let view = Net::view(&weights).ok_or("the parameters are as long as the view asks")?;
-        let answers = Answers::hard(alphabet.symbols());
-        Net::forward_backward(Plain, Activation::Relu, view, &batch, answers, &mut records, &mut losses);
-        backward(&batch, &records, &mut gradient);
+        let (activation, symbols) = (Activation::Relu, alphabet.symbols());
+        let shard = Shard { kernels: Plain, activation, examples: &batch, symbols, soft: &[] };
+        Net::forward_backward(shard, view, &mut records, &mut losses);
+        backward(shard, &records, &mut gradient);
 
         // 3. Learn: take one step of Adam against the gradient.
         let rate = learning_rate(step, STEPS, 6e-3, 100, 0.01);
@@ -109,13 +110,13 @@ fn corrupt(names: &[Text<L>], step: u32, row: u32) -> Example<L> {
 }
 
 /// Computes the gradient of the summed losses, tensor by tensor and part by part; threads could share the parts.
-fn backward(batch: &[Example<L>], records: &[f32], gradient: &mut [f32]) {
+fn backward(shard: Shard<f32, Plain, L>, records: &[f32], gradient: &mut [f32]) {
     gradient.fill(0.0);
     let mut rest = gradient;
     for (number, tensor) in Net::TENSORS.iter().enumerate() {
         for part in 0..tensor.parts {
             let (out, tail) = rest.split_at_mut(tensor.part_len());
-            Net::gradient(Plain, number, part, batch, records, out);
+            Net::gradient(shard, (number, part), records, out);
             rest = tail;
         }
     }

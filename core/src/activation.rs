@@ -5,7 +5,6 @@
 //!
 //! Source: V. Nair and G. Hinton, "Rectified Linear Units Improve Restricted Boltzmann Machines", ICML 2010.
 
-use crate::linear::LANES;
 use crate::math::Real;
 use crate::steps::{Steps, stepped_backward, stepped_forward};
 
@@ -24,7 +23,7 @@ impl Activation {
     #[inline(always)]
     pub fn forward<R: Real>(self, x: &mut [R]) {
         match self {
-            Self::Relu => relu_forward(x),
+            Self::Relu => x.iter_mut().for_each(|x| *x = if *x > R::ZERO { *x } else { R::ZERO }),
             Self::Stepped(steps) => stepped_forward(steps, x),
         }
     }
@@ -36,37 +35,16 @@ impl Activation {
     /// [`Stepped`](Self::Stepped) writes 0 where y is 0 or the activation's largest value. Elsewhere it adds a weight
     /// times [`price`](Steps::price), the gradient of a penalty in the loss.
     ///
-    /// `weights` are those of the penalty ([`Example::hidden_weight`](crate::denoiser::Example::hidden_weight)), one
-    /// number for all of y. Or y is a map with the columns innermost, and `weights` has a number for each column, which
-    /// repeat along y.
+    /// `weights` are those of the penalty ([`Example::hidden_weight`](crate::denoiser::Example::hidden_weight)). They repeat
+    /// along y: y is a map with the columns innermost, and `weights` has a number for each column. Equal numbers, as many
+    /// as you like, weigh all of y alike.
     #[inline(always)]
     pub fn backward<R: Real>(self, y: &[R], d_y: &mut [R], weights: &[R]) {
-        match (self, weights) {
-            (Self::Relu, _) => relu_backward(y, d_y),
-            (Self::Stepped(steps), [weight]) => stepped_backward(steps, y, d_y, &[*weight; LANES]),
-            (Self::Stepped(steps), _) => stepped_backward(steps, y, d_y, weights),
+        match self {
+            Self::Relu => {
+                y.iter().zip(d_y).for_each(|(y, d_y)| *d_y = if *y > R::ZERO { *d_y } else { R::ZERO })
+            }
+            Self::Stepped(steps) => stepped_backward(steps, y, d_y, weights),
         }
-    }
-}
-
-/// Replaces each x_i by max(x_i, 0), in place.
-#[inline(always)]
-pub fn relu_forward<R: Real>(x: &mut [R]) {
-    for x in x {
-        *x = if *x > R::ZERO { *x } else { R::ZERO };
-    }
-}
-
-/// Turns ∂loss/∂y into ∂loss/∂x, in place: d_x_i = d_y_i where y_i > 0, else 0.
-///
-/// Forward was `y_i = max(x_i, 0)`, so y_i > 0 exactly where x_i > 0. Both slices have one length; numbers past the
-/// shorter one stay as they are.
-#[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
-#[inline(always)]
-pub fn relu_backward<R: Real>(y: &[R], d_y: &mut [R]) {
-    let count = y.len().min(d_y.len());
-    let (y, d_y) = (&y[..count], &mut d_y[..count]);
-    for i in 0..count {
-        d_y[i] = if y[i] > R::ZERO { d_y[i] } else { R::ZERO };
     }
 }

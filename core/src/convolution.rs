@@ -24,11 +24,11 @@
 //! Source: K. He et al., "Identity Mappings in Deep Residual Networks", ECCV 2016, figure 4 (e), for the order of the parts.
 
 use crate::activation::Activation;
-use crate::denoiser::{Answers, Architecture, AtWork, Example, Model, Score, Shape};
+use crate::denoiser::{Architecture, AtWork, Example, Model, Part, Shape, Shard};
 use crate::embedding::Embedding;
 use crate::kernels::Kernels;
 use crate::math::{Real, Stored};
-use crate::pack::{Pack, boundary, to_scores_at, with_records, with_records_mut};
+use crate::pack::{Pack, boundary, logits_at, with_records, with_records_mut};
 use crate::product::{MOST_POSITIONS, Store, width_of};
 use crate::softmax_of_maps::MOST_SYMBOLS;
 use crate::tensor::{Flat, Start, Tensor, block, matrix, vector};
@@ -144,37 +144,33 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
 
     /// Computes logits, losses and gradient; turns `x` into ∂loss/∂x.
     fn head<R: Real, K: Kernels<R>>(
-        (kernels, activation): (K, Activation),
+        pack: Pack<R, K, L>,
         parameters: &ConvolutionView<'_, R, L, V, D, N, T>,
-        (pack, answers): (Pack<L>, Answers),
         Record { other, last, d_logits, x }: &mut Record<&mut [R]>,
         losses: &mut [R],
     ) {
-        let width = pack.width();
+        let (kernels, width) = (pack.kernels(), pack.width());
         other.copy_from_slice(x);
-        kernels.activation_forward(activation, other);
-        pack.dropout_forward(kernels, N, other);
+        pack.activate(N, other);
         kernels.transpose_blocks(other, last, width);
         output_forward(kernels, (parameters.output, parameters.output_bias), other, d_logits);
-        pack.cross_entropy(kernels, answers, d_logits, losses);
+        pack.cross_entropy(d_logits, losses);
         kernels.product_transposed(parameters.output.as_flattened(), d_logits, x, width, Store::Set);
-        activation_backward((kernels, activation), pack, false, other, x);
+        pack.activate_backward(false, other, x);
     }
 
     /// Turns `d`, the gradient of x after a layer, into the gradient of x before the layer. `d_a` is scratch.
     ///
     /// Forward was `x += b + Σ_j W_j·shift_j(a)`, with a = max(0, x) after dropout.
     fn layer_backward<R: Real, K: Kernels<R>>(
-        with: (K, Activation),
+        pack: Pack<R, K, L>,
         weight: &[[[R; D]; D]; T],
-        pack: Pack<L>,
         record: &mut [R],
         d: &mut [R],
         d_a: &mut [R],
     ) {
         let Some((a, d_shifted)) = record.split_at_mut_checked(d.len()) else { return };
-        let kernels = with.0;
-        let (width, texts) = (pack.width(), pack.texts());
+        let (kernels, width, texts) = (pack.kernels(), pack.width(), pack.texts());
         d_a.fill(R::ZERO);
         for ((tap, w), shifted) in weight.iter().enumerate().zip(d_shifted.chunks_exact_mut(d.len().max(1))) {
             // The transpose of a shift by j − r is a shift by r − j.
@@ -182,26 +178,11 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
             kernels.shift(d, back, shifted, width, &texts);
             kernels.product_transposed(w.as_flattened(), shifted, d_a, width, Store::Add);
         }
-        activation_backward(with, pack, true, a, d_a);
+        pack.activate_backward(true, a, d_a);
         kernels.add_scaled(d, R::ONE, d_a);
         d_a.copy_from_slice(a);
         kernels.transpose_blocks(d_a, a, width);
     }
-}
-
-/// Turns `d_y`, the gradient after activation and dropout of `pack`, into the gradient before both, in place.
-///
-/// `y` is their output. It is read at scored positions, or `everywhere`: the price of hidden values counts there.
-fn activation_backward<R: Real, K: Kernels<R>, const L: usize>(
-    (kernels, activation): (K, Activation),
-    pack: Pack<L>,
-    everywhere: bool,
-    y: &[R],
-    d_y: &mut [R],
-) {
-    let prices = pack.prices(activation, everywhere);
-    kernels.activation_backward(activation, y, d_y, prices.get(..pack.width()).unwrap_or(&prices));
-    pack.dropout_backward(kernels, d_y);
 }
 
 impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: usize> Model<L, V>
@@ -253,36 +234,31 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
     }
 
     fn forward_backward<R: Real, K: Kernels<R>>(
-        kernels: K,
-        activation: Activation,
+        shard: Shard<R, K, L>,
         parameters: Self::View<'_, R>,
-        shard: &[Example<L>],
-        answers: Answers,
         records: &mut [R],
         losses: &mut [R],
     ) {
-        let with = (kernels, activation);
+        let with = (shard.kernels, shard.activation);
         let embedding = Embedding::of(parameters.token, parameters.position, parameters.from_end);
-        for (pack, answers, record, losses) in with_records_mut(shard, answers, records, Self::RECORD, losses)
-        {
+        for (pack, record, losses) in with_records_mut(shard, records, Self::RECORD, losses) {
             let (width, texts) = (pack.width(), pack.texts());
             let Some((layers, rest)) = record.split_at_mut_checked(Self::LAYERS) else { return };
             let Some(mut rest) = Self::record(rest, width) else { return };
-            pack.embed(kernels, embedding, rest.x);
+            pack.embed(embedding, rest.x);
             let weights = || parameters.weight.iter().zip(parameters.bias);
             let records = layers.chunks_exact_mut(Self::LAYER);
             for (number, (layer, record)) in (0..).zip(weights().zip(records)) {
                 let Some(a) = record.get_mut(..rest.x.len()) else { return };
                 a.copy_from_slice(rest.x);
-                kernels.activation_forward(activation, a);
-                pack.dropout_forward(kernels, number, a);
+                pack.activate(number, a);
                 layer_forward(with, layer, &texts, a, rest.other, rest.x);
             }
-            Self::head(with, &parameters, (pack, answers), &mut rest, losses);
+            Self::head(pack, &parameters, &mut rest, losses);
             for ((weight, _), record) in weights().zip(layers.chunks_exact_mut(Self::LAYER)).rev() {
-                Self::layer_backward(with, weight, pack, record, rest.x, rest.other);
+                Self::layer_backward(pack, weight, record, rest.x, rest.other);
             }
-            kernels.transpose(rest.x, rest.other, width);
+            shard.kernels.transpose(rest.x, rest.other, width);
         }
     }
 
@@ -290,14 +266,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         clippy::arithmetic_side_effects,
         reason = "training; the part of a tensor with N or T·N parts, T odd"
     )]
-    fn gradient<R: Real, K: Kernels<R>>(
-        kernels: K,
-        tensor: usize,
-        part: usize,
-        shard: &[Example<L>],
-        records: &[R],
-        out: &mut [R],
-    ) {
+    fn gradient<R: Real, K: Kernels<R>>(shard: Shard<R, K, L>, part: Part, records: &[R], out: &mut [R]) {
+        let kernels = shard.kernels;
         for (pack, record) in with_records(shard, records, Self::RECORD) {
             let width = pack.width();
             let Some((layers, rest)) = record.split_at_checked(Self::LAYERS) else { return };
@@ -306,9 +276,9 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
                 let record = block(layers, layer, Self::LAYER)?;
                 block(record, number, D.saturating_mul(width))
             };
-            match tensor {
-                0..3 => pack.embed_backward(kernels, (tensor, part), rest.other, out, D),
-                3 => {
+            match part {
+                (0..3, _) => pack.embed_backward(part, rest.other, out, D),
+                (3, part) => {
                     let (number, tap) = (part / T, part % T);
                     let (Some(a), Some(d)) = (map(number, 0), map(number, 1 + tap)) else { return };
                     // The output of the last layer is read only at scored positions.
@@ -320,8 +290,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
                     kernels.product_backward_weight(&positions, d, a, out, width);
                 }
                 // The middle tap's gradient is not shifted.
-                4 => kernels.add_bias_backward(map(part, 1 + T / 2).unwrap_or(&[]), out, width),
-                5 => {
+                (4, part) => kernels.add_bias_backward(map(part, 1 + T / 2).unwrap_or(&[]), out, width),
+                (5, _) => {
                     let scored = pack.positions(false);
                     let (d, last) = (rest.d_logits, rest.last);
                     kernels.product_backward_weight(&scored, d, last, out, width);
@@ -354,11 +324,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
         output_forward(kernels, (parameters.output, parameters.output_bias), a, logits);
     }
 
-    fn scores<W: Stored<f32>, K: Kernels<f32>>(
-        work: &AtWork<Self, W, K, L, V>,
-        position: usize,
-        out: &mut [Score; V],
-    ) {
-        to_scores_at(work.memory, width_of(work.shown.len(), L), position, out);
+    fn logits<W: Stored<f32>, K: Kernels<f32>>(work: &AtWork<Self, W, K, L, V>, position: usize) -> [f32; V] {
+        logits_at(work.memory, width_of(work.shown.len(), L), position)
     }
 }

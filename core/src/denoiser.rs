@@ -11,8 +11,7 @@ use crate::kernels::Kernels;
 use crate::linear::GROUP;
 use crate::math::{Real, Stored, round_to_i32};
 use crate::rng::{Stream, symmetric};
-use crate::softmax::Answer;
-use crate::tensor::{Start, Tensor, block};
+use crate::tensor::{Flat, Start, Tensor, block};
 use crate::text::Text;
 
 /// Score of a symbol: the logarithm of its probability plus any constant, in units of 1/65536 nat.
@@ -103,26 +102,19 @@ impl<const L: usize> Example<L> {
     pub const EMPTY: Self = Self { clean: Text::EMPTY, noisy: [None; L], weights: [0.0; L], dropout: None };
 
     /// The number n of symbols of the text.
-    #[inline(always)]
     pub fn length(&self) -> usize {
         self.clean.symbols().len()
     }
 
     /// The noisy text without the entries past its end.
-    #[inline(always)]
     pub fn shown(&self) -> &[Option<u8>] {
         self.noisy.get(..self.length()).unwrap_or(&self.noisy)
     }
 
     /// The weight of `position`; 0 past the end of the text.
-    #[inline(always)]
     pub(crate) fn weight(&self, position: usize) -> f32 {
-        self.read_weights().get(position).copied().unwrap_or(0.0)
-    }
-
-    /// The weights of the n positions of the text.
-    pub(crate) fn read_weights(&self) -> &[f32] {
-        self.weights.get(..self.length()).unwrap_or(&self.weights)
+        let weights = self.weights.get(..self.length()).unwrap_or(&self.weights);
+        weights.get(position).copied().unwrap_or(0.0)
     }
 
     /// Whether the loss reads the prediction at `position`: the position is in the text, and its weight is not 0.
@@ -131,35 +123,81 @@ impl<const L: usize> Example<L> {
     }
 }
 
-/// Answers that predictions are compared with in training: the clean symbols, or a teacher's distributions over the
-/// symbols.
-///
-/// The answers are those of the examples of a shard, a part of a batch.
+/// Shard: some consecutive examples of a batch, what they are trained to predict, and what computes them.
 #[derive(Clone, Copy, Debug)]
-pub struct Answers<'a> {
+pub struct Shard<'a, R, K, const L: usize> {
+    /// The [`Kernels`] that run the inner loops, such as [`Plain`](crate::kernels::Plain).
+    pub kernels: K,
+    /// Activation of the hidden layers, unless the network has one of its own.
+    pub activation: Activation,
+    /// The examples, in the order of the batch; E is their number.
+    pub examples: &'a [Example<L>],
     /// Size of the alphabet, at most V. Symbols from this number on are outside and get probability 0.
     pub symbols: usize,
-    /// A teacher's distribution t over the V symbols at each position of each example: `[E][L][V]` for E examples.
+    /// A teacher's distribution t over the V symbols at each position of each example: `[E][L][V]`.
     ///
     /// Empty if the clean symbols are the answers. Positions of weight 0 are not read. [`softmax`](crate::softmax) has
     /// the loss.
-    pub soft: &'a [f32],
+    pub soft: &'a [R],
 }
 
-impl<'a> Answers<'a> {
-    /// Answers that are the clean symbols of the examples, in an alphabet of `symbols` ≤ V symbols.
-    pub const fn hard(symbols: usize) -> Self {
-        Self { symbols, soft: &[] }
+impl<'a, R: Real, K: Kernels<R>, const L: usize> Shard<'a, R, K, L> {
+    /// Answer that example number `row` should predict at `position`: the clean symbol, or a distribution in its place; and
+    /// the weight of its loss. A row of logits has `outputs` = V elements.
+    pub(crate) fn target(self, row: usize, position: usize, outputs: usize) -> (u8, Option<&'a [R]>, R) {
+        let example = self.examples.get(row).unwrap_or(&Example::EMPTY);
+        let soft = block(self.soft, row.wrapping_mul(L).wrapping_add(position), outputs);
+        (example.clean.symbol(position), soft, R::of(f64::from(example.weight(position))))
     }
 
-    /// The answer at position number `number` of the shard, counting L positions for each example.
+    /// Numbers of `flat` for each example: its length divided by E, rounded down.
+    pub(crate) fn width(self, flat: &[R]) -> usize {
+        flat.len().checked_div(self.examples.len()).unwrap_or(0)
+    }
+
+    /// Each example with its row of `flat`, which is `[E][H]` for E examples. H is the length of `flat` divided by E,
+    /// rounded down; numbers left over are in no row.
+    pub fn rows_mut<'m>(self, flat: &'m mut [R]) -> impl Iterator<Item = (&'a Example<L>, &'m mut [R])> {
+        let width = self.width(flat).max(1);
+        self.examples.iter().zip(flat.chunks_exact_mut(width))
+    }
+
+    /// Splits `flat` into `N` parts and the rest. Part i has `each[i]` numbers for each example. `None` if `flat` is too
+    /// short.
+    pub(crate) fn split<S: Flat, const N: usize>(self, mut flat: S, each: [usize; N]) -> Option<([S; N], S)> {
+        let mut parts = heapless::Vec::<S, N>::new();
+        for width in each {
+            parts.push(flat.take(width.checked_mul(self.examples.len())?)?).ok()?;
+        }
+        Some((parts.into_array().ok()?, flat))
+    }
+
+    /// Calls `each` with the results of `item` that are not `None`, gathered from [`GROUP`] examples at a time.
     ///
-    /// `clean` is the symbol there, and a row of logits has `outputs` = V elements.
-    #[inline(always)]
-    pub(crate) fn at(self, number: usize, clean: u8, outputs: usize) -> Answer<'a> {
-        block(self.soft, number, outputs).map_or(Answer::Hard(clean), Answer::Soft)
+    /// `item` reads an example and its number. There is no branch on `None`, which no processor could predict.
+    pub(crate) fn in_groups<T: Copy + Default>(
+        self,
+        item: impl Fn(usize, &Example<L>) -> Option<T>,
+        mut each: impl FnMut(&[T]),
+    ) {
+        let mut examples = self.examples.iter().enumerate();
+        while examples.len() > 0 {
+            let (mut group, mut count) = ([T::default(); GROUP], 0_usize);
+            for (row, example) in examples.by_ref().take(GROUP) {
+                let item = item(row, example);
+                if let Some(slot) = group.get_mut(count) {
+                    *slot = item.unwrap_or_default();
+                }
+                count = count.wrapping_add(usize::from(item.is_some()));
+            }
+            each(group.get(..count).unwrap_or(&[]));
+        }
     }
 }
+
+/// Part of a parameter tensor: the number of the tensor in [`TENSORS`](Model::TENSORS), and that of the part among the
+/// tensor's [`parts`](Tensor::parts), both counted from 0.
+pub type Part = (usize, usize);
 
 /// Kind of network. Each variant has its number in a model file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,18 +285,14 @@ pub trait Model<const L: usize, const V: usize>: Sized {
     fn initialise(mut parameters: &mut [f32], stream: Stream) {
         for (number, tensor) in (0..).zip(Self::TENSORS) {
             let Some(numbers) = parameters.split_off_mut(..tensor.numbers()) else { return };
-            let limit = match tensor.start {
-                Start::Zeros => 0.0,
-                Start::Uniform(fan_in) => Real::sqrt(3.0 / fan_in as f32),
-                Start::Ones => {
-                    numbers.fill(1.0);
-                    continue;
-                }
-            };
             let stream = stream.child(number, 0);
             for (index, parameter) in (0..).zip(numbers) {
                 let [word, _] = stream.draw(index, 0);
-                *parameter = limit * symmetric(word);
+                *parameter = match tensor.start {
+                    Start::Zeros => 0.0 * symmetric(word),
+                    Start::Ones => 1.0,
+                    Start::Uniform(fan_in) => Real::sqrt(3.0 / fan_in as f32) * symmetric(word),
+                };
             }
         }
     }
@@ -276,51 +310,34 @@ pub trait Model<const L: usize, const V: usize>: Sized {
     /// [`gradient`](Self::gradient) then computes the gradients of the parameters, from the `records` left here.
     ///
     /// `records` has [`RECORD`](Self::RECORD) numbers for each example, in a layout private to the network, and
-    /// `losses` has one. Both are overwritten; other lengths give wrong results. Hidden layers use `activation`, unless
-    /// the network has an activation of its own.
+    /// `losses` has one. Both are overwritten; other lengths give wrong results.
     ///
-    /// `answers` holds the size of the alphabet, and perhaps a teacher's distributions t, `[E][L][V]` for E examples.
     /// Without a teacher, the clean symbols are the answers: t_lv = 1 for v = clean_l, else 0. The loss of an example,
     /// in nats, is Σ_l weight_l · −Σ_v t_lv·ln p_l(v | noisy), with p_l the softmax over the symbols of the alphabet.
     /// The penalty of [`Activation::Stepped`] is in the gradients only.
     fn forward_backward<R: Real, K: Kernels<R>>(
-        kernels: K,
-        activation: Activation,
+        shard: Shard<R, K, L>,
         parameters: Self::View<'_, R>,
-        shard: &[Example<L>],
-        answers: Answers,
         records: &mut [R],
         losses: &mut [R],
     );
 
-    /// Adds to `out` the contribution of a shard, a part of a batch, to the gradient of the batch's summed losses. The
-    /// gradient is that of part `part` of tensor number `tensor` in [`TENSORS`](Self::TENSORS), both counted from 0.
+    /// Adds to `out` the contribution of a shard, a part of a batch, to the gradient of the batch's summed losses: the
+    /// gradient of a part of a parameter tensor.
     ///
     /// `shard` and `records` are those of [`forward_backward`](Self::forward_backward), with `records` as it left them.
     /// `out` has [`Tensor::part_len`] numbers.
-    fn gradient<R: Real, K: Kernels<R>>(
-        kernels: K,
-        tensor: usize,
-        part: usize,
-        shard: &[Example<L>],
-        records: &[R],
-        out: &mut [R],
-    );
+    fn gradient<R: Real, K: Kernels<R>>(shard: Shard<R, K, L>, part: Part, records: &[R], out: &mut [R]);
 
     /// Evaluates the network for the text of `work`, the state of a [`denoiser`](Self::denoiser). Leaves hidden values
-    /// or logits in its memory, from which [`scores`](Self::scores) computes.
+    /// or logits in its memory, from which [`logits`](Self::logits) computes.
     fn evaluate<W: Stored<f32>, K: Kernels<f32>>(work: &mut AtWork<Self, W, K, L, V>);
 
-    /// Writes the [`Score`] of each symbol at a masked `position`: ln p plus a constant, equal for all symbols, in
-    /// units of 1/65536 nat.
+    /// The logit of each symbol at a masked `position`: ln p in nats, plus a constant that is equal for all symbols.
     ///
     /// `work` is the state of a [`denoiser`](Self::denoiser), whose memory [`evaluate`](Self::evaluate) filled. At a
-    /// shown position, or past the end of the text, `out` means nothing.
-    fn scores<W: Stored<f32>, K: Kernels<f32>>(
-        work: &AtWork<Self, W, K, L, V>,
-        position: usize,
-        out: &mut [Score; V],
-    );
+    /// shown position, or past the end of the text, logits mean nothing.
+    fn logits<W: Stored<f32>, K: Kernels<f32>>(work: &AtWork<Self, W, K, L, V>, position: usize) -> [f32; V];
 
     /// Creates the model's [`Denoiser`], an [`AtWork`]: parameters, text and memory. Call [`Denoiser::start`] before
     /// the denoiser's other methods.
@@ -355,7 +372,7 @@ pub struct AtWork<'a, 'm, M: Model<L, V>, W: Stored<f32> + 'a, K, const L: usize
     /// The n symbols of the text, `None` for MASK.
     pub shown: heapless::Vec<Option<u8>, L>,
     /// Working memory of [`MEMORY`](Model::MEMORY) numbers: [`evaluate`](Model::evaluate) leaves there what
-    /// [`scores`](Model::scores) reads.
+    /// [`logits`](Model::logits) reads.
     pub memory: &'m mut [f32],
 }
 
@@ -379,53 +396,9 @@ impl<M: Model<L, V>, W: Stored<f32>, K: Kernels<f32>, const L: usize, const V: u
     }
 
     fn scores(&self, position: usize, out: &mut [Score; V]) {
-        M::scores(self, position, out);
-    }
-}
-
-/// Calls `each` with the results of `item` for the examples that it keeps, gathered from [`GROUP`] examples at a time.
-///
-/// `item` reads an example and its number, and returns a result and whether to keep it. There is no branch on the latter,
-/// which no processor could predict.
-#[inline(always)]
-pub(crate) fn in_groups<T: Copy, const L: usize>(
-    batch: &[Example<L>],
-    none: T,
-    item: impl Fn(usize, &Example<L>) -> (T, bool),
-    mut each: impl FnMut(&[T]),
-) {
-    let mut examples = batch.iter().enumerate();
-    while examples.len() > 0 {
-        let (mut group, mut count) = ([none; GROUP], 0_usize);
-        for (number, example) in examples.by_ref().take(GROUP) {
-            let (item, kept) = item(number, example);
-            if let Some(slot) = group.get_mut(count) {
-                *slot = item;
-            }
-            count = count.wrapping_add(usize::from(kept));
+        for (score, logit) in out.iter_mut().zip(M::logits(self, position)) {
+            // To the nearest unit, saturating at ±32768 nats. NaN gives 0.
+            *score = round_to_i32(logit * NAT as f32);
         }
-        each(group.get(..count).unwrap_or(&[]));
     }
 }
-
-/// Calls `each` with the row numbers of `batch` in groups: all rows, or those scored at `position`.
-#[inline(always)]
-pub(crate) fn in_rows<const L: usize>(
-    batch: &[Example<L>],
-    position: Option<usize>,
-    each: impl FnMut(&[usize]),
-) {
-    let kept = |example: &Example<L>| position.is_none_or(|position| example.is_scored(position));
-    in_groups(batch, 0, |row, example| (row, kept(example)), each);
-}
-
-/// Converts logits in nats to scores: to the nearest 1/65536 nat, saturating at ±32768 nats. NaN gives 0.
-#[inline(always)]
-pub fn to_scores<const V: usize>(logits: &[f32; V], scores: &mut [Score; V]) {
-    for (score, logit) in scores.iter_mut().zip(logits) {
-        *score = round_to_i32(*logit * NAT_F32);
-    }
-}
-
-/// [`NAT`] as a float, which is exact.
-const NAT_F32: f32 = 65_536.0;

@@ -82,8 +82,8 @@ impl Dropout {
     /// Turns the gradient of dropout's output into that of its input, in place: divides by 1 − p, where p is the rate,
     /// at most 255/256.
     ///
-    /// `d_y` must already be 0 where dropout set a value to 0. [`relu_backward`](crate::activation::relu_backward),
-    /// called before with dropout's output as `y`, sees to that. After other layers, call [`forward`](Self::forward) on
+    /// `d_y` must already be 0 where dropout set a value to 0. [`Relu`](crate::activation::Activation::Relu)'s backward
+    /// pass, called before with dropout's output as `y`, sees to that. After other layers, call [`forward`](Self::forward) on
     /// `d_y` instead, with the layer's number: it draws the same zeros.
     ///
     /// The caller must not combine dropout with [`Stepped`](crate::activation::Activation::Stepped), whose backward

@@ -9,7 +9,6 @@ use crate::math::{Real, Stored};
 use crate::normalisation;
 use crate::product::{self, Store};
 use crate::rounding::{self, Grid};
-use crate::softmax::Answer;
 use crate::softmax_of_maps;
 
 /// Makes a trait of a list of kernels. Each method calls its function with the arguments, and with `$last` if given.
@@ -17,15 +16,18 @@ macro_rules! kernel_trait {
     (
         ($(#[$documentation:meta])* $trait:ident: $($bounds:tt)+)
         $($targets:tt {
-            $(fn $name:ident $([$stored:ident])? ($($argument:ident: $type:ty),*) = $function:path $(, $last:path)?;)*
+            $(
+                fn $name:ident $([$stored:ident])? ($($argument:ident: $type:ty),*) $(-> $result:ty)? =
+                    $function:path $(, $last:path)?;
+            )*
         })*
     ) => {
         $(#[$documentation])*
         pub trait $trait<R: Real>: $($bounds)+ {
             $($(
                 #[doc = concat!("Calls [`", stringify!($function), "`].")]
-                fn $name$(<$stored: Stored<R>>)?(self, $($argument: $type),*) {
-                    $function($($argument,)* $($last)?);
+                fn $name$(<$stored: Stored<R>>)?(self, $($argument: $type),*) $(-> $result)? {
+                    $function($($argument,)* $($last)?)
                 }
             )*)*
         }
@@ -51,7 +53,7 @@ macro_rules! further_kernels {
                 fn add_bias_backward (d_x: &[R], d_bias: &mut [R], width: usize) = product::add_bias_backward;
                 fn hold (activation: Activation, x: &mut [R]) = Activation::hold;
                 fn cross_entropy_of_positions (
-                    answers: &[Answer], weights: &[f32], symbols: usize, z: &mut [R], losses: &mut [R]
+                    targets: &[(u8, Option<&[R]>, R)], symbols: usize, z: &mut [R], losses: &mut [R]
                 ) = softmax_of_maps::cross_entropy_of_positions;
                 fn rms_norm_forward [W] (gain: &[W], x: &[R], y: &mut [R], width: usize) =
                     normalisation::rms_norm_forward, R::sqrt;

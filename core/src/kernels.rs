@@ -13,7 +13,7 @@ use crate::adam::{self, AdamStep};
 use crate::further_kernels::{FurtherKernels, kernel_trait};
 use crate::linear;
 use crate::math::{Real, Stored};
-use crate::softmax::{self, Target};
+use crate::softmax;
 
 /// Calls the macro `$with` with `$arguments` and the list of the kernels of [`Kernels`](crate::kernels::Kernels), for
 /// numbers `R`.
@@ -34,9 +34,8 @@ macro_rules! kernels {
                 fn activation_forward (activation: Activation, x: &mut [R]) = Activation::forward;
                 fn activation_backward (activation: Activation, y: &[R], d_y: &mut [R], weights: &[R]) =
                     Activation::backward;
-                fn cross_entropy_of_rows (
-                    targets: &[Target], z: &mut [R], outputs: usize, symbols: usize, losses: &mut [R]
-                ) = softmax::cross_entropy_of_rows;
+                fn cross_entropy (z: &mut [R], symbols: usize, clean: u8, soft: Option<&[R]>, weight: R) -> R =
+                    softmax::cross_entropy;
             }
             $wide {
                 fn linear_backward_input (

@@ -13,33 +13,37 @@
 //! order.
 
 use crate::activation::Activation;
-use crate::denoiser::{Answers, Example, Score, to_scores};
+use crate::denoiser::{Example, Part, Shard};
 use crate::dropout::Dropout;
 use crate::embedding::Embedding;
 use crate::kernels::Kernels;
 use crate::math::Real;
 use crate::product::{TILE, width_of};
-use crate::softmax::Answer;
 
 /// Pack: consecutive examples of a batch, at least one, whose texts a network computes side by side.
 ///
 /// Their positions are the columns of one map `[features][columns]`: those of the first text, then those of the second,
 /// and so on. [`packs`] says how many examples share a pack.
 #[derive(Clone, Copy, Debug)]
-pub struct Pack<'a, const L: usize> {
-    examples: &'a [Example<L>],
+pub struct Pack<'a, R, K, const L: usize> {
+    shard: Shard<'a, R, K, L>,
 }
 
 /// Splits `shard`, some consecutive examples of a batch, into packs, in order: texts that a network computes side by
 /// side.
 ///
 /// Each pack takes the next example, and further ones as long as all positions together are at most min(16, L), up to
-/// 255 examples. An empty text has no position.
-pub fn packs<const L: usize>(mut shard: &[Example<L>]) -> impl Iterator<Item = Pack<'_, L>> {
+/// 255 examples. An empty text has no position. If the shard has a teacher's distributions, an equal part of them for
+/// each example in order, a pack gets those of its examples.
+pub fn packs<R: Real, K: Kernels<R>, const L: usize>(
+    mut shard: Shard<'_, R, K, L>,
+) -> impl Iterator<Item = Pack<'_, R, K, L>> {
+    let distributions = shard.width(shard.soft);
     core::iter::from_fn(move || {
-        let (examples, rest) = shard.split_at_checked(fitting(shard))?;
-        shard = rest;
-        (!examples.is_empty()).then_some(Pack { examples })
+        let count = fitting(shard.examples);
+        let soft = shard.soft.split_off(..distributions.saturating_mul(count))?;
+        let examples = shard.examples.split_off(..count)?;
+        (count > 0).then_some(Pack { shard: Shard { examples, soft, ..shard } })
     })
 }
 
@@ -47,40 +51,35 @@ pub fn packs<const L: usize>(mut shard: &[Example<L>]) -> impl Iterator<Item = P
 /// side by side. Each pack comes with its part of `records`.
 ///
 /// `records` holds what forward and backward have stored for each example in order, which takes `record` numbers. Ends
-/// before the first pack for which `records` is too short. `R` is the type of a number.
-pub fn with_records<'a, R, const L: usize>(
-    shard: &'a [Example<L>],
-    records: &'a [R],
+/// before the first pack for which `records` is too short.
+pub fn with_records<'a, R: Real, K: Kernels<R>, const L: usize>(
+    shard: Shard<'a, R, K, L>,
+    mut records: &'a [R],
     record: usize,
-) -> impl Iterator<Item = (Pack<'a, L>, &'a [R])> {
-    packs(shard).scan(records, move |rest, pack| {
-        let here = rest.split_off(..record.saturating_mul(pack.examples.len()))?;
+) -> impl Iterator<Item = (Pack<'a, R, K, L>, &'a [R])> {
+    packs(shard).map_while(move |pack| {
+        let here = records.split_off(..record.saturating_mul(pack.examples().len()))?;
         Some((pack, here))
     })
 }
 
 /// Splits `shard`, some consecutive examples of a batch, into [`packs`]: a few neighbours, whose texts are computed
-/// side by side. Each pack comes with its part of `answers`, `records` and `losses`, in this order.
+/// side by side. Each pack comes with its part of `records` and `losses`, in this order.
 ///
 /// `records` has room for what the network keeps of each example for its backward pass, which takes `record` numbers.
-/// `losses` has one number for each example. If `answers` holds a teacher's distributions, an equal part of them for
-/// each example in order, a pack gets those of its examples. Else every pack gets `answers` as they are.
+/// `losses` has one number for each example.
 ///
-/// Ends before the first pack for which `records` or `losses` is too short. `R` is the type of a number.
-pub fn with_records_mut<'a, R, const L: usize>(
-    shard: &'a [Example<L>],
-    answers: Answers<'a>,
-    records: &'a mut [R],
+/// Ends before the first pack for which `records` or `losses` is too short.
+pub fn with_records_mut<'a, R: Real, K: Kernels<R>, const L: usize>(
+    shard: Shard<'a, R, K, L>,
+    mut records: &'a mut [R],
     record: usize,
-    losses: &'a mut [R],
-) -> impl Iterator<Item = (Pack<'a, L>, Answers<'a>, &'a mut [R], &'a mut [R])> {
-    // 0 if the answers are hard.
-    let each = answers.soft.len().checked_div(shard.len()).unwrap_or(0);
-    packs(shard).scan((answers.soft, records, losses), move |(soft, records, losses), pack| {
-        let count = pack.examples.len();
-        let soft = soft.split_off(..each.saturating_mul(count))?;
+    mut losses: &'a mut [R],
+) -> impl Iterator<Item = (Pack<'a, R, K, L>, &'a mut [R], &'a mut [R])> {
+    packs(shard).map_while(move |pack| {
+        let count = pack.examples().len();
         let here = records.split_off_mut(..record.saturating_mul(count))?;
-        Some((pack, Answers { soft, ..answers }, here, losses.split_off_mut(..count)?))
+        Some((pack, here, losses.split_off_mut(..count)?))
     })
 }
 
@@ -99,21 +98,30 @@ fn fitting<const L: usize>(examples: &[Example<L>]) -> usize {
 /// The least index of `batch`, `row` or more, at which a pack begins; the length of `batch` if none does.
 ///
 /// [`packs`] splits the whole batch into packs, texts that a network computes side by side.
-pub fn boundary<const L: usize>(batch: &[Example<L>], row: usize) -> usize {
+pub fn boundary<const L: usize>(mut batch: &[Example<L>], row: usize) -> usize {
     let mut start = 0_usize;
-    for pack in packs(batch) {
-        if start >= row {
-            break;
-        }
-        start = start.saturating_add(pack.examples.len());
+    while start < row && !batch.is_empty() {
+        let pack = fitting(batch);
+        batch = batch.get(pack..).unwrap_or(&[]);
+        start = start.saturating_add(pack);
     }
     start
 }
 
-impl<'a, const L: usize> Pack<'a, L> {
+impl<'a, R: Real, K: Kernels<R>, const L: usize> Pack<'a, R, K, L> {
+    /// The kernels of the pack's shard.
+    pub(crate) fn kernels(&self) -> K {
+        self.shard.kernels
+    }
+
+    /// The activation of the pack's shard.
+    pub(crate) fn activation(&self) -> Activation {
+        self.shard.activation
+    }
+
     /// The pack's examples in order, whose texts a network computes side by side.
     pub fn examples(&self) -> &'a [Example<L>] {
-        self.examples
+        self.shard.examples
     }
 
     /// Number of columns to compute: one for each position of the pack's texts, rounded up to a multiple of 8, at most
@@ -124,12 +132,12 @@ impl<'a, const L: usize> Pack<'a, L> {
 
     /// The number of columns that hold a symbol.
     fn length(&self) -> usize {
-        self.examples.iter().fold(0, |columns, example| columns.saturating_add(example.length()))
+        self.examples().iter().fold(0, |columns, example| columns.saturating_add(example.length()))
     }
 
     /// Each example with the index (from 0) of its first column.
-    fn placed(&self) -> impl Iterator<Item = (usize, &'a Example<L>)> + use<'a, L> {
-        self.examples.iter().scan(0_usize, |next, example| {
+    fn placed(&self) -> impl Iterator<Item = (usize, &'a Example<L>)> + use<'a, R, K, L> {
+        self.examples().iter().scan(0_usize, |next, example| {
             let first = *next;
             *next = next.saturating_add(example.length());
             Some((first, example))
@@ -142,7 +150,7 @@ impl<'a, const L: usize> Pack<'a, L> {
     fn columns<T: Copy>(&self, past: T, of: impl Fn(u8, &Example<L>, usize) -> T) -> [T; L] {
         let mut columns = [past; L];
         let mut rest = columns.iter_mut();
-        for (number, example) in (0..u8::MAX).zip(self.examples) {
+        for (number, example) in (0..u8::MAX).zip(self.examples()) {
             for (position, column) in rest.by_ref().take(example.length()).enumerate() {
                 *column = of(number, example, position);
             }
@@ -153,7 +161,7 @@ impl<'a, const L: usize> Pack<'a, L> {
     /// The index in the pack, from 0, of each column's text. The positions of the pack's texts are columns side by
     /// side, without gaps.
     pub fn texts(&self) -> heapless::Vec<u8, L> {
-        let numbered = (0..u8::MAX).zip(self.examples);
+        let numbered = (0..u8::MAX).zip(self.examples());
         numbered.flat_map(|(number, example)| core::iter::repeat_n(number, example.length())).collect()
     }
 
@@ -179,29 +187,40 @@ impl<'a, const L: usize> Pack<'a, L> {
     ///
     /// Pass `everywhere` for layers whose values other columns read. Without it, for the last layer, a column has 0 if
     /// the loss does not read its prediction. Columns past the texts have 0.
-    pub fn prices<R: Real>(&self, activation: Activation, everywhere: bool) -> [R; L] {
+    pub fn prices(&self, everywhere: bool) -> [R; L] {
         self.columns(R::ZERO, |_, example, position| {
             let counts = everywhere || example.is_scored(position);
-            if counts { example.price_weight(activation) } else { R::ZERO }
+            if counts { self.shard.price_weight(example) } else { R::ZERO }
         })
     }
 
     /// Dropout of the pack's hidden values: that of its first example.
     fn dropout(&self) -> Option<Dropout> {
-        self.examples.first()?.dropout
+        self.examples().first()?.dropout
     }
 
     /// Applies the pack's dropout, if any, to the values `x` of layer number `layer`, in place.
-    pub(crate) fn dropout_forward<R: Real, K: Kernels<R>>(&self, kernels: K, layer: usize, x: &mut [R]) {
+    pub(crate) fn dropout_forward(&self, layer: usize, x: &mut [R]) {
         if let Some(dropout) = self.dropout() {
-            kernels.dropout_forward(dropout, layer, x);
+            self.kernels().dropout_forward(dropout, layer, x);
         }
     }
 
-    /// Turns the gradient of the output of the pack's dropout, if any, into the gradient of its input, in place.
-    pub(crate) fn dropout_backward<R: Real, K: Kernels<R>>(&self, kernels: K, d_y: &mut [R]) {
+    /// Turns the sums `x` of layer number `layer` into hidden values, in place: the activation, then the pack's dropout.
+    pub(crate) fn activate(&self, layer: usize, x: &mut [R]) {
+        self.kernels().activation_forward(self.activation(), x);
+        self.dropout_forward(layer, x);
+    }
+
+    /// Turns `d_y`, the gradient after activation and dropout, into the gradient before both, in place.
+    ///
+    /// `y` is their output. It is read at scored positions, or `everywhere`: the price of hidden values counts there.
+    pub(crate) fn activate_backward(&self, everywhere: bool, y: &[R], d_y: &mut [R]) {
+        let prices = self.prices(everywhere);
+        let prices = prices.get(..self.width()).unwrap_or(&prices);
+        self.kernels().activation_backward(self.activation(), y, d_y, prices);
         if let Some(dropout) = self.dropout() {
-            kernels.dropout_backward(dropout, d_y);
+            self.kernels().dropout_backward(dropout, d_y);
         }
     }
 
@@ -210,10 +229,10 @@ impl<'a, const L: usize> Pack<'a, L> {
     ///
     /// `x` is `[D][width]`: D features of [`width`](Self::width) columns, one for each position of the texts side by
     /// side, then padding. A masked position has no row for its symbol. Padding becomes 0.
-    pub fn embed<R: Real, K: Kernels<R>>(&self, kernels: K, tables: Embedding<R>, x: &mut [R]) {
+    pub fn embed(&self, tables: Embedding<R>, x: &mut [R]) {
         x.fill(R::ZERO);
         for (first, example) in self.placed() {
-            kernels.embed(tables, example.shown(), x, self.width(), first);
+            self.kernels().embed(tables, example.shown(), x, self.width(), first);
         }
     }
 
@@ -227,14 +246,7 @@ impl<'a, const L: usize> Pack<'a, L> {
     ///
     /// `d`, `[width][D]`, is the gradient of the features that [`embed`](Self::embed) wrote, transposed: the
     /// [`width`](Self::width) columns are outermost.
-    pub fn embed_backward<R: Real, K: Kernels<R>>(
-        &self,
-        kernels: K,
-        (tensor, part): (usize, usize),
-        d: &[R],
-        out: &mut [R],
-        features: usize,
-    ) {
+    pub fn embed_backward(&self, (tensor, part): Part, d: &[R], out: &mut [R], features: usize) {
         let mut rows = heapless::Vec::<_, L>::new();
         for (first, example) in self.placed() {
             for (position, symbol) in example.shown().iter().enumerate() {
@@ -249,7 +261,7 @@ impl<'a, const L: usize> Pack<'a, L> {
                 }
             }
         }
-        kernels.lookup_backward(&rows, d, out, features);
+        self.kernels().lookup_backward(&rows, d, out, features);
     }
 
     /// Turns the logits `z` of all columns into their gradients, and writes the loss of each example in nats to
@@ -259,28 +271,16 @@ impl<'a, const L: usize> Pack<'a, L> {
     /// by side, then padding. A position's loss and gradients are multiplied by its weight in the example. At weight 0
     /// and in padding, gradients are 0.
     ///
-    /// `answers` holds the size of the alphabet, and perhaps a teacher's distributions, `[examples of the pack][L][V]`.
-    /// Without, the clean symbols are the answers.
-    ///
     /// More than 256 symbols, an alphabet of more than V, and a scored clean symbol of V or more panic.
-    pub fn cross_entropy<R: Real, K: Kernels<R>>(
-        &self,
-        kernels: K,
-        answers: Answers,
-        z: &mut [R],
-        losses: &mut [R],
-    ) {
-        let width = self.width();
+    pub fn cross_entropy(&self, z: &mut [R], losses: &mut [R]) {
+        let (width, symbols) = (self.width(), self.shard.symbols);
         let outputs = z.len().checked_div(width).unwrap_or(0);
-        let answer = |row, example: &Example<L>, position| {
-            let number = usize::from(row).wrapping_mul(L).wrapping_add(position);
-            answers.at(number, example.clean.symbol(position), outputs)
-        };
-        let (of_answers, weights) = (self.columns(Answer::Hard(0), answer), self.weights());
+        let target = |row, _: &Example<L>, position| self.shard.target(usize::from(row), position, outputs);
+        let targets = self.columns((0, None, R::ZERO), target);
         let mut of_columns = [R::ZERO; L];
-        let all = (of_answers.get(..width), weights.get(..width), of_columns.get_mut(..width));
-        let (Some(of_answers), Some(weights), Some(of_width)) = all else { return };
-        kernels.cross_entropy_of_positions(of_answers, weights, answers.symbols, z, of_width);
+        let all = (targets.get(..width), of_columns.get_mut(..width));
+        let (Some(targets), Some(of_width)) = all else { return };
+        self.kernels().cross_entropy_of_positions(targets, symbols, z, of_width);
         for ((first, example), loss) in self.placed().zip(losses) {
             let columns = of_columns.iter().skip(first).take(example.length());
             *loss = columns.fold(R::ZERO, |sum, loss| sum + *loss);
@@ -288,17 +288,12 @@ impl<'a, const L: usize> Pack<'a, L> {
     }
 }
 
-/// [`to_scores`] of the logits at `position`, in a map `[V][width]` of logits.
+/// The logits of `position` in a map `[V][width]` of logits.
 #[inline(always)]
-pub(crate) fn to_scores_at<const V: usize>(
-    logits: &[f32],
-    width: usize,
-    position: usize,
-    scores: &mut [Score; V],
-) {
+pub(crate) fn logits_at<const V: usize>(logits: &[f32], width: usize, position: usize) -> [f32; V] {
     let mut column = [0.0; V];
     for (column, logits) in column.iter_mut().zip(logits.chunks_exact(width.max(1))) {
         *column = logits.get(position).copied().unwrap_or(0.0);
     }
-    to_scores(&column, scores);
+    column
 }

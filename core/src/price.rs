@@ -12,8 +12,9 @@ impl<const L: usize> Example<L> {
     /// … n. An empty text has the weight 0.
     pub fn hidden_weight<R: Real>(&self) -> R {
         let real = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-        let sum = self.read_weights().iter().fold(R::ZERO, |sum, weight| sum + R::of(f64::from(*weight)));
-        let readers = self.read_weights().iter().filter(|weight| **weight != 0.0).count();
+        let weights = (0..self.length()).map(|position| self.weight(position));
+        let sum = weights.clone().fold(R::ZERO, |sum, weight| sum + R::of(f64::from(weight)));
+        let readers = weights.filter(|weight| *weight != 0.0).count();
         let length = real(self.length());
         sum / R::of(length.max(1.0)) * R::of(2.0 * real(readers) / (length + 1.0))
     }

@@ -14,15 +14,11 @@
 //!
 //! Source: K. He et al., "Deep Residual Learning for Image Recognition", 2016, for the skip connection.
 
-use crate::activation::Activation;
-use crate::denoiser::{Answers, Architecture, AtWork, Example, Model, Score, Shape, in_rows};
+use crate::denoiser::{Architecture, AtWork, Example, Model, Part, Shape, Shard};
 use crate::kernels::Kernels;
 use crate::math::{Real, Stored};
-use crate::mlp::{
-    self, Mlp, MlpView, activate, activate_backward, by_position, look_up, look_up_text, output_backward,
-    output_forward, rows_gradient,
-};
-use crate::tensor::{Flat, Start, Tensor, cube, matrix, vector};
+use crate::mlp::{Mlp, MlpView, look_up};
+use crate::tensor::{Start, Tensor, cube, matrix, vector};
 
 /// Residual perceptron over `L` positions and `V` symbols: two hidden layers of `H` units, whose sum gives the logits.
 ///
@@ -48,29 +44,13 @@ pub struct ResidualView<'a, T, const L: usize, const V: usize, const H: usize> {
 /// Rows of W in one part of its gradient.
 const ROWS: usize = 16;
 
-/// Records of a shard of E examples.
-struct Records<S> {
-    /// h, ∂loss/∂z, and ∂loss/∂h, which becomes the gradient of the sums of f. [`Mlp`] with these tables and outputs has
-    /// such records.
-    outer: mlp::Records<S>,
-    /// f, `[E][H]`.
-    first: S,
-    /// ∂loss/∂g, then the gradient of the sums of g, `[E][H]`.
-    d_second: S,
-    /// g, `[E][H]`, which only backward reads.
-    second: S,
-}
-
 impl<const L: usize, const V: usize, const H: usize> Residual<L, V, H> {
-    fn records<S: Flat>(mut flat: S, rows: usize) -> Option<Records<S>> {
-        let (layer, outer) = (rows.checked_mul(H)?, rows.checked_mul(Mlp::<L, V, H>::RECORD)?);
-        Some(Records {
-            outer: Mlp::<L, V, H>::records(flat.take(outer)?, rows)?,
-            first: flat.take(layer)?,
-            d_second: flat.take(layer)?,
-            second: flat.take(layer)?,
-        })
-    }
+    /// Numbers of each of E examples in the parts of the records of a shard; the rest is the last part.
+    ///
+    /// First come those of [`Mlp`] with these tables and outputs: h, ∂loss/∂h, which becomes the gradient of the sums of f,
+    /// and ∂loss/∂z. Then f, `[E][H]`; ∂loss/∂g, which becomes the gradient of the sums of g; and g, which only backward
+    /// reads.
+    const RECORDS: [usize; 5] = [H, H, L * V, H, H];
 }
 
 impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L, V, H> {
@@ -99,66 +79,48 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
     }
 
     fn forward_backward<R: Real, K: Kernels<R>>(
-        kernels: K,
-        activation: Activation,
+        shard: Shard<R, K, L>,
         parameters: Self::View<'_, R>,
-        shard: &[Example<L>],
-        answers: Answers,
         records: &mut [R],
         losses: &mut [R],
     ) {
-        let rows = shard.len();
-        let Some(Records { outer, first, d_second, second }) = Self::records(records, rows) else { return };
-        let mlp::Records { hidden, d_hidden, d_logits } = outer;
-        losses.fill(R::ZERO);
-        let (lengths, tables) = (parameters.outer.length.as_flattened(), by_position(parameters.outer.input));
-        look_up(kernels, Some(lengths), tables, shard, first);
-        activate(kernels, activation, 0, shard, first);
-        let residual = parameters.residual.as_flattened();
-        in_rows(shard, None, |rows| {
-            kernels.linear_forward(residual, parameters.residual_bias, rows, first, second);
-        });
-        activate(kernels, activation, 1, shard, second);
+        let Some((records, second)) = shard.split(records, Self::RECORDS) else { return };
+        let [hidden, d_hidden, d_logits, first, d_second] = records;
+        let (kernels, all) = (shard.kernels, |row, _: &Example<L>| Some(row));
+        let ResidualView { outer, residual, residual_bias } = parameters;
+        let residual = residual.as_flattened();
+        let tables = outer.input.iter().map(|table| table.as_flattened());
+        for (example, first) in shard.rows_mut(first) {
+            let (lengths, shown) = (outer.length.as_flattened(), example.shown());
+            look_up::<_, _, _, L>(kernels, lengths, tables.clone(), shown, first);
+        }
+        shard.activate(0, first);
+        shard.in_groups(all, |rows| kernels.linear_forward(residual, residual_bias, rows, first, second));
+        shard.activate(1, second);
         hidden.copy_from_slice(second);
         kernels.add_scaled(hidden, R::ONE, first);
-        d_hidden.fill(R::ZERO);
-        // Position by position, so that a position's weights stay in the innermost cache for the whole batch.
-        let d_logits = d_logits.chunks_exact_mut(rows.saturating_mul(V).max(1));
-        for (((position, weight), bias), d_logits) in
-            by_position(parameters.outer.output).zip(parameters.outer.output_bias).zip(d_logits)
-        {
-            output_forward(kernels, position, (weight, bias), answers, shard, hidden, d_logits, losses);
-            output_backward(kernels, position, weight, shard, d_logits, d_hidden);
-        }
+        outer.outputs(shard, hidden, [&mut *d_hidden, d_logits, losses]);
         d_second.copy_from_slice(d_hidden);
-        activate_backward(kernels, activation, shard, second, d_second);
-        in_rows(shard, None, |rows| {
-            kernels.linear_backward_input(residual, rows, d_second, d_hidden, H);
-        });
-        activate_backward(kernels, activation, shard, first, d_hidden);
+        shard.activate_backward(second, d_second);
+        shard.in_groups(all, |rows| kernels.linear_backward_input(residual, rows, d_second, d_hidden, H));
+        shard.activate_backward(first, d_hidden);
     }
 
-    fn gradient<R: Real, K: Kernels<R>>(
-        kernels: K,
-        tensor: usize,
-        part: usize,
-        shard: &[Example<L>],
-        records: &[R],
-        out: &mut [R],
-    ) {
-        let Some(Records { first, d_second, .. }) = Self::records(records, shard.len()) else { return };
-        match tensor {
-            2 => {
+    fn gradient<R: Real, K: Kernels<R>>(shard: Shard<R, K, L>, part: Part, records: &[R], out: &mut [R]) {
+        let Some(([.., first, d_second], _)) = shard.split(records, Self::RECORDS) else { return };
+        match part {
+            (2, part) => {
+                let all = |row, _: &Example<L>| Some(row);
                 let Some(d_second) = d_second.get(part.saturating_mul(ROWS)..) else { return };
-                in_rows(shard, None, |rows| {
-                    kernels.linear_backward_weight(rows, first, d_second, H, out, H);
+                shard.in_groups(all, |rows| {
+                    shard.kernels.linear_backward_weight(rows, first, d_second, H, out, H);
                 });
             }
-            3 => rows_gradient(kernels, shard, |_| Some(0), d_second, out),
+            (3, _) => shard.rows_gradient(|_| Some(0), d_second, out),
             // [`Mlp`]'s tensors, which lack the two between tables and outputs.
-            _ => {
+            (tensor, part) => {
                 let tensor = if tensor < 2 { tensor } else { tensor.saturating_sub(2) };
-                Mlp::<L, V, H>::gradient(kernels, tensor, part, shard, records, out);
+                Mlp::<L, V, H>::gradient(shard, (tensor, part), records, out);
             }
         }
     }
@@ -166,8 +128,9 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
     fn evaluate<W: Stored<f32>, K: Kernels<f32>>(work: &mut AtWork<Self, W, K, L, V>) {
         let (kernels, activation, parameters) = (work.kernels, work.activation, work.parameters);
         let [second, first, ..] = work.memory.as_chunks_mut::<H>().0 else { return };
-        let (lengths, tables) = (parameters.outer.length.as_flattened(), by_position(parameters.outer.input));
-        look_up_text::<f32, W, K, L>(kernels, Some(lengths), tables, &work.shown, first);
+        let (lengths, tables) = (parameters.outer.length.as_flattened(), parameters.outer.input.iter());
+        let tables = tables.map(|table| table.as_flattened());
+        look_up::<f32, W, K, L>(kernels, lengths, tables, &work.shown, first);
         kernels.activation_forward(activation, first);
         let residual = parameters.residual.as_flattened();
         kernels.linear_forward(residual, parameters.residual_bias, &[0], first, second);
@@ -175,11 +138,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
         kernels.add_scaled(second, 1.0, first);
     }
 
-    fn scores<W: Stored<f32>, K: Kernels<f32>>(
-        work: &AtWork<Self, W, K, L, V>,
-        position: usize,
-        out: &mut [Score; V],
-    ) {
-        work.parameters.outer.scores(work.kernels, work.memory, position, out);
+    fn logits<W: Stored<f32>, K: Kernels<f32>>(work: &AtWork<Self, W, K, L, V>, position: usize) -> [f32; V] {
+        work.parameters.outer.logits(work.kernels, work.memory, position)
     }
 }

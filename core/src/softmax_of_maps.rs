@@ -1,7 +1,7 @@
 //! Cross-entropy of the logits of all positions in one map, with the positions innermost; see [`softmax`](crate::softmax).
 
 use crate::math::Real;
-use crate::softmax::{Answer, cross_entropy};
+use crate::softmax::cross_entropy;
 
 /// Symbols of the largest alphabet. A network with more does not compile.
 pub(crate) const MOST_SYMBOLS: usize = 256;
@@ -9,7 +9,8 @@ pub(crate) const MOST_SYMBOLS: usize = 256;
 /// Replaces the logits `z` by their gradients, and writes the loss of each position to `losses`, in nats.
 ///
 /// `z` is `[O][W]`: a column of O logits for each of W positions. The length of `losses` gives W, and that of `z`,
-/// divided by W, gives O; numbers past O·W stay as they are. `answers` and `weights` have W entries too.
+/// divided by W, gives O; numbers past O·W stay as they are. `targets` has three things for each position: its clean symbol, a
+/// distribution instead, if any, and its weight.
 ///
 /// A position's loss is its weight times the [`cross_entropy`] of its logits with its answer. At weight 0, loss and
 /// gradients are 0, whatever the answer.
@@ -22,8 +23,7 @@ pub(crate) const MOST_SYMBOLS: usize = 256;
 #[expect(clippy::indexing_slicing, reason = "training; position < L, symbols ≤ V ≤ 256")]
 #[inline(always)]
 pub fn cross_entropy_of_positions<R: Real>(
-    answers: &[Answer],
-    weights: &[f32],
+    targets: &[(u8, Option<&[R]>, R)],
     symbols: usize,
     z: &mut [R],
     losses: &mut [R],
@@ -33,7 +33,7 @@ pub fn cross_entropy_of_positions<R: Real>(
     let mut column = [R::ZERO; MOST_SYMBOLS];
     let column = &mut column[..outputs];
     for position in 0..positions {
-        let weight = R::of(f64::from(weights[position]));
+        let (clean, soft, weight) = targets[position];
         if weight == R::ZERO {
             column.fill(R::ZERO);
             losses[position] = R::ZERO;
@@ -43,7 +43,7 @@ pub fn cross_entropy_of_positions<R: Real>(
                 column[v] = z[place];
                 place = place.saturating_add(positions);
             }
-            losses[position] = cross_entropy(column, symbols, answers[position], weight);
+            losses[position] = cross_entropy(column, symbols, clean, soft, weight);
         }
         let mut place = position;
         for v in 0..outputs {

@@ -29,13 +29,12 @@
 //! Transformer Architecture", ICML 2020, for the place of the normalisation; Y. Ren et al., "FastSpeech: Fast, Robust and
 //! Controllable Text to Speech", NeurIPS 2019, section 3.1, for the convolution in place of the MLP.
 
-use crate::activation::Activation;
 use crate::attention::Heads;
-use crate::denoiser::{Answers, Architecture, AtWork, Example, Model, Score, Shape};
+use crate::denoiser::{Architecture, AtWork, Example, Model, Part, Shape, Shard};
 use crate::embedding::Embedding;
 use crate::kernels::Kernels;
 use crate::math::{Real, Stored};
-use crate::pack::{Pack, boundary, to_scores_at, with_records, with_records_mut};
+use crate::pack::{Pack, boundary, logits_at, with_records, with_records_mut};
 use crate::product::{MOST_POSITIONS, Store, width_of};
 use crate::softmax_of_maps::MOST_SYMBOLS;
 use crate::tensor::Start::{Ones, Uniform};
@@ -274,16 +273,15 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
 
     /// Runs x through one block. `normed` is scratch.
     fn block_forward<R: Real, C: Kernels<R>>(
-        kernels: C,
+        pack: Pack<R, C, L>,
         block: &Block<R, D>,
-        pack: Pack<L>,
         record: BlockRecord<&mut [R]>,
         x: &mut [R],
         normed: &mut [R],
     ) {
         let BlockRecord { before, normed_before, between, normed_between, heads, .. } = record;
         let BlockRecord { slopes, hidden, d_shifted, shares, .. } = record;
-        let (width, texts, layer) = (pack.width(), pack.texts(), block.layer);
+        let (kernels, width, texts, layer) = (pack.kernels(), pack.width(), pack.texts(), block.layer);
         let context = (kernels, &*texts, width);
         before.copy_from_slice(x);
         let attention = (block.attention_gain, &block.query_key_value[..]);
@@ -291,7 +289,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         let Some([query, key, value, mixed]) = first_rows_mut(heads, x.len()) else { return };
         let sizes = Heads { features: Self::FEATURES, positions: width };
         kernels.attention_forward(sizes, &texts, [query, key, value], shares, mixed);
-        pack.dropout_forward(kernels, layer, mixed);
+        pack.dropout_forward(layer, mixed);
         kernels.product_transposed(block.attention_output.as_flattened(), mixed, x, width, Store::Add);
         kernels.transpose_blocks(normed, normed_before, width);
         between.copy_from_slice(x);
@@ -299,8 +297,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         normed_products::<_, _, _, D, T>(context, (block.mlp_gain, block.up), x, normed, shifted, hidden);
         kernels.transpose_blocks(normed, normed_between, width);
         kernels.gelu_forward_slope(hidden, slopes);
-        pack.dropout_forward(kernels, layer | 1, hidden);
-        pack.dropout_forward(kernels, layer | 1, slopes);
+        pack.dropout_forward(layer | 1, hidden);
+        pack.dropout_forward(layer | 1, slopes);
         add_products(kernels, block.down, hidden, x, width);
     }
 
@@ -309,16 +307,15 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
     /// Forward was `x += W_oᵀ·attention(W_q·n, W_k·n, W_v·n); x += W_downᵀ·GELU(Σ_j W_up,j·shift_j(n))`, with n = RMSNorm(x)
     /// each time, and dropout of the inputs of W_o and W_down. The slopes of the hidden units include their dropout.
     fn block_backward<R: Real, C: Kernels<R>>(
-        kernels: C,
+        pack: Pack<R, C, L>,
         block: &Block<R, D>,
-        pack: Pack<L>,
         record: BlockRecord<&mut [R]>,
         (d_x, d): (&mut [R], &mut [R]),
         d_share: &mut [R],
     ) {
         let BlockRecord { before, between, heads, slopes, d_shifted, .. } = record;
         let [d_attention_gain, d_mlp_gain] = record.d_gains;
-        let (width, map) = (pack.width(), d_x.len());
+        let (kernels, width, map) = (pack.kernels(), pack.width(), d_x.len());
         for (w, slope) in block.down.iter().zip(slopes.chunks_exact_mut(map.max(1))) {
             kernels.product(w.as_flattened(), d_x, slope, width, Store::Multiply);
         }
@@ -341,7 +338,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
 
         kernels.product(block.attention_output.as_flattened(), d_x, d, width, Store::Set);
         // Dropout is linear and diagonal, so forward is its own transpose.
-        pack.dropout_forward(kernels, block.layer, d);
+        pack.dropout_forward(block.layer, d);
         let Some(inputs) = first_rows_mut(heads, map) else { return };
         let sizes = Heads { features: Self::FEATURES, positions: width };
         kernels.attention_backward(sizes, inputs, record.shares, d, d_share);
@@ -354,17 +351,16 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
 
     /// Computes logits, losses and gradient; turns `x` into ∂loss/∂x.
     fn head<R: Real, C: Kernels<R>>(
-        kernels: C,
+        pack: Pack<R, C, L>,
         parameters: &TransformerView<'_, R, L, V, D, N>,
-        (pack, answers): (Pack<L>, Answers),
         Record { x, d, normed, d_gain, d_logits, .. }: &mut Record<&mut [R]>,
         losses: &mut [R],
     ) {
-        let (output, width) = (parameters.output.as_flattened(), pack.width());
+        let (kernels, output, width) = (pack.kernels(), parameters.output.as_flattened(), pack.width());
         kernels.rms_norm_forward(parameters.final_gain, x, d, width);
         kernels.product(output, d, d_logits, width, Store::Set);
         kernels.transpose_blocks(d, normed, width);
-        pack.cross_entropy(kernels, answers, d_logits, losses);
+        pack.cross_entropy(d_logits, losses);
         kernels.product_transposed(output, d_logits, d, width, Store::Set);
         kernels.rms_norm_backward(parameters.final_gain, x, d, d_gain, width);
         x.copy_from_slice(d);
@@ -433,47 +429,37 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         boundary(batch, row)
     }
 
-    /// Hidden units use GELU and ignore `activation`.
+    /// Hidden units use GELU and ignore the shard's activation.
     fn forward_backward<R: Real, C: Kernels<R>>(
-        kernels: C,
-        _activation: Activation,
+        shard: Shard<R, C, L>,
         parameters: Self::View<'_, R>,
-        shard: &[Example<L>],
-        answers: Answers,
         records: &mut [R],
         losses: &mut [R],
     ) {
         let embedding = Embedding::of(parameters.token, parameters.position, parameters.from_end);
-        for (pack, answers, record, losses) in with_records_mut(shard, answers, records, Self::RECORD, losses)
-        {
+        for (pack, record, losses) in with_records_mut(shard, records, Self::RECORD, losses) {
             let width = pack.width();
             let Some((blocks, rest)) = record.split_at_mut_checked(Self::BLOCKS) else { return };
             let Some(mut rest) = Self::record(rest, width) else { return };
-            pack.embed(kernels, embedding, rest.x);
+            pack.embed(embedding, rest.x);
             for (block, record) in parameters.blocks().zip(blocks.chunks_exact_mut(Self::BLOCK)) {
                 let Some(record) = Self::block_record(record, width) else { return };
-                Self::block_forward(kernels, &block, pack, record, rest.x, rest.d);
+                Self::block_forward(pack, &block, record, rest.x, rest.d);
             }
-            Self::head(kernels, &parameters, (pack, answers), &mut rest, losses);
+            Self::head(pack, &parameters, &mut rest, losses);
             let records = blocks.chunks_exact_mut(Self::BLOCK).rev();
             for (block, record) in parameters.blocks().rev().zip(records) {
                 let Some(record) = Self::block_record(record, width) else { return };
                 let d = (&mut *rest.x, &mut *rest.d);
-                Self::block_backward(kernels, &block, pack, record, d, rest.d_share);
+                Self::block_backward(pack, &block, record, d, rest.d_share);
             }
-            kernels.transpose(rest.x, rest.d, width);
+            shard.kernels.transpose(rest.x, rest.d, width);
         }
     }
 
     #[expect(clippy::arithmetic_side_effects, reason = "training; UPS and GROUPS are not 0")]
-    fn gradient<R: Real, C: Kernels<R>>(
-        kernels: C,
-        tensor: usize,
-        part: usize,
-        shard: &[Example<L>],
-        records: &[R],
-        out: &mut [R],
-    ) {
+    fn gradient<R: Real, C: Kernels<R>>(shard: Shard<R, C, L>, part: Part, records: &[R], out: &mut [R]) {
+        let (kernels, (tensor, part)) = (shard.kernels, part);
         let number = match tensor {
             4 => part / 3,
             7 => part / Self::UPS,
@@ -495,7 +481,7 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
                 kernels.product_backward_weight(&pack.positions(everywhere), y, x, out, width);
             };
             match (tensor, of_block) {
-                (0..3, _) => pack.embed_backward(kernels, (tensor, part), rest.d, out, D),
+                (0..3, _) => pack.embed_backward((tensor, part), rest.d, out, D),
                 (9, _) => kernels.add_scaled(out, R::ONE, rest.d_gain),
                 (10, _) => weight(false, rest.d_logits, rest.normed, out),
                 (_, None) => return,
@@ -548,12 +534,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
         kernels.product(parameters.output.as_flattened(), normed, logits, width, Store::Set);
     }
 
-    fn scores<W: Stored<f32>, C: Kernels<f32>>(
-        work: &AtWork<Self, W, C, L, V>,
-        position: usize,
-        out: &mut [Score; V],
-    ) {
-        to_scores_at(work.memory, width_of(work.shown.len(), L), position, out);
+    fn logits<W: Stored<f32>, C: Kernels<f32>>(work: &AtWork<Self, W, C, L, V>, position: usize) -> [f32; V] {
+        logits_at(work.memory, width_of(work.shown.len(), L), position)
     }
 }
 

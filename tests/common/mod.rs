@@ -7,7 +7,7 @@ pub mod tolerance;
 pub mod training;
 
 use micro_diffusion::activation::Activation;
-use micro_diffusion::denoiser::{Answers, Denoiser, Example, Model, Score};
+use micro_diffusion::denoiser::{Denoiser, Example, Model, Score, Shard};
 use micro_diffusion::kernels::{Kernels, Plain};
 use micro_diffusion::math::Real;
 use micro_diffusion::rng::{Purpose, Stream, symmetric};
@@ -30,7 +30,7 @@ pub fn matrix<const N: usize, const M: usize>(seed: u64) -> [[f64; M]; N] {
 }
 
 /// `count` distributions over `symbols` symbols in rows of `outputs` numbers, fixed by `seed`; some symbols have none of it.
-pub fn distributions(seed: u64, count: usize, outputs: usize, symbols: usize) -> Vec<f32> {
+pub fn distributions<R: Real>(seed: u64, count: usize, outputs: usize, symbols: usize) -> Vec<R> {
     let mut rows = vec![0.0; count * outputs];
     let drawn = numbers(seed, count * symbols);
     for (row, drawn) in rows.chunks_mut(outputs).zip(drawn.chunks(symbols)) {
@@ -40,7 +40,7 @@ pub fn distributions(seed: u64, count: usize, outputs: usize, symbols: usize) ->
         row[0] = if total == 0.0 { 1.0 } else { 0.0 };
         row.iter_mut().zip(weights).for_each(|(t, weight)| *t += (weight / total.max(1e-9)) as f32);
     }
-    rows
+    rows.into_iter().map(|t: f32| R::of(f64::from(t))).collect()
 }
 
 /// A batch with every kind of example: some masks, all masks, none that count, shown positions that count; texts of every
@@ -66,25 +66,27 @@ pub fn batch<const L: usize>(rows: usize, symbols: u8) -> Vec<Example<L>> {
         .collect()
 }
 
+/// Some examples of a batch, whose answers are the clean symbols, computed by the plain kernels.
+pub fn shard<R, const L: usize>(examples: &[Example<L>], symbols: usize) -> Shard<'_, R, Plain, L> {
+    Shard { kernels: Plain, activation: Activation::Relu, examples, symbols, soft: &[] }
+}
+
 /// The losses of a batch, and with them the gradient of every parameter, tensor by tensor and part by part.
 pub fn loss_and_gradient<M: Model<L, V>, const L: usize, const V: usize>(
     parameters: &[f64],
-    batch: &[Example<L>],
-    answers: Answers,
+    batch: Shard<f64, Plain, L>,
 ) -> (Vec<f64>, Vec<f64>) {
-    let mut records = vec![f64::NAN; batch.len() * M::RECORD];
-    let mut losses = vec![f64::NAN; batch.len()];
-    let view = M::view(parameters).unwrap();
-    M::forward_backward(Plain, Activation::Relu, view, batch, answers, &mut records, &mut losses);
+    let mut records = vec![f64::NAN; batch.examples.len() * M::RECORD];
+    let mut losses = vec![f64::NAN; batch.examples.len()];
+    M::forward_backward(batch, M::view(parameters).unwrap(), &mut records, &mut losses);
     let mut gradient = vec![0.0; M::PARAMETERS];
-    add_gradient::<M, _, _, L, V>(Plain, batch, &records, &mut gradient);
+    add_gradient::<M, _, _, L, V>(batch, &records, &mut gradient);
     (losses, gradient)
 }
 
 /// Adds to `out`, as long as the parameters, the gradient that `records` of `shard` hold.
 pub fn add_gradient<M: Model<L, V>, R: Real, K: Kernels<R>, const L: usize, const V: usize>(
-    kernels: K,
-    shard: &[Example<L>],
+    shard: Shard<R, K, L>,
     records: &[R],
     out: &mut [R],
 ) {
@@ -92,7 +94,7 @@ pub fn add_gradient<M: Model<L, V>, R: Real, K: Kernels<R>, const L: usize, cons
     for (number, tensor) in M::TENSORS.iter().enumerate() {
         for part in 0..tensor.parts {
             let out = rest.split_off_mut(..tensor.part_len()).unwrap();
-            M::gradient(kernels, number, part, shard, records, out);
+            M::gradient(shard, (number, part), records, out);
         }
     }
     assert!(rest.is_empty(), "the parts are the whole");

@@ -2,7 +2,7 @@
 
 use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::{Adam, AdamStep, average_rate};
-use micro_diffusion::denoiser::{Answers, Example, Model};
+use micro_diffusion::denoiser::{Example, Model, Shard};
 use micro_diffusion::dropout::Dropout;
 use micro_diffusion::kernels::Kernels;
 use micro_diffusion::rng::{Purpose, Stream};
@@ -69,14 +69,15 @@ impl Run {
             let State { weights, m, v, average, losses } = &mut state;
             let mut records = vec![f32::NAN; batch.len() * M::RECORD];
             let view = M::view(&*weights).expect("as long as the view asks");
-            let answers = Answers { symbols: self.symbols, soft: &self.soft::<L, V>(step) };
-            M::forward_backward(kernels, self.activation, view, &batch, answers, &mut records, losses);
+            let (activation, soft) = (self.activation, &self.soft::<L, V>(step));
+            let shard = Shard { kernels, activation, examples: &batch, symbols: self.symbols, soft };
+            M::forward_backward(shard, view, &mut records, losses);
             let mut gradient = vec![0.0; M::PARAMETERS];
             let mut rest = &mut gradient[..];
             for (number, tensor) in M::TENSORS.iter().enumerate() {
                 for part in 0..tensor.parts {
                     let (out, tail) = rest.split_at_mut(tensor.part_len());
-                    M::gradient(kernels, number, part, &batch, &records, out);
+                    M::gradient(shard, (number, part), &records, out);
                     rest = tail;
                 }
             }

@@ -12,7 +12,10 @@ macro_rules! implement_kernels {
     (
         ($trait:ident for $kernels:ident)
         $($targets:tt {
-            $(fn $name:ident $([$stored:ident])? ($($argument:ident: $type:ty),*) = $function:path $(, $last:path)?;)*
+            $(
+                fn $name:ident $([$stored:ident])? ($($argument:ident: $type:ty),*) $(-> $result:ty)? =
+                    $function:path $(, $last:path)?;
+            )*
         })*
     ) => {
         const _: () = {
@@ -31,7 +34,7 @@ macro_rules! implement_kernels {
                 normalisation,
                 product::{self, Store},
                 rounding::{self, Grid},
-                softmax::{self, Answer, Target},
+                softmax,
                 softmax_of_maps,
             };
 
@@ -40,15 +43,15 @@ macro_rules! implement_kernels {
 
             $($(
                 #[::multiversion::multiversion(targets $targets)]
-                fn $name$(<$stored: Stored<f32>>)?($($argument: $type),*) {
-                    $function($($argument,)* $($last)?);
+                fn $name$(<$stored: Stored<f32>>)?($($argument: $type),*) $(-> $result)? {
+                    $function($($argument,)* $($last)?)
                 }
             )*)*
 
             impl $trait<f32> for $kernels {
                 $($(
-                    fn $name$(<$stored: Stored<f32>>)?(self, $($argument: $type),*) {
-                        $name($($argument),*);
+                    fn $name$(<$stored: Stored<f32>>)?(self, $($argument: $type),*) $(-> $result)? {
+                        $name($($argument),*)
                     }
                 )*)*
             }

@@ -14,12 +14,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, RwLock, RwLockReadGuard};
 use std::thread;
 
-use micro_diffusion::denoiser::{Answers, Example, Model};
+use micro_diffusion::denoiser::{Example, Model};
 use micro_diffusion::mlp::{self, Mlp};
 
 use crate::engine::kernels::Vectorised;
 use crate::engine::step::{
-    self, Batch, Draw, Parameters, Part, Rates, Setup, Step, on_each_thread, parts, update, with_gradient,
+    self, Batch, Draw, Parameters, PartOf, Rates, Setup, Shard, Step, on_each_thread, parts, update,
+    with_gradient,
 };
 
 impl<const L: usize, const V: usize, const H: usize> Step<L, V> for Mlp<L, V, H> {
@@ -60,10 +61,8 @@ impl<const L: usize, const V: usize, const H: usize> Step<L, V> for Mlp<L, V, H>
             })
             .collect();
         let common = Common {
-            setup,
             rates,
-            examples,
-            answers: Answers { symbols: setup.symbols, soft },
+            shard: setup.shard(examples, soft),
             next: Mutex::new(next.chunks_mut(DRAWN).enumerate()),
             draw,
             last: shares.len() - 1,
@@ -132,10 +131,8 @@ const DRAWN: usize = 4;
 
 /// The state that all threads see.
 struct Common<'a, const L: usize> {
-    setup: Setup<'a>,
     rates: &'a Rates,
-    examples: &'a [Example<L>],
-    answers: Answers<'a>,
+    shard: Shard<'a, L>,
     /// Chunks of [`DRAWN`] rows of the next batch not drawn yet, numbered. Waiting threads draw them.
     next: Mutex<Enumerate<ChunksMut<'a, Example<L>>>>,
     draw: &'a Draw<'a, L>,
@@ -165,19 +162,19 @@ impl<const L: usize> Common<'_, L> {
 /// The parameters of a thread.
 struct Share<'a> {
     /// E_l, with l.
-    tables: Vec<(usize, Part<'a>)>,
+    tables: Vec<(usize, PartOf<'a>)>,
     outputs: Vec<Output<'a>>,
     /// b, on the first thread.
-    lengths: Option<Part<'a>>,
+    lengths: Option<PartOf<'a>>,
 }
 
 /// The output at a position: its parameters, and its results for each example.
 struct Output<'a> {
     position: usize,
     /// U_l.
-    weight: Part<'a>,
+    weight: PartOf<'a>,
     /// c_l.
-    bias: Part<'a>,
+    bias: PartOf<'a>,
     d_logits: &'a mut [f32],
     losses: &'a mut [f32],
 }
@@ -185,14 +182,14 @@ struct Output<'a> {
 impl Share<'_> {
     /// A thread's part of the step.
     fn run<const L: usize>(mut self, thread: usize, common: &Common<L>) {
-        let Common { setup, rates, examples, answers, last, hidden, d_hidden, end, .. } = common;
+        let Common { rates, shard, last, hidden, d_hidden, end, .. } = common;
         let _released = (hidden.release_on_panic(), d_hidden.release_on_panic(), end.release_on_panic());
         let draw = || common.draw_rows();
         let first = thread == 0;
         hidden.run(thread, draw, |hidden| {
-            self.look_up(examples, hidden);
+            self.look_up(*shard, hidden);
             if thread == *last {
-                mlp::activate(Vectorised, setup.activation, 0, examples, hidden);
+                shard.activate(0, hidden);
             }
         });
         if first {
@@ -202,9 +199,9 @@ impl Share<'_> {
         let length = self.outputs.first().map_or(0, Output::gradient_len);
         with_gradient(self.outputs.len() * length, |gradients| {
             let gradient_of =
-                |output: &Output, gradient: &mut [f32]| output.gradient(examples, &hidden, gradient);
+                |output: &Output, gradient: &mut [f32]| output.gradient(*shard, &hidden, gradient);
             for output in &mut self.outputs {
-                output.forward(*answers, examples, &hidden);
+                output.forward(*shard, &hidden);
             }
             // The gradients of these weights do not need those of the hidden values.
             let mut left = self.outputs.iter().zip(gradients.chunks_exact_mut(length));
@@ -218,19 +215,12 @@ impl Share<'_> {
             d_hidden.run(1 + thread, meanwhile, |d_hidden| {
                 for output in &self.outputs {
                     let weight = &*output.weight.parameters.weights;
-                    mlp::output_backward(
-                        Vectorised,
-                        output.position,
-                        weight,
-                        examples,
-                        output.d_logits,
-                        d_hidden,
-                    );
+                    shard.output_backward(output.position, weight, output.d_logits, d_hidden);
                 }
             });
             if thread == *last {
                 d_hidden.run(2 + thread, draw, |d_hidden| {
-                    mlp::activate_backward(Vectorised, setup.activation, examples, &hidden, d_hidden);
+                    shard.activate_backward(&hidden, d_hidden);
                 });
             }
             let spare = left.next().map(|(_, gradient)| gradient);
@@ -247,32 +237,36 @@ impl Share<'_> {
             }
         });
         let Some(d_hidden) = d_hidden.result(2 + last, draw) else { return };
-        self.update_table(rates, examples, &d_hidden);
+        self.update_table(rates, *shard, &d_hidden);
         while draw() {}
         end.run(thread, || false, |()| ());
         end.wait_for(last + 1, || false);
     }
 
     /// Adds b and the rows of the tables to `hidden`.
-    fn look_up<const L: usize>(&self, examples: &[Example<L>], hidden: &mut [f32]) {
-        let lengths = self.lengths.as_ref().map(|lengths| &*lengths.parameters.weights);
-        let tables = self.tables.iter().map(|(position, table)| (*position, &*table.parameters.weights));
-        mlp::look_up(Vectorised, lengths, tables, examples, hidden);
+    fn look_up<const L: usize>(&self, shard: Shard<L>, hidden: &mut [f32]) {
+        let lengths = self.lengths.as_ref().map_or(&[][..], |lengths| &*lengths.parameters.weights);
+        let tables = self.tables.iter().map(|(_, table)| &*table.parameters.weights);
+        let first = self.tables.first().map_or(0, |(position, _)| *position);
+        for (example, hidden) in shard.rows_mut(hidden) {
+            let shown = example.shown().get(first..).unwrap_or(&[]);
+            mlp::look_up::<_, _, _, L>(Vectorised, lengths, tables.clone(), shown, hidden);
+        }
     }
 
     /// Updates the rows of the table, and b.
-    fn update_table<const L: usize>(self, rates: &Rates, examples: &[Example<L>], d_hidden: &[f32]) {
+    fn update_table<const L: usize>(self, rates: &Rates, shard: Shard<L>, d_hidden: &[f32]) {
         for (position, table) in self.tables {
             with_gradient(table.parameters.weights.len(), |gradient| {
                 gradient.fill(0.0);
-                mlp::rows_gradient(Vectorised, examples, mlp::symbol_at(position), d_hidden, gradient);
+                shard.rows_gradient(|example| *example.shown().get(position)?, d_hidden, gradient);
                 update(rates, table.parameters, gradient);
             });
         }
         if let Some(lengths) = self.lengths {
             with_gradient(lengths.parameters.weights.len(), |gradient| {
                 gradient.fill(0.0);
-                mlp::rows_gradient(Vectorised, examples, mlp::row_of_length, d_hidden, gradient);
+                shard.rows_gradient(mlp::row_of_length, d_hidden, gradient);
                 update(rates, lengths.parameters, gradient);
             });
         }
@@ -285,24 +279,17 @@ impl Output<'_> {
         self.weight.parameters.weights.len() + self.bias.parameters.weights.len()
     }
 
-    fn forward<const L: usize>(&mut self, answers: Answers, examples: &[Example<L>], hidden: &[f32]) {
-        mlp::output_forward(
-            Vectorised,
-            self.position,
-            (&*self.weight.parameters.weights, &*self.bias.parameters.weights),
-            answers,
-            examples,
-            hidden,
-            self.d_logits,
-            self.losses,
-        );
+    fn forward<const L: usize>(&mut self, shard: Shard<L>, hidden: &[f32]) {
+        let layer = [&*self.weight.parameters.weights, &*self.bias.parameters.weights];
+        shard.output_forward(self.position, layer, hidden, [self.d_logits, self.losses]);
     }
 
-    fn gradient<const L: usize>(&self, examples: &[Example<L>], hidden: &[f32], gradient: &mut [f32]) {
+    fn gradient<const L: usize>(&self, shard: Shard<L>, hidden: &[f32], gradient: &mut [f32]) {
         gradient.fill(0.0);
         let (d_weight, d_bias) = gradient.split_at_mut(self.weight.parameters.weights.len());
-        mlp::output_weight_gradient(Vectorised, self.position, examples, hidden, self.d_logits, d_weight);
-        mlp::rows_gradient(Vectorised, examples, mlp::scored_at(self.position), self.d_logits, d_bias);
+        shard.output_weight_gradient(self.position, hidden, self.d_logits, d_weight);
+        let row = |example: &Example<L>| example.is_scored(self.position).then_some(0);
+        shard.rows_gradient(row, self.d_logits, d_bias);
     }
 
     fn update(&mut self, rates: &Rates, gradient: &[f32]) {

@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::AdamStep;
 use micro_diffusion::convolution::Convolution;
-use micro_diffusion::denoiser::{Answers, Example, Model};
+use micro_diffusion::denoiser::{self, Example, Model, Part};
 use micro_diffusion::kernels::Kernels;
 use micro_diffusion::residual::Residual;
 use micro_diffusion::rng::Stream;
@@ -27,7 +27,7 @@ use crate::engine::kernels::Vectorised;
 pub struct Batch<'a, const L: usize> {
     /// The examples of this step.
     pub examples: &'a [Example<L>],
-    /// The distributions to predict, where they are not the clean symbols; see [`Answers::soft`].
+    /// The distributions to predict, where they are not the clean symbols; see [`Shard::soft`](denoiser::Shard::soft).
     pub soft: &'a [f32],
     /// The examples of the next step; their noise is drawn by a thread that has time.
     pub next: &'a mut [Example<L>],
@@ -68,6 +68,21 @@ pub struct Setup<'a> {
     pub activation: Activation,
     /// Share of the texts longer than each position. It balances work, and no bit depends on it.
     pub longer: &'a [f32],
+}
+
+/// Some examples of a batch, computed at the machine's vector width.
+pub(crate) type Shard<'a, const L: usize> = denoiser::Shard<'a, f32, Vectorised, L>;
+
+impl Setup<'_> {
+    /// The shard of `examples`, with their part of [`Batch::soft`].
+    pub(crate) fn shard<'a, const L: usize>(
+        &self,
+        examples: &'a [Example<L>],
+        soft: &'a [f32],
+    ) -> Shard<'a, L> {
+        let Self { activation, symbols, .. } = *self;
+        Shard { kernels: Vectorised, activation, examples, symbols, soft }
+    }
 }
 
 /// Share of `texts` longer than each position.
@@ -138,8 +153,8 @@ pub(crate) fn step<M: Model<L, V>, const L: usize, const V: usize>(
     parameters: Parameters,
     draw: &Draw<L>,
 ) {
-    let passes = PassesOf::<M, V> { setup, model: PhantomData };
-    by_examples_and_parameters(&passes as &dyn Passes<L>, setup.threads, rates, batch, parameters, draw);
+    let passes = PassesOf::<M, V>(PhantomData);
+    by_examples_and_parameters(&passes as &dyn Passes<L>, setup, rates, batch, parameters, draw);
 }
 
 /// The passes of a network in a step behind an interface, so that a step is compiled once for all networks of `L`
@@ -151,26 +166,16 @@ trait Passes<const L: usize>: Sync {
     fn record(&self) -> usize;
     /// [`Model::boundary`].
     fn boundary(&self, batch: &[Example<L>], row: usize) -> usize;
-    /// [`Model::forward_backward`] of a shard, with its part of [`Batch::soft`].
-    fn forward_backward(
-        &self,
-        weights: &[f32],
-        shard: &[Example<L>],
-        soft: &[f32],
-        records: &mut [f32],
-        losses: &mut [f32],
-    );
-    /// [`Model::gradient`] of a shard.
-    fn gradient(&self, tensor: usize, part: usize, shard: &[Example<L>], records: &[f32], out: &mut [f32]);
+    /// [`Model::forward_backward`].
+    fn forward_backward(&self, shard: Shard<L>, weights: &[f32], records: &mut [f32], losses: &mut [f32]);
+    /// [`Model::gradient`].
+    fn gradient(&self, shard: Shard<L>, part: Part, records: &[f32], out: &mut [f32]);
 }
 
 /// The passes of the network `M`.
-struct PassesOf<'a, M, const V: usize> {
-    setup: Setup<'a>,
-    model: PhantomData<fn() -> M>,
-}
+struct PassesOf<M, const V: usize>(PhantomData<fn() -> M>);
 
-impl<M: Model<L, V>, const L: usize, const V: usize> Passes<L> for PassesOf<'_, M, V> {
+impl<M: Model<L, V>, const L: usize, const V: usize> Passes<L> for PassesOf<M, V> {
     fn tensors(&self) -> &'static [Tensor] {
         M::TENSORS
     }
@@ -183,35 +188,26 @@ impl<M: Model<L, V>, const L: usize, const V: usize> Passes<L> for PassesOf<'_, 
         M::boundary(batch, row)
     }
 
-    fn forward_backward(
-        &self,
-        weights: &[f32],
-        shard: &[Example<L>],
-        soft: &[f32],
-        records: &mut [f32],
-        losses: &mut [f32],
-    ) {
-        let Setup { activation, symbols, .. } = self.setup;
-        let answers = Answers { symbols, soft };
+    fn forward_backward(&self, shard: Shard<L>, weights: &[f32], records: &mut [f32], losses: &mut [f32]) {
         if let Some(view) = M::view(weights) {
-            M::forward_backward(Vectorised, activation, view, shard, answers, records, losses);
+            M::forward_backward(shard, view, records, losses);
         }
     }
 
-    fn gradient(&self, tensor: usize, part: usize, shard: &[Example<L>], records: &[f32], out: &mut [f32]) {
-        M::gradient(Vectorised, tensor, part, shard, records, out);
+    fn gradient(&self, shard: Shard<L>, part: Part, records: &[f32], out: &mut [f32]) {
+        M::gradient(shard, part, records, out);
     }
 }
 
 fn by_examples_and_parameters<const L: usize>(
     network: &dyn Passes<L>,
-    threads: usize,
+    setup: Setup,
     rates: &Rates,
     batch: Batch<L>,
     parameters: Parameters,
     draw: &Draw<L>,
 ) {
-    let (tensors, record) = (network.tensors(), network.record());
+    let (tensors, record, threads) = (network.tensors(), network.record(), setup.threads);
     let Batch { examples, soft, next, records, losses } = batch;
     let distributions = soft.len() / examples.len().max(1);
     let start = |shard: usize| network.boundary(examples, shard * examples.len() / threads);
@@ -227,20 +223,22 @@ fn by_examples_and_parameters<const L: usize>(
             draw(row, example);
         }
         let soft = &soft[rows.start * distributions..rows.end * distributions];
-        network.forward_backward(parameters.weights, &examples[rows], soft, records, losses);
+        let shard = setup.shard(&examples[rows], soft);
+        network.forward_backward(shard, parameters.weights, records, losses);
     });
     let records = &*records;
-    let mut shares: Vec<Vec<Part>> = (0..threads).map(|_| Vec::new()).collect();
+    let mut shares: Vec<Vec<PartOf>> = (0..threads).map(|_| Vec::new()).collect();
     for (index, part) in parts(tensors, parameters).into_iter().enumerate() {
         shares[index % threads].push(part);
     }
     on_each_thread(shares, |share| {
-        for Part { tensor, part, parameters } in share {
+        for PartOf { part, parameters } in share {
             with_gradient(parameters.weights.len(), |gradient| {
                 gradient.fill(0.0);
                 for rows in &shards {
                     let records = &records[rows.start * record..rows.end * record];
-                    network.gradient(tensor, part, &examples[rows.clone()], records, gradient);
+                    let shard = setup.shard(&examples[rows.clone()], &[]);
+                    network.gradient(shard, part, records, gradient);
                 }
                 update(rates, parameters, gradient);
             });
@@ -295,9 +293,8 @@ pub(crate) fn with_gradient(length: usize, work: impl FnOnce(&mut [f32])) {
 }
 
 /// One part of one tensor, with its moments and average.
-pub(crate) struct Part<'a> {
-    pub(crate) tensor: usize,
-    pub(crate) part: usize,
+pub(crate) struct PartOf<'a> {
+    pub(crate) part: Part,
     pub(crate) parameters: Parameters<'a>,
 }
 
@@ -315,7 +312,7 @@ fn split_off<'a, T>(flat: &mut &'a mut [T], length: usize) -> &'a mut [T] {
 }
 
 /// All parts of all tensors.
-pub(crate) fn parts<'a>(tensors: &[Tensor], mut rest: Parameters<'a>) -> Vec<Part<'a>> {
+pub(crate) fn parts<'a>(tensors: &[Tensor], mut rest: Parameters<'a>) -> Vec<PartOf<'a>> {
     let mut parts = Vec::new();
     for (tensor, shape) in tensors.iter().enumerate() {
         for part in 0..shape.parts {
@@ -326,7 +323,7 @@ pub(crate) fn parts<'a>(tensors: &[Tensor], mut rest: Parameters<'a>) -> Vec<Par
                 v: split_off(&mut rest.v, length),
                 average: split_off(&mut rest.average, length),
             };
-            parts.push(Part { tensor, part, parameters });
+            parts.push(PartOf { part: (tensor, part), parameters });
         }
     }
     parts

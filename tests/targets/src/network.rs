@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::{Adam, average_rate, average_update};
-use micro_diffusion::denoiser::{Answers, AtWork, Example, Model};
+use micro_diffusion::denoiser::{AtWork, Example, Model, Shard};
 use micro_diffusion::kernels::Plain;
 use micro_diffusion::math::{Real, Stored};
 use micro_diffusion::rng::{Purpose, Stream};
@@ -33,14 +33,15 @@ pub(crate) fn train<M: Model<L, V>, const L: usize, const V: usize>() -> Option<
     let mut losses = vec![0.0; (STEPS * BATCH) as usize];
     for (step, losses) in (0..STEPS).zip(losses.chunks_exact_mut(BATCH as usize)) {
         let batch: Vec<Example<L>> = (0..BATCH).map(|row| example::<L, V>(step, row)).collect();
-        let (view, answers) = (M::view(&weights[..])?, Answers::hard(V));
-        M::forward_backward(Plain, Activation::Relu, view, &batch, answers, &mut records, losses);
+        let activation = Activation::Relu;
+        let shard = Shard { kernels: Plain, activation, examples: &batch, symbols: V, soft: &[] };
+        M::forward_backward(shard, M::view(&weights[..])?, &mut records, losses);
         gradient.fill(0.0);
         let mut rest = &mut gradient[..];
         for (number, tensor) in M::TENSORS.iter().enumerate() {
             for part in 0..tensor.parts {
                 let (out, tail) = rest.split_at_mut(tensor.part_len());
-                M::gradient(Plain, number, part, &batch, &records, out);
+                M::gradient(shard, (number, part), &records, out);
                 rest = tail;
             }
         }

@@ -8,7 +8,7 @@ use firmware_checks::{Hash, number};
 use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::{Adam, learning_rate};
 use micro_diffusion::categorical::{SymbolSet, Temperature};
-use micro_diffusion::denoiser::{Answers, Example, Model};
+use micro_diffusion::denoiser::{Example, Model, Shard};
 use micro_diffusion::kernels::Plain;
 use micro_diffusion::length::Lengths;
 use micro_diffusion::math::Real;
@@ -75,14 +75,15 @@ fn forward_and_backward(
     let mut records = [0.0; BATCH * RECORD];
     let mut losses = [0.0; BATCH];
     let view = Network::view(weights)?;
-    let answers = Answers::hard(V);
-    Network::forward_backward(Plain, Activation::Relu, view, &batch, answers, &mut records, &mut losses);
+    let activation = Activation::Relu;
+    let shard = Shard { kernels: Plain, activation, examples: &batch, symbols: V, soft: &[] };
+    Network::forward_backward(shard, view, &mut records, &mut losses);
     gradient.fill(0.0);
     let mut rest = gradient.as_mut_slice();
     for (number, tensor) in Network::TENSORS.iter().enumerate() {
         for part in 0..tensor.parts {
             let (out, tail) = rest.split_at_mut(tensor.part_len());
-            Network::gradient(Plain, number, part, &batch, &records, out);
+            Network::gradient(shard, (number, part), &records, out);
             rest = tail;
         }
     }
