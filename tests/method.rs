@@ -20,6 +20,7 @@ use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::{Adam, average_update};
 use micro_diffusion::bound::{divergence, mean, share, standard_error};
 use micro_diffusion::config::Perceptron;
+use micro_diffusion::corruption::mask_count;
 use micro_diffusion::denoiser::{Example, Model};
 use micro_diffusion::estimate::{sampled, term};
 use micro_diffusion::file::ModelFile;
@@ -75,15 +76,15 @@ fn an_order_follows_its_documented_draws() {
 fn rows_of_a_batch_are_examples_of_their_count_and_weight() {
     const ROWS: u32 = 7;
     let counts = MaskCounts::<5>::new(ROWS);
-    assert_eq!(counts.rows(), ROWS);
     for (row, length) in (0..ROWS).flat_map(|row| (1..=5).map(move |length| (row, length))) {
         let clean = text(&[1, 2, 3, 4, 0][..length]);
         let words = [0x1234_5678, 0x9ABC_DEF0];
         let found = Example::bound_row(&clean, &counts, words, row, stream(row));
         let count = counts.count(words, row, length);
         let weight = counts.weight(count, length) / 7.0;
-        assert_eq!(found, Example::bound(&clean, count, weight, stream(row)));
-        assert_eq!(found.dropout, None);
+        let noisy = mask_count(&clean, count, stream(row));
+        let weights = noisy.map(|symbol| if symbol.is_none() { weight } else { 0.0 });
+        assert_eq!(found, Example { clean, noisy, weights, dropout: None });
     }
 }
 
