@@ -12,7 +12,7 @@ use micro_diffusion::denoiser::{Denoiser, Example, Model, Score, Shard};
 use micro_diffusion::exact::exact_nats;
 use micro_diffusion::length::Lengths;
 use micro_diffusion::likelihood::{
-    error_of_mean, jackknife_error, nats_in_order, negative_log_mean, random_order,
+    Likelihood, error_of_mean, jackknife_error, negative_log_mean, random_order,
 };
 use micro_diffusion::mlp::Mlp;
 use micro_diffusion::pattern::{cumulate, nats_of_given};
@@ -80,7 +80,7 @@ fn probability(clean: &[u8]) -> f64 {
 
 /// −ln p(clean | order) for every order, as the crate has it.
 fn nats_of_orders(clean: &[u8]) -> Vec<f64> {
-    let nats = |order: &Vec<usize>| nats_in_order(&mut table(), 3, &text(clean), order);
+    let nats = |order: &Vec<usize>| table().nats_in_order(3, &text(clean), order);
     orders(clean.len()).iter().map(nats).collect()
 }
 
@@ -96,7 +96,7 @@ fn an_order_is_scored_by_its_definition() {
         let some = some.filter(|order| order.iter().all(|position| *position < length));
         for order in (0..=length).flat_map(orders).chain(some) {
             let mut denoiser = table();
-            let found = nats_in_order(&mut denoiser, 3, &text(&clean), &order);
+            let found = denoiser.nats_in_order(3, &text(&clean), &order);
             assert_close(found, -probability_in_order(&clean, &order).ln(), LIKELIHOOD, "−ln p(x | σ)");
             assert_eq!(denoiser.evaluations, order.len(), "an evaluation for each position");
             let all: Vec<_> = clean.iter().copied().map(Some).collect();
@@ -104,7 +104,7 @@ fn an_order_is_scored_by_its_definition() {
         }
     }
     // In an alphabet of two symbols the third is impossible.
-    assert_eq!(nats_in_order(&mut table(), 2, &text(&[0, 1, 2]), &[2]), f64::INFINITY);
+    assert_eq!(table().nats_in_order(2, &text(&[0, 1, 2]), &[2]), f64::INFINITY);
 }
 
 /// Ignores what lies outside its text, as a denoiser must.
@@ -129,7 +129,7 @@ impl Denoiser<3, 3> for Ignoring {
 
 #[test]
 fn no_text_has_a_symbol_outside_it() {
-    let nats = |clean: &[u8], order: &[usize]| nats_in_order(&mut Ignoring(table()), 3, &text(clean), order);
+    let nats = |clean: &[u8], order: &[usize]| Ignoring(table()).nats_in_order(3, &text(clean), order);
     assert_eq!(nats(&[0, 1, 2], &[3]), f64::INFINITY);
     assert_eq!(nats(&[0, 1], &[0, 2]), f64::INFINITY, "a position of the model, not of the text");
     assert!(nats(&[0, 1], &[0, 1]).is_finite());
@@ -152,7 +152,7 @@ fn given_letters_are_scored_from_left_to_right() {
             }
             let mut denoiser = table();
             // The state after an earlier text must not matter.
-            nats_in_order(&mut denoiser, 3, &text(&[2, 1, 0]), &[1]);
+            denoiser.nats_in_order(3, &text(&[2, 1, 0]), &[1]);
             denoiser.evaluations = 0;
             let found = nats_of_given(&mut denoiser, 3, length, &given);
             assert_close(found, -product.ln(), LIKELIHOOD, &format!("{given:?} of {length}"));
@@ -161,7 +161,7 @@ fn given_letters_are_scored_from_left_to_right() {
             if given[..length].iter().all(Option::is_some) {
                 let clean: Vec<u8> = given.iter().copied().flatten().collect();
                 let order: Vec<usize> = (0..length).collect();
-                assert_eq!(found, nats_in_order(&mut table(), 3, &text(&clean), &order), "a whole text");
+                assert_eq!(found, table().nats_in_order(3, &text(&clean), &order), "a whole text");
             }
         }
     }
@@ -285,7 +285,7 @@ fn the_mean_over_more_orders_falls_from_the_bound_to_the_exact_likelihood() {
 fn random_orders_estimate_the_bound_and_the_likelihood() {
     for clean in [&[2, 0, 1][..], &[1, 2]] {
         let order = |number| random_order::<3>(clean.len(), stream(4, number));
-        let along = |number| nats_in_order(&mut table(), 3, &text(clean), &order(number));
+        let along = |number| table().nats_in_order(3, &text(clean), &order(number));
         let nats: Vec<f64> = (0..4000).map(along).collect();
         assert_close(mean(&nats), mean(&nats_of_orders(clean)), BOUND, "NELBO");
         assert_close(negative_log_mean(nats.iter().copied()), exact(clean), BOUND, "−ln p");

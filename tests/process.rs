@@ -1,6 +1,6 @@
 //! The forward process, the schedules, the learning rate and the bound, against what they promise.
 use common::tolerance::{BOUND, COSINE, F32, F64, LOG_PROBABILITY, SIGMAS, UNIFORM, assert_close};
-use common::{Table, probabilities};
+use common::{Table, masked_example, probabilities};
 use micro_diffusion::adam::{Adam, SMALLEST, average_rate, average_update, learning_rate};
 use micro_diffusion::bound::negative_log_probability;
 use micro_diffusion::corruption::mask_count;
@@ -350,11 +350,8 @@ fn examples_weigh_the_bound_as_documented() {
     for length in 1..=4 {
         let clean = text::<4>(&[1, 2, 0, 3][..length]);
         for count in 0..=length as u32 {
-            let example = Example::bound(&clean, count, 0.5, stream(3));
-            assert_eq!((example.clean, example.length()), (clean, length));
-            assert_eq!(example.noisy, mask_count(&clean, count, stream(3)));
-            let masked = |l: usize| l < length && example.noisy[l].is_none();
-            assert_eq!(example.weights, std::array::from_fn(|l| if masked(l) { 0.5 } else { 0.0 }));
+            let example = masked_example(&clean, count, 0.5, stream(3));
+            assert_eq!(example.length(), length);
             assert_eq!(example.shown(), &example.noisy[..length]);
             assert_eq!((0..5).filter(|l| example.is_scored(*l)).count(), count as usize);
             // The mean weight k/2n of the n positions, times 2k/(n + 1).

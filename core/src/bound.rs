@@ -29,11 +29,13 @@ pub fn mean(values: &[f64]) -> f64 {
 /// A single value has the standard error 0, though nothing is known of its error. No value at all gives NaN.
 pub fn standard_error(values: &[f64]) -> f64 {
     let (mean, count) = (mean(values), values.len() as f64);
-    let squares = values.iter().map(|value| {
-        let apart = value - mean;
-        apart * apart
-    });
-    Real::sqrt(squares.sum::<f64>() / (count - 1.0).max(1.0) / count)
+    let squares = sum_of_squares(values.iter().map(|value| value - mean));
+    Real::sqrt(squares / (count - 1.0).max(1.0) / count)
+}
+
+/// Σ x² of `values` x, added in their order.
+pub(crate) fn sum_of_squares(values: impl Iterator<Item = f64>) -> f64 {
+    values.map(|value| value * value).sum()
 }
 
 /// The share `count`/`of`; an `of` of 0 counts as 1.

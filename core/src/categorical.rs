@@ -57,12 +57,10 @@ impl Temperature {
     /// twice as likely as the other.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 ≤ factor < 2³²")]
     pub fn new(temperature: f64) -> Option<Self> {
-        if !(0.0..f64::INFINITY).contains(&temperature) {
-            return None;
-        }
         // `abs` turns −0 into 0.
         let factor = LOG2_E / temperature.abs();
-        Some(if factor < f64::from(u32::MAX) { Self { factor: Some(factor as u32) } } else { Self::GREEDY })
+        let factor = (factor < f64::from(u32::MAX)).then_some(factor as u32);
+        (0.0..f64::INFINITY).contains(&temperature).then_some(Self { factor })
     }
 }
 
@@ -95,17 +93,10 @@ impl SymbolSet {
         self
     }
 
-    /// Returns the set with `symbol` removed.
-    #[expect(clippy::indexing_slicing, reason = "symbol >> 5 is below 8 for every u8")]
-    pub const fn without(mut self, symbol: u8) -> Self {
-        self.bits[(symbol >> 5) as usize] &= !(1 << (symbol & 31));
-        self
-    }
-
     /// Whether `symbol` is in the set.
-    #[expect(clippy::indexing_slicing, reason = "symbol >> 5 is below 8 for every u8")]
-    pub const fn contains(&self, symbol: u8) -> bool {
-        self.bits[(symbol >> 5) as usize] >> (symbol & 31) & 1 == 1
+    #[inline(always)]
+    pub fn contains(&self, symbol: u8) -> bool {
+        self.bits.get(usize::from(symbol >> 5)).is_some_and(|bits| bits >> (symbol & 31) & 1 == 1)
     }
 
     /// The symbols of the set below `limit`, in ascending order. A `limit` of 256 or more leaves none out.
@@ -126,61 +117,37 @@ pub struct Weights<const V: usize> {
 }
 
 impl<const V: usize> Weights<V> {
-    /// Computes a weight for each `allowed` symbol v: 2²³·e^((s_v − s_max)/T), as a whole number.
+    /// Weights of 0 for every symbol.
+    pub const EMPTY: Self = Self { weights: [0; V], total: 0, greedy: false };
+
+    /// Sets the weight of each `allowed` symbol v: 2²³·e^((s_v − s_max)/T), as a whole number.
     ///
-    /// s_v is the score of v in nats, s_max the largest of an allowed symbol, and T the `temperature`. So the likeliest
-    /// symbol weighs 2²³. Symbols not allowed weigh 0, and allowed ones of V or more are ignored. Temperature 0 has the
-    /// weights of temperature 1, but [`draw`](Self::draw) then takes the likeliest symbol.
+    /// s_v is the score of v, s_max the largest of an allowed symbol, both in nats, and T the `temperature`. `put` writes
+    /// the scores, in units of 1/65536 nat. So the likeliest symbol weighs 2²³. Symbols not allowed weigh 0, and allowed
+    /// ones of V or more are ignored. Temperature 0 has the weights of temperature 1, but [`draw`](Self::draw) then takes
+    /// the likeliest symbol.
     ///
     /// At T = 1 and up to 10 nats from s_max, a weight is too large by at most 7.1·10⁻⁵ of itself, or too small by less
     /// than 1. [`categorical`](self) has the bound for other T.
-    pub fn new(scores: &[Score; V], allowed: &SymbolSet, temperature: Temperature) -> Self {
-        let mut weights = Self::EMPTY;
-        weights.fill(allowed, temperature, |out| *out = *scores);
-        weights
-    }
-
-    /// Weights of 0 for every symbol.
-    pub(crate) const EMPTY: Self = Self { weights: [0; V], total: 0, greedy: false };
-
-    /// Computes the weights of the `allowed` symbols at `temperature`, from the scores that `write` writes.
     ///
     /// The weights replace the scores in place, which halves the stack that a draw takes on a small chip.
     #[inline(always)]
-    pub(crate) fn fill(
-        &mut self,
-        allowed: &SymbolSet,
-        temperature: Temperature,
-        write: impl FnOnce(&mut [Score; V]),
-    ) {
+    pub fn fill(&mut self, allowed: &SymbolSet, temperature: Temperature, put: impl FnOnce(&mut [Score; V])) {
         const { assert!(V <= 256, "a symbol is a u8, and V weights of 2²³ must fit 32 bits") };
-        write(&mut self.weights);
-        let mut largest = Score::MIN;
-        // Each 32 symbols share a word of the set, whose lowest bit is the next symbol's.
-        for (scores, bits) in self.weights.chunks(32).zip(&allowed.bits) {
-            let mut bits = *bits;
-            for score in scores {
-                if bits & 1 == 1 && *score > largest {
-                    largest = *score;
-                }
-                bits >>= 1;
-            }
-        }
+        put(&mut self.weights);
+        let scores = numbered(self.weights.iter()).filter(|(symbol, _)| allowed.contains(*symbol));
+        let largest = scores.fold(Score::MIN, |largest, (_, score)| largest.max(*score));
         let factor = temperature.factor.or(Temperature::ONE.factor).unwrap_or(0);
-        let mut total = 0_u32;
-        for (places, bits) in self.weights.chunks_mut(32).zip(&allowed.bits) {
-            let mut bits = *bits;
-            for place in places {
-                // No allowed score is above the largest, so the difference fits.
-                let distance = largest.wrapping_sub(*place).cast_unsigned();
-                let weight = if bits & 1 == 1 { weight(distance, factor) } else { 0 };
-                bits >>= 1;
-                // The total is at most 256·2²³.
-                total = total.wrapping_add(weight);
-                *place = weight.cast_signed();
-            }
+        self.total = 0;
+        for (symbol, place) in numbered(self.weights.iter_mut()) {
+            // No allowed score is above the largest, so the difference fits.
+            let distance = largest.wrapping_sub(*place).cast_unsigned();
+            let weight = if allowed.contains(symbol) { weight(distance, factor) } else { 0 };
+            // The total is at most 256·2²³.
+            self.total = self.total.wrapping_add(weight);
+            *place = weight.cast_signed();
         }
-        (self.total, self.greedy) = (total, temperature.factor.is_none());
+        self.greedy = temperature.factor.is_none();
     }
 
     /// The weights, in the order of the symbols, each at most 2²³.
@@ -229,29 +196,23 @@ pub fn confidence(total: u32) -> u16 {
     u16::try_from(share).unwrap_or(u16::MAX)
 }
 
-/// 2²³·2^(−x) for x = `distance`·`factor`.
+/// 2²³·2^(−x) for x = `distance`·`factor` in units of 1/65536.
 ///
 /// Inlined only on 64-bit processors, which have enough registers.
 #[cfg_attr(target_pointer_width = "64", inline(always))]
 #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
 fn weight(distance: u32, factor: u32) -> u32 {
-    power_of_two(scale(distance, factor))
+    if cfg!(target_pointer_width = "64") {
+        // The product of two u32 fits 64 bits.
+        let x = u64::from(distance).wrapping_mul(u64::from(factor)) >> 16;
+        power_of_two(u32::try_from(x).unwrap_or(u32::MAX))
+    } else {
+        power_of_two(scale_in_halves(distance, factor))
+    }
 }
 
 /// The least x for which [`power_of_two`] is always 0.
 const FAR: u32 = 24 << 16;
-
-/// ⌊`distance`·`factor` / 65536⌋, exactly if below [`FAR`]; else any number of at least [`FAR`].
-#[inline(always)]
-fn scale(distance: u32, factor: u32) -> u32 {
-    if cfg!(target_pointer_width = "64") {
-        // The product of two u32 fits 64 bits.
-        let product = u64::from(distance).wrapping_mul(u64::from(factor)) >> 16;
-        u32::try_from(product).unwrap_or(u32::MAX)
-    } else {
-        scale_in_halves(distance, factor)
-    }
-}
 
 /// 2²³·2^(−x) for x in units of 1/65536: interpolates a table at the fraction of x, and shifts by its integer part.
 /// From x = 24 on, the result is 0.
@@ -272,13 +233,18 @@ pub fn power_of_two(x: u32) -> u32 {
 }
 
 /// 2²³·2^(−i/64), rounded, for i = 0 … 64.
-#[rustfmt::skip]
-const POWERS: [u32; 65] = [
-    8_388_608, 8_298_246, 8_208_857, 8_120_432, 8_032_959, 7_946_428, 7_860_829, 7_776_152, 7_692_387, 7_609_525,
-    7_527_555, 7_446_469, 7_366_255, 7_286_906, 7_208_412, 7_130_763, 7_053_950, 6_977_965, 6_902_799, 6_828_442,
-    6_754_886, 6_682_122, 6_610_143, 6_538_938, 6_468_501, 6_398_822, 6_329_894, 6_261_709, 6_194_258, 6_127_533,
-    6_061_528, 5_996_233, 5_931_642, 5_867_746, 5_804_539, 5_742_012, 5_680_159, 5_618_973, 5_558_445, 5_498_570,
-    5_439_339, 5_380_747, 5_322_786, 5_265_449, 5_208_729, 5_152_621, 5_097_117, 5_042_211, 4_987_896, 4_934_167,
-    4_881_016, 4_828_438, 4_776_426, 4_724_974, 4_674_077, 4_623_728, 4_573_921, 4_524_651, 4_475_911, 4_427_697,
-    4_380_002, 4_332_820, 4_286_147, 4_239_977, 4_194_304,
-];
+const POWERS: [u32; 65] = powers();
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "2²² ≤ power ≤ 2²³")]
+const fn powers() -> [u32; 65] {
+    /// 2^(−1/64).
+    const RATIO: f64 = 0.989_228_013_193_975_5;
+    let (mut powers, mut power) = ([0; 65], 8_388_608.0);
+    let mut rest: &mut [u32] = &mut powers;
+    while let [first, others @ ..] = rest {
+        *first = (power + 0.5) as u32;
+        power *= RATIO;
+        rest = others;
+    }
+    powers
+}

@@ -39,29 +39,15 @@ pub fn mask_count<const L: usize>(clean: &Text<L>, count: u32, stream: Stream) -
 }
 
 impl<const L: usize> Example<L> {
-    /// Creates a training example from `clean`: masks `count` positions, drawn by `stream`, and gives each the loss
-    /// weight `weight`. All are masked if `count` exceeds their number, none if it is 0.
-    ///
-    /// With `count` and `weight` from [`MaskCounts`], the expected loss is the bound on −ln p(clean | its length), in
-    /// nats.
-    pub fn bound(clean: &Text<L>, count: u32, weight: f32, stream: Stream) -> Self {
-        let noisy = mask_count(clean, count, stream);
-        let mut weights = [0.0; L];
-        for ((slot, symbol), _) in weights.iter_mut().zip(noisy).zip(clean.symbols()) {
-            *slot = if symbol.is_none() { weight } else { 0.0 };
-        }
-        Self { clean: *clean, noisy, weights, dropout: None }
-    }
-
     /// Creates the training example of row `row`, from 0, in a batch: `clean` with k positions masked. `stream` draws
     /// which ones; each row needs its own.
     ///
     /// k is [`MaskCounts::count`] of `counts` for the text's length. `words` are two random words, drawn once for a
-    /// batch: they shift the k of all rows together, and `row` spreads these k evenly. Rows from `counts.rows()` on
+    /// batch: they shift the k of all rows together, and `row` spreads these k evenly. Rows from B on
     /// repeat the spread.
     ///
     /// Each masked position has its final weight in the loss: [`MaskCounts::weight`], already divided by
-    /// `counts.rows()`. The sum of a batch's losses is then, in expectation, the mean over its texts of the bound on
+    /// B. The sum of a batch's losses is then, in expectation, the mean over its texts of the bound on
     /// −ln p(clean | its length).
     pub fn bound_row(
         clean: &Text<L>,
@@ -72,6 +58,9 @@ impl<const L: usize> Example<L> {
     ) -> Self {
         let length = clean.symbols().len();
         let count = counts.count(words, row, length);
-        Self::bound(clean, count, counts.weight(count, length) / counts.rows() as f32, stream)
+        let weight = counts.weight(count, length) / counts.rows as f32;
+        let noisy = mask_count(clean, count, stream);
+        let weights = noisy.map(|symbol| if symbol.is_none() { weight } else { 0.0 });
+        Self { clean: *clean, noisy, weights, dropout: None }
     }
 }

@@ -18,9 +18,9 @@ const TABLE: [u32; 16] = [
 /// bytes.
 pub(crate) fn update(mut state: u32, bytes: &[u8]) -> u32 {
     for byte in bytes {
-        for nibble in [*byte, byte >> 4] {
-            let entry = (state ^ u32::from(nibble)) & 15;
-            state = state >> 4 ^ TABLE.get(entry as usize).copied().unwrap_or(0);
+        state ^= u32::from(*byte);
+        for _ in 0..2 {
+            state = state >> 4 ^ TABLE.get((state & 15) as usize).copied().unwrap_or(0);
         }
     }
     state

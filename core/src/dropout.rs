@@ -12,7 +12,7 @@
 //! for the division by 1 − p in training.
 
 use crate::math::{Real, round_to_i32};
-use crate::rng::{Stream, twenty_rounds};
+use crate::rng::{Stream, threefry2x32};
 
 /// Dropout of one example: its rate, and the stream that draws the hidden values to set to 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl Stream {
     pub fn draws<const N: usize>(self, first: u32, b: u32) -> [[u32; 2]; N] {
         let (mut words, mut counter) = ([[0; 2]; N], first);
         for words in &mut words {
-            *words = twenty_rounds(self.key, [counter, b]);
+            *words = threefry2x32(self.key, [counter, b]);
             counter = counter.wrapping_add(1);
         }
         words

@@ -12,7 +12,7 @@
 //! Source: the recursion over subsets of M. Held and R. Karp, "A Dynamic Programming Approach to Sequencing Problems", 1962.
 
 use crate::denoiser::Denoiser;
-use crate::likelihood::{nats_at, negative_log_mean};
+use crate::likelihood::{Likelihood, negative_log_mean};
 use crate::text::Text;
 
 /// The exact −ln p(x | n) of the text x = `clean` of n symbols, in nats.
@@ -44,7 +44,7 @@ pub fn exact_nats<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
             let bit = set_of(position)?;
             if shown & bit == 0 {
                 let rest = table.get(shown | bit)?;
-                ways.push(nats_at(denoiser, symbols, position, *symbol) + rest).ok()?;
+                ways.push(denoiser.nats_at(symbols, position, *symbol) + rest).ok()?;
             }
         }
         *table.get_mut(shown)? = negative_log_mean(ways.iter().copied());

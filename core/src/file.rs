@@ -109,43 +109,31 @@ impl<'a> ModelFile<'a> {
         let found = bytes.len();
         let cut = FileError::Length { expected: None, found };
         let mut rest = bytes;
-        if vector(&mut rest) != Some(&MAGIC) {
-            return Err(FileError::NotAModel);
-        }
+        require(vector(&mut rest) == Some(&MAGIC), FileError::NotAModel)?;
         let version = u16::from_le_bytes(*vector(&mut rest).ok_or(cut)?);
-        if version != VERSION {
-            return Err(FileError::Version(version));
-        }
+        require(version == VERSION, FileError::Version(version))?;
         let [header_len, [architecture, layout], sizes @ .., [tensor_count, activation], alphabet_len] =
             *matrix::<_, 2, 9>(&mut rest).ok_or(cut)?;
+        let size = |bytes| usize::from(u16::from_le_bytes(bytes));
         let [header_len, alphabet_len] = [header_len, alphabet_len].map(size);
         let [positions, symbols, width, blocks, heads] = sizes.map(size);
         let alphabet = rest.take(alphabet_len).ok_or(cut)?;
         let lengths = rest.take(positions.saturating_mul(LENGTH)).ok_or(cut)?;
         let table = rest.take(usize::from(tensor_count).saturating_mul(TENSOR)).ok_or(cut)?;
         let tensors = table.as_chunks().0.as_chunks().0;
-        let read = header_bytes(alphabet_len, positions, tensors.len());
+        let read = found.saturating_sub(rest.len());
         let stored = tensors.iter().map(file_table::bytes).fold(0, usize::saturating_add);
-        let expected = stored.saturating_add(read).saturating_add(CHECKSUM);
+        let expected = read.saturating_add(stored).saturating_add(CHECKSUM);
         let length = FileError::Length { expected: Some(expected), found };
+        let payload = rest.take(stored).filter(|_| found == expected).ok_or(length)?;
         let (body, checksum) = bytes.split_last_chunk::<CHECKSUM>().ok_or(length)?;
-        let payload = body.get(read..).ok_or(length)?;
-        if found != expected {
-            return Err(length);
-        }
-        if crc32(body).to_le_bytes() != *checksum {
-            return Err(FileError::Checksum);
-        }
-        if header_len != read {
-            return Err(FileError::Header("header length"));
-        }
+        require(crc32(body).to_le_bytes() == *checksum, FileError::Checksum)?;
+        require(header_len == read, FileError::Header("header length"))?;
         let architecture = architecture_of(architecture).ok_or(FileError::Header("architecture"))?;
         let trained = layout == LAYOUT_TRAINED && activation == 0;
-        if !trained && (layout != LAYOUT_INTEGERS || activation > LARGEST_EXPONENT) {
-            return Err(FileError::Header("layout"));
-        }
-        let alphabet =
-            core::str::from_utf8(alphabet).ok().and_then(|characters| Alphabet::new(characters).ok());
+        let integers = layout == LAYOUT_INTEGERS && activation <= LARGEST_EXPONENT;
+        require(trained || integers, FileError::Header("layout"))?;
+        let alphabet = core::str::from_utf8(alphabet).ok().and_then(|text| Alphabet::new(text).ok());
         let alphabet = alphabet.filter(|alphabet| alphabet.symbols() <= symbols);
         let alphabet = alphabet.ok_or(FileError::Header("alphabet"))?;
         let lengths = Lengths::new(lengths.as_chunks().0).ok_or(FileError::Header("lengths"))?;
@@ -190,7 +178,7 @@ impl<'a> ModelFile<'a> {
     pub fn parameters<M: Model<L, V>, const L: usize, const V: usize>(
         &self,
     ) -> Result<&'a [[u8; 4]], FileError> {
-        self.check(&M::SHAPE, Dtype::F32, M::TENSORS.iter().map(Tensor::stored))?;
+        self.check(&M::SHAPE, Dtype::F32, M::TENSORS.iter().map(|tensor| (Dtype::F32, tensor.dimensions)))?;
         Ok(self.payload.as_chunks().0)
     }
 
@@ -201,30 +189,31 @@ impl<'a> ModelFile<'a> {
         dtype: Dtype,
         tensors: impl Iterator<Item = (Dtype, &'static [usize])>,
     ) -> Result<(), FileError> {
-        if self.shape != *shape {
-            return Err(FileError::Shape(self.shape));
-        }
-        if self.dtype != dtype {
-            return Err(FileError::Dtype(self.dtype));
-        }
         let part = |[[_, dtype, count, _], dimensions @ .., _, _]: Entry| (dtype, count, dimensions);
         let found = self.tensors.iter().map(|entry| part(*entry));
         let expected = tensors.map(|stored| part(entry_of(0, stored, 0, 0)));
-        if found.eq(expected) { Ok(()) } else { Err(FileError::Shape(self.shape)) }
+        match (self.shape == *shape, self.dtype == dtype) {
+            (true, true) if found.eq(expected) => Ok(()),
+            (true, false) => Err(FileError::Dtype(self.dtype)),
+            _ => Err(FileError::Shape(self.shape)),
+        }
     }
 }
 
-/// The length of the header in bytes, for `alphabet` bytes of characters, and numbers of `lengths` and `tensors`.
-fn header_bytes(alphabet: usize, lengths: usize, tensors: usize) -> usize {
-    let tables = lengths.saturating_mul(LENGTH).saturating_add(tensors.saturating_mul(TENSOR));
-    FIXED.saturating_add(alphabet).saturating_add(tables)
+fn require(condition: bool, error: FileError) -> Result<(), FileError> {
+    if condition { Ok(()) } else { Err(error) }
+}
+
+/// The length of the header in bytes.
+fn header_bytes(alphabet: Alphabet, lengths: Lengths, tensors: usize) -> usize {
+    let tables = lengths.counts().len().saturating_mul(LENGTH).saturating_add(tensors.saturating_mul(TENSOR));
+    FIXED.saturating_add(alphabet.characters().len()).saturating_add(tables)
 }
 
 /// The length in bytes of a model file with this alphabet and `tensors` tensors of `payload` bytes together. `lengths`
 /// holds how many training texts have each length 1 … L.
 pub fn file_len(alphabet: Alphabet, lengths: Lengths, tensors: usize, payload: usize) -> usize {
-    let header = header_bytes(alphabet.characters().len(), lengths.counts().len(), tensors);
-    header.saturating_add(payload).saturating_add(CHECKSUM)
+    header_bytes(alphabet, lengths, tensors).saturating_add(payload).saturating_add(CHECKSUM)
 }
 
 /// Writes a model file of the f32 `parameters` to `sink`, piece by piece.
@@ -245,7 +234,7 @@ pub fn write<E>(
     parameters: &[f32],
     sink: impl FnMut(&[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
-    let entries = tensors.iter().map(|tensor| (tensor.stored(), 0));
+    let entries = tensors.iter().map(|tensor| ((Dtype::F32, tensor.dimensions), 0));
     let parameters = parameters.iter().take(total_len(tensors)).map(|parameter| parameter.to_le_bytes());
     write_pieces(shape, (alphabet, lengths), [LAYOUT_TRAINED, 0], entries, parameters, sink)
 }
@@ -264,17 +253,18 @@ pub(crate) fn write_pieces<E>(
         state = crc::update(state, bytes);
         sink(bytes)
     };
-    let (alphabet, lengths) = (alphabet.characters(), lengths.counts());
+    // Every size is a compile-time constant far below the limit.
+    let size = |value: usize| u16::try_from(value).unwrap_or(u16::MAX).to_le_bytes();
     put(&MAGIC)?;
     put(&VERSION.to_le_bytes())?;
-    put(&u16_bytes(header_bytes(alphabet.len(), lengths.len(), entries.len())))?;
+    put(&size(header_bytes(alphabet, lengths, entries.len())))?;
     put(&[shape.architecture as u8, layout])?;
     let sizes = [shape.positions, shape.symbols, shape.width, shape.blocks, shape.heads];
-    put(sizes.map(u16_bytes).as_flattened())?;
+    put(sizes.map(size).as_flattened())?;
     put(&[u8::try_from(entries.len()).unwrap_or(u8::MAX), activation])?;
-    put(&u16_bytes(alphabet.len()))?;
-    put(alphabet.as_bytes())?;
-    put(lengths.as_flattened())?;
+    put(&size(alphabet.characters().len()))?;
+    put(alphabet.characters().as_bytes())?;
+    put(lengths.counts().as_flattened())?;
     let mut offset: usize = 0;
     for (number, ((dtype, sizes), exponent)) in (0..=u8::MAX).zip(entries) {
         put(entry_of(number, (dtype, sizes), offset, exponent).as_flattened())?;
@@ -284,15 +274,6 @@ pub(crate) fn write_pieces<E>(
         put(piece.as_ref())?;
     }
     sink(&(!state).to_le_bytes())
-}
-
-fn size(bytes: [u8; 2]) -> usize {
-    usize::from(u16::from_le_bytes(bytes))
-}
-
-/// The bytes of a size of the header; every size is a compile-time constant far below the limit.
-fn u16_bytes(value: usize) -> [u8; 2] {
-    u16::try_from(value).unwrap_or(u16::MAX).to_le_bytes()
 }
 
 fn architecture_of(code: u8) -> Option<Architecture> {

@@ -37,13 +37,10 @@ pub(crate) fn is_finite(bytes: [u8; 4]) -> bool {
     u32::from_le_bytes(bytes) >> EXPONENT_PLACE & 0xFF != 0xFF
 }
 
-fn word(value: usize) -> [u8; 4] {
-    u32::try_from(value).unwrap_or(u32::MAX).to_le_bytes()
-}
-
 /// The entry of tensor `number`, of this dtype and these sizes, with the scale 2⁻ᵉ, e = `exponent`.
 pub(crate) fn entry_of(number: u8, (dtype, sizes): (Dtype, &[usize]), offset: usize, exponent: u8) -> Entry {
     let count = u8::try_from(sizes.len()).unwrap_or(u8::MAX);
+    let word = |value: usize| u32::try_from(value).unwrap_or(u32::MAX).to_le_bytes();
     let size = |dimension: usize| word(sizes.get(dimension).copied().unwrap_or(1));
     let head = [number, dtype as u8, count, 0];
     [head, size(0), size(1), size(2), size(3), word(offset), scale_of(exponent)]

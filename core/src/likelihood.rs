@@ -7,7 +7,7 @@
 //! p(x) = E_σ[p(x | σ)],   −ln p(x | σ) = Σ_i −ln p(x_σ(i) | x_σ(1) … x_σ(i−1), n)                      (a)
 //! ```
 //!
-//! [`Lengths`](crate::length::Lengths) adds −ln p(n). [`nats_in_order`] is −ln p(x | σ), by one evaluation for each position.
+//! [`Lengths`](crate::length::Lengths) adds −ln p(n). [`nats_in_order`](Likelihood::nats_in_order) is −ln p(x | σ), by one evaluation for each position.
 //! Two estimates use random orders:
 //!
 //! - The mean of −ln p(x | σ) estimates E_σ\[−ln p(x | σ)\], the NELBO, without bias. The NELBO is at least −ln p(x)
@@ -25,7 +25,7 @@
 //! Burda et al., "Importance Weighted Autoencoders", ICLR 2016; B. Efron, *The Jackknife, the Bootstrap and Other Resampling
 //! Plans*, 1982.
 
-use crate::bound::negative_log_probability;
+use crate::bound::{negative_log_probability, sum_of_squares};
 use crate::denoiser::Denoiser;
 use crate::math::Real;
 use crate::rng::{Stream, shuffle};
@@ -38,55 +38,52 @@ pub fn random_order<const L: usize>(length: usize, stream: Stream) -> heapless::
     order
 }
 
-/// −ln p(x | σ) of the text x = `clean` in the order σ = `order`, in nats: masks the positions of `order`, then shows
-/// them one by one, each scored before it is shown.
+/// Scores of texts by a [`Denoiser`]. Every denoiser has them.
 ///
-/// All other positions are shown from the start. For a single position, the result is the surprise of its symbol given
-/// all others. `symbols` ≤ V is the size of the alphabet.
-///
-/// The result is ∞ if `order` has a position outside the text, or one whose symbol is outside the alphabet. `order`
-/// must name no position twice: the second score would mean nothing.
-pub fn nats_in_order<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
-    denoiser: &mut D,
-    symbols: usize,
-    clean: &Text<L>,
-    order: &[usize],
-) -> f64 {
-    let clean = clean.symbols();
-    denoiser.start(clean.len());
-    for (position, symbol) in clean.iter().enumerate() {
-        denoiser.set(position, Some(*symbol).filter(|_| !order.contains(&position)));
+/// `symbols` ≤ V is the size of the alphabet. The score of a symbol outside it is ∞.
+pub trait Likelihood<const L: usize, const V: usize>: Denoiser<L, V> {
+    /// −ln p(x | σ) of the text x = `clean` in the order σ = `order`, in nats: masks the positions of `order`, then
+    /// shows them one by one, each scored before it is shown.
+    ///
+    /// All other positions are shown from the start. For a single position, the result is the surprise of its symbol
+    /// given all others.
+    ///
+    /// The result is ∞ if `order` has a position outside the text, or one whose symbol is outside the alphabet.
+    /// `order` must name no position twice: the second score would mean nothing.
+    fn nats_in_order(&mut self, symbols: usize, clean: &Text<L>, order: &[usize]) -> f64 {
+        let clean = clean.symbols();
+        self.start(clean.len());
+        for (position, symbol) in clean.iter().enumerate() {
+            self.set(position, Some(*symbol).filter(|_| !order.contains(&position)));
+        }
+        let steps =
+            order.iter().map(|position| (*position, clean.get(*position).copied().unwrap_or(u8::MAX)));
+        self.nats_of_steps(symbols, steps)
     }
-    let steps = order.iter().map(|position| (*position, clean.get(*position).copied().unwrap_or(u8::MAX)));
-    nats_of_steps(denoiser, symbols, steps)
+
+    /// Σ −ln p in nats over `steps` of (position, symbol). Each symbol is shown before the next is scored.
+    ///
+    /// The text is the one that [`start`](Denoiser::start) and [`set`](Denoiser::set) made. Each position of `steps` is
+    /// masked there, and in no other step.
+    fn nats_of_steps(&mut self, symbols: usize, steps: impl Iterator<Item = (usize, u8)>) -> f64 {
+        let mut nats = 0.0;
+        for (position, symbol) in steps {
+            self.evaluate();
+            nats += self.nats_at(symbols, position, symbol);
+            self.set(position, Some(symbol));
+        }
+        nats
+    }
+
+    /// −ln p of `symbol` at the masked `position` in nats, from the last evaluation.
+    fn nats_at(&self, symbols: usize, position: usize, symbol: u8) -> f64 {
+        let mut scores = [0; V];
+        self.scores(position, &mut scores);
+        negative_log_probability(&scores, symbols, symbol).into()
+    }
 }
 
-/// Σ −ln p in nats over `steps` of (position, symbol). Each symbol is shown before the next is scored.
-pub(crate) fn nats_of_steps<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
-    denoiser: &mut D,
-    symbols: usize,
-    steps: impl Iterator<Item = (usize, u8)>,
-) -> f64 {
-    let mut nats = 0.0;
-    for (position, symbol) in steps {
-        denoiser.evaluate();
-        nats += nats_at(denoiser, symbols, position, symbol);
-        denoiser.set(position, Some(symbol));
-    }
-    nats
-}
-
-/// −ln p of `symbol` at `position` in nats, from the last evaluation.
-pub(crate) fn nats_at<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>(
-    denoiser: &D,
-    symbols: usize,
-    position: usize,
-    symbol: u8,
-) -> f64 {
-    let mut scores = [0; V];
-    denoiser.scores(position, &mut scores);
-    negative_log_probability(&scores, symbols, symbol).into()
-}
+impl<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize> Likelihood<L, V> for D {}
 
 /// −ln((1/n)·Σ_j e^(−x_j)) of n `nats` x_j = −ln p_j: −ln of the mean of the probabilities p_j; ∞ if there are none, or
 /// if all are ∞.
@@ -122,17 +119,13 @@ pub fn jackknife_error(nats: &[f64]) -> f64 {
             least - Real::ln((total - weight(left_out)) / (count - 1.0))
         }
     };
-    let mean = nats.iter().enumerate().map(without).sum::<f64>() / count;
-    let squares = nats.iter().enumerate().map(|of| {
-        let apart = without(of) - mean;
-        apart * apart
-    });
-    Real::sqrt(squares.sum::<f64>() * (count - 1.0) / count)
+    let values = nats.iter().enumerate().map(without);
+    let mean = values.clone().sum::<f64>() / count;
+    Real::sqrt(sum_of_squares(values.map(|value| value - mean)) * (count - 1.0) / count)
 }
 
 /// The standard error √(Σ e²)/n of the mean of n independent estimates with the standard errors e = `errors`; NaN for
 /// none.
 pub fn error_of_mean(errors: &[f64]) -> f64 {
-    let squares = errors.iter().map(|error| error * error);
-    Real::sqrt(squares.sum::<f64>()) / errors.len() as f64
+    Real::sqrt(sum_of_squares(errors.iter().copied())) / errors.len() as f64
 }

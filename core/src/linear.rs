@@ -29,22 +29,21 @@ pub const LANES: usize = 8;
 
 /// The sum of eight numbers, called lanes, added by halves: lanes i and i + 4 for i = 0 … 3, then i and i + 2 of these
 /// four, then the last two.
-pub fn sum_lanes<R: Real>(lanes: [R; LANES]) -> R {
-    let [sum] = sums_of_lanes([lanes]);
-    sum
+#[inline(always)]
+pub fn sum_lanes<R: Real>([l0, l1, l2, l3, l4, l5, l6, l7]: [R; LANES]) -> R {
+    let [l0, l1, l2, l3] = [l0 + l4, l1 + l5, l2 + l6, l3 + l7];
+    (l0 + l2) + (l1 + l3)
 }
 
-/// Adds the lanes of each of `N` sums by halves: lane i and lane i + 4, then + 2, + 1.
+/// The [`sum_lanes`] of each of `N` sums.
 ///
 /// Not inlined, so that this sum does not change how the compiler arranges the loops around it.
-#[expect(clippy::indexing_slicing, reason = "sum < N, and constants below LANES")]
+#[expect(clippy::indexing_slicing, reason = "sum < N")]
 #[inline(never)]
 fn sums_of_lanes<R: Real, const N: usize>(lanes: [[R; LANES]; N]) -> [R; N] {
     let mut sums = [R::ZERO; N];
     for sum in 0..N {
-        let [l0, l1, l2, l3, l4, l5, l6, l7] = lanes[sum];
-        let [l0, l1, l2, l3] = [l0 + l4, l1 + l5, l2 + l6, l3 + l7];
-        sums[sum] = (l0 + l2) + (l1 + l3);
+        sums[sum] = sum_lanes(lanes[sum]);
     }
     sums
 }
@@ -81,14 +80,14 @@ macro_rules! for_each_tile {
 }
 pub(crate) use for_each_tile;
 
-/// Adds a·x to `sums`. Passed by value, so that the compiler keeps the sums in vector registers.
+/// Returns y + a·x. Passed by value, so that the compiler keeps y in vector registers.
 #[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
-pub(crate) fn plus_scaled<R: Real, const N: usize>(mut sums: [R; N], a: R, x: &[R; N]) -> [R; N] {
+pub(crate) fn plus_scaled<R: Real, const N: usize>(mut y: [R; N], a: R, x: &[impl Stored<R>; N]) -> [R; N] {
     for lane in 0..N {
-        sums[lane] += a * x[lane];
+        y[lane] += a * x[lane].real();
     }
-    sums
+    y
 }
 
 /// Adds w·x to `sums`, element by element.
@@ -157,10 +156,8 @@ pub fn linear_forward<R: Real, W: Stored<R>>(weight: &[W], bias: &[W], rows: &[u
         let (Some(x), Some(y)) = (block(x, *row, inputs), block_mut(y, *row, outputs)) else { return };
         for_each_tile!(output, N in [many; MANY], [few; FEW], [single; 1] => {
             let Some(weight) = weight.get(output.saturating_mul(x.len())..) else { return };
-            let (Some(bias), Some(y)) = (lanes::<W, N>(bias, output), lanes_mut::<R, N>(y, output)) else {
-                return;
-            };
-            dots(weight, bias, x, y);
+            let (Some(bias), Some(y)) = (lanes(bias, output), lanes_mut(y, output)) else { return };
+            dots::<R, W, N>(weight, bias, x, y);
         });
     }
 }
@@ -176,9 +173,8 @@ pub fn linear_backward_input<R: Real>(weight: &[R], rows: &[usize], d_y: &[R], d
     const CHUNK: usize = 64;
     let outputs = weight.len().checked_div(inputs).unwrap_or(0);
     for row in rows {
-        let (Some(d_y), Some(d_x)) = (block(d_y, *row, outputs), block_mut(d_x, *row, inputs)) else {
-            return;
-        };
+        let rows = (block(d_y, *row, outputs), block_mut(d_x, *row, inputs));
+        let (Some(d_y), Some(d_x)) = rows else { return };
         for_each_tile!(first, N in [inputs / CHUNK; CHUNK], [inputs % CHUNK / LANES; LANES], [inputs % LANES; 1] => {
             let Some(d_x) = lanes_mut::<R, N>(d_x, first) else { return };
             let mut sums = *d_x;
@@ -258,12 +254,11 @@ const FEW: usize = 8;
 #[inline(always)]
 pub(crate) const fn tiles<const MANY: usize>(rows: usize) -> [usize; 3] {
     const { assert!(MANY > 1, "a tile of one row less has rows") };
-    let left = rows % MANY;
     // Each tile of `MANY` − 1 rows leaves one more row for the tiles of `MANY`.
-    let few = if left == 0 { 0 } else { MANY.saturating_sub(left) };
+    let few = (MANY - rows % MANY) % MANY;
     match rows.checked_sub(few.saturating_mul(MANY - 1)) {
         Some(rest) => [rest / MANY, few, 0],
-        None => [rows / MANY, 0, left],
+        None => [rows / MANY, 0, rows % MANY],
     }
 }
 
@@ -289,13 +284,10 @@ pub(crate) fn lanes_mut<T, const N: usize>(x: &mut [T], first: usize) -> Option<
 }
 
 /// Adds a·x_i to each y_i; elements of the longer slice that have no partner are ignored.
-#[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
 #[inline(always)]
 pub fn add_scaled<R: Real>(y: &mut [R], a: R, x: &[R]) {
-    let count = y.len().min(x.len());
-    let (y, x) = (&mut y[..count], &x[..count]);
-    for i in 0..count {
-        y[i] += a * x[i];
+    for (y, x) in y.iter_mut().zip(x) {
+        *y += a * *x;
     }
 }
 
@@ -303,7 +295,6 @@ pub fn add_scaled<R: Real>(y: &mut [R], a: R, x: &[R]) {
 /// numbers: a float, or its four bytes in a file.
 ///
 /// A perceptron's first layer is such a sum: each shown symbol of a text has a row, and a masked position has none.
-#[expect(clippy::indexing_slicing, reason = "lane < N")]
 #[inline(always)]
 pub fn lookup_forward<R: Real, W: Stored<R>>(rows: &[&[W]], y: &mut [R]) {
     // Elements whose sums stay in registers while the rows run.
@@ -313,10 +304,8 @@ pub fn lookup_forward<R: Real, W: Stored<R>>(rows: &[&[W]], y: &mut [R]) {
         let Some(y) = lanes_mut::<R, N>(y, first) else { return };
         let mut sums = *y;
         for row in rows {
-            if let Some(row) = lanes::<W, N>(row, first) {
-                for lane in 0..N {
-                    sums[lane] += row[lane].real();
-                }
+            if let Some(row) = lanes(row, first) {
+                sums = plus_scaled(sums, R::ONE, row);
             }
         }
         *y = sums;
@@ -330,9 +319,8 @@ pub fn lookup_forward<R: Real, W: Stored<R>>(rows: &[&[W]], y: &mut [R]) {
 #[inline(always)]
 pub fn lookup_backward<R: Real>(shown: &[(usize, u8)], d_y: &[R], d_table: &mut [R], width: usize) {
     for (row, symbol) in shown {
-        if let (Some(d_row), Some(d_y)) =
-            (block_mut(d_table, usize::from(*symbol), width), block(d_y, *row, width))
-        {
+        let rows = (block_mut(d_table, usize::from(*symbol), width), block(d_y, *row, width));
+        if let (Some(d_row), Some(d_y)) = rows {
             add_scaled(d_row, R::ONE, d_y);
         }
     }

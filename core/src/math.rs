@@ -106,27 +106,22 @@ impl Real for f64 {
     const ONE: Self = 1.0;
     const NEG_INFINITY: Self = f64::NEG_INFINITY;
 
-    #[inline(always)]
     fn of(value: f64) -> Self {
         value
     }
 
-    #[inline(always)]
     fn exp(self) -> Self {
         libm::exp(self)
     }
 
-    #[inline(always)]
     fn ln(self) -> Self {
         libm::log(self)
     }
 
-    #[inline(always)]
     fn sqrt(self) -> Self {
         libm::sqrt(self)
     }
 
-    #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "`as` drops the fraction, which is the contract")]
     fn truncate(self) -> Self {
         f64::from(self as i32)

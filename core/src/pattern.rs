@@ -11,7 +11,7 @@ use core::ops::RangeInclusive;
 
 use crate::denoiser::Denoiser;
 use crate::form::Form;
-use crate::likelihood::{nats_of_steps, negative_log_mean};
+use crate::likelihood::{Likelihood, negative_log_mean};
 use crate::math::Real;
 use crate::rng::Stream;
 use crate::text::Alphabet;
@@ -234,5 +234,5 @@ pub fn nats_of_given<D: Denoiser<L, V> + ?Sized, const L: usize, const V: usize>
 ) -> f64 {
     denoiser.start(length);
     let steps = given.iter().enumerate().filter_map(|(position, symbol)| Some((position, (*symbol)?)));
-    nats_of_steps(denoiser, symbols, steps)
+    denoiser.nats_of_steps(symbols, steps)
 }

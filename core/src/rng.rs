@@ -7,8 +7,8 @@
 //! Source: J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011; test
 //! vectors from the authors' Random123 distribution (`kat_vectors`).
 
-/// Rotations of eight consecutive rounds.
-const ROTATIONS: [u32; 8] = [13, 15, 26, 6, 17, 29, 16, 24];
+/// Rotations of eight consecutive rounds, in two groups of four.
+const ROTATIONS: [[u32; 4]; 2] = [[13, 15, 26, 6], [17, 29, 16, 24]];
 /// The parity word of the key schedule, from the Skein hash function.
 const PARITY: u32 = 0x1BD1_1BDA;
 
@@ -16,42 +16,31 @@ const PARITY: u32 = 0x1BD1_1BDA;
 ///
 /// Every four rounds `x0 += x1; x1 = rotl(x1, r) ^ x0` are followed by an injection. An injection adds the next two of the
 /// three key words k0, k1, k0 ^ k1 ^ parity, then its own number. So all blocks of rounds differ.
-pub const fn threefry2x32(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
-    twenty_rounds(key, counter)
-}
-
-/// [`threefry2x32`], inlined so that loops over counters vectorise.
+///
+/// Inlined, so that loops over counters vectorise.
 #[inline(always)]
-pub(crate) const fn twenty_rounds(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
-    let [k0, k1] = key;
+pub const fn threefry2x32([k0, k1]: [u32; 2], [c0, c1]: [u32; 2]) -> [u32; 2] {
     let k2 = PARITY ^ k0 ^ k1;
-    let [r0, r1, r2, r3, r4, r5, r6, r7] = ROTATIONS;
-    let [c0, c1] = counter;
+    let [first, second] = ROTATIONS;
     let x = [c0.wrapping_add(k0), c1.wrapping_add(k1)];
-    let x = inject(four_rounds(x, [r0, r1, r2, r3]), k1, k2, 1);
-    let x = inject(four_rounds(x, [r4, r5, r6, r7]), k2, k0, 2);
-    let x = inject(four_rounds(x, [r0, r1, r2, r3]), k0, k1, 3);
-    let x = inject(four_rounds(x, [r4, r5, r6, r7]), k1, k2, 4);
-    inject(four_rounds(x, [r0, r1, r2, r3]), k2, k0, 5)
+    let x = four_rounds(x, first, [k1, k2], 1);
+    let x = four_rounds(x, second, [k2, k0], 2);
+    let x = four_rounds(x, first, [k0, k1], 3);
+    let x = four_rounds(x, second, [k1, k2], 4);
+    four_rounds(x, first, [k2, k0], 5)
+}
+
+/// Four rounds and injection `number`, which adds `keys`.
+#[inline(always)]
+const fn four_rounds(x: [u32; 2], [r0, r1, r2, r3]: [u32; 4], [k0, k1]: [u32; 2], number: u32) -> [u32; 2] {
+    let [x0, x1] = round(round(round(round(x, r0), r1), r2), r3);
+    [x0.wrapping_add(k0), x1.wrapping_add(k1).wrapping_add(number)]
 }
 
 #[inline(always)]
-const fn four_rounds(x: [u32; 2], rotations: [u32; 4]) -> [u32; 2] {
-    let [r0, r1, r2, r3] = rotations;
-    round(round(round(round(x, r0), r1), r2), r3)
-}
-
-#[inline(always)]
-const fn round(x: [u32; 2], rotation: u32) -> [u32; 2] {
-    let [x0, x1] = x;
+const fn round([x0, x1]: [u32; 2], rotation: u32) -> [u32; 2] {
     let sum = x0.wrapping_add(x1);
     [sum, x1.rotate_left(rotation) ^ sum]
-}
-
-#[inline(always)]
-const fn inject(x: [u32; 2], first: u32, second: u32, number: u32) -> [u32; 2] {
-    let [x0, x1] = x;
-    [x0.wrapping_add(first), x1.wrapping_add(second).wrapping_add(number)]
 }
 
 /// The purpose of a draw. Each purpose has its own stream, so that more draws for one leave the others unchanged.
@@ -95,7 +84,7 @@ impl Stream {
     /// Derives another stream, child (`a`, `b`): its key is the pair of words that this stream has at counter (`a`,
     /// `b`).
     pub const fn child(self, a: u32, b: u32) -> Self {
-        Self { key: threefry2x32(self.key, [a, b]) }
+        Self { key: self.draw(a, b) }
     }
 
     /// The two random 32-bit words of this stream at counter (`a`, `b`), equal at every call.
@@ -119,10 +108,8 @@ pub const fn below(word: u32, bound: u32) -> u32 {
 pub(crate) fn weighted<T>(word: u32, total: u32, items: impl Iterator<Item = (T, u32)>) -> Option<T> {
     let mut left = below(word, total);
     for (item, weight) in items {
-        match left.checked_sub(weight) {
-            Some(rest) => left = rest,
-            None => return Some(item),
-        }
+        let Some(rest) = left.checked_sub(weight) else { return Some(item) };
+        left = rest;
     }
     None
 }

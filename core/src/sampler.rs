@@ -143,11 +143,6 @@ impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
         self.symbols().iter().filter(|symbol| symbol.is_none()).count()
     }
 
-    /// The number of evaluations of the denoiser so far.
-    pub fn evaluations(&self) -> u32 {
-        self.evaluations
-    }
-
     /// Takes one step: evaluates `denoiser` once, and reveals positions until only `remaining` are masked. Returns the
     /// number revealed.
     ///
@@ -167,8 +162,11 @@ impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
         }
         denoiser.evaluate();
         let mut candidates = [None; L];
-        for (position, slot) in candidates.iter_mut().enumerate().take(self.length) {
-            *slot = self.candidate(denoiser, position);
+        for (position, (slot, symbol)) in candidates.iter_mut().zip(self.symbols()).enumerate() {
+            *slot = symbol.is_none().then(|| match self.settings.order {
+                Order::Random => Candidate { rank: self.words(position)[1], drawn: None },
+                Order::Confidence => self.draw(denoiser, position),
+            });
         }
         for _ in 0..reveal {
             let ranks = candidates.iter().enumerate().filter_map(|(l, slot)| Some((slot.as_ref()?.rank, l)));
@@ -177,35 +175,12 @@ impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
             let drawn = candidate.drawn.or_else(|| self.draw(denoiser, position).drawn);
             let Some((symbol, total)) = drawn else { break };
             denoiser.set(position, Some(symbol));
-            if let (Some(slot), Some(share)) =
-                (self.symbols.get_mut(position), self.confidence.get_mut(position))
-            {
-                (*slot, *share) = (Some(symbol), confidence(total));
-            }
+            let places = (self.symbols.get_mut(position), self.confidence.get_mut(position));
+            let (Some(place), Some(share)) = places else { break };
+            (*place, *share) = (Some(symbol), confidence(total));
         }
         self.evaluations = self.evaluations.saturating_add(1);
         reveal
-    }
-}
-
-/// A masked position that a step may reveal; the lowest ranks are revealed first.
-#[derive(Clone, Copy)]
-struct Candidate {
-    rank: u32,
-    /// The drawn symbol and the total of its weights, if the order needs the distribution.
-    drawn: Option<(u8, u32)>,
-}
-
-impl<const L: usize, const V: usize> Sampler<'_, L, V> {
-    /// Ranks `position` for this step; `None` if it is shown.
-    fn candidate<D: Denoiser<L, V> + ?Sized>(&self, denoiser: &D, position: usize) -> Option<Candidate> {
-        if self.symbols.get(position)?.is_some() {
-            return None;
-        }
-        Some(match self.settings.order {
-            Order::Random => Candidate { rank: self.words(position)[1], drawn: None },
-            Order::Confidence => self.draw(denoiser, position),
-        })
     }
 
     /// The two random words of `position` in this evaluation.
@@ -216,11 +191,18 @@ impl<const L: usize, const V: usize> Sampler<'_, L, V> {
     /// Draws a symbol at `position`. Its rank is the total of the weights before truncation: the lowest is the most certain.
     #[inline(always)]
     fn draw<D: Denoiser<L, V> + ?Sized>(&self, denoiser: &D, position: usize) -> Candidate {
-        let allowed = set_of(self.allowed, position);
-        let Settings { temperature, top_k, top_p, .. } = self.settings;
         let [word, _] = self.words(position);
-        draw(denoiser, position, allowed, temperature, top_k, top_p, word)
+        let Settings { temperature, top_k, top_p, .. } = self.settings;
+        draw(denoiser, position, set_of(self.allowed, position), temperature, top_k, top_p, word)
     }
+}
+
+/// A masked position that a step may reveal; the lowest ranks are revealed first.
+#[derive(Clone, Copy)]
+struct Candidate {
+    rank: u32,
+    /// The drawn symbol and the total of its weights, if the order needs the distribution.
+    drawn: Option<(u8, u32)>,
 }
 
 /// The symbols allowed at `position`.

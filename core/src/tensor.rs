@@ -4,8 +4,6 @@
 //! shapes. One kind of view thus serves weights in memory, gradients, and a file in flash. No large array is ever a value on
 //! the stack.
 
-use crate::dtype::Dtype;
-
 /// Initial value of a tensor in training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
@@ -35,11 +33,6 @@ pub struct Tensor {
 }
 
 impl Tensor {
-    /// Dtype and dimensions in a model file.
-    pub(crate) const fn stored(&self) -> (Dtype, &'static [usize]) {
-        (Dtype::F32, self.dimensions)
-    }
-
     /// The number of elements: the product of the dimensions.
     pub const fn numbers(&self) -> usize {
         product(self.dimensions)
@@ -76,14 +69,12 @@ pub(crate) trait Flat: Sized {
 }
 
 impl<T> Flat for &[T] {
-    #[inline(always)]
     fn take(&mut self, length: usize) -> Option<Self> {
         self.split_off(..length)
     }
 }
 
 impl<T> Flat for &mut [T] {
-    #[inline(always)]
     fn take(&mut self, length: usize) -> Option<Self> {
         self.split_off_mut(..length)
     }
@@ -104,8 +95,7 @@ pub(crate) fn block_mut<T>(flat: &mut [T], number: usize, length: usize) -> Opti
 /// The first `N` rows of `flat`, of `width` elements each; `None` if there are fewer.
 #[inline(always)]
 pub(crate) fn first_rows<T, const N: usize>(mut flat: &[T], width: usize) -> Option<[&[T]; N]> {
-    let none: &[T] = &[];
-    let mut rows = [none; N];
+    let mut rows: [&[T]; N] = [&[]; N];
     for row in &mut rows {
         (*row, flat) = flat.split_at_checked(width)?;
     }

@@ -24,13 +24,11 @@ impl<const L: usize> Text<L> {
     }
 
     /// The symbols of the text, one for each of its letters; none is MASK.
-    #[inline(always)]
     pub fn symbols(&self) -> &[u8] {
         self.symbols.get(..self.length).unwrap_or(&self.symbols)
     }
 
     /// The symbol at `position`, or 0 past the end.
-    #[inline(always)]
     pub(crate) fn symbol(&self, position: usize) -> u8 {
         self.symbols.get(position).copied().unwrap_or(0)
     }
@@ -88,8 +86,7 @@ impl<'a> Alphabet<'a> {
     /// The number of symbols, one for each character.
     pub fn symbols(&self) -> usize {
         // In UTF-8 each character has exactly one byte that is not a continuation byte.
-        let first = |byte: &u8| *byte & 0b1100_0000 != 0b1000_0000;
-        self.characters.bytes().filter(first).count()
+        self.characters.bytes().filter(|byte| !matches!(byte, 0x80..=0xBF)).count()
     }
 
     /// The symbol of `character`, or `None` if the alphabet lacks it.
@@ -107,12 +104,11 @@ impl<'a> Alphabet<'a> {
     /// # Errors
     /// [`EncodeError`] if `text` is empty, has an unknown character, or has more than `L` characters.
     pub fn encode<const L: usize>(&self, text: &str) -> Result<Text<L>, EncodeError> {
-        let mut encoded = Text::EMPTY;
+        let mut symbols = heapless::Vec::<u8, L>::new();
         for character in text.chars() {
             let symbol = self.symbol(character).ok_or(EncodeError::UnknownCharacter(character))?;
-            *encoded.symbols.get_mut(encoded.length).ok_or(EncodeError::TooLong(L))? = symbol;
-            encoded.length = encoded.length.saturating_add(1);
+            symbols.push(symbol).map_err(|_| EncodeError::TooLong(L))?;
         }
-        if encoded.length == 0 { Err(EncodeError::Empty) } else { Ok(encoded) }
+        Text::new(&symbols).ok_or(EncodeError::Empty)
     }
 }

@@ -7,11 +7,24 @@ pub mod tolerance;
 pub mod training;
 
 use micro_diffusion::activation::Activation;
+use micro_diffusion::corruption::mask_count;
 use micro_diffusion::denoiser::{Denoiser, Example, Model, Score, Shard};
 use micro_diffusion::kernels::{Kernels, Plain};
 use micro_diffusion::math::Real;
 use micro_diffusion::rng::{Purpose, Stream, symmetric};
 use micro_diffusion::text::Text;
+
+/// The example of `clean` with `count` masked positions, drawn by `stream`, each of the loss weight `weight`.
+pub fn masked_example<const L: usize>(
+    clean: &Text<L>,
+    count: u32,
+    weight: f32,
+    stream: Stream,
+) -> Example<L> {
+    let noisy = mask_count(clean, count, stream);
+    let weights = noisy.map(|symbol| if symbol.is_none() { weight } else { 0.0 });
+    Example { clean: *clean, noisy, weights, dropout: None }
+}
 
 /// `count` numbers in ±1, fixed by `seed`.
 pub fn numbers(seed: u64, count: usize) -> Vec<f64> {

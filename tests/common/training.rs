@@ -9,7 +9,7 @@ use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::rounding::Grid;
 use micro_diffusion::text::Text;
 
-use super::distributions;
+use super::{distributions, masked_example};
 
 /// Steps of a run.
 pub const STEPS: u32 = 3;
@@ -40,7 +40,7 @@ impl Run {
         let clean = Text::new(&(0..length).map(letter).collect::<Vec<_>>()).expect("a letter at least");
         let dropped = Stream::new(2, Purpose::Dropout).child(step, row);
         let dropout = (self.dropout > 0.0).then(|| Dropout::new(self.dropout, dropped));
-        Example { dropout, ..Example::bound(&clean, 1 + row % length as u32, 0.1, stream) }
+        Example { dropout, ..masked_example(&clean, 1 + row % length as u32, 0.1, stream) }
     }
 
     /// What the batch of step `step` is to predict, `[E][L][V]`: distributions over the symbols of the alphabet, if it is taught.

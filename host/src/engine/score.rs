@@ -6,7 +6,7 @@ use micro_diffusion::corruption::mask_count;
 use micro_diffusion::denoiser::{self, Denoiser, NAT};
 use micro_diffusion::estimate::sampled;
 use micro_diffusion::exact::exact_nats;
-use micro_diffusion::likelihood;
+use micro_diffusion::likelihood::{self, Likelihood};
 use micro_diffusion::rng::{Purpose, Stream};
 use micro_diffusion::schedule::MaskCounts;
 use micro_diffusion::softmax::softmax_forward;
@@ -112,8 +112,7 @@ pub(crate) fn texts<const L: usize, const V: usize>(
     Ok(on_noted_shares(source, &texts, noted, |denoiser, (index, clean)| {
         let along = |number| {
             let order = likelihood::random_order::<L>(clean.symbols().len(), stream.child(*index, number));
-            length_nats(language, clean)
-                + likelihood::nats_in_order(denoiser, language.alphabet.symbols(), clean, &order)
+            length_nats(language, clean) + denoiser.nats_in_order(language.alphabet.symbols(), clean, &order)
         };
         TextScore::of(&(0..orders).map(along).collect::<Vec<_>>())
     }))
@@ -148,7 +147,7 @@ pub(crate) fn surprises<const L: usize, const V: usize>(
     let texts: Vec<Text<L>> = encode(texts, language.alphabet)?;
     let symbols = language.alphabet.symbols();
     Ok(on_noted_shares(source, &texts, noted, |denoiser, clean| {
-        let alone = |position| likelihood::nats_in_order(denoiser, symbols, clean, &[position]);
+        let alone = |position| denoiser.nats_in_order(symbols, clean, &[position]);
         (0..clean.symbols().len()).map(alone).collect()
     }))
 }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::{Adam, average_rate, average_update};
+use micro_diffusion::corruption::mask_count;
 use micro_diffusion::denoiser::{AtWork, Example, Model, Shard};
 use micro_diffusion::kernels::Plain;
 use micro_diffusion::math::{Real, Stored};
@@ -58,7 +59,9 @@ fn example<const L: usize, const V: usize>(step: u32, row: u32) -> Example<L> {
         core::array::from_fn(|position| (stream.draw(position as u32, 1)[0] % V as u32) as u8);
     let length = L - (5 * step + row) as usize % L;
     let clean = Text::new(&symbols[..length]).unwrap_or(Text::EMPTY);
-    Example::bound(&clean, 1 + row % length as u32, 0.1, stream)
+    let noisy = mask_count(&clean, 1 + row % length as u32, stream);
+    let weights = noisy.map(|symbol| if symbol.is_none() { 0.1 } else { 0.0 });
+    Example { clean, noisy, weights, dropout: None }
 }
 
 /// Calls `use_it` with the denoiser of an `M`; `None` where `parameters` are not an `M`'s.

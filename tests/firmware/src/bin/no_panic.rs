@@ -89,7 +89,7 @@ fn draw<D: Denoiser<L, V>, const L: usize, const V: usize>(denoiser: &mut D, fil
             sampler.step(denoiser, black_box(L));
             sampler.run(denoiser, black_box(L));
             black_box(alphabet.decode::<64>(black_box(sampler.symbols()), '_'));
-            black_box((sampler.confidence(), sampler.masked(), sampler.evaluations()));
+            black_box((sampler.confidence(), sampler.masked()));
         }
         black_box(lengths.negative_log_probability(black_box(free.length)));
     }
