@@ -76,15 +76,20 @@ fn an_order_follows_its_documented_draws() {
 fn rows_of_a_batch_are_examples_of_their_count_and_weight() {
     const ROWS: u32 = 7;
     let counts = MaskCounts::<5>::new(ROWS);
+    assert_eq!(counts.rows(), ROWS);
     for (row, length) in (0..ROWS).flat_map(|row| (1..=5).map(move |length| (row, length))) {
         let clean = text(&[1, 2, 3, 4, 0][..length]);
         let words = [0x1234_5678, 0x9ABC_DEF0];
         let found = Example::bound_row(&clean, &counts, words, row, stream(row));
         let count = counts.count(words, row, length);
         let weight = counts.weight(count, length) / 7.0;
-        let noisy = mask_count(&clean, count, stream(row));
-        let weights = noisy.map(|symbol| if symbol.is_none() { weight } else { 0.0 });
-        assert_eq!(found, Example { clean, noisy, weights, dropout: None });
+        assert_eq!((found.clean, found.noisy), (clean, mask_count(&clean, count, stream(row))));
+        for position in 0..length {
+            let expected = if found.noisy[position].is_none() { weight } else { 0.0 };
+            assert_eq!(found.weights[position], expected, "position {position} of {length}");
+        }
+        assert!((length..7).all(|position| !found.is_scored(position)), "nothing past the end is scored");
+        assert_eq!(found.dropout, None);
     }
 }
 

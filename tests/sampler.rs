@@ -28,17 +28,6 @@ use micro_diffusion::schedule::linear_remaining;
 
 const ORDERS: [Order; 2] = [Order::Random, Order::Confidence];
 
-/// The weights of the `allowed` symbols at `temperature`, from their scores.
-fn weights_of<const V: usize>(
-    scores: &[Score; V],
-    allowed: &SymbolSet,
-    temperature: Temperature,
-) -> Weights<V> {
-    let mut weights = Weights::EMPTY;
-    weights.fill(allowed, temperature, |out| *out = *scores);
-    weights
-}
-
 /// Every set of symbols a position of the tiny world can allow.
 fn sets() -> Vec<SymbolSet> {
     (1..8_u8)
@@ -278,7 +267,7 @@ fn weights_are_the_softmax_at_a_temperature() {
     for seed in 0..200 {
         let scores = Table::<3, 20>::scores_of(seed, &[None; 3], 0);
         for milli in [100, 650, 1000, 3000] {
-            let weights = weights_of(&scores, &SymbolSet::first(20), Temperature::from_milli(milli));
+            let weights = Weights::new(&scores, &SymbolSet::first(20), Temperature::from_milli(milli));
             let exact = probabilities(&scores, f64::from(milli) / 1000.0);
             let largest = exact.iter().copied().fold(0.0, f64::max);
             assert_close(f64::from(UNIT) / f64::from(weights.total()), largest, CATEGORICAL, "confidence");
@@ -299,7 +288,7 @@ fn weights_are_within_their_bound_of_the_exact_ones() {
     let (both, mut largest) = (SymbolSet::first(2), 0.0_f64);
     for temperature in [0.05, 0.3, 0.73, 1.0, 1.7, 20.0] {
         let fixed = Temperature::new(temperature).unwrap();
-        let weight = |distance: u32| weights_of(&[0, -(distance as Score)], &both, fixed).total() - UNIT;
+        let weight = |distance: u32| Weights::new(&[0, -(distance as Score)], &both, fixed).total() - UNIT;
         let cut = 23.0 * std::f64::consts::LN_2 * temperature;
         for distance in (0..(1.01 * cut * 65_536.0) as u32).step_by(1 + temperature as usize / 2) {
             let nats = f64::from(distance) / 65_536.0;
@@ -334,7 +323,7 @@ fn first_word_of<const V: usize>(weights: &Weights<V>, symbol: u8) -> u64 {
 fn draws_have_their_probabilities_to_the_last_word() {
     let scores = Table::<3, 5>::scores_of(3, &[None; 3], 1);
     let allowed = SymbolSet::EMPTY.with(1).with(2).with(3);
-    let weights = weights_of(&scores, &allowed, Temperature::ONE);
+    let weights = Weights::new(&scores, &allowed, Temperature::ONE);
     let exact = probabilities(&scores[1..4], 1.0);
     assert_eq!(weights.draw(0), 1, "the lowest word draws the first that has weight");
     assert_eq!(weights.draw(u32::MAX), 3, "the highest word draws the last that has weight");
@@ -348,10 +337,10 @@ fn draws_have_their_probabilities_to_the_last_word() {
 fn the_largest_alphabet_and_scores_do_not_overflow() {
     let mut scores = [Score::MIN; 256];
     let all = SymbolSet::first(256);
-    assert_eq!(weights_of(&scores, &all, Temperature::ONE).total(), 256 * UNIT);
-    assert_eq!(confidence(weights_of(&scores, &all, Temperature::ONE).total()), 256);
+    assert_eq!(Weights::new(&scores, &all, Temperature::ONE).total(), 256 * UNIT);
+    assert_eq!(confidence(Weights::new(&scores, &all, Temperature::ONE).total()), 256);
     scores[200] = Score::MAX;
-    let sure = weights_of(&scores, &all, Temperature::ONE);
+    let sure = Weights::new(&scores, &all, Temperature::ONE);
     assert_eq!((sure.draw(0), sure.draw(u32::MAX), confidence(sure.total())), (200, 200, u16::MAX));
 }
 
@@ -368,22 +357,22 @@ fn temperatures() {
     let scores = [3, 9, 9, 1];
     let all = SymbolSet::first(4);
     for word in [0, 1 << 31, u32::MAX] {
-        assert_eq!(weights_of(&scores, &all, Temperature::GREEDY).draw(word), 1, "the first of equals");
+        assert_eq!(Weights::new(&scores, &all, Temperature::GREEDY).draw(word), 1, "the first of equals");
     }
     // The two temperatures between which log₂e/T exceeds what 32 bits hold; at none of them is it 2³² − 1 exactly.
     let last = std::f64::consts::LOG2_E * 65_536.0 / f64::from(u32::MAX);
     assert_eq!(Temperature::new(last), Some(Temperature::GREEDY));
     assert_ne!(Temperature::new(last.next_up()), Some(Temperature::GREEDY));
-    let hot = weights_of(&[0, 65_536 * 8], &SymbolSet::first(2), Temperature::new(1e300).unwrap());
+    let hot = Weights::new(&[0, 65_536 * 8], &SymbolSet::first(2), Temperature::new(1e300).unwrap());
     assert_eq!(hot.draw(0), 0, "an endless temperature draws evenly");
-    let cold = weights_of(&[65_536, 65_535], &SymbolSet::first(2), Temperature::new(1e-300).unwrap());
+    let cold = Weights::new(&[65_536, 65_535], &SymbolSet::first(2), Temperature::new(1e-300).unwrap());
     assert_eq!(cold.draw(u32::MAX), 0, "a temperature next to 0 is greedy");
 }
 
 #[test]
 fn truncation_keeps_the_likeliest() {
     let scores = [0, 65_536, 65_536, -65_536, 3 * 65_536];
-    let weights = weights_of(&scores, &SymbolSet::first(5), Temperature::ONE);
+    let weights = Weights::new(&scores, &SymbolSet::first(5), Temperature::ONE);
     let drawn = |weights: Weights<5>| -> Vec<u8> {
         let mut drawn: Vec<u8> = (0..=255_u32).map(|i| weights.draw(i << 24 | 0xFF_FFFF)).collect();
         drawn.dedup();
@@ -399,7 +388,7 @@ fn truncation_keeps_the_likeliest() {
     assert_eq!(drawn(truncated(weights, 1, 65_536)), [4]);
     assert_eq!(drawn(truncated(weights, 0, 1)), [4], "one always stays");
     assert_eq!(truncated(weights, 0, 1).total(), UNIT, "with its weight");
-    let even = weights_of(&[5, 5], &SymbolSet::first(2), Temperature::ONE);
+    let even = Weights::new(&[5, 5], &SymbolSet::first(2), Temperature::ONE);
     assert_eq!(truncated(even, 256, 32_768).total(), UNIT, "a half is enough of a half");
     assert_eq!(truncated(even, 256, 32_769).total(), 2 * UNIT);
     // p of symbol 4 is 0.74; with symbol 1 it is 0.84, with symbol 2 0.94.
@@ -574,7 +563,7 @@ fn few_held_out_names_are_cut_off() {
             // Beside the likeliest alone, the total is its weight and that of the letter.
             let likeliest = (0..26).max_by_key(|symbol| scores[usize::from(*symbol)]).unwrap();
             let pair = SymbolSet::EMPTY.with(likeliest).with(name[position]);
-            let total = weights_of(&scores, &pair, Temperature::ONE).total();
+            let total = Weights::new(&scores, &pair, Temperature::ONE).total();
             missing += usize::from(likeliest != name[position] && total == UNIT);
             denoiser.set(position, Some(name[position]));
         }

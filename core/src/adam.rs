@@ -128,10 +128,13 @@ pub fn average_rate<R: Real>(step: u32, decay: f64) -> R {
 
 /// Moves the running average a of the weights towards the `weights` w: a += `rate`·(w − a) for each element. Both
 /// slices have one length; numbers past the shorter one stay as they are.
+#[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
 #[inline(always)]
 pub fn average_update<R: Real>(average: &mut [R], weights: &[R], rate: R) {
-    for (average, weight) in average.iter_mut().zip(weights) {
-        *average += rate * (*weight - *average);
+    let count = average.len().min(weights.len());
+    let (average, weights) = (&mut average[..count], &weights[..count]);
+    for i in 0..count {
+        average[i] += rate * (weights[i] - average[i]);
     }
 }
 

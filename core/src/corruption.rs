@@ -43,11 +43,11 @@ impl<const L: usize> Example<L> {
     /// which ones; each row needs its own.
     ///
     /// k is [`MaskCounts::count`] of `counts` for the text's length. `words` are two random words, drawn once for a
-    /// batch: they shift the k of all rows together, and `row` spreads these k evenly. Rows from B on
+    /// batch: they shift the k of all rows together, and `row` spreads these k evenly. Rows from `counts.rows()` on
     /// repeat the spread.
     ///
     /// Each masked position has its final weight in the loss: [`MaskCounts::weight`], already divided by
-    /// B. The sum of a batch's losses is then, in expectation, the mean over its texts of the bound on
+    /// `counts.rows()`. The sum of a batch's losses is then, in expectation, the mean over its texts of the bound on
     /// −ln p(clean | its length).
     pub fn bound_row(
         clean: &Text<L>,
@@ -58,7 +58,7 @@ impl<const L: usize> Example<L> {
     ) -> Self {
         let length = clean.symbols().len();
         let count = counts.count(words, row, length);
-        let weight = counts.weight(count, length) / counts.rows as f32;
+        let weight = counts.weight(count, length) / counts.rows() as f32;
         let noisy = mask_count(clean, count, stream);
         let weights = noisy.map(|symbol| if symbol.is_none() { weight } else { 0.0 });
         Self { clean: *clean, noisy, weights, dropout: None }

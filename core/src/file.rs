@@ -192,19 +192,18 @@ impl<'a> ModelFile<'a> {
         let part = |[[_, dtype, count, _], dimensions @ .., _, _]: Entry| (dtype, count, dimensions);
         let found = self.tensors.iter().map(|entry| part(*entry));
         let expected = tensors.map(|stored| part(entry_of(0, stored, 0, 0)));
-        match (self.shape == *shape, self.dtype == dtype) {
-            (true, true) if found.eq(expected) => Ok(()),
-            (true, false) => Err(FileError::Dtype(self.dtype)),
-            _ => Err(FileError::Shape(self.shape)),
-        }
+        require(self.shape == *shape, FileError::Shape(self.shape))?;
+        require(self.dtype == dtype, FileError::Dtype(self.dtype))?;
+        require(found.eq(expected), FileError::Shape(self.shape))
     }
 }
 
+/// Returns `error` unless `condition` holds.
 fn require(condition: bool, error: FileError) -> Result<(), FileError> {
     if condition { Ok(()) } else { Err(error) }
 }
 
-/// The length of the header in bytes.
+/// The length in bytes of the header of a file with this alphabet, these lengths and `tensors` tensors.
 fn header_bytes(alphabet: Alphabet, lengths: Lengths, tensors: usize) -> usize {
     let tables = lengths.counts().len().saturating_mul(LENGTH).saturating_add(tensors.saturating_mul(TENSOR));
     FIXED.saturating_add(alphabet.characters().len()).saturating_add(tables)
@@ -253,16 +252,16 @@ pub(crate) fn write_pieces<E>(
         state = crc::update(state, bytes);
         sink(bytes)
     };
-    // Every size is a compile-time constant far below the limit.
-    let size = |value: usize| u16::try_from(value).unwrap_or(u16::MAX).to_le_bytes();
+    // Sizes of a network are far below the limit, and an alphabet has at most 255 characters of 4 bytes.
+    let u16_bytes = |value: usize| u16::try_from(value).unwrap_or(u16::MAX).to_le_bytes();
     put(&MAGIC)?;
     put(&VERSION.to_le_bytes())?;
-    put(&size(header_bytes(alphabet, lengths, entries.len())))?;
+    put(&u16_bytes(header_bytes(alphabet, lengths, entries.len())))?;
     put(&[shape.architecture as u8, layout])?;
     let sizes = [shape.positions, shape.symbols, shape.width, shape.blocks, shape.heads];
-    put(sizes.map(size).as_flattened())?;
+    put(sizes.map(u16_bytes).as_flattened())?;
     put(&[u8::try_from(entries.len()).unwrap_or(u8::MAX), activation])?;
-    put(&size(alphabet.characters().len()))?;
+    put(&u16_bytes(alphabet.characters().len()))?;
     put(alphabet.characters().as_bytes())?;
     put(lengths.counts().as_flattened())?;
     let mut offset: usize = 0;

@@ -7,8 +7,8 @@
 //! p(x) = E_σ[p(x | σ)],   −ln p(x | σ) = Σ_i −ln p(x_σ(i) | x_σ(1) … x_σ(i−1), n)                      (a)
 //! ```
 //!
-//! [`Lengths`](crate::length::Lengths) adds −ln p(n). [`nats_in_order`](Likelihood::nats_in_order) is −ln p(x | σ), by one evaluation for each position.
-//! Two estimates use random orders:
+//! [`Lengths`](crate::length::Lengths) adds −ln p(n). [`nats_in_order`](Likelihood::nats_in_order) is −ln p(x | σ), by one
+//! evaluation for each position. Two estimates use random orders:
 //!
 //! - The mean of −ln p(x | σ) estimates E_σ\[−ln p(x | σ)\], the NELBO, without bias. The NELBO is at least −ln p(x)
 //!   (Jensen).
@@ -38,9 +38,9 @@ pub fn random_order<const L: usize>(length: usize, stream: Stream) -> heapless::
     order
 }
 
-/// Scores of texts by a [`Denoiser`]. Every denoiser has them.
+/// −ln p of texts and symbols under a [`Denoiser`], in nats. Implemented for every denoiser.
 ///
-/// `symbols` ≤ V is the size of the alphabet. The score of a symbol outside it is ∞.
+/// `symbols` ≤ V is the size of the alphabet. A symbol outside it has −ln p = ∞.
 pub trait Likelihood<const L: usize, const V: usize>: Denoiser<L, V> {
     /// −ln p(x | σ) of the text x = `clean` in the order σ = `order`, in nats: masks the positions of `order`, then
     /// shows them one by one, each scored before it is shown.
@@ -63,8 +63,8 @@ pub trait Likelihood<const L: usize, const V: usize>: Denoiser<L, V> {
 
     /// Σ −ln p in nats over `steps` of (position, symbol). Each symbol is shown before the next is scored.
     ///
-    /// The text is the one that [`start`](Denoiser::start) and [`set`](Denoiser::set) made. Each position of `steps` is
-    /// masked there, and in no other step.
+    /// The text is the one that [`start`](Denoiser::start) and [`set`](Denoiser::set) made. Positions of `steps` must be
+    /// masked there, and occur once.
     fn nats_of_steps(&mut self, symbols: usize, steps: impl Iterator<Item = (usize, u8)>) -> f64 {
         let mut nats = 0.0;
         for (position, symbol) in steps {

@@ -29,7 +29,6 @@ pub const LANES: usize = 8;
 
 /// The sum of eight numbers, called lanes, added by halves: lanes i and i + 4 for i = 0 … 3, then i and i + 2 of these
 /// four, then the last two.
-#[inline(always)]
 pub fn sum_lanes<R: Real>([l0, l1, l2, l3, l4, l5, l6, l7]: [R; LANES]) -> R {
     let [l0, l1, l2, l3] = [l0 + l4, l1 + l5, l2 + l6, l3 + l7];
     (l0 + l2) + (l1 + l3)
@@ -250,7 +249,7 @@ const FEW: usize = 8;
 /// The numbers of tiles of `MANY` rows, of `MANY` − 1 rows and of one row that make up `rows` rows.
 ///
 /// Tiles of one row are used only if the others cannot make up `rows`.
-#[expect(clippy::arithmetic_side_effects, reason = "MANY is not 0")]
+#[expect(clippy::arithmetic_side_effects, reason = "MANY is above 1, and rows % MANY below MANY")]
 #[inline(always)]
 pub(crate) const fn tiles<const MANY: usize>(rows: usize) -> [usize; 3] {
     const { assert!(MANY > 1, "a tile of one row less has rows") };
@@ -284,10 +283,13 @@ pub(crate) fn lanes_mut<T, const N: usize>(x: &mut [T], first: usize) -> Option<
 }
 
 /// Adds a·x_i to each y_i; elements of the longer slice that have no partner are ignored.
+#[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
 #[inline(always)]
 pub fn add_scaled<R: Real>(y: &mut [R], a: R, x: &[R]) {
-    for (y, x) in y.iter_mut().zip(x) {
-        *y += a * *x;
+    let count = y.len().min(x.len());
+    let (y, x) = (&mut y[..count], &x[..count]);
+    for i in 0..count {
+        y[i] += a * x[i];
     }
 }
 

@@ -54,7 +54,7 @@ use crate::rng::below;
 /// equal work.
 #[derive(Clone, Debug)]
 pub struct MaskCounts<const L: usize> {
-    pub(crate) rows: u32,
+    rows: u32,
     /// Distance from one row's stratum to the next row's, coprime with `rows`.
     stride: u32,
     /// Σ_j 1/√j over j = 1 … k, for each k. Divided by the entry of length n, an entry is p_1 + … + p_k.
@@ -76,6 +76,11 @@ impl<const L: usize> MaskCounts<L> {
         let coprime = |stride: &u32| greatest_common_divisor(*stride, rows) == 1;
         let stride = (1..=golden).rev().find(coprime).unwrap_or(1);
         Self { rows, stride, sums }
+    }
+
+    /// The number B of rows of a batch.
+    pub const fn rows(&self) -> u32 {
+        self.rows
     }
 
     /// The number k of positions to mask in row `row` of a batch, for a text of n = `length` ≤ L symbols: 1 … n, or 0
@@ -113,8 +118,11 @@ impl<const L: usize> MaskCounts<L> {
 }
 
 /// The greatest common divisor, by Euclid's algorithm; `b` if `a` is 0.
-fn greatest_common_divisor(a: u32, b: u32) -> u32 {
-    b.checked_rem(a).map_or(b, |rest| greatest_common_divisor(rest, a))
+const fn greatest_common_divisor(mut a: u32, mut b: u32) -> u32 {
+    while let Some(rest) = b.checked_rem(a) {
+        (a, b) = (rest, a);
+    }
+    b
 }
 
 /// The number of positions left masked after `step` of `steps` even steps, if `masked` were masked before the first:

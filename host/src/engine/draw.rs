@@ -200,8 +200,9 @@ pub(crate) fn choices<const L: usize, const V: usize>(
                 _ => None,
             });
             let choice = |(position, drawn)| {
-                let mut weights = Weights::EMPTY;
-                weights.fill(&allowed, temperature, |scores| denoiser.scores(position, scores));
+                let mut scores = [0; V];
+                denoiser.scores(position, &mut scores);
+                let weights = Weights::new(&scores, &allowed, temperature);
                 let share = |weight: u32| f64::from(weight) / f64::from(weights.total().max(1));
                 let mut candidates: Vec<(u8, f64)> = (0..).zip(weights.iter().map(share)).collect();
                 candidates.truncate(language.alphabet.symbols());

@@ -123,8 +123,9 @@ impl<const L: usize, const V: usize> Seen<'_, L, V> {
         for (position, (shares, (symbol, allowed))) in positions {
             *shares = [0; V];
             if symbol.is_none() {
-                let mut weights = Weights::EMPTY;
-                weights.fill(allowed, temperature, |scores| self.denoiser.scores(position, scores));
+                let mut scores = [0; V];
+                self.denoiser.scores(position, &mut scores);
+                let weights = Weights::new(&scores, allowed, temperature);
                 let total = u64::from(weights.total()).max(1);
                 for (share, weight) in shares.iter_mut().zip(weights.iter()) {
                     let part = u64::from(weight).saturating_mul(65_535).checked_div(total).unwrap_or(0);
