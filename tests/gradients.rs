@@ -20,7 +20,7 @@ use common::{add_gradient, batch, distributions, loss_and_gradient, numbers, sha
 use micro_diffusion::activation::Activation;
 use micro_diffusion::attention::{Heads, attention_backward, attention_forward};
 use micro_diffusion::convolution::Convolution;
-use micro_diffusion::denoiser::{Architecture, Example, Model, Shard};
+use micro_diffusion::denoiser::{Architecture, Example, Model, Part, Shard};
 use micro_diffusion::dropout::Dropout;
 use micro_diffusion::embedding::{Embedding, embed};
 use micro_diffusion::gelu::{gelu_forward, gelu_forward_slope};
@@ -30,7 +30,7 @@ use micro_diffusion::kernels::Plain;
 use micro_diffusion::linear::{
     linear_backward_input, linear_backward_weight, linear_forward, lookup_backward, lookup_forward,
 };
-use micro_diffusion::mlp::{Mlp, look_up, row_of_length};
+use micro_diffusion::mlp::{Mlp, look_up, row_of_length, scored_at, symbol_at};
 use micro_diffusion::normalisation::{rms_norm_backward, rms_norm_forward};
 use micro_diffusion::pack::{Pack, packs};
 use micro_diffusion::precision::{Int4, PRICE};
@@ -217,24 +217,37 @@ fn check_mlp_pieces(soft: &[f64]) {
         batch.activate(0, &mut hidden);
         hidden
     };
-    let score = |[.., weights, biases]: [&[f64]; 4], hidden: &[f64]| {
-        let (mut d_logits, mut losses) = (vec![0.0; L * ROWS * V], vec![0.0; ROWS]);
+    // The gradient of the logits and the losses, over what is there before.
+    let score = |[.., weights, biases]: [&[f64]; 4], hidden: &[f64], before: f64| {
+        let (mut d_logits, mut losses) = (vec![before; L * ROWS * V], vec![before; ROWS]);
         for (position, d_logits) in d_logits.chunks_mut(ROWS * V).enumerate() {
-            let layer = [&weights[position * V * H..][..V * H], &biases[position * V..][..V]];
-            batch.output_forward(position, layer, hidden, [d_logits, &mut losses]);
+            let (weight, bias) = (&weights[position * V * H..][..V * H], &biases[position * V..][..V]);
+            batch.output_forward(position, weight, bias, hidden, d_logits, &mut losses);
         }
-        (losses.iter().sum::<f64>(), d_logits)
+        (d_logits, losses)
     };
+    let loss = |views: [&[f64]; 4], hidden: &[f64]| score(views, hidden, 0.0).1.iter().sum::<f64>();
     let views = parameters.each_ref().map(|numbers| &numbers[..]);
     let hidden = look(views);
-    let (_, d_logits) = score(views, &hidden);
+    let (d_logits, losses) = score(views, &hidden, 9.0);
+    // Rows of other examples stay as they are, and losses are added to what is there.
+    for (number, d_logits) in d_logits.chunks(V).enumerate() {
+        let (position, example) = (number / ROWS, &batch.examples[number % ROWS]);
+        let kept = if example.is_scored(position) { 0 } else { V };
+        assert_eq!(d_logits.iter().filter(|d| **d == 9.0).count(), kept, "position {position}");
+    }
+    for (example, (loss, alone)) in batch.examples.iter().zip(losses.iter().zip(score(views, &hidden, 0.0).1))
+    {
+        assert_close(*loss, 9.0 + alone, F64 * 16.0, "losses are added to");
+        assert!(alone == 0.0 || (0..L).any(|position| example.is_scored(position)), "nothing is scored");
+    }
     let at = |position: usize| &d_logits[position * ROWS * V..][..ROWS * V];
     let mut d_hidden = vec![0.0; ROWS * H];
     for position in 0..L {
         let weight = &parameters[2][position * V * H..][..V * H];
         batch.output_backward(position, weight, at(position), &mut d_hidden);
     }
-    assert_gradient(&d_hidden, &numeric(&hidden, |hidden| score(views, hidden).0), "output_backward");
+    assert_gradient(&d_hidden, &numeric(&hidden, |hidden| loss(views, hidden)), "output_backward");
     batch.activate_backward(&hidden, &mut d_hidden);
 
     let mut gradients = parameters.each_ref().map(|numbers| vec![0.0; numbers.len()]);
@@ -242,19 +255,18 @@ fn check_mlp_pieces(soft: &[f64]) {
     batch.rows_gradient(row_of_length, &d_hidden, d_lengths);
     for position in 0..L {
         let d_table = &mut d_tables[position * V * H..][..V * H];
-        batch.rows_gradient(|example| *example.shown().get(position)?, &d_hidden, d_table);
+        batch.rows_gradient(symbol_at(position), &d_hidden, d_table);
         let d_weight = &mut d_weights[position * V * H..][..V * H];
         batch.output_weight_gradient(position, &hidden, at(position), d_weight);
         let d_bias = &mut d_biases[position * V..][..V];
-        let scored = |example: &Example<L>| example.is_scored(position).then_some(0);
-        batch.rows_gradient(scored, at(position), d_bias);
+        batch.rows_gradient(scored_at(position), at(position), d_bias);
     }
     let names = ["of tables", "of lengths", "output_weight_gradient", "of biases"];
     for (index, name) in names.into_iter().enumerate() {
         let slopes = numeric(&parameters[index], |moved| {
             let mut views = views;
             views[index] = moved;
-            score(views, &look(views)).0
+            loss(views, &look(views))
         });
         assert_gradient(&gradients[index], &slopes, name);
     }
@@ -534,8 +546,8 @@ fn packs_of_texts() {
         let mut gradient = vec![0.0; table.len()];
         // A part of E is one row, and P and Q are whole.
         let part = if tensor == 0 { D } else { table.len() };
-        for (part, out) in gradient.chunks_mut(part).enumerate() {
-            pack.embed_backward((tensor, part), &d, out, D);
+        for (index, out) in gradient.chunks_mut(part).enumerate() {
+            pack.embed_backward(Part { tensor, index }, &d, out, D);
         }
         let slopes = numeric(table, |moved| {
             let mut views = views;
@@ -641,11 +653,11 @@ fn cross_entropy_with_and_without_excluded_symbols() {
     for symbols in [19, 16, 7, 1] {
         let soft = distributions(2, 1, 19, symbols);
         for answer in [None, Some(&soft[..])] {
-            let loss =
-                |z: &[f64]| cross_entropy(&mut <[f64; 19]>::try_from(z).unwrap(), symbols, 0, answer, 1.7);
+            let target = (0, answer, 1.7);
+            let loss = |z: &[f64]| cross_entropy(&mut <[f64; 19]>::try_from(z).unwrap(), symbols, target);
             let slopes = numeric(&z, loss);
             let mut d_z = z;
-            cross_entropy(&mut d_z, symbols, 0, answer, 1.7);
+            cross_entropy(&mut d_z, symbols, target);
             assert!(d_z[symbols..].iter().all(|d| *d == 0.0), "symbols past the alphabet get no gradient");
             if symbols > 1 {
                 assert_gradient(&d_z, &slopes, "cross_entropy");
@@ -680,9 +692,9 @@ fn cross_entropy_of_all_positions() {
             let slopes = numeric(&columns, |z| loss(&mut z.to_vec()));
             assert_gradient(&d_columns, &slopes, "cross_entropy_of_positions");
             let mut alone = 0.0;
-            for (position, (clean, soft, weight)) in targets.into_iter().enumerate().take(width) {
+            for (position, target) in targets.into_iter().enumerate().take(width) {
                 let mut column: Vec<f64> = (0..V).map(|v| columns[v * width + position]).collect();
-                alone += cross_entropy(&mut column, symbols, clean, soft, weight);
+                alone += cross_entropy(&mut column, symbols, target);
                 for v in 0..V {
                     assert_eq!(d_columns[v * width + position], column[v], "0 where the weight is");
                 }

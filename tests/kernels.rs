@@ -275,7 +275,7 @@ fn cross_entropies_of_positions_are_those_of_each() {
         for (row, z) in naive.chunks_mut(outputs).enumerate() {
             match targets[row] {
                 (.., 0.0) => z.fill(0.0),
-                (clean, soft, weight) => naive_losses[row] = cross_entropy(z, symbols, clean, soft, weight),
+                target => naive_losses[row] = cross_entropy(z, symbols, target),
             }
         }
         let naive = transposed(&naive, outputs);
@@ -737,6 +737,10 @@ fn check_room<M: Model<L, V>, const L: usize, const V: usize>() {
     };
     assert!(filled, "{unwritten} of {}", record.len());
     assert!(record[..record.len() - unwritten].iter().all(|x| x.is_finite()));
+    // Records of another length give wrong results, and no panic.
+    for length in [0, M::RECORD / 2, M::RECORD - 1, M::RECORD + 1] {
+        M::forward_backward(shard(&[example], V), view, &mut vec![0.0; length], &mut loss);
+    }
 
     let (mut memory, mut scores) = (vec![f32::NAN; M::MEMORY], [0; V]);
     {

@@ -68,9 +68,9 @@ fn check_softmax<const V: usize>(oracle: &Oracle, kept: usize) {
     let mut z: [f64; V] = get("z").try_into().unwrap();
     let mut single = z.map(|z| z as f32);
     let clean = (2 % kept) as u8;
-    assert_close(cross_entropy(&mut z, kept, clean, None, 1.25), get("loss")[0], ORACLE_F64, "loss");
+    assert_close(cross_entropy(&mut z, kept, (clean, None, 1.25)), get("loss")[0], ORACLE_F64, "loss");
     assert_all_close(&z, get("d_z"), ORACLE_F64, "d_z");
-    let loss = cross_entropy(&mut single, kept, clean, None, 1.25);
+    let loss = cross_entropy(&mut single, kept, (clean, None, 1.25));
     assert_close(f64::from(loss), get("loss")[0], ORACLE_SOFTMAX, "loss in f32");
     assert_all_close(&single.map(f64::from), get("d_z"), ORACLE_SOFTMAX, "d_z in f32");
 }
@@ -87,9 +87,9 @@ fn check_soft_answer<const V: usize>(oracle: &Oracle, kept: usize) {
     let mut z: [f64; V] = get("z").try_into().unwrap();
     let mut single_z = z.map(|z| z as f32);
     let t = single(get("t"));
-    assert_close(cross_entropy(&mut z, kept, 0, Some(get("t")), 1.25), get("loss")[0], ORACLE_F64, "loss");
+    assert_close(cross_entropy(&mut z, kept, (0, Some(get("t")), 1.25)), get("loss")[0], ORACLE_F64, "loss");
     assert_all_close(&z, get("d_z"), ORACLE_F64, "d_z");
-    let loss = cross_entropy(&mut single_z, kept, 0, Some(&t), 1.25);
+    let loss = cross_entropy(&mut single_z, kept, (0, Some(&t), 1.25));
     assert_close(f64::from(loss), get("loss")[0], ORACLE_SOFTMAX, "loss in f32");
     assert_all_close(&single_z.map(f64::from), get("d_z"), ORACLE_SOFTMAX, "d_z in f32");
 }

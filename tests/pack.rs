@@ -119,7 +119,8 @@ fn records_and_losses_go_with_their_pack() {
 
 #[test]
 fn soft_answers_go_with_their_pack() {
-    // The first text is a pack, the others another; a teacher is sure of another symbol at each position.
+    // The first text is a pack, the others another. A teacher is sure of a symbol at each position, which changes after
+    // every two.
     let batch = batch::<16>(&[16, 2, 5]);
     let certain = |number: usize| (0..5).map(move |v| f64::from(u8::from(v == number / 2 % 5)));
     let soft: Vec<f64> = (0..3 * 16).flat_map(certain).collect();

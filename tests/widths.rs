@@ -19,6 +19,7 @@ use micro_diffusion::mlp::Mlp;
 use micro_diffusion::product::Store;
 use micro_diffusion::residual::Residual;
 use micro_diffusion::rounding::Grid;
+use micro_diffusion::softmax::Target;
 use micro_diffusion::steps::Steps;
 use micro_diffusion::transformer::Transformer;
 use micro_diffusion::{further_kernels, kernels};

@@ -14,7 +14,7 @@ use std::error::Error;
 use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::{Adam, learning_rate};
 use micro_diffusion::categorical::{SymbolSet, Temperature};
-use micro_diffusion::denoiser::{Example, Model, Shard};
+use micro_diffusion::denoiser::{Example, Model, Part, Shard};
 use micro_diffusion::kernels::Plain;
 use micro_diffusion::length::Lengths;
 use micro_diffusion::mlp::Mlp;
@@ -114,9 +114,9 @@ fn backward(shard: Shard<f32, Plain, L>, records: &[f32], gradient: &mut [f32]) 
     gradient.fill(0.0);
     let mut rest = gradient;
     for (number, tensor) in Net::TENSORS.iter().enumerate() {
-        for part in 0..tensor.parts {
+        for index in 0..tensor.parts {
             let (out, tail) = rest.split_at_mut(tensor.part_len());
-            Net::gradient(shard, (number, part), records, out);
+            Net::gradient(shard, Part { tensor: number, index }, records, out);
             rest = tail;
         }
     }

@@ -5,6 +5,7 @@
 //!
 //! Source: V. Nair and G. Hinton, "Rectified Linear Units Improve Restricted Boltzmann Machines", ICML 2010.
 
+use crate::linear::LANES;
 use crate::math::Real;
 use crate::steps::{Steps, stepped_backward, stepped_forward};
 
@@ -23,7 +24,11 @@ impl Activation {
     #[inline(always)]
     pub fn forward<R: Real>(self, x: &mut [R]) {
         match self {
-            Self::Relu => x.iter_mut().for_each(|x| *x = if *x > R::ZERO { *x } else { R::ZERO }),
+            Self::Relu => {
+                for x in x {
+                    *x = if *x > R::ZERO { *x } else { R::ZERO };
+                }
+            }
             Self::Stepped(steps) => stepped_forward(steps, x),
         }
     }
@@ -35,16 +40,22 @@ impl Activation {
     /// [`Stepped`](Self::Stepped) writes 0 where y is 0 or the activation's largest value. Elsewhere it adds a weight
     /// times [`price`](Steps::price), the gradient of a penalty in the loss.
     ///
-    /// `weights` are those of the penalty ([`Example::hidden_weight`](crate::denoiser::Example::hidden_weight)). They repeat
-    /// along y: y is a map with the columns innermost, and `weights` has a number for each column. Equal numbers, as many
-    /// as you like, weigh all of y alike.
+    /// `weights` are those of the penalty ([`Example::hidden_weight`](crate::denoiser::Example::hidden_weight)): one number
+    /// for all of y. Or y is a map with the columns innermost, and `weights` has a number for each column, which repeat
+    /// along y. [`Stepped`](Self::Stepped) panics without weights.
+    #[expect(clippy::indexing_slicing, reason = "i is below both lengths")]
     #[inline(always)]
     pub fn backward<R: Real>(self, y: &[R], d_y: &mut [R], weights: &[R]) {
-        match self {
-            Self::Relu => {
-                y.iter().zip(d_y).for_each(|(y, d_y)| *d_y = if *y > R::ZERO { *d_y } else { R::ZERO })
+        match (self, weights) {
+            (Self::Relu, _) => {
+                let count = y.len().min(d_y.len());
+                let (y, d_y) = (&y[..count], &mut d_y[..count]);
+                for i in 0..count {
+                    d_y[i] = if y[i] > R::ZERO { d_y[i] } else { R::ZERO };
+                }
             }
-            Self::Stepped(steps) => stepped_backward(steps, y, d_y, weights),
+            (Self::Stepped(steps), [weight]) => stepped_backward(steps, y, d_y, &[*weight; LANES]),
+            (Self::Stepped(steps), _) => stepped_backward(steps, y, d_y, weights),
         }
     }
 }

@@ -276,10 +276,10 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
                 let record = block(layers, layer, Self::LAYER)?;
                 block(record, number, D.saturating_mul(width))
             };
-            match part {
-                (0..3, _) => pack.embed_backward(part, rest.other, out, D),
-                (3, part) => {
-                    let (number, tap) = (part / T, part % T);
+            match part.tensor {
+                0..3 => pack.embed_backward(part, rest.other, out, D),
+                3 => {
+                    let (number, tap) = (part.index / T, part.index % T);
                     let (Some(a), Some(d)) = (map(number, 0), map(number, 1 + tap)) else { return };
                     // The output of the last layer is read only at scored positions.
                     let read = pack.positions(number + 1 < N);
@@ -290,8 +290,8 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const T: us
                     kernels.product_backward_weight(&positions, d, a, out, width);
                 }
                 // The middle tap's gradient is not shifted.
-                (4, part) => kernels.add_bias_backward(map(part, 1 + T / 2).unwrap_or(&[]), out, width),
-                (5, _) => {
+                4 => kernels.add_bias_backward(map(part.index, 1 + T / 2).unwrap_or(&[]), out, width),
+                5 => {
                     let scored = pack.positions(false);
                     let (d, last) = (rest.d_logits, rest.last);
                     kernels.product_backward_weight(&scored, d, last, out, width);

@@ -11,6 +11,7 @@ use crate::kernels::Kernels;
 use crate::linear::GROUP;
 use crate::math::{Real, Stored, round_to_i32};
 use crate::rng::{Stream, symmetric};
+use crate::softmax::Target;
 use crate::tensor::{Flat, Start, Tensor, block};
 use crate::text::Text;
 
@@ -102,16 +103,19 @@ impl<const L: usize> Example<L> {
     pub const EMPTY: Self = Self { clean: Text::EMPTY, noisy: [None; L], weights: [0.0; L], dropout: None };
 
     /// The number n of symbols of the text.
+    #[inline(always)]
     pub fn length(&self) -> usize {
         self.clean.symbols().len()
     }
 
     /// The noisy text without the entries past its end.
+    #[inline(always)]
     pub fn shown(&self) -> &[Option<u8>] {
         self.noisy.get(..self.length()).unwrap_or(&self.noisy)
     }
 
     /// The weight of `position`; 0 past the end of the text.
+    #[inline(always)]
     pub(crate) fn weight(&self, position: usize) -> f32 {
         let weights = self.weights.get(..self.length()).unwrap_or(&self.weights);
         weights.get(position).copied().unwrap_or(0.0)
@@ -124,6 +128,8 @@ impl<const L: usize> Example<L> {
 }
 
 /// Shard: some consecutive examples of a batch, what they are trained to predict, and what computes them.
+///
+/// `R` is the type of the numbers of training, `f32` or, to check derivatives, `f64`. `K` is the type of the kernels.
 #[derive(Clone, Copy, Debug)]
 pub struct Shard<'a, R, K, const L: usize> {
     /// The [`Kernels`] that run the inner loops, such as [`Plain`](crate::kernels::Plain).
@@ -142,9 +148,9 @@ pub struct Shard<'a, R, K, const L: usize> {
 }
 
 impl<'a, R: Real, K: Kernels<R>, const L: usize> Shard<'a, R, K, L> {
-    /// Answer that example number `row` should predict at `position`: the clean symbol, or a distribution in its place; and
-    /// the weight of its loss. A row of logits has `outputs` = V elements.
-    pub(crate) fn target(self, row: usize, position: usize, outputs: usize) -> (u8, Option<&'a [R]>, R) {
+    /// The target of example number `row` at `position`. A row of logits has `outputs` = V elements.
+    #[inline(always)]
+    pub(crate) fn target(self, row: usize, position: usize, outputs: usize) -> Target<'a, R> {
         let example = self.examples.get(row).unwrap_or(&Example::EMPTY);
         let soft = block(self.soft, row.wrapping_mul(L).wrapping_add(position), outputs);
         (example.clean.symbol(position), soft, R::of(f64::from(example.weight(position))))
@@ -174,7 +180,8 @@ impl<'a, R: Real, K: Kernels<R>, const L: usize> Shard<'a, R, K, L> {
 
     /// Calls `each` with the results of `item` that are not `None`, gathered from [`GROUP`] examples at a time.
     ///
-    /// `item` reads an example and its number. There is no branch on `None`, which no processor could predict.
+    /// `item` reads an example and its number. The code has no branch on `None`, which no processor could predict.
+    #[inline(always)]
     pub(crate) fn in_groups<T: Copy + Default>(
         self,
         item: impl Fn(usize, &Example<L>) -> Option<T>,
@@ -195,9 +202,14 @@ impl<'a, R: Real, K: Kernels<R>, const L: usize> Shard<'a, R, K, L> {
     }
 }
 
-/// Part of a parameter tensor: the number of the tensor in [`TENSORS`](Model::TENSORS), and that of the part among the
-/// tensor's [`parts`](Tensor::parts), both counted from 0.
-pub type Part = (usize, usize);
+/// Part of a parameter tensor, whose gradient is computed apart.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    /// Number of the tensor in [`TENSORS`](Model::TENSORS), from 0.
+    pub tensor: usize,
+    /// Number of the part among the tensor's equal [`parts`](Tensor::parts), from 0.
+    pub index: usize,
+}
 
 /// Kind of network. Each variant has its number in a model file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,8 +259,8 @@ pub struct Shape {
 /// Model: a network that can be trained, and sampled as a [`Denoiser`].
 ///
 /// A training step has two phases. Both can be split among threads without a change of any bit.
-/// - [`forward_backward`](Self::forward_backward) runs each *shard*, some consecutive examples of the batch. It leaves
-///   the activations and their gradients in a *record* for each example. A shard begins at a
+/// - [`forward_backward`](Self::forward_backward) runs the examples of a [`Shard`], some consecutive ones of the batch. It
+///   leaves the activations and their gradients in a *record* for each example. A shard's examples begin at a
 ///   [`boundary`](Self::boundary).
 /// - [`gradient`](Self::gradient) turns records into the gradient of one part of a parameter tensor, a shard at a time.
 ///   Shards are added in order, so that a sum runs over the whole batch in its order.
@@ -286,18 +298,19 @@ pub trait Model<const L: usize, const V: usize>: Sized {
         for (number, tensor) in (0..).zip(Self::TENSORS) {
             let Some(numbers) = parameters.split_off_mut(..tensor.numbers()) else { return };
             let stream = stream.child(number, 0);
+            let limit = match tensor.start {
+                // 0 times a negative number is −0: models keep these bits.
+                Start::Zeros | Start::Ones => 0.0,
+                Start::Uniform(fan_in) => Real::sqrt(3.0 / fan_in as f32),
+            };
             for (index, parameter) in (0..).zip(numbers) {
                 let [word, _] = stream.draw(index, 0);
-                *parameter = match tensor.start {
-                    Start::Zeros => 0.0 * symmetric(word),
-                    Start::Ones => 1.0,
-                    Start::Uniform(fan_in) => Real::sqrt(3.0 / fan_in as f32) * symmetric(word),
-                };
+                *parameter = if tensor.start == Start::Ones { 1.0 } else { limit * symmetric(word) };
             }
         }
     }
 
-    /// The first index from `row` on, `row` included, at which a shard of `batch` may begin. A shard is a run of
+    /// The first index from `row` on, `row` included, at which a shard's examples may begin in `batch`. A shard has a run of
     /// consecutive examples that one thread computes.
     ///
     /// Most networks return `row`. Some compute short texts in [packs](crate::pack), side by side. They return the first
@@ -306,15 +319,16 @@ pub trait Model<const L: usize, const V: usize>: Sized {
         row
     }
 
-    /// Runs each example of a shard, a part of a batch, forward, and backward through its activations.
-    /// [`gradient`](Self::gradient) then computes the gradients of the parameters, from the `records` left here.
+    /// Runs a shard's examples forward, and backward through their activations. [`gradient`](Self::gradient) then computes
+    /// the gradients of the parameters, from the `records` left here.
     ///
-    /// `records` has [`RECORD`](Self::RECORD) numbers for each example, in a layout private to the network, and
-    /// `losses` has one. Both are overwritten; other lengths give wrong results.
+    /// `parameters` is a [`view`](Self::view) of the weights. `records` has [`RECORD`](Self::RECORD) numbers for each
+    /// example, in a layout private to the network, and `losses` has one. Both are overwritten; other lengths give wrong
+    /// results.
     ///
-    /// Without a teacher, the clean symbols are the answers: t_lv = 1 for v = clean_l, else 0. The loss of an example,
-    /// in nats, is Σ_l weight_l · −Σ_v t_lv·ln p_l(v | noisy), with p_l the softmax over the symbols of the alphabet.
-    /// The penalty of [`Activation::Stepped`] is in the gradients only.
+    /// The loss of an example, in nats, is Σ_l weight_l · −Σ_v t_lv·ln p_l(v | noisy), with p_l the softmax over the
+    /// symbols of the alphabet. With a teacher, t is the example's part of [`Shard::soft`]. Without, the clean symbols are
+    /// the answers: t_lv = 1 for v = clean_l, else 0. The penalty of [`Activation::Stepped`] is in the gradients only.
     fn forward_backward<R: Real, K: Kernels<R>>(
         shard: Shard<R, K, L>,
         parameters: Self::View<'_, R>,
@@ -322,11 +336,11 @@ pub trait Model<const L: usize, const V: usize>: Sized {
         losses: &mut [R],
     );
 
-    /// Adds to `out` the contribution of a shard, a part of a batch, to the gradient of the batch's summed losses: the
-    /// gradient of a part of a parameter tensor.
+    /// Adds to `out` the contribution of a shard's examples to the gradient of the batch's summed losses. `part` is the part
+    /// of a parameter tensor whose gradient is computed.
     ///
     /// `shard` and `records` are those of [`forward_backward`](Self::forward_backward), with `records` as it left them.
-    /// `out` has [`Tensor::part_len`] numbers.
+    /// [`Shard::soft`] is not read and may be empty. `out` has [`Tensor::part_len`] numbers.
     fn gradient<R: Real, K: Kernels<R>>(shard: Shard<R, K, L>, part: Part, records: &[R], out: &mut [R]);
 
     /// Evaluates the network for the text of `work`, the state of a [`denoiser`](Self::denoiser). Leaves hidden values
@@ -337,6 +351,8 @@ pub trait Model<const L: usize, const V: usize>: Sized {
     ///
     /// `work` is the state of a [`denoiser`](Self::denoiser), whose memory [`evaluate`](Self::evaluate) filled. At a
     /// shown position, or past the end of the text, logits mean nothing.
+    ///
+    /// The denoiser rounds a logit to a [`Score`]: to the nearest 1/65536 nat, saturating at ±32768 nats. NaN gives 0.
     fn logits<W: Stored<f32>, K: Kernels<f32>>(work: &AtWork<Self, W, K, L, V>, position: usize) -> [f32; V];
 
     /// Creates the model's [`Denoiser`], an [`AtWork`]: parameters, text and memory. Call [`Denoiser::start`] before
@@ -396,9 +412,8 @@ impl<M: Model<L, V>, W: Stored<f32>, K: Kernels<f32>, const L: usize, const V: u
     }
 
     fn scores(&self, position: usize, out: &mut [Score; V]) {
-        for (score, logit) in out.iter_mut().zip(M::logits(self, position)) {
-            // To the nearest unit, saturating at ±32768 nats. NaN gives 0.
-            *score = round_to_i32(logit * NAT as f32);
+        for (score, logit) in out.iter_mut().zip(&M::logits(self, position)) {
+            *score = round_to_i32(*logit * NAT as f32);
         }
     }
 }

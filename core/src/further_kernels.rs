@@ -9,6 +9,7 @@ use crate::math::{Real, Stored};
 use crate::normalisation;
 use crate::product::{self, Store};
 use crate::rounding::{self, Grid};
+use crate::softmax::Target;
 use crate::softmax_of_maps;
 
 /// Makes a trait of a list of kernels. Each method calls its function with the arguments, and with `$last` if given.
@@ -53,7 +54,7 @@ macro_rules! further_kernels {
                 fn add_bias_backward (d_x: &[R], d_bias: &mut [R], width: usize) = product::add_bias_backward;
                 fn hold (activation: Activation, x: &mut [R]) = Activation::hold;
                 fn cross_entropy_of_positions (
-                    targets: &[(u8, Option<&[R]>, R)], symbols: usize, z: &mut [R], losses: &mut [R]
+                    targets: &[Target<R>], symbols: usize, z: &mut [R], losses: &mut [R]
                 ) = softmax_of_maps::cross_entropy_of_positions;
                 fn rms_norm_forward [W] (gain: &[W], x: &[R], y: &mut [R], width: usize) =
                     normalisation::rms_norm_forward, R::sqrt;

@@ -4,16 +4,16 @@
 //! written, for every number type. A program can compile them for several instruction sets and choose one at run time. The
 //! bits are equal, since each file documents the order of its sums and no multiplication is fused with an addition.
 //!
-//! Most kernels do the work of a batch at one position, or of all positions of one example. The smallest does one row of a
-//! hidden layer; choosing the instruction set adds one or two nanoseconds. Sizes are arguments, not types, so each kernel is
-//! compiled once for all shapes of networks.
+//! Most kernels do the work of a batch at one position, or of all positions of one example. The smallest do one row: of a
+//! hidden layer, or of logits. Choosing the instruction set adds one or two nanoseconds. Sizes are arguments, not types, so
+//! each kernel is compiled once for all shapes of networks.
 
 use crate::activation::Activation;
 use crate::adam::{self, AdamStep};
 use crate::further_kernels::{FurtherKernels, kernel_trait};
 use crate::linear;
 use crate::math::{Real, Stored};
-use crate::softmax;
+use crate::softmax::{self, Target};
 
 /// Calls the macro `$with` with `$arguments` and the list of the kernels of [`Kernels`](crate::kernels::Kernels), for
 /// numbers `R`.
@@ -34,13 +34,11 @@ macro_rules! kernels {
                 fn activation_forward (activation: Activation, x: &mut [R]) = Activation::forward;
                 fn activation_backward (activation: Activation, y: &[R], d_y: &mut [R], weights: &[R]) =
                     Activation::backward;
-                fn cross_entropy (z: &mut [R], symbols: usize, clean: u8, soft: Option<&[R]>, weight: R) -> R =
-                    softmax::cross_entropy;
+                fn cross_entropy (z: &mut [R], symbols: usize, target: Target<R>) -> R = softmax::cross_entropy;
             }
             $wide {
-                fn linear_backward_input (
-                    weight: &[R], rows: &[usize], d_y: &[R], d_x: &mut [R], inputs: usize
-                ) = linear::linear_backward_input;
+                fn linear_backward_input (weight: &[R], rows: &[usize], d_y: &[R], d_x: &mut [R], inputs: usize) =
+                    linear::linear_backward_input;
                 fn linear_backward_weight (
                     rows: &[usize], x: &[R], d_y: &[R], stride: usize, d_weight: &mut [R], inputs: usize
                 ) = linear::linear_backward_weight;

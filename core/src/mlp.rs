@@ -15,7 +15,6 @@
 use crate::activation::Activation;
 use crate::denoiser::{Architecture, AtWork, Example, Model, Part, Shape, Shard};
 use crate::kernels::Kernels;
-use crate::linear::LANES;
 use crate::math::{Real, Stored};
 use crate::tensor::{Start, Tensor, block, block_mut, cube, matrix};
 
@@ -53,35 +52,17 @@ impl<W: Stored<f32>, const L: usize, const V: usize, const H: usize> MlpView<'_,
     }
 }
 
-impl<R: Real, const L: usize, const V: usize, const H: usize> MlpView<'_, R, L, V, H> {
-    /// Computes the output layer at all positions, forward and backward.
-    ///
-    /// With L positions, V symbols, H hidden units and E examples, `hidden` is `[E][H]`. `out` receives ∂loss/∂`hidden`,
-    /// `[E][H]`, the gradient of the logits, `[L][E][V]`, and the losses, `[E]`.
-    pub(crate) fn outputs<K: Kernels<R>>(self, shard: Shard<R, K, L>, hidden: &[R], out: [&mut [R]; 3]) {
-        let [d_hidden, d_logits, losses] = out;
-        d_hidden.fill(R::ZERO);
-        losses.fill(R::ZERO);
-        // Position by position, so that a position's weights stay in the innermost cache for the whole batch.
-        let d_logits = d_logits.chunks_exact_mut(shard.examples.len().saturating_mul(V).max(1));
-        let layers = self.output.iter().zip(self.output_bias);
-        for (position, ((weight, bias), d_logits)) in layers.zip(d_logits).enumerate() {
-            let weight = weight.as_flattened();
-            shard.output_forward(position, [weight, bias], hidden, [d_logits, losses]);
-            shard.output_backward(position, weight, d_logits, d_hidden);
-        }
-    }
-}
-
 /// Computes the sums of the first hidden layer, `hidden`, for a text: adds a table row for each shown symbol.
 ///
-/// `shown` has the symbols of the text, `None` for MASK, and `tables` a table for each position, at most `L`. Row s is
-/// added if symbol s is shown. A masked position adds nothing, nor does a symbol past the table's end.
+/// `shown` has the symbols of the text, `None` for MASK, and `tables` a table for each position, in the order of the
+/// positions. Row s is added if symbol s is shown. A masked position adds nothing, nor does a symbol past the table's end.
+/// Positions without a table add nothing, and no more than the first `L` rows are added.
 ///
 /// `lengths` holds the values from which sums start: row n − 1 for a text of n symbols, row 0 for an empty text. If the
-/// row is missing, sums start from the content of `hidden`. So the positions can be divided among several calls. The
-/// first has `lengths` and the whole text, with the tables of the lowest positions. The others have no `lengths`, and a
-/// text that begins with the position of their first table.
+/// row is missing, as in an empty `lengths`, sums start from the content of `hidden`.
+///
+/// So the positions can be divided among several calls, lowest positions first. The first call has `lengths` and the whole
+/// text. The others have an empty `lengths`, and the text from the position of their first table on.
 ///
 /// With V symbols and H hidden units, `hidden` is `[H]`, `lengths` `[L][H]`, and a table `[V][H]`. `W` is the type of a
 /// stored number: a float, or its four bytes in a file.
@@ -124,7 +105,10 @@ impl<R: Real, K: Kernels<R>, const L: usize> Shard<'_, R, K, L> {
 
     /// [`hidden_weight`](Example::hidden_weight) of `example` if the activation prices hidden values, else 0.
     pub(crate) fn price_weight(self, example: &Example<L>) -> R {
-        if self.activation == Activation::Relu { R::ZERO } else { example.hidden_weight() }
+        match self.activation {
+            Activation::Relu => R::ZERO,
+            Activation::Stepped(_) => example.hidden_weight(),
+        }
     }
 
     /// Turns the gradient of hidden values into the gradient of the layer's sums, in place: back through the activation,
@@ -138,8 +122,8 @@ impl<R: Real, K: Kernels<R>, const L: usize> Shard<'_, R, K, L> {
     pub fn activate_backward(self, hidden: &[R], d_hidden: &mut [R]) {
         let hidden = hidden.chunks_exact(self.width(hidden).max(1));
         for ((example, d_hidden), hidden) in self.rows_mut(d_hidden).zip(hidden) {
-            let price = [self.price_weight(example); LANES];
-            self.kernels.activation_backward(self.activation, hidden, d_hidden, &price);
+            let price = self.price_weight(example);
+            self.kernels.activation_backward(self.activation, hidden, d_hidden, &[price]);
             if let Some(dropout) = example.dropout {
                 self.kernels.dropout_backward(dropout, d_hidden);
             }
@@ -154,23 +138,30 @@ impl<R: Real, K: Kernels<R>, const L: usize> Shard<'_, R, K, L> {
     /// Computes the logits z = c_l + U_l·h at the position l = `position`, with loss and gradient, for each example whose
     /// loss reads the prediction there ([`Example::is_scored`]).
     ///
-    /// `layer` is U_l, `[V][H]`, and c_l, `[V]`: V symbols, H hidden units. With E examples, h = `hidden` is `[E][H]`.
+    /// `weight` is U_l, `[V][H]`, and `bias` c_l, `[V]`: V symbols, H hidden units. With E examples, h = `hidden` is
+    /// `[E][H]`.
     ///
-    /// `out` is a place for the logits, `[E][V]`, that receives ∂loss/∂z, and the losses, `[E]`. The loss in nats is added
-    /// to the latter. Both are multiplied by the position's weight in the example. Rows and losses of other examples stay
-    /// as they are.
+    /// `d_logits`, `[E][V]`, receives ∂loss/∂z. The loss in nats is added to `losses`, `[E]`. Both are multiplied by the
+    /// position's weight in the example. Rows and losses of other examples stay as they are.
     ///
     /// Logits of symbols outside the alphabet count as −∞. An alphabet of more than V symbols panics, and a clean symbol
     /// of V or more.
-    pub fn output_forward(self, position: usize, layer: [&[R]; 2], hidden: &[R], out: [&mut [R]; 2]) {
-        let (Self { kernels, symbols, .. }, [weight, bias], [d_logits, losses]) = (self, layer, out);
+    pub fn output_forward(
+        self,
+        position: usize,
+        weight: &[R],
+        bias: &[R],
+        hidden: &[R],
+        d_logits: &mut [R],
+        losses: &mut [R],
+    ) {
         self.scored_rows(position, |rows| {
-            kernels.linear_forward(weight, bias, rows, hidden, d_logits);
+            self.kernels.linear_forward(weight, bias, rows, hidden, d_logits);
             for row in rows {
                 let logits = block_mut(d_logits, *row, bias.len());
                 let (Some(logits), Some(loss)) = (logits, losses.get_mut(*row)) else { return };
-                let (clean, soft, weight) = self.target(*row, position, bias.len());
-                *loss += kernels.cross_entropy(logits, symbols, clean, soft, weight);
+                let target = self.target(*row, position, bias.len());
+                *loss += self.kernels.cross_entropy(logits, self.symbols, target);
             }
         });
     }
@@ -186,6 +177,30 @@ impl<R: Real, K: Kernels<R>, const L: usize> Shard<'_, R, K, L> {
         self.scored_rows(position, |rows| {
             self.kernels.linear_backward_input(weight, rows, d_logits, d_hidden, width);
         });
+    }
+
+    /// Computes the output layer of `parameters` at all positions, forward and backward.
+    ///
+    /// With L positions, V symbols, H hidden units and E examples, `hidden` is `[E][H]`. `d_hidden`, `[E][H]`, receives
+    /// ∂loss/∂`hidden`, `d_logits`, `[L][E][V]`, the gradient of the logits, and `losses`, `[E]`, the losses.
+    pub(crate) fn outputs<const V: usize, const H: usize>(
+        self,
+        parameters: MlpView<'_, R, L, V, H>,
+        hidden: &[R],
+        d_hidden: &mut [R],
+        d_logits: &mut [R],
+        losses: &mut [R],
+    ) {
+        d_hidden.fill(R::ZERO);
+        losses.fill(R::ZERO);
+        // Position by position, so that a position's weights stay in the innermost cache for the whole batch.
+        let d_logits = d_logits.chunks_exact_mut(self.examples.len().saturating_mul(V).max(1));
+        let layers = parameters.output.iter().zip(parameters.output_bias);
+        for (position, ((weight, bias), d_logits)) in layers.zip(d_logits).enumerate() {
+            let weight = weight.as_flattened();
+            self.output_forward(position, weight, bias, hidden, d_logits, losses);
+            self.output_backward(position, weight, d_logits, d_hidden);
+        }
     }
 
     /// Adds the gradient of the output weights at the position l = `position`: d_U_l += Σ d_z·hᵀ over the examples whose
@@ -207,14 +222,30 @@ impl<R: Real, K: Kernels<R>, const L: usize> Shard<'_, R, K, L> {
     /// `d_hidden` has a row of gradients for each of E examples. Both slices have rows of `d_hidden.len() / E` numbers. An
     /// r past the end of `d_table` is left out.
     ///
-    /// For the tables of [`look_up`], a row has a number for each hidden unit. `row` is the symbol shown at the table's
-    /// position, or [`row_of_length`]. The bias of [`output_forward`](Self::output_forward) is a table of one row: `row` is
-    /// 0 where the position [is scored](Example::is_scored), and `d_hidden` holds the gradients of the logits.
+    /// For the tables of [`look_up`], `row` is [`symbol_at`] or [`row_of_length`], and a row has a number for each hidden
+    /// unit. For the bias of [`output_forward`](Self::output_forward), `row` is [`scored_at`], and `d_hidden` holds the
+    /// gradients of the logits.
     pub fn rows_gradient(self, row: impl Fn(&Example<L>) -> Option<u8>, d_hidden: &[R], d_table: &mut [R]) {
         let width = self.width(d_hidden);
         let read = |number, example: &Example<L>| Some((number, row(example)?));
         self.in_groups(read, |read| self.kernels.lookup_backward(read, d_hidden, d_table, width));
     }
+}
+
+/// Creates a function that maps an example to the symbol shown at `position`: `None` for MASK and past the end of the
+/// text.
+///
+/// [`Shard::rows_gradient`] takes the function for a table with a row for each symbol.
+pub fn symbol_at<const L: usize>(position: usize) -> impl Fn(&Example<L>) -> Option<u8> {
+    move |example| *example.shown().get(position)?
+}
+
+/// Creates a function that maps an example to `Some(0)` if the loss reads the prediction at `position`
+/// ([`Example::is_scored`]), else to `None`.
+///
+/// [`Shard::rows_gradient`] takes the function for the output bias at `position`, a table of one row, number 0.
+pub fn scored_at<const L: usize>(position: usize) -> impl Fn(&Example<L>) -> Option<u8> {
+    move |example| example.is_scored(position).then_some(0)
 }
 
 /// Maps an example to the row that it reads in the table of text lengths: its length minus 1. `None` for an empty text,
@@ -267,29 +298,27 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Mlp<L, V, H
             look_up::<_, _, _, L>(shard.kernels, lengths, tables.clone(), shown, hidden);
         }
         shard.activate(0, hidden);
-        parameters.outputs(shard, hidden, [&mut *d_hidden, d_logits, losses]);
+        shard.outputs(parameters, hidden, d_hidden, d_logits, losses);
         shard.activate_backward(hidden, d_hidden);
     }
 
     fn gradient<R: Real, K: Kernels<R>>(shard: Shard<R, K, L>, part: Part, records: &[R], out: &mut [R]) {
         let Some(([hidden, d_hidden], d_logits)) = shard.split(records, [H, H]) else { return };
         // ∂loss/∂z of the position, for tensors whose parts are positions.
-        let d_logits = block(d_logits, part.1, shard.examples.len().saturating_mul(V)).unwrap_or(&[]);
-        match part {
-            (0, position) => shard.rows_gradient(|example| *example.shown().get(position)?, d_hidden, out),
-            (1, _) => shard.rows_gradient(row_of_length, d_hidden, out),
-            (2, position) => shard.output_weight_gradient(position, hidden, d_logits, out),
-            (_, position) => {
-                shard.rows_gradient(|example| example.is_scored(position).then_some(0), d_logits, out)
-            }
+        let d_logits = block(d_logits, part.index, shard.examples.len().saturating_mul(V)).unwrap_or(&[]);
+        match part.tensor {
+            0 => shard.rows_gradient(symbol_at(part.index), d_hidden, out),
+            1 => shard.rows_gradient(row_of_length, d_hidden, out),
+            2 => shard.output_weight_gradient(part.index, hidden, d_logits, out),
+            _ => shard.rows_gradient(scored_at(part.index), d_logits, out),
         }
     }
 
     fn evaluate<W: Stored<f32>, K: Kernels<f32>>(work: &mut AtWork<Self, W, K, L, V>) {
         let Some(hidden) = work.memory.first_chunk_mut::<H>() else { return };
-        let (lengths, tables) = (work.parameters.length.as_flattened(), work.parameters.input.iter());
-        let tables = tables.map(|table| table.as_flattened());
-        look_up::<f32, W, K, L>(work.kernels, lengths, tables, &work.shown, hidden);
+        let tables = work.parameters.input.iter().map(|table| table.as_flattened());
+        let lengths = work.parameters.length.as_flattened();
+        look_up::<_, _, _, L>(work.kernels, lengths, tables, &work.shown, hidden);
         work.kernels.activation_forward(work.activation, hidden);
     }
 

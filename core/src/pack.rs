@@ -24,6 +24,8 @@ use crate::product::{TILE, width_of};
 ///
 /// Their positions are the columns of one map `[features][columns]`: those of the first text, then those of the second,
 /// and so on. [`packs`] says how many examples share a pack.
+///
+/// `R` and `K` are the types of numbers and kernels of its [`Shard`].
 #[derive(Clone, Copy, Debug)]
 pub struct Pack<'a, R, K, const L: usize> {
     shard: Shard<'a, R, K, L>,
@@ -238,20 +240,20 @@ impl<'a, R: Real, K: Kernels<R>, const L: usize> Pack<'a, R, K, L> {
 
     /// Adds to `out` the pack's contribution to the gradient of a part of an [`Embedding`] table.
     ///
-    /// The pair is the number of the table and of its part; parts can be computed by different threads. Table 0 is that
-    /// of symbols: part s is the row of symbol s, and `out` has D = `features` numbers. A masked position adds nothing.
+    /// `part` names the table and its part; parts can be computed by different threads. Table 0 is that of symbols: part s
+    /// is the row of symbol s, and `out` has D = `features` numbers. A masked position adds nothing.
     ///
     /// Table 1 is that of positions; any other number means that of positions from the end. Both have one part, whose
     /// number is not read, and `out` is `[L][D]`.
     ///
     /// `d`, `[width][D]`, is the gradient of the features that [`embed`](Self::embed) wrote, transposed: the
     /// [`width`](Self::width) columns are outermost.
-    pub fn embed_backward(&self, (tensor, part): Part, d: &[R], out: &mut [R], features: usize) {
+    pub fn embed_backward(&self, part: Part, d: &[R], out: &mut [R], features: usize) {
         let mut rows = heapless::Vec::<_, L>::new();
         for (first, example) in self.placed() {
             for (position, symbol) in example.shown().iter().enumerate() {
-                let row = match tensor {
-                    0 => (symbol.map(usize::from) == Some(part)).then_some(0),
+                let row = match part.tensor {
+                    0 => (symbol.map(usize::from) == Some(part.index)).then_some(0),
                     1 => u8::try_from(position).ok(),
                     _ => u8::try_from(example.length().wrapping_sub(position).wrapping_sub(1)).ok(),
                 };
@@ -268,8 +270,8 @@ impl<'a, R: Real, K: Kernels<R>, const L: usize> Pack<'a, R, K, L> {
     /// `losses`, in their order.
     ///
     /// `z` is `[V][width]`: V symbols in [`width`](Self::width) columns, one for each position of the pack's texts side
-    /// by side, then padding. A position's loss and gradients are multiplied by its weight in the example. At weight 0
-    /// and in padding, gradients are 0.
+    /// by side, then padding. Answers and alphabet are those of the shard that [`packs`] split. A position's loss and
+    /// gradients are multiplied by its weight in the example. At weight 0 and in padding, gradients are 0.
     ///
     /// More than 256 symbols, an alphabet of more than V, and a scored clean symbol of V or more panic.
     pub fn cross_entropy(&self, z: &mut [R], losses: &mut [R]) {

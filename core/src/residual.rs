@@ -45,12 +45,15 @@ pub struct ResidualView<'a, T, const L: usize, const V: usize, const H: usize> {
 const ROWS: usize = 16;
 
 impl<const L: usize, const V: usize, const H: usize> Residual<L, V, H> {
-    /// Numbers of each of E examples in the parts of the records of a shard; the rest is the last part.
+    /// The six parts of a shard's records: how many numbers each has for an example. More numbers are not used.
     ///
-    /// First come those of [`Mlp`] with these tables and outputs: h, ∂loss/∂h, which becomes the gradient of the sums of f,
-    /// and ∂loss/∂z. Then f, `[E][H]`; ∂loss/∂g, which becomes the gradient of the sums of g; and g, which only backward
-    /// reads.
-    const RECORDS: [usize; 5] = [H, H, L * V, H, H];
+    /// - h, `[E][H]` for E examples;
+    /// - ∂loss/∂h, `[E][H]`, which becomes the gradient of the sums of f;
+    /// - ∂loss/∂z, `[L][E][V]`, so that the first three are the records of [`Mlp`] with these tables and outputs;
+    /// - f, `[E][H]`;
+    /// - ∂loss/∂g, `[E][H]`, which becomes the gradient of the sums of g;
+    /// - g, `[E][H]`, which only backward reads.
+    const RECORDS: [usize; 6] = [H, H, L * V, H, H, H];
 }
 
 impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L, V, H> {
@@ -84,8 +87,8 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
         records: &mut [R],
         losses: &mut [R],
     ) {
-        let Some((records, second)) = shard.split(records, Self::RECORDS) else { return };
-        let [hidden, d_hidden, d_logits, first, d_second] = records;
+        let Some((records, _)) = shard.split(records, Self::RECORDS) else { return };
+        let [hidden, d_hidden, d_logits, first, d_second, second] = records;
         let (kernels, all) = (shard.kernels, |row, _: &Example<L>| Some(row));
         let ResidualView { outer, residual, residual_bias } = parameters;
         let residual = residual.as_flattened();
@@ -99,7 +102,7 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
         shard.activate(1, second);
         hidden.copy_from_slice(second);
         kernels.add_scaled(hidden, R::ONE, first);
-        outer.outputs(shard, hidden, [&mut *d_hidden, d_logits, losses]);
+        shard.outputs(outer, hidden, d_hidden, d_logits, losses);
         d_second.copy_from_slice(d_hidden);
         shard.activate_backward(second, d_second);
         shard.in_groups(all, |rows| kernels.linear_backward_input(residual, rows, d_second, d_hidden, H));
@@ -107,20 +110,20 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
     }
 
     fn gradient<R: Real, K: Kernels<R>>(shard: Shard<R, K, L>, part: Part, records: &[R], out: &mut [R]) {
-        let Some(([.., first, d_second], _)) = shard.split(records, Self::RECORDS) else { return };
-        match part {
-            (2, part) => {
+        let Some(([.., first, d_second, _], _)) = shard.split(records, Self::RECORDS) else { return };
+        match part.tensor {
+            2 => {
                 let all = |row, _: &Example<L>| Some(row);
-                let Some(d_second) = d_second.get(part.saturating_mul(ROWS)..) else { return };
+                let Some(d_second) = d_second.get(part.index.saturating_mul(ROWS)..) else { return };
                 shard.in_groups(all, |rows| {
                     shard.kernels.linear_backward_weight(rows, first, d_second, H, out, H);
                 });
             }
-            (3, _) => shard.rows_gradient(|_| Some(0), d_second, out),
+            3 => shard.rows_gradient(|_| Some(0), d_second, out),
             // [`Mlp`]'s tensors, which lack the two between tables and outputs.
-            (tensor, part) => {
+            tensor => {
                 let tensor = if tensor < 2 { tensor } else { tensor.saturating_sub(2) };
-                Mlp::<L, V, H>::gradient(shard, (tensor, part), records, out);
+                Mlp::<L, V, H>::gradient(shard, Part { tensor, ..part }, records, out);
             }
         }
     }
@@ -128,9 +131,8 @@ impl<const L: usize, const V: usize, const H: usize> Model<L, V> for Residual<L,
     fn evaluate<W: Stored<f32>, K: Kernels<f32>>(work: &mut AtWork<Self, W, K, L, V>) {
         let (kernels, activation, parameters) = (work.kernels, work.activation, work.parameters);
         let [second, first, ..] = work.memory.as_chunks_mut::<H>().0 else { return };
-        let (lengths, tables) = (parameters.outer.length.as_flattened(), parameters.outer.input.iter());
-        let tables = tables.map(|table| table.as_flattened());
-        look_up::<f32, W, K, L>(kernels, lengths, tables, &work.shown, first);
+        let tables = parameters.outer.input.iter().map(|table| table.as_flattened());
+        look_up::<_, _, _, L>(kernels, parameters.outer.length.as_flattened(), tables, &work.shown, first);
         kernels.activation_forward(activation, first);
         let residual = parameters.residual.as_flattened();
         kernels.linear_forward(residual, parameters.residual_bias, &[0], first, second);

@@ -44,6 +44,7 @@ pub fn softmax_forward<R: Real>(x: &mut [R]) -> R {
     let largest = largest.into_iter().fold(R::NEG_INFINITY, maximum);
     let mut total = [R::ZERO; LANES];
     for number in 0..=chunks.len() {
+        // The whole chunks, and after them the short one.
         let chunk = chunks.get_mut(number).unwrap_or(&mut last);
         for lane in 0..LANES {
             chunk[lane] = (chunk[lane] - largest).exp();
@@ -65,19 +66,24 @@ fn maximum<R: Real>(a: R, b: R) -> R {
     if b > a { b } else { a }
 }
 
+/// Target of a prediction: the clean symbol, a distribution over the symbols that replaces it, and the weight of the loss.
+pub type Target<'a, R> = (u8, Option<&'a [R]>, R);
+
 /// Returns the cross-entropy of the logits `z`, in nats, and turns `z` into its gradient.
 ///
-/// loss = w·(ln Σ_v e^z_v − Σ_v t_v·z_v) and d_z_v = w·(p_v − t_v), with p the softmax of z and w = `weight`. The answer t
-/// is hard, t_v = \[v = c\] with c = `clean`, or `soft`, a probability for each symbol of the alphabet; further numbers are
-/// ignored. Σ_v t_v·z_v runs in ascending order of v.
+/// The [`Target`] is (`clean`, `soft`, `weight`). With w = `weight` and p the softmax of z, loss = w·(ln Σ_v e^z_v −
+/// Σ_v t_v·z_v) and d_z_v = w·(p_v − t_v). Σ_v t_v·z_v runs in ascending order of v.
+///
+/// Without `soft`, t_v = \[v = c\] with c = `clean`. With `soft`, t is `soft`, and `clean` is not read. `soft` has a
+/// probability for each symbol of the alphabet; further numbers are ignored.
 ///
 /// Only the first `symbols` logits are of symbols in the alphabet. The others count as −∞, so that p_v is 0 there.
 /// `symbols` is at least 1; more than there are logits panic.
 ///
-/// A hard answer outside the alphabet has the loss ∞; past the end of `z` it panics.
+/// Without `soft`, a clean symbol outside the alphabet has the loss ∞; past the end of `z` it panics.
 #[expect(clippy::indexing_slicing, reason = "a training kernel; c < symbols ≤ V is the contract")]
 #[inline(always)]
-pub fn cross_entropy<R: Real>(z: &mut [R], symbols: usize, clean: u8, soft: Option<&[R]>, weight: R) -> R {
+pub fn cross_entropy<R: Real>(z: &mut [R], symbols: usize, (clean, soft, weight): Target<R>) -> R {
     z[symbols..].fill(R::NEG_INFINITY);
     let expected = match soft {
         None => z[usize::from(clean)],

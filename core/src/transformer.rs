@@ -459,12 +459,12 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
 
     #[expect(clippy::arithmetic_side_effects, reason = "training; UPS and GROUPS are not 0")]
     fn gradient<R: Real, C: Kernels<R>>(shard: Shard<R, C, L>, part: Part, records: &[R], out: &mut [R]) {
-        let (kernels, (tensor, part)) = (shard.kernels, part);
+        let (kernels, Part { tensor, index }) = (shard.kernels, part);
         let number = match tensor {
-            4 => part / 3,
-            7 => part / Self::UPS,
-            8 => part / Self::GROUPS,
-            _ => part,
+            4 => index / 3,
+            7 => index / Self::UPS,
+            8 => index / Self::GROUPS,
+            _ => index,
         };
         // With one tap, the last block is read only at scored positions, apart from its keys and values. With several taps,
         // hidden units read neighbours too.
@@ -481,23 +481,23 @@ impl<const L: usize, const V: usize, const D: usize, const N: usize, const A: us
                 kernels.product_backward_weight(&pack.positions(everywhere), y, x, out, width);
             };
             match (tensor, of_block) {
-                (0..3, _) => pack.embed_backward((tensor, part), rest.d, out, D),
+                (0..3, _) => pack.embed_backward(part, rest.d, out, D),
                 (9, _) => kernels.add_scaled(out, R::ONE, rest.d_gain),
                 (10, _) => weight(false, rest.d_logits, rest.normed, out),
                 (_, None) => return,
                 (3, Some(record)) => kernels.add_scaled(out, R::ONE, record.d_gains[0]),
                 (4, Some(record)) => {
-                    let read = read || !part.is_multiple_of(3);
-                    weight(read, map(record.heads, part % 3), record.normed_before, out);
+                    let read = read || !index.is_multiple_of(3);
+                    weight(read, map(record.heads, index % 3), record.normed_before, out);
                 }
                 (5, Some(record)) => weight(read, map(record.heads, 3), record.before, out),
                 (6, Some(record)) => kernels.add_scaled(out, R::ONE, record.d_gains[1]),
                 (7, Some(record)) => {
                     let d_read = if T == 1 { record.slopes } else { record.d_shifted };
-                    weight(read, map(d_read, part % Self::UPS), record.normed_between, out);
+                    weight(read, map(d_read, index % Self::UPS), record.normed_between, out);
                 }
                 (_, Some(record)) => {
-                    weight(read, map(record.hidden, part % Self::GROUPS), record.between, out);
+                    weight(read, map(record.hidden, index % Self::GROUPS), record.between, out);
                 }
             }
         }

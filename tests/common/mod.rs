@@ -8,7 +8,7 @@ pub mod training;
 
 use micro_diffusion::activation::Activation;
 use micro_diffusion::corruption::mask_count;
-use micro_diffusion::denoiser::{Denoiser, Example, Model, Score, Shard};
+use micro_diffusion::denoiser::{Denoiser, Example, Model, Part, Score, Shard};
 use micro_diffusion::kernels::{Kernels, Plain};
 use micro_diffusion::math::Real;
 use micro_diffusion::rng::{Purpose, Stream, symmetric};
@@ -105,9 +105,9 @@ pub fn add_gradient<M: Model<L, V>, R: Real, K: Kernels<R>, const L: usize, cons
 ) {
     let mut rest = out;
     for (number, tensor) in M::TENSORS.iter().enumerate() {
-        for part in 0..tensor.parts {
+        for index in 0..tensor.parts {
             let out = rest.split_off_mut(..tensor.part_len()).unwrap();
-            M::gradient(shard, (number, part), records, out);
+            M::gradient(shard, Part { tensor: number, index }, records, out);
         }
     }
     assert!(rest.is_empty(), "the parts are the whole");

@@ -2,7 +2,7 @@
 
 use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::{Adam, AdamStep, average_rate};
-use micro_diffusion::denoiser::{Example, Model, Shard};
+use micro_diffusion::denoiser::{Example, Model, Part, Shard};
 use micro_diffusion::dropout::Dropout;
 use micro_diffusion::kernels::Kernels;
 use micro_diffusion::rng::{Purpose, Stream};
@@ -75,9 +75,9 @@ impl Run {
             let mut gradient = vec![0.0; M::PARAMETERS];
             let mut rest = &mut gradient[..];
             for (number, tensor) in M::TENSORS.iter().enumerate() {
-                for part in 0..tensor.parts {
+                for index in 0..tensor.parts {
                     let (out, tail) = rest.split_at_mut(tensor.part_len());
-                    M::gradient(shard, (number, part), &records, out);
+                    M::gradient(shard, Part { tensor: number, index }, &records, out);
                     rest = tail;
                 }
             }

@@ -34,7 +34,7 @@ macro_rules! implement_kernels {
                 normalisation,
                 product::{self, Store},
                 rounding::{self, Grid},
-                softmax,
+                softmax::{self, Target},
                 softmax_of_maps,
             };
 

@@ -19,7 +19,7 @@ use micro_diffusion::mlp::{self, Mlp};
 
 use crate::engine::kernels::Vectorised;
 use crate::engine::step::{
-    self, Batch, Draw, Parameters, PartOf, Rates, Setup, Shard, Step, on_each_thread, parts, update,
+    self, Batch, Draw, Parameters, PartParameters, Rates, Setup, Shard, Step, on_each_thread, parts, update,
     with_gradient,
 };
 
@@ -162,19 +162,19 @@ impl<const L: usize> Common<'_, L> {
 /// The parameters of a thread.
 struct Share<'a> {
     /// E_l, with l.
-    tables: Vec<(usize, PartOf<'a>)>,
+    tables: Vec<(usize, PartParameters<'a>)>,
     outputs: Vec<Output<'a>>,
     /// b, on the first thread.
-    lengths: Option<PartOf<'a>>,
+    lengths: Option<PartParameters<'a>>,
 }
 
 /// The output at a position: its parameters, and its results for each example.
 struct Output<'a> {
     position: usize,
     /// U_l.
-    weight: PartOf<'a>,
+    weight: PartParameters<'a>,
     /// c_l.
-    bias: PartOf<'a>,
+    bias: PartParameters<'a>,
     d_logits: &'a mut [f32],
     losses: &'a mut [f32],
 }
@@ -259,7 +259,7 @@ impl Share<'_> {
         for (position, table) in self.tables {
             with_gradient(table.parameters.weights.len(), |gradient| {
                 gradient.fill(0.0);
-                shard.rows_gradient(|example| *example.shown().get(position)?, d_hidden, gradient);
+                shard.rows_gradient(mlp::symbol_at(position), d_hidden, gradient);
                 update(rates, table.parameters, gradient);
             });
         }
@@ -280,16 +280,15 @@ impl Output<'_> {
     }
 
     fn forward<const L: usize>(&mut self, shard: Shard<L>, hidden: &[f32]) {
-        let layer = [&*self.weight.parameters.weights, &*self.bias.parameters.weights];
-        shard.output_forward(self.position, layer, hidden, [self.d_logits, self.losses]);
+        let (weight, bias) = (&*self.weight.parameters.weights, &*self.bias.parameters.weights);
+        shard.output_forward(self.position, weight, bias, hidden, self.d_logits, self.losses);
     }
 
     fn gradient<const L: usize>(&self, shard: Shard<L>, hidden: &[f32], gradient: &mut [f32]) {
         gradient.fill(0.0);
         let (d_weight, d_bias) = gradient.split_at_mut(self.weight.parameters.weights.len());
         shard.output_weight_gradient(self.position, hidden, self.d_logits, d_weight);
-        let row = |example: &Example<L>| example.is_scored(self.position).then_some(0);
-        shard.rows_gradient(row, self.d_logits, d_bias);
+        shard.rows_gradient(mlp::scored_at(self.position), self.d_logits, d_bias);
     }
 
     fn update(&mut self, rates: &Rates, gradient: &[f32]) {

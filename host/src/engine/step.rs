@@ -227,12 +227,12 @@ fn by_examples_and_parameters<const L: usize>(
         network.forward_backward(shard, parameters.weights, records, losses);
     });
     let records = &*records;
-    let mut shares: Vec<Vec<PartOf>> = (0..threads).map(|_| Vec::new()).collect();
+    let mut shares: Vec<Vec<PartParameters>> = (0..threads).map(|_| Vec::new()).collect();
     for (index, part) in parts(tensors, parameters).into_iter().enumerate() {
         shares[index % threads].push(part);
     }
     on_each_thread(shares, |share| {
-        for PartOf { part, parameters } in share {
+        for PartParameters { part, parameters } in share {
             with_gradient(parameters.weights.len(), |gradient| {
                 gradient.fill(0.0);
                 for rows in &shards {
@@ -292,8 +292,8 @@ pub(crate) fn with_gradient(length: usize, work: impl FnOnce(&mut [f32])) {
     });
 }
 
-/// One part of one tensor, with its moments and average.
-pub(crate) struct PartOf<'a> {
+/// The parameters of one part of one tensor.
+pub(crate) struct PartParameters<'a> {
     pub(crate) part: Part,
     pub(crate) parameters: Parameters<'a>,
 }
@@ -312,10 +312,10 @@ fn split_off<'a, T>(flat: &mut &'a mut [T], length: usize) -> &'a mut [T] {
 }
 
 /// All parts of all tensors.
-pub(crate) fn parts<'a>(tensors: &[Tensor], mut rest: Parameters<'a>) -> Vec<PartOf<'a>> {
+pub(crate) fn parts<'a>(tensors: &[Tensor], mut rest: Parameters<'a>) -> Vec<PartParameters<'a>> {
     let mut parts = Vec::new();
     for (tensor, shape) in tensors.iter().enumerate() {
-        for part in 0..shape.parts {
+        for index in 0..shape.parts {
             let length = shape.part_len();
             let parameters = Parameters {
                 weights: split_off(&mut rest.weights, length),
@@ -323,7 +323,7 @@ pub(crate) fn parts<'a>(tensors: &[Tensor], mut rest: Parameters<'a>) -> Vec<Par
                 v: split_off(&mut rest.v, length),
                 average: split_off(&mut rest.average, length),
             };
-            parts.push(PartOf { part: (tensor, part), parameters });
+            parts.push(PartParameters { part: Part { tensor, index }, parameters });
         }
     }
     parts

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::{Adam, average_rate, average_update};
 use micro_diffusion::corruption::mask_count;
-use micro_diffusion::denoiser::{AtWork, Example, Model, Shard};
+use micro_diffusion::denoiser::{AtWork, Example, Model, Part, Shard};
 use micro_diffusion::kernels::Plain;
 use micro_diffusion::math::{Real, Stored};
 use micro_diffusion::rng::{Purpose, Stream};
@@ -40,9 +40,9 @@ pub(crate) fn train<M: Model<L, V>, const L: usize, const V: usize>() -> Option<
         gradient.fill(0.0);
         let mut rest = &mut gradient[..];
         for (number, tensor) in M::TENSORS.iter().enumerate() {
-            for part in 0..tensor.parts {
+            for index in 0..tensor.parts {
                 let (out, tail) = rest.split_at_mut(tensor.part_len());
-                M::gradient(shard, (number, part), &records, out);
+                M::gradient(shard, Part { tensor: number, index }, &records, out);
                 rest = tail;
             }
         }

@@ -8,7 +8,7 @@ use firmware_checks::{Hash, number};
 use micro_diffusion::activation::Activation;
 use micro_diffusion::adam::{Adam, learning_rate};
 use micro_diffusion::categorical::{SymbolSet, Temperature};
-use micro_diffusion::denoiser::{Example, Model, Shard};
+use micro_diffusion::denoiser::{Example, Model, Part, Shard};
 use micro_diffusion::kernels::Plain;
 use micro_diffusion::length::Lengths;
 use micro_diffusion::math::Real;
@@ -81,9 +81,9 @@ fn forward_and_backward(
     gradient.fill(0.0);
     let mut rest = gradient.as_mut_slice();
     for (number, tensor) in Network::TENSORS.iter().enumerate() {
-        for part in 0..tensor.parts {
+        for index in 0..tensor.parts {
             let (out, tail) = rest.split_at_mut(tensor.part_len());
-            Network::gradient(shard, (number, part), &records, out);
+            Network::gradient(shard, Part { tensor: number, index }, &records, out);
             rest = tail;
         }
     }
