@@ -346,7 +346,7 @@ fn the_estimate_of_the_bound_has_the_exact_mean() {
 }
 
 #[test]
-fn examples_weigh_the_bound_as_documented() {
+fn an_example_knows_what_is_shown_and_scored() {
     for length in 1..=4 {
         let clean = text::<4>(&[1, 2, 0, 3][..length]);
         for count in 0..=length as u32 {

@@ -140,6 +140,7 @@ struct Arbitrary {
     table: Vec<Score>,
     text: Vec<Option<u8>>,
     evaluated: Vec<Option<u8>>,
+    evaluations: usize,
 }
 
 impl Denoiser<L, V> for Arbitrary {
@@ -153,6 +154,7 @@ impl Denoiser<L, V> for Arbitrary {
 
     fn evaluate(&mut self) {
         self.evaluated.clone_from(&self.text);
+        self.evaluations += 1;
     }
 
     fn scores(&self, position: usize, out: &mut [Score; V]) {
@@ -165,7 +167,7 @@ impl Denoiser<L, V> for Arbitrary {
 fn denoiser() -> impl Strategy<Value = Arbitrary> {
     let score =
         prop_oneof![6 => -400_000..400_000, 1 => any::<Score>(), 1 => select(vec![Score::MIN, Score::MAX])];
-    vec(score, 1..200).prop_map(|table| Arbitrary { table, text: vec![], evaluated: vec![] })
+    vec(score, 1..200).prop_map(|table| Arbitrary { table, text: vec![], evaluated: vec![], evaluations: 0 })
 }
 
 /// A set of symbols for each of up to `L` positions, none of them empty.
@@ -209,6 +211,7 @@ proptest! {
             let given = sampler.symbols().to_vec();
             assert_eq!(given.len(), length);
             let masked = sampler.masked();
+            denoiser.evaluations = 0;
             for step in 1..=steps {
                 let before = sampler.symbols().to_vec();
                 sampler.step(denoiser, linear_remaining(masked, step, steps));
@@ -216,6 +219,7 @@ proptest! {
                 assert!((0..length).all(stays), "shown symbols stay");
             }
             assert_eq!(sampler.masked(), 0);
+            assert!(denoiser.evaluations <= steps);
             for (position, symbol) in sampler.symbols().iter().enumerate() {
                 let set = sets.get(position).or(sets.last()).unwrap();
                 assert!(set.contains(symbol.unwrap()) && usize::from(symbol.unwrap()) < V);

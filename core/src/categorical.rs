@@ -55,7 +55,11 @@ impl Temperature {
     ///
     /// Below 2.2·10⁻⁵ a temperature counts as 0. Just above, the least difference of two scores makes one symbol at least
     /// twice as likely as the other.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 ≤ factor < 2³²")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "`as` saturates, and 2³² or more is not kept"
+    )]
     pub fn new(temperature: f64) -> Option<Self> {
         // `abs` turns −0 into 0.
         let factor = LOG2_E / temperature.abs();
@@ -94,9 +98,9 @@ impl SymbolSet {
     }
 
     /// Whether `symbol` is in the set.
-    #[inline(always)]
-    pub fn contains(&self, symbol: u8) -> bool {
-        self.bits.get(usize::from(symbol >> 5)).is_some_and(|bits| bits >> (symbol & 31) & 1 == 1)
+    #[expect(clippy::indexing_slicing, reason = "symbol >> 5 is below 8 for every u8")]
+    pub const fn contains(&self, symbol: u8) -> bool {
+        self.bits[(symbol >> 5) as usize] >> (symbol & 31) & 1 == 1
     }
 
     /// The symbols of the set below `limit`, in ascending order. A `limit` of 256 or more leaves none out.
@@ -221,7 +225,8 @@ pub fn confidence(total: u32) -> u16 {
     u16::try_from(share).unwrap_or(u16::MAX)
 }
 
-/// The [`power_of_two`] of ⌊`distance`·`factor` / 65536⌋.
+/// 2²³·2^(−x), by [`power_of_two`], for x = ⌊`distance`·`factor` / 65536⌋ in units of 1/65536. `distance` is that of two
+/// scores, `factor` log₂e/T, both in 1/65536.
 ///
 /// Inlined only on 64-bit processors, which have enough registers.
 #[cfg_attr(target_pointer_width = "64", inline(always))]
@@ -260,7 +265,7 @@ pub fn power_of_two(x: u32) -> u32 {
 /// 2²³·2^(−i/64), rounded, for i = 0 … 64.
 const POWERS: [u32; 65] = powers();
 
-/// Multiplies 2²³ by 2^(−1/64), again and again. The products are off by less than 10⁻⁷, and no exact value is nearer than
+/// Computes 2²³·2^(−i/64) by multiplying with 2^(−1/64) again and again. The products are off by less than 10⁻⁷, and no exact value is nearer than
 /// 0.002 to a half, so every entry is correctly rounded.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 < power + ½ < 2²⁴")]
 const fn powers() -> [u32; 65] {

@@ -140,10 +140,10 @@ pub struct Shard<'a, R, K, const L: usize> {
     pub examples: &'a [Example<L>],
     /// Size of the alphabet, at most V. Symbols from this number on are outside and get probability 0.
     pub symbols: usize,
-    /// A teacher's distribution t over the V symbols at each position of each example: `[E][L][V]`.
+    /// The distribution t over the V symbols to predict at each position of each example, `[E][L][V]`, for example a
+    /// mixture of the clean symbol and a teacher's prediction. Empty: the clean symbols are predicted.
     ///
-    /// Empty if the clean symbols are the answers. Positions of weight 0 are not read. [`softmax`](crate::softmax) has
-    /// the loss.
+    /// Other lengths give wrong results. Positions of weight 0 are not read. [`softmax`](crate::softmax) has the loss.
     pub soft: &'a [R],
 }
 
@@ -162,7 +162,7 @@ impl<'a, R: Real, K: Kernels<R>, const L: usize> Shard<'a, R, K, L> {
     }
 
     /// Each example with its row of `flat`, which is `[E][H]` for E examples. H is the length of `flat` divided by E,
-    /// rounded down; numbers left over are in no row.
+    /// rounded down; numbers left over are in no row. `flat` must have a number for each example.
     pub fn rows_mut<'m>(self, flat: &'m mut [R]) -> impl Iterator<Item = (&'a Example<L>, &'m mut [R])> {
         let width = self.width(flat).max(1);
         self.examples.iter().zip(flat.chunks_exact_mut(width))
@@ -287,7 +287,7 @@ pub trait Model<const L: usize, const V: usize>: Sized {
     /// a float, or its four bytes in a file.
     fn view<T: Copy>(flat: &[T]) -> Option<Self::View<'_, T>>;
 
-    /// Writes the initial parameters, each tensor as its [`Start`] says: 0, 1, or uniform in ±a with a² = 3/fan-in.
+    /// Writes the initial parameters, each tensor as its [`Start`] says: ±0, 1, or uniform in ±a with a² = 3/fan-in.
     ///
     /// Uniform numbers in ±a have variance a²/3, so a sum of fan-in terms has the variance of its inputs. Source: Y.
     /// LeCun et al., "Efficient BackProp", 1998, section 4.6.
@@ -299,13 +299,17 @@ pub trait Model<const L: usize, const V: usize>: Sized {
             let Some(numbers) = parameters.split_off_mut(..tensor.numbers()) else { return };
             let stream = stream.child(number, 0);
             let limit = match tensor.start {
-                // 0 times a negative number is −0: models keep these bits.
-                Start::Zeros | Start::Ones => 0.0,
+                // A zero keeps the sign of its random number, as model files have it.
+                Start::Zeros => 0.0,
                 Start::Uniform(fan_in) => Real::sqrt(3.0 / fan_in as f32),
+                Start::Ones => {
+                    numbers.fill(1.0);
+                    continue;
+                }
             };
             for (index, parameter) in (0..).zip(numbers) {
                 let [word, _] = stream.draw(index, 0);
-                *parameter = if tensor.start == Start::Ones { 1.0 } else { limit * symmetric(word) };
+                *parameter = limit * symmetric(word);
             }
         }
     }
@@ -327,8 +331,8 @@ pub trait Model<const L: usize, const V: usize>: Sized {
     /// results.
     ///
     /// The loss of an example, in nats, is Σ_l weight_l · −Σ_v t_lv·ln p_l(v | noisy), with p_l the softmax over the
-    /// symbols of the alphabet. With a teacher, t is the example's part of [`Shard::soft`]. Without, the clean symbols are
-    /// the answers: t_lv = 1 for v = clean_l, else 0. The penalty of [`Activation::Stepped`] is in the gradients only.
+    /// symbols of the alphabet. t is the example's part of [`Shard::soft`]. If that is empty, t is the clean symbol: t_lv =
+    /// 1 for v = clean_l, else 0. The penalty of [`Activation::Stepped`] is in the gradients only.
     fn forward_backward<R: Real, K: Kernels<R>>(
         shard: Shard<R, K, L>,
         parameters: Self::View<'_, R>,

@@ -42,8 +42,8 @@ pub fn random_order<const L: usize>(length: usize, stream: Stream) -> heapless::
 ///
 /// `symbols` ≤ V is the size of the alphabet. A symbol outside it has −ln p = ∞.
 pub trait Likelihood<const L: usize, const V: usize>: Denoiser<L, V> {
-    /// −ln p(x | σ) of the text x = `clean` in the order σ = `order`, in nats: masks the positions of `order`, then
-    /// shows them one by one, each scored before it is shown.
+    /// −ln p(x | σ) of the text x = `clean` in the order σ = `order`, in nats, in an alphabet of `symbols` ≤ V symbols.
+    /// Masks the positions of `order`, then shows them one by one, each scored by an evaluation before it is shown.
     ///
     /// All other positions are shown from the start. For a single position, the result is the surprise of its symbol
     /// given all others.
@@ -61,7 +61,8 @@ pub trait Likelihood<const L: usize, const V: usize>: Denoiser<L, V> {
         self.nats_of_steps(symbols, steps)
     }
 
-    /// Σ −ln p in nats over `steps` of (position, symbol). Each symbol is shown before the next is scored.
+    /// Σ −ln p in nats over `steps` of (position, symbol), in an alphabet of `symbols` ≤ V symbols. Each step evaluates
+    /// the network, adds −ln p of its symbol, and shows it.
     ///
     /// The text is the one that [`start`](Denoiser::start) and [`set`](Denoiser::set) made. Positions of `steps` must be
     /// masked there, and occur once.
@@ -75,7 +76,8 @@ pub trait Likelihood<const L: usize, const V: usize>: Denoiser<L, V> {
         nats
     }
 
-    /// −ln p of `symbol` at the masked `position` in nats, from the last evaluation.
+    /// −ln p of `symbol` at the masked `position` in nats, in an alphabet of `symbols` ≤ V symbols. Call
+    /// [`evaluate`](Denoiser::evaluate) before.
     fn nats_at(&self, symbols: usize, position: usize, symbol: u8) -> f64 {
         let mut scores = [0; V];
         self.scores(position, &mut scores);

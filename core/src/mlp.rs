@@ -52,11 +52,12 @@ impl<W: Stored<f32>, const L: usize, const V: usize, const H: usize> MlpView<'_,
     }
 }
 
-/// Computes the sums of the first hidden layer, `hidden`, for a text: adds a table row for each shown symbol.
+/// Computes the sums of the first hidden layer for a text: `hidden` = b_n + Σ_l E_l\[x_l\] over the shown symbols x_l, in
+/// the order of their positions l. n is the length of `shown`.
 ///
 /// `shown` has the symbols of the text, `None` for MASK, and `tables` a table for each position, in the order of the
 /// positions. Row s is added if symbol s is shown. A masked position adds nothing, nor does a symbol past the table's end.
-/// Positions without a table add nothing, and no more than the first `L` rows are added.
+/// Positions without a table add nothing. `L` is the model's number of positions: rows past the first `L` are not added.
 ///
 /// `lengths` holds the values from which sums start: row n − 1 for a text of n symbols, row 0 for an empty text. If the
 /// row is missing, as in an empty `lengths`, sums start from the content of `hidden`.
@@ -141,11 +142,12 @@ impl<R: Real, K: Kernels<R>, const L: usize> Shard<'_, R, K, L> {
     /// `weight` is U_l, `[V][H]`, and `bias` c_l, `[V]`: V symbols, H hidden units. With E examples, h = `hidden` is
     /// `[E][H]`.
     ///
-    /// `d_logits`, `[E][V]`, receives ∂loss/∂z. The loss in nats is added to `losses`, `[E]`. Both are multiplied by the
-    /// position's weight in the example. Rows and losses of other examples stay as they are.
+    /// `d_logits`, `[E][V]`, receives ∂loss/∂z. The loss in nats is added to `losses`, `[E]`: the [`cross_entropy`] with the
+    /// clean symbol or, if given, with [`soft`](Self::soft), times the position's weight. Rows and losses of other examples
+    /// stay as they are.
     ///
-    /// Logits of symbols outside the alphabet count as −∞. An alphabet of more than V symbols panics, and a clean symbol
-    /// of V or more.
+    /// Logits of symbols outside the alphabet count as −∞. An alphabet of more than V symbols panics. Without `soft`, so does
+    /// a clean symbol of V or more.
     pub fn output_forward(
         self,
         position: usize,

@@ -35,8 +35,8 @@ pub struct Pack<'a, R, K, const L: usize> {
 /// side.
 ///
 /// Each pack takes the next example, and further ones as long as all positions together are at most min(16, L), up to
-/// 255 examples. An empty text has no position. If the shard has a teacher's distributions, an equal part of them for
-/// each example in order, a pack gets those of its examples.
+/// 255 examples. An empty text has no position. Each pack gets its examples' part of [`Shard::soft`], which is divided
+/// equally among the examples.
 pub fn packs<R: Real, K: Kernels<R>, const L: usize>(
     mut shard: Shard<'_, R, K, L>,
 ) -> impl Iterator<Item = Pack<'_, R, K, L>> {
@@ -244,7 +244,7 @@ impl<'a, R: Real, K: Kernels<R>, const L: usize> Pack<'a, R, K, L> {
     /// is the row of symbol s, and `out` has D = `features` numbers. A masked position adds nothing.
     ///
     /// Table 1 is that of positions; any other number means that of positions from the end. Both have one part, whose
-    /// number is not read, and `out` is `[L][D]`.
+    /// number is not read, and `out` is `[L][D]`. So these tables must be the network's tensors 0, 1 and 2.
     ///
     /// `d`, `[width][D]`, is the gradient of the features that [`embed`](Self::embed) wrote, transposed: the
     /// [`width`](Self::width) columns are outermost.

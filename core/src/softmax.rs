@@ -66,7 +66,8 @@ fn maximum<R: Real>(a: R, b: R) -> R {
     if b > a { b } else { a }
 }
 
-/// Target of a prediction: the clean symbol, a distribution over the symbols that replaces it, and the weight of the loss.
+/// Target of a prediction: the clean symbol, a distribution over the symbols in its place, if any, and the weight of the
+/// loss.
 pub type Target<'a, R> = (u8, Option<&'a [R]>, R);
 
 /// Returns the cross-entropy of the logits `z`, in nats, and turns `z` into its gradient.

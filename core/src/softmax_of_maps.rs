@@ -10,7 +10,7 @@ pub(crate) const MOST_SYMBOLS: usize = 256;
 ///
 /// `z` is `[O][W]`: a column of O logits for each of W positions. The length of `losses` gives W, and that of `z`,
 /// divided by W, gives O; numbers past O·W stay as they are. `targets` has W entries: the clean symbol, a distribution of
-/// `symbols` probabilities that replaces it, and the weight.
+/// `symbols` probabilities in its place, if any, and the weight.
 ///
 /// A position's loss is the [`cross_entropy`] of its logits with its target. At weight 0, loss and gradients are 0, and the
 /// rest of the target is not read.
@@ -33,7 +33,8 @@ pub fn cross_entropy_of_positions<R: Real>(
     let column = &mut column[..outputs];
     for position in 0..positions {
         let target = targets[position];
-        if target.2 == R::ZERO {
+        let (.., weight) = target;
+        if weight == R::ZERO {
             column.fill(R::ZERO);
             losses[position] = R::ZERO;
         } else {

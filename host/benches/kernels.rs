@@ -148,11 +148,12 @@ impl Kernel for LinearBackwardWeight {
 
 struct CrossEntropy;
 impl Kernel for CrossEntropy {
-    /// A row, as a step calls it: the function pointer of the width stands for choosing the instruction set.
-    const WORK: usize = V;
+    const WORK: usize = B * V;
     #[inline(always)]
     fn run(data: &mut Data) {
-        data.loss += cross_entropy(&mut data.logits[..V], V, (3, None, 0.1));
+        for logits in data.logits.chunks_exact_mut(V) {
+            data.loss += cross_entropy(logits, V, (3, None, 0.1));
+        }
     }
 }
 

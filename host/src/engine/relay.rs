@@ -243,7 +243,7 @@ impl Share<'_> {
         end.wait_for(last + 1, || false);
     }
 
-    /// Adds b and the rows of the tables to `hidden`.
+    /// Starts `hidden` from b on the thread that has it, and adds the rows of the tables.
     fn look_up<const L: usize>(&self, shard: Shard<L>, hidden: &mut [f32]) {
         let lengths = self.lengths.as_ref().map_or(&[][..], |lengths| &*lengths.parameters.weights);
         let tables = self.tables.iter().map(|(_, table)| &*table.parameters.weights);
