@@ -140,8 +140,8 @@ pub struct Shard<'a, R, K, const L: usize> {
     pub examples: &'a [Example<L>],
     /// Size of the alphabet, at most V. Symbols from this number on are outside and get probability 0.
     pub symbols: usize,
-    /// The distribution t over the V symbols to predict at each position of each example, `[E][L][V]`, for example a
-    /// mixture of the clean symbol and a teacher's prediction. Empty: the clean symbols are predicted.
+    /// The distribution t over the V symbols to predict at each position of each example, `[E][L][V]`: a mixture of the
+    /// clean symbol and a teacher's prediction. Empty: the clean symbols.
     ///
     /// Other lengths give wrong results. Positions of weight 0 are not read. [`softmax`](crate::softmax) has the loss.
     pub soft: &'a [R],
