@@ -299,17 +299,13 @@ pub trait Model<const L: usize, const V: usize>: Sized {
             let Some(numbers) = parameters.split_off_mut(..tensor.numbers()) else { return };
             let stream = stream.child(number, 0);
             let limit = match tensor.start {
-                // A zero keeps the sign of its random number, as model files have it.
-                Start::Zeros => 0.0,
+                // Ones are written below. A zero keeps the sign of its random number, as model files have it.
+                Start::Zeros | Start::Ones => 0.0,
                 Start::Uniform(fan_in) => Real::sqrt(3.0 / fan_in as f32),
-                Start::Ones => {
-                    numbers.fill(1.0);
-                    continue;
-                }
             };
             for (index, parameter) in (0..).zip(numbers) {
                 let [word, _] = stream.draw(index, 0);
-                *parameter = limit * symmetric(word);
+                *parameter = if tensor.start == Start::Ones { 1.0 } else { limit * symmetric(word) };
             }
         }
     }

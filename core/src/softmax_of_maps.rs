@@ -33,8 +33,7 @@ pub fn cross_entropy_of_positions<R: Real>(
     let column = &mut column[..outputs];
     for position in 0..positions {
         let target = targets[position];
-        let (.., weight) = target;
-        if weight == R::ZERO {
+        if target.2 == R::ZERO {
             column.fill(R::ZERO);
             losses[position] = R::ZERO;
         } else {
