@@ -142,9 +142,9 @@ impl<R: Real, K: Kernels<R>, const L: usize> Shard<'_, R, K, L> {
     /// `weight` is U_l, `[V][H]`, and `bias` c_l, `[V]`: V symbols, H hidden units. With E examples, h = `hidden` is
     /// `[E][H]`.
     ///
-    /// `d_logits`, `[E][V]`, receives ∂loss/∂z. The loss in nats is added to `losses`, `[E]`: the [`cross_entropy`] with the
-    /// clean symbol or, if given, with [`soft`](Self::soft), times the position's weight. Rows and losses of other examples
-    /// stay as they are.
+    /// `d_logits`, `[E][V]`, receives ∂loss/∂z. The loss in nats is added to `losses`, `[E]`: the
+    /// [`cross_entropy`](crate::softmax::cross_entropy) with the clean symbol or, if given, with [`soft`](Self::soft),
+    /// times the position's weight. Rows and losses of other examples stay as they are.
     ///
     /// Logits of symbols outside the alphabet count as −∞. An alphabet of more than V symbols panics. Without `soft`, so does
     /// a clean symbol of V or more.
