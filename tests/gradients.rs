@@ -674,7 +674,7 @@ fn cross_entropy_of_all_positions() {
     const ROWS: usize = 5;
     for symbols in [V, 9] {
         let soft = distributions(2, 1, V, symbols);
-        // Positions 1 and 3 do not count, position 2 has a soft answer, and the text ends before the map.
+        // Positions 1 and 3 do not count, position 2 has a soft target, and the text ends before the map.
         let mut targets = [(7, None, 0.0); ROWS + 3];
         for row in [0, 2, 4] {
             let soft = (row == 2).then_some(&soft[..]);
@@ -826,7 +826,7 @@ fn check_soft<M: Model<L, V>, const L: usize, const V: usize>(symbols: usize, na
         Architecture::Transformer | Architecture::LocalTransformer => numeric_of_smooth(&parameters, loss),
         _ => numeric(&parameters, loss),
     };
-    assert_tensors::<M, L, V>(&gradient, &slopes, &format!("{name} with soft answers"));
+    assert_tensors::<M, L, V>(&gradient, &slopes, &format!("{name} with soft targets"));
 }
 
 #[test]

@@ -263,7 +263,7 @@ fn cross_entropies_of_positions_are_those_of_each() {
     for (outputs, symbols) in [(1, 1), (9, 9), (27, 20), (130, 130)] {
         let z = floats(outputs as u64, ROWS * outputs);
         let soft = distributions(3, ROWS, outputs, symbols);
-        // Rows 5 and 3 have hard answers, 0 and 6 soft ones, and the others no weight.
+        // Rows 5 and 3 have hard targets, 0 and 6 soft ones, and the others no weight.
         let mut targets = [(0, None, 0.0); ROWS];
         for row in [5, 0, 3, 6] {
             let soft = (row % 3 == 0 && row != 3).then_some(&soft[row * outputs..][..outputs]);

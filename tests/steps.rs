@@ -53,7 +53,7 @@ fn on_threads<M: Step<L, V>, const L: usize, const V: usize>(run: Run, threads: 
 }
 
 /// Compares the steps on `threads` threads with their definition by core's own loops. Batches have `rows` rows and the
-/// alphabet `symbols` symbols, for both activations, with dropout and without, and for hard answers and soft ones.
+/// alphabet `symbols` symbols, for both activations, with dropout and without, and for hard targets and soft ones.
 fn check<M: Step<L, V>, const L: usize, const V: usize>(symbols: usize, rows: &[usize], threads: &[usize]) {
     let steps = Activation::Stepped(Steps { exponent: 3, largest: 17, price: 0.01 });
     let pools = threads.iter().map(|threads| ThreadPoolBuilder::new().num_threads(*threads).build().unwrap());

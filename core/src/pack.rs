@@ -270,7 +270,7 @@ impl<'a, R: Real, K: Kernels<R>, const L: usize> Pack<'a, R, K, L> {
     /// `losses`, in their order.
     ///
     /// `z` is `[V][width]`: V symbols in [`width`](Self::width) columns, one for each position of the pack's texts side
-    /// by side, then padding. Answers and alphabet are those of the shard that [`packs`] split. A position's loss and
+    /// by side, then padding. Targets and alphabet are those of the shard that [`packs`] split. A position's loss and
     /// gradients are multiplied by its weight in the example. At weight 0 and in padding, gradients are 0.
     ///
     /// More than 256 symbols, an alphabet of more than V, and a scored clean symbol of V or more panic.

@@ -1,13 +1,13 @@
 //! Softmax and cross-entropy, in floating point, for training.
 //!
-//! With logits z and the answer t, a distribution over the symbols: p_v = e^z_v / Σ_u e^z_u and loss = −w·Σ_v t_v·ln p_v, in
+//! With logits z and the target t, a distribution over the symbols: p_v = e^z_v / Σ_u e^z_u and loss = −w·Σ_v t_v·ln p_v, in
 //! nats. Since ln p_v = z_v − ln Σ_u e^z_u, Σ_v t_v = 1 and ∂/∂z_v ln Σ_u e^z_u = p_v,
 //!
 //! ```text
 //! loss = w·(ln Σ_u e^z_u − Σ_v t_v·z_v),   ∂loss/∂z_v = w·(p_v − t_v)
 //! ```
 //!
-//! A hard answer is the clean symbol c: t_v = \[v = c\] and loss = −w·ln p_c. A soft answer mixes in a teacher's
+//! A hard target is the clean symbol c: t_v = \[v = c\] and loss = −w·ln p_c. A soft target mixes in a teacher's
 //! probabilities p̄ with share λ: t_v = (1 − λ)·\[v = c\] + λ·p̄_v. The loss is linear in t: 1 − λ times the loss for the
 //! clean symbol, plus λ times the cross-entropy with the teacher. The minimum is at p = t.
 //!

@@ -45,7 +45,7 @@ pub const F64: f64 = 1e-15;
 pub const F32: f64 = 1e-7;
 /// Up to 18 shares that add up to 1, in f64.
 pub const SHARES: f64 = 1e-14;
-/// A loss by soft answers against the mean of losses by hard ones: shares in f32, 2⁻²⁴ of each, times logits up to 10.
+/// A loss by soft targets against the mean of losses by hard ones: shares in f32, 2⁻²⁴ of each, times logits up to 10.
 pub const SOFT_LOSS: f64 = 1e-6;
 /// Probabilities that a network has learned until its loss no longer fell, against those of the least loss.
 pub const LEARNED: f64 = 1e-3;
