@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`ConvolutionSmall`], [`ConvolutionMedium`], [`Convolution`] | 16 × 26, 16 × 64, 24 × 64, 32 × 128, 8 × 255, 64 × 255 |
 //! | [`Transformer`], [`TransformerLocal`] | 16 × 26, 64 × 255 |
-//! | [`TransformerLarge`] | 16 × 26 |
+//! | [`TransformerLarge`], [`TransformerLocalLarge`] | 16 × 26 |
 //!
 //! Parameters are counted in the room of names.
 
@@ -59,3 +59,7 @@ pub type TransformerLocal<const L: usize = 16, const V: usize = 26> = Transforme
 /// A transformer to teach smaller networks: 4 blocks of width 96 with 6 heads, 16 positions, 26 symbols; 451,296
 /// parameters.
 pub type TransformerLarge = TransformerOf<16, 26, 96, 4, 6>;
+
+/// A transformer to teach smaller networks, whose hidden units read a letter and its two neighbours: 4 blocks of width 96
+/// with 6 heads, 16 positions, 26 symbols; 451,296 parameters.
+pub type TransformerLocalLarge = TransformerOf<16, 26, 96, 4, 6, 3>;

@@ -4,7 +4,7 @@ pub use crate::activation::Activation;
 pub use crate::categorical::{SymbolSet, Temperature};
 pub use crate::config::{
     Convolution, ConvolutionChip, ConvolutionMedium, ConvolutionSmall, Perceptron, PerceptronSmall, Residual,
-    Transformer, TransformerLarge, TransformerLocal,
+    Transformer, TransformerLarge, TransformerLocal, TransformerLocalLarge,
 };
 pub use crate::denoiser::{Denoiser, Model};
 pub use crate::error::Error;

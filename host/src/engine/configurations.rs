@@ -2,7 +2,7 @@
 
 use micro_diffusion::config::{
     Convolution, ConvolutionChip, ConvolutionMedium, ConvolutionSmall, Perceptron, PerceptronSmall, Residual,
-    Transformer, TransformerLarge, TransformerLocal,
+    Transformer, TransformerLarge, TransformerLocal, TransformerLocalLarge,
 };
 use micro_diffusion::denoiser::Shape;
 
@@ -74,6 +74,8 @@ pub(crate) const DEFAULT_ELSEWHERE: &str = "convolution-medium";
 /// The recipe of a transformer.
 const TRANSFORMER: Recipe =
     Recipe { weight_decay: 0.05, averaging: 0.999, dropout: 0.1, ..Recipe::new(36_000, 256, 4e-3) };
+/// The recipe of a larger one.
+const LARGE: Recipe = Recipe { steps: 48_000, learning_rate: 3e-3, dropout: 0.15, ..TRANSFORMER };
 
 /// A network of one type in several rooms, positions and symbols, with the number formats `$formats`.
 macro_rules! rooms {
@@ -90,7 +92,7 @@ macro_rules! every_room {
 }
 
 /// All of them.
-pub(crate) static FAMILIES: [Family; 10] = [
+pub(crate) static FAMILIES: [Family; 11] = [
     Family {
         name: DEFAULT,
         rooms: &[&Compiled::<Perceptron, 12, 26>::ALL],
@@ -158,7 +160,13 @@ pub(crate) static FAMILIES: [Family; 10] = [
     Family {
         name: "transformer-large",
         rooms: &[&Compiled::<TransformerLarge, 16, 26>::FLOATS],
-        recipe: Recipe { steps: 48_000, learning_rate: 3e-3, dropout: 0.15, ..TRANSFORMER },
+        recipe: LARGE,
+        ending: (800, 8),
+    },
+    Family {
+        name: "transformer-local-large",
+        rooms: &[&Compiled::<TransformerLocalLarge, 16, 26>::FLOATS],
+        recipe: LARGE,
         ending: (800, 8),
     },
 ];
