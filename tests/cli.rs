@@ -2525,3 +2525,50 @@ fn a_run_folder_holds_what_a_run_leaves() {
     assert_eq!(names.lines().count(), 20, "training ends with names: {names}");
     std::io::stderr().flush().unwrap();
 }
+
+/// Calibration changes what a low temperature draws: triples come nearer to the held-out names', and names differ more often.
+#[test]
+fn calibration_keeps_triples_as_frequent_as_in_the_list() {
+    let scene = Scene::new();
+    let drawn = |more: &[&str]| -> serde_json::Value {
+        let eval = [
+            "eval",
+            "--json",
+            "--model",
+            "built-in-int4",
+            "--orders",
+            "1",
+            "--lines",
+            "50",
+            "--temperature",
+            "0.4",
+        ];
+        serde_json::from_str(&scene.good(&[&eval, more].concat())).unwrap()
+    };
+    let [plain, calibrated] = [drawn(&[]), drawn(&["--calibrate"])];
+    assert_eq!((&plain["calibrated"], &calibrated["calibrated"]), (&false.into(), &true.into()));
+    let [before, after] = [&plain, &calibrated].map(|json| json["jsd3_bits"].as_f64().unwrap());
+    assert!(after < 0.7 * before, "triples: {after} bits, {before} without calibration");
+    let [before, after] = [&plain, &calibrated].map(|json| json["unique"].as_f64().unwrap());
+    assert!(after > before + 0.05, "unique: {after}, {before} without calibration");
+    assert_eq!(plain["nll_nats_per_name"], calibrated["nll_nats_per_name"], "the score is the model's");
+    // The fit draws as many texts on any number of threads, and adds their predictions in their order.
+    let sample = ["sample", "--calibrate", "--model", "built-in-int4", "--temperature", "0.4", "--num", "30"];
+    let names = scene.good(&[&sample[..], &["--threads", "1"]].concat());
+    assert_eq!(names, scene.good(&[&sample[..], &["--threads", "3"]].concat()));
+    for (more, messages) in [
+        (
+            &["--sampler", "confidence"][..],
+            &["--calibrate is for draws in random order", "leave out --sampler"][..],
+        ),
+        (&["--temperature", "0.05"], &["--calibrate is for temperatures of 0.1 or more"]),
+    ] {
+        scene.bad(&[&["sample", "--calibrate"], more].concat(), 1, messages);
+    }
+    scene.write("lone.mdm", include_bytes!("../data/names.mdm"));
+    scene.bad(
+        &["sample", "--calibrate", "--model", "lone.mdm"],
+        1,
+        &["lone.mdm does not say which list", "--input"],
+    );
+}

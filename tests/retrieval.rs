@@ -6,6 +6,7 @@ use micro_diffusion::denoiser::{Denoiser, NAT, Score};
 use micro_diffusion::rng::{Purpose, Stream, below};
 use micro_diffusion::text::Alphabet;
 use micro_diffusion_cli::engine::retrieval::{MOST, REACH, Retrieving, Texts};
+use micro_diffusion_cli::engine::source::Adjusting;
 
 const L: usize = 12;
 /// Room for one more symbol than the alphabet has.
@@ -103,7 +104,8 @@ fn naive(texts: &[Vec<u8>], shown: &[Option<u8>], position: usize) -> Vec<f64> {
 /// Scores at `position` of `shown`, by retrieval from `texts`.
 fn scores(texts: &Texts, shown: &[Option<u8>], position: usize) -> [Score; V] {
     let mut inner = Fixed;
-    let mut denoiser = Retrieving::<L, V>::new(&mut inner, texts, WEIGHT, SYMBOLS);
+    let retrieving = Retrieving { texts, weight: WEIGHT, symbols: SYMBOLS };
+    let mut denoiser = Adjusting::<L, V>::new(&mut inner, &retrieving);
     // A former text leaves nothing behind.
     denoiser.start(L);
     (0..L).for_each(|position| denoiser.set(position, Some(0)));

@@ -224,6 +224,10 @@ pub(crate) struct DrawOptions {
     /// Draw only from the likeliest symbols that hold this share of the probability, above 0 and at most 1 [default: 1]
     #[arg(long, value_parser = share, allow_hyphen_values = true)]
     pub(crate) top_p: Option<f64>,
+    /// Keep pairs and triples of letters as frequent as in the training lines, whatever the temperature; draws 160,000
+    /// names first, for random order
+    #[arg(long)]
+    pub(crate) calibrate: bool,
 }
 
 #[derive(Args)]

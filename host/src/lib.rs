@@ -20,8 +20,9 @@ pub mod engine {
 
     // 2. Drawing and scoring.
     pub(crate) mod description;
-    pub(crate) mod source;
+    pub mod source;
     pub mod retrieval;
+    pub mod calibration;
     pub(crate) mod forms;
     pub(crate) mod draw;
     pub(crate) mod score;

@@ -1,7 +1,7 @@
 """Names drawn from models beside names drawn from counting's n-gram, at equal shares of different names.
 
 Run `python3 tests/peers/samples.py [MODEL…]` from the repository with the program built (`cargo build --release`). A MODEL is
-a model file or a run folder, by default `data/names.mdm`. Prints a table in Markdown for each: a row for each temperature of
+a model file or a run folder, by default `data/names.mdm`. With --calibrate and --top-p its names are drawn as by `sample` with them. Prints a table in Markdown for each: a row for each temperature of
 the n-gram, and below it the model at the temperature whose names are as often different. That temperature and all figures of
 the row are interpolated over `unique` between the temperatures that were drawn. Each figure is the mean over sets of 10,000
 names.
@@ -29,7 +29,7 @@ import sys
 from ours import AGREES, END, ROOT, START, Counting, program, split
 
 COUNTED = (0.73, 0.8, 0.85, 0.9, 0.95, 1.0)
-DRAWN = tuple(number / 20 for number in range(8, 21))
+DRAWN = tuple(number / 20 for number in range(4, 21))
 COLUMNS = ("unique", "novel", "hits", "letters", "pairs", "triples", "lengths")
 # Where `eval --json` has the figures of a set; it has none of letters.
 OURS = {"unique": "unique", "novel": "novel", "hits": "hit_rate"}
@@ -90,13 +90,22 @@ def compared(model, options):
     training, held_out = split(options.input.read_text().split(), inspected["alphabet"], positions)
     known, seeds = set(training), range(1, options.sets + 1)
 
+    ways = ["--threads", options.threads, "--top-p", options.top_p, *["--calibrate"] * options.calibrate]
+
+    @functools.cache
+    def names(temperature):
+        """The names of all sets. Those of one set are drawn with one seed; a calibration serves all sets, with one seed."""
+        sample = ("sample", "--json", "--model", model, "--temperature", temperature, *ways)
+        if options.calibrate:
+            names = json.loads(program(*sample, "--num", options.num * options.sets, "--seed", 1))["names"]
+            return [names[first : first + options.num] for first in range(0, len(names), options.num)]
+        return [json.loads(program(*sample, "--num", options.num, "--seed", seed))["names"] for seed in seeds]
+
     def drawn(temperature, seed):
-        sample = ("sample", "--json", "--model", model, "--num", options.num, "--threads", options.threads)
-        names = json.loads(program(*sample, "--temperature", temperature, "--seed", seed))["names"]
-        return figures(names, known, held_out)
+        return figures(names(temperature)[seed - 1], known, held_out)
 
     scored = ("eval", "--json", "--model", model, "--input", options.input, "--development=false", "--orders", 1)
-    drawing = ("--temperature", 1, "--seed", 1, "--num", options.num, "--threads", options.threads)
+    drawing = ("--temperature", 1, "--seed", 1, "--num", options.num, *ways)
     ours = json.loads(program(*scored, *drawing))
     theirs = drawn(1, 1)
     for column, name in OURS.items():
@@ -155,9 +164,11 @@ def main():
     add = parser.add_argument
     add("models", nargs="*", metavar="MODEL", default=["data/names.mdm"])
     add("--num", type=int, default=10_000, help="names in a set")
-    add("--sets", type=int, default=3, help="sets, each of its own seed")
+    add("--sets", type=int, default=3, help="sets of names")
     add("--input", type=pathlib.Path, default=ROOT / "data/names.txt", help="the list that the models were trained on")
     add("--threads", type=int, default=1)
+    add("--top-p", type=float, default=1.0, help="as the program's --top-p")
+    add("--calibrate", action="store_true", help="as the program's --calibrate")
     options = parser.parse_args()
     try:
         for model in options.models:

@@ -23,13 +23,13 @@
 //! network mixed with what it finds in its training texts, U. Khandelwal et al., "Generalization through Memorization: Nearest
 //! Neighbor Language Models", ICLR 2020.
 
-use micro_diffusion::denoiser::{Denoiser, NAT, Score};
+use micro_diffusion::denoiser::{NAT, Score};
 use micro_diffusion::math::{Real, round_to_i32};
 use micro_diffusion::softmax::softmax_forward;
 use micro_diffusion::text::Alphabet;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::source::Source;
+use crate::engine::source::Adjust;
 
 /// The mark at both edges of a text in [`Texts`]. No symbol has this number.
 const EDGE: u8 = u8::MAX;
@@ -166,100 +166,45 @@ fn alike(bitmaps: [Bitmap; LEAST]) -> Vec<usize> {
     places
 }
 
-/// A denoiser that mixes the predictions of another with counts of the training texts.
-pub struct Retrieving<'a, const L: usize, const V: usize> {
-    denoiser: &'a mut dyn Denoiser<L, V>,
-    texts: &'a Texts,
+/// Mixes a model's predictions with counts of its training texts.
+pub struct Retrieving<'a> {
+    /// The training texts.
+    pub texts: &'a Texts,
     /// The weight a.
-    weight: f32,
+    pub weight: u32,
     /// Size of the alphabet.
-    symbols: usize,
-    /// The text so far.
-    text: Vec<Option<u8>>,
-    /// The text at the last evaluation.
-    shown: Vec<Option<u8>>,
+    pub symbols: usize,
 }
 
-impl<'a, const L: usize, const V: usize> Retrieving<'a, L, V> {
-    /// Mixes the predictions of `denoiser` with counts of `texts`, by the weight a = `weight`, in an alphabet of `symbols`
-    /// symbols.
-    pub fn new(denoiser: &'a mut dyn Denoiser<L, V>, texts: &'a Texts, weight: u32, symbols: usize) -> Self {
-        Self { denoiser, texts, weight: weight as f32, symbols, text: Vec::new(), shown: Vec::new() }
-    }
-
-    /// The neighbours of `position`, from the nearest on.
-    fn neighbours(&self, position: usize) -> Vec<Neighbour> {
-        let at = |offset: isize| match position.checked_add_signed(offset) {
-            // Position −1 is the edge, and so is the one past the last.
-            None => (offset.unsigned_abs() == position + 1).then_some(EDGE),
-            Some(place) if place == self.shown.len() => Some(EDGE),
-            Some(place) => self.shown.get(place).copied().flatten(),
-        };
-        let offsets = (1..=REACH.cast_signed()).flat_map(|distance| [-distance, distance]);
-        offsets.filter_map(|offset| Some((offset, at(offset)?))).take(MOST).collect()
-    }
+/// The neighbours of `position` of the text `shown`, from the nearest on.
+fn neighbours(shown: &[Option<u8>], position: usize) -> Vec<Neighbour> {
+    let at = |offset: isize| match position.checked_add_signed(offset) {
+        // Position −1 is the edge, and so is the one past the last.
+        None => (offset.unsigned_abs() == position + 1).then_some(EDGE),
+        Some(place) if place == shown.len() => Some(EDGE),
+        Some(place) => shown.get(place).copied().flatten(),
+    };
+    let offsets = (1..=REACH.cast_signed()).flat_map(|distance| [-distance, distance]);
+    offsets.filter_map(|offset| Some((offset, at(offset)?))).take(MOST).collect()
 }
 
-impl<const L: usize, const V: usize> Denoiser<L, V> for Retrieving<'_, L, V> {
-    fn start(&mut self, length: usize) {
-        self.denoiser.start(length);
-        self.text = vec![None; length.min(L)];
-    }
-
-    fn set(&mut self, position: usize, symbol: Option<u8>) {
-        self.denoiser.set(position, symbol);
-        if let Some(place) = self.text.get_mut(position) {
-            *place = symbol;
-        }
-    }
-
-    fn evaluate(&mut self) {
-        self.denoiser.evaluate();
-        self.shown.clone_from(&self.text);
-    }
-
-    fn scores(&self, position: usize, out: &mut [Score; V]) {
-        self.denoiser.scores(position, out);
-        if position >= self.shown.len() {
-            return;
-        }
-        let out = &mut out[..self.symbols];
-        let mut probabilities: Vec<f32> = out.iter().map(|score| *score as f32 / NAT as f32).collect();
+impl<const V: usize> Adjust<V> for Retrieving<'_> {
+    fn adjust(&self, shown: &[Option<u8>], position: usize, scores: &mut [Score; V]) {
+        let scores = &mut scores[..self.symbols];
+        let mut probabilities: Vec<f32> = scores.iter().map(|score| *score as f32 / NAT as f32).collect();
         softmax_forward(&mut probabilities);
-        for counts in self.texts.counts::<V>(&self.neighbours(position)) {
+        for counts in self.texts.counts::<V>(&neighbours(shown, position)) {
             let total = counts.iter().sum::<u32>() as f32;
             if total == 0.0 {
                 break;
             }
-            let weight = self.weight * counts.iter().filter(|count| **count > 0).count() as f32;
+            let weight = self.weight as f32 * counts.iter().filter(|count| **count > 0).count() as f32;
             for (probability, count) in probabilities.iter_mut().zip(counts) {
                 *probability = (count as f32 + weight * *probability) / (total + weight);
             }
         }
-        for (score, probability) in out.iter_mut().zip(probabilities) {
+        for (score, probability) in scores.iter_mut().zip(probabilities) {
             *score = round_to_i32(Real::ln(probability) * NAT as f32);
         }
-    }
-}
-
-/// A model whose predictions are mixed with counts of training texts.
-pub(crate) struct Retrieved<'a, const L: usize, const V: usize> {
-    pub(crate) source: Box<dyn Source<L, V> + 'a>,
-    pub(crate) texts: &'a Texts,
-    /// One of [`WEIGHTS`].
-    pub(crate) weight: u32,
-    /// Size of the alphabet.
-    pub(crate) symbols: usize,
-}
-
-impl<const L: usize, const V: usize> Source<L, V> for Retrieved<'_, L, V> {
-    fn memory_bytes(&self) -> usize {
-        self.source.memory_bytes()
-    }
-
-    fn with_denoiser(&self, work: &mut dyn FnMut(&mut dyn Denoiser<L, V>)) {
-        let Self { texts, weight, symbols, .. } = self;
-        self.source
-            .with_denoiser(&mut |denoiser| work(&mut Retrieving::new(denoiser, texts, *weight, *symbols)));
     }
 }

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::sync::OnceLock;
 
 use micro_diffusion::activation::Activation;
-use micro_diffusion::denoiser::{Denoiser, Model};
+use micro_diffusion::denoiser::{Denoiser, Model, Score};
 use micro_diffusion::file::{FileError, ModelFile};
 use micro_diffusion::integer::IntegerModel;
 use rayon::prelude::*;
@@ -18,6 +18,71 @@ pub(crate) trait Source<const L: usize, const V: usize>: Sync {
 
     /// Calls `work` with a denoiser that has memory of its own.
     fn with_denoiser(&self, work: &mut dyn FnMut(&mut dyn Denoiser<L, V>));
+}
+
+/// A change of a model's scores that depends on the text around a masked position.
+pub trait Adjust<const V: usize> {
+    /// Changes the scores of `position` of the text `shown`, at which it is masked.
+    fn adjust(&self, shown: &[Option<u8>], position: usize, scores: &mut [Score; V]);
+}
+
+/// A denoiser with adjusted scores.
+pub struct Adjusting<'a, const L: usize, const V: usize> {
+    denoiser: &'a mut dyn Denoiser<L, V>,
+    adjust: &'a dyn Adjust<V>,
+    /// The text so far.
+    text: Vec<Option<u8>>,
+    /// The text at the last evaluation.
+    shown: Vec<Option<u8>>,
+}
+
+impl<'a, const L: usize, const V: usize> Adjusting<'a, L, V> {
+    /// Adjusts the scores of `denoiser`.
+    pub fn new(denoiser: &'a mut dyn Denoiser<L, V>, adjust: &'a dyn Adjust<V>) -> Self {
+        Self { denoiser, adjust, text: Vec::new(), shown: Vec::new() }
+    }
+}
+
+impl<const L: usize, const V: usize> Denoiser<L, V> for Adjusting<'_, L, V> {
+    fn start(&mut self, length: usize) {
+        self.denoiser.start(length);
+        self.text = vec![None; length.min(L)];
+    }
+
+    fn set(&mut self, position: usize, symbol: Option<u8>) {
+        self.denoiser.set(position, symbol);
+        if let Some(place) = self.text.get_mut(position) {
+            *place = symbol;
+        }
+    }
+
+    fn evaluate(&mut self) {
+        self.denoiser.evaluate();
+        self.shown.clone_from(&self.text);
+    }
+
+    fn scores(&self, position: usize, out: &mut [Score; V]) {
+        self.denoiser.scores(position, out);
+        if position < self.shown.len() {
+            self.adjust.adjust(&self.shown, position, out);
+        }
+    }
+}
+
+/// A model with adjusted scores.
+pub(crate) struct Adjusted<'a, const L: usize, const V: usize> {
+    pub(crate) source: Box<dyn Source<L, V> + 'a>,
+    pub(crate) adjust: Box<dyn Adjust<V> + Sync + 'a>,
+}
+
+impl<const L: usize, const V: usize> Source<L, V> for Adjusted<'_, L, V> {
+    fn memory_bytes(&self) -> usize {
+        self.source.memory_bytes()
+    }
+
+    fn with_denoiser(&self, work: &mut dyn FnMut(&mut dyn Denoiser<L, V>)) {
+        self.source.with_denoiser(&mut |denoiser| work(&mut Adjusting::new(denoiser, &*self.adjust)));
+    }
 }
 
 /// Items that one denoiser works on before a thread takes the next share.

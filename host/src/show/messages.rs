@@ -1,9 +1,13 @@
 //! Messages of several verbs on stderr: the model and list taken, and the loss by integers.
 
+use anyhow::ensure;
 use micro_diffusion::dtype::Dtype;
+use micro_diffusion::sampler::Order;
 
+use crate::engine::calibration::{ROUNDS, TEXTS};
 use crate::engine::configurations::Config;
 use crate::engine::description::{counted, dtype_name};
+use crate::engine::draw::Request;
 use crate::engine::language::Language;
 use crate::engine::network::ChipBytes;
 use crate::engine::quantise::{SEED, difference};
@@ -13,6 +17,8 @@ use crate::files::model::{Model, ModelBytes, Scored, Wanted};
 use crate::show::terminal::{note, say, shown};
 use crate::show::waiting::Waiting;
 
+/// Lowest temperature that is calibrated.
+const COLDEST: f64 = 0.1;
 /// Random orders of each line in the comparison of integers with floats.
 const ORDERS: u32 = 4;
 
@@ -29,6 +35,35 @@ pub(crate) fn announced(model: &mut ModelBytes) -> anyhow::Result<Model<'_>> {
     }
     let _waiting = Waiting::new("reading the list", 0, false);
     model.open_as_run()
+}
+
+/// Calibrates the draws of `model` for `request` at `temperature`, by its training `lines`.
+///
+/// # Errors
+/// The order is not random, the temperature is too low, or there is no line.
+pub(crate) fn calibrated<'a>(
+    mut model: Model<'a>,
+    lines: &[String],
+    request: &Request,
+    temperature: f64,
+) -> anyhow::Result<Model<'a>> {
+    ensure!(
+        request.settings.order == Order::Random,
+        "--calibrate is for draws in random order; leave out --sampler"
+    );
+    ensure!(
+        temperature >= COLDEST,
+        "--calibrate is for temperatures of {COLDEST} or more; give such a --temperature, or leave out --calibrate"
+    );
+    ensure!(
+        !lines.is_empty(),
+        "--calibrate counts the letters of the training lines, and the list has none; name the list that the model was trained on \
+         with --input"
+    );
+    let waiting = Waiting::new("calibrating", (ROUNDS * TEXTS) as usize, false);
+    model.network =
+        model.network.calibrated(lines, (request.settings, temperature), &|count| waiting.note(count));
+    Ok(model)
 }
 
 /// Reads the list that scores `model`; names it where the model's run chose it, and prints the notes on it.

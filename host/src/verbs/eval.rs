@@ -15,7 +15,7 @@ use crate::engine::score::{EXACT_POSITIONS, Score, error_over, spread};
 use crate::files::model::{Model, ModelBytes, Wanted};
 use crate::files::preparation::Preparation;
 use crate::show::columns::with_error;
-use crate::show::messages::{announced, scoring_list};
+use crate::show::messages::{announced, calibrated, scoring_list};
 use crate::show::statistics::Statistics;
 use crate::show::terminal;
 use crate::show::waiting::Waiting;
@@ -46,6 +46,7 @@ struct Report<'a> {
     counting_order: usize,
     sampler: &'a str,
     temperature: f64,
+    calibrated: bool,
     #[serde(flatten)]
     statistics: Option<Statistics>,
 }
@@ -90,6 +91,12 @@ pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
     let waiting = Waiting::new("counting letters", 0, false);
     let (counting_nats_per_name, counting_order) = counting::score(&corpus.training, symbols, texts);
     drop(waiting);
+    let model = if options.draw.calibrate && options.num > 0 {
+        // The score above is that of the model as it is.
+        calibrated(model, &corpus.training, &options.draw.request(options.seed), options.draw.temperature)?
+    } else {
+        model
+    };
     let statistics = if options.num > 0 {
         Some(Statistics::new(&draw(&model, options)?, &corpus.training, &corpus.held_out))
     } else {
@@ -117,6 +124,7 @@ pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
         counting_order,
         sampler: order_name(options.draw.sampler),
         temperature: options.draw.temperature,
+        calibrated: options.draw.calibrate,
         statistics,
     };
     let mut out = terminal::results();
@@ -195,10 +203,11 @@ fn print(out: &mut String, report: &Report) -> std::fmt::Result {
     let Some(statistics) = &report.statistics else { return Ok(()) };
     writeln!(
         out,
-        "\nsamples        {}, {} order, temperature {}",
+        "\nsamples        {}, {} order, temperature {}{}",
         counted(statistics.sampled_names, "name"),
         report.sampler,
-        report.temperature
+        report.temperature,
+        if report.calibrated { ", calibrated" } else { "" }
     )?;
     let Statistics { unique, novel, hit_rate, mean_length, .. } = statistics;
     writeln!(out, "unique         {unique:.3}")?;

@@ -4,18 +4,18 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use serde::Serialize;
 
 use crate::cli::{Outcome, SampleOptions};
 use crate::engine::draw::{Draw, Drawn, Request, order_name};
 use crate::engine::forms::ANYTHING;
-use crate::files::model::{List, Model, ModelBytes};
+use crate::files::model::{List, Model, ModelBytes, Wanted};
 use crate::files::novelty::{Known, Novelty};
 use crate::files::preparation::{self, Preparation};
 use crate::show::columns::{fit_cells, flowed, width};
 use crate::show::marks::{Tally, marked};
-use crate::show::messages::announced;
+use crate::show::messages::{announced, calibrated};
 use crate::show::picture::Painter;
 use crate::show::terminal;
 use crate::show::waiting::Waiting;
@@ -40,6 +40,7 @@ struct Report<'a> {
     retrieval: bool,
     seed: u64,
     temperature: f64,
+    calibrated: bool,
     sampler: &'a str,
     schedule: &'a str,
     /// `None` means one for each letter.
@@ -78,6 +79,12 @@ pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
     if let (true, Ok(list)) = (options.novel || options.input.is_some(), &list) {
         list.notes.iter().for_each(|text| terminal::say(&terminal::note(text)));
     }
+    let model = if options.draw.calibrate {
+        let lines = training_lines(&model, options)?;
+        calibrated(model, &lines, &request, options.draw.temperature)?
+    } else {
+        model
+    };
     let waiting = Waiting::new("placing the pattern", 0, false);
     let drawer = model.network.drawer(&request)?;
     drop(waiting);
@@ -119,6 +126,21 @@ pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
     };
     say_novelty(&list, &names.tally, options, marks);
     names.outcome(options)
+}
+
+/// The training lines of `model`, which calibration counts.
+fn training_lines(model: &Model, options: &SampleOptions) -> anyhow::Result<Vec<String>> {
+    let (input, preparation) = (options.input.as_deref(), options.list.over(&Preparation::default()));
+    let _waiting = Waiting::new("reading the list", 0, false);
+    let list = model.training_list(Wanted { input, preparation: &preparation, development: None })?;
+    let list = list.with_context(|| {
+        format!(
+            "--calibrate counts the letters of the training lines, and {} does not say which list it was trained on; give \
+             that list with --input, or the run folder with --model",
+            model.source
+        )
+    })?;
+    Ok(list.corpus.training)
 }
 
 /// Prints names or their traces; on a terminal lines of the list are marked, and a pipe gets bare names.
@@ -164,6 +186,7 @@ fn print_json(model: &Model, options: &SampleOptions, names: &mut Names) -> anyh
         retrieval: model.retrieval.is_some(),
         seed: options.seed,
         temperature: options.draw.temperature,
+        calibrated: options.draw.calibrate,
         sampler: order_name(options.draw.sampler),
         schedule: options.draw.schedule.name(),
         steps: options.draw.steps,

@@ -1,0 +1,294 @@
+//! Calibration: a temperature that leaves pairs and triples of letters as frequent as in the training lines.
+//!
+//! A temperature T below 1 prefers likely names, and with them letters that are frequent anyway. So its names repeat the commonest pairs
+//! and triples of letters too often. Calibration adds to the scores s_v of a masked position a correction for each of its three
+//! *contexts* h_1, h_2, h_3: the two letters beside it, the two before it, and the two after it.
+//!
+//! ```text
+//! q(v) = e^(s_v/T + Σ_j c_j(h_j, v)) / Σ_u e^(s_u/T + Σ_j c_j(h_j, u)),   j = 1 … 3
+//! ```
+//!
+//! A place of a context holds a letter, MASK, the edge of the text, or nothing beyond the edge. Corrections are fitted, so that wherever
+//! texts drawn from q pass a context h, their mean prediction is what the training lines have there:
+//!
+//! ```text
+//! E[q(v) | h_j = h] = f_j(v | h)
+//! ```
+//!
+//! **Target.** N_j(h, v) letters v of the training lines stand in the context h. A letter of the context counts as itself and as MASK,
+//! since any may be masked. f_j(v | h) = (N_j(h, v) + ½·b_j(v | h)) / (N_j(h) + ½), where b_j is the model's mean prediction at T = 1, so
+//! that a symbol that was never seen there stays possible.
+//!
+//! **Fit.** Each of [`ROUNDS`] rounds draws texts with the corrections so far. Over the predictions of this round and the one before,
+//! n of them in the context h, with the mean m_j(v | h), it repeats [`REPEATS`] times
+//!
+//! ```text
+//! c_j(h, v) += ½·n/(n + 20)·ln((f_j(v | h) + 10⁻⁶) / (m_j(v | h) + 10⁻⁶))
+//! ```
+//!
+//! with the logarithm limited to ±2. The factor n/(n + 20) leaves contexts alone that are hardly met. Each such step scales every mean
+//! towards its target, as iterative scaling does; the means are those of drawn texts, since the corrections change what is drawn.
+//!
+//! Sources: J. Darroch and D. Ratcliff, "Generalized Iterative Scaling for Log-Linear Models", Annals of Mathematical Statistics,
+//! 1972; M. Khalifa, H. Elsahar, M. Dymetman, "A Distributional Approach to Controlled Text Generation", ICLR 2021, for a language model
+//! whose samples meet given means.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use micro_diffusion::categorical::SymbolSet;
+use micro_diffusion::denoiser::{Denoiser, NAT, Score};
+use micro_diffusion::math::{Real, round_to_i32};
+use micro_diffusion::rng::{Purpose, Stream};
+use micro_diffusion::sampler::{Sampler, Settings};
+use micro_diffusion::softmax::softmax_forward;
+use micro_diffusion::text::Alphabet;
+
+use crate::engine::language::Language;
+use crate::engine::source::{Adjust, Adjusting, Noted, Source, on_noted_shares};
+
+/// Rounds of the fit.
+pub(crate) const ROUNDS: u32 = 8;
+/// Texts drawn in each round.
+pub(crate) const TEXTS: u32 = 20_000;
+/// Steps of each round.
+const REPEATS: u32 = 3;
+/// Share of a full step.
+const PACE: f32 = 0.5;
+/// Predictions in a context from which on it moves by more than half a step.
+const FEW: f32 = 20.0;
+/// Weight of the model's prediction at T = 1 in a target, in letters.
+const PRIOR: f32 = 0.5;
+/// Added to both sides of a ratio.
+const LEAST: f32 = 1e-6;
+/// Largest logarithm of a ratio in one step.
+const MOST: f32 = 2.0;
+/// Most numbers kept of the predictions of a round; texts of long alphabets are fewer.
+const KEPT: usize = 1 << 25;
+
+/// Kinds of contexts.
+pub const KINDS: usize = 3;
+/// A context: its kind, and what its two places hold, a symbol or one of the next three.
+pub type Context = (usize, u16, u16);
+/// A masked letter.
+pub const MASK: u16 = 256;
+/// The place before the first letter, or after the last.
+pub const EDGE: u16 = 257;
+/// A place further outside.
+pub const BEYOND: u16 = 258;
+
+/// The contexts of `position` in the text `shown`.
+pub fn contexts(shown: &[Option<u8>], position: usize) -> [Context; KINDS] {
+    let at = |offset: isize| match position.checked_add_signed(offset) {
+        Some(place) if place < shown.len() => shown[place].map_or(MASK, u16::from),
+        Some(place) if place == shown.len() => EDGE,
+        None if offset.unsigned_abs() == position + 1 => EDGE,
+        _ => BEYOND,
+    };
+    let [before_left, left, right, after_right] = [-2, -1, 1, 2].map(at);
+    [(0, left, right), (1, before_left, left), (2, right, after_right)]
+}
+
+/// Calls `each` for `context` and its variants in which letters are masked.
+fn with_masks((kind, one, other): Context, mut each: impl FnMut(Context)) {
+    let variants = |place: u16| [Some(place), (place < MASK).then_some(MASK)].into_iter().flatten();
+    for one in variants(one) {
+        variants(other).for_each(|other| each((kind, one, other)));
+    }
+}
+
+/// Corrections of the scores at one temperature, for the contexts that training lines or drawn texts have.
+pub struct Calibration {
+    /// T, above 0.
+    temperature: f32,
+    /// Size of the alphabet.
+    symbols: usize,
+    /// Number of each context.
+    numbers: HashMap<Context, usize>,
+    /// N_j(h, v): a row for each context.
+    counts: Vec<f32>,
+    /// c_j(h, v): a row for each context.
+    corrections: Vec<f32>,
+}
+
+/// A prediction: its contexts, and the model's scores in nats.
+pub struct Prediction {
+    /// The contexts h_1, h_2 and h_3.
+    pub contexts: [Context; KINDS],
+    /// The scores s_v, one for each symbol of the alphabet.
+    pub logits: Vec<f32>,
+}
+
+impl Calibration {
+    /// Counts the contexts of `lines`, without corrections yet. Lines with characters outside the `alphabet` are left out.
+    pub fn new<'a>(
+        lines: impl IntoIterator<Item = &'a String>,
+        alphabet: Alphabet,
+        temperature: f64,
+    ) -> Self {
+        let symbols = alphabet.symbols();
+        let (numbers, counts, corrections) = Default::default();
+        let mut calibration =
+            Self { temperature: f32::of(temperature), symbols, numbers, counts, corrections };
+        for line in lines {
+            let text: Option<Vec<_>> =
+                line.chars().map(|character| alphabet.symbol(character).map(Some)).collect();
+            let text = text.unwrap_or_default();
+            for (position, symbol) in text.iter().enumerate() {
+                let symbol = usize::from(symbol.unwrap_or_default());
+                for context in contexts(&text, position) {
+                    with_masks(context, |context| {
+                        let number = calibration.add(context);
+                        calibration.counts[number * symbols + symbol] += 1.0;
+                    });
+                }
+            }
+        }
+        calibration
+    }
+
+    /// The number of `context`, which gets a row where it is new.
+    fn add(&mut self, context: Context) -> usize {
+        let next = self.numbers.len();
+        let number = *self.numbers.entry(context).or_insert(next);
+        let numbers = self.numbers.len() * self.symbols;
+        self.counts.resize(numbers, 0.0);
+        self.corrections.resize(numbers, 0.0);
+        number
+    }
+
+    /// The row of `context` in `rows`, if it has one.
+    fn row<'a>(&self, rows: &'a [f32], context: &Context) -> Option<&'a [f32]> {
+        self.numbers.get(context).map(|number| &rows[number * self.symbols..][..self.symbols])
+    }
+
+    /// Counts the training `lines`, and fits the corrections of `source` at the temperature of `settings`, `temperature`. Reports
+    /// texts as they are drawn.
+    pub(crate) fn fit<const L: usize, const V: usize>(
+        source: &dyn Source<L, V>,
+        language: Language,
+        lines: &[String],
+        (settings, temperature): (Settings, f64),
+        noted: Noted,
+    ) -> Self {
+        let mut calibration = Self::new(lines, language.alphabet, temperature);
+        let texts = u32::try_from(KEPT / (L * calibration.symbols)).unwrap_or(TEXTS).min(TEXTS);
+        let mut before = Vec::new();
+        for round in 1..=ROUNDS {
+            let indices: Vec<u32> = (0..texts).collect();
+            let drawn = on_noted_shares(source, &indices, noted, |denoiser, index| {
+                // Child (index, 0) draws the texts that the user sees.
+                let stream = Stream::new(0, Purpose::Sample).child(*index, round);
+                calibration.predictions::<L, V>(denoiser, language, settings, stream)
+            });
+            let drawn: Vec<Prediction> = drawn.into_iter().flatten().collect();
+            calibration.step(before.iter().chain(&drawn));
+            before = drawn;
+        }
+        calibration
+    }
+
+    /// Draws a text, and returns the prediction of each of its letters.
+    fn predictions<const L: usize, const V: usize>(
+        &self,
+        denoiser: &mut dyn Denoiser<L, V>,
+        language: Language,
+        settings: Settings,
+        stream: Stream,
+    ) -> Vec<Prediction> {
+        let recorder = Recorder { calibration: self, predictions: RefCell::default() };
+        let allowed = [SymbolSet::first(self.symbols)];
+        let length = language.lengths.draw(stream);
+        if let Ok(mut sampler) = Sampler::<L, V>::new(length, &allowed, settings, stream) {
+            let mut adjusting = Adjusting::new(denoiser, &recorder);
+            (0..length).rev().for_each(|left| {
+                sampler.step(&mut adjusting, left);
+            });
+        }
+        recorder.predictions.into_inner()
+    }
+
+    /// Fits the corrections to `predictions`, [`REPEATS`] times.
+    pub fn step<'a>(&mut self, predictions: impl Iterator<Item = &'a Prediction> + Clone) {
+        for context in predictions.clone().flat_map(|prediction| prediction.contexts) {
+            self.add(context);
+        }
+        let symbols = self.symbols;
+        let plain = self.means(predictions.clone(), |prediction| prediction.logits.clone());
+        for _ in 0..REPEATS {
+            let means = self.means(predictions.clone(), |prediction| self.corrected(prediction));
+            let rows = self.corrections.chunks_exact_mut(symbols).zip(self.counts.chunks_exact(symbols));
+            for ((corrections, counts), (plain, means)) in rows.zip(plain.iter().zip(&means)) {
+                let (n, total) = (plain.0, counts.iter().sum::<f32>());
+                let share = PACE * n / (n + FEW);
+                for (symbol, correction) in corrections.iter_mut().enumerate() {
+                    let target = (counts[symbol] + PRIOR * plain.1[symbol]) / (total + PRIOR);
+                    let ratio = Real::ln((target + LEAST) / (means.1[symbol] + LEAST));
+                    *correction += share * ratio.clamp(-MOST, MOST);
+                }
+            }
+        }
+    }
+
+    /// The scores of `prediction` in nats at T, corrected.
+    pub fn corrected(&self, prediction: &Prediction) -> Vec<f32> {
+        let mut logits: Vec<f32> = prediction.logits.iter().map(|logit| logit / self.temperature).collect();
+        for corrections in
+            prediction.contexts.iter().filter_map(|context| self.row(&self.corrections, context))
+        {
+            logits.iter_mut().zip(corrections).for_each(|(logit, correction)| *logit += correction);
+        }
+        logits
+    }
+
+    /// For each context the number of `predictions` there, and their mean, from their `logits`.
+    fn means<'a>(
+        &self,
+        predictions: impl Iterator<Item = &'a Prediction>,
+        logits: impl Fn(&Prediction) -> Vec<f32>,
+    ) -> Vec<(f32, Vec<f32>)> {
+        let mut means = vec![(0.0_f32, vec![0.0; self.symbols]); self.numbers.len()];
+        for prediction in predictions {
+            let mut probabilities = logits(prediction);
+            softmax_forward(&mut probabilities);
+            for number in prediction.contexts.iter().filter_map(|context| self.numbers.get(context)) {
+                let (count, sums) = &mut means[*number];
+                *count += 1.0;
+                sums.iter_mut().zip(&probabilities).for_each(|(sum, probability)| *sum += probability);
+            }
+        }
+        for (count, sums) in &mut means {
+            sums.iter_mut().for_each(|sum| *sum /= count.max(1.0));
+        }
+        means
+    }
+}
+
+impl<const V: usize> Adjust<V> for Calibration {
+    /// Adds T·Σ_j c_j(h_j, v), since the draw divides scores by T.
+    fn adjust(&self, shown: &[Option<u8>], position: usize, scores: &mut [Score; V]) {
+        for corrections in
+            contexts(shown, position).iter().filter_map(|context| self.row(&self.corrections, context))
+        {
+            for (score, correction) in scores.iter_mut().zip(corrections) {
+                *score = score.saturating_add(round_to_i32(self.temperature * correction * NAT as f32));
+            }
+        }
+    }
+}
+
+/// A calibration that keeps the predictions that it corrects.
+struct Recorder<'a> {
+    calibration: &'a Calibration,
+    predictions: RefCell<Vec<Prediction>>,
+}
+
+impl<const V: usize> Adjust<V> for Recorder<'_> {
+    fn adjust(&self, shown: &[Option<u8>], position: usize, scores: &mut [Score; V]) {
+        let logits =
+            scores[..self.calibration.symbols].iter().map(|score| *score as f32 / NAT as f32).collect();
+        let contexts = contexts(shown, position);
+        self.predictions.borrow_mut().push(Prediction { contexts, logits });
+        self.calibration.adjust(shown, position, scores);
+    }
+}
