@@ -134,7 +134,7 @@ fn naive() -> Rows {
 fn fitted() -> Calibration {
     let lines = lines();
     let mut calibration = Calibration::new(&lines, Alphabet::new(ALPHABET).unwrap(), TEMPERATURE);
-    calibration.step(predictions().iter());
+    calibration.refit(predictions().iter());
     calibration
 }
 
@@ -188,7 +188,7 @@ fn lines_with_other_characters_are_left_out() {
     let without: Vec<String> = ["abc", "cab"].map(str::to_owned).into();
     let corrected = |lines: &[String]| {
         let mut calibration = Calibration::new(lines, alphabet, TEMPERATURE);
-        calibration.step(predictions().iter());
+        calibration.refit(predictions().iter());
         predictions().iter().map(|prediction| calibration.corrected(prediction)).collect::<Vec<_>>()
     };
     assert_eq!(corrected(&with), corrected(&without));

@@ -2528,22 +2528,11 @@ fn a_run_folder_holds_what_a_run_leaves() {
 
 /// Calibration changes what a low temperature draws: triples come nearer to the held-out names', and names differ more often.
 #[test]
-fn calibration_keeps_triples_as_frequent_as_in_the_list() {
+fn calibration_brings_triples_nearer_to_those_of_the_list() {
     let scene = Scene::new();
     let drawn = |more: &[&str]| -> serde_json::Value {
-        let eval = [
-            "eval",
-            "--json",
-            "--model",
-            "built-in-int4",
-            "--orders",
-            "1",
-            "--lines",
-            "50",
-            "--temperature",
-            "0.4",
-        ];
-        serde_json::from_str(&scene.good(&[&eval, more].concat())).unwrap()
+        let eval = ["eval", "--json", "--model", "built-in-int4", "--orders", "1", "--lines", "50"];
+        serde_json::from_str(&scene.good(&[&eval, &["--temperature", "0.4"], more].concat())).unwrap()
     };
     let [plain, calibrated] = [drawn(&[]), drawn(&["--calibrate"])];
     assert_eq!((&plain["calibrated"], &calibrated["calibrated"]), (&false.into(), &true.into()));
@@ -2552,23 +2541,39 @@ fn calibration_keeps_triples_as_frequent_as_in_the_list() {
     let [before, after] = [&plain, &calibrated].map(|json| json["unique"].as_f64().unwrap());
     assert!(after > before + 0.05, "unique: {after}, {before} without calibration");
     assert_eq!(plain["nll_nats_per_name"], calibrated["nll_nats_per_name"], "the score is the model's");
-    // The fit draws as many texts on any number of threads, and adds their predictions in their order.
-    let sample = ["sample", "--calibrate", "--model", "built-in-int4", "--temperature", "0.4", "--num", "30"];
-    let names = scene.good(&[&sample[..], &["--threads", "1"]].concat());
-    assert_eq!(names, scene.good(&[&sample[..], &["--threads", "3"]].concat()));
+    // The fit is to draws of as many letters at once.
+    let [before, after] = [&["--steps", "2"][..], &["--steps", "2", "--calibrate"]]
+        .map(|more| drawn(more)["jsd3_bits"].as_f64().unwrap());
+    assert!(after < 0.6 * before, "triples in two steps: {after} bits, {before} without calibration");
+    assert_eq!(drawn(&["--num", "0", "--calibrate"])["calibrated"], false, "no name, no calibration");
+}
+
+/// A calibrated draw is the same on any number of threads, and leaves a name's length and given letters to the model.
+#[test]
+fn calibration_changes_letters_alone() {
+    let scene = Scene::new();
+    let sample =
+        ["sample", "--model", "built-in-int4", "--temperature", "0.4", "--num", "60", "--pattern", "*zz*"];
+    let names = |more: &[&str]| scene.good(&[&sample, more].concat());
+    let [plain, calibrated] = [&[][..], &["--calibrate", "--threads", "1"]].map(names);
+    assert_eq!(calibrated, names(&["--calibrate", "--threads", "3"]));
+    assert_ne!(calibrated, plain);
+    let lengths = |names: &str| names.lines().map(str::len).collect::<Vec<_>>();
+    assert_eq!(lengths(&calibrated), lengths(&plain), "{calibrated}\n{plain}");
     for (more, messages) in [
         (
             &["--sampler", "confidence"][..],
             &["--calibrate is for draws in random order", "leave out --sampler"][..],
         ),
-        (&["--temperature", "0.05"], &["--calibrate is for temperatures of 0.1 or more"]),
+        (&["--temperature", "0.05"], &["for temperatures from 0.1 to 10", "--temperature 0.68"]),
+        (&["--temperature", "11"], &["for temperatures from 0.1 to 10"]),
     ] {
         scene.bad(&[&["sample", "--calibrate"], more].concat(), 1, messages);
+        scene.bad(&[&["eval", "--calibrate"], more].concat(), 1, messages);
     }
     scene.write("lone.mdm", include_bytes!("../data/names.mdm"));
-    scene.bad(
-        &["sample", "--calibrate", "--model", "lone.mdm"],
-        1,
-        &["lone.mdm does not say which list", "--input"],
-    );
+    let lone = ["sample", "--calibrate", "--model", "lone.mdm"];
+    scene.bad(&lone, 1, &["lone.mdm does not say which list", "--input"]);
+    scene.write("digits.txt", b"123\n");
+    scene.bad(&[&lone[..], &["--input", "digits.txt"]].concat(), 1, &["digits.txt", "--input"]);
 }

@@ -1,7 +1,9 @@
 //! The command line: verbs, options, defaults and their ranges.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use anyhow::ensure;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use micro_diffusion::categorical::Temperature;
@@ -203,6 +205,9 @@ pub(crate) struct ModelOption {
     pub(crate) model: Option<PathBuf>,
 }
 
+/// Temperatures that can be calibrated.
+const CALIBRATED: RangeInclusive<f64> = 0.1..=10.0;
+
 /// Options for drawing names.
 #[derive(Args)]
 pub(crate) struct DrawOptions {
@@ -224,8 +229,8 @@ pub(crate) struct DrawOptions {
     /// Draw only from the likeliest symbols that hold this share of the probability, above 0 and at most 1 [default: 1]
     #[arg(long, value_parser = share, allow_hyphen_values = true)]
     pub(crate) top_p: Option<f64>,
-    /// Keep pairs and triples of letters as frequent as in the training lines, whatever the temperature; draws 160,000
-    /// names first, for random order
+    /// Bring pairs and triples of letters nearer to their frequencies in the training lines; first draws up to 160,000
+    /// names
     #[arg(long)]
     pub(crate) calibrate: bool,
 }
@@ -454,6 +459,30 @@ impl ExportOptions {
 }
 
 impl DrawOptions {
+    /// Checks that the options go together.
+    ///
+    /// # Errors
+    /// Calibration is for another order or temperature.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        ensure!(
+            !self.calibrate || self.sampler == Order::Random,
+            "--calibrate is for draws in random order; leave out --sampler"
+        );
+        ensure!(
+            !self.calibrate || CALIBRATED.contains(&self.temperature),
+            "--calibrate is for temperatures from {} to {}; give --temperature {} or leave out --calibrate",
+            CALIBRATED.start(),
+            CALIBRATED.end(),
+            draw::TEMPERATURE
+        );
+        Ok(())
+    }
+
+    /// Whether `num` names are drawn with calibration.
+    pub(crate) fn calibrates(&self, num: u32) -> bool {
+        self.calibrate && num > 0
+    }
+
     /// Requests free texts.
     pub(crate) fn request(&self, seed: u64) -> Request {
         let mut request = Request {

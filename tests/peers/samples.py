@@ -1,10 +1,10 @@
 """Names drawn from models beside names drawn from counting's n-gram, at equal shares of different names.
 
 Run `python3 tests/peers/samples.py [MODEL…]` from the repository with the program built (`cargo build --release`). A MODEL is
-a model file or a run folder, by default `data/names.mdm`. With --calibrate and --top-p its names are drawn as by `sample` with them. Prints a table in Markdown for each: a row for each temperature of
-the n-gram, and below it the model at the temperature whose names are as often different. That temperature and all figures of
-the row are interpolated over `unique` between the temperatures that were drawn. Each figure is the mean over sets of 10,000
-names.
+a model file or a run folder, by default `data/names.mdm`. Its names are drawn by `sample`, with --calibrate and --top-p if
+given here. Prints a table in Markdown for each: a row for each temperature of the n-gram, and below it the model at the
+temperature whose names are as often different. That temperature and all figures of the row are interpolated over `unique`
+between the temperatures that were drawn. Each figure is the mean over sets of 10,000 names.
 
 - unique: different names / names.
 - novel: names that are no training lines / names.
@@ -94,11 +94,11 @@ def compared(model, options):
 
     @functools.cache
     def names(temperature):
-        """The names of all sets. Those of one set are drawn with one seed; a calibration serves all sets, with one seed."""
+        """The names of each set, of one seed each. Calibration takes long, so its sets are parts of one draw."""
         sample = ("sample", "--json", "--model", model, "--temperature", temperature, *ways)
         if options.calibrate:
-            names = json.loads(program(*sample, "--num", options.num * options.sets, "--seed", 1))["names"]
-            return [names[first : first + options.num] for first in range(0, len(names), options.num)]
+            drawn = json.loads(program(*sample, "--num", options.num * options.sets, "--seed", 1))["names"]
+            return [drawn[first : first + options.num] for first in range(0, len(drawn), options.num)]
         return [json.loads(program(*sample, "--num", options.num, "--seed", seed))["names"] for seed in seeds]
 
     def drawn(temperature, seed):

@@ -1,4 +1,4 @@
-//! Calibration: a temperature that leaves pairs and triples of letters as frequent as in the training lines.
+//! Calibration: a temperature that leaves pairs and triples of letters nearly as frequent as in the training lines.
 //!
 //! A temperature T below 1 prefers likely names, and with them letters that are frequent anyway. So its names repeat the commonest pairs
 //! and triples of letters too often. Calibration adds to the scores s_v of a masked position a correction for each of its three
@@ -9,25 +9,26 @@
 //! ```
 //!
 //! A place of a context holds a letter, MASK, the edge of the text, or nothing beyond the edge. Corrections are fitted, so that wherever
-//! texts drawn from q pass a context h, their mean prediction is what the training lines have there:
+//! drawn texts pass a context h, their mean prediction comes near to what the training lines have there:
 //!
 //! ```text
-//! E[q(v) | h_j = h] = f_j(v | h)
+//! E[q(v) | h_j = h] ≈ f_j(v | h)
 //! ```
 //!
 //! **Target.** N_j(h, v) letters v of the training lines stand in the context h. A letter of the context counts as itself and as MASK,
 //! since any may be masked. f_j(v | h) = (N_j(h, v) + ½·b_j(v | h)) / (N_j(h) + ½), where b_j is the model's mean prediction at T = 1, so
 //! that a symbol that was never seen there stays possible.
 //!
-//! **Fit.** Each of [`ROUNDS`] rounds draws texts with the corrections so far. Over the predictions of this round and the one before,
-//! n of them in the context h, with the mean m_j(v | h), it repeats [`REPEATS`] times
+//! **Fit.** Each of [`ROUNDS`] rounds draws texts with the corrections so far, in the steps and with the limits (top-k, top-p) of the
+//! request. It takes the predictions of this round and of the one before: n of them have the context h, with the mean m_j(v | h). Here q is
+//! whole, without the limits. Then it moves the corrections [`STEPS`] times, each time with the means of the last:
 //!
 //! ```text
 //! c_j(h, v) += ½·n/(n + 20)·ln((f_j(v | h) + 10⁻⁶) / (m_j(v | h) + 10⁻⁶))
 //! ```
 //!
-//! with the logarithm limited to ±2. The factor n/(n + 20) leaves contexts alone that are hardly met. Each such step scales every mean
-//! towards its target, as iterative scaling does; the means are those of drawn texts, since the corrections change what is drawn.
+//! The logarithm is limited to ±2. The factor n/(n + 20) leaves contexts alone that are hardly met. Each such step scales every mean
+//! towards its target, as iterative scaling does. The means are those of drawn texts, since the corrections change what is drawn.
 //!
 //! Sources: J. Darroch and D. Ratcliff, "Generalized Iterative Scaling for Log-Linear Models", Annals of Mathematical Statistics,
 //! 1972; M. Khalifa, H. Elsahar, M. Dymetman, "A Distributional Approach to Controlled Text Generation", ICLR 2021, for a language model
@@ -36,26 +37,24 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use micro_diffusion::categorical::SymbolSet;
-use micro_diffusion::denoiser::{Denoiser, NAT, Score};
+use micro_diffusion::denoiser::{NAT, Score};
 use micro_diffusion::math::{Real, round_to_i32};
-use micro_diffusion::rng::{Purpose, Stream};
-use micro_diffusion::sampler::{Sampler, Settings};
 use micro_diffusion::softmax::softmax_forward;
 use micro_diffusion::text::Alphabet;
 
-use crate::engine::language::Language;
-use crate::engine::source::{Adjust, Adjusting, Noted, Source, on_noted_shares};
+use crate::engine::source::Adjust;
 
 /// Rounds of the fit.
 pub(crate) const ROUNDS: u32 = 8;
-/// Texts drawn in each round.
-pub(crate) const TEXTS: u32 = 20_000;
+/// Texts drawn in each round, where there is room for their scores.
+const TEXTS: usize = 20_000;
+/// Most scores of the texts of a round. Two rounds are kept.
+const SCORES: usize = 1 << 25;
 /// Steps of each round.
-const REPEATS: u32 = 3;
+const STEPS: u32 = 3;
 /// Share of a full step.
 const PACE: f32 = 0.5;
-/// Predictions in a context from which on it moves by more than half a step.
+/// Predictions in a context from which on it moves by more than half of that.
 const FEW: f32 = 20.0;
 /// Weight of the model's prediction at T = 1 in a target, in letters.
 const PRIOR: f32 = 0.5;
@@ -63,8 +62,11 @@ const PRIOR: f32 = 0.5;
 const LEAST: f32 = 1e-6;
 /// Largest logarithm of a ratio in one step.
 const MOST: f32 = 2.0;
-/// Most numbers kept of the predictions of a round; texts of long alphabets are fewer.
-const KEPT: usize = 1 << 25;
+
+/// Texts drawn in each round for a model of `positions` positions and `symbols` symbols.
+pub(crate) fn texts(positions: usize, symbols: usize) -> u32 {
+    TEXTS.min(SCORES / (positions * symbols)) as u32
+}
 
 /// Kinds of contexts.
 pub const KINDS: usize = 3;
@@ -151,9 +153,11 @@ impl Calibration {
     fn add(&mut self, context: Context) -> usize {
         let next = self.numbers.len();
         let number = *self.numbers.entry(context).or_insert(next);
-        let numbers = self.numbers.len() * self.symbols;
-        self.counts.resize(numbers, 0.0);
-        self.corrections.resize(numbers, 0.0);
+        if number == next {
+            let numbers = self.numbers.len() * self.symbols;
+            self.counts.resize(numbers, 0.0);
+            self.corrections.resize(numbers, 0.0);
+        }
         number
     }
 
@@ -162,64 +166,21 @@ impl Calibration {
         self.numbers.get(context).map(|number| &rows[number * self.symbols..][..self.symbols])
     }
 
-    /// Counts the training `lines`, and fits the corrections of `source` at the temperature of `settings`, `temperature`. Reports
-    /// texts as they are drawn.
-    pub(crate) fn fit<const L: usize, const V: usize>(
-        source: &dyn Source<L, V>,
-        language: Language,
-        lines: &[String],
-        (settings, temperature): (Settings, f64),
-        noted: Noted,
-    ) -> Self {
-        let mut calibration = Self::new(lines, language.alphabet, temperature);
-        let texts = u32::try_from(KEPT / (L * calibration.symbols)).unwrap_or(TEXTS).min(TEXTS);
-        let mut before = Vec::new();
-        for round in 1..=ROUNDS {
-            let indices: Vec<u32> = (0..texts).collect();
-            let drawn = on_noted_shares(source, &indices, noted, |denoiser, index| {
-                // Child (index, 0) draws the texts that the user sees.
-                let stream = Stream::new(0, Purpose::Sample).child(*index, round);
-                calibration.predictions::<L, V>(denoiser, language, settings, stream)
-            });
-            let drawn: Vec<Prediction> = drawn.into_iter().flatten().collect();
-            calibration.step(before.iter().chain(&drawn));
-            before = drawn;
-        }
-        calibration
-    }
-
-    /// Draws a text, and returns the prediction of each of its letters.
-    fn predictions<const L: usize, const V: usize>(
-        &self,
-        denoiser: &mut dyn Denoiser<L, V>,
-        language: Language,
-        settings: Settings,
-        stream: Stream,
-    ) -> Vec<Prediction> {
-        let recorder = Recorder { calibration: self, predictions: RefCell::default() };
-        let allowed = [SymbolSet::first(self.symbols)];
-        let length = language.lengths.draw(stream);
-        if let Ok(mut sampler) = Sampler::<L, V>::new(length, &allowed, settings, stream) {
-            let mut adjusting = Adjusting::new(denoiser, &recorder);
-            (0..length).rev().for_each(|left| {
-                sampler.step(&mut adjusting, left);
-            });
-        }
-        recorder.predictions.into_inner()
-    }
-
-    /// Fits the corrections to `predictions`, [`REPEATS`] times.
-    pub fn step<'a>(&mut self, predictions: impl Iterator<Item = &'a Prediction> + Clone) {
+    /// Moves the corrections by `predictions`, [`STEPS`] times.
+    pub fn refit<'a>(&mut self, predictions: impl Iterator<Item = &'a Prediction> + Clone) {
         for context in predictions.clone().flat_map(|prediction| prediction.contexts) {
             self.add(context);
         }
         let symbols = self.symbols;
         let plain = self.means(predictions.clone(), |prediction| prediction.logits.clone());
-        for _ in 0..REPEATS {
+        for _ in 0..STEPS {
             let means = self.means(predictions.clone(), |prediction| self.corrected(prediction));
             let rows = self.corrections.chunks_exact_mut(symbols).zip(self.counts.chunks_exact(symbols));
             for ((corrections, counts), (plain, means)) in rows.zip(plain.iter().zip(&means)) {
                 let (n, total) = (plain.0, counts.iter().sum::<f32>());
+                if n == 0.0 {
+                    continue;
+                }
                 let share = PACE * n / (n + FEW);
                 for (symbol, correction) in corrections.iter_mut().enumerate() {
                     let target = (counts[symbol] + PRIOR * plain.1[symbol]) / (total + PRIOR);
@@ -277,10 +238,22 @@ impl<const V: usize> Adjust<V> for Calibration {
     }
 }
 
-/// A calibration that keeps the predictions that it corrects.
-struct Recorder<'a> {
+/// Corrections that keep the predictions that they correct.
+pub(crate) struct Recorder<'a> {
     calibration: &'a Calibration,
     predictions: RefCell<Vec<Prediction>>,
+}
+
+impl<'a> Recorder<'a> {
+    /// Corrects by `calibration`.
+    pub(crate) fn new(calibration: &'a Calibration) -> Self {
+        Self { calibration, predictions: RefCell::default() }
+    }
+
+    /// The predictions, in their order.
+    pub(crate) fn predictions(self) -> Vec<Prediction> {
+        self.predictions.into_inner()
+    }
 }
 
 impl<const V: usize> Adjust<V> for Recorder<'_> {

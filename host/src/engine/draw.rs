@@ -11,10 +11,11 @@ use micro_diffusion::sampler::{Order, Sampler, Settings};
 use micro_diffusion::schedule::linear_remaining;
 use micro_diffusion::text::Alphabet;
 
+use crate::engine::calibration::{self, Calibration, ROUNDS, Recorder};
 use crate::engine::description::REPORT_IT;
 use crate::engine::forms::{ANYTHING, Forms};
 use crate::engine::language::Language;
-use crate::engine::source::{Source, on_shares};
+use crate::engine::source::{Adjusting, Noted, Source, on_noted_shares, on_shares};
 
 /// The default temperature.
 pub(crate) const TEMPERATURE: f64 = 0.68;
@@ -54,7 +55,6 @@ impl Schedule {
 }
 
 /// A request for texts.
-#[derive(Clone)]
 pub(crate) struct Request {
     pub(crate) settings: Settings,
     /// The number of positions that each step reveals.
@@ -68,6 +68,8 @@ pub(crate) struct Request {
     pub(crate) length: Option<usize>,
     /// Whether to keep the intermediate states.
     pub(crate) trace: bool,
+    /// Corrections of the scores, fitted at the temperature of the `settings`.
+    pub(crate) calibration: Option<Calibration>,
 }
 
 /// A drawn text.
@@ -101,6 +103,7 @@ impl Request {
             pattern: ANYTHING.to_owned(),
             length: None,
             trace: false,
+            calibration: None,
         }
     }
 }
@@ -124,6 +127,39 @@ pub(crate) fn drawer<'a, const L: usize, const V: usize>(
     Ok(Box::new(Drawer { source, language, request, forms }))
 }
 
+/// Fits corrections of the scores of `source` to its draws of free texts as `request` asks, at its temperature `temperature`, and to the
+/// training `lines`. Reports drawn texts to `noted`.
+///
+/// # Errors
+/// A text cannot be drawn, which would be a fault of this program.
+pub(crate) fn calibration<const L: usize, const V: usize>(
+    source: &dyn Source<L, V>,
+    language: Language,
+    request: &Request,
+    (lines, temperature): (&[String], f64),
+    noted: Noted,
+) -> anyhow::Result<Calibration> {
+    let Request { settings, schedule, steps, .. } = *request;
+    let request = Request { settings, schedule, steps, ..Request::new(0) };
+    let drawer = Drawer { source, language, request: &request, forms: Forms::Any };
+    let indices: Vec<u32> = (0..calibration::texts(L, language.alphabet.symbols())).collect();
+    let mut calibration = Calibration::new(lines, language.alphabet, temperature);
+    let mut before = Vec::new();
+    for round in 1..=ROUNDS {
+        let drawn = on_noted_shares(source, &indices, noted, |denoiser, index| {
+            let recorder = Recorder::new(&calibration);
+            // Child (index, 0) draws a text for the user.
+            let stream = Stream::new(request.seed, Purpose::Sample).child(*index, round);
+            drawer.one(&mut Adjusting::new(denoiser, &recorder), stream)?;
+            anyhow::Ok(recorder.predictions())
+        });
+        let drawn: Vec<_> = drawn.into_iter().collect::<anyhow::Result<_>>()?;
+        calibration.refit(before.iter().chain(&drawn).flatten());
+        before = drawn;
+    }
+    Ok(calibration)
+}
+
 /// A request with the forms that its texts can have.
 struct Drawer<'a, const L: usize, const V: usize> {
     source: &'a dyn Source<L, V>,
@@ -135,19 +171,24 @@ struct Drawer<'a, const L: usize, const V: usize> {
 impl<const L: usize, const V: usize> Draw for Drawer<'_, L, V> {
     fn draw(&self, indices: Range<u32>) -> anyhow::Result<Vec<Drawn>> {
         let indices: Vec<u32> = indices.collect();
-        let one = |denoiser: &mut dyn Denoiser<L, V>, index: &u32| self.one(denoiser, *index);
+        let one = |denoiser: &mut dyn Denoiser<L, V>, index: &u32| {
+            let stream = Stream::new(self.request.seed, Purpose::Sample).child(*index, 0);
+            match &self.request.calibration {
+                Some(calibration) => self.one(&mut Adjusting::new(denoiser, calibration), stream),
+                None => self.one(denoiser, stream),
+            }
+        };
         on_shares(self.source, &indices, one).into_iter().collect()
     }
 }
 
 impl<const L: usize, const V: usize> Drawer<'_, L, V> {
-    /// Text number `index`.
-    fn one(&self, denoiser: &mut dyn Denoiser<L, V>, index: u32) -> anyhow::Result<Drawn> {
-        let stream = Stream::new(self.request.seed, Purpose::Sample).child(index, 0);
+    /// The text of `stream`.
+    fn one(&self, denoiser: &mut dyn Denoiser<L, V>, stream: Stream) -> anyhow::Result<Drawn> {
         let (length, allowed) = self.forms.draw(self.language, stream);
         let sampler = Sampler::<L, V>::new(length, &allowed, self.request.settings, stream);
         let mut sampler =
-            sampler.map_err(|error| anyhow!("text {index} cannot be drawn ({error}): {REPORT_IT}"))?;
+            sampler.map_err(|error| anyhow!("a text cannot be drawn ({error}): {REPORT_IT}"))?;
         let (masked, steps) = (sampler.masked(), self.request.steps.map_or(length, usize::from));
         let mut states = Vec::new();
         for step in 0..=steps {

@@ -7,16 +7,15 @@ use micro_diffusion::denoiser::{self, Shape};
 use micro_diffusion::dtype::Dtype;
 use micro_diffusion::file::ModelFile;
 use micro_diffusion::integer::Scales;
-use micro_diffusion::sampler::Settings;
 use micro_diffusion::stored::StoredTensor;
 use micro_diffusion::tensor::Tensor;
 
 use crate::engine::calibration::Calibration;
 use crate::engine::draw::{self, Choice, Draw, Drawn, Frame, Request};
 use crate::engine::language::Language;
-use crate::engine::retrieval::{Retrieving, Texts};
+use crate::engine::retrieval::{Retrieved, Retrieving, Texts};
 use crate::engine::score::{self, TextScore};
-use crate::engine::source::{Adjusted, Noted, Source};
+use crate::engine::source::{Noted, Source};
 use crate::engine::teaching::Teacher;
 use crate::engine::trainer::{Plan, Training};
 
@@ -84,16 +83,13 @@ pub(crate) trait OpenModel: Teacher {
     fn retrieving<'a>(self: Box<Self>, texts: &'a Texts, weight: u32) -> Box<dyn OpenModel + 'a>
     where
         Self: 'a;
-    /// Calibrates its draws at the temperature `temperature`, that of `settings`, by the training `lines`; `noted` learns of the texts
-    /// drawn for it.
-    fn calibrated<'a>(
-        self: Box<Self>,
-        lines: &[String],
-        settings: (Settings, f64),
+    /// Fits corrections of its scores to its draws as `request` asks; see [`draw::calibration`].
+    fn calibration(
+        &self,
+        request: &Request,
+        lines: (&[String], f64),
         noted: Noted,
-    ) -> Box<dyn OpenModel + 'a>
-    where
-        Self: 'a;
+    ) -> anyhow::Result<Calibration>;
     /// Prepares to draw the texts of `request`: finds the forms that they can have.
     fn drawer<'a>(&'a self, request: &'a Request) -> anyhow::Result<Box<dyn Draw + 'a>>;
     /// Draws the texts `indices`.
@@ -137,22 +133,17 @@ impl<const L: usize, const V: usize> OpenModel for Opened<'_, L, V> {
     {
         let Self { source, language } = *self;
         let symbols = language.alphabet.symbols();
-        let adjust = Box::new(Retrieving { texts, weight, symbols });
-        Box::new(Opened { source: Box::new(Adjusted { source, adjust }), language })
+        let retrieving = Retrieving { texts, weight, symbols };
+        Box::new(Opened { source: Box::new(Retrieved { source, retrieving }), language })
     }
 
-    fn calibrated<'a>(
-        self: Box<Self>,
-        lines: &[String],
-        settings: (Settings, f64),
+    fn calibration(
+        &self,
+        request: &Request,
+        lines: (&[String], f64),
         noted: Noted,
-    ) -> Box<dyn OpenModel + 'a>
-    where
-        Self: 'a,
-    {
-        let Self { source, language } = *self;
-        let adjust = Box::new(Calibration::fit(&*source, language, lines, settings, noted));
-        Box::new(Opened { source: Box::new(Adjusted { source, adjust }), language })
+    ) -> anyhow::Result<Calibration> {
+        draw::calibration(&*self.source, self.language, request, lines, noted)
     }
 
     fn drawer<'a>(&'a self, request: &'a Request) -> anyhow::Result<Box<dyn Draw + 'a>> {

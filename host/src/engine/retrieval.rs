@@ -23,13 +23,13 @@
 //! network mixed with what it finds in its training texts, U. Khandelwal et al., "Generalization through Memorization: Nearest
 //! Neighbor Language Models", ICLR 2020.
 
-use micro_diffusion::denoiser::{NAT, Score};
+use micro_diffusion::denoiser::{Denoiser, NAT, Score};
 use micro_diffusion::math::{Real, round_to_i32};
 use micro_diffusion::softmax::softmax_forward;
 use micro_diffusion::text::Alphabet;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::source::Adjust;
+use crate::engine::source::{Adjust, Adjusting, Source};
 
 /// The mark at both edges of a text in [`Texts`]. No symbol has this number.
 const EDGE: u8 = u8::MAX;
@@ -206,5 +206,21 @@ impl<const V: usize> Adjust<V> for Retrieving<'_> {
         for (score, probability) in scores.iter_mut().zip(probabilities) {
             *score = round_to_i32(Real::ln(probability) * NAT as f32);
         }
+    }
+}
+
+/// A model whose predictions are mixed with counts of its training texts.
+pub(crate) struct Retrieved<'a, const L: usize, const V: usize> {
+    pub(crate) source: Box<dyn Source<L, V> + 'a>,
+    pub(crate) retrieving: Retrieving<'a>,
+}
+
+impl<const L: usize, const V: usize> Source<L, V> for Retrieved<'_, L, V> {
+    fn memory_bytes(&self) -> usize {
+        self.source.memory_bytes()
+    }
+
+    fn with_denoiser(&self, work: &mut dyn FnMut(&mut dyn Denoiser<L, V>)) {
+        self.source.with_denoiser(&mut |denoiser| work(&mut Adjusting::new(denoiser, &self.retrieving)));
     }
 }

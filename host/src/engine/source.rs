@@ -69,22 +69,6 @@ impl<const L: usize, const V: usize> Denoiser<L, V> for Adjusting<'_, L, V> {
     }
 }
 
-/// A model with adjusted scores.
-pub(crate) struct Adjusted<'a, const L: usize, const V: usize> {
-    pub(crate) source: Box<dyn Source<L, V> + 'a>,
-    pub(crate) adjust: Box<dyn Adjust<V> + Sync + 'a>,
-}
-
-impl<const L: usize, const V: usize> Source<L, V> for Adjusted<'_, L, V> {
-    fn memory_bytes(&self) -> usize {
-        self.source.memory_bytes()
-    }
-
-    fn with_denoiser(&self, work: &mut dyn FnMut(&mut dyn Denoiser<L, V>)) {
-        self.source.with_denoiser(&mut |denoiser| work(&mut Adjusting::new(denoiser, &*self.adjust)));
-    }
-}
-
 /// Items that one denoiser works on before a thread takes the next share.
 const SHARE: usize = 8;
 

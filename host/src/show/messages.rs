@@ -1,10 +1,11 @@
 //! Messages of several verbs on stderr: the model and list taken, and the loss by integers.
 
-use anyhow::ensure;
-use micro_diffusion::dtype::Dtype;
-use micro_diffusion::sampler::Order;
+use std::path::Path;
 
-use crate::engine::calibration::{ROUNDS, TEXTS};
+use anyhow::{Context, ensure};
+use micro_diffusion::dtype::Dtype;
+
+use crate::engine::calibration::{ROUNDS, texts};
 use crate::engine::configurations::Config;
 use crate::engine::description::{counted, dtype_name};
 use crate::engine::draw::Request;
@@ -14,11 +15,10 @@ use crate::engine::quantise::{SEED, difference};
 use crate::engine::score::Score;
 use crate::files::corpus::Corpus;
 use crate::files::model::{Model, ModelBytes, Scored, Wanted};
+use crate::files::preparation::Preparation;
 use crate::show::terminal::{note, say, shown};
 use crate::show::waiting::Waiting;
 
-/// Lowest temperature that is calibrated.
-const COLDEST: f64 = 0.1;
 /// Random orders of each line in the comparison of integers with floats.
 const ORDERS: u32 = 4;
 
@@ -37,33 +37,40 @@ pub(crate) fn announced(model: &mut ModelBytes) -> anyhow::Result<Model<'_>> {
     model.open_as_run()
 }
 
-/// Calibrates the draws of `model` for `request` at `temperature`, by its training `lines`.
+/// Fits corrections to the draws of `model` as `request` asks, at `temperature`, and to the lines that it was trained on. These are those
+/// of its own list, or of `input`, read by `preparation`.
 ///
 /// # Errors
-/// The order is not random, the temperature is too low, or there is no line.
-pub(crate) fn calibrated<'a>(
-    mut model: Model<'a>,
-    lines: &[String],
-    request: &Request,
+/// The lines are unknown, or there are none.
+pub(crate) fn calibrated(
+    model: &Model,
+    request: Request,
     temperature: f64,
-) -> anyhow::Result<Model<'a>> {
-    ensure!(
-        request.settings.order == Order::Random,
-        "--calibrate is for draws in random order; leave out --sampler"
-    );
-    ensure!(
-        temperature >= COLDEST,
-        "--calibrate is for temperatures of {COLDEST} or more; give such a --temperature, or leave out --calibrate"
-    );
+    (input, preparation): (Option<&Path>, &Preparation),
+) -> anyhow::Result<Request> {
+    let waiting = Waiting::new("reading the list", 0, false);
+    let list = model.training_list(Wanted { input, preparation, development: None })?;
+    drop(waiting);
+    let list = list.with_context(|| {
+        format!(
+            "--calibrate counts the letters of the training lines, and {} does not say which list it was trained on; give \
+             that list with --input, or the run folder with --model",
+            model.source
+        )
+    })?;
+    let lines = list.corpus.training;
     ensure!(
         !lines.is_empty(),
-        "--calibrate counts the letters of the training lines, and the list has none; name the list that the model was trained on \
-         with --input"
+        "--calibrate counts the letters of the training lines, and {} has none of them; give the list that {} was trained on with \
+         --input",
+        list.corpus.source,
+        model.source
     );
-    let waiting = Waiting::new("calibrating", (ROUNDS * TEXTS) as usize, false);
-    model.network =
-        model.network.calibrated(lines, (request.settings, temperature), &|count| waiting.note(count));
-    Ok(model)
+    let texts = ROUNDS * texts(model.file.shape().positions, model.alphabet().symbols());
+    let waiting = Waiting::new("calibrating", texts as usize, false);
+    let calibration =
+        model.network.calibration(&request, (&lines, temperature), &|count| waiting.note(count))?;
+    Ok(Request { calibration: Some(calibration), ..request })
 }
 
 /// Reads the list that scores `model`; names it where the model's run chose it, and prints the notes on it.

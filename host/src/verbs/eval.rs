@@ -59,6 +59,7 @@ struct Exact {
 }
 
 pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
+    options.draw.check()?;
     let mut bytes = ModelBytes::load(options.model.model.as_deref())?;
     let model = announced(&mut bytes)?;
     let positions = model.file.shape().positions;
@@ -91,12 +92,6 @@ pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
     let waiting = Waiting::new("counting letters", 0, false);
     let (counting_nats_per_name, counting_order) = counting::score(&corpus.training, symbols, texts);
     drop(waiting);
-    let model = if options.draw.calibrate && options.num > 0 {
-        // The score above is that of the model as it is.
-        calibrated(model, &corpus.training, &options.draw.request(options.seed), options.draw.temperature)?
-    } else {
-        model
-    };
     let statistics = if options.num > 0 {
         Some(Statistics::new(&draw(&model, options)?, &corpus.training, &corpus.held_out))
     } else {
@@ -124,7 +119,7 @@ pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
         counting_order,
         sampler: order_name(options.draw.sampler),
         temperature: options.draw.temperature,
-        calibrated: options.draw.calibrate,
+        calibrated: options.draw.calibrates(options.num),
         statistics,
     };
     let mut out = terminal::results();
@@ -148,8 +143,13 @@ fn exact(model: &Model, texts: &[String]) -> anyhow::Result<Exact> {
 
 /// Draws the names of the statistics.
 fn draw(model: &Model, options: &EvalOptions) -> anyhow::Result<Vec<Drawn>> {
+    let mut request = options.draw.request(options.seed);
+    if options.draw.calibrate {
+        let list = (options.input.as_deref(), &options.list.over(&Preparation::default()));
+        request = calibrated(model, request, options.draw.temperature, list)?;
+    }
     let waiting = Waiting::new("drawing", options.num as usize, false);
-    let (request, mut drawn) = (options.draw.request(options.seed), Vec::new());
+    let mut drawn = Vec::new();
     let drawer = model.network.drawer(&request)?;
     for first in (0..options.num).step_by(CHUNK as usize) {
         let chunk = first..options.num.min(first.saturating_add(CHUNK));

@@ -4,13 +4,13 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use serde::Serialize;
 
 use crate::cli::{Outcome, SampleOptions};
 use crate::engine::draw::{Draw, Drawn, Request, order_name};
 use crate::engine::forms::ANYTHING;
-use crate::files::model::{List, Model, ModelBytes, Wanted};
+use crate::files::model::{List, Model, ModelBytes};
 use crate::files::novelty::{Known, Novelty};
 use crate::files::preparation::{self, Preparation};
 use crate::show::columns::{fit_cells, flowed, width};
@@ -58,6 +58,7 @@ const ARROW: &str = " → ";
 const ARROW_AHEAD: &str = "  → ";
 
 pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
+    options.draw.check()?;
     let mut bytes = ModelBytes::load(options.model.model.as_deref())?;
     let model = announced(&mut bytes)?;
     let screen = if options.watch { watch::terminal()? } else { None };
@@ -65,26 +66,25 @@ pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
         Some(pattern) => preparation::pattern(pattern, model.is_lowercase(), PATTERN)?,
         None => ANYTHING.to_owned(),
     };
-    let request = Request {
+    let mut request = Request {
         pattern,
         length: options.length,
         trace: options.trace || screen.is_some(),
         ..options.draw.request(options.seed)
     };
     let waiting = Waiting::new("reading the list", 0, false);
-    let list = model.list(options.input.as_deref(), &options.list.over(&Preparation::default()));
-    let list = if options.novel || options.input.is_some() { Ok(list?) } else { list };
+    let (input, preparation) = (options.input.as_deref(), options.list.over(&Preparation::default()));
+    let list = model.list(input, &preparation);
+    let list = if options.novel || input.is_some() { Ok(list?) } else { list };
     let known = list.as_ref().ok().map(List::known);
     drop(waiting);
-    if let (true, Ok(list)) = (options.novel || options.input.is_some(), &list) {
+    let calibrate = options.draw.calibrates(options.num);
+    if let (true, Ok(list)) = (options.novel || input.is_some() || calibrate, &list) {
         list.notes.iter().for_each(|text| terminal::say(&terminal::note(text)));
     }
-    let model = if options.draw.calibrate {
-        let lines = training_lines(&model, options)?;
-        calibrated(model, &lines, &request, options.draw.temperature)?
-    } else {
-        model
-    };
+    if calibrate {
+        request = calibrated(&model, request, options.draw.temperature, (input, &preparation))?;
+    }
     let waiting = Waiting::new("placing the pattern", 0, false);
     let drawer = model.network.drawer(&request)?;
     drop(waiting);
@@ -126,21 +126,6 @@ pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
     };
     say_novelty(&list, &names.tally, options, marks);
     names.outcome(options)
-}
-
-/// The training lines of `model`, which calibration counts.
-fn training_lines(model: &Model, options: &SampleOptions) -> anyhow::Result<Vec<String>> {
-    let (input, preparation) = (options.input.as_deref(), options.list.over(&Preparation::default()));
-    let _waiting = Waiting::new("reading the list", 0, false);
-    let list = model.training_list(Wanted { input, preparation: &preparation, development: None })?;
-    let list = list.with_context(|| {
-        format!(
-            "--calibrate counts the letters of the training lines, and {} does not say which list it was trained on; give \
-             that list with --input, or the run folder with --model",
-            model.source
-        )
-    })?;
-    Ok(list.corpus.training)
 }
 
 /// Prints names or their traces; on a terminal lines of the list are marked, and a pipe gets bare names.
@@ -186,7 +171,7 @@ fn print_json(model: &Model, options: &SampleOptions, names: &mut Names) -> anyh
         retrieval: model.retrieval.is_some(),
         seed: options.seed,
         temperature: options.draw.temperature,
-        calibrated: options.draw.calibrate,
+        calibrated: options.draw.calibrates(options.num),
         sampler: order_name(options.draw.sampler),
         schedule: options.draw.schedule.name(),
         steps: options.draw.steps,
