@@ -2532,7 +2532,8 @@ fn calibration_brings_triples_nearer_to_those_of_the_list() {
     let scene = Scene::new();
     let drawn = |more: &[&str]| -> serde_json::Value {
         let eval = ["eval", "--json", "--model", "built-in-int4", "--orders", "1", "--lines", "50"];
-        serde_json::from_str(&scene.good(&[&eval, &["--temperature", "0.4"], more].concat())).unwrap()
+        let cold = ["--temperature", "0.4"];
+        serde_json::from_str(&scene.good(&[&eval[..], &cold, more].concat())).unwrap()
     };
     let [plain, calibrated] = [drawn(&[]), drawn(&["--calibrate"])];
     assert_eq!((&plain["calibrated"], &calibrated["calibrated"]), (&false.into(), &true.into()));
@@ -2554,7 +2555,7 @@ fn calibration_changes_letters_alone() {
     let scene = Scene::new();
     let sample =
         ["sample", "--model", "built-in-int4", "--temperature", "0.4", "--num", "60", "--pattern", "*zz*"];
-    let names = |more: &[&str]| scene.good(&[&sample, more].concat());
+    let names = |more: &[&str]| scene.good(&[&sample[..], more].concat());
     let [plain, calibrated] = [&[][..], &["--calibrate", "--threads", "1"]].map(names);
     assert_eq!(calibrated, names(&["--calibrate", "--threads", "3"]));
     assert_ne!(calibrated, plain);

@@ -92,10 +92,9 @@ pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
     let waiting = Waiting::new("counting letters", 0, false);
     let (counting_nats_per_name, counting_order) = counting::score(&corpus.training, symbols, texts);
     drop(waiting);
-    let statistics = if options.num > 0 {
-        Some(Statistics::new(&draw(&model, options)?, &corpus.training, &corpus.held_out))
-    } else {
-        None
+    let statistics = match options.num {
+        0 => None,
+        _ => Some(Statistics::new(&draw(&model, options)?, &corpus.training, &corpus.held_out)),
     };
     // The end of a name is a character too.
     let characters: usize = texts.iter().map(|text| text.chars().count() + 1).sum();
