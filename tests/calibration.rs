@@ -119,11 +119,13 @@ fn naive() -> Rows {
         let means = means(&predictions, |prediction| corrected(&corrections, prediction));
         for (context, (n, mean)) in means {
             let counts = counts.get(&context).cloned().unwrap_or(vec![0.0; SYMBOLS]);
-            let total: f64 = counts.iter().sum();
+            let target = |symbol: usize| {
+                (counts[symbol] + 0.5 * plain[&context].1[symbol]).powf(TEMPERATURE.powf(-0.1))
+            };
+            let total: f64 = (0..SYMBOLS).map(target).sum();
             let row = corrections.entry(context).or_insert_with(|| vec![0.0; SYMBOLS]);
             for symbol in 0..SYMBOLS {
-                let target = (counts[symbol] + 0.5 * plain[&context].1[symbol]) / (total + 0.5);
-                let ratio: f64 = ((target + 1e-6) / (mean[symbol] + 1e-6)).ln();
+                let ratio: f64 = ((target(symbol) / total + 1e-6) / (mean[symbol] + 1e-6)).ln();
                 row[symbol] += 0.5 * n / (n + 20.0) * ratio.clamp(-2.0, 2.0);
             }
         }

@@ -142,10 +142,10 @@ pub(crate) fn calibration<const L: usize, const V: usize>(
     let Request { settings, schedule, steps, .. } = *request;
     let request = Request { settings, schedule, steps, ..Request::new(0) };
     let drawer = Drawer { source, language, request: &request, forms: Forms::Any };
-    let indices: Vec<u32> = (0..calibration::texts(L, language.alphabet.symbols())).collect();
     let mut calibration = Calibration::new(lines, language.alphabet, temperature);
     let mut before = Vec::new();
     for round in 1..=ROUNDS {
+        let indices: Vec<u32> = (0..calibration::texts(L, language.alphabet.symbols(), round)).collect();
         let drawn = on_noted_shares(source, &indices, noted, |denoiser, index| {
             let recorder = Recorder::new(&calibration);
             // Child (index, 0) draws a text for the user.

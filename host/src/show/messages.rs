@@ -66,7 +66,8 @@ pub(crate) fn calibrated(
         list.corpus.source,
         model.source
     );
-    let texts = ROUNDS * texts(model.file.shape().positions, model.alphabet().symbols());
+    let (positions, symbols) = (model.file.shape().positions, model.alphabet().symbols());
+    let texts: u32 = (1..=ROUNDS).map(|round| texts(positions, symbols, round)).sum();
     let waiting = Waiting::new("calibrating", texts as usize, false);
     let calibration =
         model.network.calibration(&request, (&lines, temperature), &|count| waiting.note(count))?;
