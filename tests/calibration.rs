@@ -14,7 +14,8 @@ use micro_diffusion_cli::engine::source::Adjust;
 
 const ALPHABET: &str = "abc";
 const SYMBOLS: usize = 3;
-const TEMPERATURE: f64 = 0.5;
+/// Below 1, and above it.
+const TEMPERATURES: [f64; 2] = [0.5, 2.0];
 
 /// Lines of 1 … 6 letters.
 fn lines() -> Vec<String> {
@@ -102,25 +103,25 @@ fn means(
     sums
 }
 
-fn corrected(corrections: &Rows, prediction: &Prediction) -> Vec<f64> {
+fn corrected(corrections: &Rows, temperature: f64, prediction: &Prediction) -> Vec<f64> {
     let mut logits: Vec<f64> =
-        prediction.logits.iter().map(|logit| f64::from(*logit) / TEMPERATURE).collect();
+        prediction.logits.iter().map(|logit| f64::from(*logit) / temperature).collect();
     for row in prediction.contexts.iter().filter_map(|context| corrections.get(context)) {
         logits.iter_mut().zip(row).for_each(|(logit, correction)| *logit += correction);
     }
     logits
 }
 
-/// The corrections after one round, by the formulas of the module.
-fn naive() -> Rows {
+/// The corrections after two rounds with the same predictions, by the formulas of the module.
+fn naive(temperature: f64) -> Rows {
     let (predictions, counts, mut corrections) = (predictions(), counted(), Rows::new());
     let plain = means(&predictions, |prediction| prediction.logits.iter().copied().map(f64::from).collect());
-    for _ in 0..3 {
-        let means = means(&predictions, |prediction| corrected(&corrections, prediction));
+    for _ in 0..6 {
+        let means = means(&predictions, |prediction| corrected(&corrections, temperature, prediction));
         for (context, (n, mean)) in means {
             let counts = counts.get(&context).cloned().unwrap_or(vec![0.0; SYMBOLS]);
             let target = |symbol: usize| {
-                (counts[symbol] + 0.5 * plain[&context].1[symbol]).powf(TEMPERATURE.powf(-0.1))
+                (counts[symbol] + 0.5 * plain[&context].1[symbol]).powf(temperature.powf(-0.1))
             };
             let total: f64 = (0..SYMBOLS).map(target).sum();
             let row = corrections.entry(context).or_insert_with(|| vec![0.0; SYMBOLS]);
@@ -133,25 +134,30 @@ fn naive() -> Rows {
     corrections
 }
 
-fn fitted() -> Calibration {
+fn fitted(temperature: f64) -> Calibration {
     let lines = lines();
-    let mut calibration = Calibration::new(&lines, Alphabet::new(ALPHABET).unwrap(), TEMPERATURE);
-    calibration.refit(predictions().iter());
+    let mut calibration = Calibration::new(&lines, Alphabet::new(ALPHABET).unwrap(), temperature);
+    for _ in 0..2 {
+        calibration.refit(predictions().iter());
+    }
     calibration
 }
 
 #[test]
 fn corrections_are_those_of_the_formulas() {
-    let (calibration, corrections, mut largest) = (fitted(), naive(), 0.0_f64);
-    for prediction in predictions() {
-        let found = calibration.corrected(&prediction);
-        for (symbol, (found, expected)) in found.iter().zip(corrected(&corrections, &prediction)).enumerate()
-        {
-            assert_close(f64::from(*found), expected, CALIBRATED, &format!("symbol {symbol}"));
-            largest = largest.max((expected - f64::from(prediction.logits[symbol]) / TEMPERATURE).abs());
+    for temperature in TEMPERATURES {
+        let (calibration, corrections, mut largest) = (fitted(temperature), naive(temperature), 0.0_f64);
+        for prediction in predictions() {
+            let found = calibration.corrected(&prediction);
+            let expected = corrected(&corrections, temperature, &prediction);
+            for (symbol, (found, expected)) in found.iter().zip(expected).enumerate() {
+                let what = format!("symbol {symbol} at temperature {temperature}");
+                assert_close(f64::from(*found), expected, CALIBRATED, &what);
+                largest = largest.max((expected - f64::from(prediction.logits[symbol]) / temperature).abs());
+            }
         }
+        assert!(largest > 0.5, "corrections of at most {largest} show nothing");
     }
-    assert!(largest > 0.5, "corrections of at most {largest} show nothing");
 }
 
 #[test]
@@ -167,7 +173,7 @@ fn contexts_are_the_places_around_a_position() {
 
 #[test]
 fn scores_divided_by_the_temperature_have_the_corrections() {
-    let calibration = fitted();
+    let calibration = fitted(0.5);
     let text = [Some(0), None, Some(2), None];
     let logits = [0.25_f32, -1.0, 0.5];
     // The room has one more symbol than the alphabet.
@@ -176,7 +182,7 @@ fn scores_divided_by_the_temperature_have_the_corrections() {
     let expected =
         calibration.corrected(&Prediction { contexts: contexts(&text, 1), logits: logits.to_vec() });
     for (score, expected) in scores.iter().zip(&expected) {
-        let found = f64::from(*score) / f64::from(NAT) / TEMPERATURE;
+        let found = f64::from(*score) / f64::from(NAT) / 0.5;
         assert_close(found, f64::from(*expected), CALIBRATED, "a score");
     }
     assert_ne!(scores[0], NAT / 4, "a correction");
@@ -189,7 +195,7 @@ fn lines_with_other_characters_are_left_out() {
     let with: Vec<String> = ["abc", "abd", "", "cab"].map(str::to_owned).into();
     let without: Vec<String> = ["abc", "cab"].map(str::to_owned).into();
     let corrected = |lines: &[String]| {
-        let mut calibration = Calibration::new(lines, alphabet, TEMPERATURE);
+        let mut calibration = Calibration::new(lines, alphabet, 0.5);
         calibration.refit(predictions().iter());
         predictions().iter().map(|prediction| calibration.corrected(prediction)).collect::<Vec<_>>()
     };

@@ -2575,6 +2575,9 @@ fn calibration_changes_letters_alone() {
     scene.write("lone.mdm", include_bytes!("../data/names.mdm"));
     let lone = ["sample", "--calibrate", "--model", "lone.mdm"];
     scene.bad(&lone, 1, &["lone.mdm does not say which list", "--input"]);
+    // A model that knows its list is calibrated on that, whatever list marks the names.
+    scene.write("two.txt", b"emma\nzelda\n");
+    assert_eq!(calibrated, names(&["--calibrate", "--input", "two.txt"]));
     scene.write("digits.txt", b"123\n");
     scene.bad(&[&lone[..], &["--input", "digits.txt"]].concat(), 1, &["digits.txt", "--input"]);
 }

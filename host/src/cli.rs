@@ -229,8 +229,8 @@ pub(crate) struct DrawOptions {
     /// Draw only from the likeliest symbols that hold this share of the probability, above 0 and at most 1 [default: 1]
     #[arg(long, value_parser = share, allow_hyphen_values = true)]
     pub(crate) top_p: Option<f64>,
-    /// Bring pairs and triples of letters nearer to their frequencies in the training lines; first draws up to 160,000
-    /// names
+    /// Bring pairs and triples of letters nearer to their frequencies in the training lines; for temperatures from 0.1 to
+    /// 10 in random order; first draws up to 160,000 names
     #[arg(long)]
     pub(crate) calibrate: bool,
 }

@@ -33,7 +33,7 @@ pub const CATEGORICAL: f64 = 2e-5;
 /// A probability from counts and a network against f64: a score rounded by 2⁻¹⁷ nat = 7.6·10⁻⁶, an f32 softmax, and five mixtures of
 /// 2⁻²³ each.
 pub const RETRIEVED: f64 = 1e-5;
-/// A corrected score in nats against f64: an f32 softmax of three rounds in a hundred predictions, or a score rounded by 2⁻¹⁷ nat and
+/// A corrected score in nats against f64: an f32 softmax of six steps in a hundred predictions, or a score rounded by 2⁻¹⁷ nat and
 /// divided by a temperature of ½.
 pub const CALIBRATED: f64 = 1e-4;
 /// A confidence in 1/65536 against f64: rounded down by less than 2⁻¹⁶, from a total less its last 8 bits of 23, 2⁻¹⁵.

@@ -94,10 +94,11 @@ def compared(model, options):
 
     @functools.cache
     def names(temperature):
-        """The names of each set, of one seed each. Calibration takes long, so its sets are parts of one draw."""
+        """The names of each set. Each has a seed of its own; with calibration, which takes long, sets are parts of one draw."""
         sample = ("sample", "--json", "--model", model, "--temperature", temperature, *ways)
         if options.calibrate:
-            drawn = json.loads(program(*sample, "--num", options.num * options.sets, "--seed", 1))["names"]
+            drawn = program(*sample, "--input", options.input, "--num", options.num * options.sets, "--seed", 1)
+            drawn = json.loads(drawn)["names"]
             return [drawn[first : first + options.num] for first in range(0, len(drawn), options.num)]
         return [json.loads(program(*sample, "--num", options.num, "--seed", seed))["names"] for seed in seeds]
 

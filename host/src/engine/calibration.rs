@@ -1,8 +1,9 @@
 //! Calibration: a temperature that leaves pairs and triples of letters nearly as frequent as in the training lines.
 //!
 //! A temperature T below 1 prefers likely names, and with them letters that are frequent anyway. So its names repeat the commonest pairs
-//! and triples of letters too often. Calibration adds to the scores s_v of a masked position a correction for each of its three
-//! *contexts* h_1, h_2, h_3: the two letters beside it, the two before it, and the two after it.
+//! and triples of letters too often. Calibration adds corrections to the scores s_v of a masked
+//! position, one for each of three *contexts*. These are the two letters beside the position (h_1), the two before it (h_2), and the
+//! two after it (h_3).
 //!
 //! ```text
 //! q(v) = e^(s_v/T + Σ_j c_j(h_j, v)) / Σ_u e^(s_u/T + Σ_j c_j(h_j, u)),   j = 1 … 3
@@ -22,19 +23,21 @@
 //! f_j(v | h) ∝ (N_j(h, v) + ½·b_j(v | h))^(T^−0.1)
 //! ```
 //!
-//! Here b_j is the model's mean prediction at T = 1, so that a symbol that was never seen there stays possible. Frequencies follow the
-//! temperature a little, as T^0.1, which is 0.93 for T = ½: the rarest triples of a list are of that list alone.
+//! Here b_j is the model's mean prediction at T = 1, so that a symbol that was never seen there stays possible. Target
+//! frequencies have a temperature of their own, T^0.1: 0.93 for T = ½. This lowers triples that stand in one or two lines by chance.
 //!
-//! **Fit.** Each of [`ROUNDS`] rounds draws texts with the corrections so far, in the steps and with the limits (top-k, top-p) of the
-//! request; it draws twice as many as the round before, since what is left to correct is smaller. It takes the predictions of this round and of the one before: n of them have the context h, with the mean m_j(v | h). Here q is
-//! whole, without the limits. Then it moves the corrections [`STEPS`] times, each time with the means of the last:
+//! **Fit.** Each of [`ROUNDS`] rounds draws texts with the corrections so far, by the steps and limits (top-k, top-p) of the request. A
+//! round draws twice as many as the one before, since less is left to correct. It takes the predictions of both rounds: n of them have
+//! the context h, with the mean m_j(v | h). Here q is whole, without the limits. Then it moves the corrections [`STEPS`] times, each time
+//! with new means:
 //!
 //! ```text
 //! c_j(h, v) += ½·n/(n + 20)·ln((f_j(v | h) + 10⁻⁶) / (m_j(v | h) + 10⁻⁶))
 //! ```
 //!
 //! The logarithm is limited to ±2. The factor n/(n + 20) leaves contexts alone that are hardly met. Each such step scales every mean
-//! towards its target, as iterative scaling does. The means are those of drawn texts, since the corrections change what is drawn.
+//! towards its target, as iterative scaling does. The means are those of drawn texts, since the corrections change what is drawn. The fit draws from
+//! a seed of its own, so the user's does not change the corrections.
 //!
 //! Sources: J. Darroch and D. Ratcliff, "Generalized Iterative Scaling for Log-Linear Models", Annals of Mathematical Statistics,
 //! 1972; M. Khalifa, H. Elsahar, M. Dymetman, "A Distributional Approach to Controlled Text Generation", ICLR 2021, for a language model
@@ -54,21 +57,21 @@ use crate::engine::source::Adjust;
 pub(crate) const ROUNDS: u32 = 6;
 /// Texts drawn in the last round, where there is room for their scores.
 const TEXTS: usize = 80_000;
-/// Most scores of the texts of a round; those of the round before are kept too.
+/// Most scores of the texts of a round, 128 MiB; half as many of the round before are kept beside them.
 const SCORES: usize = 1 << 25;
 /// Steps of each round.
 const STEPS: u32 = 3;
 /// Share of a full step.
 const PACE: f32 = 0.5;
-/// Predictions in a context from which on it moves by more than half of that.
+/// Number n of predictions in a context at which a step is half of [`PACE`].
 const FEW: f32 = 20.0;
 /// Weight of the model's prediction at T = 1 in a target, in letters.
 const PRIOR: f32 = 0.5;
 /// Power of T that is the temperature of the targets.
 const SHARPENING: f64 = 0.1;
-/// Added to both sides of a ratio.
+/// Added to both frequencies of a ratio, so that neither is 0.
 const LEAST: f32 = 1e-6;
-/// Largest logarithm of a ratio in one step.
+/// Largest absolute logarithm of a ratio in one step.
 const MOST: f32 = 2.0;
 
 /// Texts drawn in `round` for a model of `positions` positions and `symbols` symbols.
@@ -224,13 +227,15 @@ impl Calibration {
         predictions: impl Iterator<Item = &'a Prediction>,
         logits: impl Fn(&Prediction) -> Vec<f32>,
     ) -> Vec<(f32, Vec<f32>)> {
-        let mut means = vec![(0.0_f32, vec![0.0; self.symbols]); self.numbers.len()];
+        // A context that no prediction has takes no room.
+        let mut means = vec![(0.0_f32, Vec::new()); self.numbers.len()];
         for prediction in predictions {
             let mut probabilities = logits(prediction);
             softmax_forward(&mut probabilities);
             for number in prediction.contexts.iter().filter_map(|context| self.numbers.get(context)) {
                 let (count, sums) = &mut means[*number];
                 *count += 1.0;
+                sums.resize(self.symbols, 0.0);
                 sums.iter_mut().zip(&probabilities).for_each(|(sum, probability)| *sum += probability);
             }
         }

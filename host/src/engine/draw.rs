@@ -127,8 +127,8 @@ pub(crate) fn drawer<'a, const L: usize, const V: usize>(
     Ok(Box::new(Drawer { source, language, request, forms }))
 }
 
-/// Fits corrections of the scores of `source` to its draws of free texts as `request` asks, at its temperature `temperature`, and to the
-/// training `lines`. Reports drawn texts to `noted`.
+/// Fits corrections of the scores of `source` to the training `lines`, at the request's temperature, `temperature`. Draws free texts in
+/// the steps and with the limits of `request`, and reports them to `noted`.
 ///
 /// # Errors
 /// A text cannot be drawn, which would be a fault of this program.

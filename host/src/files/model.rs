@@ -352,6 +352,17 @@ impl<'a> Model<'a> {
         Ok(Some(scored))
     }
 
+    /// The list that a calibration counts: the model's own where that is known, or else the `wanted` one. The split is that of the
+    /// model's run, if known.
+    pub(crate) fn own_or<'w>(&self, wanted: Wanted<'w>) -> Wanted<'w> {
+        let known = self.own().is_some();
+        Wanted {
+            input: wanted.input.filter(|_| !known),
+            development: wanted.development.filter(|_| !known && self.settings.is_none()),
+            ..wanted
+        }
+    }
+
     /// The trained floats.
     ///
     /// # Errors

@@ -1,7 +1,5 @@
 //! Messages of several verbs on stderr: the model and list taken, and the loss by integers.
 
-use std::path::Path;
-
 use anyhow::{Context, ensure};
 use micro_diffusion::dtype::Dtype;
 
@@ -15,7 +13,6 @@ use crate::engine::quantise::{SEED, difference};
 use crate::engine::score::Score;
 use crate::files::corpus::Corpus;
 use crate::files::model::{Model, ModelBytes, Scored, Wanted};
-use crate::files::preparation::Preparation;
 use crate::show::terminal::{note, say, shown};
 use crate::show::waiting::Waiting;
 
@@ -37,8 +34,8 @@ pub(crate) fn announced(model: &mut ModelBytes) -> anyhow::Result<Model<'_>> {
     model.open_as_run()
 }
 
-/// Fits corrections to the draws of `model` as `request` asks, at `temperature`, and to the lines that it was trained on. These are those
-/// of its own list, or of `input`, read by `preparation`.
+/// Fits corrections to the draws of `model` as `request` asks, at `temperature`, and to its training lines: those of its own list where
+/// that is known, or else of the `wanted` one.
 ///
 /// # Errors
 /// The lines are unknown, or there are none.
@@ -46,10 +43,10 @@ pub(crate) fn calibrated(
     model: &Model,
     request: Request,
     temperature: f64,
-    (input, preparation): (Option<&Path>, &Preparation),
+    wanted: Wanted,
 ) -> anyhow::Result<Request> {
     let waiting = Waiting::new("reading the list", 0, false);
-    let list = model.training_list(Wanted { input, preparation, development: None })?;
+    let list = model.training_list(model.own_or(wanted))?;
     drop(waiting);
     let list = list.with_context(|| {
         format!(
@@ -61,8 +58,8 @@ pub(crate) fn calibrated(
     let lines = list.corpus.training;
     ensure!(
         !lines.is_empty(),
-        "--calibrate counts the letters of the training lines, and {} has none of them; give the list that {} was trained on with \
-         --input",
+        "--calibrate counts the letters of the training lines, and {} has none that {} can draw; give the list that it was trained \
+         on with --input",
         list.corpus.source,
         model.source
     );

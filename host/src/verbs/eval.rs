@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::cli::{EvalOptions, Outcome};
 use crate::engine::counting;
 use crate::engine::description::counted;
-use crate::engine::draw::{Drawn, order_name};
+use crate::engine::draw::{Drawn, Request, order_name};
 use crate::engine::score::{EXACT_POSITIONS, Score, error_over, spread};
 use crate::files::model::{Model, ModelBytes, Wanted};
 use crate::files::preparation::Preparation;
@@ -72,13 +72,18 @@ pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
     );
     let preparation = options.list.over(&Preparation::default());
     let (input, development) = (options.input.as_deref(), options.development);
-    let corpus = scoring_list(&model, Wanted { input, preparation: &preparation, development })?;
+    let wanted = Wanted { input, preparation: &preparation, development };
+    let corpus = scoring_list(&model, wanted)?;
     if corpus.held_out.is_empty() {
         bail!(
             "{} has no line to score: every tenth line is held out and scored, if the model knows its \
              characters; name a list of ten lines or more, in the model's characters, with --input",
             corpus.source
         );
+    }
+    let mut request = options.draw.request(options.seed);
+    if options.draw.calibrates(options.num) {
+        request = calibrated(&model, request, options.draw.temperature, wanted)?;
     }
     let some = options.lines.map(|count| spread(&corpus.held_out, count));
     let texts = some.as_ref().unwrap_or(&corpus.held_out);
@@ -94,7 +99,7 @@ pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
     drop(waiting);
     let statistics = match options.num {
         0 => None,
-        _ => Some(Statistics::new(&draw(&model, options)?, &corpus.training, &corpus.held_out)),
+        _ => Some(Statistics::new(&draw(&model, options, &request)?, &corpus.training, &corpus.held_out)),
     };
     // The end of a name is a character too.
     let characters: usize = texts.iter().map(|text| text.chars().count() + 1).sum();
@@ -141,15 +146,10 @@ fn exact(model: &Model, texts: &[String]) -> anyhow::Result<Exact> {
 }
 
 /// Draws the names of the statistics.
-fn draw(model: &Model, options: &EvalOptions) -> anyhow::Result<Vec<Drawn>> {
-    let mut request = options.draw.request(options.seed);
-    if options.draw.calibrate {
-        let list = (options.input.as_deref(), &options.list.over(&Preparation::default()));
-        request = calibrated(model, request, options.draw.temperature, list)?;
-    }
+fn draw(model: &Model, options: &EvalOptions, request: &Request) -> anyhow::Result<Vec<Drawn>> {
     let waiting = Waiting::new("drawing", options.num as usize, false);
     let mut drawn = Vec::new();
-    let drawer = model.network.drawer(&request)?;
+    let drawer = model.network.drawer(request)?;
     for first in (0..options.num).step_by(CHUNK as usize) {
         let chunk = first..options.num.min(first.saturating_add(CHUNK));
         drawn.extend(drawer.draw(chunk.clone())?);

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::cli::{Outcome, SampleOptions};
 use crate::engine::draw::{Draw, Drawn, Request, order_name};
 use crate::engine::forms::ANYTHING;
-use crate::files::model::{List, Model, ModelBytes};
+use crate::files::model::{List, Model, ModelBytes, Wanted};
 use crate::files::novelty::{Known, Novelty};
 use crate::files::preparation::{self, Preparation};
 use crate::show::columns::{fit_cells, flowed, width};
@@ -83,7 +83,12 @@ pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
         list.notes.iter().for_each(|text| terminal::say(&terminal::note(text)));
     }
     if calibrate {
-        request = calibrated(&model, request, options.draw.temperature, (input, &preparation))?;
+        // A pattern that no text can meet is refused before the long fit.
+        let waiting = Waiting::new("placing the pattern", 0, false);
+        model.network.drawer(&request)?;
+        drop(waiting);
+        let wanted = Wanted { input, preparation: &preparation, development: None };
+        request = calibrated(&model, request, options.draw.temperature, wanted)?;
     }
     let waiting = Waiting::new("placing the pattern", 0, false);
     let drawer = model.network.drawer(&request)?;
