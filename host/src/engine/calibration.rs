@@ -26,9 +26,9 @@
 //! Here b_j is the model's mean prediction at T = 1, so that a symbol that was never seen there stays possible. Target
 //! frequencies have a temperature of their own, T^0.1: 0.93 for T = ½. This lowers triples that stand in one or two lines by chance.
 //!
-//! **Fit.** Each of [`ROUNDS`] rounds draws texts with the corrections so far, by the steps and limits (top-k, top-p) of the request. A
+//! **Fit.** Each of six rounds draws texts with the corrections so far, by the steps and limits (top-k, top-p) of the request. A
 //! round draws twice as many as the one before, since less is left to correct. It takes the predictions of both rounds: n of them have
-//! the context h, with the mean m_j(v | h). Here q is whole, without the limits. Then it moves the corrections [`STEPS`] times, each time
+//! the context h, with the mean m_j(v | h). Here q is whole, without the limits. Then it moves the corrections three times, each time
 //! with new means:
 //!
 //! ```text
@@ -180,7 +180,7 @@ impl Calibration {
         self.numbers.get(context).map(|number| &rows[number * self.symbols..][..self.symbols])
     }
 
-    /// Moves the corrections by `predictions`, [`STEPS`] times.
+    /// Moves the corrections by `predictions`, three times.
     pub fn refit<'a>(&mut self, predictions: impl Iterator<Item = &'a Prediction> + Clone) {
         for context in predictions.clone().flat_map(|prediction| prediction.contexts) {
             self.add(context);

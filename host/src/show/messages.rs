@@ -38,13 +38,17 @@ pub(crate) fn announced(model: &mut ModelBytes) -> anyhow::Result<Model<'_>> {
 /// that is known, or else of the `wanted` one.
 ///
 /// # Errors
-/// The lines are unknown, or there are none.
+/// No text can meet the request, the lines are unknown, or there are none.
 pub(crate) fn calibrated(
     model: &Model,
     request: Request,
     temperature: f64,
     wanted: Wanted,
 ) -> anyhow::Result<Request> {
+    // A pattern that no text can meet is refused before the long fit.
+    let waiting = Waiting::new("placing the pattern", 0, false);
+    model.network.drawer(&request)?;
+    drop(waiting);
     let waiting = Waiting::new("reading the list", 0, false);
     let list = model.training_list(model.own_or(wanted))?;
     drop(waiting);

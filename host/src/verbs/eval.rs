@@ -12,6 +12,7 @@ use crate::engine::counting;
 use crate::engine::description::counted;
 use crate::engine::draw::{Drawn, Request, order_name};
 use crate::engine::score::{EXACT_POSITIONS, Score, error_over, spread};
+use crate::files::corpus::Corpus;
 use crate::files::model::{Model, ModelBytes, Wanted};
 use crate::files::preparation::Preparation;
 use crate::show::columns::with_error;
@@ -73,14 +74,7 @@ pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
     let preparation = options.list.over(&Preparation::default());
     let (input, development) = (options.input.as_deref(), options.development);
     let wanted = Wanted { input, preparation: &preparation, development };
-    let corpus = scoring_list(&model, wanted)?;
-    if corpus.held_out.is_empty() {
-        bail!(
-            "{} has no line to score: every tenth line is held out and scored, if the model knows its \
-             characters; name a list of ten lines or more, in the model's characters, with --input",
-            corpus.source
-        );
-    }
+    let corpus = held_out(&model, wanted)?;
     let mut request = options.draw.request(options.seed);
     if options.draw.calibrates(options.num) {
         request = calibrated(&model, request, options.draw.temperature, wanted)?;
@@ -136,6 +130,22 @@ pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
     }
     out.flush()?;
     Ok(Outcome::Done)
+}
+
+/// The list that scores `model`.
+///
+/// # Errors
+/// The list has no held-out line.
+fn held_out(model: &Model, wanted: Wanted) -> anyhow::Result<Corpus> {
+    let corpus = scoring_list(model, wanted)?;
+    if corpus.held_out.is_empty() {
+        bail!(
+            "{} has no line to score: every tenth line is held out and scored, if the model knows its \
+             characters; name a list of ten lines or more, in the model's characters, with --input",
+            corpus.source
+        );
+    }
+    Ok(corpus)
 }
 
 /// The exact score of `texts`.

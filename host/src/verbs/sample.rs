@@ -83,10 +83,6 @@ pub(crate) fn run(options: &SampleOptions) -> anyhow::Result<Outcome> {
         list.notes.iter().for_each(|text| terminal::say(&terminal::note(text)));
     }
     if calibrate {
-        // A pattern that no text can meet is refused before the long fit.
-        let waiting = Waiting::new("placing the pattern", 0, false);
-        model.network.drawer(&request)?;
-        drop(waiting);
         let wanted = Wanted { input, preparation: &preparation, development: None };
         request = calibrated(&model, request, options.draw.temperature, wanted)?;
     }
