@@ -1,9 +1,8 @@
 //! Calibration: a temperature that leaves pairs and triples of letters nearly as frequent as in the training lines.
 //!
 //! A temperature T below 1 prefers likely names, and with them letters that are frequent anyway. So its names repeat the commonest pairs
-//! and triples of letters too often. Calibration adds corrections to the scores s_v of a masked
-//! position, one for each of three *contexts*. These are the two letters beside the position (h_1), the two before it (h_2), and the
-//! two after it (h_3).
+//! and triples of letters too often. Calibration adds corrections to the scores s_v of a masked position, one for each of
+//! three *contexts*. These are the two letters beside the position (h_1), the two before it (h_2), and the two after it (h_3).
 //!
 //! ```text
 //! q(v) = e^(s_v/T + Σ_j c_j(h_j, v)) / Σ_u e^(s_u/T + Σ_j c_j(h_j, u)),   j = 1 … 3
@@ -36,8 +35,8 @@
 //! ```
 //!
 //! The logarithm is limited to ±2. The factor n/(n + 20) leaves contexts alone that are hardly met. Each such step scales every mean
-//! towards its target, as iterative scaling does. The means are those of drawn texts, since the corrections change what is drawn. The fit draws from
-//! a seed of its own, so the user's does not change the corrections.
+//! towards its target, as iterative scaling does. The means are those of drawn texts, since the corrections change what is
+//! drawn. The fit draws from a seed of its own, so the user's does not change the corrections.
 //!
 //! Sources: J. Darroch and D. Ratcliff, "Generalized Iterative Scaling for Log-Linear Models", Annals of Mathematical Statistics,
 //! 1972; M. Khalifa, H. Elsahar, M. Dymetman, "A Distributional Approach to Controlled Text Generation", ICLR 2021, for a language model
@@ -175,9 +174,10 @@ impl Calibration {
         number
     }
 
-    /// The row of `context` in `rows`, if it has one.
-    fn row<'a>(&self, rows: &'a [f32], context: &Context) -> Option<&'a [f32]> {
-        self.numbers.get(context).map(|number| &rows[number * self.symbols..][..self.symbols])
+    /// The corrections c_j(h_j, v) of those of the `contexts` that have any.
+    fn rows(&self, contexts: [Context; KINDS]) -> impl Iterator<Item = &[f32]> {
+        let numbers = contexts.into_iter().filter_map(|context| self.numbers.get(&context));
+        numbers.map(|number| &self.corrections[number * self.symbols..][..self.symbols])
     }
 
     /// Moves the corrections by `predictions`, three times.
@@ -186,23 +186,20 @@ impl Calibration {
             self.add(context);
         }
         let symbols = self.symbols;
-        let plain = self.means(predictions.clone(), |prediction| prediction.logits.clone());
+        // The model's mean predictions b_j become the targets f_j.
+        let mut targets = self.means(predictions.clone(), |prediction| prediction.logits.clone());
+        for ((_, target), counts) in targets.iter_mut().zip(self.counts.chunks_exact(symbols)) {
+            for (target, count) in target.iter_mut().zip(counts) {
+                *target = Real::ln(count + PRIOR * *target) * self.power;
+            }
+            softmax_forward(target);
+        }
         for _ in 0..STEPS {
             let means = self.means(predictions.clone(), |prediction| self.corrected(prediction));
-            let rows = self.corrections.chunks_exact_mut(symbols).zip(self.counts.chunks_exact(symbols));
-            for ((corrections, counts), (plain, means)) in rows.zip(plain.iter().zip(&means)) {
-                let n = plain.0;
-                if n == 0.0 {
-                    continue;
-                }
-                let mut target: Vec<f32> = counts
-                    .iter()
-                    .zip(&plain.1)
-                    .map(|(count, b)| Real::ln(count + PRIOR * b) * self.power)
-                    .collect();
-                softmax_forward(&mut target);
+            let rows = self.corrections.chunks_exact_mut(symbols).zip(targets.iter().zip(&means));
+            for (corrections, ((n, target), (_, mean))) in rows {
                 let share = PACE * n / (n + FEW);
-                for ((correction, target), mean) in corrections.iter_mut().zip(target).zip(&means.1) {
+                for ((correction, target), mean) in corrections.iter_mut().zip(target).zip(mean) {
                     let ratio = Real::ln((target + LEAST) / (mean + LEAST));
                     *correction += share * ratio.clamp(-MOST, MOST);
                 }
@@ -213,9 +210,7 @@ impl Calibration {
     /// The scores of `prediction` in nats at T, corrected.
     pub fn corrected(&self, prediction: &Prediction) -> Vec<f32> {
         let mut logits: Vec<f32> = prediction.logits.iter().map(|logit| logit / self.temperature).collect();
-        for corrections in
-            prediction.contexts.iter().filter_map(|context| self.row(&self.corrections, context))
-        {
+        for corrections in self.rows(prediction.contexts) {
             logits.iter_mut().zip(corrections).for_each(|(logit, correction)| *logit += correction);
         }
         logits
@@ -249,9 +244,7 @@ impl Calibration {
 impl<const V: usize> Adjust<V> for Calibration {
     /// Adds T·Σ_j c_j(h_j, v), since the draw divides scores by T.
     fn adjust(&self, shown: &[Option<u8>], position: usize, scores: &mut [Score; V]) {
-        for corrections in
-            contexts(shown, position).iter().filter_map(|context| self.row(&self.corrections, context))
-        {
+        for corrections in self.rows(contexts(shown, position)) {
             for (score, correction) in scores.iter_mut().zip(corrections) {
                 *score = score.saturating_add(round_to_i32(self.temperature * correction * NAT as f32));
             }
