@@ -876,6 +876,21 @@ fn check_litter<M: Model<L, V>, const L: usize, const V: usize>() {
                 littered.scores(position, &mut scores);
                 assert_eq!(scores, *expected, "{:?} {position} of {}", M::SHAPE, example.length());
             }
+            // A letter drawn anew: hidden again, and set.
+            let mut shown = example.shown().to_vec();
+            for place in 0..example.length() {
+                for symbol in [None, Some(1)] {
+                    shown[place] = symbol;
+                    littered.set(place, symbol);
+                    littered.evaluate();
+                    let expected = all_scores(&mut clean, &shown);
+                    for masked in (0..shown.len()).filter(|l| shown[*l].is_none()) {
+                        let mut scores = [7; V];
+                        littered.scores(masked, &mut scores);
+                        assert_eq!(scores, expected[masked], "{:?} {masked}, {place} anew", M::SHAPE);
+                    }
+                }
+            }
         }
     }
 }

@@ -11,7 +11,7 @@
     reason = "a test may panic: that is how it fails"
 )]
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use common::tolerance::{CATEGORICAL, CONFIDENCE, POWER_ENTRY, POWER_OF_TWO, SIGMAS, assert_close};
 use common::{Table, probabilities};
@@ -200,36 +200,79 @@ fn empty_steps_change_nothing() {
     }
 }
 
+/// The probability of each text.
+type Distribution = HashMap<Vec<u8>, f64>;
+
+/// The probability of each symbol at `position` of the tiny world's text `symbols`, at `temperature`.
+fn exact_conditional(symbols: &[Option<u8>], position: usize, temperature: f64) -> Vec<f64> {
+    probabilities(&Table::<3, 3>::scores_of(6, symbols, position), temperature)
+}
+
 /// The probability of each text under "one position at a time, in uniformly random order", by enumeration.
-fn exact_distribution(symbols: &[Option<u8>], probability: f64, out: &mut HashMap<Vec<u8>, f64>) {
+fn exact_distribution(symbols: &[Option<u8>], probability: f64, temperature: f64, out: &mut Distribution) {
     let masked: Vec<usize> = (0..symbols.len()).filter(|l| symbols[*l].is_none()).collect();
     if masked.is_empty() {
         *out.entry(symbols.iter().copied().map(Option::unwrap).collect()).or_default() += probability;
     }
     for position in &masked {
-        let scores = Table::<3, 3>::scores_of(6, symbols, *position);
-        for (symbol, p) in (0..).zip(probabilities(&scores, 1.0)) {
+        for (symbol, p) in (0..).zip(exact_conditional(symbols, *position, temperature)) {
             let mut next = symbols.to_vec();
             next[*position] = Some(symbol);
-            exact_distribution(&next, probability * p / masked.len() as f64, out);
+            exact_distribution(&next, probability * p / masked.len() as f64, temperature, out);
         }
     }
+}
+
+/// The `texts` after each of the positions `left` was drawn anew, in uniformly random order, by enumeration.
+fn exact_redrawn(texts: &Distribution, left: &[usize], temperature: f64) -> Distribution {
+    if left.is_empty() {
+        return texts.clone();
+    }
+    let mut redrawn = Distribution::new();
+    for position in left {
+        let mut after = Distribution::new();
+        for (text, probability) in texts {
+            let mut shown: Vec<Option<u8>> = text.iter().copied().map(Some).collect();
+            shown[*position] = None;
+            for (symbol, p) in (0..).zip(exact_conditional(&shown, *position, temperature)) {
+                let mut text = text.clone();
+                text[*position] = symbol;
+                *after.entry(text).or_default() += probability * p;
+            }
+        }
+        let others: Vec<usize> = left.iter().copied().filter(|other| other != position).collect();
+        for (text, probability) in exact_redrawn(&after, &others, temperature) {
+            *redrawn.entry(text).or_default() += probability / left.len() as f64;
+        }
+    }
+    redrawn
 }
 
 #[test]
 fn random_order_draws_from_the_exact_distribution() {
     const TEXTS: u32 = 100_000;
     let allowed = [SymbolSet::first(3); 3];
-    let settings = Settings::new(Order::Random, Temperature::ONE);
-    for length in 1..=3 {
+    let cases = (0..=2).flat_map(|redraws| [1.0, 0.5].map(|temperature| (redraws, temperature)));
+    for (length, (redraws, temperature)) in
+        (1..=3).flat_map(|length| cases.clone().map(move |case| (length, case)))
+    {
+        let settings = Settings::new(Order::Random, Temperature::new(temperature).unwrap());
         let mut exact = HashMap::new();
-        exact_distribution(&vec![None; length], 1.0, &mut exact);
+        exact_distribution(&vec![None; length], 1.0, temperature, &mut exact);
+        let all: Vec<usize> = (0..length).collect();
+        for _ in 0..redraws {
+            exact = exact_redrawn(&exact, &all, temperature);
+        }
         assert_eq!(exact.len(), 3_usize.pow(length as u32));
         let mut counts: HashMap<Vec<u8>, u32> = HashMap::new();
         for index in 0..TEXTS {
             let stream = Stream::new(7, Purpose::Sample).child(index, 0);
             let mut sampler = Sampler::<3, 3>::new(length, &allowed, settings, stream).unwrap();
-            sampler.run(&mut Table::new(6), length);
+            let mut denoiser = Table::new(6);
+            sampler.run(&mut denoiser, length);
+            for turn in 0..redraws * length {
+                sampler.redraw(&mut denoiser, turn).unwrap();
+            }
             let text = sampler.symbols().iter().map(|symbol| symbol.unwrap()).collect();
             *counts.entry(text).or_default() += 1;
         }
@@ -242,8 +285,68 @@ fn random_order_draws_from_the_exact_distribution() {
             .sum();
         let freedom = exact.len() as f64 - 1.0;
         let limit = freedom + SIGMAS * (2.0 * freedom).sqrt();
-        assert!(chi_square < limit, "length {length}: chi-square {chi_square}");
+        let case = format!("length {length}, {redraws} redraws at {temperature}");
+        assert!(chi_square < limit, "{case}: chi-square {chi_square}");
     }
+}
+
+/// The positions that the turns 0, 1, 2 … draw anew.
+#[test]
+fn each_drawn_letter_has_its_turn() {
+    let any = SymbolSet::first(5);
+    let allowed = [any, SymbolSet::EMPTY.with(2), any, any, SymbolSet::EMPTY.with(4), any];
+    let drawn = [0, 2, 3, 5];
+    let (mut rounds, mut changes) = (BTreeSet::new(), 0);
+    for index in 0..200 {
+        let stream = Stream::new(5, Purpose::Sample).child(index, 0);
+        let settings = Settings::new(ORDERS[index as usize % 2], Temperature::ONE);
+        let mut sampler = Sampler::<6, 5>::new(6, &allowed, settings, stream).unwrap();
+        let mut denoiser = Table::new(2);
+        assert_eq!(sampler.redraw(&mut denoiser, 0), None, "given letters stay");
+        assert_eq!(denoiser.evaluations, 0);
+        sampler.run(&mut denoiser, 3);
+        let mut places = Vec::new();
+        for turn in 0..8 {
+            let (before, evaluations) = (sampler.symbols().to_vec(), denoiser.evaluations);
+            let position = sampler.redraw(&mut denoiser, turn).unwrap();
+            assert_eq!(denoiser.evaluations, evaluations + 1);
+            assert!((0..6).all(|l| l == position || sampler.symbols()[l] == before[l]), "one letter");
+            assert_eq!(denoiser.symbols, sampler.symbols(), "the denoiser has the text");
+            let [expected, found] = {
+                let mut shown = sampler.symbols().to_vec();
+                shown[position] = None;
+                let scores = Table::<6, 5>::scores_of(2, &shown, position);
+                let weights = Weights::new(&scores, &any, Temperature::ONE);
+                [confidence(weights.total()), sampler.confidence()[position]]
+            };
+            assert_eq!(found, expected, "the confidence is that of the new draw");
+            places.push(position);
+        }
+        for round in places.chunks(4) {
+            let sorted: BTreeSet<usize> = round.iter().copied().collect();
+            assert!(sorted.into_iter().eq(drawn), "{round:?}");
+            rounds.insert(round.to_vec());
+        }
+        changes += usize::from(places[..4] != places[4..]);
+    }
+    assert_eq!(rounds.len(), 24, "every order of four letters");
+    assert!(changes > 180, "of 200 texts {changes} have another order in the second round, not 23 of 24");
+}
+
+/// While letters are masked, one that is shown can be drawn anew from the others that are.
+#[test]
+fn a_letter_is_drawn_anew_among_masks() {
+    let allowed = [SymbolSet::first(5); 6];
+    let settings = Settings::new(Order::Random, Temperature::ONE);
+    let mut sampler = Sampler::<6, 5>::new(6, &allowed, settings, Stream::new(1, Purpose::Sample)).unwrap();
+    let mut denoiser = Table::new(3);
+    sampler.step(&mut denoiser, 4);
+    let shown: Vec<usize> = (0..6).filter(|l| sampler.symbols()[*l].is_some()).collect();
+    let turns: BTreeSet<usize> = (0..2).map(|turn| sampler.redraw(&mut denoiser, turn).unwrap()).collect();
+    assert!(turns.into_iter().eq(shown.iter().copied()), "{shown:?}");
+    assert_eq!(sampler.masked(), 4);
+    sampler.run(&mut denoiser, 4);
+    assert_eq!(sampler.masked(), 0);
 }
 
 #[test]

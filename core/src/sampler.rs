@@ -12,11 +12,24 @@
 //!
 //! Positions revealed in one step are drawn independently of each other: the price of fewer steps.
 //!
-//! Randomness is addressed, not consumed. Evaluation e uses draw (e, l) of the text's stream at position l: word 0 for the
-//! symbol, word 1 for the order. A step that reveals nothing counts as no evaluation, so the text does not depend on a
-//! schedule's empty steps.
+//! A letter that comes early is drawn while few others are known. [`redraw`](Sampler::redraw) draws it anew from all others:
 //!
-//! Source: the Python reference's loop; E. Hoogeboom et al., "Autoregressive Diffusion Models", ICLR 2022, algorithm 1.
+//! ```text
+//! x_l ~ q(x_l | x_1 … x_(l−1), MASK, x_(l+1) … x_n)
+//! ```
+//!
+//! This is Gibbs sampling. Suppose that the predictions at all positions were the conditionals of one distribution p of the texts of
+//! this length. At a temperature T above 0 it would then leave p(x)^(1/T), normalised, as it is. More and more rounds would come near
+//! to that from any text, if every letter is possible. Letters drawn one after the other have another distribution, unless T is 1.
+//! Each is sharpened for itself, while those that follow are unknown.
+//!
+//! Randomness is addressed, not consumed. Evaluation e uses draw (e, l) of the text's stream at position l: word 0 for the
+//! symbol, word 1 for the order. Each round of letters drawn anew has the order of the words 1 of its first evaluation. A step that
+//! reveals nothing counts as no evaluation, so the text does not depend on a schedule's empty steps.
+//!
+//! Sources: the Python reference's loop; E. Hoogeboom et al., "Autoregressive Diffusion Models", ICLR 2022, algorithm 1. For letters
+//! drawn anew: S. Geman and D. Geman, "Stochastic Relaxation, Gibbs Distributions, and the Bayesian Restoration of Images", IEEE PAMI 6,
+//! 1984; A. Wang and K. Cho, "BERT has a Mouth, and It Must Speak", 2019 (arXiv 1902.04094), for a network that predicts masks.
 
 use crate::categorical::{SymbolSet, Temperature, Weights, confidence};
 use crate::denoiser::Denoiser;
@@ -183,9 +196,49 @@ impl<'a, const L: usize, const V: usize> Sampler<'a, L, V> {
         reveal
     }
 
+    /// Draws one letter anew: hides a drawn position, evaluates `denoiser` once, and draws its symbol from all others. Returns the
+    /// position; `None`, and does nothing, if no position is drawn.
+    ///
+    /// `turn` counts the letters drawn anew before, from 0. Of n drawn positions the turns 0 … n − 1 take each one once, in
+    /// random order, whatever the [`Order`] of the steps; so do each n turns that follow. This holds for turns in ascending order
+    /// without a step between them. Given symbols stay, and masked positions stay masked. Give it the denoiser of the steps.
+    pub fn redraw<D: Denoiser<L, V> + ?Sized>(&mut self, denoiser: &mut D, turn: usize) -> Option<usize> {
+        let drawn = (0..self.length).filter(|position| self.is_drawn(*position)).count();
+        let number = turn.checked_rem(drawn)?;
+        let first = self.evaluations.wrapping_sub(u32::try_from(number).unwrap_or_default());
+        let mut ranks: [Option<(u32, usize)>; L] = core::array::from_fn(|position| {
+            self.is_drawn(position).then(|| (self.words_of(first, position)[1], position))
+        });
+        for _ in 0..number {
+            if let Some(least) = ranks.iter_mut().filter(|rank| rank.is_some()).min() {
+                *least = None;
+            }
+        }
+        let (_, position) = ranks.into_iter().flatten().min()?;
+        denoiser.set(position, None);
+        denoiser.evaluate();
+        let (symbol, total) = self.draw(denoiser, position).drawn?;
+        denoiser.set(position, Some(symbol));
+        let (place, share) = (self.symbols.get_mut(position)?, self.confidence.get_mut(position)?);
+        (*place, *share) = (Some(symbol), confidence(total));
+        self.evaluations = self.evaluations.saturating_add(1);
+        Some(position)
+    }
+
+    /// Whether `position` shows a symbol that was drawn, not given.
+    fn is_drawn(&self, position: usize) -> bool {
+        let shown = self.symbols.get(position).is_some_and(Option::is_some);
+        shown && set_of(self.allowed, position).iter_below(V).nth(1).is_some()
+    }
+
     /// The two random words of `position` in this evaluation.
     fn words(&self, position: usize) -> [u32; 2] {
-        self.stream.draw(self.evaluations, u32::try_from(position).unwrap_or(u32::MAX))
+        self.words_of(self.evaluations, position)
+    }
+
+    /// The two random words of `position` in evaluation number `evaluation`.
+    fn words_of(&self, evaluation: u32, position: usize) -> [u32; 2] {
+        self.stream.draw(evaluation, u32::try_from(position).unwrap_or(u32::MAX))
     }
 
     /// Draws a symbol at `position`. Its rank is the total of the weights before truncation: the lowest is the most certain.
