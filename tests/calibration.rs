@@ -8,7 +8,7 @@ use micro_diffusion::denoiser::NAT;
 use micro_diffusion::rng::{Purpose, Stream, below, symmetric};
 use micro_diffusion::text::Alphabet;
 use micro_diffusion_cli::engine::calibration::{
-    BEYOND, Calibration, Context, EDGE, MASK, Prediction, contexts,
+    BEYOND, Calibration, Context, EDGE, MASK, Prediction, ROUNDS, contexts, sharpening, texts,
 };
 use micro_diffusion_cli::engine::source::Adjust;
 
@@ -113,7 +113,7 @@ fn corrected(corrections: &Rows, temperature: f64, prediction: &Prediction) -> V
 }
 
 /// The corrections after two rounds with the same predictions, by the formulas of the module.
-fn naive(temperature: f64) -> Rows {
+fn naive(temperature: f64, sharpening: f64) -> Rows {
     let (predictions, counts, mut corrections) = (predictions(), counted(), Rows::new());
     let plain = means(&predictions, |prediction| prediction.logits.iter().copied().map(f64::from).collect());
     for _ in 0..6 {
@@ -121,7 +121,7 @@ fn naive(temperature: f64) -> Rows {
         for (context, (n, mean)) in means {
             let counts = counts.get(&context).cloned().unwrap_or(vec![0.0; SYMBOLS]);
             let target = |symbol: usize| {
-                (counts[symbol] + 0.5 * plain[&context].1[symbol]).powf(temperature.powf(-0.1))
+                (counts[symbol] + 0.5 * plain[&context].1[symbol]).powf(temperature.powf(-sharpening))
             };
             let total: f64 = (0..SYMBOLS).map(target).sum();
             let row = corrections.entry(context).or_insert_with(|| vec![0.0; SYMBOLS]);
@@ -134,9 +134,9 @@ fn naive(temperature: f64) -> Rows {
     corrections
 }
 
-fn fitted(temperature: f64) -> Calibration {
+fn fitted(temperature: f64, sharpening: f64) -> Calibration {
     let lines = lines();
-    let mut calibration = Calibration::new(&lines, Alphabet::new(ALPHABET).unwrap(), temperature);
+    let mut calibration = Calibration::new(&lines, Alphabet::new(ALPHABET).unwrap(), temperature, sharpening);
     for _ in 0..2 {
         calibration.refit(predictions().iter());
     }
@@ -145,8 +145,9 @@ fn fitted(temperature: f64) -> Calibration {
 
 #[test]
 fn corrections_are_those_of_the_formulas() {
-    for temperature in TEMPERATURES {
-        let (calibration, corrections, mut largest) = (fitted(temperature), naive(temperature), 0.0_f64);
+    for (temperature, sharpening) in TEMPERATURES.into_iter().flat_map(|each| [(each, 0.1), (each, 0.25)]) {
+        let (calibration, corrections, mut largest) =
+            (fitted(temperature, sharpening), naive(temperature, sharpening), 0.0_f64);
         for prediction in predictions() {
             let found = calibration.corrected(&prediction);
             let expected = corrected(&corrections, temperature, &prediction);
@@ -173,7 +174,7 @@ fn contexts_are_the_places_around_a_position() {
 
 #[test]
 fn scores_divided_by_the_temperature_have_the_corrections() {
-    let calibration = fitted(0.5);
+    let calibration = fitted(0.5, 0.1);
     let text = [Some(0), None, Some(2), None];
     let logits = [0.25_f32, -1.0, 0.5];
     // The room has one more symbol than the alphabet.
@@ -195,9 +196,24 @@ fn lines_with_other_characters_are_left_out() {
     let with: Vec<String> = ["abc", "abd", "", "cab"].map(str::to_owned).into();
     let without: Vec<String> = ["abc", "cab"].map(str::to_owned).into();
     let corrected = |lines: &[String]| {
-        let mut calibration = Calibration::new(lines, alphabet, 0.5);
+        let mut calibration = Calibration::new(lines, alphabet, 0.5, 0.1);
         calibration.refit(predictions().iter());
         predictions().iter().map(|prediction| calibration.corrected(prediction)).collect::<Vec<_>>()
     };
     assert_eq!(corrected(&with), corrected(&without));
+}
+
+#[test]
+fn redraws_sharpen_targets_and_leave_texts_to_fit() {
+    let of = |redraws| [0.1, 0.5, 1.0, 10.0].map(|temperature| sharpening(redraws, temperature));
+    assert_eq!(of(0), [0.1; 4]);
+    assert_eq!((of(1), of(100)), ([0.45, 0.25, 0.0, 0.0], of(1)));
+    let last = |positions, symbols, redraws| texts(positions, symbols, redraws, ROUNDS);
+    assert_eq!([0, 1].map(|redraws| last(16, 26, redraws)), [80_000; 2]);
+    for (positions, symbols) in [(12, 26), (16, 2), (16, 64), (24, 100), (64, 255)] {
+        let all = [0, 1, 4, 5, 100].map(|redraws| last(positions, symbols, redraws));
+        assert!(all.is_sorted_by(|one, other| one >= other) && all[4] == all[2], "{all:?}");
+        assert!(all[4] > 1000, "{} texts for {positions} × {symbols}", all[4]);
+        assert_eq!(texts(positions, symbols, 4, 1), all[2] / 32);
+    }
 }

@@ -2526,6 +2526,53 @@ fn a_run_folder_holds_what_a_run_leaves() {
     std::io::stderr().flush().unwrap();
 }
 
+/// Letters drawn anew bring triples nearer to the held-out names', for names that differ as often.
+#[test]
+fn redraws_bring_triples_nearer_to_those_of_the_list() {
+    let scene = Scene::new();
+    let drawn = |more: &[&str]| -> serde_json::Value {
+        let eval = ["eval", "--json", "--model", "built-in-int4", "--orders", "1", "--lines", "50"];
+        serde_json::from_str(&scene.good(&[&eval[..], more].concat())).unwrap()
+    };
+    let [once, anew] =
+        [drawn(&["--temperature", "0.4"]), drawn(&["--temperature", "0.47", "--redraws", "1"])];
+    assert_eq!((&once["redraws"], &anew["redraws"]), (&0.into(), &1.into()));
+    let of = |key: &str| [&once, &anew].map(|json| json[key].as_f64().unwrap());
+    let [before, after] = of("jsd3_bits");
+    assert!(after < 0.9 * before, "triples: {after} bits, {before} without redraws");
+    let [before, after] = of("unique");
+    assert!((after - before).abs() < 0.02, "unique: {after}, {before} without redraws");
+}
+
+/// A letter drawn anew is one of the model's: the length and the given letters stay, on any number of threads.
+#[test]
+fn redraws_change_drawn_letters_alone() {
+    let scene = Scene::new();
+    for model in ["built-in", "built-in-int4"] {
+        let sample = ["sample", "--model", model, "--num", "40", "--pattern", "*qk*"];
+        let names = |more: &[&str]| scene.good(&[&sample[..], more].concat());
+        let [plain, anew] = [&["--redraws", "0"][..], &["--redraws", "3", "--threads", "1"]].map(names);
+        assert_eq!(plain, names(&[]));
+        assert_eq!(anew, names(&["--redraws", "3", "--threads", "3"]));
+        assert_ne!(anew, plain);
+        for (anew, plain) in anew.lines().zip(plain.lines()) {
+            assert_eq!((anew.len(), anew.find("qk")), (plain.len(), plain.find("qk")), "{anew}, {plain}");
+        }
+        // A trace is the one without redraws, and goes on letter by letter to the name.
+        let traced = names(&["--redraws", "3", "--trace"]);
+        for ((trace, before), name) in traced.lines().zip(names(&["--trace"]).lines()).zip(anew.lines()) {
+            assert!(trace.starts_with(before) && trace.ends_with(name), "{trace}");
+            let states: Vec<&str> = trace.split(" → ").collect();
+            for pair in states.windows(2) {
+                let changed = pair[0].chars().zip(pair[1].chars()).filter(|(one, other)| one != other);
+                assert_eq!(changed.count(), 1, "{trace}");
+            }
+        }
+    }
+    let given = ["sample", "--num", "2", "--pattern", "emma", "--redraws", "2"];
+    assert_eq!(scene.good(&given), "emma\nemma\n", "there is nothing to draw anew");
+}
+
 /// Calibration changes what a low temperature draws: triples come nearer to the held-out names', and names differ more often.
 #[test]
 fn calibration_brings_triples_nearer_to_those_of_the_list() {
@@ -2546,6 +2593,10 @@ fn calibration_brings_triples_nearer_to_those_of_the_list() {
     let [before, after] = [&["--steps", "2"][..], &["--steps", "2", "--calibrate"]]
         .map(|more| drawn(more)["jsd3_bits"].as_f64().unwrap());
     assert!(after < 0.6 * before, "triples in two steps: {after} bits, {before} without calibration");
+    // And to letters drawn anew.
+    let [before, after] = [&["--redraws", "1"][..], &["--redraws", "1", "--calibrate"]]
+        .map(|more| drawn(more)["jsd3_bits"].as_f64().unwrap());
+    assert!(after < 0.8 * before, "triples with redraws: {after} bits, {before} without calibration");
     assert_eq!(drawn(&["--num", "0", "--calibrate"])["calibrated"], false, "no name, no calibration");
 }
 

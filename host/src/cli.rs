@@ -223,6 +223,10 @@ pub(crate) struct DrawOptions {
     /// Unmasking steps; fewer are faster and coarser [default: one for each letter]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..), allow_negative_numbers = true)]
     pub(crate) steps: Option<u16>,
+    /// Times to draw each letter anew after the last step, from all others. Names become likelier and repeat more often, so raise
+    /// --temperature, unless with --calibrate. Each time costs an evaluation for each letter
+    #[arg(long, value_name = "TIMES", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=100), allow_negative_numbers = true)]
+    pub(crate) redraws: u16,
     /// Draw only from this many of the likeliest symbols [default: all]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..), allow_negative_numbers = true)]
     pub(crate) top_k: Option<u16>,
@@ -488,6 +492,7 @@ impl DrawOptions {
         let mut request = Request {
             schedule: self.schedule,
             steps: self.steps,
+            redraws: self.redraws,
             ..Request::of(self.sampler, self.temperature, seed)
         };
         let settings = &mut request.settings;

@@ -19,16 +19,18 @@
 //! since any may be masked.
 //!
 //! ```text
-//! f_j(v | h) ∝ (N_j(h, v) + ½·b_j(v | h))^(T^−0.1)
+//! f_j(v | h) ∝ (N_j(h, v) + ½·b_j(v | h))^(T^−κ)
 //! ```
 //!
 //! Here b_j is the model's mean prediction at T = 1, so that a symbol that was never seen there stays possible. Target
-//! frequencies have a temperature of their own, T^0.1: 0.93 for T = ½. This lowers triples that stand in one or two lines by chance.
+//! frequencies have a temperature of their own, T^κ. κ is 0.1, so that T = ½ gives 0.93: this lowers triples that stand in one or two
+//! lines by chance. [Redraws](micro_diffusion::sampler::Sampler::redraw) keep triples nearer by themselves, so that targets can be
+//! sharper the lower T is: κ is then (1 − T)/2, or 0 for T above 1. T = ½ gives 0.84.
 //!
-//! **Fit.** Each of six rounds draws texts with the corrections so far, by the steps and limits (top-k, top-p) of the request. A
-//! round draws twice as many as the one before, since less is left to correct. It takes the predictions of both rounds: n of them have
-//! the context h, with the mean m_j(v | h). Here q is whole, without the limits. Then it moves the corrections three times, each time
-//! with new means:
+//! **Fit.** Each of six rounds draws texts with the corrections so far, by the steps and limits (top-k, top-p) of the request. It redraws
+//! letters as the request does, but at most four times. A round draws twice as many texts as the one before, since less is left to
+//! correct. It takes the predictions of both rounds: n of them have the context h, with the mean m_j(v | h). Here q is whole, without
+//! the limits. Then it moves the corrections three times, each time with new means:
 //!
 //! ```text
 //! c_j(h, v) += ½·n/(n + 20)·ln((f_j(v | h) + 10⁻⁶) / (m_j(v | h) + 10⁻⁶))
@@ -53,11 +55,17 @@ use micro_diffusion::text::Alphabet;
 use crate::engine::source::Adjust;
 
 /// Rounds of the fit.
-pub(crate) const ROUNDS: u32 = 6;
+pub const ROUNDS: u32 = 6;
 /// Texts drawn in the last round, where there is room for their scores.
 const TEXTS: usize = 80_000;
-/// Most scores of the texts of a round, 128 MiB; half as many of the round before are kept beside them.
+/// Most scores of the steps of the texts of a round, which bounds its time.
 const SCORES: usize = 1 << 25;
+/// Most bytes of the predictions of a round, 512 MiB; half as many of the round before are kept beside them.
+const BYTES: usize = 1 << 29;
+/// Bytes of a prediction without its scores.
+const OF_PREDICTION: usize = 104;
+/// Most times that the fit draws a letter anew: predictions of one text say little more with each.
+const REDRAWS: u16 = 4;
 /// Steps of each round.
 const STEPS: u32 = 3;
 /// Share of a full step.
@@ -66,16 +74,28 @@ const PACE: f32 = 0.5;
 const FEW: f32 = 20.0;
 /// Weight of the model's prediction at T = 1 in a target, in letters.
 const PRIOR: f32 = 0.5;
-/// Power of T that is the temperature of the targets.
+/// κ, the power of T that is the temperature of the targets, for texts whose letters are drawn once.
 const SHARPENING: f64 = 0.1;
 /// Added to both frequencies of a ratio, so that neither is 0.
 const LEAST: f32 = 1e-6;
 /// Largest absolute logarithm of a ratio in one step.
 const MOST: f32 = 2.0;
 
-/// Texts drawn in `round` for a model of `positions` positions and `symbols` symbols.
-pub(crate) fn texts(positions: usize, symbols: usize, round: u32) -> u32 {
-    TEXTS.min(SCORES / (positions * symbols)) as u32 >> (ROUNDS - round)
+/// Times that the fit draws a letter anew for texts with `redraws` of each.
+pub(crate) fn redraws(redraws: u16) -> u16 {
+    redraws.min(REDRAWS)
+}
+
+/// Texts drawn in `round` for a model of `positions` positions and `symbols` symbols, with `redraws` of each letter.
+pub fn texts(positions: usize, symbols: usize, redraws: u16, round: u32) -> u32 {
+    let predictions = positions * (1 + usize::from(self::redraws(redraws)));
+    let room = BYTES / (predictions * (symbols * size_of::<f32>() + OF_PREDICTION));
+    TEXTS.min(SCORES / (positions * symbols)).min(room) as u32 >> (ROUNDS - round)
+}
+
+/// κ for texts with `redraws` of each letter at `temperature`.
+pub fn sharpening(redraws: u16, temperature: f64) -> f64 {
+    if redraws == 0 { SHARPENING } else { ((1.0 - temperature) / 2.0).max(0.0) }
 }
 
 /// Kinds of contexts.
@@ -113,7 +133,7 @@ fn with_masks((kind, one, other): Context, mut each: impl FnMut(Context)) {
 pub struct Calibration {
     /// T, above 0.
     temperature: f32,
-    /// T^−0.1.
+    /// T^−κ.
     power: f32,
     /// Size of the alphabet.
     symbols: usize,
@@ -134,15 +154,17 @@ pub struct Prediction {
 }
 
 impl Calibration {
-    /// Counts the contexts of `lines`, without corrections yet. Lines with characters outside the `alphabet` are left out.
+    /// Counts the contexts of `lines`, without corrections yet, for targets of the temperature T^κ, where κ is `sharpening`.
+    /// Lines with characters outside the `alphabet` are left out.
     pub fn new<'a>(
         lines: impl IntoIterator<Item = &'a String>,
         alphabet: Alphabet,
         temperature: f64,
+        sharpening: f64,
     ) -> Self {
         let symbols = alphabet.symbols();
         let (numbers, counts, corrections) = Default::default();
-        let power = f32::of(Real::exp(-SHARPENING * Real::ln(temperature)));
+        let power = f32::of(Real::exp(-sharpening * Real::ln(temperature)));
         let temperature = f32::of(temperature);
         let mut calibration = Self { temperature, power, symbols, numbers, counts, corrections };
         for line in lines {

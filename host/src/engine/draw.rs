@@ -61,6 +61,8 @@ pub(crate) struct Request {
     pub(crate) schedule: Schedule,
     /// Unmasking steps; `None` means one for each letter.
     pub(crate) steps: Option<u16>,
+    /// The number of times that each letter is drawn anew after the last step.
+    pub(crate) redraws: u16,
     pub(crate) seed: u64,
     /// The pattern that the texts must meet; see [`micro_diffusion::pattern`].
     pub(crate) pattern: String,
@@ -99,6 +101,7 @@ impl Request {
             settings: Settings::new(order, Temperature::new(temperature).unwrap_or(Temperature::ONE)),
             schedule: SCHEDULE,
             steps: None,
+            redraws: 0,
             seed,
             pattern: ANYTHING.to_owned(),
             length: None,
@@ -128,7 +131,7 @@ pub(crate) fn drawer<'a, const L: usize, const V: usize>(
 }
 
 /// Fits corrections of the scores of `source` to the training `lines`, at the request's temperature, `temperature`. Draws free texts in
-/// the steps and with the limits of `request`, and reports them to `noted`.
+/// the steps, with the limits and the redraws of `request`, and reports them to `noted`.
 ///
 /// # Errors
 /// A text cannot be drawn, which would be a fault of this program.
@@ -139,13 +142,20 @@ pub(crate) fn calibration<const L: usize, const V: usize>(
     (lines, temperature): (&[String], f64),
     noted: Noted,
 ) -> anyhow::Result<Calibration> {
-    let Request { settings, schedule, steps, .. } = *request;
-    let request = Request { settings, schedule, steps, ..Request::new(0) };
+    let Request { settings, schedule, steps, redraws, .. } = *request;
+    let redraws = calibration::redraws(redraws);
+    let request = Request { settings, schedule, steps, redraws, ..Request::new(0) };
     let drawer = Drawer { source, language, request: &request, forms: Forms::Any };
-    let mut calibration = Calibration::new(lines, language.alphabet, temperature);
+    let mut calibration = Calibration::new(
+        lines,
+        language.alphabet,
+        temperature,
+        calibration::sharpening(redraws, temperature),
+    );
     let mut before = Vec::new();
     for round in 1..=ROUNDS {
-        let indices: Vec<u32> = (0..calibration::texts(L, language.alphabet.symbols(), round)).collect();
+        let indices: Vec<u32> =
+            (0..calibration::texts(L, language.alphabet.symbols(), redraws, round)).collect();
         let drawn = on_noted_shares(source, &indices, noted, |denoiser, index| {
             let recorder = Recorder::new(&calibration);
             // Child (index, 0) draws a text for the user.
@@ -190,6 +200,10 @@ impl<const L: usize, const V: usize> Drawer<'_, L, V> {
         let mut sampler =
             sampler.map_err(|error| anyhow!("a text cannot be drawn ({error}): {REPORT_IT}"))?;
         let (masked, steps) = (sampler.masked(), self.request.steps.map_or(length, usize::from));
+        let state = |sampler: &Sampler<L, V>| Frame {
+            symbols: sampler.symbols().to_vec(),
+            confidence: sampler.confidence().to_vec(),
+        };
         let mut states = Vec::new();
         for step in 0..=steps {
             // Step 0 is the state before the first draw.
@@ -203,8 +217,19 @@ impl<const L: usize, const V: usize> Drawer<'_, L, V> {
             };
             let drawn = step > 0 && sampler.step(denoiser, remaining) > 0;
             if self.request.trace && (step == 0 || drawn) {
-                let confidence = sampler.confidence().to_vec();
-                states.push(Frame { symbols: sampler.symbols().to_vec(), confidence });
+                states.push(state(&sampler));
+            }
+        }
+        for turn in 0..masked * usize::from(self.request.redraws) {
+            sampler.redraw(denoiser, turn);
+            if self.request.trace {
+                states.push(state(&sampler));
+                // An equal symbol is no new state, but has the confidence of its new draw.
+                if let [.., before, now] = &*states
+                    && before.symbols == now.symbols
+                {
+                    states.swap_remove(states.len() - 2);
+                }
             }
         }
         Ok(Drawn { text: decode(self.language.alphabet, sampler.symbols()), frames: states })
@@ -219,7 +244,7 @@ pub(crate) struct Choice {
     pub(crate) candidates: Vec<(u8, f64)>,
 }
 
-/// For each step of a free text with the states `frames`, the positions that it drew at `temperature`.
+/// For each step of a free text without redraws, with the states `frames`, the positions that it drew at `temperature`.
 pub(crate) fn choices<const L: usize, const V: usize>(
     source: &dyn Source<L, V>,
     language: Language,

@@ -68,7 +68,7 @@ pub(crate) fn calibrated(
         model.source
     );
     let (positions, symbols) = (model.file.shape().positions, model.alphabet().symbols());
-    let texts: u32 = (1..=ROUNDS).map(|round| texts(positions, symbols, round)).sum();
+    let texts: u32 = (1..=ROUNDS).map(|round| texts(positions, symbols, request.redraws, round)).sum();
     let waiting = Waiting::new("calibrating", texts as usize, false);
     let calibration =
         model.network.calibration(&request, (&lines, temperature), &|count| waiting.note(count))?;

@@ -13,7 +13,7 @@ pub(crate) const MASK: char = '_';
 pub(crate) const HEADING: Style = Style::new().bold();
 /// The style of masks.
 const FAINT: Style = Style::new().dimmed();
-/// The style of letters just revealed.
+/// The style of letters just drawn.
 const FRESH: Style = AnsiColor::Green.on_default().bold();
 
 /// Paints the states of texts over one alphabet.
@@ -32,12 +32,12 @@ impl<'a> Painter<'a> {
         Self { alphabet, cell: cells.max().unwrap_or(1), shaded: false }
     }
 
-    /// Paints a state as text; symbols that `before` had masked stand out. A narrow symbol is padded to the columns of a
+    /// Paints a state as text; symbols that differ from `before` stand out. A narrow symbol is padded to the columns of a
     /// wide one, except at the end.
     pub(crate) fn frame(&self, frame: &Frame, before: Option<&Frame>) -> String {
         let (mut line, mut blanks) = (String::new(), 0);
         for (position, symbol) in frame.symbols.iter().enumerate() {
-            let fresh = before.is_some_and(|before| before.symbols[position].is_none());
+            let fresh = before.is_some_and(|before| before.symbols[position] != *symbol);
             let (character, style) = match symbol {
                 None => (MASK, FAINT),
                 Some(symbol) => {

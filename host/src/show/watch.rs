@@ -1,7 +1,8 @@
 //! `sample --watch`: the unmasking of all names side by side, in place.
 //!
-//! A region of the terminal is painted anew for each step, with as many names as it holds. A line below counts the steps
-//! and explains the signs. The last state of the names stays, with their marks.
+//! A region of the terminal is painted anew for each step, with as many names as it holds. With redraws, each further change of
+//! a name counts as a step, so names with fewer changes are complete earlier. A line below counts the steps and explains the
+//! signs. The last state of the names stays, with their marks.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

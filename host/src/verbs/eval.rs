@@ -47,6 +47,7 @@ struct Report<'a> {
     counting_order: usize,
     sampler: &'a str,
     temperature: f64,
+    redraws: u16,
     calibrated: bool,
     #[serde(flatten)]
     statistics: Option<Statistics>,
@@ -117,6 +118,7 @@ pub(crate) fn run(options: &EvalOptions) -> anyhow::Result<Outcome> {
         counting_order,
         sampler: order_name(options.draw.sampler),
         temperature: options.draw.temperature,
+        redraws: options.draw.redraws,
         calibrated: options.draw.calibrates(options.num),
         statistics,
     };
@@ -212,10 +214,14 @@ fn print(out: &mut String, report: &Report) -> std::fmt::Result {
     let Some(statistics) = &report.statistics else { return Ok(()) };
     writeln!(
         out,
-        "\nsamples        {}, {} order, temperature {}{}",
+        "\nsamples        {}, {} order, temperature {}{}{}",
         counted(statistics.sampled_names, "name"),
         report.sampler,
         report.temperature,
+        match report.redraws {
+            0 => String::new(),
+            redraws => format!(", {}", counted(redraws.into(), "redraw")),
+        },
         if report.calibrated { ", calibrated" } else { "" }
     )?;
     let Statistics { unique, novel, hit_rate, mean_length, .. } = statistics;

@@ -45,6 +45,7 @@ struct Report<'a> {
     schedule: &'a str,
     /// `None` means one for each letter.
     steps: Option<u16>,
+    redraws: u16,
     /// Whether lines of the list were left out.
     novel: bool,
     unique: bool,
@@ -176,6 +177,7 @@ fn print_json(model: &Model, options: &SampleOptions, names: &mut Names) -> anyh
         sampler: order_name(options.draw.sampler),
         schedule: options.draw.schedule.name(),
         steps: options.draw.steps,
+        redraws: options.draw.redraws,
         novel: options.novel,
         unique: options.unique,
         names: texts,
