@@ -1,8 +1,8 @@
 """Names drawn from models beside names drawn from counting's n-gram, at equal shares of different names.
 
 Run `python3 tests/peers/samples.py [MODEL…]` from the repository with the program built (`cargo build --release`). A MODEL is
-a model file or a run folder, by default `data/names.mdm`. Its names are drawn by `sample`, with --calibrate and --top-p if
-given here. Prints a table in Markdown for each: a row for each temperature of the n-gram, and below it the model at the
+a model file or a run folder, by default `data/names.mdm`. Its names are drawn by `sample`, with --calibrate, --redraws and
+--top-p if given here. Prints a table in Markdown for each: a row for each temperature of the n-gram, and below it the model at the
 temperature whose names are as often different. That temperature and all figures of the row are interpolated over `unique`
 between the temperatures that were drawn. Each figure is the mean over sets of 10,000 names.
 
@@ -90,7 +90,8 @@ def compared(model, options):
     training, held_out = split(options.input.read_text().split(), inspected["alphabet"], positions)
     known, seeds = set(training), range(1, options.sets + 1)
 
-    ways = ["--threads", options.threads, "--top-p", options.top_p, *["--calibrate"] * options.calibrate]
+    ways = ["--threads", options.threads, "--top-p", options.top_p, "--redraws", options.redraws]
+    ways += ["--calibrate"] * options.calibrate
 
     @functools.cache
     def names(temperature):
@@ -169,6 +170,7 @@ def main():
     add("--input", type=pathlib.Path, default=ROOT / "data/names.txt", help="the list that the models were trained on")
     add("--threads", type=int, default=1)
     add("--top-p", type=float, default=1.0, help="as the program's --top-p")
+    add("--redraws", type=int, default=0, help="as the program's --redraws")
     add("--calibrate", action="store_true", help="as the program's --calibrate")
     options = parser.parse_args()
     try:
