@@ -223,13 +223,10 @@ impl<const L: usize, const V: usize> Drawer<'_, L, V> {
         for turn in 0..masked * usize::from(self.request.redraws) {
             sampler.redraw(denoiser, turn);
             if self.request.trace {
-                states.push(state(&sampler));
+                let now = state(&sampler);
                 // An equal symbol is no new state, but has the confidence of its new draw.
-                if let [.., before, now] = &*states
-                    && before.symbols == now.symbols
-                {
-                    states.swap_remove(states.len() - 2);
-                }
+                states.pop_if(|before| before.symbols == now.symbols);
+                states.push(now);
             }
         }
         Ok(Drawn { text: decode(self.language.alphabet, sampler.symbols()), frames: states })
